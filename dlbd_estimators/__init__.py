@@ -1,0 +1,43 @@
+"""scikit-learn's linear models for data larger than memory.
+
+The estimators have scikit-learn's names, parameters and answers, and train by passes over
+blocks of Dask arrays (or of NumPy arrays, in process):
+
+>>> from dlbd_estimators import LogisticRegression
+>>> LogisticRegression(C=10.0)
+LogisticRegression(C=10.0)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlbd_estimators.linear import LinearRegression, Ridge
+    from dlbd_estimators.logistic import LogisticRegression
+    from dlbd_estimators.solvers import SeparableWarning
+
+__version__ = "0.1.0"
+
+__all__ = ["LinearRegression", "LogisticRegression", "Ridge", "SeparableWarning"]
+
+_HOME = {
+    "LinearRegression": "dlbd_estimators.linear",
+    "LogisticRegression": "dlbd_estimators.logistic",
+    "Ridge": "dlbd_estimators.linear",
+    "SeparableWarning": "dlbd_estimators.solvers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use, not on import: a worker unpickles kernels from this package, and
+    # scikit-learn would be a quarter of its memory for nothing.
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

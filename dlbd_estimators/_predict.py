@@ -1,0 +1,98 @@
+"""Predictions: eager on arrays in memory, lazy on Dask collections, scores in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from dlbd_estimators._validation import Data, is_lazy, lazy_features
+from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.execution.select import executor_for
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.scores import ScoreKernel, ScoreSums
+
+#: From raw predictions (n_rows, n_outputs) to what the method returns.
+Finish = Callable[[FloatArray], NDArray[Any]]
+
+
+def predict(
+    estimator: Any,
+    X: Any,
+    coef: FloatArray,
+    intercept: FloatArray,
+    finish: Finish,
+    method: str,
+) -> Any:
+    """Apply a fitted linear model to X, in the way X came.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like, Dask collection or Zarr array
+        Features.
+    coef, intercept : ndarray of shapes (n_outputs, n_features), (n_outputs,)
+        The model.
+    finish : callable
+        Turns raw predictions into the method's result, row by row.
+    method : str
+        Names the tasks.
+
+    Returns
+    -------
+    ndarray or dask.array.Array
+        float32 for float32 features where the result is a float.
+    """
+    check_is_fitted(estimator)
+    if not is_lazy(X):
+        X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=False)
+        return _predict_block(X, coef, intercept, finish)
+    array = lazy_features(estimator, X, reset=False)
+    like = np.zeros((1, array.shape[1]), dtype=array.dtype)
+    sample = _predict_block(like, coef, intercept, finish)
+    name = f"{type(estimator).__name__.lower()}-{method}"
+    options: dict[str, Any] = {"dtype": sample.dtype, "meta": sample[:0]}
+    if sample.ndim == 1:
+        options["drop_axis"] = 1
+    else:
+        options["chunks"] = (array.chunks[0], (sample.shape[1],))
+    return da.map_blocks(
+        _predict_block,
+        array,
+        coef,
+        intercept,
+        finish,
+        name=f"{name}-{da.core.tokenize(array.name, coef, intercept, method)}",
+        **options,
+    )
+
+
+def _predict_block(
+    X: NDArray[Any], coef: FloatArray, intercept: FloatArray, finish: Finish
+) -> NDArray[Any]:
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    raw = X.astype(dtype, copy=False) @ coef.T.astype(dtype) + intercept.astype(dtype)
+    if not np.isfinite(raw).all():
+        bad = ~np.isfinite(X)
+        if bad.any():
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"Input X contains NaN or infinity at row {row} of the block, column {column}."
+            )
+    return finish(raw)
+
+
+def score_sums(
+    data: Data, coef: FloatArray, intercept: FloatArray, encoding: Encoding, name: str
+) -> ScoreSums:
+    """Sum prediction errors over blocks, in one pass."""
+    blocks = data.blocks.encoded(encoding)
+    with executor_for(blocks) as executor:
+        kernel = ScoreKernel(classify=encoding.classes is not None)
+        result = executor.map_reduce(kernel, (coef, intercept), blocks, name=f"{name}-score")
+    return result.partial

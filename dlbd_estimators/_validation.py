@@ -1,0 +1,192 @@
+"""From what users pass to ``fit``, ``predict`` and ``score`` to checked arrays.
+
+NumPy arrays, pandas frames and anything else scikit-learn takes become NumPy arrays; Dask
+arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from dlbd_estimators import blocks, blocks_dask
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.exceptions import LengthMismatch
+
+#: Decoded size that chunks of a Zarr array are joined to.
+_BLOCK_NBYTES = 2**25
+
+
+class Data(NamedTuple):
+    """Validated input of a fit: blocks, and the shape of one row's target."""
+
+    blocks: Blocks
+    y_shape: tuple[int, ...]
+
+
+def is_lazy(X: Any) -> bool:
+    """Tell whether X is a Dask collection or a Zarr array."""
+    return isinstance(X, da.Array) or _is_frame(X) or _is_zarr(X)
+
+
+def training_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, classify: bool
+) -> Data:
+    """Check the input of ``fit`` and cut it into blocks.
+
+    Sets ``n_features_in_`` and, where columns have names, ``feature_names_in_``.
+
+    Raises
+    ------
+    LengthMismatch
+        X, y and sample_weight differ in length (before anything is computed).
+    TypeError, ValueError
+        X or y is sparse, complex, not numeric, empty, or has the wrong dimensions.
+    """
+    if y is None:
+        raise ValueError(
+            f"requires y to be passed, but the target y is None. "
+            f"{type(estimator).__name__} is a supervised estimator."
+        )
+    if is_lazy(X):
+        return _lazy_data(estimator, X, y, sample_weight, classify)
+    if is_lazy(y) or is_lazy(sample_weight):
+        raise TypeError(
+            "y and sample_weight are lazy but X is in memory. Pass all of them as Dask "
+            "collections, or none."
+        )
+    # NaN and infinities are found by the first pass, which then names the row: a look of
+    # its own would read all of X once more.
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        multi_output=not classify,
+        y_numeric=not classify,
+    )
+    if classify:
+        y = column_or_1d(y, warn=True)
+    weight = _weights_in_memory(sample_weight, len(X))
+    names = getattr(estimator, "feature_names_in_", None)
+    return Data(blocks.from_arrays(X, y, weight, names), y.shape[1:])
+
+
+def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
+    """Check lazy features and return them as a Dask array with one column of chunks."""
+    if _is_frame(X):
+        validate_data(estimator, X._meta, reset=reset, skip_check_array=True)
+        array = X.to_dask_array()
+    else:
+        array = _from_zarr(X) if _is_zarr(X) else X
+        if array.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array, got {array.ndim}D array instead: X has shape "
+                f"{array.shape}. Reshape it with X.reshape(-1, 1) if it holds one feature."
+            )
+        validate_data(estimator, array, reset=reset, skip_check_array=True)
+    _check_dtype("X", array.dtype)
+    if array.shape[1] == 0 or array.shape[0] == 0:
+        raise ValueError(
+            f"Found array with {array.shape[0]} sample(s) and {array.shape[1]} feature(s) "
+            f"(shape={array.shape}) while a minimum of 1 is required."
+        )
+    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+
+
+def _lazy_data(estimator: Any, X: Any, y: Any, sample_weight: Any, classify: bool) -> Data:
+    features = lazy_features(estimator, X, reset=True)
+    y = _lazy_column("y", y, features)
+    if y.ndim > 2 or (classify and y.ndim == 2 and y.shape[1] != 1):
+        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+    if classify and y.ndim == 2:
+        y = y[:, 0]
+    if not classify:
+        _check_dtype("y", y.dtype)
+    weight = None
+    if sample_weight is not None:
+        if np.isscalar(sample_weight):
+            sample_weight = da.full_like(y, sample_weight, dtype=np.float64)
+        weight = _lazy_column("sample_weight", sample_weight, features)
+        _check_dtype("sample_weight", weight.dtype)
+        if weight.ndim != 1:
+            raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
+    names = getattr(estimator, "feature_names_in_", None)
+    return Data(blocks_dask.from_dask(features, y, weight, names), y.shape[1:])
+
+
+def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
+    """Bring y or sample_weight to a Dask array that goes with X."""
+    if isinstance(values, da.Array):
+        return values
+    if _is_zarr(values):
+        return _from_zarr(values)
+    if _is_frame(values) or hasattr(values, "to_dask_array"):
+        return values.to_dask_array()
+    array = np.asarray(values)
+    if np.isnan(X.shape[0]):
+        X = X.compute_chunk_sizes()
+    if len(array) != X.shape[0]:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]} "
+            f"rows but {name} has {len(array)}."
+        )
+    return da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+
+
+def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
+    if sample_weight is None:
+        return None
+    if np.isscalar(sample_weight):
+        return np.full(n_rows, float(np.float64(sample_weight)))
+    weight = check_array(
+        sample_weight,
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        input_name="sample_weight",
+    )
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array.")
+    if len(weight) != n_rows:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows "
+            f"but sample_weight has {len(weight)}."
+        )
+    return np.asarray(weight)
+
+
+def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} has dtype {dtype}.")
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} has dtype {dtype}, but must be numeric. Encode its columns (one-hot, "
+            f"ordinal) and convert it with .astype('float64')."
+        )
+
+
+def _is_frame(X: Any) -> bool:
+    module = sys.modules.get("dask.dataframe")
+    return module is not None and isinstance(X, module.DataFrame | module.Series)
+
+
+def _is_zarr(X: Any) -> bool:
+    module = sys.modules.get("zarr")
+    return module is not None and isinstance(X, module.Array)
+
+
+def _from_zarr(array: Any) -> da.Array:
+    """Open a Zarr array with whole chunks (or shards) joined to blocks of a useful size."""
+    unit = (array.shards or array.chunks)[0]
+    row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
+    rows = unit * max(1, _BLOCK_NBYTES // (unit * row))
+    return da.from_zarr(array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:]))
+
+

@@ -1,0 +1,263 @@
+"""What a block is, and how blocks of in-memory arrays are cut.
+
+:class:`Blocks` is a numbered sequence of aligned rows of (X, y, sample_weight) that can
+be loaded one at a time, in any process. Where the rows come from is a :class:`Loader`'s
+business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks_dask`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.kernels import Block, tile_rows
+
+#: In-memory arrays are cut into about this many blocks: enough to keep many cores
+#: busy and to sample from all over the data, few enough to cost nothing.
+_IN_MEMORY_BLOCKS = 128
+
+
+class Rows(NamedTuple):
+    """One block as it was stored: X is None where only the targets were asked for."""
+
+    X: Any
+    y: Any
+    weight: Any
+
+
+class Loader(ABC):
+    """Something that can read block ``index``; it is pickled into the tasks that do."""
+
+    @abstractmethod
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        """Read one block; without ``features``, only its targets and weights."""
+
+    @abstractmethod
+    def select(self, indices: Sequence[int]) -> Loader:
+        """Return a loader that can read these blocks and carries no more than it needs."""
+
+    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
+        """Return the parts of these blocks that already lie on a cluster, by key."""
+        return {}
+
+    def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
+        """Return a loader that has the values of its remote inputs at hand."""
+        return self
+
+
+@dataclass(frozen=True)
+class ArrayLoader(Loader):
+    """Blocks of arrays in memory, cut at ``bounds``; reading one copies nothing."""
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[Any] | None
+    bounds: tuple[int, ...]
+
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        rows = slice(self.bounds[index], self.bounds[index + 1])
+        weight = None if self.weight is None else self.weight[rows]
+        return Rows(self.X[rows] if features else None, self.y[rows], weight)
+
+    def select(self, indices: Sequence[int]) -> Loader:
+        return self
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How stored targets and weights become the numbers a kernel takes.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels; targets become their positions. None keeps numeric targets.
+    class_weight : ndarray of shape (n_classes,) or None
+        Factor on the weight of each class's rows.
+    raw : bool
+        Leave the targets as they are stored, to find the classes.
+    unknown : bool
+        Encode labels outside ``classes`` as -1 instead of refusing them.
+    """
+
+    classes: NDArray[Any] | None = None
+    class_weight: FloatArray | None = None
+    raw: bool = False
+    unknown: bool = False
+
+    def targets(self, y: NDArray[Any], where: str) -> NDArray[Any]:
+        """Encode the targets of one block."""
+        if self.raw:
+            return y
+        if self.classes is None:
+            return np.asarray(y, dtype=np.float64)
+        codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+        unknown = self.classes[codes] != y
+        if self.unknown:
+            codes[unknown] = -1
+        elif np.any(unknown):
+            row = int(np.argmax(unknown))
+            raise BadBlock(
+                f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
+                f"among the classes found before. Did the data change during fit?"
+            )
+        return codes.astype(np.float64)
+
+    def weights(self, y: NDArray[Any], weight: NDArray[Any] | None) -> FloatArray | None:
+        """Combine sample weights and class weights of one block of encoded targets."""
+        if weight is not None:
+            weight = np.asarray(weight, dtype=np.float64)
+        if self.class_weight is None:
+            return weight
+        by_class = self.class_weight[y.astype(np.intp)]
+        return by_class if weight is None else weight * by_class
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A numbered sequence of blocks of one data set.
+
+    Parameters
+    ----------
+    loader : Loader
+        Reads a block.
+    n_blocks, n_features : int
+        Their number, and the columns of each.
+    sizes : tuple of int or None
+        Rows of each block; None where they are not known before the blocks are read.
+    block_nbytes : int or None
+        Size of the largest block of X, in bytes; None where unknown.
+    itemsize : int
+        Bytes of one entry of X.
+    in_memory : bool
+        The blocks are views of arrays in this process.
+    encoding : Encoding
+        What is done to targets and weights.
+    feature_names : sequence of str or None
+        For messages.
+    """
+
+    loader: Loader
+    n_blocks: int
+    n_features: int
+    sizes: tuple[int, ...] | None
+    block_nbytes: int | None
+    itemsize: int = 8
+    in_memory: bool = False
+    encoding: Encoding = Encoding()
+    feature_names: Sequence[str] | None = None
+
+    def encoded(self, encoding: Encoding) -> Blocks:
+        """Return the same blocks with another encoding."""
+        return replace(self, encoding=encoding)
+
+    def select(self, indices: Sequence[int]) -> Blocks:
+        """Return blocks that carry what reading ``indices`` needs; numbers stay."""
+        return replace(self, loader=self.loader.select(indices))
+
+    def load(self, index: int, *, features: bool = True) -> Block:
+        """Read and check one block.
+
+        Raises
+        ------
+        LengthMismatch
+            Its X, y and weights have different numbers of rows.
+        NonFiniteValues
+            A target is NaN, or a weight is NaN, infinite or negative.
+        """
+        where = self.where(index)
+        stored = self.loader.read(index, features=features)
+        y = np.asarray(stored.y)
+        if stored.X is None:
+            X = np.empty((len(y), 0))
+        else:
+            X = np.asarray(stored.X)
+            if X.dtype not in (np.float32, np.float64):
+                X = X.astype(np.float64)
+            _same_length("y", len(y), len(X), where)
+        weight = None if stored.weight is None else np.asarray(stored.weight)
+        if weight is not None:
+            _same_length("sample_weight", len(weight), len(y), where)
+            check_weights(weight, where)
+        y = self.encoding.targets(y, where)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise NonFiniteValues(self._locate("y", y.reshape(len(y), -1), index))
+        return Block(X, y, self.encoding.weights(y, weight))
+
+    def diagnose(self, index: int, block: Block) -> None:
+        """Raise the error that explains why block ``index`` gave a non-finite partial."""
+        if not np.isfinite(block.X).all():
+            raise NonFiniteValues(self._locate("X", block.X, index))
+        raise BadBlock(
+            f"{self.where(index).capitalize()} overflowed: X holds finite values, but sums "
+            f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
+        )
+
+    def where(self, index: int) -> str:
+        """Name a block and, where known, its rows."""
+        if self.sizes is None:
+            return f"block {index}"
+        start = sum(self.sizes[:index])
+        return f"block {index} (rows {start} to {start + self.sizes[index]})"
+
+    def _locate(self, name: str, values: FloatArray, index: int) -> str:
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        kind = "NaN" if np.isnan(values[row, column]) else "infinity"
+        at = f"row {row} of {self.where(index)}"
+        if name == "X":
+            label = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
+            at += f", column {column}{label}"
+        return (
+            f"Input {name} contains {kind} at {at}. "
+            f"Impute or drop such rows before fitting."
+        )
+
+
+def _same_length(name: str, found: int, expected: int, where: str) -> None:
+    if found != expected:
+        raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
+
+
+def check_weights(weight: NDArray[Any], where: str) -> None:
+    """Refuse weights that are NaN, infinite or negative, naming the row.
+
+    Raises
+    ------
+    NonFiniteValues
+        On the first such weight.
+    """
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if np.any(bad):
+        row = int(np.argmax(bad))
+        raise NonFiniteValues(
+            f"sample_weight must be finite and at least 0, but is {weight[row]} at row {row} "
+            f"of {where}."
+        )
+
+
+def from_arrays(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    feature_names: Sequence[str] | None = None,
+) -> Blocks:
+    """Cut arrays in memory into blocks, by their shape alone."""
+    n_rows, n_features = X.shape
+    rows = max(tile_rows(n_features), -(-n_rows // _IN_MEMORY_BLOCKS))
+    bounds = (*range(0, n_rows, rows), n_rows)
+    return Blocks(
+        loader=ArrayLoader(X, y, weight, bounds),
+        n_blocks=len(bounds) - 1,
+        n_features=n_features,
+        sizes=tuple(int(size) for size in np.diff(bounds)),
+        block_nbytes=rows * n_features * X.itemsize,
+        itemsize=X.itemsize,
+        in_memory=True,
+        feature_names=feature_names,
+    )

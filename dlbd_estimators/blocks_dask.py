@@ -1,0 +1,188 @@
+"""Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
+
+The arrays are aligned, their graphs optimised together, and the graph of every block is
+culled from the whole, so a block can be read anywhere by executing its own part. What
+more than half of the blocks need (a global mean, say) is computed once, first, and
+travels with them as a value. A part shared by a few neighbours is recomputed by each:
+keeping it would make memory grow with the data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.base import get_scheduler
+from dask.core import flatten
+from dask.optimization import cull
+
+from dlbd_estimators.blocks import Blocks, Loader, Rows
+from dlbd_estimators.exceptions import LengthMismatch
+
+Graph = dict[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class GraphLoader(Loader):
+    """Reads a block by executing its part of a Dask graph in the calling thread.
+
+    Parameters
+    ----------
+    graph : dict
+        Tasks of all blocks it can read.
+    outputs : dict of int to tuple
+        Keys of X, y and sample_weight (or None) by block.
+    inputs : dict of int to tuple
+        Keys of values that lie on a cluster already, by block.
+    needs : dict of int to tuple
+        All keys a block needs, by block.
+    """
+
+    graph: Graph
+    outputs: dict[int, tuple[Hashable, ...]]
+    inputs: dict[int, tuple[Hashable, ...]]
+    needs: dict[int, tuple[Hashable, ...]]
+
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        keys = self.outputs[index]
+        wanted = [key for key in keys[0 if features else 1 :] if key is not None]
+        # Cull again: the targets' part alone must not read the features.
+        graph, _ = cull({key: self.graph[key] for key in self.needs[index]}, wanted)
+        values = iter(dask.get(graph, wanted))
+        X = next(values) if features else None
+        y = next(values)
+        return Rows(X, y, next(values, None))
+
+    def select(self, indices: Sequence[int]) -> GraphLoader:
+        keys = {key for index in indices for key in self.needs[index]}
+        return GraphLoader(
+            {key: self.graph[key] for key in keys},
+            {index: self.outputs[index] for index in indices},
+            {index: self.inputs[index] for index in indices},
+            {index: self.needs[index] for index in indices},
+        )
+
+    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
+        return {key: self.graph[key] for index in indices for key in self.inputs[index]}
+
+    def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
+        return replace(self, graph={**self.graph, **inputs})
+
+
+def from_dask(
+    X: da.Array,
+    y: da.Array,
+    weight: da.Array | None,
+    feature_names: Sequence[str] | None = None,
+) -> Blocks:
+    """Align Dask arrays and split their graphs into blocks of rows.
+
+    Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN)
+    length stay unknown as long as the arrays have the same number of them.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows.
+    """
+    if X.numblocks[1] > 1:
+        X = X.rechunk({1: -1})
+    arrays = _align(X, y, weight)
+    optimised = dask.optimize(*arrays)
+    keys = [list(flatten(array.__dask_keys__())) for array in optimised]
+    graph: Graph = {}
+    for array in optimised:
+        graph.update(array.__dask_graph__())
+    sizes = arrays[0].chunks[0]
+    known = not any(np.isnan(size) for size in sizes)
+    rows = [index for index, size in enumerate(sizes) if not (known and size == 0)]
+    outputs = [tuple(part[index] for part in keys) for index in rows]
+    # Whatever is not float32 is converted to float64.
+    itemsize = 4 if arrays[0].dtype == np.float32 else 8
+    return Blocks(
+        loader=_split(graph, outputs, X),
+        n_blocks=len(rows),
+        n_features=int(X.shape[1]),
+        sizes=tuple(int(sizes[index]) for index in rows) if known else None,
+        block_nbytes=int(max(sizes)) * int(X.shape[1]) * itemsize if known else None,
+        itemsize=itemsize,
+        feature_names=feature_names,
+    )
+
+
+def _align(X: da.Array, *others: da.Array | None) -> list[da.Array]:
+    """Give all arrays the row chunks of X, and refuse different lengths before computing."""
+    aligned = [X]
+    for name, other in zip(("y", "sample_weight"), others, strict=False):
+        if other is None:
+            continue
+        chunks = other
+        if chunks.ndim > 1 and chunks.numblocks[1] > 1:
+            chunks = chunks.rechunk({1: -1})
+        if chunks.numblocks[0] != X.numblocks[0] or _known(X) != _known(chunks):
+            # Lengths must be found before rows can be matched; this reads the data once.
+            X, chunks = aligned[0].compute_chunk_sizes(), chunks.compute_chunk_sizes()
+            aligned[0] = X
+        if _known(X) and _known(chunks):
+            if X.shape[0] != chunks.shape[0]:
+                raise LengthMismatch(
+                    f"X has {X.shape[0]} rows but {name} has {chunks.shape[0]}."
+                )
+            chunks = chunks.rechunk({0: X.chunks[0]})
+        aligned.append(chunks)
+    return aligned
+
+
+def _known(array: da.Array) -> bool:
+    return not np.isnan(array.shape[0])
+
+
+def _split(graph: Graph, outputs: list[tuple[Hashable, ...]], array: da.Array) -> GraphLoader:
+    wanted = [key for keys in outputs for key in keys]
+    graph, dependencies = cull(graph, wanted)
+    needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
+    uses = Counter(key for keys in needs for key in keys)
+    shared = {key for key, count in uses.items() if count > max(1, len(outputs) // 2)}
+    frontier = [
+        key
+        for key in shared
+        if not _is_future(graph[key])
+        and any(key in dependencies[user] for user in uses if user not in shared)
+    ]
+    if frontier:
+        part, _ = cull(graph, frontier)
+        values = get_scheduler(collections=[array])(part, frontier)
+        graph = {**graph, **dict(zip(frontier, values, strict=True))}
+        dependencies = {**dependencies, **{key: set() for key in frontier}}
+        needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
+    return GraphLoader(
+        {key: graph[key] for keys in needs for key in keys},
+        dict(enumerate(outputs)),
+        {
+            index: tuple(key for key in keys if _is_future(graph[key]))
+            for index, keys in enumerate(needs)
+        },
+        dict(enumerate(needs)),
+    )
+
+
+def _reachable(dependencies: Any, keys: Sequence[Hashable]) -> Iterator[Hashable]:
+    seen: set[Hashable] = set()
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key not in seen:
+            seen.add(key)
+            yield key
+            stack.extend(dependencies[key])
+
+
+def _is_future(value: Any) -> bool:
+    # A persisted chunk is a distributed.Future in the graph; the name alone tells it,
+    # so that this module works where distributed is not imported.
+    return type(value).__module__.startswith("distributed.") and hasattr(value, "key")

@@ -1,0 +1,172 @@
+"""What every executor is: it runs a kernel over blocks and joins the partials."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import dask.config
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.exceptions import BlockTooLarge
+from dlbd_estimators.execution.bundle import BundleResult
+from dlbd_estimators.execution.reduce import join
+from dlbd_estimators.objectives.kernels import Kernel
+
+Partial = TypeVar("Partial")
+
+#: Bundles a worker thread: enough that a slow one does not hold up the pass.
+BUNDLES_PER_THREAD = 4
+#: Share of a worker's memory that may hold decoded blocks between passes.
+CACHE_SHARE = 0.25
+#: Share of a worker's memory that the blocks in hand may take.
+_WORKING_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class PassResult(Generic[Partial]):
+    """The partial of a pass and what the pass cost.
+
+    Attributes
+    ----------
+    partial : object
+        The kernel's sums over all blocks of the pass.
+    seconds : float
+        Wall time.
+    bytes_read : int
+        Decoded bytes loaded, without those found in the cache.
+    cache_hits : int
+        Blocks found in the cache.
+    n_bundles : int
+        Tasks the pass was cut into.
+    """
+
+    partial: Partial
+    seconds: float
+    bytes_read: int
+    cache_hits: int
+    n_bundles: int
+
+
+class Executor(ABC):
+    """Runs passes over blocks. Use it as a context manager: leaving frees its caches."""
+
+    def __init__(self) -> None:
+        self._fit = uuid.uuid4().hex
+
+    def map_reduce(
+        self,
+        kernel: Kernel[Partial],
+        parameters: Any,
+        blocks: Blocks,
+        *,
+        name: str,
+        indices: Sequence[int] | None = None,
+        features: bool = True,
+    ) -> PassResult[Partial]:
+        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and reduce.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            What to compute.
+        parameters : object
+            Passed to the kernel inside each task.
+        blocks : Blocks
+            The data.
+        name : str
+            What a person reads on the dashboard.
+        indices : sequence of int, optional
+            Blocks of a sample.
+        features : bool, default=True
+            False reads targets and weights alone.
+
+        Raises
+        ------
+        BlockTooLarge
+            Two blocks do not fit in a worker; raised before anything is read.
+        """
+        chosen = range(blocks.n_blocks) if indices is None else indices
+        if features:
+            self._check_block_size(blocks)
+        began = time.perf_counter()
+        results = self._run(kernel, parameters, blocks, chosen, name, features)
+        partials = {node: result.partial for node, result in results.items()}
+        partial = join(partials, kernel.combine, 0, len(chosen))
+        return PassResult(
+            partial,
+            time.perf_counter() - began,
+            sum(result.bytes_read for result in results.values()),
+            sum(result.cache_hits for result in results.values()),
+            len(results),
+        )
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the executor keeps between passes."""
+
+    @abstractmethod
+    def memory(self) -> tuple[int, int] | None:
+        """Return bytes of memory and threads that share them, of the smallest worker."""
+
+    @abstractmethod
+    def _run(
+        self,
+        kernel: Kernel[Partial],
+        parameters: Any,
+        blocks: Blocks,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[tuple[int, int], BundleResult[Partial]]:
+        """Run the bundles of a pass; return their results by node of the tree."""
+
+    def _check_block_size(self, blocks: Blocks) -> None:
+        memory = self.memory()
+        if memory is None or blocks.block_nbytes is None or blocks.in_memory:
+            return
+        limit, threads = memory
+        # A thread holds the block it works on and the one being read ahead.
+        room = int(limit * _WORKING_SHARE / (2 * threads))
+        if blocks.block_nbytes > room:
+            rows = max(1, room * max(blocks.sizes or (1,)) // blocks.block_nbytes)
+            raise BlockTooLarge(
+                f"A block of X takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
+                f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
+                f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk X to at most "
+                f"{rows} rows a chunk: X.rechunk({{0: {rows}}})."
+            )
+
+
+def cache_share() -> float:
+    """Share of memory for cached blocks: Dask configuration ``dlbd-estimators.cache-share``.
+
+    0 switches the cache off.
+
+    Raises
+    ------
+    ValueError
+        The configured value is not a number from 0 to 0.5.
+    """
+    share = dask.config.get("dlbd-estimators.cache-share", CACHE_SHARE)
+    if not isinstance(share, int | float) or not 0 <= share <= 0.5:
+        raise ValueError(
+            f"The Dask configuration dlbd-estimators.cache-share must be a number from 0 "
+            f"to 0.5, but is {share!r}."
+        )
+    return float(share)
+
+
+def bundle_depth(n_threads: int) -> int:
+    """Depth of the tree at which a pass is cut: about four bundles a thread."""
+    return (BUNDLES_PER_THREAD * max(n_threads, 1) - 1).bit_length()

@@ -1,0 +1,74 @@
+"""Decoded blocks that stay in a process between passes.
+
+The cached set is fixed: the first blocks that fit are kept until the fit ends. Passes
+read the blocks in the same order again and again, and there a cache that evicts the
+least recently used block evicts each one just before it is needed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from dlbd_estimators.objectives.kernels import Block
+
+#: A fit that has not asked for this long is taken to be gone (its client may have died).
+_IDLE_SECONDS = 120.0
+
+
+@dataclass
+class _Fit:
+    blocks: dict[int, Block] = field(default_factory=dict)
+    last_used: float = 0.0
+
+    def nbytes(self) -> int:
+        return sum(block.nbytes for block in self.blocks.values())
+
+
+class BlockCache:
+    """Blocks by fit and index, within a budget that all fits in the process share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fits: dict[str, _Fit] = {}
+
+    def get(self, fit: str, index: int) -> Block | None:
+        """Return a cached block, or None."""
+        with self._lock:
+            entry = self._fits.get(fit)
+            if entry is None:
+                return None
+            entry.last_used = time.monotonic()
+            return entry.blocks.get(index)
+
+    def put(self, fit: str, index: int, block: Block, budget: int) -> None:
+        """Keep a block if all that is kept then still fits in ``budget`` bytes.
+
+        Arrays that are views into something larger are not kept: they would hold
+        memory that the budget does not see.
+        """
+        with self._lock:
+            now = time.monotonic()
+            used = sum(entry.nbytes() for entry in self._fits.values())
+            if used + block.nbytes > budget:
+                self._drop_idle(now)
+                used = sum(entry.nbytes() for entry in self._fits.values())
+            if used + block.nbytes <= budget:
+                entry = self._fits.setdefault(fit, _Fit())
+                entry.last_used = now
+                entry.blocks[index] = block
+
+    def drop(self, fit: str) -> None:
+        """Forget the blocks of a fit."""
+        with self._lock:
+            self._fits.pop(fit, None)
+
+    def _drop_idle(self, now: float) -> None:
+        for fit, entry in list(self._fits.items()):
+            if now - entry.last_used > _IDLE_SECONDS:
+                del self._fits[fit]
+
+
+#: The cache of this process.
+block_cache = BlockCache()

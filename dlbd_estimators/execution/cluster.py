@@ -1,0 +1,187 @@
+"""Passes on a Dask cluster.
+
+Each bundle is one task that carries its blocks' graphs and the parameters; nothing is
+scattered, so whatever a dead worker held can be made again from the tasks alone. A
+bundle prefers the worker that cached its blocks and may run on any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from distributed import Client, Future, KilledWorker, as_completed, get_worker
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.exceptions import WorkersLost
+from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
+from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
+from dlbd_estimators.execution.cache import block_cache
+from dlbd_estimators.execution.reduce import nodes, split
+from dlbd_estimators.objectives.kernels import Kernel
+
+Partial = TypeVar("Partial")
+Node = tuple[int, int]
+
+#: How often one block is sent out again after the workers that read it died. Every
+#: death marks all tasks of that worker, so a block may be blamed for another's fault.
+_BLOCK_ATTEMPTS = 3
+
+
+class ClusterExecutor(Executor):
+    """Runs bundles on the workers of a client's cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The client that was active when the fit began.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+        self._workers: dict[str, Any] = {}
+        self._n_passes = 0
+
+    def close(self) -> None:
+        self._forget_cached_blocks()
+
+    def memory(self) -> tuple[int, int] | None:
+        limits = [
+            (worker["memory_limit"], worker["nthreads"])
+            for worker in self._live_workers().values()
+            if worker["memory_limit"]
+        ]
+        return min(limits, key=lambda pair: pair[0] / pair[1]) if limits else None
+
+    def _run(
+        self,
+        kernel: Kernel[Partial],
+        parameters: Any,
+        blocks: Blocks,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[Node, BundleResult[Partial]]:
+        workers = self._live_workers()
+        if list(workers) != list(self._workers):
+            # Blocks have new homes: what is cached in the old ones would only take room.
+            self._forget_cached_blocks()
+            self._workers = workers
+        depth = bundle_depth(sum(worker["nthreads"] for worker in workers.values()))
+        homes = _homes(blocks.n_blocks, depth, workers)
+        if blocks.loader.remote_inputs(indices[:1]):
+            # Chunks that lie on the workers are inputs of a task: one block a task, so
+            # that the scheduler moves the task to the chunk and never gathers a bundle.
+            depth = len(indices).bit_length()
+        self._n_passes += 1
+        prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
+
+        def submit(node: Node, attempt: int = 0) -> Future:
+            chosen = list(indices[slice(*node)])
+            home = homes[chosen[0]] if homes else None
+            budget = int(cache_share() * workers[home]["memory_limit"]) if home else 0
+            bundle = Bundle(
+                self._cache_name(), blocks.select(chosen), chosen, *node, features, budget, home
+            )
+            inputs = bundle.blocks.loader.remote_inputs(chosen)
+            if inputs:
+                bundle = _with_inputs(bundle, dict.fromkeys(inputs))
+            anywhere = home is None or bool(inputs)
+            return self._client.submit(
+                _run_on_worker,
+                bundle,
+                kernel,
+                parameters,
+                list(inputs),
+                list(inputs.values()),
+                key=f"{prefix}-{node[0]}-{node[1]}-{attempt}",
+                workers=None if anywhere else [home],
+                allow_other_workers=not anywhere,
+                pure=False,
+            )
+
+        return self._collect(submit, nodes(len(indices), depth), blocks, indices)
+
+    def _collect(
+        self,
+        submit: Callable[..., Future],
+        ranges: list[Node],
+        blocks: Blocks,
+        indices: Sequence[int],
+    ) -> dict[Node, BundleResult[Any]]:
+        """Gather the results of bundles; send out again those whose workers died."""
+        pending = {submit(node): node for node in ranges}
+        attempts: Counter[Node] = Counter()
+        results: dict[Node, BundleResult[Any]] = {}
+        completed = as_completed(list(pending), with_results=True, raise_errors=False)
+        try:
+            for future, outcome in completed:
+                node = pending.pop(future)
+                if future.status == "finished":
+                    results[node] = outcome
+                    continue
+                if future.status != "error" or not isinstance(future.exception(), KilledWorker):
+                    future.result()  # raises the task's own error, or its cancellation
+                attempts[node] += 1
+                start, stop = node
+                if stop - start == 1 and attempts[node] > _BLOCK_ATTEMPTS:
+                    raise WorkersLost(
+                        f"Workers died {attempts[node]} times while they read "
+                        f"{blocks.where(indices[start])}. Is it too large for a worker's "
+                        f"memory, or does reading it crash the process? The workers' logs "
+                        f"tell more."
+                    ) from future.exception()
+                for part in [node] if stop - start == 1 else split(start, stop):
+                    again = submit(part, attempts[node])
+                    pending[again] = part
+                    completed.add(again)
+        finally:
+            if pending:
+                self._client.cancel(list(pending), force=True)
+        return results
+
+    def _live_workers(self) -> dict[str, Any]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return dict(sorted(workers.items()))
+
+    def _cache_name(self) -> str:
+        """Name the cached set: another one for each set of workers."""
+        return f"{self._fit}-{hash(tuple(self._workers))}"
+
+    def _forget_cached_blocks(self) -> None:
+        if self._workers and self._client.status == "running":
+            self._client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
+
+
+def _homes(n_blocks: int, depth: int, workers: dict[str, Any]) -> list[str]:
+    """Assign each block to a worker: whole bundles, in order, by number of threads."""
+    slots = [address for address, worker in workers.items() for _ in range(worker["nthreads"])]
+    ranges = nodes(n_blocks, depth)
+    if not slots:
+        return []
+    return [
+        slots[number * len(slots) // len(ranges)]
+        for number, (start, stop) in enumerate(ranges)
+        for _ in range(start, stop)
+    ]
+
+
+def _run_on_worker(
+    bundle: Bundle, kernel: Kernel[Any], parameters: Any, keys: list[Any], values: list[Any]
+) -> BundleResult[Any]:
+    if keys:
+        bundle = _with_inputs(bundle, dict(zip(keys, values, strict=True)))
+    at_home = bundle.home is None or get_worker().address == bundle.home
+    return run_bundle(bundle, kernel, parameters, keep=at_home)
+
+
+def _with_inputs(bundle: Bundle, inputs: dict[Any, Any]) -> Bundle:
+    loader = bundle.blocks.loader.with_inputs(inputs)
+    return replace(bundle, blocks=replace(bundle.blocks, loader=loader))
+
+
+def _drop(fit: str) -> None:
+    block_cache.drop(fit)

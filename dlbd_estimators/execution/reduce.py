@@ -1,0 +1,70 @@
+"""The fixed binary tree that joins the partials of blocks.
+
+The tree over blocks ``start..stop`` splits in the middle, down to single blocks. Its
+shape depends on the number of blocks alone, and the nodes at any depth are consecutive
+ranges of nearly equal size: these are the bundles. However many bundles a pass is cut
+into, and wherever each is run, the same partials are joined in the same order, so the
+sum has the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+Partial = TypeVar("Partial")
+Combine = Callable[[Partial, Partial], Partial]
+
+
+def split(start: int, stop: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Split a node of the tree into its two children."""
+    middle = (start + stop) // 2
+    return (start, middle), (middle, stop)
+
+
+def nodes(n: int, depth: int) -> list[tuple[int, int]]:
+    """Return the ranges at ``depth`` of the tree over ``n`` blocks, in order.
+
+    Ranges of one block are not split further, so there are at most ``min(n, 2**depth)``.
+    """
+    level = [(0, n)]
+    for _ in range(depth):
+        level = [
+            child
+            for start, stop in level
+            for child in (split(start, stop) if stop - start > 1 else [(start, stop)])
+        ]
+    return level
+
+
+def reduce_range(
+    evaluate: Callable[[int], Partial], combine: Combine[Partial], start: int, stop: int
+) -> Partial:
+    """Evaluate the blocks of a node in order and join their partials in the tree.
+
+    At most ``log2(stop - start) + 1`` partials are alive at a time.
+    """
+    if stop - start == 1:
+        return evaluate(start)
+    left, right = split(start, stop)
+    first = reduce_range(evaluate, combine, *left)
+    return combine(first, reduce_range(evaluate, combine, *right))
+
+
+def join(
+    partials: dict[tuple[int, int], Partial], combine: Combine[Partial], start: int, stop: int
+) -> Partial:
+    """Join the partials of nodes that together cover ``start..stop``."""
+    if (start, stop) in partials:
+        return partials.pop((start, stop))
+    left, right = split(start, stop)
+    first = join(partials, combine, *left)
+    return combine(first, join(partials, combine, *right))
+
+
+def stratified(n: int, depth: int, choose: Callable[[int, int], int]) -> Sequence[int]:
+    """Choose one block from each node at ``depth``: a sample from across the whole range.
+
+    Being one a node, the sample's own tree is the top of the whole tree.
+    """
+    return [choose(start, stop) for start, stop in nodes(n, depth)]

@@ -1,0 +1,32 @@
+"""Where a fit runs: the active Dask cluster for Dask collections, else threads here."""
+
+from __future__ import annotations
+
+import sys
+
+from dask.base import get_scheduler
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.threads import ThreadExecutor
+
+
+def executor_for(blocks: Blocks) -> Executor:
+    """Return an executor for some blocks, as Dask itself would choose.
+
+    Arrays in memory never leave the process. Dask collections run on the active client,
+    unless the Dask configuration names another scheduler.
+    """
+    if blocks.in_memory:
+        return ThreadExecutor()
+    scheduler = get_scheduler()
+    if "distributed" in sys.modules:  # no client can be active where it is not imported
+        from distributed import Client
+
+        client = getattr(scheduler, "__self__", None)
+        if isinstance(client, Client):
+            from dlbd_estimators.execution.cluster import ClusterExecutor
+
+            return ClusterExecutor(client)
+    synchronous = getattr(scheduler, "__name__", "") == "get_sync"
+    return ThreadExecutor(1 if synchronous else None)

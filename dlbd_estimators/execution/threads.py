@@ -1,0 +1,71 @@
+"""Passes on threads of this process: for arrays in memory, and without a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import dask.config
+from dask.system import CPU_COUNT
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
+from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
+from dlbd_estimators.execution.cache import block_cache
+from dlbd_estimators.execution.reduce import nodes
+from dlbd_estimators.objectives.kernels import Kernel
+
+Partial = TypeVar("Partial")
+
+
+class ThreadExecutor(Executor):
+    """Runs bundles on a pool of threads.
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        By default what Dask's own threaded scheduler would use: the configuration
+        ``num_workers``, else the number of CPUs this process may use.
+    """
+
+    def __init__(self, n_threads: int | None = None) -> None:
+        super().__init__()
+        self._n_threads = n_threads or dask.config.get("num_workers", None) or CPU_COUNT
+        self._pool = ThreadPoolExecutor(self._n_threads, "pass")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        block_cache.drop(self._fit)
+
+    def memory(self) -> tuple[int, int] | None:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return total, self._n_threads
+
+    def _run(
+        self,
+        kernel: Kernel[Partial],
+        parameters: Any,
+        blocks: Blocks,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[tuple[int, int], BundleResult[Partial]]:
+        budget = 0
+        memory = self.memory()
+        if not blocks.in_memory and memory is not None:
+            budget = int(cache_share() * memory[0])
+        ranges = nodes(len(indices), bundle_depth(self._n_threads))
+        bundles = [
+            Bundle(self._fit, blocks, indices[start:stop], start, stop, features, budget)
+            for start, stop in ranges
+        ]
+        if len(bundles) == 1:  # no hand-over for a small problem
+            return {ranges[0]: run_bundle(bundles[0], kernel, parameters)}
+        pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
+        try:
+            return {node: task.result() for node, task in zip(ranges, pending, strict=True)}
+        finally:
+            for task in pending:
+                task.cancel()

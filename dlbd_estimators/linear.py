@@ -1,0 +1,317 @@
+"""Least squares, with and without an L2 penalty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._predict import predict, score_sums
+from dlbd_estimators._validation import is_lazy, lazy_features, training_data
+from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.execution.select import executor_for
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.losses import HalfSquaredError
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.solvers import Objective, Solution
+from dlbd_estimators.solvers.gram import GramState
+
+
+class _LeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Fit, predict and score of the least-squares estimators."""
+
+    fit_intercept: bool
+    random_state: Any
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, alpha: Any, name: str) -> Solution:
+        check_stopping(self)
+        data = training_data(self, X, y, sample_weight, classify=False)
+        n_outputs = data.y_shape[0] if data.y_shape else 1
+        packing = Packing(n_outputs, data.blocks.n_features, bool(self.fit_intercept))
+        penalty = L2(_strength(self, alpha, n_outputs))
+        with executor_for(data.blocks) as executor:
+            objective = Objective(
+                executor,
+                data.blocks,
+                HalfSquaredError(),
+                penalty,
+                packing,
+                name=name,
+                seed=seed_of(self.random_state),
+            )
+            solution = solve(self, objective)
+        coef, intercept = packing.unpack(solution.parameters)
+        single = not data.y_shape
+        self.coef_ = coef[0] if single else coef
+        if not self.fit_intercept:
+            self.intercept_: Any = 0.0
+        else:
+            self.intercept_ = float(intercept[0]) if single else intercept
+        return solution
+
+    def _model(self) -> tuple[FloatArray, FloatArray]:
+        coef = np.atleast_2d(self.coef_)
+        return coef, np.broadcast_to(np.asarray(self.intercept_, dtype=np.float64), (len(coef),))
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
+            Lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        coef, intercept = self._model()
+        finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
+        return predict(self, X, coef, intercept, finish, "predict")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, a float also for lazy data.
+
+        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``; sample_weight may be None.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            return float(super().score(X, y, sample_weight))
+        X = lazy_features(self, X, reset=False)
+        data = training_data(clone(self), X, y, sample_weight, classify=False)
+        sums = score_sums(data, *self._model(), Encoding(), type(self).__name__.lower())
+        ratio = np.divide(
+            sums.squared_errors,
+            sums.deviations,
+            out=np.where(sums.squared_errors > 0, 1.0, 0.0),
+            where=sums.deviations > 0,
+        )
+        return float(np.mean(1.0 - ratio))
+
+
+class LinearRegression(_LeastSquares):
+    """Ordinary least squares.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2``; where X does not determine ``w``, the
+    solution of least norm is returned, as scikit-learn does.
+
+    Parameters
+    ----------
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    tol : float, default=1e-10
+        For iterative solvers: largest acceptable distance to the minimiser in the metric of
+        the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
+        direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
+        values.
+    max_iter : int, default=1000
+        Largest number of steps of an iterative solver.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent"}, default="auto"
+        ``"gram"`` takes one pass over the data, or two where the columns are nearly
+        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, then ``"lbfgs"``.
+    random_state : int, RandomState or None, default=None
+        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    rank_ : int
+        Rank of the centred X (with ``"gram"``).
+    singular_ : ndarray of shape (n_features,)
+        Singular values of the centred X, weighted (with ``"gram"``).
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.base.Solution`.
+
+    Notes
+    -----
+    The second moments come from float64 sums of products in the dtype of X, centred first,
+    and blocks are merged by the update of Chan, Golub and LeVeque (1983). If their condition
+    threatens the sixth digit, a second pass repairs it: a gradient in float64, or a blocked
+    orthogonal factorisation (TSQR).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LinearRegression
+    >>> X = np.array([[1.0], [2.0], [3.0]])
+    >>> LinearRegression().fit(X, [2.0, 4.0, 6.0]).predict([[4.0]]).round(6)
+    array([8.])
+    """
+
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        tol: float = 1e-10,
+        max_iter: int = 1000,
+        solver: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.solver = solver
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        LinearRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            NaN or infinity (names block, row and column), lengths that differ, unknown
+            solver, parameters out of range.
+        TypeError
+            X or y is not numeric.
+        MemoryError
+            A block does not fit in a worker; raised before reading.
+        """
+        solution = self._fit(X, y, sample_weight, 0.0, "linear")
+        if isinstance(solution.state, GramState):
+            self.rank_ = solution.state.rank
+            self.singular_ = solution.state.singular
+        return self
+
+
+class Ridge(_LeastSquares):
+    """Least squares with an L2 penalty.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``; the intercept is not
+    penalised.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_targets,), default=1.0
+        Strength of the penalty, at least 0; one for all targets or one for each.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    tol : float, default=1e-10
+        For iterative solvers: largest acceptable distance to the minimiser in the metric of
+        the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
+    max_iter : int, default=1000
+        Largest number of steps of an iterative solver.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent"}, default="auto"
+        ``"gram"`` takes one pass over the data, or two where the columns are nearly
+        dependent and the penalty is weak.
+    random_state : int, RandomState or None, default=None
+        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    n_iter_ : ndarray of shape (n_targets,) or None
+        Steps of an iterative solver; None with ``"gram"``.
+    n_features_in_, feature_names_in_, solver_, n_passes_, history_
+        As for :class:`LinearRegression`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import Ridge
+    >>> X = np.array([[-1.0], [0.0], [1.0]])
+    >>> Ridge(alpha=2.0).fit(X, [-2.0, 0.0, 2.0]).coef_
+    array([1.])
+    """
+
+    def __init__(
+        self,
+        alpha: Any = 1.0,
+        *,
+        fit_intercept: bool = True,
+        tol: float = 1e-10,
+        max_iter: int = 1000,
+        solver: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.solver = solver
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
+        """Fit the model; parameters and errors as for :meth:`LinearRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        Ridge
+            The fitted estimator.
+        """
+        solution = self._fit(X, y, sample_weight, self.alpha, "ridge")
+        direct = isinstance(solution.state, GramState)
+        n_targets = np.atleast_2d(self.coef_).shape[0]
+        self.n_iter_ = None if direct else np.full(n_targets, solution.n_iter, dtype=np.int32)
+        return self
+
+
+def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
+    """Check alpha, and bring one for all targets or one for each to floats."""
+    strength = np.asarray(alpha, dtype=np.float64)
+    if strength.ndim > 1 or strength.size not in (1, n_outputs):
+        raise ValueError(
+            f"Number of targets and number of penalties do not correspond: "
+            f"{n_outputs} targets, but alpha has shape {strength.shape}."
+        )
+    if not (np.isfinite(strength).all() and (strength >= 0).all()):
+        raise ValueError(
+            f"The 'alpha' parameter of {type(estimator).__name__} must be at least 0 and finite, "
+            f"but is {alpha!r}."
+        )
+    return float(strength.reshape(-1)[0]) if strength.size == 1 else strength
+
+
+def _first_column(raw: FloatArray) -> FloatArray:
+    return raw[:, 0]
+
+
+def _all_columns(raw: FloatArray) -> FloatArray:
+    return raw

@@ -1,0 +1,340 @@
+"""Logistic regression of two or more classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators._fit import check_number, check_stopping, seed_of, solve
+from dlbd_estimators._predict import predict, score_sums
+from dlbd_estimators._validation import Data, is_lazy, lazy_features, training_data
+from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.select import executor_for
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.labels import LabelCounts, LabelKernel
+from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.solvers import Objective
+
+
+class LogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression with an L2 penalty, or none.
+
+    Minimises ``C sum_i s_i loss(y_i, x_i W + b) + ||W||^2 / 2``, with the binomial
+    log-loss for two classes and softmax cross-entropy for more; the intercept is not
+    penalised.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the penalty, greater than 0; ``np.inf`` is no penalty.
+    tol : float, default=1e-10
+        Largest acceptable Newton decrement of the mean loss at the solution: the distance to
+        the minimiser in the metric of the Hessian. It does not depend on the units of the
+        columns; the default gives about eight digits of the coefficients.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    class_weight : dict, "balanced" or None, default=None
+        Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the
+        same total weight.
+    random_state : int, RandomState or None, default=None
+        Chooses the sample of blocks that the fit starts from; None is a fixed seed. The
+        solution depends on it by less than ``tol``.
+    solver : {"auto", "newton", "lbfgs", "gradient_descent"}, default="auto"
+        ``"auto"`` takes Newton's method where a row's Hessian costs about what reading the
+        row costs, and L-BFGS elsewhere.
+    max_iter : int, default=100
+        Largest number of steps of the solver.
+    warm_start : bool, default=False
+        Start from the last solution instead of a sample's.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, float64; of ``classes_[1]`` for two classes.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    n_iter_ : ndarray of shape (1,)
+        Steps of the solver.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the features; a sample counts by its share of the rows. Finding the
+        classes reads the labels alone and is not counted.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.base.Solution`.
+
+    Notes
+    -----
+    Newton's method starts from the solution of a sample of blocks, makes fused passes for
+    gradient and Hessian, and bounds its last error by generalised self-concordance (Bach
+    2010), so that two full passes usually do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LogisticRegression
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> LogisticRegression().fit(X, ["no", "no", "yes", "yes"]).predict([[0.5]])
+    array(['yes'], dtype='<U3')
+    """
+
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        tol: float = 1e-10,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        random_state: Any = None,
+        solver: str = "auto",
+        max_iter: int = 100,
+        warm_start: bool = False,
+    ) -> None:
+        self.C = C
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.solver = solver
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,)
+            Labels: strings, integers or booleans.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        LogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            NaN or infinity (names block, row and column), lengths that differ, a single
+            class, unknown solver, parameters out of range.
+        TypeError
+            X is not numeric.
+        MemoryError
+            A block does not fit in a worker; raised before reading.
+
+        Warns
+        -----
+        SeparableWarning
+            The classes are perfectly separable and there is no penalty.
+        ConvergenceWarning
+            ``max_iter`` steps did not reach ``tol``.
+        """
+        check_stopping(self)
+        check_number(self, "C", low=0.0, open_low=True, infinite=True)
+        data = training_data(self, X, y, sample_weight, classify=True)
+        with executor_for(data.blocks) as executor:
+            counts = _count_labels(executor, data)
+            classes = counts.labels
+            weights = _class_weights(self.class_weight, counts)
+            binary = len(classes) == 2
+            packing = Packing(
+                1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
+            )
+            objective = Objective(
+                executor,
+                data.blocks.encoded(Encoding(classes, weights)),
+                HalfBinomialLoss() if binary else HalfMultinomialLoss(),
+                L2(1.0 / self.C),
+                packing,
+                name="logistic",
+                seed=seed_of(self.random_state),
+                total_weight=float(
+                    counts.weights.sum() if weights is None else counts.weights @ weights
+                ),
+                n_rows=counts.n_rows,
+            )
+            solution = solve(self, objective, self._start(packing, classes))
+        self.classes_ = classes
+        self.coef_, self.intercept_ = packing.unpack(solution.parameters)
+        self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
+        return self
+
+    def _start(self, packing: Packing, classes: NDArray[Any]) -> FloatArray | None:
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        shape = packing.n_outputs, packing.n_features
+        if self.coef_.shape != shape or not np.array_equal(self.classes_, classes):
+            raise ValueError(
+                f"warm_start=True, but the last fit had classes {self.classes_} and coefficients "
+                f"of shape {self.coef_.shape}; these data have classes {classes} and need "
+                f"{shape}. Fit a new estimator."
+            )
+        return packing.pack(self.coef_, self.intercept_)
+
+    def decision_function(self, X: Any) -> Any:
+        """Return the log-odds of ``classes_[1]``, or raw scores of all classes.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
+            Lazy where X is lazy.
+        """
+        return self._predict(X, _decision, "decision-function")
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; lazy where X is lazy.
+        """
+        return self._predict(X, _probabilities, "predict-proba")
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Lazy where X is lazy.
+        """
+        return self._predict(X, _log_probabilities, "predict-log-proba")
+
+    def predict(self, X: Any) -> Any:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,)
+            Labels out of ``classes_``; lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        return self._predict(X, _Labels(self.classes_), "predict")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy, a float also for lazy data.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            return float(super().score(X, y, sample_weight))
+        X = lazy_features(self, X, reset=False)
+        data = training_data(clone(self), X, y, sample_weight, classify=True)
+        encoding = Encoding(self.classes_, unknown=True)
+        sums = score_sums(data, self.coef_, self.intercept_, encoding, "logistic")
+        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+
+    def _predict(self, X: Any, finish: Any, method: str) -> Any:
+        check_is_fitted(self)
+        return predict(self, X, self.coef_, self.intercept_, finish, method)
+
+
+class _Labels:
+    """Turns raw predictions into labels; a class, so that tasks can pickle it."""
+
+    def __init__(self, classes: NDArray[Any]) -> None:
+        self.classes = classes
+
+    def __call__(self, raw: FloatArray) -> NDArray[Any]:
+        index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
+        return np.asarray(self.classes[index])
+
+
+def _decision(raw: FloatArray) -> FloatArray:
+    return raw[:, 0] if raw.shape[1] == 1 else raw
+
+
+def _log_probabilities(raw: FloatArray) -> FloatArray:
+    if raw.shape[1] == 1:
+        raw = np.hstack([np.zeros_like(raw), raw])
+    shifted = raw - raw.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _probabilities(raw: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(_log_probabilities(raw)))
+
+
+def _count_labels(executor: Executor, data: Data) -> LabelCounts:
+    """Find the classes in a pass over the labels alone.
+
+    Raises
+    ------
+    ValueError
+        The labels are continuous, there is only one class, or all weights are zero.
+    """
+    counts: LabelCounts = executor.map_reduce(
+        LabelKernel(),
+        None,
+        data.blocks.encoded(Encoding(raw=True)),
+        name="logistic-classes",
+        features=False,
+    ).partial
+    check_classification_targets(counts.labels)
+    present = counts.weights > 0
+    if not present.any():
+        raise ValueError("sample_weight must not be zero for all rows.")
+    if len(counts.labels) < 2:
+        raise ValueError(
+            f"LogisticRegression needs samples of at least 2 classes in the data, but the data "
+            f"contains only one class: {counts.labels[0]!r}."
+        )
+    return counts
+
+
+def _class_weights(class_weight: Any, counts: LabelCounts) -> FloatArray | None:
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return np.asarray(counts.weights.sum() / (len(counts.labels) * counts.weights))
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            f"The 'class_weight' parameter of LogisticRegression must be a dict, 'balanced' or "
+            f"None, but is {class_weight!r}."
+        )
+    labels = counts.labels
+    return np.asarray(compute_class_weight(class_weight, classes=labels, y=labels), dtype=float)

@@ -1,0 +1,231 @@
+"""The linear objective: a pointwise loss of ``X coef.T + intercept``, summed over a block.
+
+Conventions
+-----------
+With ``z = [x, 1]`` the features of a row and its constant, ``W`` the parameters as
+rows (see :class:`~dlbd_estimators.objectives.packing.Packing`), ``s_i`` the weights:
+
+    value    = sum_i s_i loss(y_i, W z_i)
+    gradient = sum_i s_i loss'(y_i, W z_i) z_i^T
+    hessian  = sum_i s_i loss''(y_i, W z_i) (x) z_i z_i^T
+
+Value and gradient are computed and summed in float64 whatever the dtype of X: they
+set the point where a solver stops. The products behind the Hessian may be formed in
+float32 a tile at a time (and are then summed in float64): an error there changes how
+fast a solver gets to that point, not where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.kernels import Block, Kernel, tile_rows, tiles
+from dlbd_estimators.objectives.losses import Loss, Pointwise
+from dlbd_estimators.objectives.packing import Packing
+
+
+@dataclass
+class LinearSums:
+    """Sums over rows that a pass of :class:`LinearKernel` brings back.
+
+    Attributes
+    ----------
+    value : float
+        Weighted sum of losses.
+    weight : float
+        Sum of sample weights.
+    n_rows : int
+        Number of rows.
+    n_errors : int
+        Rows without a positive margin; see :meth:`Loss.n_errors`.
+    radius : float
+        Largest scaled norm of a row, a maximum rather than a sum; zero if not asked.
+    gradient, hessian : ndarray or None
+        In the packed order.
+    moments : ndarray of shape (2, n_features + n_targets) or None
+        Weighted sums of the columns of [X, y] and of their squares, if asked for.
+    """
+
+    value: float
+    weight: float
+    n_rows: int
+    n_errors: int
+    radius: float
+    gradient: FloatArray | None = None
+    hessian: FloatArray | None = None
+    moments: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class LinearKernel(Kernel[LinearSums]):
+    """Value, gradient and Hessian of a linear model on one block.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    packing : Packing
+        Order of the parameters.
+    order : Order
+        Derivatives to return.
+    hessian_dtype : str
+        ``"float32"`` or ``"float64"``: the precision of a tile's Hessian products.
+    ellipsoid : tuple of two ndarrays of shape (n_features,) or None
+        Centre m and weights c of ``radius = max_i sqrt(1 + sum_j c_j (x_ij - m_j)^2)``.
+    moments : bool
+        Return the first and second moments of the columns too.
+    count_errors : bool
+        Count rows without a positive margin.
+    """
+
+    loss: Loss
+    packing: Packing
+    order: Order = Order.GRADIENT
+    hessian_dtype: str = "float64"
+    ellipsoid: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)
+    moments: bool = False
+    count_errors: bool = False
+
+    def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
+        packing = self.packing
+        n_features = packing.n_features
+        coef, intercept = packing.unpack(parameters)
+        size = tile_rows(n_features)
+        wide = np.empty((min(size, block.n_rows), n_features))
+        sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
+        gradient = np.zeros(packing.shape)
+        hessian = _HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
+        targets = block.y.reshape(block.n_rows, -1)
+        moments = np.zeros((2, n_features + targets.shape[1]))
+        for rows in tiles(block.n_rows, size):
+            narrow = block.X[rows]
+            X = wide[: len(narrow)]
+            np.copyto(X, narrow)
+            weight = None if block.weight is None else block.weight[rows]
+            raw = _raw_predictions(X, coef, intercept)
+            point = self.loss.evaluate(block.y[rows], raw, weight, self.order)
+            sums.value += point.value
+            sums.weight += len(X) if weight is None else float(weight.sum())
+            if self.count_errors:
+                sums.n_errors += self.loss.n_errors(block.y[rows], raw)
+            if point.gradient is not None:
+                _add_gradient(gradient, point.gradient, X)
+            if point.curvature is not None:
+                hessian.add(X, narrow, point)
+            if self.ellipsoid is not None:
+                centre, scale = self.ellipsoid
+                distance = X - centre
+                distance *= distance
+                sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
+            if self.moments:
+                ones = np.ones(len(X)) if weight is None else weight
+                for power, values in enumerate([(X, targets[rows]), (X * X, targets[rows] ** 2)]):
+                    moments[power, :n_features] += ones @ values[0]
+                    moments[power, n_features:] += ones @ values[1]
+        sums.radius = float(np.sqrt(sums.radius))
+        if self.order >= Order.GRADIENT:
+            sums.gradient = gradient.ravel()
+        if self.order >= Order.HESSIAN:
+            sums.hessian = hessian.packed()
+        if self.moments:
+            sums.moments = moments
+        return sums
+
+    def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
+        left.value += right.value
+        left.weight += right.weight
+        left.n_rows += right.n_rows
+        left.n_errors += right.n_errors
+        left.radius = max(left.radius, right.radius)
+        for name in ("gradient", "hessian", "moments"):
+            mine, other = getattr(left, name), getattr(right, name)
+            if mine is not None:
+                mine += other
+        return left
+
+    def is_finite(self, partial: LinearSums) -> bool:
+        # A NaN or an infinity in X reaches the value or the gradient of its row; the
+        # Hessian's products may overflow in float32 where the data are sound.
+        gradient = partial.gradient
+        return bool(
+            np.isfinite(partial.value) and (gradient is None or np.isfinite(gradient).all())
+        )
+
+
+class _HessianSum:
+    """Weighted cross products of the features, summed over tiles.
+
+    Of a coupled loss only the first K-1 outputs are formed: the curvature's rows sum
+    to zero over the outputs, which gives the last one.
+    """
+
+    def __init__(self, loss: Loss, packing: Packing, dtype: str, size: int) -> None:
+        self._loss = loss
+        self._packing = packing
+        self._dtype = np.dtype(dtype)
+        outputs, width = packing.shape
+        free = outputs - 1 if loss.coupled else outputs
+        self._pairs = [
+            (k, j) for k in range(free) for j in range(k, free) if loss.coupled or j == k
+        ]
+        self._sums = {pair: np.zeros((width, width)) for pair in self._pairs}
+        self._scaled = np.empty((size, packing.n_features), dtype=self._dtype)
+        self._product = np.empty((packing.n_features,) * 2, dtype=self._dtype)
+
+    def add(self, X: FloatArray, narrow: FloatArray, point: Pointwise) -> None:
+        assert point.curvature is not None
+        n = self._packing.n_features
+        source = narrow if narrow.dtype == self._dtype else X
+        scaled = self._scaled[: len(X)]
+        for k, j in self._pairs:
+            curvature = self._loss.curvature_between(point.curvature, k, j)
+            total = self._sums[k, j]
+            with np.errstate(over="ignore", invalid="ignore"):
+                if k == j:
+                    # One operand twice: BLAS then does half the work (syrk).
+                    root = np.sqrt(curvature).astype(self._dtype)
+                    np.multiply(source, root[:, None], out=scaled, casting="same_kind")
+                    np.matmul(scaled.T, scaled, out=self._product)
+                else:
+                    factor = curvature.astype(self._dtype)
+                    np.multiply(source, factor[:, None], out=scaled, casting="same_kind")
+                    other = source if source.dtype == self._dtype else X.astype(self._dtype)
+                    np.matmul(scaled.T, other, out=self._product)
+                total[:n, :n] += self._product
+            if self._packing.fit_intercept:
+                border = curvature @ X
+                total[:n, n] += border
+                total[n, :n] += border
+                total[n, n] += curvature.sum()
+
+    def packed(self) -> FloatArray:
+        outputs, width = self._packing.shape
+        full = np.zeros((outputs, width, outputs, width))
+        for (k, j), total in self._sums.items():
+            full[k, :, j, :] = total
+            full[j, :, k, :] = total
+        if self._loss.coupled:
+            last = outputs - 1
+            full[:last, :, last, :] = -full[:last, :, :last, :].sum(axis=2)
+            full[last, :, :last, :] = full[:last, :, last, :].transpose(1, 0, 2)
+            full[last, :, last, :] = -full[:last, :, last, :].sum(axis=0)
+        return full.reshape(outputs * width, outputs * width)
+
+
+def _raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    if len(coef) == 1:  # a matrix-vector product runs faster than one of width one
+        return np.asarray(X @ coef[0] + intercept[0])[:, None]
+    return np.asarray(X @ coef.T + intercept)
+
+
+def _add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
+    n_features = X.shape[1]
+    if residual.shape[1] == 1:
+        gradient[0, :n_features] += residual[:, 0] @ X
+    else:
+        gradient[:, :n_features] += residual.T @ X
+    if gradient.shape[1] > n_features:
+        gradient[:, -1] += residual.sum(axis=0)

@@ -1,0 +1,42 @@
+"""Penalties on the coefficients; the intercept is never penalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.packing import Packing
+
+
+@dataclass(frozen=True)
+class L2:
+    """``sum_k strength_k ||coef_k||^2 / 2`` over the outputs k.
+
+    Parameters
+    ----------
+    strength : float or ndarray of shape (n_outputs,)
+        At least zero; zero is no penalty.
+    """
+
+    strength: float | FloatArray = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether any coefficient is penalised."""
+        return bool(np.any(np.asarray(self.strength) > 0))
+
+    def diagonal(self, packing: Packing) -> FloatArray:
+        """Return the penalty's constant Hessian diagonal, in the packed order."""
+        diagonal = np.zeros(packing.shape)
+        diagonal[:, : packing.n_features] = np.reshape(self.strength, (-1, 1))
+        return diagonal.ravel()
+
+    def value(self, packing: Packing, parameters: FloatArray) -> float:
+        """Return the penalty at the packed ``parameters``."""
+        return 0.5 * float(self.diagonal(packing) @ (parameters * parameters))
+
+    def gradient(self, packing: Packing, parameters: FloatArray) -> FloatArray:
+        """Return the penalty's gradient at the packed ``parameters``."""
+        return self.diagonal(packing) * parameters

@@ -1,0 +1,23 @@
+"""Minimise a smooth convex objective that is known by passes over the data.
+
+A solver is ``init -> step -> done`` over an explicit state; :func:`minimize` owns the
+loop. ``SOLVERS`` names those a user can ask for.
+"""
+
+from __future__ import annotations
+
+from dlbd_estimators.solvers.base import Solution, Solver, minimize
+from dlbd_estimators.solvers.choose import SOLVERS, choose
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.status import SeparableWarning, Status
+
+__all__ = [
+    "SOLVERS",
+    "Objective",
+    "SeparableWarning",
+    "Solution",
+    "Solver",
+    "Status",
+    "choose",
+    "minimize",
+]

@@ -1,0 +1,169 @@
+"""What every solver is, and the one loop that drives them."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from dlbd_estimators.execution.blas import single_threaded_blas
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.status import Status
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a solver stands between two steps; solvers add fields.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        The best point known, in the packed order.
+    value : float
+        F where the last pass evaluated it.
+    error : float
+        Bound or estimate of the Newton decrement at ``parameters``: the distance to the
+        minimiser in the metric of the Hessian of the mean loss. It does not depend on the
+        units of the columns.
+    gradient_norm : float
+        Largest absolute entry of the gradient in the last pass.
+    step : float
+        Length of the last step, relative to the solver's natural one.
+    status : Status or None
+        Set when the solver knows that it must stop.
+    """
+
+    parameters: FloatArray
+    value: float = np.inf
+    error: float = np.inf
+    gradient_norm: float = np.inf
+    step: float = 0.0
+    status: Status | None = None
+
+
+StateT = TypeVar("StateT", bound=State)
+
+
+class Solver(ABC, Generic[StateT]):
+    """A method to minimise an objective, one step after the other."""
+
+    #: The name users ask for.
+    name: ClassVar[str]
+    #: What the objective must provide.
+    needs: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def init(self, objective: Objective, start: FloatArray | None) -> StateT:
+        """Prepare the first step from ``start``, or from nothing."""
+
+    @abstractmethod
+    def step(self, objective: Objective, state: StateT, tol: float) -> StateT:
+        """Make one step; usually one pass over the data."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What :func:`minimize` found.
+
+    Attributes
+    ----------
+    parameters : ndarray
+        In the packed order.
+    status : Status
+        Why the solver stopped.
+    n_iter : int
+        Steps made.
+    n_passes : float
+        Passes over the data; a sample of blocks counts by its share of the rows.
+    history : list of dict
+        One entry a step: ``iteration``, ``pass`` (passes consumed by its end), ``loss``
+        (F in the step's last pass), ``gradient_norm``, ``error``, ``step``, ``seconds``
+        (since the fit began), ``bytes_read``.
+    state : State
+        The solver's last state.
+    """
+
+    parameters: FloatArray
+    status: Status
+    n_iter: int
+    n_passes: float
+    history: list[dict[str, float]] = field(repr=False)
+    state: State = field(repr=False)
+
+
+def minimize(
+    solver: Solver[Any],
+    objective: Objective,
+    *,
+    start: FloatArray | None,
+    tol: float,
+    max_iter: int,
+    clock: Callable[[], float],
+) -> Solution:
+    """Drive a solver until the error is at most ``tol``.
+
+    Parameters
+    ----------
+    solver : Solver
+        The method.
+    objective : Objective
+        What to minimise.
+    start : ndarray or None
+        Where to begin; None lets the solver choose.
+    tol : float
+        Largest acceptable ``State.error``.
+    max_iter : int
+        Largest number of steps.
+    clock : callable
+        Seconds since the fit began.
+
+    Raises
+    ------
+    FloatingPointError
+        The objective became infinite or NaN on finite data.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The solver stopped before the error was at most ``tol``.
+    """
+    history: list[dict[str, float]] = []
+    # Small dense solves happen here between passes; they too must not depend on the
+    # number of cores.
+    with single_threaded_blas:
+        state = solver.init(objective, start)
+        while state.status is None:
+            state = solver.step(objective, state, tol)
+            if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
+                raise FloatingPointError(
+                    f"{solver.name} reached a non-finite objective in iteration "
+                    f"{len(history) + 1}. Scale the columns of X or strengthen the penalty."
+                )
+            history.append(
+                {
+                    "iteration": len(history) + 1,
+                    "pass": objective.n_passes,
+                    "loss": state.value,
+                    "gradient_norm": state.gradient_norm,
+                    "error": state.error,
+                    "step": state.step,
+                    "seconds": clock(),
+                    "bytes_read": objective.bytes_read,
+                }
+            )
+            if state.error <= tol:
+                break
+            if state.status is None and len(history) >= max_iter:
+                break
+    status = state.status or (Status.CONVERGED if state.error <= tol else Status.MAX_ITER)
+    if status is not Status.CONVERGED:
+        message = status.value.format(
+            solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
+        )
+        warnings.warn(message, status.category, stacklevel=3)
+    return Solution(state.parameters, status, len(history), objective.n_passes, history, state)

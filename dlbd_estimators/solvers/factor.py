@@ -1,0 +1,64 @@
+"""Solve with a symmetric matrix whose rows and columns may have any scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
+
+from dlbd_estimators.objectives.arrays import FloatArray
+
+#: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
+LARGEST_HESSIAN = 4000
+
+
+class Factor:
+    """A factorisation of a symmetric positive semi-definite matrix.
+
+    The matrix is brought to a unit diagonal first (the best diagonal scaling to within a
+    factor of its order; van der Sluis 1969), so that units of the columns cost no digits.
+    A singular matrix is inverted on its range, for the step of least norm.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, n)
+        Not changed.
+
+    Attributes
+    ----------
+    condition : float
+        Estimated condition number after scaling; infinite for a singular matrix.
+    """
+
+    def __init__(self, matrix: FloatArray) -> None:
+        diagonal = np.diag(matrix).copy()
+        diagonal[~(diagonal > 0)] = 1.0
+        self._scale = 1.0 / np.sqrt(diagonal)
+        scaled = matrix * self._scale * self._scale[:, None]
+        self._inverse: FloatArray | None = None
+        self.condition = np.inf
+        try:
+            self._cholesky = linalg.cholesky(scaled, lower=True, check_finite=False)
+        except linalg.LinAlgError:
+            self._inverse = _pseudo_inverse(matrix)
+            return
+        norm = float(np.abs(scaled).sum(axis=0).max())
+        reciprocal, _ = lapack.dpocon(self._cholesky, norm, uplo="L")
+        self.condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
+        if self.condition > 1e14:
+            self._inverse = _pseudo_inverse(matrix)
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Return the solution for a right-hand side (n,) or (n, k)."""
+        if self._inverse is not None:
+            return self._inverse @ right
+        scale = self._scale if right.ndim == 1 else self._scale[:, None]
+        solution = linalg.cho_solve((self._cholesky, True), right * scale, check_finite=False)
+        return np.asarray(solution * scale)
+
+
+def _pseudo_inverse(matrix: FloatArray) -> FloatArray:
+    values, vectors = linalg.eigh(matrix, check_finite=False)
+    kept = values > len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+    vectors = vectors[:, kept]
+    return np.asarray((vectors / values[kept]) @ vectors.T)

@@ -1,0 +1,179 @@
+"""Least squares in one pass, by the centred second moments of [X, y].
+
+The normal equations lose digits with the condition number, twice as many as an orthogonal
+factorisation. The condition of the products decides what follows the first pass:
+
+==================================== ==========================================
+expected relative coefficient error  then
+==================================== ==========================================
+negligible                           done: one pass
+small                                one pass for the exact gradient; a Newton step
+large, or singular without penalty   one pass for the triangular factor (TSQR)
+==================================== ==========================================
+
+A rank-deficient problem without penalty gets its solution of least norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from scipy import linalg
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.moments import Moments, MomentsKernel
+from dlbd_estimators.objectives.orthogonal import TriangleKernel
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.status import Status
+
+#: Expected relative error of the coefficients that is left alone, by the rounding unit of
+#: the products: float32 data are held to 1e-5 of the float64 answer, float64 to 1e-6.
+_NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
+#: Beyond this a Newton step with these products no longer squares the error.
+_SMALL = 1e-3
+
+
+@dataclass(frozen=True)
+class GramState(State):
+    """Adds the moments, once known, and the singular values of the centred X."""
+
+    moments: Moments | None = None
+    singular: FloatArray | None = None
+    rank: int | None = None
+
+
+class Gram(Solver[GramState]):
+    """Normal equations, with a second pass where they are not accurate enough."""
+
+    name: ClassVar[str] = "gram"
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> GramState:
+        return GramState(np.zeros(objective.packing.size))
+
+    def step(self, objective: Objective, state: GramState, tol: float) -> GramState:
+        if state.moments is None:
+            return _from_moments(objective, state)
+        if state.error <= _SMALL:
+            return _refine(objective, state)
+        return _from_triangle(objective, state, state.moments)
+
+
+def _from_moments(objective: Objective, state: GramState) -> GramState:
+    packing = objective.packing
+    moments: Moments = objective.run(MomentsKernel(packing.fit_intercept), None, "gram-pass-1")
+    if not moments.weight > 0:
+        raise ValueError("sample_weight must not be zero for all rows.")
+    objective.total_weight = moments.weight
+    n = packing.n_features
+    spread = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight))
+    objective.unit = spread or 1.0
+    gram, cross = moments.products[:n, :n], moments.products[:n, n:]
+    coef, condition = np.zeros((packing.n_outputs, n)), 1.0
+    strengths = _strengths(objective)
+    for strength in np.unique(strengths):
+        factor = Factor(gram + strength * np.eye(n))
+        same = strengths == strength
+        coef[same] = factor.solve(cross[:, same]).T
+        condition = max(condition, factor.condition)
+    intercept = moments.mean[n:] - coef @ moments.mean[:n]
+    explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
+    noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
+    error = 0.0
+    if np.any(cross):
+        error = float(moments.epsilon * condition * max(noise, 1.0))
+    values = linalg.eigvalsh(gram)[::-1]
+    singular = np.sqrt(np.maximum(values, 0.0))
+    done = error <= _NEGLIGIBLE[moments.epsilon]
+    loss = _loss(moments, coef, objective)
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        value=loss,
+        error=error,
+        gradient_norm=0.0,
+        step=1.0,
+        status=Status.CONVERGED if done else None,
+        moments=moments,
+        singular=singular,
+        rank=int(np.count_nonzero(values > n * moments.epsilon * max(values[0], 0.0))) if n else 0,
+    )
+
+
+def _refine(objective: Objective, state: GramState) -> GramState:
+    """One Newton step: the gradient is exact to float64, the products may be rough."""
+    assert state.moments is not None
+    packing, n = objective.packing, objective.packing.n_features
+    here = objective.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
+    gradient = here.gradient.reshape(packing.shape) * state.moments.weight
+    centre = state.moments.mean[:n]
+    coef, intercept = packing.unpack(state.parameters)
+    gram = state.moments.products[:n, :n]
+    strengths = _strengths(objective)
+    for strength in np.unique(strengths):
+        same = strengths == strength
+        right = gradient[same, :n]
+        if packing.fit_intercept:
+            right = right - gradient[same, -1:] * centre
+        move = Factor(gram + strength * np.eye(n)).solve(right.T).T
+        coef[same] -= move
+        if packing.fit_intercept:
+            intercept[same] -= gradient[same, -1] / state.moments.weight - move @ centre
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        value=here.value,
+        error=state.error**2,
+        gradient_norm=float(np.abs(here.gradient).max()),
+        status=Status.CONVERGED,
+    )
+
+
+def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> GramState:
+    """Solve by the singular values of R; they are those of the centred X."""
+    packing, n = objective.packing, objective.packing.n_features
+    constant = packing.fit_intercept
+    centre = moments.mean.copy()
+    triangle = objective.run(TriangleKernel(constant), centre, "gram-pass-2")
+    if constant:
+        centre += triangle[0, 1:] / triangle[0, 0]
+        triangle = triangle[1:, 1:]
+    features, targets = triangle[:, :n], triangle[:, n:]
+    left, singular, right = linalg.svd(features, full_matrices=False)
+    tiny = max(moments.n_rows, n) * np.finfo(float).eps * (singular[0] if n else 0.0)
+    kept = singular > tiny
+    strengths = _strengths(objective)
+    shrunk = np.where(kept, singular, 0.0)[:, None]
+    # Singular values below `tiny` are noise: with a penalty they give zero anyway.
+    filters = np.divide(
+        shrunk, shrunk**2 + strengths, out=np.zeros((len(singular), len(strengths))), where=shrunk > 0
+    )
+    coef = (right.T @ (filters * (left.T @ targets))).T
+    residual = targets - features @ coef.T
+    value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
+    return replace(
+        state,
+        parameters=packing.pack(coef, centre[n:] - coef @ centre[:n]),
+        value=value / moments.weight,
+        error=float(np.finfo(float).eps * singular[0] / singular[kept][-1]) if kept.any() else 0.0,
+        status=Status.CONVERGED,
+        singular=singular,
+        rank=int(kept.sum()),
+    )
+
+
+def _strengths(objective: Objective) -> FloatArray:
+    strength = np.asarray(objective.penalty.strength, dtype=np.float64)
+    return np.broadcast_to(strength, (objective.packing.n_outputs,))
+
+
+def _loss(moments: Moments, coef: FloatArray, objective: Objective) -> float:
+    n = coef.shape[1]
+    signed = np.hstack([coef, -np.eye(len(coef))])
+    squared = np.einsum("ki,ij,kj->", signed, moments.products, signed)
+    penalty = _strengths(objective) @ np.sum(coef**2, axis=1)
+    return 0.5 * float(max(squared, 0.0) + penalty) / moments.weight if n else 0.0

@@ -1,0 +1,174 @@
+"""L-BFGS in the metric of a sample's Hessian, one pass a step.
+
+The two-loop recursion (Nocedal 1980) starts from an inverse Hessian of its own. Where a
+sample of blocks can give one, that is used: the curvature pairs then only correct what the
+sample got wrong, and 5-15 passes do where a scaled identity needs a hundred. Otherwise the
+standardised columns are the metric. A unit step is tried first and shortened by the next
+pass's verdict, so that no pass goes into a line search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
+from dlbd_estimators.solvers.metric import Standardised
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.status import Status
+from dlbd_estimators.solvers.warm_start import warm_start
+
+_MEMORY = 20
+_MAX_HALVINGS = 30
+#: Steps within rounding noise after which no further progress is expected.
+_PATIENCE = 10
+
+
+class _Metric(Protocol):
+    def solve(self, right: FloatArray, /) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class LBFGSState(State):
+    """Adds the last accepted point, curvature pairs and the metric."""
+
+    base: FloatArray | None = None
+    base_value: float = np.inf
+    base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
+    slope: float = 0.0
+    tried_step: float = 1.0
+    pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
+    metric: _Metric | None = None
+    exact_metric: bool = False
+    from_sample: bool = False
+    best_error: float = np.inf
+    since_best: int = 0
+
+
+class LBFGS(Solver[LBFGSState]):
+    """Limited-memory BFGS, preconditioned by a sample of blocks."""
+
+    name: ClassVar[str] = "lbfgs"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> LBFGSState:
+        warm = None
+        if objective.packing.size <= LARGEST_HESSIAN:
+            warm = warm_start(objective, "lbfgs-sample")
+        if warm is not None:
+            return LBFGSState(
+                warm.parameters if start is None else start,
+                metric=Factor(warm.hessian),
+                exact_metric=True,
+                from_sample=start is None,
+            )
+        return LBFGSState(np.zeros(objective.packing.size) if start is None else start)
+
+    def step(self, objective: Objective, state: LBFGSState, tol: float) -> LBFGSState:
+        here = objective.evaluate(
+            state.parameters,
+            Order.GRADIENT,
+            f"lbfgs-pass-{int(objective.n_passes) + 1}",
+            moments=state.base is None,
+        )
+        metric = state.metric
+        if metric is None:
+            assert here.columns is not None
+            metric = Standardised(objective, here.columns)
+        at_zero = objective.value_at_zero
+        if state.from_sample and at_zero is not None and here.value > at_zero:
+            return replace(
+                state,
+                parameters=np.zeros_like(state.parameters),
+                value=here.value,
+                metric=None,
+                exact_metric=False,
+                from_sample=False,
+            )
+        noise = 16 * np.finfo(float).eps * abs(here.value)
+        armijo = state.base_value - 1e-4 * state.tried_step * state.slope
+        if here.value > armijo + noise:
+            return _shorten(state, here.value, here.gradient)
+        pairs = state.pairs
+        if state.base is not None:
+            moved, turned = state.parameters - state.base, here.gradient - state.base_gradient
+            if moved @ turned > 1e-14 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
+                pairs = (*pairs, (moved, turned))[-_MEMORY:]
+        direction = -_two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
+        slope = -float(direction @ here.gradient)
+        error = float(np.sqrt(max(slope, 0.0))) / objective.unit
+        since_best = 0 if error < 0.9 * state.best_error else state.since_best + 1
+        known = state.exact_metric or bool(pairs)
+        status = None
+        if error <= tol and known:
+            status = Status.CONVERGED
+        elif here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+            status = Status.SEPARABLE
+        elif since_best > _PATIENCE and slope <= noise:
+            status = Status.STALLED
+        return replace(
+            state,
+            parameters=state.parameters if status else state.parameters + direction,
+            value=here.value,
+            error=error if known else np.inf,
+            gradient_norm=float(np.abs(here.gradient).max()),
+            step=state.tried_step,
+            status=status,
+            base=state.parameters,
+            base_value=here.value,
+            base_gradient=here.gradient,
+            slope=slope,
+            tried_step=1.0,
+            pairs=pairs,
+            metric=metric,
+            from_sample=False,
+            best_error=min(error, state.best_error),
+            since_best=since_best,
+        )
+
+
+def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSState:
+    """Go back and try a shorter step: the minimum of a parabola, within safe bounds."""
+    assert state.base is not None
+    step = state.tried_step
+    excess = value - state.base_value + step * state.slope
+    factor = float(np.clip(0.5 * step * state.slope / excess, 0.1, 0.5))
+    shorter = step * factor
+    return replace(
+        state,
+        parameters=state.base + (state.parameters - state.base) * factor,
+        value=value,
+        error=np.inf,
+        gradient_norm=float(np.abs(gradient).max()),
+        step=shorter,
+        tried_step=shorter,
+        status=Status.STALLED if shorter < 2.0**-_MAX_HALVINGS else None,
+    )
+
+
+def _two_loops(
+    gradient: FloatArray,
+    pairs: tuple[tuple[FloatArray, FloatArray], ...],
+    metric: _Metric,
+    *,
+    rescale: bool,
+) -> FloatArray:
+    """Apply the inverse Hessian that the metric and the curvature pairs define."""
+    q = gradient.copy()
+    applied = []
+    for moved, turned in reversed(pairs):
+        alpha = float(moved @ q) / float(moved @ turned)
+        q -= alpha * turned
+        applied.append((alpha, moved, turned))
+    r = metric.solve(q)
+    if pairs and rescale:
+        moved, turned = pairs[-1]
+        r = r * (float(moved @ turned) / float(turned @ metric.solve(turned)))
+    for alpha, moved, turned in reversed(applied):
+        beta = float(turned @ r) / float(moved @ turned)
+        r = r + (alpha - beta) * moved
+    return r

@@ -1,0 +1,67 @@
+"""Coordinates in which the objective is about equally curved in every direction.
+
+A first-order method's number of passes grows with the spread of curvatures, and the units
+of the columns alone can make that spread 1e12. Working in standardised coordinates removes
+them, while the penalty stays what the user asked for, in the user's units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.objective import Columns, Objective
+
+
+class Standardised:
+    """Linear change of variables ``u_j = scale_j w_j``, ``u_b = b + mean . w``.
+
+    ``scale_j^2`` bounds the curvature of F along ``w_j``: the loss's bound times the
+    column's variance (its second moment without an intercept) plus the penalty.
+
+    Parameters
+    ----------
+    objective : Objective
+        Gives loss, penalty, packing and the sum of weights.
+    columns : Columns
+        Means and variances.
+    """
+
+    def __init__(self, objective: Objective, columns: Columns) -> None:
+        packing = objective.packing
+        self._packing = packing
+        total = objective.total_weight or 1.0
+        bound = objective.loss.curvature_bound
+        fit = packing.fit_intercept
+        self._mean = columns.mean if fit else np.zeros_like(columns.mean)
+        second = columns.variance if fit else columns.variance + columns.mean**2
+        penalty = objective.penalty.diagonal(packing).reshape(packing.shape) / total
+        curvature = np.full(packing.shape, bound)
+        curvature[:, : packing.n_features] = bound * second + penalty[:, : packing.n_features]
+        curvature[~(curvature > 0)] = 1.0
+        self._scale = np.sqrt(curvature)
+
+    def parameters(self, u: FloatArray) -> FloatArray:
+        """Return the user's parameters at ``u``."""
+        w = u.reshape(self._packing.shape) / self._scale
+        if self._packing.fit_intercept:
+            w[:, -1] -= w[:, :-1] @ self._mean
+        return w.ravel()
+
+    def coordinates(self, parameters: FloatArray) -> FloatArray:
+        """Return the coordinates of the user's ``parameters``."""
+        w = parameters.reshape(self._packing.shape).copy()
+        if self._packing.fit_intercept:
+            w[:, -1] += w[:, :-1] @ self._mean
+        return (w * self._scale).ravel()
+
+    def gradient(self, gradient: FloatArray) -> FloatArray:
+        """Return the gradient in ``u``, from that in the user's parameters."""
+        g = gradient.reshape(self._packing.shape).copy()
+        if self._packing.fit_intercept:
+            g[:, :-1] -= g[:, -1:] * self._mean
+        return (g / self._scale).ravel()
+
+    def solve(self, gradient: FloatArray) -> FloatArray:
+        """Return the steepest-descent direction of this metric, in user's parameters."""
+        return self.parameters(self.gradient(gradient))

@@ -1,0 +1,244 @@
+"""Newton's method with few passes.
+
+Every step is one fused pass for value, gradient and Hessian, and a full Newton step from
+there. What replaces a line search, which would cost passes of its own:
+
+* the next pass shows whether the value fell enough; if not, the step is halved;
+* the start is the solution of a sample of blocks;
+* after a full pass, the step is corrected for the change of the Hessian along it, as the
+  sample sees that change (the sample's own bias cancels, since only differences of its
+  gradient enter);
+* the decrement after the last step is bounded by generalised self-concordance, so that no
+  pass is spent on verifying it.
+
+The bound: with ``R = max_i |x_i d|`` for a step ``d`` of decrement ``l``, the gradient left
+after a full step is at most ``l (exp(R) - 1 - R) / R`` in the metric of the Hessian before it,
+and ``exp(R/2)`` times that in the metric after it (Bach 2010, "Self-concordant analysis
+for logistic regression"). ``R`` is bounded by the largest row norm times the step's norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.status import Status
+from dlbd_estimators.solvers.warm_start import warm_start
+
+#: Error of a Hessian formed in float32, relative to its size: rounding of the entries and
+#: of the products of a tile.
+_FLOAT32_ERROR = 4 * float(np.finfo(np.float32).eps)
+_FLOAT64_ERROR = 4 * float(np.finfo(np.float64).eps)
+#: A float32 Hessian gives way to float64 where its error could slow the convergence.
+_WORST_HESSIAN_ERROR = 1e-3
+_MAX_HALVINGS = 40
+
+
+@dataclass(frozen=True)
+class NewtonState(State):
+    """Adds what accepting or halving a step needs.
+
+    Attributes
+    ----------
+    base, base_value : ndarray, float
+        The last accepted point and its value.
+    slope : float
+        Decrease that the step promised to first order.
+    tried_step : float
+        Share of the step that ``parameters`` takes.
+    columns : Columns or None
+        Column moments, as soon as a pass has brought them.
+    radius : float or None
+        Largest scaled row norm, as soon as a full pass has brought it.
+    sample : list of int or None
+        Blocks of the sample.
+    hessian_dtype : str
+        Precision of the next Hessian.
+    """
+
+    base: FloatArray | None = None
+    base_value: float = np.inf
+    slope: float = 0.0
+    tried_step: float = 1.0
+    columns: Columns | None = None
+    radius: float | None = None
+    sample: list[int] | None = None
+    hessian_dtype: str = "float32"
+    from_sample: bool = False
+
+
+class Newton(Solver[NewtonState]):
+    """Newton's method, warm-started and corrected by a sample of blocks."""
+
+    name: ClassVar[str] = "newton"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
+        if start is not None:
+            return NewtonState(start, sample=objective.sample())
+        if not objective.loss.quadratic:
+            warm = warm_start(objective, "newton-sample")
+            if warm is not None:
+                return NewtonState(
+                    warm.parameters, columns=warm.columns, sample=warm.indices, from_sample=True
+                )
+        return NewtonState(np.zeros(objective.packing.size))
+
+    def step(self, objective: Objective, state: NewtonState, tol: float) -> NewtonState:
+        columns = state.columns
+        ellipsoid = None
+        if columns is not None and state.radius is None:
+            ellipsoid = columns.mean, _ellipsoid_scale(columns)
+        here = objective.evaluate(
+            state.parameters,
+            Order.HESSIAN,
+            f"newton-pass-{int(objective.n_passes) + 1}",
+            hessian_dtype=state.hessian_dtype,
+            ellipsoid=ellipsoid,
+            moments=columns is None,
+        )
+        rejected = self._reject(objective, state, here)
+        if rejected is not None:
+            return rejected
+        assert here.hessian is not None
+        factor = Factor(here.hessian)
+        relative = _FLOAT64_ERROR if state.hessian_dtype == "float64" else _FLOAT32_ERROR
+        hessian_error = min(relative * factor.condition, 1.0)
+        step = -factor.solve(here.gradient)
+        slope = -float(step @ here.gradient)
+        decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
+        radius = here.radius if ellipsoid is not None else state.radius
+        columns = here.columns or columns
+        change = _largest_change(objective, step, columns, radius)
+        error = decrement * (_remainder(change) + hessian_error)
+        if objective.loss.quadratic:
+            error = decrement * hessian_error
+        if error > tol and change < 1.0 and state.sample is not None:
+            step = step + self._correction(objective, state, here, step, factor)
+        status = None
+        if decrement <= max(tol, _FLOAT64_ERROR * float(np.sqrt(factor.condition))):
+            # As near as the gradient's own rounding lets anyone come.
+            error, status = min(error, decrement), Status.CONVERGED
+        if here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+            status = Status.SEPARABLE
+        return replace(
+            state,
+            parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
+            value=here.value,
+            error=error,
+            gradient_norm=float(np.abs(here.gradient).max()),
+            step=1.0,
+            status=status,
+            base=state.parameters,
+            base_value=here.value,
+            slope=slope,
+            tried_step=1.0,
+            columns=columns,
+            radius=radius,
+            hessian_dtype="float64" if hessian_error > _WORST_HESSIAN_ERROR else state.hessian_dtype,
+            from_sample=False,
+        )
+
+    def _reject(
+        self, objective: Objective, state: NewtonState, here: Evaluation
+    ) -> NewtonState | None:
+        """Return the state to go on from where the last step was too long."""
+        if state.from_sample and objective.value_at_zero is not None:
+            # A sample that says nothing about the whole (data sorted by class, say).
+            if here.value > objective.value_at_zero:
+                return replace(
+                    state,
+                    parameters=np.zeros_like(state.parameters),
+                    value=here.value,
+                    sample=None,
+                    from_sample=False,
+                )
+            return None
+        if state.base is None:
+            return None
+        noise = 16 * np.finfo(float).eps * max(abs(state.base_value), abs(here.value))
+        if here.value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise:
+            return None
+        share = state.tried_step / 2
+        stalled = share < 2.0**-_MAX_HALVINGS
+        return replace(
+            state,
+            parameters=state.base + (state.parameters - state.base) / 2,
+            value=here.value,
+            error=np.inf,
+            step=share,
+            tried_step=share,
+            status=Status.STALLED if stalled else None,
+        )
+
+    def _correction(
+        self,
+        objective: Objective,
+        state: NewtonState,
+        here: Evaluation,
+        step: FloatArray,
+        factor: Factor,
+    ) -> FloatArray:
+        """Newton step on ``F``'s quadratic model plus the sample's higher-order terms."""
+        assert here.hessian is not None
+        before, after = (
+            objective.evaluate(
+                point,
+                Order.HESSIAN,
+                "newton-sample",
+                indices=state.sample,
+                hessian_dtype=state.hessian_dtype,
+            )
+            for point in (state.parameters, state.parameters + step)
+        )
+        assert before.hessian is not None
+        assert after.hessian is not None
+        bend = after.hessian - before.hessian
+        residual = (after.gradient - before.gradient) - before.hessian @ step
+        correction = -Factor(here.hessian + bend).solve(residual)
+        # Trust it only as far as it is small beside the step it corrects.
+        size = float(correction @ here.hessian @ correction)
+        if not size <= 0.25 * float(step @ here.hessian @ step):
+            return np.zeros_like(step)
+        return correction
+
+
+def _ellipsoid_scale(columns: Columns) -> FloatArray:
+    """Weights of a row's norm: one over the variance; any positive weights are valid."""
+    spread = columns.variance.copy()
+    constant = ~(spread > 0)
+    spread[constant] = np.maximum(columns.mean[constant] ** 2, 1.0)
+    return np.asarray(1.0 / spread)
+
+
+def _largest_change(
+    objective: Objective, step: FloatArray, columns: Columns | None, radius: float | None
+) -> float:
+    """Bound ``max_i |x_i v|`` over the directions ``v`` that steer the curvature."""
+    if objective.loss.quadratic:
+        return 0.0
+    if columns is None or radius is None:
+        return np.inf
+    packing = objective.packing
+    rows = objective.loss.spread(step.reshape(packing.shape))
+    coef = rows[:, : packing.n_features]
+    offset = coef @ columns.mean
+    if packing.fit_intercept:
+        offset = offset + rows[:, -1]
+    norms = (coef * coef) @ (1.0 / _ellipsoid_scale(columns)) + offset**2
+    return radius * float(np.sqrt(norms.max()))
+
+
+def _remainder(change: float) -> float:
+    """``exp(R/2) (exp(R) - 1 - R) / R``, the share of a decrement left by a Newton step."""
+    if change < 1e-4:
+        return 0.5 * change * (1.0 + change)
+    if change > 20.0:
+        return np.inf
+    return float(np.exp(change / 2) * (np.expm1(change) - change) / change)

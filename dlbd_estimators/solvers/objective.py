@@ -1,0 +1,261 @@
+"""The objective a solver sees: evaluate it at some parameters, by a pass over the data.
+
+    F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2) / sum_i s_i
+
+Blocks bring back sums; they are normalised here, once, and the penalty is added here,
+once. Being a mean, F has the same scale on a sample of the blocks as on all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.reduce import stratified
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
+from dlbd_estimators.objectives.losses import Loss
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.objectives.penalties import L2
+
+#: A sample has at least this many rows for each parameter,
+_SAMPLE_ROWS_PER_PARAMETER = 30
+#: is about this share of the data where that is more,
+_SAMPLE_SHARE = 1 / 32
+#: and costs more than it saves where it would be a larger share than this.
+_SAMPLE_SHARE_MAX = 1 / 6
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Weighted mean and variance of each feature."""
+
+    mean: FloatArray
+    variance: FloatArray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The objective at one point.
+
+    Attributes
+    ----------
+    value : float
+        F.
+    gradient, hessian : ndarray or None
+        Of F, in the packed order.
+    n_errors : int
+        Rows without a positive margin, where they were counted.
+    radius : float
+        See :class:`~dlbd_estimators.objectives.linear.LinearKernel`.
+    columns : Columns or None
+        Where moments were asked for.
+    """
+
+    value: float
+    gradient: FloatArray
+    hessian: FloatArray | None
+    n_errors: int
+    radius: float
+    columns: Columns | None
+
+
+class Objective:
+    """A penalised linear model's objective over blocks.
+
+    Parameters
+    ----------
+    executor : Executor
+        Runs the passes.
+    blocks : Blocks
+        The data.
+    loss : Loss
+        Pointwise loss.
+    penalty : L2
+        Not yet divided by the sum of weights.
+    packing : Packing
+        Order of the parameters.
+    name : str
+        Model name, for the dashboard.
+    seed : int
+        Chooses the sample of blocks.
+    total_weight : float, optional
+        Sum of the weights if known; else found in the first full pass.
+    n_rows : int, optional
+        Number of rows where the blocks do not know theirs; without it, no sampling.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        blocks: Blocks,
+        loss: Loss,
+        penalty: L2,
+        packing: Packing,
+        *,
+        name: str,
+        seed: int = 0,
+        total_weight: float | None = None,
+        n_rows: int | None = None,
+    ) -> None:
+        self.executor = executor
+        self.blocks = blocks
+        self.loss = loss
+        self.penalty = penalty
+        self.packing = packing
+        self.name = name
+        self.total_weight = total_weight
+        self.n_rows = n_rows if blocks.sizes is None else sum(blocks.sizes)
+        #: Divides a decrement, to free it from the units of y: 1 for classes.
+        self.unit = 1.0
+        self.n_passes = 0.0
+        self.bytes_read = 0
+        self.seconds = 0.0
+        self._rng = np.random.default_rng(seed)
+        self._samples: dict[int, list[int]] = {}
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What a solver may ask of this objective."""
+        return frozenset({"gradient", "hessian"} | ({"quadratic"} if self.loss.quadratic else set()))
+
+    @property
+    def value_at_zero(self) -> float | None:
+        """F at zero where that needs no data: every class equally likely."""
+        if self.loss.quadratic:
+            return None
+        return float(np.log(max(self.packing.n_outputs, 2)))
+
+    def run(
+        self,
+        kernel: Kernel[Any],
+        parameters: Any,
+        label: str,
+        indices: list[int] | None = None,
+    ) -> Any:
+        """Run a pass, count it, and return the partial."""
+        began = time.perf_counter()
+        result = self.executor.map_reduce(
+            kernel, parameters, self.blocks, name=f"{self.name}-{label}", indices=indices
+        )
+        self.seconds += time.perf_counter() - began
+        self.bytes_read += result.bytes_read
+        self.n_passes += 1.0 if indices is None else self.share(indices)
+        return result.partial
+
+    def evaluate(
+        self,
+        parameters: FloatArray,
+        order: Order,
+        label: str,
+        *,
+        indices: list[int] | None = None,
+        hessian_dtype: str = "float64",
+        ellipsoid: tuple[FloatArray, FloatArray] | None = None,
+        moments: bool = False,
+    ) -> Evaluation:
+        """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
+        kernel = LinearKernel(
+            self.loss,
+            self.packing,
+            order,
+            hessian_dtype=hessian_dtype,
+            ellipsoid=ellipsoid,
+            moments=moments,
+            count_errors=not (self.penalty.active or self.loss.quadratic),
+        )
+        sums: LinearSums = self.run(kernel, parameters, label, indices)
+        if order >= Order.HESSIAN and hessian_dtype != "float64":
+            assert sums.hessian is not None
+            if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
+                kernel = replace(kernel, hessian_dtype="float64")
+                sums = self.run(kernel, parameters, label, indices)
+        if not sums.weight > 0:
+            raise ValueError("sample_weight must not be zero for all rows.")
+        if indices is None:
+            self.total_weight = sums.weight
+        return self._normalise(sums, parameters, indices)
+
+    def _normalise(
+        self, sums: LinearSums, parameters: FloatArray, indices: list[int] | None
+    ) -> Evaluation:
+        # A sample's penalty has its weight in the whole, as far as that is known.
+        total = self.total_weight
+        if total is None:
+            assert indices is not None
+            total = sums.weight / self.share(indices)
+        penalty, packing = self.penalty, self.packing
+        value = sums.value / sums.weight + penalty.value(packing, parameters) / total
+        gradient = np.zeros(packing.size)
+        if sums.gradient is not None:
+            gradient = sums.gradient / sums.weight
+            gradient += penalty.gradient(packing, parameters) / total
+        hessian = None
+        if sums.hessian is not None:
+            hessian = sums.hessian / sums.weight
+            hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / total
+            if self.loss.coupled:
+                _fix_gauge(hessian, packing, penalty.diagonal(packing) == 0)
+        columns = None
+        if sums.moments is not None:
+            mean, square = sums.moments / sums.weight
+            variance = np.maximum(square - mean * mean, 0.0)
+            columns = Columns(mean[: packing.n_features], variance[: packing.n_features])
+            spread = float(np.sqrt(variance[packing.n_features :].sum()))
+            if self.loss.quadratic and spread > 0:
+                self.unit = spread
+        return Evaluation(value, gradient, hessian, sums.n_errors, sums.radius, columns)
+
+    def share(self, indices: list[int]) -> float:
+        """Share of the rows that lie in some blocks."""
+        sizes = self.blocks.sizes
+        if sizes is None:
+            return len(indices) / self.blocks.n_blocks
+        return sum(sizes[index] for index in indices) / sum(sizes)
+
+    def sample(self, *, small: bool = False) -> list[int] | None:
+        """Choose blocks from across the whole range, enough for the model's parameters.
+
+        Parameters
+        ----------
+        small : bool, default=False
+            As few blocks as the parameters need, rather than a useful share of the data.
+
+        Returns
+        -------
+        list of int or None
+            None where a large enough sample would be too large a share of the data.
+        """
+        n_blocks = self.blocks.n_blocks
+        if self.n_rows is None:
+            return None
+        wanted = _SAMPLE_ROWS_PER_PARAMETER * self.packing.size * n_blocks
+        depth = 0 if small else max(0, int(_SAMPLE_SHARE * n_blocks - 1).bit_length())
+        while self.n_rows * 2**depth < wanted:
+            depth += 1
+        if 2**depth > n_blocks * _SAMPLE_SHARE_MAX:
+            return None
+        if depth not in self._samples:
+            self._samples[depth] = list(
+                stratified(n_blocks, depth, lambda a, b: int(self._rng.integers(a, b)))
+            )
+        return self._samples[depth]
+
+
+def _fix_gauge(hessian: FloatArray, packing: Packing, free: np.ndarray[Any, Any]) -> None:
+    """Make the Hessian definite along shifts common to all classes.
+
+    The loss is constant along them and so is the gradient's part in them zero: adding
+    curvature there changes no step.
+    """
+    outputs, width = packing.shape
+    square = hessian.reshape(outputs, width, outputs, width)
+    for column in np.flatnonzero(free.reshape(outputs, width)[0]):
+        curvature = np.trace(square[:, column, :, column]) / outputs
+        square[:, column, :, column] += (curvature or 1.0) / outputs

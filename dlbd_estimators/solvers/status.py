@@ -1,0 +1,35 @@
+"""How a fit can end, and what the user is told."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sklearn.exceptions import ConvergenceWarning
+
+
+class SeparableWarning(ConvergenceWarning):
+    """The classes are perfectly separable and nothing bounds the coefficients."""
+
+
+class Status(Enum):
+    """Why a solver stopped; the value is the message, empty for success."""
+
+    CONVERGED = ""
+    MAX_ITER = (
+        "{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
+        "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or use solver='auto'."
+    )
+    STALLED = (
+        "{solver} stopped at the limit of floating-point precision with an error bound of "
+        "{error:.1e}, above tol={tol:.1e}. The columns may be nearly collinear."
+    )
+    SEPARABLE = (
+        "The classes are perfectly separable and there is no penalty: the coefficients have "
+        "no finite optimum. They were left at the first point that separates all rows. Set "
+        "a finite C to bound them."
+    )
+
+    @property
+    def category(self) -> type[ConvergenceWarning]:
+        """Class of the warning."""
+        return SeparableWarning if self is Status.SEPARABLE else ConvergenceWarning

@@ -1,0 +1,96 @@
+"""Solve a sample of the blocks first: a start so near that few full passes remain.
+
+The minimiser over a share f of n rows lies at a Newton decrement of about
+``sqrt(p (1/f - 1) / n)`` from the whole's: for millions of rows within the region where
+Newton's method converges quadratically. A small sample is brought to its own accuracy
+first, then a larger one, since only the last digits need the larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+
+_MAX_ITER = 30
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """The solution of a sample.
+
+    Attributes
+    ----------
+    parameters : ndarray
+        Its minimiser, to about the sample's own accuracy.
+    hessian : ndarray
+        The sample's Hessian just before.
+    columns : Columns
+        The sample's column moments.
+    indices : list of int
+        Blocks of the sample.
+    """
+
+    parameters: FloatArray
+    hessian: FloatArray
+    columns: Columns
+    indices: list[int]
+
+
+def warm_start(objective: Objective, label: str) -> WarmStart | None:
+    """Solve a sample of the blocks by Newton's method.
+
+    Returns
+    -------
+    WarmStart or None
+        None where the data are too few to sample, or where the sample alone does not
+        determine the parameters (its classes are separable, say).
+    """
+    indices = objective.sample()
+    if indices is None:
+        return None
+    small = objective.sample(small=True)
+    parameters = np.zeros(objective.packing.size)
+    if small is not None and len(small) < len(indices):
+        first = _newton(objective, parameters, small, label)
+        if first is not None:
+            parameters = first[0]
+    solved = _newton(objective, parameters, indices, label)
+    if solved is None:
+        return None
+    parameters, evaluation = solved
+    assert evaluation.hessian is not None
+    assert evaluation.columns is not None
+    return WarmStart(parameters, evaluation.hessian, evaluation.columns, indices)
+
+
+def _newton(
+    objective: Objective, start: FloatArray, indices: list[int], label: str
+) -> tuple[FloatArray, Evaluation] | None:
+    rows = objective.share(indices) * float(objective.n_rows or 0)
+    # Beyond its own sampling error a sample says nothing about the whole.
+    enough = 0.1 * np.sqrt(objective.packing.size / rows)
+    parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
+    for _ in range(_MAX_ITER):
+        evaluation = objective.evaluate(
+            parameters, Order.HESSIAN, label, indices=indices, hessian_dtype="float32", moments=True
+        )
+        if evaluation.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+            return None
+        if evaluation.value > base - 1e-4 * scale * slope:
+            scale /= 2
+            parameters = parameters - scale * direction
+            continue
+        assert evaluation.hessian is not None
+        direction = -Factor(evaluation.hessian).solve(evaluation.gradient)
+        slope = -float(direction @ evaluation.gradient)
+        base, scale = evaluation.value, 1.0
+        parameters = parameters + direction
+        # The step just made leaves about the square of this decrement.
+        if slope <= enough:
+            return parameters, evaluation
+    return None
