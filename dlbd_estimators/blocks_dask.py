@@ -36,21 +36,21 @@ class GraphLoader(Loader):
     graph : dict
         Tasks of all blocks it can read.
     outputs : dict of int to tuple
-        Keys of X, y and sample_weight (or None) by block.
-    inputs : dict of int to tuple
-        Keys of values that lie on a cluster already, by block.
+        Keys of X, y and, where there are weights, sample_weight, by block.
     needs : dict of int to tuple
         All keys a block needs, by block.
+    futures : dict
+        Values that lie on a cluster already, by key.
     """
 
     graph: Graph
     outputs: dict[int, tuple[Hashable, ...]]
-    inputs: dict[int, tuple[Hashable, ...]]
     needs: dict[int, tuple[Hashable, ...]]
+    futures: Graph
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         keys = self.outputs[index]
-        wanted = [key for key in keys[0 if features else 1 :] if key is not None]
+        wanted = list(keys if features else keys[1:])
         # Cull again: the targets' part alone must not read the features.
         graph, _ = cull({key: self.graph[key] for key in self.needs[index]}, wanted)
         values = iter(dask.get(graph, wanted))
@@ -63,15 +63,16 @@ class GraphLoader(Loader):
         return GraphLoader(
             {key: self.graph[key] for key in keys},
             {index: self.outputs[index] for index in indices},
-            {index: self.inputs[index] for index in indices},
             {index: self.needs[index] for index in indices},
+            {key: self.futures[key] for key in keys & self.futures.keys()},
         )
 
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        return {key: self.graph[key] for index in indices for key in self.inputs[index]}
+        keys = {key for index in indices for key in self.needs[index]}
+        return {key: self.futures[key] for key in keys & self.futures.keys()}
 
     def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
-        return replace(self, graph={**self.graph, **inputs})
+        return replace(self, graph={**self.graph, **inputs}, futures={})
 
 
 def from_dask(
@@ -93,6 +94,12 @@ def from_dask(
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     arrays = _align(X, y, weight)
+    futures = {
+        value.key: value
+        for array in arrays
+        for value in dict(array.__dask_graph__()).values()
+        if _is_future(value)
+    }
     optimised = dask.optimize(*arrays)
     keys = [list(flatten(array.__dask_keys__())) for array in optimised]
     graph: Graph = {}
@@ -105,7 +112,7 @@ def from_dask(
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if arrays[0].dtype == np.float32 else 8
     return Blocks(
-        loader=_split(graph, outputs, X),
+        loader=_split(graph, futures, outputs, X),
         n_blocks=len(rows),
         n_features=int(X.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if known else None,
@@ -124,14 +131,17 @@ def _align(X: da.Array, *others: da.Array | None) -> list[da.Array]:
         chunks = other
         if chunks.ndim > 1 and chunks.numblocks[1] > 1:
             chunks = chunks.rechunk({1: -1})
-        if chunks.numblocks[0] != X.numblocks[0] or _known(X) != _known(chunks):
+        if not (_known(X) and _known(chunks)) and chunks.numblocks[0] != X.numblocks[0]:
             # Lengths must be found before rows can be matched; this reads the data once.
-            X, chunks = aligned[0].compute_chunk_sizes(), chunks.compute_chunk_sizes()
+            X, chunks = (
+                each if _known(each) else each.compute_chunk_sizes() for each in (X, chunks)
+            )
             aligned[0] = X
         if _known(X) and _known(chunks):
             if X.shape[0] != chunks.shape[0]:
                 raise LengthMismatch(
-                    f"X has {X.shape[0]} rows but {name} has {chunks.shape[0]}."
+                    f"Found input variables with inconsistent numbers of samples: X has "
+                    f"{X.shape[0]} rows but {name} has {chunks.shape[0]}."
                 )
             chunks = chunks.rechunk({0: X.chunks[0]})
         aligned.append(chunks)
@@ -142,33 +152,39 @@ def _known(array: da.Array) -> bool:
     return not np.isnan(array.shape[0])
 
 
-def _split(graph: Graph, outputs: list[tuple[Hashable, ...]], array: da.Array) -> GraphLoader:
+def _split(
+    graph: Graph, futures: Graph, outputs: list[tuple[Hashable, ...]], array: da.Array
+) -> GraphLoader:
     wanted = [key for keys in outputs for key in keys]
-    graph, dependencies = cull(graph, wanted)
+    graph, dependencies = cull({**graph, **dict.fromkeys(futures)}, wanted)
     needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
     uses = Counter(key for keys in needs for key in keys)
     shared = {key for key, count in uses.items() if count > max(1, len(outputs) // 2)}
-    frontier = [
-        key
-        for key in shared
-        if not _is_future(graph[key])
-        and any(key in dependencies[user] for user in uses if user not in shared)
-    ]
+    shared -= futures.keys()
+    border = [key for key in uses if key not in shared and shared & set(dependencies[key])]
+    frontier = list({key for user in border for key in dependencies[user] if key in shared})
     if frontier:
-        part, _ = cull(graph, frontier)
+        part = _subgraph(graph, dependencies, frontier)
         values = get_scheduler(collections=[array])(part, frontier)
         graph = {**graph, **dict(zip(frontier, values, strict=True))}
-        dependencies = {**dependencies, **{key: set() for key in frontier}}
+        dependencies = {**dependencies, **dict.fromkeys(frontier, ())}
+        # What a block takes from shared values alone is taken now: a slice travels, and
+        # not the whole of an array that the graph holds as a value.
+        taken = [key for key in border if shared.issuperset(dependencies[key])]
+        values = dask.get(_subgraph(graph, dependencies, taken), taken) if taken else ()
+        graph = {**graph, **dict(zip(taken, values, strict=True))}
+        dependencies = {**dependencies, **dict.fromkeys(taken, ())}
         needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
     return GraphLoader(
         {key: graph[key] for keys in needs for key in keys},
         dict(enumerate(outputs)),
-        {
-            index: tuple(key for key in keys if _is_future(graph[key]))
-            for index, keys in enumerate(needs)
-        },
         dict(enumerate(needs)),
+        {key: futures[key] for keys in needs for key in keys if key in futures},
     )
+
+
+def _subgraph(graph: Graph, dependencies: Any, keys: list[Hashable]) -> Graph:
+    return {key: graph[key] for key in _reachable(dependencies, keys)}
 
 
 def _reachable(dependencies: Any, keys: Sequence[Hashable]) -> Iterator[Hashable]:

@@ -183,5 +183,6 @@ def _with_inputs(bundle: Bundle, inputs: dict[Any, Any]) -> Bundle:
     return replace(bundle, blocks=replace(bundle.blocks, loader=loader))
 
 
-def _drop(fit: str) -> None:
+async def _drop(fit: str) -> None:
+    # A coroutine, because only these can be sent off without waiting for an answer.
     block_cache.drop(fit)

@@ -172,28 +172,27 @@ class _HessianSum:
             (k, j) for k in range(free) for j in range(k, free) if loss.coupled or j == k
         ]
         self._sums = {pair: np.zeros((width, width)) for pair in self._pairs}
-        self._scaled = np.empty((size, packing.n_features), dtype=self._dtype)
+        self._source = np.empty((size, packing.n_features), dtype=self._dtype)
+        self._scaled = np.empty_like(self._source)
         self._product = np.empty((packing.n_features,) * 2, dtype=self._dtype)
 
     def add(self, X: FloatArray, narrow: FloatArray, point: Pointwise) -> None:
         assert point.curvature is not None
         n = self._packing.n_features
-        source = narrow if narrow.dtype == self._dtype else X
+        source = narrow
+        if narrow.dtype != self._dtype:
+            # Converting while multiplying would be half as fast: NumPy then buffers.
+            source = self._source[: len(X)]
+            np.copyto(source, X, casting="same_kind")
         scaled = self._scaled[: len(X)]
         for k, j in self._pairs:
             curvature = self._loss.curvature_between(point.curvature, k, j)
             total = self._sums[k, j]
+            # One operand twice: BLAS then does half the work (syrk).
+            factor = np.sqrt(curvature) if k == j else curvature
             with np.errstate(over="ignore", invalid="ignore"):
-                if k == j:
-                    # One operand twice: BLAS then does half the work (syrk).
-                    root = np.sqrt(curvature).astype(self._dtype)
-                    np.multiply(source, root[:, None], out=scaled, casting="same_kind")
-                    np.matmul(scaled.T, scaled, out=self._product)
-                else:
-                    factor = curvature.astype(self._dtype)
-                    np.multiply(source, factor[:, None], out=scaled, casting="same_kind")
-                    other = source if source.dtype == self._dtype else X.astype(self._dtype)
-                    np.matmul(scaled.T, other, out=self._product)
+                np.multiply(source, factor.astype(self._dtype)[:, None], out=scaled)
+                np.matmul(scaled.T, scaled if k == j else source, out=self._product)
                 total[:n, :n] += self._product
             if self._packing.fit_intercept:
                 border = curvature @ X
