@@ -67,7 +67,7 @@ def predict(
         coef,
         intercept,
         finish,
-        name=f"{name}-{da.core.tokenize(array.name, coef, intercept, method)}",
+        name=f"{name}-{da.core.tokenize(array.name, coef, intercept, finish)}",
         **options,
     )
 

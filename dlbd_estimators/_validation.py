@@ -62,17 +62,8 @@ def training_data(
         )
     # NaN and infinities are found by the first pass, which then names the row: a look of
     # its own would read all of X once more.
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
-        multi_output=not classify,
-        y_numeric=not classify,
-    )
-    if classify:
-        y = column_or_1d(y, warn=True)
+    X = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+    y = _targets_in_memory(y, len(X), classify)
     weight = _weights_in_memory(sample_weight, len(X))
     names = getattr(estimator, "feature_names_in_", None)
     return Data(blocks.from_arrays(X, y, weight, names), y.shape[1:])
@@ -112,7 +103,8 @@ def _lazy_data(estimator: Any, X: Any, y: Any, sample_weight: Any, classify: boo
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):
-            sample_weight = da.full_like(y, sample_weight, dtype=np.float64)
+            column = y[:, 0] if y.ndim == 2 else y
+            sample_weight = da.full_like(column, sample_weight, dtype=np.float64)
         weight = _lazy_column("sample_weight", sample_weight, features)
         _check_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
@@ -138,6 +130,24 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
             f"rows but {name} has {len(array)}."
         )
     return da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+
+
+def _targets_in_memory(y: Any, n_rows: int, classify: bool) -> NDArray[Any]:
+    if classify:
+        y = column_or_1d(y, warn=True)
+    y = check_array(
+        y,
+        dtype=None if classify else "numeric",
+        ensure_2d=False,
+        ensure_all_finite=False,
+        input_name="y",
+    )
+    if len(y) != n_rows:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows "
+            f"but y has {len(y)}."
+        )
+    return np.asarray(y)
 
 
 def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:

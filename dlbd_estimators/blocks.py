@@ -185,10 +185,20 @@ class Blocks:
         if weight is not None:
             _same_length("sample_weight", len(weight), len(y), where)
             check_weights(weight, where)
+        if y.dtype.kind == "O":
+            self._check_labels(y, where)
         y = self.encoding.targets(y, where)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise NonFiniteValues(self._locate("y", y.reshape(len(y), -1), index))
         return Block(X, y, self.encoding.weights(y, weight))
+
+    def _check_labels(self, y: NDArray[Any], where: str) -> None:
+        for row, label in enumerate(y.flat):
+            if label is None or _is_nan(label):
+                raise NonFiniteValues(
+                    f"Input y contains NaN at row {row} of {where}: the label is {label!r}. "
+                    f"Drop such rows before fitting."
+                )
 
     def diagnose(self, index: int, block: Block) -> None:
         """Raise the error that explains why block ``index`` gave a non-finite partial."""
@@ -217,6 +227,13 @@ class Blocks:
             f"Input {name} contains {kind} at {at}. "
             f"Impute or drop such rows before fitting."
         )
+
+
+def _is_nan(label: Any) -> bool:
+    try:
+        return bool(label != label)  # noqa: PLR0124 - true of NaN and NaT alone
+    except TypeError:  # pandas.NA is neither
+        return True
 
 
 def _same_length(name: str, found: int, expected: int, where: str) -> None:

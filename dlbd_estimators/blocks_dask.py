@@ -10,7 +10,7 @@ keeping it would make memory grow with the data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,13 +18,16 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.base import get_scheduler
-from dask.core import flatten
+from dask.core import flatten, istask
 from dask.optimization import cull
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
 from dlbd_estimators.exceptions import LengthMismatch
 
 Graph = dict[Hashable, Any]
+
+#: An array smaller than this may travel with every task that takes a slice of it.
+_LARGE_NBYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -155,36 +158,82 @@ def _known(array: da.Array) -> bool:
 def _split(
     graph: Graph, futures: Graph, outputs: list[tuple[Hashable, ...]], array: da.Array
 ) -> GraphLoader:
+    # Optimisation leaves the names of persisted chunks without their values.
     wanted = [key for keys in outputs for key in keys]
-    graph, dependencies = cull({**graph, **dict.fromkeys(futures)}, wanted)
+    graph, dependencies = cull({**graph, **futures}, wanted)
+    shared = _shared(dependencies, outputs)
+    tasks = [key for key in shared if istask(graph[key])]
+    if tasks:
+        part, _ = cull(graph, tasks)
+        values = get_scheduler(collections=[array])(part, tasks)
+        graph = {**graph, **dict(zip(tasks, values, strict=True))}
+        dependencies = {**dependencies, **dict.fromkeys(tasks, ())}
+    slices = _slices(graph, dependencies, set(shared))
+    graph = {**graph, **slices}
+    dependencies = {**dependencies, **dict.fromkeys(slices, ())}
     needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
-    uses = Counter(key for keys in needs for key in keys)
-    shared = {key for key, count in uses.items() if count > max(1, len(outputs) // 2)}
-    shared -= futures.keys()
-    border = [key for key in uses if key not in shared and shared & set(dependencies[key])]
-    frontier = list({key for user in border for key in dependencies[user] if key in shared})
-    if frontier:
-        part = _subgraph(graph, dependencies, frontier)
-        values = get_scheduler(collections=[array])(part, frontier)
-        graph = {**graph, **dict(zip(frontier, values, strict=True))}
-        dependencies = {**dependencies, **dict.fromkeys(frontier, ())}
-        # What a block takes from shared values alone is taken now: a slice travels, and
-        # not the whole of an array that the graph holds as a value.
-        taken = [key for key in border if shared.issuperset(dependencies[key])]
-        values = dask.get(_subgraph(graph, dependencies, taken), taken) if taken else ()
-        graph = {**graph, **dict(zip(taken, values, strict=True))}
-        dependencies = {**dependencies, **dict.fromkeys(taken, ())}
-        needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
+    kept = {key for keys in needs for key in keys}
     return GraphLoader(
-        {key: graph[key] for keys in needs for key in keys},
+        {key: graph[key] for key in kept},
         dict(enumerate(outputs)),
         dict(enumerate(needs)),
-        {key: futures[key] for keys in needs for key in keys if key in futures},
+        {key: futures[key] for key in kept & futures.keys()},
     )
 
 
-def _subgraph(graph: Graph, dependencies: Any, keys: list[Hashable]) -> Graph:
-    return {key: graph[key] for key in _reachable(dependencies, keys)}
+def _shared(
+    dependencies: Mapping[Hashable, Any], outputs: list[tuple[Hashable, ...]]
+) -> list[Hashable]:
+    """Find what more than half of the blocks need, other than by way of another such part.
+
+    Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to
+    find the mean.
+    """
+    users = Counter(key for keys in dependencies.values() for key in keys)
+    # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
+    masks: dict[Hashable, int] = dict.fromkeys(dependencies, 0)
+    for index, keys in enumerate(outputs):
+        for key in keys:
+            masks[key] |= 1 << index
+    many = max(1, len(outputs) // 2)
+    shared: list[Hashable] = []
+    ready = [key for key in dependencies if not users[key]]
+    while ready:
+        key = ready.pop()
+        mask = masks.pop(key)
+        if mask.bit_count() > many:
+            shared.append(key)
+            mask = 0
+        for needed in dependencies[key]:
+            masks[needed] |= mask
+            users[needed] -= 1
+            if not users[needed]:
+                ready.append(needed)
+    return shared
+
+
+def _slices(
+    graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hashable]
+) -> Graph:
+    """Compute what single blocks take from large shared arrays alone.
+
+    Then a slice travels with a block, and not the whole of an array in memory. What turns
+    out larger than the array (rows read by their numbers, say) stays a task.
+    """
+    slices: Graph = {}
+    for key, needed in dependencies.items():
+        if key in shared or not needed or not shared.issuperset(needed):
+            continue
+        values = [getattr(graph[each], "value", graph[each]) for each in needed]
+        if not all(isinstance(value, np.ndarray) for value in values):
+            continue
+        size = sum(value.nbytes for value in values)
+        if size >= _LARGE_NBYTES:
+            part = {each: graph[each] for each in (key, *needed)}
+            value = dask.get(part, key)
+            if getattr(value, "nbytes", size) < size:
+                slices[key] = value
+    return slices
 
 
 def _reachable(dependencies: Any, keys: Sequence[Hashable]) -> Iterator[Hashable]:

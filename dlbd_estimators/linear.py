@@ -133,6 +133,8 @@ class LinearRegression(_LeastSquares):
         Rank of the centred X (with ``"gram"``).
     singular_ : ndarray of shape (n_features,)
         Singular values of the centred X, weighted (with ``"gram"``).
+    n_iter_ : int
+        Steps of the solver; with ``"gram"`` one, or two.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -203,6 +205,7 @@ class LinearRegression(_LeastSquares):
             A block does not fit in a worker; raised before reading.
         """
         solution = self._fit(X, y, sample_weight, 0.0, "linear")
+        self.n_iter_ = solution.n_iter
         if isinstance(solution.state, GramState):
             self.rank_ = solution.state.rank
             self.singular_ = solution.state.singular
@@ -238,8 +241,8 @@ class Ridge(_LeastSquares):
         Coefficients, float64.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
-    n_iter_ : ndarray of shape (n_targets,) or None
-        Steps of an iterative solver; None with ``"gram"``.
+    n_iter_ : ndarray of shape (n_targets,)
+        Steps of the solver, the same for all targets; with ``"gram"`` one, or two.
     n_features_in_, feature_names_in_, solver_, n_passes_, history_
         As for :class:`LinearRegression`.
 
@@ -287,9 +290,8 @@ class Ridge(_LeastSquares):
             The fitted estimator.
         """
         solution = self._fit(X, y, sample_weight, self.alpha, "ridge")
-        direct = isinstance(solution.state, GramState)
         n_targets = np.atleast_2d(self.coef_).shape[0]
-        self.n_iter_ = None if direct else np.full(n_targets, solution.n_iter, dtype=np.int32)
+        self.n_iter_ = np.full(n_targets, solution.n_iter, dtype=np.int32)
         return self
 
 

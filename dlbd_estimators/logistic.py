@@ -22,7 +22,7 @@ from dlbd_estimators.objectives.labels import LabelCounts, LabelKernel
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L2
-from dlbd_estimators.solvers import Objective
+from dlbd_estimators.solvers import Objective, check_weight
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
@@ -279,6 +279,10 @@ class _Labels:
     def __init__(self, classes: NDArray[Any]) -> None:
         self.classes = classes
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        # Models of renamed classes have the same coefficients, but are not the same.
+        return type(self).__name__, self.classes
+
     def __call__(self, raw: FloatArray) -> NDArray[Any]:
         index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
         return np.asarray(self.classes[index])
@@ -314,10 +318,9 @@ def _count_labels(executor: Executor, data: Data) -> LabelCounts:
         name="logistic-classes",
         features=False,
     ).partial
-    check_classification_targets(counts.labels)
-    present = counts.weights > 0
-    if not present.any():
-        raise ValueError("sample_weight must not be zero for all rows.")
+    check_weight(float(counts.weights.sum()), counts.n_rows)
+    # Twice each: where labels are all different, scikit-learn suspects a regression.
+    check_classification_targets(np.repeat(counts.labels, 2))
     if len(counts.labels) < 2:
         raise ValueError(
             f"LogisticRegression needs samples of at least 2 classes in the data, but the data "
@@ -330,7 +333,10 @@ def _class_weights(class_weight: Any, counts: LabelCounts) -> FloatArray | None:
     if class_weight is None:
         return None
     if isinstance(class_weight, str) and class_weight == "balanced":
-        return np.asarray(counts.weights.sum() / (len(counts.labels) * counts.weights))
+        # A class that has no weight gets no factor either.
+        present = counts.weights > 0
+        balanced = counts.weights.sum() / (len(counts.labels) * np.where(present, counts.weights, 1))
+        return np.asarray(np.where(present, balanced, 0.0))
     if not isinstance(class_weight, dict):
         raise ValueError(
             f"The 'class_weight' parameter of LogisticRegression must be a dict, 'balanced' or "

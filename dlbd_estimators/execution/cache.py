@@ -11,6 +11,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block
 
 #: A fit that has not asked for this long is taken to be gone (its client may have died).
@@ -48,6 +51,8 @@ class BlockCache:
         Arrays that are views into something larger are not kept: they would hold
         memory that the budget does not see.
         """
+        if not all(_owns(array) for array in (block.X, block.y, block.weight)):
+            return
         with self._lock:
             now = time.monotonic()
             used = sum(entry.nbytes() for entry in self._fits.values())
@@ -68,6 +73,14 @@ class BlockCache:
         for fit, entry in list(self._fits.items()):
             if now - entry.last_used > _IDLE_SECONDS:
                 del self._fits[fit]
+
+
+def _owns(array: FloatArray | None) -> bool:
+    """Tell whether an array holds no more memory than its own."""
+    base = array
+    while base is not None and isinstance(base.base, np.ndarray):
+        base = base.base
+    return array is None or base is None or base.nbytes <= array.nbytes
 
 
 #: The cache of this process.

@@ -50,6 +50,11 @@ class Block:
         return len(self.X)
 
     @property
+    def targets(self) -> FloatArray:
+        """y with one column an output, also where there are no rows."""
+        return self.y if self.y.ndim == 2 else self.y[:, None]
+
+    @property
     def nbytes(self) -> int:
         """Memory held by the three arrays."""
         weight = 0 if self.weight is None else self.weight.nbytes

@@ -65,7 +65,8 @@ def _distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     low, high = int(whole.min()), int(whole.max())
     if high - low >= _COUNTED:
         return np.unique(y, return_inverse=True)
-    offsets = np.subtract(whole, low, dtype=np.int64)
+    wide = np.uint64 if whole.dtype.kind == "u" else np.int64
+    offsets = (whole.astype(wide) - wide(low)).astype(np.intp)
     present = np.bincount(offsets, minlength=high - low + 1) > 0
     codes = (np.cumsum(present) - 1)[offsets]
-    return (np.flatnonzero(present) + low).astype(y.dtype), codes
+    return (np.flatnonzero(present).astype(wide) + wide(low)).astype(y.dtype), codes

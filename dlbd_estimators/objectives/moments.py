@@ -47,7 +47,7 @@ class MomentsKernel(Kernel[Moments]):
 
     def __call__(self, block: Block, parameters: None = None) -> Moments:
         n_features = block.X.shape[1]
-        targets = block.y.reshape(block.n_rows, -1)
+        targets = block.targets
         width = n_features + targets.shape[1]
         size = tile_rows(width)
         tile = np.empty((min(size, block.n_rows), width), dtype=block.X.dtype)

@@ -30,7 +30,7 @@ class TriangleKernel(Kernel[FloatArray]):
 
     def __call__(self, block: Block, parameters: FloatArray) -> FloatArray:
         n_features = block.X.shape[1]
-        targets = block.y.reshape(block.n_rows, -1)
+        targets = block.targets
         lead = int(self.constant)
         width = lead + n_features + targets.shape[1]
         size = max(tile_rows(width), width)

@@ -41,7 +41,7 @@ class ScoreKernel(Kernel[ScoreSums]):
 
     def __call__(self, block: Block, parameters: tuple[FloatArray, FloatArray]) -> ScoreSums:
         coef, intercept = parameters
-        targets = block.y.reshape(block.n_rows, -1)
+        targets = block.targets
         weights = np.ones(block.n_rows) if block.weight is None else block.weight
         weight = float(weights.sum())
         mean = (weights @ targets) / weight if weight > 0 else np.zeros(targets.shape[1])

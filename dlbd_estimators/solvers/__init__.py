@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dlbd_estimators.solvers.base import Solution, Solver, minimize
 from dlbd_estimators.solvers.choose import SOLVERS, choose
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.objective import Objective, check_weight
 from dlbd_estimators.solvers.status import SeparableWarning, Status
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "check_weight",
     "choose",
     "minimize",
 ]

@@ -28,6 +28,8 @@ class Factor:
     ----------
     condition : float
         Estimated condition number after scaling; infinite for a singular matrix.
+    condition_on_range : float
+        The same without the directions in which the matrix is singular.
     """
 
     def __init__(self, matrix: FloatArray) -> None:
@@ -36,17 +38,18 @@ class Factor:
         self._scale = 1.0 / np.sqrt(diagonal)
         scaled = matrix * self._scale * self._scale[:, None]
         self._inverse: FloatArray | None = None
-        self.condition = np.inf
+        self.condition = self.condition_on_range = np.inf
         try:
             self._cholesky = linalg.cholesky(scaled, lower=True, check_finite=False)
         except linalg.LinAlgError:
-            self._inverse = _pseudo_inverse(matrix)
+            self._invert_on_range(scaled)
             return
         norm = float(np.abs(scaled).sum(axis=0).max())
         reciprocal, _ = lapack.dpocon(self._cholesky, norm, uplo="L")
         self.condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
+        self.condition_on_range = self.condition
         if self.condition > 1e14:
-            self._inverse = _pseudo_inverse(matrix)
+            self._invert_on_range(scaled)
 
     def solve(self, right: FloatArray) -> FloatArray:
         """Return the solution for a right-hand side (n,) or (n, k)."""
@@ -56,9 +59,15 @@ class Factor:
         solution = linalg.cho_solve((self._cholesky, True), right * scale, check_finite=False)
         return np.asarray(solution * scale)
 
-
-def _pseudo_inverse(matrix: FloatArray) -> FloatArray:
-    values, vectors = linalg.eigh(matrix, check_finite=False)
-    kept = values > len(values) * np.finfo(float).eps * max(values[-1], 0.0)
-    vectors = vectors[:, kept]
-    return np.asarray((vectors / values[kept]) @ vectors.T)
+    def _invert_on_range(self, scaled: FloatArray) -> None:
+        # What is singular is told after scaling, where columns of small units are not
+        # taken for noise; the norm to be least is that of the unscaled solution.
+        values, vectors = linalg.eigh(scaled, check_finite=False)
+        kept = values > len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+        vectors *= self._scale[:, None]
+        null, _ = linalg.qr(vectors[:, ~kept], mode="economic", check_finite=False)
+        basis = vectors[:, kept]
+        basis -= null @ (null.T @ basis)
+        self._inverse = np.asarray((basis / values[kept]) @ basis.T)
+        if kept.any():
+            self.condition_on_range = float(values[-1] / values[kept][0])

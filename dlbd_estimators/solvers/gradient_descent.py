@@ -85,7 +85,7 @@ class GradientDescent(Solver[DescentState]):
             state = replace(state, metric=metric, descended=trial)
         assert state.descended is not None
         gradient = metric.gradient(here.gradient)
-        if not _smooth(state, trial, here.value, gradient):
+        if not _smooth(objective, state, trial, here.value, gradient):
             return _go_back(state, here.value)
         curvatures = _curvatures(state, trial, gradient)
         descended = trial - gradient / state.smoothness
@@ -120,15 +120,16 @@ class GradientDescent(Solver[DescentState]):
         )
 
 
-def _smooth(state: DescentState, point: FloatArray, value: float, gradient: FloatArray) -> bool:
+def _smooth(
+    objective: Objective, state: DescentState, point: FloatArray, value: float, gradient: FloatArray
+) -> bool:
     """Tell whether L explains the change from the last accepted point."""
     if state.accepted is None or state.accepted_gradient is None:
         return True
     turned = state.accepted_gradient - gradient
     lower = value + float(gradient @ (state.accepted - point))
     lower += float(turned @ turned) / (2.0 * state.smoothness)
-    noise = 16 * np.finfo(float).eps * max(abs(value), abs(state.accepted_value))
-    return state.accepted_value >= lower - noise
+    return state.accepted_value >= lower - objective.rounding(value, state.accepted_value)
 
 
 def _go_back(state: DescentState, value: float) -> DescentState:

@@ -27,7 +27,7 @@ from dlbd_estimators.objectives.moments import Moments, MomentsKernel
 from dlbd_estimators.objectives.orthogonal import TriangleKernel
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.factor import Factor
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.objective import Objective, check_weight
 from dlbd_estimators.solvers.status import Status
 
 #: Expected relative error of the coefficients that is left alone, by the rounding unit of
@@ -66,8 +66,7 @@ class Gram(Solver[GramState]):
 def _from_moments(objective: Objective, state: GramState) -> GramState:
     packing = objective.packing
     moments: Moments = objective.run(MomentsKernel(packing.fit_intercept), None, "gram-pass-1")
-    if not moments.weight > 0:
-        raise ValueError("sample_weight must not be zero for all rows.")
+    check_weight(moments.weight, moments.n_rows)
     objective.total_weight = moments.weight
     n = packing.n_features
     spread = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight))

@@ -89,7 +89,7 @@ class LBFGS(Solver[LBFGSState]):
                 exact_metric=False,
                 from_sample=False,
             )
-        noise = 16 * np.finfo(float).eps * abs(here.value)
+        noise = objective.rounding(here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)

@@ -38,6 +38,8 @@ _FLOAT64_ERROR = 4 * float(np.finfo(np.float64).eps)
 #: A float32 Hessian gives way to float64 where its error could slow the convergence.
 _WORST_HESSIAN_ERROR = 1e-3
 _MAX_HALVINGS = 40
+#: Newton steps on the sample's higher-order terms after one full pass.
+_MAX_CORRECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,15 @@ class Newton(Solver[NewtonState]):
 
     def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
         if start is not None:
-            return NewtonState(start, sample=objective.sample())
+            return NewtonState(start, sample=_correction_sample(objective))
         if not objective.loss.quadratic:
             warm = warm_start(objective, "newton-sample")
             if warm is not None:
                 return NewtonState(
-                    warm.parameters, columns=warm.columns, sample=warm.indices, from_sample=True
+                    warm.parameters,
+                    columns=warm.columns,
+                    sample=_correction_sample(objective),
+                    from_sample=True,
                 )
         return NewtonState(np.zeros(objective.packing.size))
 
@@ -120,7 +125,7 @@ class Newton(Solver[NewtonState]):
         if objective.loss.quadratic:
             error = decrement * hessian_error
         if error > tol and change < 1.0 and state.sample is not None:
-            step = step + self._correction(objective, state, here, step, factor)
+            step = self._correction(objective, state, here, step)
         status = None
         if decrement <= max(tol, _FLOAT64_ERROR * float(np.sqrt(factor.condition))):
             # As near as the gradient's own rounding lets anyone come.
@@ -178,35 +183,51 @@ class Newton(Solver[NewtonState]):
         )
 
     def _correction(
-        self,
-        objective: Objective,
-        state: NewtonState,
-        here: Evaluation,
-        step: FloatArray,
-        factor: Factor,
+        self, objective: Objective, state: NewtonState, here: Evaluation, step: FloatArray
     ) -> FloatArray:
-        """Newton step on ``F``'s quadratic model plus the sample's higher-order terms."""
+        """Correct a Newton step for how the sample sees the Hessian change along it.
+
+        The step goes to the minimiser of F's quadratic model plus the sample's terms of
+        higher order, by Newton's method on that sum.
+        """
+        assert state.sample is not None
         assert here.hessian is not None
-        before, after = (
-            objective.evaluate(
-                point,
-                Order.HESSIAN,
-                "newton-sample",
-                indices=state.sample,
-                hessian_dtype=state.hessian_dtype,
-            )
-            for point in (state.parameters, state.parameters + step)
+        hessian = here.hessian
+        before = self._on_sample(objective, state, np.zeros_like(step))
+        total, first = step, 0.0
+        rows = objective.share(state.sample) * float(objective.n_rows or 1)
+        for _ in range(_MAX_CORRECTIONS):
+            after = self._on_sample(objective, state, total)
+            assert before.hessian is not None
+            assert after.hessian is not None
+            residual = here.gradient + hessian @ total
+            residual += after.gradient - before.gradient - before.hessian @ total
+            move = -Factor(hessian + after.hessian - before.hessian).solve(residual)
+            size = float(np.sqrt(max(move @ hessian @ move, 0.0)))
+            # Trust it only as far as it is small beside the step it corrects.
+            if not size <= 0.5 * float(np.sqrt(step @ hessian @ step)):
+                return step
+            total, first = total + move, first or size
+            # The sample's higher-order terms are themselves off by about this share.
+            if size <= first * np.sqrt(objective.packing.size / rows):
+                break
+        return total
+
+    def _on_sample(
+        self, objective: Objective, state: NewtonState, step: FloatArray
+    ) -> Evaluation:
+        return objective.evaluate(
+            state.parameters + step,
+            Order.HESSIAN,
+            "newton-sample",
+            indices=state.sample,
+            hessian_dtype=state.hessian_dtype,
         )
-        assert before.hessian is not None
-        assert after.hessian is not None
-        bend = after.hessian - before.hessian
-        residual = (after.gradient - before.gradient) - before.hessian @ step
-        correction = -Factor(here.hessian + bend).solve(residual)
-        # Trust it only as far as it is small beside the step it corrects.
-        size = float(correction @ here.hessian @ correction)
-        if not size <= 0.25 * float(step @ here.hessian @ step):
-            return np.zeros_like(step)
-        return correction
+
+
+def _correction_sample(objective: Objective) -> list[int] | None:
+    """Return the last stage but one: three evaluations there cost less than one more."""
+    return objective.samples[-2:][0] if objective.samples else None
 
 
 def _ellipsoid_scale(columns: Columns) -> FloatArray:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
-from dlbd_estimators.execution.reduce import stratified
+from dlbd_estimators.execution.reduce import nodes, stratified
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
@@ -26,10 +27,8 @@ from dlbd_estimators.objectives.penalties import L2
 
 #: A sample has at least this many rows for each parameter,
 _SAMPLE_ROWS_PER_PARAMETER = 30
-#: is about this share of the data where that is more,
-_SAMPLE_SHARE = 1 / 32
-#: and costs more than it saves where it would be a larger share than this.
-_SAMPLE_SHARE_MAX = 1 / 6
+#: and costs more than it saves where it is a larger share of the data than this.
+_SAMPLE_SHARE = 1 / 6
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,6 @@ class Objective:
         self.bytes_read = 0
         self.seconds = 0.0
         self._rng = np.random.default_rng(seed)
-        self._samples: dict[int, list[int]] = {}
 
     @property
     def provides(self) -> frozenset[str]:
@@ -131,6 +129,14 @@ class Objective:
         if self.loss.quadratic:
             return None
         return float(np.log(max(self.packing.n_outputs, 2)))
+
+    def rounding(self, *values: float) -> float:
+        """Return how far values of F may be off by rounding.
+
+        The loss of a row of a class comes out of numbers about one, however small it is.
+        """
+        floor = 0.0 if self.loss.quadratic else 1.0
+        return 16 * float(np.finfo(float).eps) * max(floor, *map(abs, values))
 
     def run(
         self,
@@ -176,8 +182,7 @@ class Objective:
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
                 sums = self.run(kernel, parameters, label, indices)
-        if not sums.weight > 0:
-            raise ValueError("sample_weight must not be zero for all rows.")
+        check_weight(sums.weight, sums.n_rows)
         if indices is None:
             self.total_weight = sums.weight
         return self._normalise(sums, parameters, indices)
@@ -219,33 +224,47 @@ class Objective:
             return len(indices) / self.blocks.n_blocks
         return sum(sizes[index] for index in indices) / sum(sizes)
 
-    def sample(self, *, small: bool = False) -> list[int] | None:
-        """Choose blocks from across the whole range, enough for the model's parameters.
+    @cached_property
+    def samples(self) -> list[list[int]]:
+        """Blocks to sample, in stages: each four times the one before and around it.
 
-        Parameters
-        ----------
-        small : bool, default=False
-            As few blocks as the parameters need, rather than a useful share of the data.
-
-        Returns
-        -------
-        list of int or None
-            None where a large enough sample would be too large a share of the data.
+        The first has just enough rows for the model's parameters. Every stage has one
+        block from each part of the whole range, because data may be sorted. Empty where
+        even the first stage would be too large a share of the data.
         """
         n_blocks = self.blocks.n_blocks
         if self.n_rows is None:
-            return None
+            return []
         wanted = _SAMPLE_ROWS_PER_PARAMETER * self.packing.size * n_blocks
-        depth = 0 if small else max(0, int(_SAMPLE_SHARE * n_blocks - 1).bit_length())
-        while self.n_rows * 2**depth < wanted:
-            depth += 1
-        if 2**depth > n_blocks * _SAMPLE_SHARE_MAX:
-            return None
-        if depth not in self._samples:
-            self._samples[depth] = list(
-                stratified(n_blocks, depth, lambda a, b: int(self._rng.integers(a, b)))
-            )
-        return self._samples[depth]
+        smallest = 0
+        while self.n_rows * 2**smallest < wanted:
+            smallest += 1
+        largest = int(n_blocks * _SAMPLE_SHARE).bit_length() - 1
+        if largest < smallest:
+            return []
+        chosen = list(
+            stratified(n_blocks, largest, lambda a, b: int(self._rng.integers(a, b)))
+        )
+        stages = [chosen]
+        for depth in sorted({smallest, *range(largest - 2, smallest, -2)}, reverse=True):
+            if depth < largest:
+                ranges = nodes(len(stages[0]), depth)
+                stages.insert(0, [stages[0][self._rng.integers(a, b)] for a, b in ranges])
+        return stages
+
+
+def check_weight(weight: float, n_rows: int) -> None:
+    """Refuse data that weigh nothing.
+
+    Raises
+    ------
+    ValueError
+        There are no rows, or all sample weights are zero.
+    """
+    if n_rows == 0:
+        raise ValueError("X has 0 samples (0 rows), while a minimum of 1 is required.")
+    if not weight > 0:
+        raise ValueError("sample_weight must not be zero for all rows.")
 
 
 def _fix_gauge(hessian: FloatArray, packing: Packing, free: np.ndarray[Any, Any]) -> None:

@@ -2,8 +2,8 @@
 
 The minimiser over a share f of n rows lies at a Newton decrement of about
 ``sqrt(p (1/f - 1) / n)`` from the whole's: for millions of rows within the region where
-Newton's method converges quadratically. A small sample is brought to its own accuracy
-first, then a larger one, since only the last digits need the larger.
+Newton's method converges quadratically. The sample grows in stages (BET, arXiv 1704.06731):
+the first takes a few steps, and each larger one then needs only one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_ITER = 30
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The solution of a sample.
+    """The solution of the largest sample.
 
     Attributes
     ----------
@@ -31,14 +31,11 @@ class WarmStart:
         The sample's Hessian just before.
     columns : Columns
         The sample's column moments.
-    indices : list of int
-        Blocks of the sample.
     """
 
     parameters: FloatArray
     hessian: FloatArray
     columns: Columns
-    indices: list[int]
 
 
 def warm_start(objective: Objective, label: str) -> WarmStart | None:
@@ -50,22 +47,18 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
         None where the data are too few to sample, or where the sample alone does not
         determine the parameters (its classes are separable, say).
     """
-    indices = objective.sample()
-    if indices is None:
-        return None
-    small = objective.sample(small=True)
+    solved = None
     parameters = np.zeros(objective.packing.size)
-    if small is not None and len(small) < len(indices):
-        first = _newton(objective, parameters, small, label)
-        if first is not None:
-            parameters = first[0]
-    solved = _newton(objective, parameters, indices, label)
+    for indices in objective.samples:
+        solved = _newton(objective, parameters, indices, label)
+        if solved is not None:
+            parameters = solved[0]
     if solved is None:
         return None
-    parameters, evaluation = solved
+    evaluation = solved[1]
     assert evaluation.hessian is not None
     assert evaluation.columns is not None
-    return WarmStart(parameters, evaluation.hessian, evaluation.columns, indices)
+    return WarmStart(parameters, evaluation.hessian, evaluation.columns)
 
 
 def _newton(

@@ -1,0 +1,58 @@
+# Needs make and Python 3.11 or newer. Everything is made inside the checkout: the
+# environment in .venv, caches in .cache, results in out.
+
+# Asked for only when .venv may have to be made. PYTHON=... picks another.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+# Arguments for pytest, the demo or the benchmark: make test ARGS="-k gram"
+ARGS ?=
+
+CACHE := $(CURDIR)/.cache
+
+# Each of these would otherwise write to (or read the settings in) the home directory.
+export DASK_CONFIG := $(CACHE)/dask
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+export MPLCONFIGDIR := $(CACHE)/matplotlib
+export XDG_CACHE_HOME := $(CACHE)
+# Each of these would otherwise write to the system's directory for temporary files.
+export DASK_TEMPORARY_DIRECTORY := $(CACHE)/tmp
+export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
+
+.PHONY: help setup test lint demo bench clean
+
+help:
+	@echo 'make setup   make .venv, or do nothing when it is current'
+	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
+	@echo 'make lint    check style and types'
+	@echo 'make demo    from raw flights to models and plots, in out/'
+	@echo 'make bench   measure, and compare with the figures to reach'
+	@echo 'make clean   remove all that was made, .venv included'
+
+setup:
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+		echo 'No Python 3.11 or newer found as python3.11 or python3 (try make PYTHON=...)' >&2; \
+		exit 1; \
+	fi; \
+	"$$python" .ci/make_venv.py
+	@mkdir -p .cache/tmp
+
+test: setup
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: setup
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy --strict dlbd_estimators storage
+
+demo: setup
+	.venv/bin/python examples/flights.py $(ARGS)
+
+bench: setup
+	.venv/bin/python benchmarks/out_of_core.py $(ARGS)
+
+clean:
+	rm -rf .venv .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist out
+	find dlbd_estimators storage tests examples benchmarks .ci -name __pycache__ -prune \
+		-exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,210 @@
+"""The models of the flights example: trained out of core, and again by scikit-learn in memory."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from distributed import Client
+from local_workers import peak_memory, reset_peak
+from sklearn import linear_model
+
+from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
+
+LATE = 15.0
+BANDS = np.array(["early", "on time", "late", "very late"])
+BAND_EDGES = [-15.0, 15.0, 60.0]
+#: Passes that gradient descent gets: enough to see where it is heading.
+DESCENT_PASSES = 200
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test rows, lazily on the cluster, or all in memory."""
+
+    X_train: Any
+    y_train: Any
+    X_test: Any
+    y_test: Any
+
+    @classmethod
+    def of(cls, X: da.Array, y: da.Array, n_train: int) -> Split:
+        """Cut shuffled rows in two."""
+        return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:])
+
+    @cached_property
+    def in_memory(self) -> Split:
+        """All of it in this process, which scikit-learn needs and we do not."""
+        return Split(*dask.compute(self.X_train, self.y_train, self.X_test, self.y_test))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model to train, and the scikit-learn estimator that should agree with it.
+
+    Attributes
+    ----------
+    name : str
+        What is predicted.
+    score_name : str
+        What ``score`` returns.
+    model, reference : estimator
+        Ours, and scikit-learn's solver that gets to 1e-6 fastest.
+    target : callable
+        Makes the model's target from delays in minutes, NumPy or Dask.
+    """
+
+    name: str
+    score_name: str
+    model: Any
+    reference: Any
+    target: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training brought, one row of the report.
+
+    Attributes
+    ----------
+    task : Task
+        With the model fitted.
+    seconds : float
+        Of the fit.
+    peak : int
+        Largest resident memory of a worker during the fit, in bytes.
+    score, baseline : float
+        On the test rows: the model's, and that of the training rows' mean or largest class.
+    reference_seconds : float
+        Of scikit-learn's fit, without loading the data.
+    difference : float
+        ``max |a - b| / max |b|`` over coefficients and intercepts, b being scikit-learn's.
+    notes : list of str
+        Warnings of the fit.
+    """
+
+    task: Task
+    seconds: float
+    peak: int
+    score: float
+    baseline: float
+    reference_seconds: float
+    difference: float
+    notes: list[str]
+
+
+def minutes(delay: Any) -> Any:
+    """The delay itself."""
+    return delay
+
+
+def is_late(delay: Any) -> Any:
+    """Whether the delay is more than 15 minutes."""
+    return delay > LATE
+
+
+def band(delay: Any) -> Any:
+    """Names of delay bands."""
+    if isinstance(delay, da.Array):
+        return delay.map_blocks(band, meta=BANDS[:0])
+    return BANDS[np.digitize(delay, BAND_EDGES, right=True)]
+
+
+def tasks() -> list[Task]:
+    """All models of the report. ``tol`` of the references lets them be compared to 1e-6."""
+    tight = {"solver": "newton-cholesky", "tol": 1e-12}
+    late = linear_model.LogisticRegression(**tight)
+    descent = LogisticRegression(solver="gradient_descent", max_iter=DESCENT_PASSES)
+    return [
+        Task("delay", "R2", LinearRegression(), linear_model.LinearRegression(), minutes),
+        Task("delay, ridge", "R2", Ridge(), linear_model.Ridge(solver="cholesky"), minutes),
+        Task("late > 15 min", "accuracy", LogisticRegression(), late, is_late),
+        Task("late > 15 min", "accuracy", descent, late, is_late),
+        Task(
+            "delay band",
+            "accuracy",
+            LogisticRegression(),
+            linear_model.LogisticRegression(**tight),
+            band,
+        ),
+    ]
+
+
+def train(task: Task, split: Split, client: Client) -> Result:
+    """Fit one model on the cluster, and score it."""
+    target = task.target
+    reset_peak(client)
+    began = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        task.model.fit(split.X_train, target(split.y_train))
+    seconds = time.perf_counter() - began
+    peak = max(peak_memory(client).values())
+    score = task.model.score(split.X_test, target(split.y_test))
+    baseline = _baseline(target(split.in_memory.y_train), target(split.in_memory.y_test))
+    notes = sorted({str(warning.message) for warning in caught})
+    return Result(task, seconds, peak, score, baseline, np.nan, np.nan, notes)
+
+
+def compare(result: Result, split: Split, known: dict[int, float]) -> Result:
+    """Fit scikit-learn's estimator to the same rows in memory, and compare coefficients.
+
+    Parameters
+    ----------
+    result : Result
+        From :func:`train`.
+    split : Split
+        The rows.
+    known : dict
+        Seconds of references already fitted, by identity; filled here.
+    """
+    task = result.task
+    if id(task.reference) not in known:
+        local = split.in_memory
+        target = task.target(local.y_train)
+        began = time.perf_counter()
+        task.reference.fit(local.X_train, target)
+        known[id(task.reference)] = time.perf_counter() - began
+    return Result(
+        task,
+        result.seconds,
+        result.peak,
+        result.score,
+        result.baseline,
+        known[id(task.reference)],
+        _difference(task.model, task.reference),
+        result.notes,
+    )
+
+
+def objective(model: Any, split: Split) -> float:
+    """Mean objective of a two-class model, evaluated in memory: comparable with ``history_``."""
+    local = split.in_memory
+    margin = np.where(is_late(local.y_train), 1.0, -1.0) * (
+        local.X_train @ model.coef_[0] + model.intercept_[0]
+    )
+    penalty = model.coef_[0] @ model.coef_[0] / (2.0 * model.C * len(margin))
+    return float(np.logaddexp(0.0, -margin).mean() + penalty)
+
+
+def _baseline(y_train: npt.NDArray[Any], y_test: npt.NDArray[Any]) -> float:
+    if y_train.dtype.kind == "f":
+        return 1.0 - float(((y_test - y_train.mean()) ** 2).mean() / y_test.var())
+    labels, counts = np.unique(y_train, return_counts=True)
+    return float((y_test == labels[counts.argmax()]).mean())
+
+
+def _difference(model: Any, reference: Any) -> float:
+    ours, theirs = (
+        np.concatenate([np.ravel(fitted.coef_), np.ravel(fitted.intercept_)])
+        for fitted in (model, reference)
+    )
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())

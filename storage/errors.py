@@ -1,0 +1,163 @@
+"""What can go wrong with a data set, each error also the builtin that a caller would catch.
+
+::
+
+    StorageError
+    ├── DatasetExists        (FileExistsError)      the target is taken
+    ├── DatasetNotFound      (FileNotFoundError)    nothing is there
+    ├── NotADataset          (ValueError)           something else is there
+    ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
+    ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
+    ├── UnsupportedVersion   (ValueError)           written by a newer release
+    ├── UnsupportedURL       (NotImplementedError)  not on a local disk
+    └── DatasetCorrupt       (OSError)              stored bytes are not those written
+        ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
+        └── ChunkCorrupt     (OSError)              one chunk's file
+
+All of them survive pickling, because they are raised in worker processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ChunkCorrupt",
+    "DatasetCorrupt",
+    "DatasetExists",
+    "DatasetIncomplete",
+    "DatasetNotFound",
+    "DatasetReplaced",
+    "MetadataCorrupt",
+    "NotADataset",
+    "StorageError",
+    "UnsupportedURL",
+    "UnsupportedVersion",
+]
+
+_LISTED = 20
+
+
+class StorageError(Exception):
+    """Base of all errors of this package's own; the message says what to do."""
+
+
+class DatasetExists(StorageError, FileExistsError):
+    """The target of a write is taken."""
+
+
+class DatasetNotFound(StorageError, FileNotFoundError):
+    """Nothing is stored where a data set was looked for."""
+
+
+class NotADataset(StorageError, ValueError):
+    """Something is there, but no data set of this package."""
+
+
+class DatasetIncomplete(StorageError, ValueError):
+    """A data set whose writing, or copying, did not end: its manifest is missing."""
+
+
+class DatasetReplaced(StorageError, RuntimeError):
+    """The data set was overwritten after it was opened, so its arrays point at other rows."""
+
+
+class UnsupportedVersion(StorageError, ValueError):
+    """The data set's format is newer than this release can read."""
+
+
+class UnsupportedURL(StorageError, NotImplementedError):
+    """The URL's scheme is not supported."""
+
+
+class DatasetCorrupt(StorageError, OSError):
+    """Stored bytes are not those that were written.
+
+    Parameters
+    ----------
+    message : str
+        What was found.
+    chunks : sequence of ChunkCorrupt, optional
+        The damaged chunks, when several were looked at.
+
+    Attributes
+    ----------
+    chunks : tuple of ChunkCorrupt
+        The damaged chunks; empty when the metadata is what is damaged.
+    """
+
+    def __init__(self, message: str, chunks: Sequence[ChunkCorrupt] = ()) -> None:
+        super().__init__(message)
+        self.chunks = tuple(chunks)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.chunks), _notes(self)
+
+    @classmethod
+    def from_chunks(
+        cls, path: str, chunks: Sequence[ChunkCorrupt], n_checked: int
+    ) -> DatasetCorrupt:
+        """Error that names every chunk of ``chunks``, or the first of very many."""
+        lines = [f"{len(chunks)} of {n_checked} chunks of {path} are damaged:"]
+        lines += [f"  {chunk.where}: {chunk.problem}" for chunk in chunks[:_LISTED]]
+        if len(chunks) > _LISTED:
+            lines.append(f"  and {len(chunks) - _LISTED} more (all are in this error's .chunks)")
+        lines.append("Restore these files from a copy, or write the data set again.")
+        return cls("\n".join(lines), chunks)
+
+
+class MetadataCorrupt(DatasetCorrupt, ValueError):
+    """``zarr.json`` or ``manifest.json`` is damaged, or they contradict each other."""
+
+
+class ChunkCorrupt(DatasetCorrupt):
+    """One chunk's file is missing, truncated or changed.
+
+    Parameters
+    ----------
+    path : str
+        The data set.
+    array : str
+        ``"X"``, ``"y"`` or ``"sample_weight"``.
+    chunk : int
+        The chunk's index along the rows.
+    rows : tuple of int
+        First row that the chunk holds, and the row after its last.
+    key : str
+        The chunk's file, relative to `path`.
+    problem : str
+        What was expected and what was found.
+    """
+
+    def __init__(
+        self, path: str, array: str, chunk: int, rows: tuple[int, int], key: str, problem: str
+    ) -> None:
+        self.path = path
+        self.array = array
+        self.chunk = chunk
+        self.rows = rows
+        self.key = key
+        self.problem = problem
+        super().__init__(
+            f"{self.where} of {path}: {problem}. None of its rows were used. "
+            f"Restore this file from a copy, or write the data set again; "
+            f"storage.verify lists every damaged chunk."
+        )
+
+    @property
+    def where(self) -> str:
+        """The chunk in words: index, array, rows and file."""
+        first, stop = self.rows
+        return (
+            f"chunk {self.chunk} of array {self.array!r} (rows {first} to {stop - 1}, {self.key})"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        init = (self.path, self.array, self.chunk, self.rows, self.key, self.problem)
+        return type(self), init, _notes(self)
+
+
+def _notes(error: BaseException) -> dict[str, object]:
+    """State beyond the arguments: what ``add_note`` added on the way up."""
+    notes = getattr(error, "__notes__", None)
+    return {} if notes is None else {"__notes__": notes}

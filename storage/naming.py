@@ -1,0 +1,66 @@
+"""Names that a caller gives to columns, targets and classes, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from storage.schema import Label
+
+__all__ = ["check_classes", "check_features", "check_target_names"]
+
+
+def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
+    """One distinct name a column; x0, x1, ... where none are given, as scikit-learn does."""
+    if names is None:
+        return tuple(f"x{column}" for column in range(n_features))
+    return _distinct_names("feature_names", names, n_features, "columns of X")
+
+
+def check_target_names(
+    target: str | Sequence[str] | None, outputs: tuple[int, ...]
+) -> str | tuple[str, ...] | None:
+    """A name for y, or one a column of a 2-D y."""
+    if target is None or isinstance(target, str):
+        return target
+    names = _distinct_names("target", target, outputs[0] if outputs else 1, "columns of y")
+    return names if outputs else names[0]
+
+
+def check_classes(
+    classes: Sequence[Label] | None, dtype: str, ndim: int
+) -> tuple[Label, ...] | None:
+    """Labels for the integer codes of y, as values that JSON keeps."""
+    if classes is None:
+        return None
+    if np.dtype(dtype).kind not in "biu" or ndim != 1:
+        raise ValueError(
+            f"classes name the integer codes of a 1-D y (y == i means classes[i]), but y is "
+            f"{ndim}-D {dtype}"
+        )
+    labels = tuple(_plain(label) for label in classes)
+    if len(set(labels)) < len(labels) or not labels:
+        raise ValueError(f"classes must be one or more distinct labels, got {labels}")
+    return labels
+
+
+def _plain(label: Any) -> Label:
+    value = label.item() if isinstance(label, np.generic) else label
+    if not isinstance(value, str | int | float | bool):
+        raise TypeError(f"classes must be text or numbers, got {value!r}")
+    return value
+
+
+def _distinct_names(what: str, names: Sequence[str], length: int, of: str) -> tuple[str, ...]:
+    # A lone string is a sequence of its letters, and never what was meant.
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{what} must be a sequence of str, got {names!r}")
+    if len(names) != length:
+        raise ValueError(f"{what} has {len(names)} names for {length} {of}")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{what} must be distinct, but {', '.join(repeated[:5])} is repeated")
+    return tuple(str(name) for name in names)

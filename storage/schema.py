@@ -1,0 +1,114 @@
+"""What a data set says about itself: the group's ``dlbd`` attribute, format version 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from storage.errors import MetadataCorrupt, UnsupportedVersion
+
+__all__ = ["ATTRIBUTE", "FORMAT_VERSION", "Label", "Schema"]
+
+ATTRIBUTE = "dlbd"
+FORMAT_VERSION = 1
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Names and provenance of a data set; shapes and dtypes are the arrays' own.
+
+    Attributes
+    ----------
+    dataset_id : str
+        Random identity of this writing. The manifest repeats it, and readers compare: a data
+        set that was overwritten since it was opened is noticed.
+    n_samples, n_features : int
+        Shape of X.
+    block_rows : int
+        Rows of a block, a whole number of X's chunks.
+    feature_names : tuple of str
+        One a column of X.
+    target : str, tuple of str or None
+        Name of y, or one name a column of y.
+    classes : tuple or None
+        The label that each integer code of y stands for: ``y == i`` means ``classes[i]``.
+    source : str or None
+        Where the data came from, in words.
+    shuffle_seed : int or None
+        Seed that the rows were shuffled with before they came here.
+    created : str
+        Time of writing, ISO 8601, UTC.
+    """
+
+    dataset_id: str
+    n_samples: int
+    n_features: int
+    block_rows: int
+    feature_names: tuple[str, ...]
+    target: str | tuple[str, ...] | None
+    classes: tuple[Label, ...] | None
+    source: str | None
+    shuffle_seed: int | None
+    created: str
+
+    def to_attribute(self) -> dict[str, Any]:
+        """JSON form, the version first."""
+        return {"version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_attribute(cls, attribute: Any, path: str) -> Schema:
+        """Schema of the data set at `path`, every field checked.
+
+        Raises
+        ------
+        UnsupportedVersion
+            When a newer release wrote it.
+        MetadataCorrupt
+            When a field is missing or is of another type.
+        """
+        fields = attribute if isinstance(attribute, Mapping) else {}
+        version = fields.get("version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise UnsupportedVersion(
+                f"{path} has format version {version}, this release reads up to "
+                f"{FORMAT_VERSION}: upgrade dlbd-estimators to open it"
+            )
+        try:
+            if version != FORMAT_VERSION:
+                raise ValueError(f"version is {version!r}")
+            schema = cls(
+                dataset_id=_typed(fields, "dataset_id", str),
+                n_samples=_typed(fields, "n_samples", int),
+                n_features=_typed(fields, "n_features", int),
+                block_rows=_typed(fields, "block_rows", int),
+                feature_names=tuple(_typed(fields, "feature_names", list)),
+                target=_tuple(_typed(fields, "target", str, list, type(None))),
+                classes=_tuple(_typed(fields, "classes", list, type(None))),
+                source=_typed(fields, "source", str, type(None)),
+                shuffle_seed=_typed(fields, "shuffle_seed", int, type(None)),
+                created=_typed(fields, "created", str),
+            )
+            if len(schema.feature_names) != schema.n_features:
+                raise ValueError(f"{len(schema.feature_names)} feature_names, {schema.n_features=}")
+            if min(schema.n_samples, schema.n_features, schema.block_rows) < 1:
+                raise ValueError("a size is below 1")
+        except (KeyError, TypeError, ValueError) as error:
+            raise MetadataCorrupt(
+                f"the {ATTRIBUTE!r} attribute of {path}/zarr.json is damaged ({error}): "
+                f"restore the file from a copy, or write the data set again"
+            ) from error
+        return schema
+
+
+def _typed(fields: Mapping[str, Any], name: str, *types: type) -> Any:
+    value = fields[name]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise TypeError(f"{name} is {value!r}")
+    return value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,156 @@
+"""A place to write a data set beside its target, and the one step that puts it there.
+
+Everything is written into a hidden folder next to the target (same file system, so that a
+rename moves it), and the target changes in a single step at the end. Until then whatever was
+there can be read; if anything fails, only the hidden folder goes. A process that is killed
+leaves its hidden folder behind; its name is random, so it disturbs no retry.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from storage.errors import DatasetExists
+from storage.group import foreign_entries
+
+__all__ = ["Staging", "check_target"]
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+# The kernel or the file system does not know the operation.
+_NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a target that is taken, or that is none of ours to replace.
+
+    Raises
+    ------
+    DatasetExists
+        When something is there, unless it is an empty folder or, with `overwrite`, a data set
+        (complete or not) and nothing else.
+    """
+    if not os.path.lexists(path) or _is_empty_folder(path):
+        return
+    foreign = foreign_entries(path)
+    if foreign is None:
+        raise DatasetExists(
+            f"{path} exists and is no data set: choose another place "
+            f"(overwrite=True replaces data sets only)"
+        )
+    if not overwrite:
+        raise DatasetExists(
+            f"a data set is already at {path}: choose another place, or replace it with "
+            f"overwrite=True (it stays readable until the new one is complete)"
+        )
+    if foreign:
+        raise DatasetExists(
+            f"{path} holds more than a data set ({', '.join(foreign[:5])}), which would be "
+            f"lost: move that away first, or choose another place"
+        )
+
+
+class Staging:
+    """A hidden folder for the data set that is to be at `target`.
+
+    Parameters
+    ----------
+    target : Path
+        Where the data set goes; its parents are made.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is written.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.folder = target.parent / f".{target.name}.{uuid.uuid4().hex}.writing"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir()
+
+    def commit(self, *, overwrite: bool) -> None:
+        """Put the folder in the target's place, durably, then remove what was there."""
+        for folder, _, _ in os.walk(self.folder):
+            _sync_folder(Path(folder))
+        # Again, because the target may have been taken while we wrote.
+        check_target(self.target, overwrite=overwrite)
+        try:
+            # Onto nothing, or an empty folder.
+            self.folder.rename(self.target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            if not overwrite:
+                raise DatasetExists(
+                    f"another data set was written to {self.target} meanwhile: choose another "
+                    f"place, or replace it with overwrite=True"
+                ) from error
+            _exchange(self.folder, self.target)
+        _sync_folder(self.target.parent)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the hidden folder, if it is there.
+
+        It is renamed first: a task that still runs elsewhere then finds no folder to write a
+        chunk into, and cannot refill one that is being emptied.
+        """
+        doomed = self.folder.with_suffix(".removing")
+        try:
+            self.folder.rename(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders.
+
+    Linux does it in one step: at any moment a reader finds the old data set or the new one, and
+    a crash leaves one of them. Elsewhere (old kernels, some network file systems) two renames
+    come close: for a moment nothing is at the target, and a crash in that moment leaves the old
+    data set under its hidden name.
+    """
+    if _exchange_in_one_step(one, other):
+        return
+    aside = one.with_suffix(".old")
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except BaseException:
+        aside.rename(other)
+        raise
+    aside.rename(one)
+
+
+def _exchange_in_one_step(one: Path, other: Path) -> bool:
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    if not renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

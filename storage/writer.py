@@ -1,0 +1,174 @@
+"""Writing arrays of any chunking, each stored chunk by exactly one task.
+
+Rows are first brought onto block boundaries; then one task a block writes that block's chunks,
+so no two tasks ever touch the same file. (``dask.array.to_zarr`` into chunks that do not match
+writes parts of one chunk from several tasks, and loses some.)
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from dask.base import compute
+from dask.system import CPU_COUNT
+
+from storage.chunks import PARTIAL_SUFFIX, StoredChunk, write_chunk
+from storage.inputs import Array
+from storage.layout import ArrayLayout, row_chunks
+
+__all__ = ["BlockWriter", "write_arrays"]
+
+
+@dataclass(frozen=True)
+class BlockWriter:
+    """Writes the chunks of one block of one array.
+
+    Attributes
+    ----------
+    root : str
+        Folder of the data set.
+    layout : ArrayLayout
+        The array.
+    block_rows : int
+        Rows of a block, a whole number of chunks.
+    durable : bool
+        Wait until the disk has each chunk.
+    n_codes : int or None
+        Values must be integer codes below this, where given.
+    """
+
+    root: str
+    layout: ArrayLayout
+    block_rows: int
+    durable: bool = False
+    n_codes: int | None = None
+
+    def __call__(self, values: Any, block_id: tuple[int, ...]) -> npt.NDArray[np.object_]:
+        """Write one block; return its chunks' manifest entries as a one-element array.
+
+        Memory: the block, and one chunk more, decoded and encoded.
+        """
+        start = block_id[0] * self.block_rows
+        stop = min(start + self.block_rows, self.layout.n_rows)
+        block = self._checked(values, start, stop)
+        entries = [
+            write_chunk(
+                self.root,
+                self.layout,
+                chunk,
+                self._converted(block, start, chunk),
+                durable=self.durable,
+            )
+            for chunk in self.layout.chunks_of(start, stop)
+        ]
+        result = np.empty((1,) * block.ndim, dtype=object)
+        result.flat[0] = entries
+        return result
+
+    def _checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
+        """What the graph really delivered: a Dask array only promises shape and dtype."""
+        where = f"rows {start} to {stop - 1} of {self.layout.name}"
+        if isinstance(values, np.ma.MaskedArray) or not isinstance(values, np.ndarray):
+            raise TypeError(f"{where} came as {type(values).__name__}, not as a NumPy array")
+        if values.shape != (stop - start, *self.layout.row_shape):
+            raise ValueError(
+                f"{where} came with shape {values.shape} where the Dask array promised "
+                f"{(stop - start, *self.layout.row_shape)}: its chunks are declared wrongly, or "
+                f"its length changes from one computation to the next"
+            )
+        if not np.can_cast(values.dtype, self.layout.dtype, casting="same_kind"):
+            raise TypeError(
+                f"{where} came with dtype {values.dtype}, which does not convert to "
+                f"{self.layout.dtype}"
+            )
+        return values
+
+    def _converted(
+        self, block: npt.NDArray[np.generic], start: int, chunk: int
+    ) -> npt.NDArray[np.generic]:
+        first, stop = self.layout.rows_of(chunk)
+        rows = block[first - start : stop - start]
+        where = f"rows {first} to {stop - 1} of {self.layout.name}"
+        try:
+            with np.errstate(over="raise"):
+                stored = rows.astype(self.layout.stored_dtype, order="C", copy=False)
+        except FloatingPointError:
+            raise ValueError(
+                f"{where} hold values too large for {self.layout.dtype}: ask for dtype='float64'"
+            ) from None
+        if self.n_codes is not None:
+            self._check_codes(stored, where)
+        return stored
+
+    def _check_codes(self, codes: npt.NDArray[np.generic], where: str) -> None:
+        lowest, highest = int(np.min(codes)), int(np.max(codes))
+        if lowest < 0 or highest >= (self.n_codes or 0):
+            raise ValueError(
+                f"{where} hold codes {lowest} to {highest}, but with {self.n_codes} classes they "
+                f"must be 0 to {(self.n_codes or 0) - 1}: y == i means classes[i]"
+            )
+
+
+def write_arrays(
+    folder: Path, arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
+) -> dict[str, tuple[StoredChunk, ...]]:
+    """Write all chunks of all arrays; return the manifest's entries of each.
+
+    NumPy arrays are written by threads of this process, which has their bytes already; Dask
+    arrays where Dask computes, on the active cluster or on threads, in one computation, so that
+    what X and y have in common is computed once.
+    """
+    entries: dict[str, tuple[StoredChunk, ...]] = {}
+    lazy: dict[str, da.Array] = {}
+    for name, array in arrays.items():
+        if isinstance(array, da.Array):
+            lazy[name] = _writing(array, writers[name])
+        else:
+            entries[name] = _write_numpy(array, writers[name])
+    results = compute(*lazy.values())
+    entries.update((name, _entries(found)) for name, found in zip(lazy, results, strict=True))
+    # Left by tasks whose worker died.
+    for partial in folder.glob(f"*/*{PARTIAL_SUFFIX}"):
+        partial.unlink()
+    return {name: entries[name] for name in arrays}
+
+
+def _writing(array: da.Array, writer: BlockWriter) -> da.Array:
+    chunks = row_chunks(writer.layout, writer.block_rows)
+    # "p2p" would write every row to disk once more before we do.
+    blocks = array.rechunk(chunks, method="tasks")
+    ones = tuple((1,) * len(sizes) for sizes in chunks)
+    meta = np.empty((0,) * len(chunks), dtype=object)
+    name = f"write-{writer.layout.name}-{uuid.uuid4().hex}"
+    writing: da.Array = da.map_blocks(writer, blocks, name=name, chunks=ones, meta=meta)
+    return writing
+
+
+def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[StoredChunk, ...]:
+    # Not by way of da.from_array, which copies the whole array first.
+    def write(block: int) -> npt.NDArray[np.object_]:
+        start = block * writer.block_rows
+        index = (block, *(0 for _ in writer.layout.row_shape))
+        return writer(array[start : start + writer.block_rows], index)
+
+    pool = ThreadPoolExecutor(CPU_COUNT)
+    try:
+        n_blocks = len(row_chunks(writer.layout, writer.block_rows)[0])
+        return tuple(
+            entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
+        )
+    finally:
+        # After an error the blocks that nobody began are not worth writing.
+        pool.shutdown(cancel_futures=True)
+
+
+def _entries(blocks: Any) -> tuple[StoredChunk, ...]:
+    return tuple(entry for entries in blocks.flat for entry in entries)

@@ -1,0 +1,80 @@
+"""Hypothesis profiles, fixed seeds, and one cluster of real processes for all tests."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster
+
+# No deadline in any profile: the first call of a kernel pays for BLAS threads and page faults, and
+# a test's time limit is pytest-timeout's business.
+settings.register_profile("dev", deadline=None, max_examples=25)
+# The same examples on every run: what fails there fails here too.
+settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on the cluster, so that `-m "not cluster"` leaves it out."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds() -> None:
+    """Start every test from the same global random states (random_state=None draws on them)."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - this is the legacy state that scikit-learn falls back on
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same random numbers for every test that asks."""
+    return np.random.default_rng(20130101)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Two worker processes of one thread each, shared by all tests: leave it as you found it.
+
+    A test that kills workers, or needs another number of them, starts a cluster of its own.
+
+    Workers are spawned, not forked: they know nothing that this process has imported or patched.
+    They do get its sys.path, so functions of test modules reach them by reference, by the name
+    `tests.<directory>.<module>`. Workers import that module afresh: it must import without pytest's
+    help (no work at module level that counts on fixtures, environment or warning filters).
+    Warnings are not errors there, where third parties' code runs too.
+    """
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit="1GiB",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(tmp_path_factory.mktemp("cluster")),
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster: LocalCluster) -> Iterator[Client]:
+    """A client of the shared cluster, the active one while the test runs."""
+    from distributed import Client
+
+    with Client(cluster) as client:
+        yield client
