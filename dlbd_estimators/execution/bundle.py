@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.blas import single_threaded_blas
@@ -103,7 +103,7 @@ class _Reader:
         self.bytes_read = 0
         self.cache_hits = 0
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -129,5 +129,3 @@ class _Reader:
         if self._keep and bundle.features:
             block_cache.put(bundle.fit, index, block, bundle.cache_nbytes)
         return block
-
-

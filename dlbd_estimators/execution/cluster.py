@@ -79,7 +79,7 @@ class ClusterExecutor(Executor):
         self._n_passes += 1
         prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
 
-        def submit(node: Node, attempt: int = 0) -> Future:
+        def submit(node: Node, attempt: int = 0) -> Future[Any]:
             chosen = list(indices[slice(*node)])
             home = homes[chosen[0]] if homes else None
             budget = int(cache_share() * workers[home]["memory_limit"]) if home else 0
@@ -107,7 +107,7 @@ class ClusterExecutor(Executor):
 
     def _collect(
         self,
-        submit: Callable[..., Future],
+        submit: Callable[..., Future[Any]],
         ranges: list[Node],
         blocks: Blocks,
         indices: Sequence[int],

@@ -39,9 +39,7 @@ class LabelKernel(Kernel[LabelCounts]):
         return LabelCounts(labels, counts.astype(np.int64), weights, len(block.y))
 
     def combine(self, left: LabelCounts, right: LabelCounts) -> LabelCounts:
-        labels, codes = np.unique(
-            np.concatenate([left.labels, right.labels]), return_inverse=True
-        )
+        labels, codes = np.unique(np.concatenate([left.labels, right.labels]), return_inverse=True)
         counts = np.zeros(len(labels), dtype=np.int64)
         weights = np.zeros(len(labels))
         np.add.at(counts, codes, np.concatenate([left.counts, right.counts]))

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.hessian import HessianSum
 from dlbd_estimators.objectives.kernels import Block, Kernel, tile_rows, tiles
-from dlbd_estimators.objectives.losses import Loss, Pointwise
+from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 
 
@@ -91,48 +92,59 @@ class LinearKernel(Kernel[LinearSums]):
 
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
-        n_features = packing.n_features
         coef, intercept = packing.unpack(parameters)
-        size = tile_rows(n_features)
-        wide = np.empty((min(size, block.n_rows), n_features))
-        sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
+        size = tile_rows(packing.n_features)
+        wide = np.empty((min(size, block.n_rows), packing.n_features))
+        hessian = HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
         gradient = np.zeros(packing.shape)
-        hessian = _HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
-        targets = block.y.reshape(block.n_rows, -1)
-        moments = np.zeros((2, n_features + targets.shape[1]))
+        n_targets = block.y.size // max(block.n_rows, 1)
+        sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
+        sums.moments = np.zeros((2, packing.n_features + n_targets)) if self.moments else None
         for rows in tiles(block.n_rows, size):
-            narrow = block.X[rows]
+            narrow, y = block.X[rows], block.y[rows]
+            weight = None if block.weight is None else block.weight[rows]
             X = wide[: len(narrow)]
             np.copyto(X, narrow)
-            weight = None if block.weight is None else block.weight[rows]
             raw = _raw_predictions(X, coef, intercept)
-            point = self.loss.evaluate(block.y[rows], raw, weight, self.order)
+            point = self.loss.evaluate(y, raw, weight, self.order)
             sums.value += point.value
             sums.weight += len(X) if weight is None else float(weight.sum())
-            if self.count_errors:
-                sums.n_errors += self.loss.n_errors(block.y[rows], raw)
             if point.gradient is not None:
                 _add_gradient(gradient, point.gradient, X)
             if point.curvature is not None:
-                hessian.add(X, narrow, point)
-            if self.ellipsoid is not None:
-                centre, scale = self.ellipsoid
-                distance = X - centre
-                distance *= distance
-                sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
-            if self.moments:
-                ones = np.ones(len(X)) if weight is None else weight
-                for power, values in enumerate([(X, targets[rows]), (X * X, targets[rows] ** 2)]):
-                    moments[power, :n_features] += ones @ values[0]
-                    moments[power, n_features:] += ones @ values[1]
+                hessian.add(X, narrow, point.curvature)
+            self._describe(sums, X, y, weight, raw)
         sums.radius = float(np.sqrt(sums.radius))
         if self.order >= Order.GRADIENT:
             sums.gradient = gradient.ravel()
         if self.order >= Order.HESSIAN:
             sums.hessian = hessian.packed()
-        if self.moments:
-            sums.moments = moments
         return sums
+
+    def _describe(
+        self,
+        sums: LinearSums,
+        X: FloatArray,
+        y: FloatArray,
+        weight: FloatArray | None,
+        raw: FloatArray,
+    ) -> None:
+        """Add what a tile says beyond the objective and its derivatives."""
+        if self.count_errors:
+            sums.n_errors += self.loss.n_errors(y, raw)
+        if self.ellipsoid is not None:
+            centre, scale = self.ellipsoid
+            distance = X - centre
+            distance *= distance
+            sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
+        if sums.moments is not None:
+            ones = np.ones(len(X)) if weight is None else weight
+            n_features = X.shape[1]
+            targets = y.reshape(len(X), -1)
+            sums.moments[0, :n_features] += ones @ X
+            sums.moments[0, n_features:] += ones @ targets
+            sums.moments[1, :n_features] += ones @ (X * X)
+            sums.moments[1, n_features:] += ones @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
         left.value += right.value
@@ -153,65 +165,6 @@ class LinearKernel(Kernel[LinearSums]):
         return bool(
             np.isfinite(partial.value) and (gradient is None or np.isfinite(gradient).all())
         )
-
-
-class _HessianSum:
-    """Weighted cross products of the features, summed over tiles.
-
-    Of a coupled loss only the first K-1 outputs are formed: the curvature's rows sum
-    to zero over the outputs, which gives the last one.
-    """
-
-    def __init__(self, loss: Loss, packing: Packing, dtype: str, size: int) -> None:
-        self._loss = loss
-        self._packing = packing
-        self._dtype = np.dtype(dtype)
-        outputs, width = packing.shape
-        free = outputs - 1 if loss.coupled else outputs
-        self._pairs = [
-            (k, j) for k in range(free) for j in range(k, free) if loss.coupled or j == k
-        ]
-        self._sums = {pair: np.zeros((width, width)) for pair in self._pairs}
-        self._source = np.empty((size, packing.n_features), dtype=self._dtype)
-        self._scaled = np.empty_like(self._source)
-        self._product = np.empty((packing.n_features,) * 2, dtype=self._dtype)
-
-    def add(self, X: FloatArray, narrow: FloatArray, point: Pointwise) -> None:
-        assert point.curvature is not None
-        n = self._packing.n_features
-        source = narrow
-        if narrow.dtype != self._dtype:
-            # Converting while multiplying would be half as fast: NumPy then buffers.
-            source = self._source[: len(X)]
-            np.copyto(source, X, casting="same_kind")
-        scaled = self._scaled[: len(X)]
-        for k, j in self._pairs:
-            curvature = self._loss.curvature_between(point.curvature, k, j)
-            total = self._sums[k, j]
-            # One operand twice: BLAS then does half the work (syrk).
-            factor = np.sqrt(curvature) if k == j else curvature
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.multiply(source, factor.astype(self._dtype)[:, None], out=scaled)
-                np.matmul(scaled.T, scaled if k == j else source, out=self._product)
-                total[:n, :n] += self._product
-            if self._packing.fit_intercept:
-                border = curvature @ X
-                total[:n, n] += border
-                total[n, :n] += border
-                total[n, n] += curvature.sum()
-
-    def packed(self) -> FloatArray:
-        outputs, width = self._packing.shape
-        full = np.zeros((outputs, width, outputs, width))
-        for (k, j), total in self._sums.items():
-            full[k, :, j, :] = total
-            full[j, :, k, :] = total
-        if self._loss.coupled:
-            last = outputs - 1
-            full[:last, :, last, :] = -full[:last, :, :last, :].sum(axis=2)
-            full[last, :, :last, :] = full[:last, :, last, :].transpose(1, 0, 2)
-            full[last, :, last, :] = -full[:last, :, last, :].sum(axis=0)
-        return full.reshape(outputs * width, outputs * width)
 
 
 def _raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:

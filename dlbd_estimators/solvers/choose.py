@@ -51,9 +51,7 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
     if name == "auto":
         return _cheapest(objective)()
     if name not in SOLVERS:
-        raise ValueError(
-            f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}."
-        )
+        raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
     solver = SOLVERS[name]
     missing = solver.needs - objective.provides
     if missing:

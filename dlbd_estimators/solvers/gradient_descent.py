@@ -151,9 +151,7 @@ def _go_back(state: DescentState, value: float) -> DescentState:
     )
 
 
-def _curvatures(
-    state: DescentState, point: FloatArray, gradient: FloatArray
-) -> tuple[float, ...]:
+def _curvatures(state: DescentState, point: FloatArray, gradient: FloatArray) -> tuple[float, ...]:
     """Add the curvature along the last move to those remembered."""
     if state.accepted is None or state.accepted_gradient is None:
         return ()

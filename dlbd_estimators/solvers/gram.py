@@ -149,7 +149,10 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     shrunk = np.where(kept, singular, 0.0)[:, None]
     # Singular values below `tiny` are noise: with a penalty they give zero anyway.
     filters = np.divide(
-        shrunk, shrunk**2 + strengths, out=np.zeros((len(singular), len(strengths))), where=shrunk > 0
+        shrunk,
+        shrunk**2 + strengths,
+        out=np.zeros((len(singular), len(strengths))),
+        where=shrunk > 0,
     )
     coef = (right.T @ (filters * (left.T @ targets))).T
     residual = targets - features @ coef.T

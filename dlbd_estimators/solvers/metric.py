@@ -46,21 +46,21 @@ class Standardised:
         w = u.reshape(self._packing.shape) / self._scale
         if self._packing.fit_intercept:
             w[:, -1] -= w[:, :-1] @ self._mean
-        return w.ravel()
+        return np.asarray(w.ravel())
 
     def coordinates(self, parameters: FloatArray) -> FloatArray:
         """Return the coordinates of the user's ``parameters``."""
         w = parameters.reshape(self._packing.shape).copy()
         if self._packing.fit_intercept:
             w[:, -1] += w[:, :-1] @ self._mean
-        return (w * self._scale).ravel()
+        return np.asarray((w * self._scale).ravel())
 
     def gradient(self, gradient: FloatArray) -> FloatArray:
         """Return the gradient in ``u``, from that in the user's parameters."""
         g = gradient.reshape(self._packing.shape).copy()
         if self._packing.fit_intercept:
             g[:, :-1] -= g[:, -1:] * self._mean
-        return (g / self._scale).ravel()
+        return np.asarray((g / self._scale).ravel())
 
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return the steepest-descent direction of this metric, in user's parameters."""

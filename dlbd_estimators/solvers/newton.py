@@ -146,7 +146,9 @@ class Newton(Solver[NewtonState]):
             tried_step=1.0,
             columns=columns,
             radius=radius,
-            hessian_dtype="float64" if hessian_error > _WORST_HESSIAN_ERROR else state.hessian_dtype,
+            hessian_dtype="float64"
+            if hessian_error > _WORST_HESSIAN_ERROR
+            else state.hessian_dtype,
             from_sample=False,
         )
 
@@ -203,7 +205,7 @@ class Newton(Solver[NewtonState]):
             residual = here.gradient + hessian @ total
             residual += after.gradient - before.gradient - before.hessian @ total
             move = -Factor(hessian + after.hessian - before.hessian).solve(residual)
-            size = float(np.sqrt(max(move @ hessian @ move, 0.0)))
+            size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
             # Trust it only as far as it is small beside the step it corrects.
             if not size <= 0.5 * float(np.sqrt(step @ hessian @ step)):
                 return step
@@ -213,9 +215,7 @@ class Newton(Solver[NewtonState]):
                 break
         return total
 
-    def _on_sample(
-        self, objective: Objective, state: NewtonState, step: FloatArray
-    ) -> Evaluation:
+    def _on_sample(self, objective: Objective, state: NewtonState, step: FloatArray) -> Evaluation:
         return objective.evaluate(
             state.parameters + step,
             Order.HESSIAN,

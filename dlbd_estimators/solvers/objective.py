@@ -121,7 +121,9 @@ class Objective:
     @property
     def provides(self) -> frozenset[str]:
         """What a solver may ask of this objective."""
-        return frozenset({"gradient", "hessian"} | ({"quadratic"} if self.loss.quadratic else set()))
+        return frozenset(
+            {"gradient", "hessian"} | ({"quadratic"} if self.loss.quadratic else set())
+        )
 
     @property
     def value_at_zero(self) -> float | None:
@@ -197,7 +199,7 @@ class Objective:
             total = sums.weight / self.share(indices)
         penalty, packing = self.penalty, self.packing
         value = sums.value / sums.weight + penalty.value(packing, parameters) / total
-        gradient = np.zeros(packing.size)
+        gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
             gradient = sums.gradient / sums.weight
             gradient += penalty.gradient(packing, parameters) / total
@@ -242,9 +244,7 @@ class Objective:
         largest = int(n_blocks * _SAMPLE_SHARE).bit_length() - 1
         if largest < smallest:
             return []
-        chosen = list(
-            stratified(n_blocks, largest, lambda a, b: int(self._rng.integers(a, b)))
-        )
+        chosen = list(stratified(n_blocks, largest, lambda a, b: int(self._rng.integers(a, b))))
         stages = [chosen]
         for depth in sorted({smallest, *range(largest - 2, smallest, -2)}, reverse=True):
             if depth < largest:

@@ -48,7 +48,7 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
         determine the parameters (its classes are separable, say).
     """
     solved = None
-    parameters = np.zeros(objective.packing.size)
+    parameters: FloatArray = np.zeros(objective.packing.size)
     for indices in objective.samples:
         solved = _newton(objective, parameters, indices, label)
         if solved is not None:
