@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 
@@ -37,9 +38,9 @@ class HessianSum:
             (k, j) for k in range(free) for j in range(k, free) if loss.coupled or j == k
         ]
         self._sums = {pair: np.zeros((width, width)) for pair in self._pairs}
-        self._source = np.empty((size, packing.n_features), dtype=self._dtype)
-        self._scaled = np.empty_like(self._source)
-        self._product = np.empty((packing.n_features,) * 2, dtype=self._dtype)
+        self._source = scratch("source", (size, packing.n_features), self._dtype)
+        self._scaled = scratch("scaled", (size, packing.n_features), self._dtype)
+        self._product = scratch("product", (packing.n_features,) * 2, self._dtype)
 
     def add(self, X: FloatArray, narrow: FloatArray, point: FloatArray) -> None:
         """Add a tile.

@@ -9,12 +9,15 @@ of the result depends on the blocks alone.
 
 from __future__ import annotations
 
+import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlbd_estimators.objectives.arrays import FloatArray
 
@@ -75,6 +78,26 @@ class Kernel(ABC, Generic[Partial]):
     @abstractmethod
     def is_finite(self, partial: Partial) -> bool:
         """Tell whether a block's partial holds finite numbers only."""
+
+
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArray[Any]:
+    """Return this thread's buffer of that name, uninitialised, to be used until the next call.
+
+    Fresh memory costs a page fault every 4 KiB, which for tiles is a tenth of the work.
+    """
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = _scratch.buffers.get(name)
+    if buffer is None or buffer.size < nbytes:
+        buffer = _scratch.buffers[name] = np.empty(nbytes, dtype=np.uint8)
+    return buffer[:nbytes].view(dtype).reshape(shape)
 
 
 def tile_rows(n_columns: int) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.hessian import HessianSum
-from dlbd_estimators.objectives.kernels import Block, Kernel, tile_rows, tiles
+from dlbd_estimators.objectives.kernels import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 
@@ -94,7 +94,7 @@ class LinearKernel(Kernel[LinearSums]):
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
         size = tile_rows(packing.n_features)
-        wide = np.empty((min(size, block.n_rows), packing.n_features))
+        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
         hessian = HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
         gradient = np.zeros(packing.shape)
         n_targets = block.y.size // max(block.n_rows, 1)
@@ -134,7 +134,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.n_errors += self.loss.n_errors(y, raw)
         if self.ellipsoid is not None:
             centre, scale = self.ellipsoid
-            distance = X - centre
+            distance = np.subtract(X, centre, out=scratch("described", X.shape))
             distance *= distance
             sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
         if sums.moments is not None:
@@ -143,7 +143,8 @@ class LinearKernel(Kernel[LinearSums]):
             targets = y.reshape(len(X), -1)
             sums.moments[0, :n_features] += ones @ X
             sums.moments[0, n_features:] += ones @ targets
-            sums.moments[1, :n_features] += ones @ (X * X)
+            squares = np.multiply(X, X, out=scratch("described", X.shape))
+            sums.moments[1, :n_features] += ones @ squares
             sums.moments[1, n_features:] += ones @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.kernels import Block, Kernel, tile_rows, tiles
+from dlbd_estimators.objectives.kernels import Block, Kernel, scratch, tile_rows, tiles
 
 
 @dataclass
@@ -50,8 +50,8 @@ class MomentsKernel(Kernel[Moments]):
         targets = block.targets
         width = n_features + targets.shape[1]
         size = tile_rows(width)
-        tile = np.empty((min(size, block.n_rows), width), dtype=block.X.dtype)
-        product = np.empty((width, width), dtype=tile.dtype)
+        tile = scratch("wide", (min(size, block.n_rows), width), block.X.dtype)
+        product = scratch("product", (width, width), tile.dtype)
         products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
         shift = np.zeros(width, dtype=tile.dtype)
         if self.centre and block.n_rows:
