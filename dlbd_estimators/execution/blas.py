@@ -20,6 +20,18 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Let the calling thread set the limits, and after it any other.
+
+    Since 3.7 threadpoolctl lets the first thread that ever set a limit set more of them,
+    and ignores all others in silence. Tasks run on whatever thread is free.
+    """
+    for library in _controller().lib_controllers:
+        clear = getattr(library, "clear_controlling_thread", None)
+        if clear is not None:
+            clear(force=True)
+
+
 class SingleThreadedBlas:
     """Limits BLAS to one thread in this process while anyone is inside.
 
@@ -35,6 +47,7 @@ class SingleThreadedBlas:
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
+                _take_control()
                 self._limits = _controller().limit(limits=1, user_api="blas")
             self._users += 1
 
@@ -47,7 +60,9 @@ class SingleThreadedBlas:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                _take_control()
                 self._limits.restore_original_limits()
+                _take_control()
 
 
 single_threaded_blas = SingleThreadedBlas()

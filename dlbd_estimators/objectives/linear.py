@@ -97,7 +97,7 @@ class LinearKernel(Kernel[LinearSums]):
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
         hessian = HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
         gradient = np.zeros(packing.shape)
-        n_targets = block.y.size // max(block.n_rows, 1)
+        n_targets = block.targets.shape[1]
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
         sums.moments = np.zeros((2, packing.n_features + n_targets)) if self.moments else None
         for rows in tiles(block.n_rows, size):
@@ -131,7 +131,8 @@ class LinearKernel(Kernel[LinearSums]):
     ) -> None:
         """Add what a tile says beyond the objective and its derivatives."""
         if self.count_errors:
-            sums.n_errors += self.loss.n_errors(y, raw)
+            present = slice(None) if weight is None else weight > 0
+            sums.n_errors += self.loss.n_errors(y[present], raw[present])
         if self.ellipsoid is not None:
             centre, scale = self.ellipsoid
             distance = np.subtract(X, centre, out=scratch("described", X.shape))
