@@ -321,10 +321,11 @@ def _count_labels(executor: Executor, data: Data) -> LabelCounts:
     check_weight(float(counts.weights.sum()), counts.n_rows)
     # Twice each: where labels are all different, scikit-learn suspects a regression.
     check_classification_targets(np.repeat(counts.labels, 2))
-    if len(counts.labels) < 2:
+    present = counts.labels[counts.weights > 0]
+    if len(present) < 2:
         raise ValueError(
-            f"LogisticRegression needs samples of at least 2 classes in the data, but the data "
-            f"contains only one class: {counts.labels[0]!r}."
+            f"LogisticRegression needs samples of at least 2 classes with a weight above 0, but "
+            f"the data contain only one class: {present[0]!r}."
         )
     return counts
 

@@ -23,6 +23,7 @@ LONGEST_FILE = 350
 # What each module or subpackage of dlbd_estimators belongs to; a new one has to be put here.
 LAYER_OF = {
     "__init__": "estimators",
+    "_fit": "estimators",
     "_predict": "estimators",
     "_validation": "estimators",
     "linear": "estimators",
@@ -52,8 +53,9 @@ BELOW = {
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
 MAY_IMPORT_DASK = {"_predict", "_validation", "linear", "logistic"}
-# Executors read settings that a user keeps in Dask; these know of no graph and no collection.
-DASK_SETTINGS = ("dask.config", "dask.system")
+# Executors read settings that a user keeps in Dask, the scheduler to use among them; these know
+# of no graph and no collection.
+DASK_SETTINGS = ("dask.config", "dask.system", "dask.base.get_scheduler")
 MAY_BE_IMPORTED_BY_OBJECTIVES = {"numpy", "scipy"} | sys.stdlib_module_names
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 

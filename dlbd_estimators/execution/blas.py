@@ -23,8 +23,8 @@ def _controller() -> ThreadpoolController:
 def _take_control() -> None:
     """Let the calling thread set the limits, and after it any other.
 
-    Since 3.7 threadpoolctl lets the first thread that ever set a limit set more of them,
-    and ignores all others in silence. Tasks run on whatever thread is free.
+    threadpoolctl 3.8 lets only the first thread that ever set a limit set another, and
+    ignores all others in silence. Tasks run on whatever thread is free.
     """
     for library in _controller().lib_controllers:
         clear = getattr(library, "clear_controlling_thread", None)

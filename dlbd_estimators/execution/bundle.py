@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
+import numpy as np
+
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.cache import block_cache
@@ -85,7 +87,8 @@ def run_bundle(
             bundle.blocks.diagnose(index, block)
         return partial
 
-    with single_threaded_blas, reader:
+    # Overflow and NaN are looked for in every partial, and then named; a warning would not.
+    with single_threaded_blas, np.errstate(all="ignore"), reader:
         partial = reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
     seconds = time.perf_counter() - began
     return BundleResult(partial, reader.bytes_read, reader.cache_hits, seconds)

@@ -156,6 +156,12 @@ class ClusterExecutor(Executor):
             self._client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
 
 
+def client_of(scheduler: Any) -> Client | None:
+    """Return the client behind the function that Dask would compute with, if there is one."""
+    client = getattr(scheduler, "__self__", None)
+    return client if isinstance(client, Client) else None
+
+
 def _homes(n_blocks: int, depth: int, workers: dict[str, Any]) -> list[str]:
     """Assign each block to a worker: whole bundles, in order, by number of threads."""
     slots = [address for address, worker in workers.items() for _ in range(worker["nthreads"])]

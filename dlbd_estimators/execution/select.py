@@ -21,12 +21,10 @@ def executor_for(blocks: Blocks) -> Executor:
         return ThreadExecutor()
     scheduler = get_scheduler()
     if "distributed" in sys.modules:  # no client can be active where it is not imported
-        from distributed import Client
+        from dlbd_estimators.execution.cluster import ClusterExecutor, client_of
 
-        client = getattr(scheduler, "__self__", None)
-        if isinstance(client, Client):
-            from dlbd_estimators.execution.cluster import ClusterExecutor
-
+        client = client_of(scheduler)
+        if client is not None:
             return ClusterExecutor(client)
     synchronous = getattr(scheduler, "__name__", "") == "get_sync"
     return ThreadExecutor(1 if synchronous else None)
