@@ -13,9 +13,7 @@ from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers import Objective, Solution, choose, minimize
 
 
-def solve(
-    estimator: Any, objective: Objective, start: FloatArray | None = None
-) -> Solution:
+def solve(estimator: Any, objective: Objective, start: FloatArray | None = None) -> Solution:
     """Minimise an objective as the estimator's parameters ask, and record how it went.
 
     Reads ``solver``, ``tol`` and ``max_iter``; sets ``solver_``, ``n_passes_`` and
@@ -84,9 +82,7 @@ def check_number(
     value = getattr(estimator, name)
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (
-        number
-        and (value > low if open_low else value >= low)
-        and (infinite or np.isfinite(value))
+        number and (value > low if open_low else value >= low) and (infinite or np.isfinite(value))
     ):
         bound = f"{'greater than' if open_low else 'at least'} {low:g}"
         raise ValueError(

@@ -34,9 +34,7 @@ def is_lazy(X: Any) -> bool:
     return isinstance(X, da.Array) or _is_frame(X) or _is_zarr(X)
 
 
-def training_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, classify: bool
-) -> Data:
+def training_data(estimator: Any, X: Any, y: Any, sample_weight: Any, *, classify: bool) -> Data:
     """Check the input of ``fit`` and cut it into blocks.
 
     Sets ``n_features_in_`` and, where columns have names, ``feature_names_in_``.
@@ -198,5 +196,3 @@ def _from_zarr(array: Any) -> da.Array:
     row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
     rows = unit * max(1, _BLOCK_NBYTES // (unit * row))
     return da.from_zarr(array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:]))
-
-

@@ -223,10 +223,7 @@ class Blocks:
         if name == "X":
             label = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
             at += f", column {column}{label}"
-        return (
-            f"Input {name} contains {kind} at {at}. "
-            f"Impute or drop such rows before fitting."
-        )
+        return f"Input {name} contains {kind} at {at}. Impute or drop such rows before fitting."
 
 
 def _is_nan(label: Any) -> bool:

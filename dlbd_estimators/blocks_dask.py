@@ -212,9 +212,7 @@ def _shared(
     return shared
 
 
-def _slices(
-    graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hashable]
-) -> Graph:
+def _slices(graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hashable]) -> Graph:
     """Compute what single blocks take from large shared arrays alone.
 
     Then a slice travels with a block, and not the whole of an array in memory. What turns

@@ -1,16 +1,17 @@
 """Errors, each a subclass of the builtin a caller would catch.
 
-    ValueError
-    |-- LengthMismatch        X, y or sample_weight have different numbers of rows
-    `-- BadBlock              one block cannot be used; names block, row and column
-        `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
-    MemoryError
-    `-- BlockTooLarge         a block does not fit beside another in a worker
-    RuntimeError
-    `-- WorkersLost           the workers that read a block died again and again
+ValueError
+|-- LengthMismatch        X, y or sample_weight have different numbers of rows
+`-- BadBlock              one block cannot be used; names block, row and column
+    `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
+MemoryError
+`-- BlockTooLarge         a block does not fit beside another in a worker
+RuntimeError
+`-- WorkersLost           the workers that read a block died again and again
 """
 
 from __future__ import annotations
+
 
 class LengthMismatch(ValueError):
     """X, y or sample_weight have different numbers of rows."""

@@ -336,7 +336,9 @@ def _class_weights(class_weight: Any, counts: LabelCounts) -> FloatArray | None:
     if isinstance(class_weight, str) and class_weight == "balanced":
         # A class that has no weight gets no factor either.
         present = counts.weights > 0
-        balanced = counts.weights.sum() / (len(counts.labels) * np.where(present, counts.weights, 1))
+        balanced = counts.weights.sum() / (
+            len(counts.labels) * np.where(present, counts.weights, 1)
+        )
         return np.asarray(np.where(present, balanced, 0.0))
     if not isinstance(class_weight, dict):
         raise ValueError(

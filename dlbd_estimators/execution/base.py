@@ -91,8 +91,8 @@ class Executor(ABC):
             Two blocks do not fit in a worker; raised before anything is read.
         """
         chosen = range(blocks.n_blocks) if indices is None else indices
-        if features:
-            self._check_block_size(blocks)
+        # Also where this pass reads targets alone: one that reads X will follow.
+        self._check_block_size(blocks)
         began = time.perf_counter()
         results = self._run(kernel, parameters, blocks, chosen, name, features)
         partials = {node: result.partial for node, result in results.items()}

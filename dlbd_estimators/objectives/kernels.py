@@ -54,7 +54,7 @@ class Block:
 
     @property
     def targets(self) -> FloatArray:
-        """y with one column an output, also where there are no rows."""
+        """Targets with one column an output, also where there are no rows."""
         return self.y if self.y.ndim == 2 else self.y[:, None]
 
     @property
@@ -97,7 +97,8 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArr
     buffer = _scratch.buffers.get(name)
     if buffer is None or buffer.size < nbytes:
         buffer = _scratch.buffers[name] = np.empty(nbytes, dtype=np.uint8)
-    return buffer[:nbytes].view(dtype).reshape(shape)
+    tile: NDArray[Any] = buffer[:nbytes].view(dtype).reshape(shape)
+    return tile
 
 
 def tile_rows(n_columns: int) -> int:

@@ -95,7 +95,7 @@ class LinearKernel(Kernel[LinearSums]):
         coef, intercept = packing.unpack(parameters)
         size = tile_rows(packing.n_features)
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
-        hessian = HessianSum(self.loss, packing, self.hessian_dtype, len(wide))
+        hessian = HessianSum(self.loss, packing, self.hessian_dtype, block.X, len(wide))
         gradient = np.zeros(packing.shape)
         n_targets = block.targets.shape[1]
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
@@ -111,9 +111,9 @@ class LinearKernel(Kernel[LinearSums]):
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
                 _add_gradient(gradient, point.gradient, X)
+            self._describe(sums, X, y, weight, raw)
             if point.curvature is not None:
                 hessian.add(X, narrow, point.curvature)
-            self._describe(sums, X, y, weight, raw)
         sums.radius = float(np.sqrt(sums.radius))
         if self.order >= Order.GRADIENT:
             sums.gradient = gradient.ravel()

@@ -7,6 +7,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.centring import Centring
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
@@ -15,14 +16,18 @@ LARGEST_HESSIAN = 4000
 class Factor:
     """A factorisation of a symmetric positive semi-definite matrix.
 
-    The matrix is brought to a unit diagonal first (the best diagonal scaling to within a
-    factor of its order; van der Sluis 1969), so that units of the columns cost no digits.
-    A singular matrix is inverted on its range, for the step of least norm.
+    Given the means of the columns, the matrix is written for centred features first: a
+    column far from zero is otherwise nearly the constant column, and the condition number says
+    so. Then it is brought to a unit diagonal (the best diagonal scaling to within a factor of
+    its order; van der Sluis 1969), so that units of the columns cost no digits. A singular
+    matrix is inverted on its range, for the step of least norm.
 
     Parameters
     ----------
     matrix : ndarray of shape (n, n)
         Not changed.
+    centring : Centring, optional
+        Change of variables to centred features.
 
     Attributes
     ----------
@@ -32,7 +37,10 @@ class Factor:
         The same without the directions in which the matrix is singular.
     """
 
-    def __init__(self, matrix: FloatArray) -> None:
+    def __init__(self, matrix: FloatArray, centring: Centring | None = None) -> None:
+        self._centring = centring
+        if centring is not None:
+            matrix = centring.matrix(matrix)
         diagonal = np.diag(matrix).copy()
         diagonal[~(diagonal > 0)] = 1.0
         self._scale = 1.0 / np.sqrt(diagonal)
@@ -53,6 +61,12 @@ class Factor:
 
     def solve(self, right: FloatArray) -> FloatArray:
         """Return the solution for a right-hand side (n,) or (n, k)."""
+        if self._centring is not None:
+            solution = self._solve(self._centring.gradient(right))
+            return self._centring.parameters(solution)
+        return self._solve(right)
+
+    def _solve(self, right: FloatArray) -> FloatArray:
         if self._inverse is not None:
             return self._inverse @ right
         scale = self._scale if right.ndim == 1 else self._scale[:, None]

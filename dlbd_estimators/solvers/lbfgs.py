@@ -16,6 +16,7 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised
 from dlbd_estimators.solvers.objective import Objective
@@ -62,7 +63,7 @@ class LBFGS(Solver[LBFGSState]):
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,
-                metric=Factor(warm.hessian),
+                metric=Factor(warm.hessian, Centring(objective.packing, warm.columns.mean)),
                 exact_metric=True,
                 from_sample=start is None,
             )

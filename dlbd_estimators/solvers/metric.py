@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.objective import Columns, Objective
 
 
@@ -29,38 +30,29 @@ class Standardised:
 
     def __init__(self, objective: Objective, columns: Columns) -> None:
         packing = objective.packing
-        self._packing = packing
         total = objective.total_weight or 1.0
         bound = objective.loss.curvature_bound
-        fit = packing.fit_intercept
-        self._mean = columns.mean if fit else np.zeros_like(columns.mean)
-        second = columns.variance if fit else columns.variance + columns.mean**2
+        self._centring = Centring(packing, columns.mean)
+        second = columns.variance
+        if not packing.fit_intercept:
+            second = second + columns.mean**2
         penalty = objective.penalty.diagonal(packing).reshape(packing.shape) / total
         curvature = np.full(packing.shape, bound)
         curvature[:, : packing.n_features] = bound * second + penalty[:, : packing.n_features]
         curvature[~(curvature > 0)] = 1.0
-        self._scale = np.sqrt(curvature)
+        self._scale = np.sqrt(curvature).ravel()
 
     def parameters(self, u: FloatArray) -> FloatArray:
         """Return the user's parameters at ``u``."""
-        w = u.reshape(self._packing.shape) / self._scale
-        if self._packing.fit_intercept:
-            w[:, -1] -= w[:, :-1] @ self._mean
-        return np.asarray(w.ravel())
+        return self._centring.parameters(u / self._scale)
 
     def coordinates(self, parameters: FloatArray) -> FloatArray:
         """Return the coordinates of the user's ``parameters``."""
-        w = parameters.reshape(self._packing.shape).copy()
-        if self._packing.fit_intercept:
-            w[:, -1] += w[:, :-1] @ self._mean
-        return np.asarray((w * self._scale).ravel())
+        return np.asarray(self._centring.centred(parameters) * self._scale)
 
     def gradient(self, gradient: FloatArray) -> FloatArray:
         """Return the gradient in ``u``, from that in the user's parameters."""
-        g = gradient.reshape(self._packing.shape).copy()
-        if self._packing.fit_intercept:
-            g[:, :-1] -= g[:, -1:] * self._mean
-        return np.asarray((g / self._scale).ravel())
+        return np.asarray(self._centring.gradient(gradient) / self._scale)
 
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return the steepest-descent direction of this metric, in user's parameters."""

@@ -26,6 +26,7 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 from dlbd_estimators.solvers.status import Status
@@ -112,22 +113,23 @@ class Newton(Solver[NewtonState]):
         if rejected is not None:
             return rejected
         assert here.hessian is not None
-        factor = Factor(here.hessian)
-        relative = _FLOAT64_ERROR if state.hessian_dtype == "float64" else _FLOAT32_ERROR
-        hessian_error = min(relative * factor.condition, 1.0)
+        columns = here.columns or columns
+        assert columns is not None
+        centring = Centring(objective.packing, columns.mean)
+        factor = Factor(here.hessian, centring)
+        exact = state.hessian_dtype == "float64"
+        hessian_error = (_FLOAT64_ERROR if exact else _FLOAT32_ERROR) * factor.condition
         step = -factor.solve(here.gradient)
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        columns = here.columns or columns
         change = _largest_change(objective, step, columns, radius)
-        error = decrement * (_remainder(change) + hessian_error)
-        if objective.loss.quadratic:
-            error = decrement * hessian_error
+        rough = hessian_error > _WORST_HESSIAN_ERROR and not exact
+        error = np.inf if rough else decrement * (_remainder(change) + min(hessian_error, 1.0))
         if error > tol and change < 1.0 and state.sample is not None:
-            step = self._correction(objective, state, here, step)
+            step = self._correction(objective, state, here, step, centring)
         status = None
-        if decrement <= max(tol, _FLOAT64_ERROR * float(np.sqrt(factor.condition))):
+        if decrement <= max(tol, _smallest_decrement(factor)) and not rough:
             # As near as the gradient's own rounding lets anyone come.
             error, status = min(error, decrement), Status.CONVERGED
         if here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
@@ -146,9 +148,7 @@ class Newton(Solver[NewtonState]):
             tried_step=1.0,
             columns=columns,
             radius=radius,
-            hessian_dtype="float64"
-            if hessian_error > _WORST_HESSIAN_ERROR
-            else state.hessian_dtype,
+            hessian_dtype="float64" if rough else state.hessian_dtype,
             from_sample=False,
         )
 
@@ -185,7 +185,12 @@ class Newton(Solver[NewtonState]):
         )
 
     def _correction(
-        self, objective: Objective, state: NewtonState, here: Evaluation, step: FloatArray
+        self,
+        objective: Objective,
+        state: NewtonState,
+        here: Evaluation,
+        step: FloatArray,
+        centring: Centring,
     ) -> FloatArray:
         """Correct a Newton step for how the sample sees the Hessian change along it.
 
@@ -204,7 +209,8 @@ class Newton(Solver[NewtonState]):
             assert after.hessian is not None
             residual = here.gradient + hessian @ total
             residual += after.gradient - before.gradient - before.hessian @ total
-            move = -Factor(hessian + after.hessian - before.hessian).solve(residual)
+            bent = Factor(hessian + after.hessian - before.hessian, centring)
+            move = -bent.solve(residual)
             size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
             # Trust it only as far as it is small beside the step it corrects.
             if not size <= 0.5 * float(np.sqrt(step @ hessian @ step)):
@@ -228,6 +234,11 @@ class Newton(Solver[NewtonState]):
 def _correction_sample(objective: Objective) -> list[int] | None:
     """Return the last stage but one: three evaluations there cost less than one more."""
     return objective.samples[-2:][0] if objective.samples else None
+
+
+def _smallest_decrement(factor: Factor) -> float:
+    """Rounding of the gradient, as a decrement; for a singular matrix that of its range."""
+    return _FLOAT64_ERROR * float(np.sqrt(min(factor.condition, 1e14)))
 
 
 def _ellipsoid_scale(columns: Columns) -> FloatArray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 
@@ -79,7 +80,9 @@ def _newton(
             parameters = parameters - scale * direction
             continue
         assert evaluation.hessian is not None
-        direction = -Factor(evaluation.hessian).solve(evaluation.gradient)
+        assert evaluation.columns is not None
+        centring = Centring(objective.packing, evaluation.columns.mean)
+        direction = -Factor(evaluation.hessian, centring).solve(evaluation.gradient)
         slope = -float(direction @ evaluation.gradient)
         base, scale = evaluation.value, 1.0
         parameters = parameters + direction

@@ -1,0 +1,56 @@
+"""Parameters of the same model for centred features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.packing import Packing
+
+
+@dataclass(frozen=True)
+class Centring:
+    """Parameters for centred features: the same coefficients, intercept ``b + mean . w``.
+
+    Parameters
+    ----------
+    packing : Packing
+        Order of the parameters.
+    mean : ndarray of shape (n_features,)
+        What is subtracted from the features; zero has no effect.
+    """
+
+    packing: Packing
+    mean: FloatArray
+
+    def gradient(self, gradient: FloatArray) -> FloatArray:
+        """Return the gradient for the centred features' parameters."""
+        rows = gradient.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, :-1] -= rows[:, -1:] * self.mean
+        return np.asarray(rows.ravel())
+
+    def centred(self, parameters: FloatArray) -> FloatArray:
+        """Return the centred features' parameters of the same model."""
+        rows = parameters.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, -1] += rows[:, :-1] @ self.mean
+        return np.asarray(rows.ravel())
+
+    def parameters(self, centred: FloatArray) -> FloatArray:
+        """Return the parameters for the features as they are."""
+        rows = centred.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, -1] -= rows[:, :-1] @ self.mean
+        return np.asarray(rows.ravel())
+
+    def matrix(self, matrix: FloatArray) -> FloatArray:
+        """Return a Hessian for the centred features' parameters."""
+        outputs, width = self.packing.shape
+        square = matrix.reshape(outputs, width, outputs, width).copy()
+        if self.packing.fit_intercept:
+            square[:, :-1] -= self.mean[:, None, None] * square[:, -1:]
+            square[..., :-1] -= square[..., -1:] * self.mean
+        return np.asarray(square.reshape(matrix.shape))
