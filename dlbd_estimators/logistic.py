@@ -188,7 +188,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 f"of shape {self.coef_.shape}; these data have classes {classes} and need "
                 f"{shape}. Fit a new estimator."
             )
-        return packing.pack(self.coef_, self.intercept_)
+        coef, intercept = self.coef_, self.intercept_
+        if packing.n_outputs > 1:
+            # A shift common to all classes changes no probability; solvers expect none.
+            coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+        return packing.pack(coef, intercept)
 
     def decision_function(self, X: Any) -> Any:
         """Return the log-odds of ``classes_[1]``, or raw scores of all classes.

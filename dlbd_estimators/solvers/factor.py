@@ -11,6 +11,18 @@ from dlbd_estimators.solvers.centring import Centring
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
+#: A float32 Hessian gives way to float64 where its error could slow the convergence.
+_WORST_ERROR = 1e-3
+
+
+def rounding(dtype: str) -> float:
+    """Error of a Hessian formed in ``dtype``, relative to its size."""
+    return 4 * float(np.finfo(dtype).eps)  # of the entries, and of the products of a tile
+
+
+def is_rough(factor: Factor, dtype: str) -> bool:
+    """Tell whether a Hessian formed in float32 should be formed again in float64."""
+    return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
 
 
 class Factor:

@@ -27,17 +27,11 @@ import numpy as np
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.centring import Centring
-from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
 
-#: Error of a Hessian formed in float32, relative to its size: rounding of the entries and
-#: of the products of a tile.
-_FLOAT32_ERROR = 4 * float(np.finfo(np.float32).eps)
-_FLOAT64_ERROR = 4 * float(np.finfo(np.float64).eps)
-#: A float32 Hessian gives way to float64 where its error could slow the convergence.
-_WORST_HESSIAN_ERROR = 1e-3
 _MAX_HALVINGS = 40
 #: Newton steps on the sample's higher-order terms after one full pass.
 _MAX_CORRECTIONS = 3
@@ -117,14 +111,13 @@ class Newton(Solver[NewtonState]):
         assert columns is not None
         centring = Centring(objective.packing, columns.mean)
         factor = Factor(here.hessian, centring)
-        exact = state.hessian_dtype == "float64"
-        hessian_error = (_FLOAT64_ERROR if exact else _FLOAT32_ERROR) * factor.condition
+        hessian_error = rounding(state.hessian_dtype) * factor.condition
         step = -factor.solve(here.gradient)
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
         change = _largest_change(objective, step, columns, radius)
-        rough = hessian_error > _WORST_HESSIAN_ERROR and not exact
+        rough = is_rough(factor, state.hessian_dtype)
         error = np.inf if rough else decrement * (_remainder(change) + min(hessian_error, 1.0))
         if error > tol and change < 1.0 and state.sample is not None:
             step = self._correction(objective, state, here, step, centring)
@@ -238,7 +231,7 @@ def _correction_sample(objective: Objective) -> list[int] | None:
 
 def _smallest_decrement(factor: Factor) -> float:
     """Rounding of the gradient, as a decrement; for a singular matrix that of its range."""
-    return _FLOAT64_ERROR * float(np.sqrt(min(factor.condition, 1e14)))
+    return rounding("float64") * float(np.sqrt(min(factor.condition, 1e14)))
 
 
 def _ellipsoid_scale(columns: Columns) -> FloatArray:

@@ -208,7 +208,7 @@ class Objective:
             hessian = sums.hessian / sums.weight
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / total
             if self.loss.coupled:
-                _fix_gauge(hessian, packing, penalty.diagonal(packing) == 0)
+                _fix_gauge(hessian, packing)
         columns = None
         if sums.moments is not None:
             mean, square = sums.moments / sums.weight
@@ -267,14 +267,16 @@ def check_weight(weight: float, n_rows: int) -> None:
         raise ValueError("sample_weight must not be zero for all rows.")
 
 
-def _fix_gauge(hessian: FloatArray, packing: Packing, free: np.ndarray[Any, Any]) -> None:
-    """Make the Hessian definite along shifts common to all classes.
+def _fix_gauge(hessian: FloatArray, packing: Packing) -> None:
+    """Give shifts common to all classes the curvature of the classes' own parameters.
 
-    The loss is constant along them and so is the gradient's part in them zero: adding
-    curvature there changes no step.
+    The loss is constant along them. Where the coefficients sum to zero over the classes,
+    as at the solution and everywhere on the way there, the penalty's gradient has no part
+    in them either: curvature there changes no step, and the condition becomes that of the
+    problem.
     """
     outputs, width = packing.shape
     square = hessian.reshape(outputs, width, outputs, width)
-    for column in np.flatnonzero(free.reshape(outputs, width)[0]):
+    for column in range(width):
         curvature = np.trace(square[:, column, :, column]) / outputs
         square[:, column, :, column] += (curvature or 1.0) / outputs

@@ -14,10 +14,11 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.centring import Centring
-from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.factor import Factor, is_rough
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 
-_MAX_ITER = 30
+#: A sample that takes longer does not determine the parameters well enough to help.
+_MAX_ITER = 15
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
     parameters: FloatArray = np.zeros(objective.packing.size)
     for indices in objective.samples:
         solved = _newton(objective, parameters, indices, label)
-        if solved is not None:
-            parameters = solved[0]
+        if solved is None:
+            return None
+        parameters = solved[0]
     if solved is None:
         return None
     evaluation = solved[1]
@@ -69,9 +71,10 @@ def _newton(
     # Beyond its own sampling error a sample says nothing about the whole.
     enough = 0.1 * np.sqrt(objective.packing.size / rows)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
+    dtype = "float32"
     for _ in range(_MAX_ITER):
         evaluation = objective.evaluate(
-            parameters, Order.HESSIAN, label, indices=indices, hessian_dtype="float32", moments=True
+            parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
         if evaluation.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
             return None
@@ -82,7 +85,11 @@ def _newton(
         assert evaluation.hessian is not None
         assert evaluation.columns is not None
         centring = Centring(objective.packing, evaluation.columns.mean)
-        direction = -Factor(evaluation.hessian, centring).solve(evaluation.gradient)
+        factor = Factor(evaluation.hessian, centring)
+        if is_rough(factor, dtype):
+            dtype = "float64"
+            continue
+        direction = -factor.solve(evaluation.gradient)
         slope = -float(direction @ evaluation.gradient)
         base, scale = evaluation.value, 1.0
         parameters = parameters + direction
