@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import dask
@@ -32,7 +33,6 @@ from distributed import Client
 from local_workers import local_workers, memory_troubles, peak_memory, reset_peak, worker_pids
 
 import storage
-from dlbd_estimators import LogisticRegression
 
 OUT = Path(__file__).resolve().parent.parent / "out"
 CHUNK_NBYTES = 4 * 2**20
@@ -149,7 +149,7 @@ def _bare_run(path: str, edges: list[int]) -> npt.NDArray[np.float32]:
 
     X = zarr.open_group(path, mode="r")["X"]
     total = np.zeros((X.shape[1], X.shape[1]), dtype=X.dtype)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         block = X[start:stop]
         total += block.T @ block
     return total
@@ -190,6 +190,9 @@ def arguments() -> argparse.Namespace:
 
 def run(client: Client, options: argparse.Namespace, folder: Path) -> list[str]:
     """Write, measure, train, and print; return what went wrong with memory."""
+    # Not at the top: workers import this file too, and would carry scikit-learn for nothing.
+    from dlbd_estimators import LogisticRegression
+
     pids = worker_pids(client)
     began = time.perf_counter()
     data = make_dataset(folder / "rows.zarr", options.rows, options.features)

@@ -6,6 +6,7 @@ mark of a process's resident memory, so nothing is missed between two samples.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -48,6 +49,17 @@ def local_workers(
         Client(cluster) as client,
     ):
         yield client
+
+
+def fresh_workers(client: Client) -> None:
+    """Replace the worker processes, and with them all memory they did not give back."""
+    nanny = logging.getLogger("distributed.nanny")
+    level = nanny.level
+    nanny.setLevel(logging.ERROR)  # it warns of restarts, also of those asked for
+    try:
+        client.restart()
+    finally:
+        nanny.setLevel(level)
 
 
 def reset_peak(client: Client) -> None:

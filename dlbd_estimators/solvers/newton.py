@@ -112,7 +112,7 @@ class Newton(Solver[NewtonState]):
         centring = Centring(objective.packing, columns.mean)
         factor = Factor(here.hessian, centring)
         hessian_error = rounding(state.hessian_dtype) * factor.condition
-        step = -factor.solve(here.gradient)
+        step = objective.without_shift(-factor.solve(here.gradient))
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
@@ -203,7 +203,7 @@ class Newton(Solver[NewtonState]):
             residual = here.gradient + hessian @ total
             residual += after.gradient - before.gradient - before.hessian @ total
             bent = Factor(hessian + after.hessian - before.hessian, centring)
-            move = -bent.solve(residual)
+            move = objective.without_shift(-bent.solve(residual))
             size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
             # Trust it only as far as it is small beside the step it corrects.
             if not size <= 0.5 * float(np.sqrt(step @ hessian @ step)):

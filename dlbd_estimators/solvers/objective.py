@@ -219,6 +219,13 @@ class Objective:
                 self.unit = spread
         return Evaluation(value, gradient, hessian, sums.n_errors, sums.radius, columns)
 
+    def without_shift(self, step: FloatArray) -> FloatArray:
+        """Remove what a step moves all classes by in common, which is rounding."""
+        if not self.loss.coupled:
+            return step
+        rows = step.reshape(self.packing.shape)
+        return np.asarray((rows - rows.mean(axis=0)).ravel())
+
     def share(self, indices: list[int]) -> float:
         """Share of the rows that lie in some blocks."""
         sizes = self.blocks.sizes

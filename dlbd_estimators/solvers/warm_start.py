@@ -89,7 +89,7 @@ def _newton(
         if is_rough(factor, dtype):
             dtype = "float64"
             continue
-        direction = -factor.solve(evaluation.gradient)
+        direction = objective.without_shift(-factor.solve(evaluation.gradient))
         slope = -float(direction @ evaluation.gradient)
         base, scale = evaluation.value, 1.0
         parameters = parameters + direction
