@@ -71,7 +71,7 @@ def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
     if _is_frame(X):
         validate_data(estimator, X._meta, reset=reset, skip_check_array=True)
-        array = X.to_dask_array()
+        array = _numeric(X).to_dask_array()
     else:
         array = _from_zarr(X) if _is_zarr(X) else X
         if array.ndim != 2:
@@ -118,7 +118,7 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
     if _is_zarr(values):
         return _from_zarr(values)
     if _is_frame(values) or hasattr(values, "to_dask_array"):
-        return values.to_dask_array()
+        return _without_extension_dtype(values).to_dask_array()
     array = np.asarray(values)
     if np.isnan(X.shape[0]):
         X = X.compute_chunk_sizes()
@@ -178,6 +178,21 @@ def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
             f"{name} has dtype {dtype}, but must be numeric. Encode its columns (one-hot, "
             f"ordinal) and convert it with .astype('float64')."
         )
+
+
+def _numeric(frame: Any) -> Any:
+    """Check the columns of a Dask data frame, and bring pandas' own dtypes to NumPy's."""
+    for name, dtype in frame.dtypes.items():
+        _check_dtype(f"Column {name!r} of X", dtype)
+    extension = [name for name, each in frame.dtypes.items() if not isinstance(each, np.dtype)]
+    return frame.astype(dict.fromkeys(extension, np.float64)) if extension else frame
+
+
+def _without_extension_dtype(column: Any) -> Any:
+    dtype = getattr(column, "dtype", None)  # absent where a frame holds several targets
+    if dtype is None or isinstance(dtype, np.dtype):
+        return column
+    return column.astype(getattr(dtype, "numpy_dtype", object))
 
 
 def _is_frame(X: Any) -> bool:

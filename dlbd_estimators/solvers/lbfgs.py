@@ -26,7 +26,7 @@ from dlbd_estimators.solvers.warm_start import warm_start
 _MEMORY = 20
 _MAX_HALVINGS = 30
 #: Steps within rounding noise after which no further progress is expected.
-_PATIENCE = 10
+_PATIENCE = 25
 
 
 class _Metric(Protocol):
@@ -99,7 +99,8 @@ class LBFGS(Solver[LBFGSState]):
             moved, turned = state.parameters - state.base, here.gradient - state.base_gradient
             if moved @ turned > 1e-14 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
                 pairs = (*pairs, (moved, turned))[-_MEMORY:]
-        direction = -_two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
+        inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
+        direction = objective.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
         error = float(np.sqrt(max(slope, 0.0))) / objective.unit
         since_best = 0 if error < 0.9 * state.best_error else state.since_best + 1

