@@ -1,0 +1,163 @@
+"""Out of core: passes, wall time against bare work, memory, and what a user would do by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dask.utils import parse_bytes
+from lines import LINES, Table
+from numpy.lib.format import open_memmap
+from sklearn import linear_model
+from timing import Fit, difference, ratios, seconds_of, spread, timed_fit
+from workload import (
+    MEMORY,
+    Workload,
+    bare_work,
+    memory_troubles,
+    peak_memory,
+    reset_peak,
+    warm_page_cache,
+    worker_pids,
+)
+
+import storage
+from dlbd_estimators import LogisticRegression, Ridge
+
+#: Share of a worker's limit at which Dask starts to spill.
+SPILL_SHARE = 0.7
+#: Peaks of two runs of the same size differ by less than this.
+MEMORY_NOISE = 1.05
+
+
+def warm_fit(model: Any, data: storage.Dataset) -> Fit:
+    """Fit on the active cluster, with the data set's files in the page cache."""
+    warm_page_cache(data.path)
+    return timed_fit(model, data.X, data.y)
+
+
+def against_bare_work(workload: Workload, table: Table) -> None:
+    """Passes and overhead of logistic regression and Ridge, with bare work before and after."""
+    data = workload.dataset()
+    logistic, ridge, bare = [], [], []
+
+    def measure_bare() -> None:
+        warm_page_cache(data.path)
+        bare.append(bare_work(client, data.path))
+
+    with workload.two_workers() as client:
+        bare_work(client, data.path)  # the workers import what they need
+        measure_bare()
+        for _ in range(workload.repeats):
+            logistic.append(warm_fit(LogisticRegression(), data))
+            measure_bare()
+            # The labels as numbers: only X decides what a pass costs.
+            ridge.append(warm_fit(Ridge(), data))
+            measure_bare()
+    _record_passes(table, logistic)
+    # Each fit by the mean of the bare work just before and just after it.
+    beside = [(before + after) / 2 for before, after in pairwise(bare)]
+    overhead = [
+        fit.seconds / (fit.model.n_passes_ * work)
+        for fit, work in zip(logistic, beside[0::2], strict=True)
+    ]
+    table.number(
+        "bare-work",
+        float(np.median(overhead)),
+        f"{spread(overhead)}; fit {seconds_of(logistic)}, bare work {spread(bare, ' s')} a pass",
+    )
+    overhead = [fit.seconds / work for fit, work in zip(ridge, beside[1::2], strict=True)]
+    passes = max(fit.model.n_passes_ for fit in ridge)
+    table.claim(
+        "ridge",
+        passes == 1 and float(np.median(overhead)) <= LINES["ridge"].limit,
+        f"{passes:g}; {spread(overhead)}; fit {seconds_of(ridge)}",
+    )
+
+
+def _record_passes(table: Table, fits: list[Fit]) -> None:
+    passes = max(fit.model.n_passes_ for fit in fits)
+    error = max(fit.model.history_[-1]["error"] for fit in fits)
+    table.claim(
+        "passes",
+        passes <= LINES["passes"].limit and error <= 1e-10 and all(fit.converged for fit in fits),
+        f"{passes:.2f}; decrement at most {error:.0e}",
+    )
+
+
+def memory(workload: Workload, table: Table) -> None:
+    """Peak memory of fresh workers with the block cache and without, and at twice the rows."""
+    peaks: dict[tuple[int, bool], int] = {}
+    troubles = []
+    for n_rows in (workload.rows, 2 * workload.rows):
+        data = workload.dataset(n_rows)
+        for cache in (True, False):
+            with workload.two_workers(cache=cache) as client:
+                pids = worker_pids(client)
+                reset_peak(client)
+                LogisticRegression().fit(data.X, data.y)
+                peaks[n_rows, cache] = max(peak_memory(client).values())
+                troubles += memory_troubles(client, pids)
+        if n_rows != workload.rows:
+            workload.remove_dataset(n_rows)
+    on, off = (
+        [peak for (_, cached), peak in peaks.items() if cached is wanted]
+        for wanted in (True, False)
+    )
+    table.claim(
+        "memory",
+        not troubles
+        and max(on) < SPILL_SHARE * parse_bytes(MEMORY)
+        and max(off) <= LINES["memory"].limit
+        and all(twice <= MEMORY_NOISE * once for once, twice in (on, off)),
+        f"on: {_megabytes(on)}; off: {_megabytes(off)}; "
+        + ("; ".join(troubles) or "never spilled, paused or restarted"),
+    )
+
+
+def _megabytes(peaks: list[int]) -> str:
+    return " and ".join(f"{peak / 1e6:.0f}" for peak in peaks) + " MB"
+
+
+def by_hand(workload: Workload, table: Table) -> None:
+    """Compare with scikit-learn on an np.memmap of the same rows, which has no memory limit."""
+    data = workload.dataset()
+    path = workload.folder / "rows.npy"
+    _write_npy(data, path, workload)
+    y = data.y.compute()
+    lbfgs = linear_model.LogisticRegression(tol=1e-8, max_iter=1000)
+    ours, theirs = [], []
+    for _ in range(workload.repeats):
+        with workload.two_workers():
+            warm_fit(LogisticRegression(), data)  # the workers import what they need
+            ours.append(warm_fit(LogisticRegression(), data))
+        warm_page_cache(path)
+        theirs.append(timed_fit(lbfgs, np.load(path, mmap_mode="r"), y))
+    quotients = ratios(ours, theirs)
+    table.number(
+        "memmap",
+        float(np.median(quotients)),
+        f"{spread(quotients)}; {seconds_of(ours)} against {seconds_of(theirs)} "
+        f"({lbfgs.n_iter_[0]} iterations); coefficients differ by "
+        f"{difference(ours[-1], theirs[-1]):.0e}",
+    )
+    cholesky = linear_model.LogisticRegression(solver="newton-cholesky", tol=1e-8)
+    fit = timed_fit(cholesky, np.load(path), y)
+    path.unlink()
+    table.reference(
+        "scikit-learn's newton-cholesky, tol 1e-8, on the same {rows} x {features} float32 rows, "
+        "all in memory",
+        f"{fit}; ours differs by {difference(ours[-1], fit):.0e}",
+    )
+
+
+def _write_npy(data: storage.Dataset, path: Path, workload: Workload) -> None:
+    workload.check_free(data.nbytes)
+    X = open_memmap(path, mode="w+", dtype=data.dtype, shape=data.X.shape)
+    start = 0
+    for block in data.X.blocks:
+        X[start : start + len(block)] = block.compute()
+        start += len(block)
+    X.flush()

@@ -1,0 +1,55 @@
+"""Run by scikit-learn-intelex's own environment: fits, and tells whether it was accelerated."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+
+import numpy as np
+from sklearnex.linear_model import LogisticRegression, Ridge
+
+
+class Messages(logging.Handler):
+    """Collects what the package says about which implementation it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.seen.append(record.getMessage())
+
+
+def main() -> None:
+    """Answer one request a line until there are no more."""
+    # Answers have standard output to themselves: what others print goes to the log.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    messages = Messages()
+    logger = logging.getLogger("sklearnex")
+    logger.addHandler(messages)
+    logger.setLevel(logging.INFO)
+    X, y, target = (np.load(path) for path in sys.argv[1:])
+    for line in sys.stdin:
+        logistic = json.loads(line)["model"] == "logistic"
+        model = LogisticRegression(tol=1e-8, max_iter=1000) if logistic else Ridge()
+        messages.seen.clear()
+        began = time.perf_counter()
+        model.fit(X, y if logistic else target)
+        seconds = time.perf_counter() - began
+        said = [message for message in messages.seen if ".fit: " in message]
+        answer = {
+            "seconds": seconds,
+            "coef": np.concatenate([np.ravel(model.coef_), np.ravel(model.intercept_)]).tolist(),
+            "accelerated": bool(said)
+            and all("running accelerated version" in message for message in said),
+        }
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What must not depend on the cluster: scheduler work a pass, and the bits of the answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from distributed import Client, Scheduler
+from distributed.diagnostics.plugin import SchedulerPlugin
+from lines import Table
+from timing import flat
+from workload import MEMORY, Workload, local_workers, worker_pids
+
+import storage
+from dlbd_estimators import LogisticRegression, Ridge
+
+BLOCKS = (50, 5_000)
+ROWS_PER_SMALL_BLOCK = 64
+
+
+class _Received(SchedulerPlugin):
+    """Collects the keys of all tasks that the scheduler received."""
+
+    def __init__(self) -> None:
+        self.keys: set[Any] = set()
+
+    def transition(
+        self, key: Any, start: str, finish: str, *args: object, **kwargs: object
+    ) -> None:
+        """See every task change its state."""
+        if start == "released":
+            self.keys.add(key)
+
+
+class _Killer(SchedulerPlugin):
+    """Kills a worker as soon as one task of a full Newton pass is done and others still run."""
+
+    def __init__(self, scheduler: Scheduler, pids: dict[str, int]) -> None:
+        self._scheduler = scheduler
+        self._pids = pids
+        self.killed: int | None = None
+
+    def transition(
+        self, key: Any, start: str, finish: str, *args: object, **kwargs: object
+    ) -> None:
+        """See every task change its state."""
+        if self.killed is not None or finish != "memory" or "newton-pass" not in str(key):
+            return
+        for address, worker in self._scheduler.workers.items():
+            if any("newton-pass" in str(task.key) for task in worker.processing):
+                self.killed = self._pids[address]
+                os.kill(self.killed, signal.SIGKILL)
+                return
+
+
+@contextmanager
+def _watched(client: Client, plugin: SchedulerPlugin) -> Iterator[None]:
+    # The cluster's scheduler lives in this process.
+    scheduler = client.cluster.scheduler
+    scheduler.add_plugin(plugin, name="benchmark")
+    try:
+        yield
+    finally:
+        scheduler.remove_plugin("benchmark")
+
+
+def tasks_of_a_pass(workload: Workload, table: Table) -> None:
+    """Count what the scheduler receives in a pass, on the same rows in few and in many blocks."""
+    n_features = 10
+    n_rows = ROWS_PER_SMALL_BLOCK * max(BLOCKS)
+    X = np.random.default_rng(4).standard_normal((n_rows, n_features), dtype=np.float32)
+    y = (X[:, 0] > 0).astype(np.int8)
+    y[::3] = 1 - y[::3]
+    counts = {}
+    for n_blocks in BLOCKS:
+        rows = n_rows // n_blocks
+        with TemporaryDirectory(dir=workload.folder) as folder, workload.two_workers() as client:
+            data = storage.create_dataset(
+                Path(folder) / "blocks.zarr",
+                X,
+                y,
+                chunk_nbytes=rows * X.itemsize * n_features,
+                block_nbytes=rows * (X.itemsize * n_features + y.itemsize),
+            )
+            assert data.X.numblocks[0] == n_blocks
+            ridge, logistic = _Received(), _Received()
+            with _watched(client, ridge):
+                Ridge().fit(data.X, data.y)
+            with _watched(client, logistic):
+                LogisticRegression().fit(data.X, data.y)
+        first = [key for key in logistic.keys if "newton-pass-1-" in str(key)]
+        counts[n_blocks] = len(ridge.keys), len(first)
+    few, many = (counts[n_blocks] for n_blocks in BLOCKS)
+    table.claim(
+        "tasks",
+        few == many and min(few) > 0,
+        f"{few[0]} and {many[0]} (the whole of a Ridge fit); {few[1]} and {many[1]} "
+        f"(a Newton pass)",
+    )
+
+
+def _bits(data: storage.Dataset) -> bytes:
+    models = [LogisticRegression(), Ridge()]
+    return b"".join(flat(model.fit(data.X, data.y)).tobytes() for model in models)
+
+
+def any_cluster(workload: Workload, table: Table) -> None:
+    """Fit on clusters of several sizes and on threads, and while a worker is killed."""
+    data = workload.dataset(workload.shared_rows)
+    bits = {"threads": _bits(data)}
+    for n_workers in (1, 2, 4):
+        with local_workers(n_workers, MEMORY, workload.folder):
+            bits[f"{n_workers} workers"] = _bits(data)
+    same = len(set(bits.values())) == 1
+    unlike = [name for name, found in bits.items() if found != bits["threads"]]
+    table.claim(
+        "same-bits",
+        same,
+        "same bits, LogisticRegression and Ridge" if same else f"{', '.join(unlike)} differ",
+    )
+    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # it reports the death
+    with local_workers(3, MEMORY, workload.folder) as client:
+        pids = worker_pids(client)
+        killer = _Killer(client.cluster.scheduler, pids)
+        with _watched(client, killer):
+            model = LogisticRegression().fit(data.X, data.y)
+        client.wait_for_workers(3, timeout=60)
+        lost = set(pids.values()) - set(worker_pids(client).values())
+    if killer.killed is None or lost != {killer.killed}:
+        table.skip("killed-worker", "the fit was over before a worker could be killed")
+        return
+    same = bits["threads"].startswith(flat(model).tobytes())
+    table.claim("killed-worker", same, "same bits, no error" if same else "other bits, no error")

@@ -1,0 +1,101 @@
+"""Wall times that are compared: taken in turns, quoted as medians with their range."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One timed fit.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time.
+    coef : ndarray
+        All coefficients and intercepts, flat.
+    model : estimator or None
+        The fitted estimator, where it is in this process.
+    converged : bool
+        False where a ConvergenceWarning was given.
+    """
+
+    seconds: float
+    coef: npt.NDArray[np.float64]
+    model: Any = field(default=None, repr=False)
+    converged: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s{'' if self.converged else ' (did not converge)'}"
+
+
+def timed_fit(model: Any, X: Any, y: Any) -> Fit:
+    """Fit an estimator, and note how long it took and whether it said it had converged."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        began = time.perf_counter()
+        model.fit(X, y)
+        seconds = time.perf_counter() - began
+    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    return Fit(seconds, flat(model), model, converged)
+
+
+def flat(model: Any) -> npt.NDArray[np.float64]:
+    """Return coefficients and intercepts of a linear model in one vector."""
+    return np.concatenate([np.ravel(model.coef_), np.ravel(model.intercept_)]).astype(np.float64)
+
+
+def in_turns(
+    contestants: Mapping[str, Callable[[], Fit]], repeats: int, *, warm_up: bool
+) -> dict[str, list[Fit]]:
+    """Run all contestants ``repeats`` times in turns, so that they meet the same noise.
+
+    Parameters
+    ----------
+    contestants : mapping of callable
+        By name.
+    repeats : int
+        Rounds that count.
+    warm_up : bool
+        Run one round before that does not count.
+    """
+    fits: dict[str, list[Fit]] = {name: [] for name in contestants}
+    for number in range(repeats + warm_up):
+        for name, fit in contestants.items():
+            done = fit()
+            if number or not warm_up:
+                fits[name].append(done)
+    return fits
+
+
+def ratios(ours: Sequence[Fit], theirs: Sequence[Fit]) -> list[float]:
+    """Quotients of wall times, round by round."""
+    return [a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True)]
+
+
+def spread(values: Sequence[float], unit: str = "") -> str:
+    """Median, and least and largest where there are several: ``0.41 (0.40-0.43)``."""
+    text = f"{np.median(values):.2f}"
+    if len(values) > 1:
+        text += f" ({min(values):.2f}-{max(values):.2f})"
+    return text + unit
+
+
+def seconds_of(fits: Sequence[Fit]) -> str:
+    """Wall times in words."""
+    failed = "" if all(fit.converged for fit in fits) else ", did not converge"
+    return spread([fit.seconds for fit in fits], " s") + failed
+
+
+def difference(ours: Fit, reference: Fit) -> float:
+    """``max |a - b| / max |b|`` over coefficients and intercepts."""
+    return float(np.abs(ours.coef - reference.coef).max() / np.abs(reference.coef).max())
