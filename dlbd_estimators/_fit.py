@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers import Objective, Solution, choose, minimize
+from dlbd_estimators.solvers import Objective, Solution, check_name, choose, minimize
 
 
 def solve(estimator: Any, objective: Objective, start: FloatArray | None = None) -> Solution:
@@ -62,6 +62,7 @@ def check_stopping(estimator: Any) -> None:
             f"The 'solver' parameter of {type(estimator).__name__} must be a str, but is "
             f"{estimator.solver!r}."
         )
+    check_name(estimator.solver)
     if not isinstance(estimator.fit_intercept, bool | np.bool_):
         raise ValueError(
             f"The 'fit_intercept' parameter of {type(estimator).__name__} must be True or "

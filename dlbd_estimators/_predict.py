@@ -87,6 +87,39 @@ def _predict_block(
     return finish(raw)
 
 
+class Labels:
+    """Turns raw predictions into labels; a class, so that tasks can pickle it."""
+
+    def __init__(self, classes: NDArray[Any]) -> None:
+        self.classes = classes
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        # Models of renamed classes have the same coefficients, but are not the same.
+        return type(self).__name__, self.classes
+
+    def __call__(self, raw: FloatArray) -> NDArray[Any]:
+        index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
+        return np.asarray(self.classes[index])
+
+
+def decision(raw: FloatArray) -> FloatArray:
+    """Return raw predictions, of two classes those of the second alone."""
+    return raw[:, 0] if raw.shape[1] == 1 else raw
+
+
+def log_probabilities(raw: FloatArray) -> FloatArray:
+    """Return the logarithm of the softmax, where no probability underflows."""
+    if raw.shape[1] == 1:
+        raw = np.hstack([np.zeros_like(raw), raw])
+    shifted = raw - raw.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def probabilities(raw: FloatArray) -> FloatArray:
+    """Return the softmax of raw predictions."""
+    return np.asarray(np.exp(log_probabilities(raw)))
+
+
 def score_sums(
     data: Data, coef: FloatArray, intercept: FloatArray, encoding: Encoding, name: str
 ) -> ScoreSums:

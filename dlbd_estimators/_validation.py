@@ -69,16 +69,16 @@ def training_data(estimator: Any, X: Any, y: Any, sample_weight: Any, *, classif
 
 def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
+    array = _from_zarr(X) if _is_zarr(X) else X
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array instead: X has shape {array.shape}. "
+            f"Reshape it with X.reshape(-1, 1) if it holds one feature."
+        )
     if _is_frame(X):
         validate_data(estimator, X._meta, reset=reset, skip_check_array=True)
         array = _numeric(X).to_dask_array()
     else:
-        array = _from_zarr(X) if _is_zarr(X) else X
-        if array.ndim != 2:
-            raise ValueError(
-                f"Expected 2D array, got {array.ndim}D array instead: X has shape "
-                f"{array.shape}. Reshape it with X.reshape(-1, 1) if it holds one feature."
-            )
         validate_data(estimator, array, reset=reset, skip_check_array=True)
     _check_dtype("X", array.dtype)
     if array.shape[1] == 0 or array.shape[0] == 0:
@@ -118,7 +118,8 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
     if _is_zarr(values):
         return _from_zarr(values)
     if _is_frame(values) or hasattr(values, "to_dask_array"):
-        return _without_extension_dtype(values).to_dask_array()
+        column: da.Array = _without_extension_dtype(values).to_dask_array()
+        return column
     array = np.asarray(values)
     if np.isnan(X.shape[0]):
         X = X.compute_chunk_sizes()
@@ -127,7 +128,8 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
             f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]} "
             f"rows but {name} has {len(array)}."
         )
-    return da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+    cut: da.Array = da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+    return cut
 
 
 def _targets_in_memory(y: Any, n_rows: int, classify: bool) -> NDArray[Any]:
@@ -152,7 +154,8 @@ def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] |
     if sample_weight is None:
         return None
     if np.isscalar(sample_weight):
-        return np.full(n_rows, float(np.float64(sample_weight)))
+        one: Any = sample_weight
+        return np.full(n_rows, float(one))
     weight = check_array(
         sample_weight,
         ensure_2d=False,
@@ -210,4 +213,7 @@ def _from_zarr(array: Any) -> da.Array:
     unit = (array.shards or array.chunks)[0]
     row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
     rows = unit * max(1, _BLOCK_NBYTES // (unit * row))
-    return da.from_zarr(array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:]))
+    opened: da.Array = da.from_zarr(
+        array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:])
+    )
+    return opened

@@ -10,7 +10,7 @@ keeping it would make memory grow with the data.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +20,12 @@ import numpy as np
 from dask.base import get_scheduler
 from dask.core import flatten, istask
 from dask.optimization import cull
+from dask.typing import Key
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
 from dlbd_estimators.exceptions import LengthMismatch
 
-Graph = dict[Hashable, Any]
+Graph = dict[Key, Any]
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -47,8 +48,8 @@ class GraphLoader(Loader):
     """
 
     graph: Graph
-    outputs: dict[int, tuple[Hashable, ...]]
-    needs: dict[int, tuple[Hashable, ...]]
+    outputs: dict[int, tuple[Key, ...]]
+    needs: dict[int, tuple[Key, ...]]
     futures: Graph
 
     def read(self, index: int, *, features: bool = True) -> Rows:
@@ -156,7 +157,7 @@ def _known(array: da.Array) -> bool:
 
 
 def _split(
-    graph: Graph, futures: Graph, outputs: list[tuple[Hashable, ...]], array: da.Array
+    graph: Graph, futures: Graph, outputs: list[tuple[Key, ...]], array: da.Array
 ) -> GraphLoader:
     # Optimisation leaves the names of persisted chunks without their values.
     wanted = [key for keys in outputs for key in keys]
@@ -181,9 +182,7 @@ def _split(
     )
 
 
-def _shared(
-    dependencies: Mapping[Hashable, Any], outputs: list[tuple[Hashable, ...]]
-) -> list[Hashable]:
+def _shared(dependencies: Mapping[Key, Any], outputs: list[tuple[Key, ...]]) -> list[Key]:
     """Find what more than half of the blocks need, other than by way of another such part.
 
     Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to
@@ -191,12 +190,12 @@ def _shared(
     """
     users = Counter(key for keys in dependencies.values() for key in keys)
     # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
-    masks: dict[Hashable, int] = dict.fromkeys(dependencies, 0)
+    masks: dict[Key, int] = dict.fromkeys(dependencies, 0)
     for index, keys in enumerate(outputs):
         for key in keys:
             masks[key] |= 1 << index
     many = max(1, len(outputs) // 2)
-    shared: list[Hashable] = []
+    shared: list[Key] = []
     ready = [key for key in dependencies if not users[key]]
     while ready:
         key = ready.pop()
@@ -212,7 +211,7 @@ def _shared(
     return shared
 
 
-def _slices(graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hashable]) -> Graph:
+def _slices(graph: Graph, dependencies: Mapping[Key, Any], shared: set[Key]) -> Graph:
     """Compute what single blocks take from large shared arrays alone.
 
     Then a slice travels with a block, and not the whole of an array in memory. What turns
@@ -222,7 +221,7 @@ def _slices(graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hash
     for key, needed in dependencies.items():
         if key in shared or not needed or not shared.issuperset(needed):
             continue
-        values = [getattr(graph[each], "value", graph[each]) for each in needed]
+        values: list[Any] = [getattr(graph[each], "value", graph[each]) for each in needed]
         if not all(isinstance(value, np.ndarray) for value in values):
             continue
         size = sum(value.nbytes for value in values)
@@ -234,8 +233,8 @@ def _slices(graph: Graph, dependencies: Mapping[Hashable, Any], shared: set[Hash
     return slices
 
 
-def _reachable(dependencies: Any, keys: Sequence[Hashable]) -> Iterator[Hashable]:
-    seen: set[Hashable] = set()
+def _reachable(dependencies: Any, keys: Sequence[Key]) -> Iterator[Key]:
+    seen: set[Key] = set()
     stack = list(keys)
     while stack:
         key = stack.pop()

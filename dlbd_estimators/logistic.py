@@ -12,7 +12,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._fit import check_number, check_stopping, seed_of, solve
-from dlbd_estimators._predict import predict, score_sums
+from dlbd_estimators._predict import (
+    Labels,
+    decision,
+    log_probabilities,
+    predict,
+    probabilities,
+    score_sums,
+)
 from dlbd_estimators._validation import Data, is_lazy, lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.base import Executor
@@ -207,7 +214,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
             Lazy where X is lazy.
         """
-        return self._predict(X, _decision, "decision-function")
+        return self._predict(X, decision, "decision-function")
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class.
@@ -222,7 +229,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         ndarray or dask.array.Array of shape (n_samples, n_classes)
             Columns in the order of ``classes_``; lazy where X is lazy.
         """
-        return self._predict(X, _probabilities, "predict-proba")
+        return self._predict(X, probabilities, "predict-proba")
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of :meth:`predict_proba`.
@@ -237,7 +244,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         ndarray or dask.array.Array of shape (n_samples, n_classes)
             Lazy where X is lazy.
         """
-        return self._predict(X, _log_probabilities, "predict-log-proba")
+        return self._predict(X, log_probabilities, "predict-log-proba")
 
     def predict(self, X: Any) -> Any:
         """Predict labels.
@@ -253,7 +260,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             Labels out of ``classes_``; lazy where X is lazy.
         """
         check_is_fitted(self)
-        return self._predict(X, _Labels(self.classes_), "predict")
+        return self._predict(X, Labels(self.classes_), "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, a float also for lazy data.
@@ -275,36 +282,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     def _predict(self, X: Any, finish: Any, method: str) -> Any:
         check_is_fitted(self)
         return predict(self, X, self.coef_, self.intercept_, finish, method)
-
-
-class _Labels:
-    """Turns raw predictions into labels; a class, so that tasks can pickle it."""
-
-    def __init__(self, classes: NDArray[Any]) -> None:
-        self.classes = classes
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        # Models of renamed classes have the same coefficients, but are not the same.
-        return type(self).__name__, self.classes
-
-    def __call__(self, raw: FloatArray) -> NDArray[Any]:
-        index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
-        return np.asarray(self.classes[index])
-
-
-def _decision(raw: FloatArray) -> FloatArray:
-    return raw[:, 0] if raw.shape[1] == 1 else raw
-
-
-def _log_probabilities(raw: FloatArray) -> FloatArray:
-    if raw.shape[1] == 1:
-        raw = np.hstack([np.zeros_like(raw), raw])
-    shifted = raw - raw.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
-def _probabilities(raw: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(_log_probabilities(raw)))
 
 
 def _count_labels(executor: Executor, data: Data) -> LabelCounts:
@@ -350,4 +327,10 @@ def _class_weights(class_weight: Any, counts: LabelCounts) -> FloatArray | None:
             f"None, but is {class_weight!r}."
         )
     labels = counts.labels
-    return np.asarray(compute_class_weight(class_weight, classes=labels, y=labels), dtype=float)
+    factors = np.asarray(compute_class_weight(class_weight, classes=labels, y=labels), dtype=float)
+    if not (np.isfinite(factors).all() and (factors >= 0).all() and (factors > 0).any()):
+        raise ValueError(
+            f"The 'class_weight' parameter of LogisticRegression must hold finite factors of at "
+            f"least 0, not all 0, but is {class_weight!r}."
+        )
+    return factors

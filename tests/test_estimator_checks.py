@@ -15,7 +15,6 @@ ESTIMATORS = [
     LogisticRegression(),
     LogisticRegression(solver="newton"),
     LogisticRegression(solver="lbfgs"),
-    LogisticRegression(solver="gradient_descent", max_iter=1000),
     Ridge(solver="newton"),
     Ridge(solver="lbfgs"),
 ]

@@ -31,12 +31,10 @@ class LabelKernel(Kernel[LabelCounts]):
     def __call__(self, block: Block, parameters: None = None) -> LabelCounts:
         labels, codes = _distinct(block.y)
         counts = np.bincount(codes, minlength=len(labels))
-        weights = (
-            counts.astype(np.float64)
-            if block.weight is None
-            else np.bincount(codes, weights=block.weight, minlength=len(labels))
+        weights = np.bincount(codes, weights=block.weight, minlength=len(labels))
+        return LabelCounts(
+            labels, counts.astype(np.int64), weights.astype(np.float64), len(block.y)
         )
-        return LabelCounts(labels, counts.astype(np.int64), weights, len(block.y))
 
     def combine(self, left: LabelCounts, right: LabelCounts) -> LabelCounts:
         labels, codes = np.unique(np.concatenate([left.labels, right.labels]), return_inverse=True)

@@ -135,8 +135,10 @@ def minimize(
     history: list[dict[str, float]] = []
     # Small dense solves happen here between passes; they too must not depend on the
     # number of cores.
-    with single_threaded_blas:
-        state = solver.init(objective, start)
+    # What overflows is told by the check below, not by warnings on the way.
+    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # Steps never move all classes by a common shift: it must not be in the start.
+        state = solver.init(objective, None if start is None else objective.without_shift(start))
         while state.status is None:
             state = solver.step(objective, state, tol)
             if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):

@@ -33,6 +33,18 @@ _NEWTON_PASSES = 2.3
 _LBFGS_PASSES = 10.0
 
 
+def check_name(name: str) -> None:
+    """Refuse a solver that does not exist.
+
+    Raises
+    ------
+    ValueError
+        With the names of those that do.
+    """
+    if name != "auto" and name not in SOLVERS:
+        raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
+
+
 def choose(name: str, objective: Objective) -> Solver[Any]:
     """Return the solver ``name`` for an objective, or the cheapest for ``"auto"``.
 
@@ -48,10 +60,9 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
     ValueError
         No such solver, or it needs what the objective does not provide.
     """
+    check_name(name)
     if name == "auto":
         return _cheapest(objective)()
-    if name not in SOLVERS:
-        raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
     solver = SOLVERS[name]
     missing = solver.needs - objective.provides
     if missing:

@@ -14,6 +14,9 @@ LARGEST_HESSIAN = 4000
 #: A float32 Hessian gives way to float64 where its error could slow the convergence.
 _WORST_ERROR = 1e-3
 
+#: From this condition number on a matrix is singular: what is small in it is rounding.
+_SINGULAR = 1e14
+
 
 def rounding(dtype: str) -> float:
     """Error of a Hessian formed in ``dtype``, relative to its size."""
@@ -47,9 +50,16 @@ class Factor:
         Estimated condition number after scaling; infinite for a singular matrix.
     condition_on_range : float
         The same without the directions in which the matrix is singular.
+
+    Raises
+    ------
+    FloatingPointError
+        The matrix holds infinities or NaN.
     """
 
     def __init__(self, matrix: FloatArray, centring: Centring | None = None) -> None:
+        if not np.isfinite(matrix).all():
+            raise FloatingPointError("The Hessian overflowed. Scale the columns of X.")
         self._centring = centring
         if centring is not None:
             matrix = centring.matrix(matrix)
@@ -68,7 +78,7 @@ class Factor:
         reciprocal, _ = lapack.dpocon(self._cholesky, norm, uplo="L")
         self.condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
         self.condition_on_range = self.condition
-        if self.condition > 1e14:
+        if self.condition > _SINGULAR:
             self._invert_on_range(scaled)
 
     def solve(self, right: FloatArray) -> FloatArray:
@@ -89,11 +99,12 @@ class Factor:
         # What is singular is told after scaling, where columns of small units are not
         # taken for noise; the norm to be least is that of the unscaled solution.
         values, vectors = linalg.eigh(scaled, check_finite=False)
-        kept = values > len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+        kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
         vectors *= self._scale[:, None]
-        null, _ = linalg.qr(vectors[:, ~kept], mode="economic", check_finite=False)
-        basis = vectors[:, kept]
-        basis -= null @ (null.T @ basis)
+        null, basis = vectors[:, ~kept], vectors[:, kept]
+        q, r = linalg.qr(null, mode="economic", check_finite=False)
+        # By columns of `null`, not of `q`: only these are null to the last digit of each row.
+        basis -= null @ linalg.solve_triangular(r, q.T @ basis, check_finite=False)
         self._inverse = np.asarray((basis / values[kept]) @ basis.T)
         if kept.any():
             self.condition_on_range = float(values[-1] / values[kept][0])

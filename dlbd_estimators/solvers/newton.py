@@ -119,6 +119,8 @@ class Newton(Solver[NewtonState]):
         change = _largest_change(objective, step, columns, radius)
         rough = is_rough(factor, state.hessian_dtype)
         error = np.inf if rough else decrement * (_remainder(change) + min(hessian_error, 1.0))
+        if decrement == 0.0:  # and not times infinity
+            error = 0.0
         if error > tol and change < 1.0 and state.sample is not None:
             step = self._correction(objective, state, here, step, centring)
         status = None
@@ -162,7 +164,7 @@ class Newton(Solver[NewtonState]):
             return None
         if state.base is None:
             return None
-        noise = 16 * np.finfo(float).eps * max(abs(state.base_value), abs(here.value))
+        noise = objective.rounding(state.base_value, here.value)
         if here.value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise:
             return None
         share = state.tried_step / 2
@@ -194,6 +196,8 @@ class Newton(Solver[NewtonState]):
         assert here.hessian is not None
         hessian = here.hessian
         before = self._on_sample(objective, state, np.zeros_like(step))
+        if not np.isfinite(before.value):  # a sample that weighs nothing
+            return step
         total, first = step, 0.0
         rows = objective.share(state.sample) * float(objective.n_rows or 1)
         for _ in range(_MAX_CORRECTIONS):

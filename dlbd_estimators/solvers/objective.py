@@ -184,8 +184,8 @@ class Objective:
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
                 sums = self.run(kernel, parameters, label, indices)
-        check_weight(sums.weight, sums.n_rows)
         if indices is None:
+            check_weight(sums.weight, sums.n_rows)
             self.total_weight = sums.weight
         return self._normalise(sums, parameters, indices)
 
@@ -194,24 +194,25 @@ class Objective:
     ) -> Evaluation:
         # A sample's penalty has its weight in the whole, as far as that is known.
         total = self.total_weight
+        weight = sums.weight or np.nan  # of a sample that weighs nothing, every mean is NaN
         if total is None:
             assert indices is not None
-            total = sums.weight / self.share(indices)
+            total = weight / self.share(indices)
         penalty, packing = self.penalty, self.packing
-        value = sums.value / sums.weight + penalty.value(packing, parameters) / total
+        value = sums.value / weight + penalty.value(packing, parameters) / total
         gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
-            gradient = sums.gradient / sums.weight
+            gradient = sums.gradient / weight
             gradient += penalty.gradient(packing, parameters) / total
         hessian = None
         if sums.hessian is not None:
-            hessian = sums.hessian / sums.weight
+            hessian = sums.hessian / weight
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / total
             if self.loss.coupled:
                 _fix_gauge(hessian, packing)
         columns = None
         if sums.moments is not None:
-            mean, square = sums.moments / sums.weight
+            mean, square = sums.moments / weight
             variance = np.maximum(square - mean * mean, 0.0)
             columns = Columns(mean[: packing.n_features], variance[: packing.n_features])
             spread = float(np.sqrt(variance[packing.n_features :].sum()))

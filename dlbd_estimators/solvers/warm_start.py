@@ -76,6 +76,8 @@ def _newton(
         evaluation = objective.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
+        if not np.isfinite(evaluation.value):  # a sample that weighs nothing
+            return None
         if evaluation.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
             return None
         if evaluation.value > base - 1e-4 * scale * slope:

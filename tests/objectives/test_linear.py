@@ -154,9 +154,7 @@ def test_sums_do_not_depend_on_the_tiles(problem, rows):
 def test_sums_do_not_depend_on_the_order_of_rows(problem, rng):
     kernel = everything(problem)
     shuffled = rows_of(problem.block, rng.permutation(problem.block.n_rows))
-    assert_close(
-        kernel(shuffled, problem.parameters), kernel(problem.block, problem.parameters)
-    )
+    assert_close(kernel(shuffled, problem.parameters), kernel(problem.block, problem.parameters))
 
 
 @given(problems(integer_weights=True))
@@ -253,9 +251,7 @@ def test_an_empty_block_adds_nothing(problem):
                             (HalfMultinomialLoss(), 3)]
 )  # fmt: skip
 @pytest.mark.parametrize("scale", [0.0, 1.0])
-def test_a_value_that_is_not_finite_always_shows(
-    loss, n_outputs, scale, fit_intercept, value, rng
-):
+def test_a_value_that_is_not_finite_always_shows(loss, n_outputs, scale, fit_intercept, value, rng):
     packing = Packing(n_outputs, 3, fit_intercept)
     kernel = LinearKernel(loss, packing, Order.GRADIENT)
     X = rng.normal(size=(20, 3)).astype(np.float32)

@@ -1,0 +1,83 @@
+"""Objectives over arrays in memory, and the same objectives in plain NumPy."""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import numpy as np
+from scipy import special
+
+from dlbd_estimators.blocks import Encoding, from_arrays
+from dlbd_estimators.execution.threads import ThreadExecutor
+from dlbd_estimators.objectives.losses import HalfMultinomialLoss, HalfSquaredError
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.solvers import Objective, minimize
+
+
+def objective_of(X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, weight=None, seed=0):
+    """An objective that runs on one thread of this process."""
+    blocks = from_arrays(X, y, weight)
+    if not isinstance(loss, HalfSquaredError):
+        n_classes = n_outputs if isinstance(loss, HalfMultinomialLoss) else 2
+        blocks = blocks.encoded(Encoding(np.arange(float(n_classes))))
+    return Objective(
+        ThreadExecutor(1),
+        blocks,
+        loss,
+        L2(strength),
+        Packing(n_outputs, X.shape[1], fit_intercept),
+        name="test",
+        seed=seed,
+    )
+
+
+def run(solver, objective, *, start=None, tol=1e-9, max_iter=5000, quiet=False):
+    """Minimise; a warning is an error unless `quiet`."""
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore")
+        return minimize(
+            solver, objective, start=start, tol=tol, max_iter=max_iter, clock=time.perf_counter
+        )
+
+
+def dense_derivatives(objective, X, y, parameters, weight=None):
+    """F, its gradient and its Hessian by formulas on whole arrays in float64."""
+    packing, loss = objective.packing, objective.loss
+    s = np.ones(len(X)) if weight is None else weight
+    z = np.asarray(X, dtype=np.float64)
+    if packing.fit_intercept:
+        z = np.column_stack([z, np.ones(len(z))])
+    W = parameters.reshape(packing.shape)
+    raw = z @ W.T
+    k = packing.n_outputs
+    if isinstance(loss, HalfSquaredError):
+        target = y.reshape(len(z), -1)
+        values = 0.5 * ((raw - target) ** 2).sum(axis=1)
+        first = raw - target
+        second = np.broadcast_to(np.eye(k), (len(z), k, k))
+    elif isinstance(loss, HalfMultinomialLoss):
+        p = special.softmax(raw, axis=1)
+        values = special.logsumexp(raw, axis=1) - raw[np.arange(len(z)), y.astype(int)]
+        first = p - np.eye(k)[y.astype(int)]
+        second = p[:, :, None] * np.eye(k) - p[:, :, None] * p[:, None, :]
+    else:
+        p = special.expit(raw)
+        values = np.logaddexp(0, raw[:, 0]) - y * raw[:, 0]
+        first = p - y[:, None]
+        second = (p * (1 - p))[:, :, None]
+    total = s.sum()
+    diagonal = objective.penalty.diagonal(packing) / total
+    value = s @ values / total + 0.5 * diagonal @ parameters**2
+    gradient = ((first * s[:, None]).T @ z / total).ravel() + diagonal * parameters
+    hessian = np.einsum("i,ikj,ia,ib->kajb", s / total, second, z, z, optimize=True)
+    hessian = hessian.reshape(packing.size, packing.size) + np.diag(diagonal)
+    return value, gradient, hessian
+
+
+def dense_decrement(objective, X, y, parameters, weight=None):
+    """The Newton decrement, on the range of the Hessian."""
+    _, gradient, hessian = dense_derivatives(objective, X, y, parameters, weight)
+    return float(np.sqrt(max(gradient @ np.linalg.pinv(hessian, rcond=1e-13) @ gradient, 0.0)))

@@ -1,0 +1,177 @@
+"""Blocks of Dask arrays: alignment, laziness, and parts of the graph that blocks share."""
+
+from __future__ import annotations
+
+import pickle
+
+import cloudpickle
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlbd_estimators.blocks_dask import from_dask
+from dlbd_estimators.exceptions import LengthMismatch
+from tests.strategies import cuts, random_generators
+
+
+def unknown(array):
+    """The same array with chunk lengths nobody knows."""
+    chunks = ((np.nan,) * array.numblocks[0], *array.chunks[1:])
+    return da.Array(array.dask, array.name, chunks, dtype=array.dtype)
+
+
+def never(_block):
+    raise AssertionError("computed")
+
+
+def uncomputable(*shape, chunks):
+    return da.zeros(shape, chunks=chunks).map_blocks(never, meta=np.empty((0,) * len(shape)))
+
+
+def all_rows(blocks):
+    loaded = [blocks.load(index) for index in range(blocks.n_blocks)]
+    weights = None if loaded[0].weight is None else np.concatenate([b.weight for b in loaded])
+    return np.concatenate([b.X for b in loaded]), np.concatenate([b.y for b in loaded]), weights
+
+
+@given(st.data(), random_generators())
+def test_any_chunking_of_the_arrays_gives_the_same_rows(data, rng):
+    n, p = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 4))
+    X, y, weight = rng.normal(size=(n, p)), rng.normal(size=(n, 2)), rng.uniform(size=n)
+    columns = data.draw(cuts(p, empty=False))
+    rows = [data.draw(cuts(n)) for _ in range(3)]
+    hidden = [data.draw(st.booleans()) for _ in range(3)]
+    for i in (1, 2):
+        # As in Dask itself, as many chunks of unknown length are taken to be aligned.
+        if any(hidden) and len(rows[i]) == len(rows[0]):
+            rows[i] = rows[0]
+    lazy = da.from_array(X, chunks=(rows[0], columns))
+    target = da.from_array(y, chunks=(rows[1], (1, 1)))
+    weights = da.from_array(weight, chunks=(rows[2],))
+    lazy, target, weights = (
+        unknown(array) if hide else array
+        for array, hide in zip((lazy, target, weights), hidden, strict=True)
+    )
+    with dask.config.set(scheduler="synchronous"):
+        blocks = from_dask(lazy, target, weights)
+        found = all_rows(blocks)
+    for mine, other in zip(found, (X, y, weight), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    if blocks.sizes is not None:
+        assert sum(blocks.sizes) == n
+        assert min(blocks.sizes) >= 1
+
+
+def test_nothing_is_computed_where_lengths_are_known():
+    X = uncomputable(100, 3, chunks=(10, 3))
+    blocks = from_dask(X, uncomputable(100, chunks=25), uncomputable(100, chunks=7))
+    assert blocks.sizes == (10,) * 10
+    with pytest.raises(AssertionError, match="computed"):
+        blocks.load(0)
+
+
+def test_different_lengths_are_refused_before_anything_is_computed():
+    X = uncomputable(100, 3, chunks=(10, 3))
+    with pytest.raises(LengthMismatch, match="X has 100 rows but y has 99"):
+        from_dask(X, uncomputable(99, chunks=10), None)
+    with pytest.raises(LengthMismatch, match="X has 100 rows but sample_weight has 101"):
+        from_dask(X, uncomputable(100, chunks=10), uncomputable(101, chunks=10))
+
+
+def test_unknown_lengths_are_compared_block_by_block():
+    X = unknown(da.ones((30, 2), chunks=(10, 2)))
+    y = unknown(da.ones(30, chunks=((10, 9, 11),)))
+    blocks = from_dask(X, y, None)
+    blocks.load(0)
+    with pytest.raises(LengthMismatch, match="In block 1, X has 10 rows but y has 9"):
+        blocks.load(1)
+
+
+def test_targets_alone_do_not_read_the_features():
+    X = uncomputable(100, 3, chunks=(10, 3))
+    blocks = from_dask(X, da.ones(100, chunks=10), None)
+    assert blocks.load(3, features=False).y.sum() == 10
+
+
+def test_empty_chunks_are_left_out():
+    X = da.from_array(np.arange(12.0).reshape(6, 2), chunks=((0, 4, 0, 2, 0), 2))
+    blocks = from_dask(X, da.arange(6, chunks=3), None)
+    assert blocks.sizes == (4, 2)
+    np.testing.assert_array_equal(all_rows(blocks)[1], np.arange(6))
+
+
+class _Reads:
+    """Counts calls of a task in a file, so that processes can count together."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, block, *, name="read"):
+        with self.path.open("a") as file:
+            file.write(f"{name}\n")
+        return block
+
+    def count(self):
+        return len(self.path.read_text().splitlines()) if self.path.exists() else 0
+
+
+def test_what_all_blocks_share_is_computed_once_and_their_own_parts_are_not(tmp_path):
+    reads = _Reads(tmp_path / "reads")
+    values = np.random.default_rng(0).normal(size=(400, 3))
+    X = da.from_array(values, chunks=(10, 3)).map_blocks(reads, meta=np.empty((0, 0)))
+    centred = (X - X.mean(axis=0)) / X.std(axis=0)
+    blocks = from_dask(centred, da.ones(400, chunks=10), None)
+    assert reads.count() == 40  # once, for mean and standard deviation
+    found, _, _ = all_rows(blocks)
+    assert reads.count() == 80  # and once a block
+    expected = (values - values.mean(axis=0)) / values.std(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    all_rows(blocks)
+    assert reads.count() == 120
+    # Only the shared values travel: nothing of another block.
+    assert len(cloudpickle.dumps(blocks.select([3]))) < 20_000
+
+
+def test_a_zarr_array_is_not_read_before_its_blocks_are(tmp_path):
+    stored = zarr.create_array(tmp_path / "X", shape=(1000, 100), chunks=(10, 100), dtype="f8")
+    stored[:] = np.arange(100_000.0).reshape(1000, 100)
+    blocks = from_dask(da.from_zarr(stored), da.ones(1000, chunks=10), None)
+    assert len(pickle.dumps(blocks)) < 200_000  # the data are 800,000 bytes
+    stored[250] = -1.0
+    assert blocks.load(25).X[0, 0] == -1.0
+
+
+def test_of_an_array_in_memory_only_a_slice_travels():
+    values = np.arange(400_000.0).reshape(4000, 100)
+    X = da.from_array(values, chunks=(4000, 100)).rechunk((40, 100))
+    blocks = from_dask(X, da.ones(4000, chunks=40), None)
+    np.testing.assert_array_equal(all_rows(blocks)[0], values)
+    assert len(cloudpickle.dumps(blocks.select([7]))) < 40 * 100 * 8 + 20_000
+
+
+@pytest.mark.parametrize("n_blocks", [20, 400])
+def test_a_block_carries_its_own_graph_alone(n_blocks):
+    X = da.random.default_rng(0).normal(size=(n_blocks * 10, 4), chunks=(10, 4))
+    blocks = from_dask(X * 2.0 + 1.0, da.ones(n_blocks * 10, chunks=10), None)
+    assert len(cloudpickle.dumps(blocks.select([5]).loader)) < 10_000
+
+
+def test_splitting_a_graph_takes_time_and_memory_by_its_size_not_its_square():
+    X = da.zeros((3000, 2), chunks=(1, 2))
+    blocks = from_dask(X - X.mean(axis=0), da.zeros(3000, chunks=1), None)
+    assert sum(len(needs) for needs in blocks.loader.needs.values()) < 10 * 3000
+
+
+def test_a_split_graph_gives_the_same_bits_as_computing_the_array():
+    X = da.random.default_rng(3).normal(size=(200, 4), chunks=(17, 3))
+    X = da.concatenate([X, X[::-1] * 2.0])[:350]
+    X = X[X[:, 0] > -1.0]
+    y = X.sum(axis=1)
+    blocks = from_dask(X, y, None)
+    found, targets, _ = all_rows(blocks)
+    np.testing.assert_array_equal(found, X.compute())
+    np.testing.assert_array_equal(targets, y.compute())
