@@ -45,8 +45,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Inverse strength of the penalty, greater than 0; ``np.inf`` is no penalty.
     tol : float, default=1e-10
         Largest acceptable Newton decrement of the mean loss at the solution: the distance to
-        the minimiser in the metric of the Hessian. It does not depend on the units of the
-        columns; the default gives about eight digits of the coefficients.
+        the minimiser in the metric of the Hessian (bounded by ``"newton"``, estimated by the
+        others). It does not depend on the units of the columns; the default gives about eight
+        digits of the coefficients.
     fit_intercept : bool, default=True
         Estimate ``b``; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
@@ -57,7 +58,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         solution depends on it by less than ``tol``.
     solver : {"auto", "newton", "lbfgs", "gradient_descent"}, default="auto"
         ``"auto"`` takes Newton's method where a row's Hessian costs about what reading the
-        row costs, and L-BFGS elsewhere.
+        row costs, and L-BFGS elsewhere: for many classes or features, and in memory.
     max_iter : int, default=100
         Largest number of steps of the solver.
     warm_start : bool, default=False

@@ -101,14 +101,17 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArr
     return tile
 
 
-def tile_rows(n_columns: int) -> int:
+def tile_rows(n_columns: int, *, products: bool = True) -> int:
     """Rows of a float64 tile: about 1 MiB, more for wide rows, at most 4 MiB.
 
     Four rows a column keep the cost of adding a tile's (n_columns, n_columns)
-    product to its sum well below the cost of the product.
+    product to its sum well below the cost of the product. Where no products are formed,
+    little is done between two calls of NumPy, and threads that hand the interpreter's lock to
+    each other after each call lose more than a smaller tile gains: then it is 4 MiB.
     """
     row = 8 * max(n_columns, 1)
-    rows = max(_TILE_NBYTES // row, min(4 * n_columns, _TILE_NBYTES_MAX // row))
+    smallest = _TILE_NBYTES if products else _TILE_NBYTES_MAX
+    rows = max(smallest // row, min(4 * n_columns, _TILE_NBYTES_MAX // row))
     return int(np.clip(rows, 8, 8192))
 
 

@@ -93,7 +93,7 @@ class LinearKernel(Kernel[LinearSums]):
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        size = tile_rows(packing.n_features)
+        size = tile_rows(packing.n_features, products=self.order >= Order.HESSIAN)
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
         hessian = HessianSum(self.loss, packing, self.hessian_dtype, block.X, len(wide))
         gradient = np.zeros(packing.shape)

@@ -27,6 +27,8 @@ _MEMORY = 20
 _MAX_HALVINGS = 30
 #: Steps within rounding noise after which no further progress is expected.
 _PATIENCE = 25
+#: Where the last direction is taken; elsewhere the point it was found at is kept.
+_GOING_ON = (None, Status.CONVERGED)
 
 
 class _Metric(Protocol):
@@ -48,6 +50,8 @@ class LBFGSState(State):
     from_sample: bool = False
     best_error: float = np.inf
     since_best: int = 0
+    decrement: float = np.inf
+    rate: float = 1.0
 
 
 class LBFGS(Solver[LBFGSState]):
@@ -102,11 +106,16 @@ class LBFGS(Solver[LBFGSState]):
         inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
         direction = objective.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
-        error = float(np.sqrt(max(slope, 0.0))) / objective.unit
-        since_best = 0 if error < 0.9 * state.best_error else state.since_best + 1
-        known = state.exact_metric or bool(pairs)
+        decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
+        since_best = 0 if decrement < 0.9 * state.best_error else state.since_best + 1
+        rate = decrement / state.decrement if state.tried_step == 1.0 else 1.0
+        error = np.inf
+        if state.exact_metric or pairs:
+            # What the step about to be made leaves, if it does no better than a quarter as
+            # well as the worse of the last two: no pass is spent on looking.
+            error = decrement * min(1.0, 4.0 * max(rate, state.rate))
         status = None
-        if error <= tol and known:
+        if error <= tol:
             status = Status.CONVERGED
         elif here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
             status = Status.SEPARABLE
@@ -114,9 +123,9 @@ class LBFGS(Solver[LBFGSState]):
             status = Status.STALLED
         return replace(
             state,
-            parameters=state.parameters if status else state.parameters + direction,
+            parameters=state.parameters + (direction if status in _GOING_ON else 0.0),
             value=here.value,
-            error=error if known else np.inf,
+            error=error,
             gradient_norm=float(np.abs(here.gradient).max()),
             step=state.tried_step,
             status=status,
@@ -128,8 +137,10 @@ class LBFGS(Solver[LBFGSState]):
             pairs=pairs,
             metric=metric,
             from_sample=False,
-            best_error=min(error, state.best_error),
+            best_error=min(decrement, state.best_error),
             since_best=since_best,
+            decrement=decrement,
+            rate=rate,
         )
 
 
