@@ -7,12 +7,11 @@ bundle prefers the worker that cached its blocks and may run on any other.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from distributed import Client, Future, KilledWorker, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, as_completed, get_worker, wait
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import WorkersLost
@@ -25,8 +24,8 @@ from dlbd_estimators.objectives.kernels import Kernel
 Partial = TypeVar("Partial")
 Node = tuple[int, int]
 
-#: How often one block is sent out again after the workers that read it died. Every
-#: death marks all tasks of that worker, so a block may be blamed for another's fault.
+#: How often a block is read alone after workers that read it beside others died: a death
+#: marks all tasks of its worker, so that a block may be suspected for another's fault.
 _BLOCK_ATTEMPTS = 3
 
 
@@ -114,7 +113,7 @@ class ClusterExecutor(Executor):
     ) -> dict[Node, BundleResult[Any]]:
         """Gather the results of bundles; send out again those whose workers died."""
         pending = {submit(node): node for node in ranges}
-        attempts: Counter[Node] = Counter()
+        suspects: list[Node] = []
         results: dict[Node, BundleResult[Any]] = {}
         completed = as_completed(list(pending), with_results=True, raise_errors=False)
         try:
@@ -122,26 +121,37 @@ class ClusterExecutor(Executor):
                 node = pending.pop(future)
                 if future.status == "finished":
                     results[node] = outcome
-                    continue
-                if future.status != "error" or not isinstance(future.exception(), KilledWorker):
+                elif not _killed(future):
                     future.result()  # raises the task's own error, or its cancellation
-                attempts[node] += 1
-                start, stop = node
-                if stop - start == 1 and attempts[node] > _BLOCK_ATTEMPTS:
-                    raise WorkersLost(
-                        f"Workers died {attempts[node]} times while they read "
-                        f"{blocks.where(indices[start])}. Is it too large for a worker's "
-                        f"memory, or does reading it crash the process? The workers' logs "
-                        f"tell more."
-                    ) from future.exception()
-                for part in [node] if stop - start == 1 else split(start, stop):
-                    again = submit(part, attempts[node])
-                    pending[again] = part
-                    completed.add(again)
+                elif node[1] - node[0] == 1:
+                    suspects.append(node)
+                else:
+                    for part in split(*node):
+                        again = submit(part, attempt=1)
+                        pending[again] = part
+                        completed.add(again)
+            for node in suspects:
+                results[node] = self._alone(submit, node, blocks.where(indices[node[0]]))
         finally:
             if pending:
                 self._client.cancel(list(pending), force=True)
         return results
+
+    def _alone(
+        self, submit: Callable[..., Future[Any]], node: Node, where: str
+    ) -> BundleResult[Any]:
+        """Run one block while nothing else runs that could have killed its worker."""
+        for attempt in range(_BLOCK_ATTEMPTS):
+            future = submit(node, attempt=2 + attempt)
+            wait(future)
+            if not _killed(future):
+                result: BundleResult[Any] = future.result()
+                return result
+        raise WorkersLost(
+            f"Workers died whenever they read {where}, also while they did nothing else. Is it "
+            f"too large for a worker's memory, or does reading it crash the process? The "
+            f"workers' logs tell more."
+        ) from future.exception()
 
     def _live_workers(self) -> dict[str, Any]:
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -182,6 +192,10 @@ def _run_on_worker(
         bundle = _with_inputs(bundle, dict(zip(keys, values, strict=True)))
     at_home = bundle.home is None or get_worker().address == bundle.home
     return run_bundle(bundle, kernel, parameters, keep=at_home)
+
+
+def _killed(future: Future[Any]) -> bool:
+    return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
 def _with_inputs(bundle: Bundle, inputs: dict[Any, Any]) -> Bundle:
