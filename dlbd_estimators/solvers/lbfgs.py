@@ -78,7 +78,7 @@ class LBFGS(Solver[LBFGSState]):
             state.parameters,
             Order.GRADIENT,
             f"lbfgs-pass-{int(objective.n_passes) + 1}",
-            moments=state.base is None,
+            moments=state.metric is None,
         )
         metric = state.metric
         if metric is None:
