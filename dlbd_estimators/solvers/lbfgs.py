@@ -4,7 +4,8 @@ The two-loop recursion (Nocedal 1980) starts from an inverse Hessian of its own.
 sample of blocks can give one, that is used: the curvature pairs then only correct what the
 sample got wrong, and 5-15 passes do where a scaled identity needs a hundred. Otherwise the
 standardised columns are the metric. A unit step is tried first and shortened by the next
-pass's verdict, so that no pass goes into a line search.
+pass's verdict, so that no pass goes into a line search. The error reported is an estimate: the
+decrement that the metric gives, times what the last steps made of theirs.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class LBFGS(Solver[LBFGSState]):
         slope = -float(direction @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         since_best = 0 if decrement < 0.9 * state.best_error else state.since_best + 1
-        rate = decrement / state.decrement if state.tried_step == 1.0 else 1.0
+        whole = state.tried_step == 1.0 and np.isfinite(state.decrement)
+        rate = decrement / state.decrement if whole and state.decrement > 0 else 1.0
         error = np.inf
         if state.exact_metric or pairs:
             # What the step about to be made leaves, if it does no better than a quarter as
