@@ -17,7 +17,7 @@ mpl.use("Agg")  # files only: works where there is no display
 import matplotlib.pyplot as plt
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 200,

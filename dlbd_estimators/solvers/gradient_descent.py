@@ -99,9 +99,6 @@ class GradientDescent(Solver[DescentState]):
             error = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / objective.unit
         if not np.any(gradient):
             error = 0.0
-        separable = here.n_errors == 0 and not (
-            objective.penalty.active or objective.loss.quadratic
-        )
         return replace(
             state,
             parameters=metric.parameters(descended),
@@ -109,7 +106,7 @@ class GradientDescent(Solver[DescentState]):
             error=float(error),
             gradient_norm=float(np.abs(here.gradient).max()),
             step=1.0 / state.smoothness,
-            status=Status.SEPARABLE if separable else None,
+            status=Status.SEPARABLE if objective.separated(here) else None,
             trial=ahead,
             descended=descended,
             accepted=trial,

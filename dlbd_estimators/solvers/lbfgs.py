@@ -119,7 +119,7 @@ class LBFGS(Solver[LBFGSState]):
         status = None
         if error <= tol:
             status = Status.CONVERGED
-        elif here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+        elif objective.separated(here):
             status = Status.SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED

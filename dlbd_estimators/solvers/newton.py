@@ -127,7 +127,7 @@ class Newton(Solver[NewtonState]):
         if decrement <= max(tol, _smallest_decrement(factor)) and not rough:
             # As near as the gradient's own rounding lets anyone come.
             error, status = min(error, decrement), Status.CONVERGED
-        if here.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+        if objective.separated(here):
             status = Status.SEPARABLE
         return replace(
             state,
@@ -199,7 +199,7 @@ class Newton(Solver[NewtonState]):
         if not np.isfinite(before.value):  # a sample that weighs nothing
             return step
         total, first = step, 0.0
-        rows = objective.share(state.sample) * float(objective.n_rows or 1)
+        unknown = objective.sampling_error(state.sample)
         for _ in range(_MAX_CORRECTIONS):
             after = self._on_sample(objective, state, total)
             assert before.hessian is not None
@@ -214,7 +214,7 @@ class Newton(Solver[NewtonState]):
                 return step
             total, first = total + move, first or size
             # The sample's higher-order terms are themselves off by about this share.
-            if size <= first * np.sqrt(objective.packing.size / rows):
+            if size <= first * unknown:
                 break
         return total
 

@@ -8,7 +8,6 @@ once. Being a mean, F has the same scale on a sample of the blocks as on all of 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -115,7 +114,6 @@ class Objective:
         self.unit = 1.0
         self.n_passes = 0.0
         self.bytes_read = 0
-        self.seconds = 0.0
         self._rng = np.random.default_rng(seed)
 
     @property
@@ -131,6 +129,15 @@ class Objective:
         if self.loss.quadratic:
             return None
         return float(np.log(max(self.packing.n_outputs, 2)))
+
+    @property
+    def _may_separate(self) -> bool:
+        """Whether perfectly separable classes would leave F without a minimiser."""
+        return not (self.penalty.active or self.loss.quadratic)
+
+    def separated(self, here: Evaluation) -> bool:
+        """Tell whether a point proves that F has no minimiser: it separates all rows."""
+        return self._may_separate and here.n_errors == 0
 
     def rounding(self, *values: float) -> float:
         """Return how far values of F may be off by rounding.
@@ -148,11 +155,9 @@ class Objective:
         indices: list[int] | None = None,
     ) -> Any:
         """Run a pass, count it, and return the partial."""
-        began = time.perf_counter()
         result = self.executor.map_reduce(
             kernel, parameters, self.blocks, name=f"{self.name}-{label}", indices=indices
         )
-        self.seconds += time.perf_counter() - began
         self.bytes_read += result.bytes_read
         self.n_passes += 1.0 if indices is None else self.share(indices)
         return result.partial
@@ -176,7 +181,7 @@ class Objective:
             hessian_dtype=hessian_dtype,
             ellipsoid=ellipsoid,
             moments=moments,
-            count_errors=not (self.penalty.active or self.loss.quadratic),
+            count_errors=self._may_separate,
         )
         sums: LinearSums = self.run(kernel, parameters, label, indices)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
@@ -233,6 +238,11 @@ class Objective:
         if sizes is None:
             return len(indices) / self.blocks.n_blocks
         return sum(sizes[index] for index in indices) / sum(sizes)
+
+    def sampling_error(self, indices: list[int]) -> float:
+        """Return about how far, as a decrement, a sample's minimiser is from the whole's."""
+        rows = self.share(indices) * float(self.n_rows or 0)
+        return float(np.sqrt(self.packing.size / rows))
 
     @cached_property
     def samples(self) -> list[list[int]]:

@@ -67,9 +67,8 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
 def _newton(
     objective: Objective, start: FloatArray, indices: list[int], label: str
 ) -> tuple[FloatArray, Evaluation] | None:
-    rows = objective.share(indices) * float(objective.n_rows or 0)
     # Beyond its own sampling error a sample says nothing about the whole.
-    enough = 0.1 * np.sqrt(objective.packing.size / rows)
+    enough = 0.1 * objective.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
     dtype = "float32"
     for _ in range(_MAX_ITER):
@@ -78,7 +77,7 @@ def _newton(
         )
         if not np.isfinite(evaluation.value):  # a sample that weighs nothing
             return None
-        if evaluation.n_errors == 0 and not (objective.penalty.active or objective.loss.quadratic):
+        if objective.separated(evaluation):
             return None
         if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2
