@@ -14,7 +14,8 @@ from dlbd_estimators._validation import Data, is_lazy, lazy_features
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.scores import ScoreKernel, ScoreSums
+from dlbd_estimators.objectives.predictors import Predictor
+from dlbd_estimators.objectives.scores import Errors, ScoreKernel, ScoreSums
 
 #: From raw predictions (n_rows, n_outputs) to what the method returns.
 Finish = Callable[[FloatArray], NDArray[Any]]
@@ -23,12 +24,11 @@ Finish = Callable[[FloatArray], NDArray[Any]]
 def predict(
     estimator: Any,
     X: Any,
-    coef: FloatArray,
-    intercept: FloatArray,
+    model: Predictor,
     finish: Finish,
     method: str,
 ) -> Any:
-    """Apply a fitted linear model to X, in the way X came.
+    """Apply a fitted model to X, in the way X came.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def predict(
         Fitted.
     X : array-like, Dask collection or Zarr array
         Features.
-    coef, intercept : ndarray of shapes (n_outputs, n_features), (n_outputs,)
-        The model.
+    model : Predictor
+        Gives raw predictions.
     finish : callable
         Turns raw predictions into the method's result, row by row.
     method : str
@@ -51,10 +51,10 @@ def predict(
     check_is_fitted(estimator)
     if not is_lazy(X):
         X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=False)
-        return _predict_block(X, coef, intercept, finish)
+        return _predict_block(X, model, finish)
     array = lazy_features(estimator, X, reset=False)
     like = np.zeros((1, array.shape[1]), dtype=array.dtype)
-    sample = _predict_block(like, coef, intercept, finish)
+    sample = _predict_block(like, model, finish)
     name = f"{type(estimator).__name__.lower()}-{method}"
     options: dict[str, Any] = {"dtype": sample.dtype, "meta": sample[:0]}
     if sample.ndim == 1:
@@ -64,19 +64,16 @@ def predict(
     return da.map_blocks(
         _predict_block,
         array,
-        coef,
-        intercept,
+        model,
         finish,
-        name=f"{name}-{da.core.tokenize(array.name, coef, intercept, finish)}",
+        name=f"{name}-{da.core.tokenize(array.name, model, finish)}",
         **options,
     )
 
 
-def _predict_block(
-    X: NDArray[Any], coef: FloatArray, intercept: FloatArray, finish: Finish
-) -> NDArray[Any]:
+def _predict_block(X: NDArray[Any], model: Predictor, finish: Finish) -> NDArray[Any]:
     dtype = np.float32 if X.dtype == np.float32 else np.float64
-    raw = X.astype(dtype, copy=False) @ coef.T.astype(dtype) + intercept.astype(dtype)
+    raw = model.astype(dtype)(X.astype(dtype, copy=False))
     if not np.isfinite(raw).all():
         bad = ~np.isfinite(X)
         if bad.any():
@@ -121,11 +118,21 @@ def probabilities(raw: FloatArray) -> FloatArray:
 
 
 def score_sums(
-    data: Data, coef: FloatArray, intercept: FloatArray, encoding: Encoding, name: str
+    data: Data, model: Predictor, errors: Errors, encoding: Encoding, name: str
 ) -> ScoreSums:
     """Sum prediction errors over blocks, in one pass."""
     blocks = data.blocks.encoded(encoding)
     with executor_for(blocks) as executor:
-        kernel = ScoreKernel(classify=encoding.classes is not None)
-        result = executor.map_reduce(kernel, (coef, intercept), blocks, name=f"{name}-score")
+        result = executor.map_reduce(ScoreKernel(errors), model, blocks, name=f"{name}-score")
     return result.partial
+
+
+def determination(sums: ScoreSums) -> float:
+    """Return the coefficient of determination, averaged over targets."""
+    ratio = np.divide(
+        sums.squared_errors,
+        sums.deviations,
+        out=np.where(sums.squared_errors > 0, 1.0, 0.0),
+        where=sums.deviations > 0,
+    )
+    return float(np.mean(1.0 - ratio))

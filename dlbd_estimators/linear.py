@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._fit import check_stopping, seed_of, solve
-from dlbd_estimators._predict import predict, score_sums
+from dlbd_estimators._predict import determination, predict, score_sums
 from dlbd_estimators._validation import is_lazy, lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.select import executor_for
@@ -17,6 +17,8 @@ from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfSquaredError
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.objectives.predictors import LinearPredictor
+from dlbd_estimators.objectives.scores import SquaredErrors
 from dlbd_estimators.solvers import Objective, Solution
 from dlbd_estimators.solvers.gram import GramState
 
@@ -53,9 +55,10 @@ class _LeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.intercept_ = float(intercept[0]) if single else intercept
         return solution
 
-    def _model(self) -> tuple[FloatArray, FloatArray]:
+    def _model(self) -> LinearPredictor:
         coef = np.atleast_2d(self.coef_)
-        return coef, np.broadcast_to(np.asarray(self.intercept_, dtype=np.float64), (len(coef),))
+        intercept = np.asarray(self.intercept_, dtype=np.float64)
+        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
 
     def predict(self, X: Any) -> Any:
         """Predict targets.
@@ -71,9 +74,8 @@ class _LeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Lazy where X is lazy.
         """
         check_is_fitted(self)
-        coef, intercept = self._model()
         finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
-        return predict(self, X, coef, intercept, finish, "predict")
+        return predict(self, X, self._model(), finish, "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, a float also for lazy data.
@@ -90,14 +92,8 @@ class _LeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return float(super().score(X, y, sample_weight))
         X = lazy_features(self, X, reset=False)
         data = training_data(clone(self), X, y, sample_weight, classify=False)
-        sums = score_sums(data, *self._model(), Encoding(), type(self).__name__.lower())
-        ratio = np.divide(
-            sums.squared_errors,
-            sums.deviations,
-            out=np.where(sums.squared_errors > 0, 1.0, 0.0),
-            where=sums.deviations > 0,
-        )
-        return float(np.mean(1.0 - ratio))
+        name = type(self).__name__.lower()
+        return determination(score_sums(data, self._model(), SquaredErrors(), Encoding(), name))
 
 
 class LinearRegression(_LeastSquares):

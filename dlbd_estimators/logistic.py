@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators._classes import class_factors, count_labels
 from dlbd_estimators._fit import check_number, check_stopping, seed_of, solve
 from dlbd_estimators._predict import (
     Labels,
@@ -20,16 +19,16 @@ from dlbd_estimators._predict import (
     probabilities,
     score_sums,
 )
-from dlbd_estimators._validation import Data, is_lazy, lazy_features, training_data
+from dlbd_estimators._validation import is_lazy, lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.labels import LabelCounts, LabelKernel
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L2
-from dlbd_estimators.solvers import Objective, check_weight
+from dlbd_estimators.objectives.predictors import LinearPredictor
+from dlbd_estimators.objectives.scores import WrongClass
+from dlbd_estimators.solvers import Objective
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
@@ -160,9 +159,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         check_number(self, "C", low=0.0, open_low=True, infinite=True)
         data = training_data(self, X, y, sample_weight, classify=True)
         with executor_for(data.blocks) as executor:
-            counts = _count_labels(executor, data)
+            counts = count_labels(self, executor, data.blocks)
             classes = counts.labels
-            weights = _class_weights(self.class_weight, counts)
+            weights = class_factors(self, counts)
             binary = len(classes) == 2
             packing = Packing(
                 1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
@@ -277,61 +276,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         X = lazy_features(self, X, reset=False)
         data = training_data(clone(self), X, y, sample_weight, classify=True)
         encoding = Encoding(self.classes_, unknown=True)
-        sums = score_sums(data, self.coef_, self.intercept_, encoding, "logistic")
+        model = LinearPredictor(self.coef_, self.intercept_)
+        sums = score_sums(data, model, WrongClass(), encoding, "logistic")
         return 1.0 - float(sums.squared_errors[0]) / sums.weight
 
     def _predict(self, X: Any, finish: Any, method: str) -> Any:
         check_is_fitted(self)
-        return predict(self, X, self.coef_, self.intercept_, finish, method)
-
-
-def _count_labels(executor: Executor, data: Data) -> LabelCounts:
-    """Find the classes in a pass over the labels alone.
-
-    Raises
-    ------
-    ValueError
-        The labels are continuous, there is only one class, or all weights are zero.
-    """
-    counts: LabelCounts = executor.map_reduce(
-        LabelKernel(),
-        None,
-        data.blocks.encoded(Encoding(raw=True)),
-        name="logistic-classes",
-        features=False,
-    ).partial
-    check_weight(float(counts.weights.sum()), counts.n_rows)
-    # Twice each: where labels are all different, scikit-learn suspects a regression.
-    check_classification_targets(np.repeat(counts.labels, 2))
-    present = counts.labels[counts.weights > 0]
-    if len(present) < 2:
-        raise ValueError(
-            f"LogisticRegression needs samples of at least 2 classes with a weight above 0, but "
-            f"the data contain only one class: {present[0]!r}."
-        )
-    return counts
-
-
-def _class_weights(class_weight: Any, counts: LabelCounts) -> FloatArray | None:
-    if class_weight is None:
-        return None
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        # A class that has no weight gets no factor either.
-        present = counts.weights > 0
-        balanced = counts.weights.sum() / (
-            len(counts.labels) * np.where(present, counts.weights, 1)
-        )
-        return np.asarray(np.where(present, balanced, 0.0))
-    if not isinstance(class_weight, dict):
-        raise ValueError(
-            f"The 'class_weight' parameter of LogisticRegression must be a dict, 'balanced' or "
-            f"None, but is {class_weight!r}."
-        )
-    labels = counts.labels
-    factors = np.asarray(compute_class_weight(class_weight, classes=labels, y=labels), dtype=float)
-    if not (np.isfinite(factors).all() and (factors >= 0).all() and (factors > 0).any()):
-        raise ValueError(
-            f"The 'class_weight' parameter of LogisticRegression must hold finite factors of at "
-            f"least 0, not all 0, but is {class_weight!r}."
-        )
-    return factors
+        return predict(self, X, LinearPredictor(self.coef_, self.intercept_), finish, method)

@@ -23,6 +23,7 @@ LONGEST_FILE = 350
 # What each module or subpackage of dlbd_estimators belongs to; a new one has to be put here.
 LAYER_OF = {
     "__init__": "estimators",
+    "_classes": "estimators",
     "_fit": "estimators",
     "_predict": "estimators",
     "_validation": "estimators",
