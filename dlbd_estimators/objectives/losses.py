@@ -2,18 +2,21 @@
 
 Conventions
 -----------
-``raw`` has shape (n_rows, n_outputs) and is float64; the losses are the exact
-*half* forms, so that their gradients carry no stray factor:
+``raw`` has shape (n_rows, n_outputs) and is float64 (for networks also float32, as y and
+weight then are); the losses are the exact *half* forms, so that their gradients carry no
+stray factor:
 
-=================== ============================================= ===========
-loss                value for one row                             n_outputs
-=================== ============================================= ===========
-HalfSquaredError    sum_k (y_k - raw_k)^2 / 2                     targets
-HalfBinomialLoss    log(1 + exp(raw)) - y raw,  y in {0, 1}       1
-HalfMultinomialLoss log(sum_k exp(raw_k)) - raw_y, y in 0..K-1    classes
-=================== ============================================= ===========
+=================== ================================================== =========
+loss                value for one row                                  n_outputs
+=================== ================================================== =========
+HalfSquaredError    sum_k (y_k - raw_k)^2 / 2                          targets
+HalfPoissonDeviance sum_k exp(raw_k) - y_k raw_k + y_k log(y_k) - y_k  targets
+HalfBinomialLoss    sum_k log(1 + exp(raw_k)) - y_k raw_k, y in {0, 1} labels
+HalfMultinomialLoss log(sum_k exp(raw_k)) - raw_y, y in 0..K-1         classes
+=================== ================================================== =========
 
-Every form is written so that no intermediate overflows for finite ``raw``.
+Every form is written so that no intermediate overflows for finite ``raw``, but for the
+Poisson deviance, whose value itself does.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import xlogy
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 
@@ -127,8 +131,43 @@ class HalfSquaredError(Loss):
 
 
 @dataclass(frozen=True)
+class HalfPoissonDeviance(Loss):
+    """Half the Poisson deviance of counts, with the logarithm of the mean as raw prediction."""
+
+    curvature_bound = np.inf
+    name = "poisson"
+
+    def evaluate(
+        self, y: FloatArray, raw: FloatArray, weight: FloatArray | None, order: Order
+    ) -> Pointwise:
+        y = y.reshape(raw.shape)
+        mean = np.exp(raw)
+        losses = mean - y
+        losses -= y * raw
+        losses += xlogy(y, y)
+        by_row = losses.sum(axis=1)
+        value = float(by_row.sum() if weight is None else by_row @ weight)
+        if order < Order.GRADIENT:
+            return Pointwise(value, None, None)
+        gradient = mean - y
+        if weight is not None:
+            gradient *= weight[:, None]
+            mean *= weight[:, None]
+        return Pointwise(value, gradient, mean if order >= Order.HESSIAN else None)
+
+    def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
+        return curvature[:, k] if k == j else np.zeros(len(curvature))
+
+    def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
+        return len(raw)
+
+    def spread(self, steps: FloatArray) -> FloatArray:
+        return steps
+
+
+@dataclass(frozen=True)
 class HalfBinomialLoss(Loss):
-    """Logistic loss of two classes, with the log-odds as raw prediction."""
+    """Logistic loss of two classes, with the log-odds as raw prediction; or of several labels."""
 
     curvature_bound = 0.25
     name = "binomial"
@@ -136,7 +175,11 @@ class HalfBinomialLoss(Loss):
     def evaluate(
         self, y: FloatArray, raw: FloatArray, weight: FloatArray | None, order: Order
     ) -> Pointwise:
-        raw = raw[:, 0]
+        shape = raw.shape
+        if shape[1] > 1 and weight is not None:
+            weight = np.repeat(weight, shape[1])
+        # Each label of a row is a decision of its own.
+        raw, y = raw.reshape(-1), y.reshape(-1)
         # exp(-|raw|) never overflows, and every quantity below follows from it
         # without cancellation at either end.
         decay = np.exp(-np.abs(raw))
@@ -156,13 +199,15 @@ class HalfBinomialLoss(Loss):
             curvature = decay * complement * complement
             if weight is not None:
                 curvature *= weight
-        return Pointwise(value, gradient[:, None], curvature)
+            curvature = curvature.reshape(shape)
+        return Pointwise(value, gradient.reshape(shape), curvature)
 
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
-        return curvature
+        return curvature[:, k] if k == j else np.zeros(len(curvature))
 
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
-        return int(np.count_nonzero((2 * y - 1) * raw[:, 0] <= 0))
+        margins = (2 * y.reshape(raw.shape) - 1) * raw
+        return int(np.count_nonzero(margins.min(axis=1) <= 0))
 
     def spread(self, steps: FloatArray) -> FloatArray:
         return steps
