@@ -1,4 +1,4 @@
-"""scikit-learn's linear models for data larger than memory.
+"""scikit-learn's linear models and perceptrons for data larger than memory.
 
 The estimators have scikit-learn's names, parameters and answers, and train by passes over
 blocks of Dask arrays (or of NumPy arrays, in process):
@@ -15,15 +15,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dlbd_estimators.linear import LinearRegression, Ridge
     from dlbd_estimators.logistic import LogisticRegression
+    from dlbd_estimators.mlp import MLPClassifier, MLPRegressor
     from dlbd_estimators.solvers import SeparableWarning
 
 __version__ = "0.1.0"
 
-__all__ = ["LinearRegression", "LogisticRegression", "Ridge", "SeparableWarning"]
+__all__ = [
+    "LinearRegression",
+    "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Ridge",
+    "SeparableWarning",
+]
 
 _HOME = {
     "LinearRegression": "dlbd_estimators.linear",
     "LogisticRegression": "dlbd_estimators.logistic",
+    "MLPClassifier": "dlbd_estimators.mlp",
+    "MLPRegressor": "dlbd_estimators.mlp",
     "Ridge": "dlbd_estimators.linear",
     "SeparableWarning": "dlbd_estimators.solvers",
 }

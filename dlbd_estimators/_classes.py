@@ -15,26 +15,41 @@ from dlbd_estimators.objectives.labels import LabelCounts, LabelKernel
 from dlbd_estimators.solvers import check_weight
 
 
-def count_labels(estimator: Any, executor: Executor, blocks: Blocks) -> LabelCounts:
+def count_labels(
+    estimator: Any, executor: Executor, blocks: Blocks, name: str, *, fewest: int = 2
+) -> LabelCounts:
     """Find the classes in a pass over the labels alone.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For messages.
+    executor : Executor
+        Runs the pass.
+    blocks : Blocks
+        The data.
+    name : str
+        What a person reads on the dashboard.
+    fewest : int
+        Classes that must have a weight above 0.
 
     Raises
     ------
     ValueError
-        The labels are continuous, there is only one class, or all weights are zero.
+        The labels are continuous, there are too few classes, or all weights are zero.
     """
     counts: LabelCounts = executor.map_reduce(
         LabelKernel(),
         None,
         blocks.encoded(Encoding(raw=True)),
-        name=f"{type(estimator).__name__.lower()}-classes",
+        name=f"{name}-classes",
         features=False,
     ).partial
     check_weight(float(counts.weights.sum()), counts.n_rows)
     # Twice each: where labels are all different, scikit-learn suspects a regression.
     check_classification_targets(np.repeat(counts.labels, 2))
     present = counts.labels[counts.weights > 0]
-    if len(present) < 2:
+    if len(present) < fewest:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes with a weight "
             f"above 0, but the data contain only one class: {present[0]!r}."

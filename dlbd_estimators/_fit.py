@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 import time
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from dlbd_estimators._parameters import check_flag, check_integer, check_number
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers import Objective, Solution, check_name, choose, minimize
 
@@ -43,7 +43,7 @@ def seed_of(random_state: Any) -> int:
 
 
 def check_stopping(estimator: Any) -> None:
-    """Check the parameters that all iterative estimators share.
+    """Check the parameters that all iterative linear estimators share.
 
     Raises
     ------
@@ -52,41 +52,11 @@ def check_stopping(estimator: Any) -> None:
         wrong type.
     """
     check_number(estimator, "tol", low=0.0)
-    if not isinstance(estimator.max_iter, numbers.Integral) or estimator.max_iter < 1:
-        raise ValueError(
-            f"The 'max_iter' parameter of {type(estimator).__name__} must be an integer of at "
-            f"least 1, but is {estimator.max_iter!r}."
-        )
+    check_integer(estimator, "max_iter", low=1)
     if not isinstance(estimator.solver, str):
         raise ValueError(
             f"The 'solver' parameter of {type(estimator).__name__} must be a str, but is "
             f"{estimator.solver!r}."
         )
     check_name(estimator.solver)
-    if not isinstance(estimator.fit_intercept, bool | np.bool_):
-        raise ValueError(
-            f"The 'fit_intercept' parameter of {type(estimator).__name__} must be True or "
-            f"False, but is {estimator.fit_intercept!r}."
-        )
-
-
-def check_number(
-    estimator: Any, name: str, *, low: float, open_low: bool = False, infinite: bool = False
-) -> None:
-    """Check that a parameter is a real number from ``low`` up.
-
-    Raises
-    ------
-    ValueError
-        It is not.
-    """
-    value = getattr(estimator, name)
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (
-        number and (value > low if open_low else value >= low) and (infinite or np.isfinite(value))
-    ):
-        bound = f"{'greater than' if open_low else 'at least'} {low:g}"
-        raise ValueError(
-            f"The {name!r} parameter of {type(estimator).__name__} must be a number {bound}, "
-            f"but is {value!r}."
-        )
+    check_flag(estimator, "fit_intercept")

@@ -8,6 +8,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, log_expit
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dlbd_estimators._validation import Data, is_lazy, lazy_features
@@ -115,6 +116,21 @@ def log_probabilities(raw: FloatArray) -> FloatArray:
 def probabilities(raw: FloatArray) -> FloatArray:
     """Return the softmax of raw predictions."""
     return np.asarray(np.exp(log_probabilities(raw)))
+
+
+def label_matrix(raw: FloatArray) -> NDArray[np.int64]:
+    """Return labels, each 0 or 1, of raw predictions that are log-odds."""
+    return (raw > 0).astype(np.int64)
+
+
+def label_probabilities(raw: FloatArray) -> FloatArray:
+    """Return each label's probability."""
+    return np.asarray(expit(raw))
+
+
+def label_log_probabilities(raw: FloatArray) -> FloatArray:
+    """Return the logarithm of each label's probability, which does not underflow."""
+    return np.asarray(log_expit(raw))
 
 
 def score_sums(

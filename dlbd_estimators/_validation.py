@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from dlbd_estimators import blocks, blocks_dask
@@ -34,10 +35,30 @@ def is_lazy(X: Any) -> bool:
     return isinstance(X, da.Array) or _is_frame(X) or _is_zarr(X)
 
 
-def training_data(estimator: Any, X: Any, y: Any, sample_weight: Any, *, classify: bool) -> Data:
+def training_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    classify: bool,
+    multi_label: bool = False,
+    reset: bool = True,
+) -> Data:
     """Check the input of ``fit`` and cut it into blocks.
 
-    Sets ``n_features_in_`` and, where columns have names, ``feature_names_in_``.
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set.
+    X, y, sample_weight : array-like, Dask collection or Zarr array
+        What the user passed.
+    classify : bool
+        Targets are labels, not numbers.
+    multi_label : bool
+        Targets may be a matrix of labels, each 0 or 1.
+    reset : bool
+        False holds X against the attributes of an earlier fit instead of setting them.
 
     Raises
     ------
@@ -52,7 +73,7 @@ def training_data(estimator: Any, X: Any, y: Any, sample_weight: Any, *, classif
             f"{type(estimator).__name__} is a supervised estimator."
         )
     if is_lazy(X):
-        return _lazy_data(estimator, X, y, sample_weight, classify)
+        return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset)
     if is_lazy(y) or is_lazy(sample_weight):
         raise TypeError(
             "y and sample_weight are lazy but X is in memory. Pass all of them as Dask "
@@ -60,8 +81,10 @@ def training_data(estimator: Any, X: Any, y: Any, sample_weight: Any, *, classif
         )
     # NaN and infinities are found by the first pass, which then names the row: a look of
     # its own would read all of X once more.
-    X = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
-    y = _targets_in_memory(y, len(X), classify)
+    X = validate_data(
+        estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=reset
+    )
+    y = _targets_in_memory(y, len(X), classify, multi_label)
     weight = _weights_in_memory(sample_weight, len(X))
     names = getattr(estimator, "feature_names_in_", None)
     return Data(blocks.from_arrays(X, y, weight, names), y.shape[1:])
@@ -89,12 +112,20 @@ def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
 
 
-def _lazy_data(estimator: Any, X: Any, y: Any, sample_weight: Any, classify: bool) -> Data:
-    features = lazy_features(estimator, X, reset=True)
+def _lazy_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    classify: bool,
+    multi_label: bool,
+    reset: bool,
+) -> Data:
+    features = lazy_features(estimator, X, reset=reset)
     y = _lazy_column("y", y, features)
-    if y.ndim > 2 or (classify and y.ndim == 2 and y.shape[1] != 1):
+    if y.ndim > 2 or (classify and not multi_label and y.ndim == 2 and y.shape[1] != 1):
         raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
-    if classify and y.ndim == 2:
+    if classify and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if not classify:
         _check_dtype("y", y.dtype)
@@ -132,8 +163,8 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
     return cut
 
 
-def _targets_in_memory(y: Any, n_rows: int, classify: bool) -> NDArray[Any]:
-    if classify:
+def _targets_in_memory(y: Any, n_rows: int, classify: bool, multi_label: bool) -> NDArray[Any]:
+    if classify and not (multi_label and _is_label_matrix(y)):
         y = column_or_1d(y, warn=True)
     y = check_array(
         y,
@@ -148,6 +179,11 @@ def _targets_in_memory(y: Any, n_rows: int, classify: bool) -> NDArray[Any]:
             f"but y has {len(y)}."
         )
     return np.asarray(y)
+
+
+def _is_label_matrix(y: Any) -> bool:
+    labels = np.asarray(y)
+    return labels.ndim == 2 and type_of_target(labels).startswith("multilabel")
 
 
 def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:

@@ -82,6 +82,10 @@ class Encoding:
         Factor on the weight of each class's rows.
     raw : bool
         Leave the targets as they are stored, to find the classes.
+    labels : bool
+        Targets are a matrix of labels, each 0 or 1.
+    counts : bool
+        Targets are at least 0.
     unknown : bool
         Encode labels outside ``classes`` as -1 instead of refusing them.
     """
@@ -90,13 +94,20 @@ class Encoding:
     class_weight: FloatArray | None = None
     raw: bool = False
     unknown: bool = False
+    labels: bool = False
+    counts: bool = False
 
     def targets(self, y: NDArray[Any], where: str) -> NDArray[Any]:
         """Encode the targets of one block."""
         if self.raw:
             return y
         if self.classes is None:
-            return np.asarray(y, dtype=np.float64)
+            numbers = np.asarray(y, dtype=np.float64)
+            if self.labels:
+                _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
+            if self.counts:
+                _refuse(numbers < 0, numbers, "targets must be at least 0", where)
+            return numbers
         codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
         unknown = self.classes[codes] != y
         if self.unknown:
@@ -157,6 +168,18 @@ class Blocks:
         """Return the same blocks with another encoding."""
         return replace(self, encoding=encoding)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the features, once loaded."""
+        return np.dtype(np.float32 if self.itemsize == 4 else np.float64)
+
+    def merged(self) -> Blocks:
+        """Return the rows of arrays in memory as a single block."""
+        assert isinstance(self.loader, ArrayLoader)
+        n_rows = len(self.loader.X)
+        loader = replace(self.loader, bounds=(0, n_rows))
+        return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
+
     def select(self, indices: Sequence[int]) -> Blocks:
         """Return blocks that carry what reading ``indices`` needs; numbers stay."""
         return replace(self, loader=self.loader.select(indices))
@@ -200,10 +223,20 @@ class Blocks:
                     f"Drop such rows before fitting."
                 )
 
-    def diagnose(self, index: int, block: Block) -> None:
-        """Raise the error that explains why block ``index`` gave a non-finite partial."""
+    def check_features(self, index: int, block: Block) -> None:
+        """Refuse a block whose features hold NaN or infinity.
+
+        Raises
+        ------
+        NonFiniteValues
+            Names the first such entry.
+        """
         if not np.isfinite(block.X).all():
             raise NonFiniteValues(self._locate("X", block.X, index))
+
+    def diagnose(self, index: int, block: Block) -> None:
+        """Raise the error that explains why block ``index`` gave a non-finite partial."""
+        self.check_features(index, block)
         raise BadBlock(
             f"{self.where(index).capitalize()} overflowed: X holds finite values, but sums "
             f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
@@ -224,6 +257,12 @@ class Blocks:
             label = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
             at += f", column {column}{label}"
         return f"Input {name} contains {kind} at {at}. Impute or drop such rows before fitting."
+
+
+def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str) -> None:
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise BadBlock(f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}.")
 
 
 def _is_nan(label: Any) -> bool:

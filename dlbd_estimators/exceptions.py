@@ -6,6 +6,8 @@ ValueError
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
 `-- BlockTooLarge         a block does not fit beside another in a worker
+FloatingPointError, ValueError
+`-- Diverged              training left the finite numbers; names the epoch and the round
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
 """
@@ -27,6 +29,10 @@ class NonFiniteValues(BadBlock):
 
 class BlockTooLarge(MemoryError):
     """A block is too large for the memory of a worker."""
+
+
+class Diverged(FloatingPointError, ValueError):
+    """The loss or a parameter became infinite or NaN in training, on finite data."""
 
 
 class WorkersLost(RuntimeError):

@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._classes import class_factors, count_labels
-from dlbd_estimators._fit import check_number, check_stopping, seed_of, solve
+from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._parameters import check_number
 from dlbd_estimators._predict import (
     Labels,
     decision,
@@ -159,7 +160,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         check_number(self, "C", low=0.0, open_low=True, infinite=True)
         data = training_data(self, X, y, sample_weight, classify=True)
         with executor_for(data.blocks) as executor:
-            counts = count_labels(self, executor, data.blocks)
+            counts = count_labels(self, executor, data.blocks, "logistic")
             classes = counts.labels
             weights = class_factors(self, counts)
             binary = len(classes) == 2

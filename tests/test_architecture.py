@@ -25,6 +25,7 @@ LAYER_OF = {
     "__init__": "estimators",
     "_classes": "estimators",
     "_fit": "estimators",
+    "_parameters": "estimators",
     "_predict": "estimators",
     "_validation": "estimators",
     "linear": "estimators",
@@ -53,7 +54,7 @@ BELOW = {
     "exceptions": set(),
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
-MAY_IMPORT_DASK = {"_predict", "_validation", "linear", "logistic"}
+MAY_IMPORT_DASK = {"_predict", "_validation", "linear", "logistic", "mlp"}
 # Executors read settings that a user keeps in Dask, the scheduler to use among them; these know
 # of no graph and no collection.
 DASK_SETTINGS = ("dask.config", "dask.system", "dask.base.get_scheduler")

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
+from dlbd_estimators import (
+    LinearRegression,
+    LogisticRegression,
+    MLPClassifier,
+    MLPRegressor,
+    Ridge,
+)
 
 ESTIMATORS = [
     LinearRegression(),
@@ -17,9 +24,17 @@ ESTIMATORS = [
     LogisticRegression(solver="lbfgs"),
     Ridge(solver="newton"),
     Ridge(solver="lbfgs"),
+    MLPClassifier(),
+    MLPClassifier(solver="sgd", learning_rate_init=0.1),
+    # Without a penalty L-BFGS separates the checks' classes until probabilities round to 0 and 1.
+    MLPClassifier(solver="lbfgs", alpha=1.0),
+    MLPRegressor(),
+    MLPRegressor(solver="lbfgs"),
 ]
 
 
+# The checks fit perceptrons with max_iter=200 or 5 and do not wait for convergence.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(ESTIMATORS, xfail_strict=True)
 def test_scikit_learn_check(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)

@@ -15,7 +15,9 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.reduce import join
+from dlbd_estimators.execution.turns import Turn, TurnResult
 from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
 
@@ -25,6 +27,8 @@ BUNDLES_PER_THREAD = 4
 CACHE_SHARE = 0.25
 #: Share of a worker's memory that the blocks in hand may take.
 _WORKING_SHARE = 0.5
+#: The same for the buffers of networks in training, beside which nothing is kept.
+_BUFFER_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,55 @@ class Executor(ABC):
             sum(result.cache_hits for result in results.values()),
             len(results),
         )
+
+    @abstractmethod
+    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+        """Run the turns of a round, one a replica; return their results in order.
+
+        Parameters
+        ----------
+        turns : sequence of Turn
+            Of different replicas.
+        learner : Learner
+            Trains a replica.
+        name : str
+            What a person reads on the dashboard.
+
+        Raises
+        ------
+        WorkersLost
+            The workers died that ran a turn, again and again.
+        """
+
+    def check_buffer(self, nbytes: int, n_replicas: int) -> None:
+        """Refuse buffers that do not fit, before anything is read.
+
+        Parameters
+        ----------
+        nbytes : int
+            Of one replica's buffer.
+        n_replicas : int
+            Each thread runs one at a time.
+
+        Raises
+        ------
+        BlockTooLarge
+            A worker has no room for a buffer in each of its threads.
+        """
+        memory = self.memory()
+        if memory is None:
+            return
+        limit, threads = memory
+        at_once = min(threads, n_replicas)
+        room = int(limit * _BUFFER_SHARE / at_once)
+        if nbytes > room:
+            raise BlockTooLarge(
+                f"The shuffle buffer of a replica takes {nbytes / 2**20:.0f} MiB, but a worker "
+                f"with {limit / 2**20:.0f} MiB of memory that trains {at_once} at a time has "
+                f"room for {room / 2**20:.0f} MiB each. Give buffer_size={room} or less; a "
+                f"buffer holds at least two blocks, so blocks may have to be smaller: "
+                f"X.rechunk({{0: ...}})."
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -32,6 +32,19 @@ def _take_control() -> None:
             clear(force=True)
 
 
+def thread_count() -> int:
+    """Return how many threads BLAS would take in this process: what a user can limit.
+
+    OMP_NUM_THREADS and threadpoolctl set it, and joblib does for its workers.
+    """
+    counts = [
+        int(library.num_threads)
+        for library in _controller().lib_controllers
+        if library.user_api == "blas"
+    ]
+    return max(counts, default=1)
+
+
 class SingleThreadedBlas:
     """Limits BLAS to one thread in this process while anyone is inside.
 

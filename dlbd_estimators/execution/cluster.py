@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import dask.config
 from distributed import Client, Future, KilledWorker, as_completed, get_worker, wait
 
 from dlbd_estimators.blocks import Blocks
@@ -19,7 +20,9 @@ from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.reduce import nodes, split
+from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
 Node = tuple[int, int]
@@ -87,7 +90,7 @@ class ClusterExecutor(Executor):
             )
             inputs = bundle.blocks.loader.remote_inputs(chosen)
             if inputs:
-                bundle = _with_inputs(bundle, dict.fromkeys(inputs))
+                bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, dict.fromkeys(inputs)))
             anywhere = home is None or bool(inputs)
             return self._client.submit(
                 _run_on_worker,
@@ -102,19 +105,58 @@ class ClusterExecutor(Executor):
                 pure=False,
             )
 
-        return self._collect(submit, nodes(len(indices), depth), blocks, indices)
+        def where(node: Node) -> str:
+            return blocks.where(indices[node[0]])
+
+        return self._collect(submit, nodes(len(indices), depth), where)
+
+    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+        # Every worker takes replicas in turn, whatever its number of threads: what the others
+        # lack most is memory for the rows in hand.
+        addresses = list(self._live_workers())
+        self._n_passes += 1
+        prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
+
+        def submit(node: Node, attempt: int = 0) -> Future[Any]:
+            turn = turns[node[0]]
+            turn = replace(turn, blocks=turn.blocks.select(turn.indices))
+            inputs = turn.blocks.loader.remote_inputs(turn.indices)
+            if inputs:
+                turn = replace(turn, blocks=_with_inputs(turn.blocks, dict.fromkeys(inputs)))
+            anywhere = not addresses or bool(inputs)
+            # A replica travels inside its task, so that the round can be played again wherever
+            # a worker is left; Dask's advice against large tasks is for what could be loaded.
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}):
+                return self._client.submit(
+                    _turn_on_worker,
+                    turn,
+                    learner,
+                    list(inputs),
+                    list(inputs.values()),
+                    key=f"{prefix}-replica-{turn.number}-{attempt}",
+                    workers=None if anywhere else [addresses[turn.number % len(addresses)]],
+                    allow_other_workers=not anywhere,
+                    pure=False,
+                )
+
+        def where(node: Node) -> str:
+            turn = turns[node[0]]
+            return f"the blocks {turn.indices} of replica {turn.number}"
+
+        ranges = [(number, number + 1) for number in range(len(turns))]
+        results = self._collect(submit, ranges, where)
+        return [results[node] for node in ranges]
 
     def _collect(
         self,
         submit: Callable[..., Future[Any]],
         ranges: list[Node],
-        blocks: Blocks,
-        indices: Sequence[int],
-    ) -> dict[Node, BundleResult[Any]]:
-        """Gather the results of bundles; send out again those whose workers died."""
+        where: Callable[[Node], str],
+    ) -> dict[Node, Any]:
+        """Gather the results of tasks; send out again those whose workers died."""
         pending = {submit(node): node for node in ranges}
         suspects: list[Node] = []
-        results: dict[Node, BundleResult[Any]] = {}
+        results: dict[Node, Any] = {}
         completed = as_completed(list(pending), with_results=True, raise_errors=False)
         try:
             for future, outcome in completed:
@@ -131,22 +173,19 @@ class ClusterExecutor(Executor):
                         pending[again] = part
                         completed.add(again)
             for node in suspects:
-                results[node] = self._alone(submit, node, blocks.where(indices[node[0]]))
+                results[node] = self._alone(submit, node, where(node))
         finally:
             if pending:
                 self._client.cancel(list(pending), force=True)
         return results
 
-    def _alone(
-        self, submit: Callable[..., Future[Any]], node: Node, where: str
-    ) -> BundleResult[Any]:
+    def _alone(self, submit: Callable[..., Future[Any]], node: Node, where: str) -> Any:
         """Run one block while nothing else runs that could have killed its worker."""
         for attempt in range(_BLOCK_ATTEMPTS):
             future = submit(node, attempt=2 + attempt)
             wait(future)
             if not _killed(future):
-                result: BundleResult[Any] = future.result()
-                return result
+                return future.result()
         raise WorkersLost(
             f"Workers died whenever they read {where}, also while they did nothing else. Is it "
             f"too large for a worker's memory, or does reading it crash the process? The "
@@ -189,7 +228,8 @@ def _run_on_worker(
     bundle: Bundle, kernel: Kernel[Any], parameters: Any, keys: list[Any], values: list[Any]
 ) -> BundleResult[Any]:
     if keys:
-        bundle = _with_inputs(bundle, dict(zip(keys, values, strict=True)))
+        inputs = dict(zip(keys, values, strict=True))
+        bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
     at_home = bundle.home is None or get_worker().address == bundle.home
     return run_bundle(bundle, kernel, parameters, keep=at_home)
 
@@ -198,9 +238,15 @@ def _killed(future: Future[Any]) -> bool:
     return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
-def _with_inputs(bundle: Bundle, inputs: dict[Any, Any]) -> Bundle:
-    loader = bundle.blocks.loader.with_inputs(inputs)
-    return replace(bundle, blocks=replace(bundle.blocks, loader=loader))
+def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[Any]) -> TurnResult:
+    if keys:
+        inputs = dict(zip(keys, values, strict=True))
+        turn = replace(turn, blocks=_with_inputs(turn.blocks, inputs))
+    return run_turn(turn, learner)
+
+
+def _with_inputs(blocks: Blocks, inputs: dict[Any, Any]) -> Blocks:
+    return replace(blocks, loader=blocks.loader.with_inputs(inputs))
 
 
 async def _drop(fit: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import dask.config
@@ -15,9 +15,12 @@ from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.reduce import nodes
+from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
+Result = TypeVar("Result")
 
 
 class ThreadExecutor(Executor):
@@ -64,8 +67,18 @@ class ThreadExecutor(Executor):
         if len(bundles) == 1:  # no hand-over for a small problem
             return {ranges[0]: run_bundle(bundles[0], kernel, parameters)}
         pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
-        try:
-            return {node: task.result() for node, task in zip(ranges, pending, strict=True)}
-        finally:
-            for task in pending:
-                task.cancel()
+        return dict(zip(ranges, _results(pending), strict=True))
+
+    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+        n_threads = max(1, self._n_threads // len(turns))
+        if len(turns) == 1:
+            return [run_turn(turns[0], learner, n_threads)]
+        return _results([self._pool.submit(run_turn, turn, learner, n_threads) for turn in turns])
+
+
+def _results(pending: Sequence[Future[Result]]) -> list[Result]:
+    try:
+        return [task.result() for task in pending]
+    finally:
+        for task in pending:
+            task.cancel()

@@ -17,6 +17,7 @@ errors", Nature 323 (1986).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -97,7 +98,7 @@ class Layers:
             return cut(fan_in, panel, n_panels)
         return slice(0, fan_in if panel == n_panels - 1 else 0)
 
-    def pack(self, coefs: list[FloatArray], intercepts: list[FloatArray]) -> FloatArray:
+    def pack(self, coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
         """Copy coefs and intercepts into one vector."""
         return np.concatenate([np.ravel(part) for part in (*coefs, *intercepts)])
 

@@ -1,0 +1,172 @@
+"""One replica's turn in a round: the work of one task, wherever it is run.
+
+The rows of a few blocks at a time are brought together in a buffer and shuffled there
+(CorgiPile: Xu et al., arXiv 2206.05830). The buffer has two halves: while the rows of one are
+trained on, the other is filled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.blas import single_threaded_blas
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.kernels import Block
+from dlbd_estimators.objectives.learner import Learner, Replica
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one replica does in a round.
+
+    Parameters
+    ----------
+    number : int
+        Which replica.
+    replica : Replica
+        Where it begins. Not changed.
+    blocks : Blocks
+        Can read the blocks named below; of known sizes.
+    fills : sequence of sequence of int
+        Blocks whose rows are in the buffer at the same time, one fill after the other.
+    seeds : sequence of sequence of int, or None
+        Seed of the order of each fill's rows; None takes them as they are stored.
+    learning_rate : float
+        For the update rule.
+    """
+
+    number: int
+    replica: Replica
+    blocks: Blocks
+    fills: Sequence[Sequence[int]]
+    seeds: Sequence[Sequence[int]] | None
+    learning_rate: float
+
+    @property
+    def indices(self) -> list[int]:
+        """All blocks of the turn, in order."""
+        return [index for fill in self.fills for index in fill]
+
+    def fill_rows(self, fill: Sequence[int]) -> int:
+        """Rows of a fill."""
+        assert self.blocks.sizes is not None
+        return sum(self.blocks.sizes[index] for index in fill)
+
+
+@dataclass
+class TurnResult:
+    """Where a replica has come to, and what that cost.
+
+    Attributes
+    ----------
+    replica : Replica
+        After the turn.
+    total : float
+        Sum over rows of their batch's objective; not finite where training diverged.
+    n_rows : int
+        Rows trained on.
+    bytes_read : int
+        Decoded bytes loaded.
+    seconds : float
+        The task's own time.
+    """
+
+    replica: Replica
+    total: float
+    n_rows: int
+    bytes_read: int
+    seconds: float
+
+
+def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
+    """Train a replica on the blocks of its turn; ``n_threads`` changes no bit."""
+    began = time.perf_counter()
+    replica, total, n_rows = turn.replica.copy(), 0.0, 0
+    with single_threaded_blas, np.errstate(all="ignore"), _Buffer(turn) as buffer:
+        for number in range(len(turn.fills)):
+            rows = buffer.take(number)
+            order = None
+            if turn.seeds is not None:
+                order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
+            replica, loss = learner.learn(replica, rows, order, turn.learning_rate, n_threads)
+            total += loss
+            n_rows += rows.n_rows
+            if not isfinite(total):
+                break
+    seconds = time.perf_counter() - began
+    return TurnResult(replica, total, n_rows, buffer.bytes_read, seconds)
+
+
+class _Buffer:
+    """Hands out the fills of a turn in order while the next one is being loaded."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._n_rows = max(turn.fill_rows(fill) for fill in turn.fills)
+        self._halves: list[_Half | None] = [None, None]
+        self.bytes_read = 0
+        self._pool = ThreadPoolExecutor(1, "fill")
+        self._ahead: Future[Block] = self._pool.submit(self._fill, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def take(self, number: int) -> Block:
+        """Return the rows of a fill, valid until the next one is taken."""
+        rows = self._ahead.result()
+        if number + 1 < len(self._turn.fills):
+            # Into the half whose rows were handed out before these.
+            self._ahead = self._pool.submit(self._fill, number + 1)
+        return rows
+
+    def _fill(self, number: int) -> Block:
+        blocks = self._turn.blocks
+        start = 0
+        half = None
+        for index in self._turn.fills[number]:
+            block = blocks.load(index)
+            blocks.check_features(index, block)
+            self.bytes_read += block.nbytes
+            half = self._halves[number % 2]
+            if half is None:
+                half = self._halves[number % 2] = _Half(block, self._n_rows, blocks.dtype)
+            half.put(start, block)
+            start += block.n_rows
+        assert half is not None
+        return half.rows(start)
+
+
+class _Half:
+    """Memory for the rows of one fill, in the precision that is trained in."""
+
+    def __init__(self, like: Block, n_rows: int, dtype: np.dtype[Any]) -> None:
+        def room(array: FloatArray) -> NDArray[Any]:
+            return np.empty((n_rows, *array.shape[1:]), dtype)
+
+        self._X, self._y = room(like.X), room(like.y)
+        self._weight = None if like.weight is None else room(like.weight)
+
+    def put(self, start: int, block: Block) -> None:
+        """Copy the rows of a block."""
+        stop = start + block.n_rows
+        self._X[start:stop] = block.X
+        self._y[start:stop] = block.y
+        if self._weight is not None:
+            self._weight[start:stop] = block.weight
+
+    def rows(self, n_rows: int) -> Block:
+        """Return the first rows."""
+        weight = None if self._weight is None else self._weight[:n_rows]
+        return Block(self._X[:n_rows], self._y[:n_rows], weight)

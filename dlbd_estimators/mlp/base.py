@@ -1,0 +1,300 @@
+"""What the two perceptrons share: from data and parameters to a trained network."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from dlbd_estimators._predict import Finish, predict
+from dlbd_estimators._validation import Data
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.blas import thread_count
+from dlbd_estimators.execution.select import executor_for
+from dlbd_estimators.mlp.replicas import count_replicas, fit_buffer
+from dlbd_estimators.mlp.rows import (
+    Holdout,
+    Score,
+    hold_out_of_blocks,
+    hold_out_rows,
+    known_sizes,
+    rows_in_memory,
+)
+from dlbd_estimators.mlp.settings import Settings, batch_size
+from dlbd_estimators.mlp.targets import Targets
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.learner import Learner
+from dlbd_estimators.objectives.network import Layers, Network, NetworkPredictor
+from dlbd_estimators.solvers.courses import Course, InMemory, InRounds, Training
+from dlbd_estimators.solvers.epoch_plan import Shape
+from dlbd_estimators.solvers.full_batch import minimize_in_passes
+from dlbd_estimators.solvers.stochastic import Progress, Rules, train
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of fit or partial_fit."""
+
+    executor: Executor
+    blocks: Blocks
+    targets: Targets
+    network: Network
+    settings: Settings
+    random_state: np.random.RandomState
+    start: FloatArray
+    fresh: bool
+    incremental: bool
+    began: float
+
+    def clock(self) -> float:
+        return time.perf_counter() - self.began
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """Fits a network; what its targets are is for the subclasses to say."""
+
+    _training: Training
+    _progress: Progress
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+
+    @abstractmethod
+    def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
+        """Check what the user passed."""
+
+    @abstractmethod
+    def _targets(
+        self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
+    ) -> Targets:
+        """Find out what the network is to predict; reads targets alone."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
+    ) -> Any:
+        began = time.perf_counter()
+        settings = Settings.of(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        fresh = not hasattr(self, "coefs_") or not (incremental or self.warm_start)
+        data = self._data(X, y, sample_weight, reset=fresh)
+        name = type(self).__name__.lower()
+        with executor_for(data.blocks) as executor:
+            targets = self._targets(
+                executor, data, fresh=fresh, incremental=incremental, classes=classes
+            )
+            blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
+            layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
+            random_state = check_random_state(self.random_state)
+            start = (
+                _initial(layers, settings, random_state) if fresh else self._last(layers)
+            ).astype(blocks.dtype)
+            network = Network(layers, settings.activation, targets.loss, float(self.alpha))
+            job = _Job(
+                executor,
+                blocks,
+                targets,
+                network,
+                settings,
+                random_state,
+                start,
+                fresh,
+                incremental,
+                began,
+            )
+            if settings.update is None:
+                self._fit_in_passes(job)
+            else:
+                self._fit_in_batches(job, name)
+        return self
+
+    def _fit_in_passes(self, job: _Job) -> None:
+        found = minimize_in_passes(
+            job.executor,
+            job.network,
+            job.blocks,
+            job.start,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            name=type(self).__name__.lower(),
+            clock=job.clock,
+        )
+        self._set_model(job, found.parameters.astype(job.start.dtype))
+        self.n_iter_ = found.n_iter
+        self.t_ = 0
+        self.loss_ = self.best_loss_ = found.value
+        self.loss_curve_ = [entry["loss"] for entry in found.history]
+        self.validation_scores_ = self.best_validation_score_ = None
+        self.history_ = found.history
+        self.n_passes_ = float(found.n_passes)
+        self.n_replicas_ = 1
+
+    def _fit_in_batches(self, job: _Job, name: str) -> None:
+        settings = job.settings
+        n_replicas = count_replicas(self, job.blocks)
+        holdout = None
+        if self.early_stopping:
+            holdout = Holdout(
+                self.validation_fraction, job.targets.errors, job.targets.encoding.classes
+            )
+        course: Course
+        score: Score | None = None
+        score_passes = 1.0
+        if job.blocks.in_memory and n_replicas == 1:
+            rows = rows_in_memory(job.blocks)
+            if holdout is not None:
+                rows, score = hold_out_rows(rows, holdout, job.network, job.random_state)
+                score_passes = holdout.fraction
+            course = InMemory(
+                self._learner(job, rows.n_rows),
+                rows,
+                job.random_state if self.shuffle else None,
+                thread_count(),
+            )
+        else:
+            blocks = job.blocks
+            seed = int(job.random_state.randint(np.iinfo(np.int32).max))
+            if holdout is not None:
+                blocks, score = hold_out_of_blocks(
+                    job.executor, blocks, holdout, job.network, seed, name
+                )
+            assert blocks.sizes is not None
+            learner = self._learner(job, sum(blocks.sizes))
+            fill_blocks = fit_buffer(self, job.executor, blocks, n_replicas, settings.buffer_nbytes)
+            shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), learner.batch_size)
+            course = InRounds(
+                job.executor,
+                learner,
+                blocks,
+                shape,
+                settings.outer,
+                seed,
+                shuffle=bool(self.shuffle),
+                name=name,
+            )
+        progress = Progress() if job.fresh else self._progress.copy()
+        training, n_epochs = train(
+            course,
+            self._training_from(job, n_replicas),
+            progress,
+            self._rules(job),
+            score=score,
+            score_passes=score_passes,
+            clock=job.clock,
+        )
+        if all(replica.n_updates == 0 for replica in training.replicas):
+            raise ValueError("The weights of all rows are zero: there is nothing to fit.")
+        parameters = training.parameters
+        if score is not None and progress.best_parameters is not None:
+            parameters = progress.best_parameters
+        self._set_model(job, parameters)
+        self._training, self._progress = training, progress
+        self._set_progress(training, progress, n_epochs)
+        self.n_replicas_ = n_replicas
+
+    def _learner(self, job: _Job, n_rows: int) -> Learner:
+        assert job.settings.update is not None
+        return Learner(job.network, job.settings.update, batch_size(self, n_rows))
+
+    def _rules(self, job: _Job) -> Rules:
+        return Rules(
+            max_epochs=None if job.incremental else int(self.max_iter),
+            tol=float(self.tol),
+            patience=float(self.n_iter_no_change),
+            # Only gradient descent has schedules: Adam has its own.
+            schedule=self.learning_rate if self.solver == "sgd" else "constant",
+            learning_rate=float(self.learning_rate_init),
+            power_t=float(self.power_t),
+            verbose=bool(self.verbose),
+        )
+
+    def _training_from(self, job: _Job, n_replicas: int) -> Training:
+        """Begin anew, or with the optimiser's memory where partial_fit goes on."""
+        assert job.settings.update is not None
+        rate = float(self.learning_rate_init)
+        new = Training.begin(job.start, job.settings.update, n_replicas, rate)
+        last: Training | None = getattr(self, "_training", None)
+        if job.fresh or last is None:
+            return new
+        if not job.incremental:
+            return replace(new, n_seen=last.n_seen)
+        same = len(last.replicas) == n_replicas and all(
+            len(replica.moments) == job.settings.update.n_moments for replica in last.replicas
+        )
+        if not same:
+            return replace(new, n_seen=last.n_seen, n_epochs=last.n_epochs)
+        dtype = job.start.dtype
+        return replace(
+            last,
+            parameters=job.start,
+            replicas=tuple(
+                replace(
+                    replica,
+                    parameters=job.start,
+                    moments=tuple(m.astype(dtype, copy=False) for m in replica.moments),
+                )
+                for replica in last.replicas
+            ),
+        )
+
+    def _last(self, layers: Layers) -> FloatArray:
+        shapes = [coef.shape for coef in self.coefs_]
+        if shapes != layers.shapes:
+            raise ValueError(
+                f"The last fit had layers of shapes {shapes}, but these data and "
+                f"hidden_layer_sizes={self.hidden_layer_sizes} need {layers.shapes}. Fit a new "
+                f"estimator."
+            )
+        return layers.pack(self.coefs_, self.intercepts_)
+
+    def _set_model(self, job: _Job, parameters: FloatArray) -> None:
+        coefs, intercepts = job.network.layers.unpack(parameters)
+        for name, value in job.targets.attributes.items():
+            setattr(self, name, value)
+        self.coefs_ = [coef.copy() for coef in coefs]
+        self.intercepts_ = [intercept.copy() for intercept in intercepts]
+        self.n_layers_ = len(job.network.layers.units)
+        self.n_outputs_ = job.targets.n_outputs
+        self.out_activation_ = job.targets.out_activation
+        self._network = job.network
+
+    def _set_progress(self, training: Training, progress: Progress, n_epochs: int) -> None:
+        scored = self.early_stopping
+        self.n_iter_ = n_epochs
+        self.t_ = training.n_seen
+        self.loss_ = progress.losses[-1] if progress.losses else np.inf
+        self.loss_curve_ = list(progress.losses)
+        self.best_loss_ = None if scored else progress.best_loss
+        self.validation_scores_ = list(progress.scores) if scored else None
+        self.best_validation_score_ = progress.best_score if scored else None
+        self.history_ = list(progress.history)
+        self.n_passes_ = progress.n_passes
+
+    def _model(self) -> NetworkPredictor:
+        # From the attributes, which a user may have changed.
+        return NetworkPredictor(
+            self._network, self._network.layers.pack(self.coefs_, self.intercepts_)
+        )
+
+    def _predict(self, X: Any, finish: Finish, method: str) -> Any:
+        return predict(self, X, self._model(), finish, method)
+
+
+def _initial(layers: Layers, settings: Settings, random_state: np.random.RandomState) -> FloatArray:
+    """Draw initial parameters as scikit-learn does: Glorot and Bengio (2010)."""
+    coefs, intercepts = [], []
+    for fan_in, fan_out in layers.shapes:
+        bound = np.sqrt(settings.activation.spread / (fan_in + fan_out))
+        coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
+        intercepts.append(random_state.uniform(-bound, bound, fan_out))
+    return layers.pack(coefs, intercepts)

@@ -1,0 +1,68 @@
+"""How many replicas train, and how much each holds in memory: by the data alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor
+
+#: Half a buffer by default: four blocks of the usual size.
+_AUTO_HALF_NBYTES = 2**27
+
+
+def count_replicas(estimator: Any, blocks: Blocks) -> int:
+    """Return the number of replicas.
+
+    Raises
+    ------
+    ValueError
+        There are more than blocks.
+    """
+    if estimator.n_replicas == "auto":
+        return 1
+    if estimator.n_replicas > blocks.n_blocks:
+        raise ValueError(
+            f"n_replicas={estimator.n_replicas}, but the data have {blocks.n_blocks} block(s), and "
+            f"each replica needs at least one. Rechunk X into more blocks."
+        )
+    return int(estimator.n_replicas)
+
+
+def fit_buffer(
+    estimator: Any, executor: Executor, blocks: Blocks, n_replicas: int, given: int | None
+) -> int:
+    """Return how many blocks one half of a replica's buffer holds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For messages.
+    executor : Executor
+        Knows the memory of its workers.
+    blocks : Blocks
+        Of known sizes.
+    n_replicas : int
+        Number of buffers.
+    given : int or None
+        Bytes that the user gave a buffer.
+
+    Raises
+    ------
+    ValueError
+        They do not hold two blocks.
+    BlockTooLarge
+        A worker has no room for its buffers.
+    """
+    assert blocks.block_nbytes is not None
+    nbytes = max(blocks.block_nbytes, 1)
+    half = _AUTO_HALF_NBYTES if given is None else given // 2
+    if given is not None and half < nbytes:
+        raise ValueError(
+            f"buffer_size={estimator.buffer_size!r} is too small: a block of X takes {nbytes} "
+            f"bytes, and a buffer holds at least two. Rechunk X into smaller blocks."
+        )
+    share = -(-blocks.n_blocks // n_replicas)
+    fill_blocks = min(max(1, half // nbytes), share)
+    executor.check_buffer((2 if fill_blocks < share else 1) * fill_blocks * nbytes, n_replicas)
+    return fill_blocks

@@ -1,0 +1,153 @@
+"""What the targets make of a network's last layer: its width, its loss, what is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators._classes import class_factors, count_labels
+from dlbd_estimators._validation import Data
+from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.objectives.labels import LabelCounts
+from dlbd_estimators.objectives.losses import (
+    HalfBinomialLoss,
+    HalfMultinomialLoss,
+    HalfPoissonDeviance,
+    HalfSquaredError,
+    Loss,
+)
+from dlbd_estimators.objectives.scores import Errors, SquaredErrors, WrongClass, WrongLabels
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the targets make of a network's last layer.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        From stored targets to those of the loss.
+    n_outputs : int
+        Raw predictions a row.
+    loss : Loss
+        Of raw predictions.
+    errors : Errors
+        What a score counts.
+    out_activation : str
+        scikit-learn's name for what is between raw predictions and predictions.
+    attributes : dict
+        Of the estimator, to be set when it is fitted.
+    """
+
+    encoding: Encoding
+    n_outputs: int
+    loss: Loss
+    errors: Errors
+    out_activation: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def number_targets(n_outputs: int, *, poisson: bool) -> Targets:
+    """Return what numbers are trained on with."""
+    if poisson:
+        return Targets(
+            Encoding(counts=True), n_outputs, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
+        )
+    return Targets(Encoding(), n_outputs, HalfSquaredError(), SquaredErrors(), "identity")
+
+
+def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
+    """Return what several labels a row are trained on with.
+
+    Raises
+    ------
+    ValueError
+        There were others before, or there is a ``class_weight``.
+    """
+    if estimator.class_weight is not None:
+        raise ValueError(
+            "class_weight is for classes, but y has several labels a row. Leave it out."
+        )
+    classes = np.arange(n_labels)
+    if known is not None and not np.array_equal(known, classes):
+        raise ValueError(f"y has {n_labels} labels a row, but the classes are {known}.")
+    return Targets(
+        Encoding(labels=True),
+        n_labels,
+        HalfBinomialLoss(),
+        WrongLabels(),
+        "logistic",
+        attributes={"classes_": classes},
+    )
+
+
+def class_targets(
+    estimator: Any, executor: Executor, data: Data, known: Any, *, incremental: bool
+) -> Targets:
+    """Find the classes in a pass over the labels alone.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For its ``class_weight``, and for messages.
+    executor : Executor
+        Runs the pass.
+    data : Data
+        What is trained on.
+    known : ndarray of shape (n_classes,) or None
+        Classes of an earlier fit, or those that the user named.
+    incremental : bool
+        Some of these may be missing.
+
+    Raises
+    ------
+    ValueError
+        The classes are not those known before, or there are too few.
+    """
+    if isinstance(estimator.class_weight, str) and incremental:
+        raise ValueError(
+            "class_weight='balanced' cannot be used with partial_fit, which has not seen all "
+            "rows. Pass a dict of factors, computed from all labels."
+        )
+    fewest = 2 if known is None else 1
+    counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=fewest)
+    if known is not None:
+        _check_known(counts, known, incremental=incremental)
+        counts = _among(counts, known)
+    labels = counts.labels
+    binary = len(labels) == 2
+    return Targets(
+        Encoding(labels, class_factors(estimator, counts)),
+        1 if binary else len(labels),
+        HalfBinomialLoss() if binary else HalfMultinomialLoss(),
+        WrongClass(),
+        "logistic" if binary else "softmax",
+        attributes={"classes_": labels},
+    )
+
+
+def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
+    unknown = np.setdiff1d(counts.labels, known)
+    if incremental and len(unknown):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
+            f"{counts.labels}."
+        )
+    if not incremental and not np.array_equal(counts.labels, known):
+        raise ValueError(
+            f"warm_start can only be used where `y` has the same classes as in the previous "
+            f"call to fit. Previously got {known}, `y` has {counts.labels}"
+        )
+    if len(known) < 2:
+        raise ValueError(f"MLPClassifier needs at least 2 classes, but `classes` is {known}.")
+
+
+def _among(counts: LabelCounts, classes: Any) -> LabelCounts:
+    """Bring the counts of some labels to all classes."""
+    place = np.searchsorted(classes, counts.labels)
+    rows, weights = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes))
+    rows[place], weights[place] = counts.counts, counts.weights
+    return LabelCounts(np.asarray(classes), rows, weights, counts.n_rows)
