@@ -81,6 +81,19 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
     ) -> Any:
+        before = dict(vars(self))
+        try:
+            self._fit_or_fail(X, y, sample_weight, incremental, classes)
+        except BaseException:
+            # What an earlier fit left is worth more than half of this one.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit_or_fail(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any
+    ) -> None:
         began = time.perf_counter()
         settings = Settings.of(self)
         if incremental and self.early_stopping:
@@ -115,7 +128,6 @@ class BaseMLP(BaseEstimator, ABC):
                 self._fit_in_passes(job)
             else:
                 self._fit_in_batches(job, name)
-        return self
 
     def _fit_in_passes(self, job: _Job) -> None:
         found = minimize_in_passes(

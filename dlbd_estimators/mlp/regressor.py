@@ -49,10 +49,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         For ``"sgd"``: ``"invscaling"`` divides by ``(t_ + 1) ** power_t`` after each epoch,
         ``"adaptive"`` by five where the epochs do not get better.
-    learning_rate_init : float, default=0.001
-        The first learning rate.
-    power_t : float, default=0.5
-        For ``"invscaling"``.
+    learning_rate_init, power_t : float, default=0.001, 0.5
+        The first learning rate, and the power of ``"invscaling"``.
     max_iter : int, default=200
         Largest number of epochs, or of steps of ``"lbfgs"``.
     shuffle : bool, default=True
@@ -62,14 +60,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     tol : float, default=0.0001
         By how much an epoch must be better; for ``"lbfgs"`` the largest acceptable entry of
         the gradient.
-    verbose : bool, default=False
-        Print each epoch.
-    warm_start : bool, default=False
-        Start from the last fit's parameters.
-    momentum : float, default=0.9
-        For ``"sgd"``, in [0, 1].
-    nesterovs_momentum : bool, default=True
-        For ``"sgd"``.
+    verbose, warm_start : bool, default=False
+        Print each epoch; start from the last fit's parameters.
+    momentum, nesterovs_momentum : float, bool, default=0.9, True
+        For ``"sgd"``; the momentum is in [0, 1].
     early_stopping : bool, default=False
         Hold rows out, stop when their score gets no better, and keep the best parameters.
     validation_fraction : float, default=0.1
@@ -88,15 +82,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Memory in which a replica shuffles rows of different blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
         larger. Rows in memory need none, unless there are several replicas.
-    outer_learning_rate, outer_momentum : float, default=0.7, 0.9
+    outer_learning_rate, outer_momentum : float, default=1.0, 0.5
         Nesterov step along what the replicas moved on average.
 
     Attributes
     ----------
-    coefs_ : list of ndarray of shape (units, units of the next layer)
-        Weights by layer, of the dtype of X.
-    intercepts_ : list of ndarray of shape (units of the next layer,)
-        Intercepts by layer.
+    coefs_, intercepts_ : list of ndarray
+        Weights, of shape (units, units of the next layer), and intercepts, by layer.
     loss_, best_loss_ : float
         Mean objective of the last epoch's batches, and the least; ``best_loss_`` is None with
         ``early_stopping``.
@@ -104,20 +96,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         By epoch.
     validation_scores_, best_validation_score_ : list of float, float
         With ``early_stopping``, else None.
-    t_ : int
-        Rows trained on, counted each time.
-    n_iter_ : int
-        Epochs.
+    t_, n_iter_ : int
+        Rows trained on, counted each time; epochs.
     n_layers_, n_outputs_ : int
         Layers, input and output among them; raw predictions a row.
     out_activation_ : str
         What turns raw predictions into predictions.
     n_features_in_, feature_names_in_ : int, ndarray of str
         Features, and their names where X had names.
-    n_replicas_ : int
-        Replicas used.
-    n_passes_ : float
-        Passes over the features, validation included.
+    n_replicas_, n_passes_ : int, float
+        Replicas used; passes over the features, validation included.
     history_ : list of dict
         One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
         ``seconds``, ``bytes_read`` and, with ``early_stopping``, ``validation_score``.
@@ -161,8 +149,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun: int = 15000,
         n_replicas: Any = "auto",
         buffer_size: Any = "auto",
-        outer_learning_rate: float = 0.7,
-        outer_momentum: float = 0.9,
+        outer_learning_rate: float = 1.0,
+        outer_momentum: float = 0.5,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import unique_labels
 
 from dlbd_estimators._classes import class_factors, count_labels
 from dlbd_estimators._validation import Data
@@ -82,6 +84,27 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
         "logistic",
         attributes={"classes_": classes},
     )
+
+
+def named_classes(estimator: Any, classes: Any) -> NDArray[Any] | None:
+    """Return the classes that a caller of ``partial_fit`` named, sorted.
+
+    Raises
+    ------
+    ValueError
+        It is the first call and there are none, or there were others before.
+    """
+    last = getattr(estimator, "classes_", None)
+    if classes is None:
+        if last is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return None
+    named = np.asarray(unique_labels(classes))
+    if last is not None and not np.array_equal(last, named):
+        raise ValueError(
+            f"`classes={named}` is not the same as on last call to partial_fit, was: {last}"
+        )
+    return named
 
 
 def class_targets(
