@@ -81,13 +81,12 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
     ) -> Any:
-        before = dict(vars(self))
+        before = self.__dict__.copy()
         try:
             self._fit_or_fail(X, y, sample_weight, incremental, classes)
         except BaseException:
             # What an earlier fit left is worth more than half of this one.
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
         return self
 
@@ -184,6 +183,10 @@ class BaseMLP(BaseEstimator, ABC):
             learner = self._learner(job, sum(blocks.sizes))
             fill_blocks = fit_buffer(self, job.executor, blocks, n_replicas, settings.buffer_nbytes)
             shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), learner.batch_size)
+            if n_replicas == 1 and blocks.loader.remote_inputs(range(1)):
+                # Chunks that lie on a cluster come to a task all at once: not more than needed,
+                # where shorter rounds change nothing.
+                shape = replace(shape, round_fills=1)
             course = InRounds(
                 job.executor,
                 learner,
