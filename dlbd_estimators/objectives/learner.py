@@ -214,8 +214,10 @@ class _Run:
         penalty = 0.0
         for run in self._panels[panel]:
             parameters, gradient = self._replica.parameters[run], self._workspace.gradient[run]
-            if run.start < self._network.layers.n_weights:
-                penalty += self._network.penalise(parameters, gradient, self._spare[run], factor)
+            n = min(run.stop, self._network.layers.n_weights) - run.start
+            if n > 0:
+                spare = self._spare[run.start : run.start + n]
+                penalty += self._network.penalise(parameters[:n], gradient[:n], spare, factor)
             moments = tuple(moment[run] for moment in self._replica.moments)
             self._update.apply(parameters, gradient, moments, n_updates, self._learning_rate)
         self._penalties[panel] = penalty

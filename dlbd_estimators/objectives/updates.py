@@ -17,7 +17,7 @@ import numpy as np
 from dlbd_estimators.objectives.arrays import FloatArray
 
 #: Elements of a tile; smaller ones pay more for NumPy's calls than they save in memory traffic.
-_TILE = 2**16
+_TILE = 2**17
 
 
 class Update(ABC):
