@@ -52,7 +52,7 @@ def count_labels(
     if len(present) < fewest:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes with a weight "
-            f"above 0, but the data contain only one class: {present[0]!r}."
+            f"above 0, but the data contain only one class: {present[0].item()!r}."
         )
     return counts
 

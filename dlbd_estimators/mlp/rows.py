@@ -61,10 +61,10 @@ class Holdout:
         for found, other, use in ((train, test, "train"), (test, train, "validate")):
             missing = np.setdiff1d(other, found)
             if len(missing):
+                label = self.classes[int(missing[0])].item()
                 raise ValueError(
-                    f"validation_fraction={self.fraction} leaves no row of class "
-                    f"{self.classes[int(missing[0])]!r} to {use} on. Change it, or random_state, "
-                    f"or leave out so rare a class."
+                    f"validation_fraction={self.fraction} leaves no row of class {label!r} to "
+                    f"{use} on. Change it, or random_state, or leave out so rare a class."
                 )
 
 
@@ -109,12 +109,17 @@ def hold_out_rows(
     ValueError
         A part is empty, or has no row of a class.
     """
-    train, test = train_test_split(
-        np.arange(rows.n_rows),
-        random_state=random_state,
-        test_size=holdout.fraction,
-        stratify=None if holdout.classes is None else rows.y,
-    )
+    try:
+        train, test = train_test_split(
+            np.arange(rows.n_rows),
+            random_state=random_state,
+            test_size=holdout.fraction,
+            stratify=None if holdout.classes is None else rows.y,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={holdout.fraction} does not split {rows.n_rows} rows: {error}"
+        ) from error
     _check_enough(len(test))
     holdout.check(np.unique(rows.y[train]), np.unique(rows.y[test]))
     held_out = _rows(rows, test)

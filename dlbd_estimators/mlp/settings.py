@@ -64,7 +64,14 @@ class Settings:
         for name in ("beta_1", "beta_2"):
             check_number(estimator, name, low=0.0, high=1.0, open_high=True)
         check_number(estimator, "momentum", low=0.0, high=1.0)
-        check_number(estimator, "validation_fraction", low=0.0, high=1.0, open_high=True)
+        check_number(
+            estimator,
+            "validation_fraction",
+            low=0.0,
+            high=1.0,
+            open_low=bool(estimator.early_stopping),
+            open_high=True,
+        )
         check_integer(estimator, "batch_size", low=1, other="auto")
         check_integer(estimator, "n_replicas", low=1, other="auto")
         check_integer(estimator, "n_iter_no_change", low=1, other=np.inf)
