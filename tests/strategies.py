@@ -1,4 +1,4 @@
-"""Hypothesis strategies for blocks, losses, packings and cuts into blocks."""
+"""Hypothesis strategies for blocks, losses, packings, networks and cuts into blocks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from dlbd_estimators.objectives.activations import ACTIVATIONS
 from dlbd_estimators.objectives.kernels import Block
 from dlbd_estimators.objectives.losses import (
     HalfBinomialLoss,
     HalfMultinomialLoss,
+    HalfPoissonDeviance,
     HalfSquaredError,
     Loss,
 )
+from dlbd_estimators.objectives.network import Layers, Network
 from dlbd_estimators.objectives.packing import Packing
 
 DTYPES = (np.float32, np.float64)
@@ -26,6 +29,14 @@ class Problem(NamedTuple):
     block: Block
     loss: Loss
     packing: Packing
+    parameters: np.ndarray
+
+
+class NetworkProblem(NamedTuple):
+    """A block, a network whose loss fits its targets, and parameters to evaluate it at."""
+
+    block: Block
+    network: Network
     parameters: np.ndarray
 
 
@@ -67,6 +78,10 @@ def targets(draw, loss, n_rows, n_outputs):
     rng = draw(random_generators())
     if isinstance(loss, HalfSquaredError):
         return rng.normal(size=(n_rows, n_outputs))
+    if isinstance(loss, HalfPoissonDeviance):
+        return rng.poisson(2.0, (n_rows, n_outputs)).astype(np.float64)
+    if isinstance(loss, HalfBinomialLoss) and n_outputs > 1:  # labels of their own
+        return rng.integers(0, 2, (n_rows, n_outputs)).astype(np.float64)
     n_classes = 2 if isinstance(loss, HalfBinomialLoss) else n_outputs
     return rng.integers(0, n_classes, n_rows).astype(np.float64)
 
@@ -74,17 +89,26 @@ def targets(draw, loss, n_rows, n_outputs):
 @st.composite
 def losses(draw):
     """A loss and a number of outputs it may have."""
-    loss = draw(st.sampled_from([HalfSquaredError(), HalfBinomialLoss(), HalfMultinomialLoss()]))
-    if isinstance(loss, HalfBinomialLoss):
-        return loss, 1
+    kinds = (HalfSquaredError, HalfPoissonDeviance, HalfBinomialLoss, HalfMultinomialLoss)
+    loss = draw(st.sampled_from(kinds))()
     smallest = 2 if isinstance(loss, HalfMultinomialLoss) else 1
     return loss, draw(st.integers(smallest, 4))
+
+
+def linear_losses():
+    """The losses of linear models: their curvature is bounded, and labels are not several."""
+    return losses().filter(
+        lambda case: (
+            case[0].curvature_bound < np.inf
+            and not (isinstance(case[0], HalfBinomialLoss) and case[1] > 1)
+        )
+    )
 
 
 @st.composite
 def problems(draw, min_rows=1, max_rows=60, max_features=5, dtypes=DTYPES, integer_weights=False):
     """A small linear problem of any loss, dtype, memory order and weights."""
-    loss, n_outputs = draw(losses())
+    loss, n_outputs = draw(linear_losses())
     n_rows = draw(st.integers(min_rows, max_rows))
     n_features = draw(st.integers(1, max_features))
     block = Block(
@@ -96,6 +120,31 @@ def problems(draw, min_rows=1, max_rows=60, max_features=5, dtypes=DTYPES, integ
     rng = draw(random_generators())
     scale = draw(st.sampled_from([0.0, 0.5, 3.0]))
     return Problem(block, loss, packing, scale * rng.normal(size=packing.size))
+
+
+@st.composite
+def networks(draw, min_rows=1, max_rows=20, dtypes=DTYPES, integer_weights=False):
+    """A small perceptron of any activation, loss, depth, dtype and weights, and rows for it."""
+    loss, n_outputs = draw(losses())
+    n_rows, n_features = draw(st.integers(min_rows, max_rows)), draw(st.integers(1, 5))
+    hidden = draw(st.lists(st.integers(1, 5), max_size=3))
+    layers = Layers((n_features, *hidden, n_outputs))
+    activation = ACTIVATIONS[draw(st.sampled_from(sorted(ACTIVATIONS)))]
+    X = draw(features(n_rows, n_features, dtypes))
+    block = Block(
+        X,
+        draw(targets(loss, n_rows, n_outputs)),
+        draw(weights(n_rows, integer=integer_weights or draw(st.booleans()))),
+    )
+    # Coefs as large as keep a layer's outputs about as large as its inputs.
+    rng = draw(random_generators())
+    size = [np.full(a * b, a**-0.5) for a, b in layers.shapes]
+    parameters = rng.normal(size=layers.size)
+    parameters *= np.concatenate([*size, np.ones(layers.size - layers.n_weights)])
+    alpha = draw(st.sampled_from([0.0, 0.3]))
+    return NetworkProblem(
+        block, Network(layers, activation, loss, alpha), parameters.astype(X.dtype)
+    )
 
 
 @st.composite
@@ -120,3 +169,9 @@ def pieces(block: Block, sizes) -> list[Block]:
     """The consecutive blocks of these sizes."""
     edges = np.cumsum([0, *sizes])
     return [rows_of(block, slice(start, stop)) for start, stop in pairwise(edges)]
+
+
+def in_dtype(block: Block, dtype) -> Block:
+    """The block with all its arrays in one precision, as networks take it."""
+    weight = None if block.weight is None else block.weight.astype(dtype)
+    return Block(block.X.astype(dtype), block.y.astype(dtype), weight)

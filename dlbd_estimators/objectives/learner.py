@@ -139,7 +139,7 @@ class _Run:
         self._rows = rows
         self._order = order
         self._learning_rate = learning_rate
-        self._size = min(learner.batch_size, rows.n_rows)
+        self._size = max(1, min(learner.batch_size, rows.n_rows))
         self._n_shards = learner.n_shards
         layers, dtype = learner.network.layers, replica.parameters.dtype
         self._workspace = Workspace(layers, self._size, dtype)

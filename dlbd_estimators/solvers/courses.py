@@ -237,6 +237,6 @@ def _diverged(training: Training, where: Any) -> Diverged:
     rate = training.learning_rate
     return Diverged(
         f"Training diverged in epoch {training.n_epochs + 1}{where}: the loss or a parameter is "
-        f"no longer finite. Try learning_rate_init={min(rate / 10, 0.01):g} instead of {rate:g}, and scale "
-        f"the columns of X (and y, in a regression) to unit variance."
+        f"no longer finite. Try learning_rate_init={min(rate / 10, 0.01):g} instead of {rate:g}, "
+        f"and scale the columns of X (and y, in a regression) to unit variance."
     )

@@ -159,16 +159,19 @@ def train(
     try:
         while True:
             rate = training.learning_rate
-            training, epoch = course.epoch(training)
+            trained, epoch = course.epoch(training)
+            scored = None if score is None else score(trained.parameters)
+            # From here on the epoch counts: an interruption before leaves no half of it.
+            training = trained
             n_epochs += 1
             progress.losses.append(epoch.loss)
             progress.n_passes += 1.0
             if rules.verbose:
                 _say(f"Iteration {n_epochs}, loss = {epoch.loss:.8f}")
-            if score is None:
+            if scored is None:
                 progress.add_loss(epoch.loss, rules.tol)
             else:
-                progress.add_score(score(training.parameters), rules.tol, training.parameters)
+                progress.add_score(scored, rules.tol, training.parameters)
                 progress.n_passes += score_passes
                 if rules.verbose:
                     _say(f"Validation score: {progress.scores[-1]:f}")
