@@ -19,14 +19,15 @@ export XDG_CACHE_HOME := $(CACHE)
 export DASK_TEMPORARY_DIRECTORY := $(CACHE)/tmp
 export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 
-.PHONY: help setup test lint demo bench clean
+.PHONY: help setup test lint demo bench bench-linear bench-mlp clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
 	@echo 'make lint    check style and types'
 	@echo 'make demo    from raw flights to models and plots, in out/'
-	@echo 'make bench   measure, and compare with the figures to reach'
+	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
+	@echo '             make bench-linear or bench-mlp is one half (ARGS="--only memory": one line)'
 	@echo 'make clean   remove all that was made, .venv included'
 
 setup:
@@ -49,8 +50,20 @@ lint: setup
 demo: setup
 	.venv/bin/python examples/flights.py $(ARGS)
 
+# Both run, also where the first misses a target; ARGS are for both.
 bench: setup
+	@failed=0; \
+	for name in out_of_core mlp; do \
+		echo ".venv/bin/python benchmarks/$$name.py $(ARGS)"; \
+		.venv/bin/python benchmarks/$$name.py $(ARGS) || failed=1; \
+	done; \
+	exit $$failed
+
+bench-linear: setup
 	.venv/bin/python benchmarks/out_of_core.py $(ARGS)
+
+bench-mlp: setup
+	.venv/bin/python benchmarks/mlp.py $(ARGS)
 
 clean:
 	rm -rf .venv .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist out

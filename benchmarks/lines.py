@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -17,64 +18,28 @@ class Line:
         What to reach, in words.
     limit : float
         Largest value that reaches it, where it is a number.
+    least : bool
+        It is the smallest value instead.
     """
 
     what: str
     target: str
     limit: float = float("nan")
+    least: bool = False
 
     @classmethod
     def at_most(cls, what: str, limit: float) -> Line:
         """A number that must not be larger than ``limit``."""
         return cls(what, f"<= {limit:g}", limit)
 
+    @classmethod
+    def at_least(cls, what: str, limit: float) -> Line:
+        """A number that must not be smaller than ``limit``."""
+        return cls(what, f">= {limit:g}", limit, least=True)
 
-#: By name, in the order of the table. ``{rows}`` and the like are the sizes of the run.
-LINES = {
-    "passes": Line.at_most(
-        "logistic, {rows} x {features} float32 in Zarr, two {memory} workers: passes to a "
-        "certified Newton decrement <= 1e-10",
-        2.6,
-    ),
-    "bare-work": Line.at_most("the same: wall / (passes x bare work)", 1.15),
-    "memory": Line(
-        "the same: peak resident memory a worker; {rows} and {twice} rows",
-        "cache on: < 0.7 of the limit, never spilled, paused or restarted; off: <= 450 MB; "
-        "the same at twice the rows",
-        450e6,
-    ),
-    "ridge": Line("Ridge, same data: passes; wall / bare work", "1; <= 1.15", 1.15),
-    "tasks": Line("scheduler tasks a pass at 50 blocks and at 5,000 blocks", "the same"),
-    "lbfgs": Line.at_most(
-        "in memory, {memory_rows} x 100 float64 NumPy, logistic: wall / scikit-learn's lbfgs, "
-        "tol 1e-8",
-        0.5,
-    ),
-    "intelex": Line.at_most("the same / scikit-learn-intelex's lbfgs, tol 1e-8", 0.7),
-    "dask-ml": Line.at_most(
-        'the out-of-core fit / dask-ml 2025.1 LogisticRegression(solver="newton")', 0.15
-    ),
-    "memmap": Line.at_most(
-        "the out-of-core fit / scikit-learn's lbfgs, tol 1e-8, on an np.memmap of the same rows, "
-        "page cache warm, no memory limit",
-        1.0,
-    ),
-    "intelex-ridge": Line.at_most("in memory, the same X, Ridge: wall / intelex's Ridge", 1.0),
-    "multinomial": Line.at_most(
-        "in memory, multinomial {multinomial_rows} x 50, 10 classes: wall / scikit-learn's "
-        "fastest solver that comes within 1e-6",
-        0.7,
-    ),
-    "ill-conditioned": Line.at_most(
-        "columns of scales 1e-3 to 1e3: largest relative error of a coefficient, default settings",
-        1e-6,
-    ),
-    "same-bits": Line("1, 2 and 4 workers, and threads: coefficients", "same bits"),
-    "killed-worker": Line(
-        "one worker of three killed (SIGKILL) in the middle of a pass: coefficients",
-        "same bits, no error",
-    ),
-}
+    def is_reached_by(self, value: float) -> bool:
+        """Hold a number against the limit."""
+        return value >= self.limit if self.least else value <= self.limit
 
 
 @dataclass(frozen=True)
@@ -98,18 +63,26 @@ class Table:
 
     Parameters
     ----------
-    sizes : dict
-        Fills in the placeholders of :data:`LINES`.
+    lines : mapping of Line
+        By name, in the order of the table. Their texts may have placeholders, ``{rows}`` say.
+    sizes : mapping of str
+        Fills in the placeholders.
     """
 
-    def __init__(self, sizes: dict[str, str]) -> None:
+    def __init__(self, lines: Mapping[str, Line], sizes: Mapping[str, str]) -> None:
+        self._lines = lines
         self._sizes = sizes
         self._results: dict[str, Result] = {}
         self._references: list[tuple[str, str]] = []
+        self._others: list[str] = []
+
+    def limit(self, name: str) -> float:
+        """Limit of a line, for what is more than a number."""
+        return self._lines[name].limit
 
     def number(self, name: str, value: float, reached: str) -> None:
-        """Record a number, which reaches its target by being small enough."""
-        self.claim(name, value <= LINES[name].limit, reached)
+        """Record a number, which reaches its target or does not."""
+        self.claim(name, self._lines[name].is_reached_by(value), reached)
 
     def claim(self, name: str, holds: bool, reached: str) -> None:
         """Record whether a target is reached."""
@@ -125,23 +98,32 @@ class Table:
         self._references.append((what, reached))
         print(f"  reference: {self._fill(what)}: {reached}", flush=True)
 
+    def beside(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table of its own, which has no targets."""
+        self._others.append(f"{self._fill(title)}\n\n{_markdown([header, *rows])}")
+        print("  " + self._others[-1].replace("\n", "\n  "), flush=True)
+
     @property
     def all_reached(self) -> bool:
         """Whether no figure that was measured missed its target."""
         return all(result.verdict != "missed" for result in self._results.values())
 
     def markdown(self) -> str:
-        """Return the table, without the lines that nobody asked for."""
+        """Return the table, without the lines that nobody asked for, and those beside it."""
         rows = [
             (self._fill(line.what), line.target, result.reached, result.verdict)
-            for name, line in LINES.items()
+            for name, line in self._lines.items()
             for result in [self._results.get(name)]
             if result is not None
         ]
+        rows += [
+            (name, "", "", result.verdict)
+            for name, result in self._results.items()
+            if name not in self._lines
+        ]
         rows += [(self._fill(what), "", reached, "reference") for what, reached in self._references]
-        header = ("what", "target", "reached", "verdict")
-        lines = [header, ("---",) * len(header), *rows]
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        tables = [_markdown([("what", "target", "reached", "verdict"), *rows])] if rows else []
+        return "\n\n".join([*tables, *self._others])
 
     def _fill(self, text: str) -> str:
         return text.format_map(self._sizes)
@@ -149,3 +131,8 @@ class Table:
     def _record(self, name: str, result: Result) -> None:
         self._results[name] = result
         print(f"  {name}: {result.verdict}{result.reached and '; ' + result.reached}", flush=True)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

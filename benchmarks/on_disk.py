@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from dask.utils import parse_bytes
-from lines import LINES, Table
+from lines import Table
 from numpy.lib.format import open_memmap
 from sklearn import linear_model
 from timing import Fit, difference, ratios, seconds_of, spread, timed_fit
@@ -16,6 +16,7 @@ from workload import (
     MEMORY,
     Workload,
     bare_work,
+    check_free,
     memory_troubles,
     peak_memory,
     reset_peak,
@@ -72,7 +73,7 @@ def against_bare_work(workload: Workload, table: Table) -> None:
     passes = max(fit.model.n_passes_ for fit in ridge)
     table.claim(
         "ridge",
-        passes == 1 and float(np.median(overhead)) <= LINES["ridge"].limit,
+        passes == 1 and float(np.median(overhead)) <= table.limit("ridge"),
         f"{passes:g}; {spread(overhead)}; fit {seconds_of(ridge)}",
     )
 
@@ -82,7 +83,7 @@ def _record_passes(table: Table, fits: list[Fit]) -> None:
     error = max(fit.model.history_[-1]["error"] for fit in fits)
     table.claim(
         "passes",
-        passes <= LINES["passes"].limit and error <= 1e-10 and all(fit.converged for fit in fits),
+        passes <= table.limit("passes") and error <= 1e-10 and all(fit.converged for fit in fits),
         f"{passes:.2f}; decrement at most {error:.0e}",
     )
 
@@ -110,14 +111,15 @@ def memory(workload: Workload, table: Table) -> None:
         "memory",
         not troubles
         and max(on) < SPILL_SHARE * parse_bytes(MEMORY)
-        and max(off) <= LINES["memory"].limit
+        and max(off) <= table.limit("memory")
         and all(twice <= MEMORY_NOISE * once for once, twice in (on, off)),
-        f"on: {_megabytes(on)}; off: {_megabytes(off)}; "
+        f"on: {megabytes(on)}; off: {megabytes(off)}; "
         + ("; ".join(troubles) or "never spilled, paused or restarted"),
     )
 
 
-def _megabytes(peaks: list[int]) -> str:
+def megabytes(peaks: list[int]) -> str:
+    """Bytes in words."""
     return " and ".join(f"{peak / 1e6:.0f}" for peak in peaks) + " MB"
 
 
@@ -154,7 +156,7 @@ def by_hand(workload: Workload, table: Table) -> None:
 
 
 def _write_npy(data: storage.Dataset, path: Path, workload: Workload) -> None:
-    workload.check_free(data.nbytes)
+    check_free(workload.folder, data.nbytes)
     X = open_memmap(path, mode="w+", dtype=data.dtype, shape=data.X.shape)
     start = 0
     for block in data.X.blocks:

@@ -12,32 +12,67 @@ with ``--quick``; nowhere with ``--only``). The exit code is 1 where a target wa
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import sys
-import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import against_dask_ml
 import in_memory
 import on_disk
 import same_bits
-from lines import LINES, Table
-from peers import PeerUnavailable
+from lines import Line
+from program import Measurement, Program
 from workload import Workload
 
-OUT = Path(__file__).resolve().parent.parent / "out"
+#: By name, in the order of the table. ``{rows}`` and the like are the sizes of the run.
+LINES = {
+    "passes": Line.at_most(
+        "logistic, {rows} x {features} float32 in Zarr, two {memory} workers: passes to a "
+        "certified Newton decrement <= 1e-10",
+        2.6,
+    ),
+    "bare-work": Line.at_most("the same: wall / (passes x bare work)", 1.15),
+    "memory": Line(
+        "the same: peak resident memory a worker; {rows} and {twice} rows",
+        "cache on: < 0.7 of the limit, never spilled, paused or restarted; off: <= 450 MB; "
+        "the same at twice the rows",
+        450e6,
+    ),
+    "ridge": Line("Ridge, same data: passes; wall / bare work", "1; <= 1.15", 1.15),
+    "tasks": Line("scheduler tasks a pass at 50 blocks and at 5,000 blocks", "the same"),
+    "lbfgs": Line.at_most(
+        "in memory, {memory_rows} x 100 float64 NumPy, logistic: wall / scikit-learn's lbfgs, "
+        "tol 1e-8",
+        0.5,
+    ),
+    "intelex": Line.at_most("the same / scikit-learn-intelex's lbfgs, tol 1e-8", 0.7),
+    "dask-ml": Line.at_most(
+        'the out-of-core fit / dask-ml 2025.1 LogisticRegression(solver="newton")', 0.15
+    ),
+    "memmap": Line.at_most(
+        "the out-of-core fit / scikit-learn's lbfgs, tol 1e-8, on an np.memmap of the same rows, "
+        "page cache warm, no memory limit",
+        1.0,
+    ),
+    "intelex-ridge": Line.at_most("in memory, the same X, Ridge: wall / intelex's Ridge", 1.0),
+    "multinomial": Line.at_most(
+        "in memory, multinomial {multinomial_rows} x 50, 10 classes: wall / scikit-learn's "
+        "fastest solver that comes within 1e-6",
+        0.7,
+    ),
+    "ill-conditioned": Line.at_most(
+        "columns of scales 1e-3 to 1e3: largest relative error of a coefficient, default settings",
+        1e-6,
+    ),
+    "same-bits": Line("1, 2 and 4 workers, and threads: coefficients", "same bits"),
+    "killed-worker": Line(
+        "one worker of three killed (SIGKILL) in the middle of a pass: coefficients",
+        "same bits, no error",
+    ),
+}
+
 PEERS = ("intelex", "intelex-ridge", "dask-ml")
-PACKAGES = ("numpy", "scikit-learn", "dask", "zarr")
 
 NOTES = """\
 Times and ratios are medians, with the least and the largest in brackets; what is compared was
@@ -48,12 +83,10 @@ of the whole process. Coefficients differ by max |a - b| / max |b|, except where
 scales: there each coefficient is compared with itself.
 """
 
-Measure = Callable[[Workload, Table], None]
 
-
-def measures(peers: bool) -> list[tuple[Measure, tuple[str, ...]]]:
+def measurements(peers: bool) -> list[Measurement]:
     """All measurements in the order they run, with the lines of the table each fills."""
-    found: list[tuple[Measure, tuple[str, ...]]] = [
+    found: list[Measurement] = [
         (on_disk.against_bare_work, ("passes", "bare-work", "ridge")),
         (on_disk.memory, ("memory",)),
         (on_disk.by_hand, ("memmap",)),
@@ -71,89 +104,18 @@ def measures(peers: bool) -> list[tuple[Measure, tuple[str, ...]]]:
     ]
 
 
-def measure(workload: Workload, table: Table, only: list[str], peers: bool) -> bool:
-    """Fill the table; tell whether nothing went wrong."""
-    whole = True
-    for run, names in measures(peers):
-        if only and not set(names) & set(only):
-            continue
-        print(f"{', '.join(names)} ...", flush=True)
-        began = time.perf_counter()
-        try:
-            run(workload, table)
-        except PeerUnavailable as error:
-            for name in names:
-                table.skip(name, str(error))
-        except Exception as error:  # noqa: BLE001 - the other lines can still be measured
-            traceback.print_exc()
-            whole = False
-            for name in names:
-                table.skip(name, f"{type(error).__name__}: {error}")
-        print(f"  {time.perf_counter() - began:.0f} s", flush=True)
-    if not peers:
-        for name in PEERS:
-            if not only or name in only:
-                table.skip(name, "--without-peers")
-    return whole
-
-
-def machine() -> str:
-    """Say what the figures were measured on and with."""
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), "
-        f"{memory:.0f} GiB of memory, Python {platform.python_version()}, {packages}."
-    )
-
-
-@contextmanager
-def folder_for(parent: Path | None, keep: bool) -> Iterator[Path]:
-    """Where data sets go: a new folder that is removed, or one to keep."""
-    parent = parent or OUT / "bench"
-    parent.mkdir(parents=True, exist_ok=True)
-    if keep:
-        yield parent
-        return
-    with tempfile.TemporaryDirectory(prefix="data-", dir=parent) as folder:
-        yield Path(folder)
-
-
-def arguments() -> argparse.Namespace:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Hold figures against the ones to reach.")
-    parser.add_argument("--rows", type=int, help="of the data set on disk, default: 8_000_000")
-    parser.add_argument("--quick", action="store_true", help="small sizes, one repetition")
-    parser.add_argument(
-        "--only", nargs="+", default=[], choices=LINES, metavar="NAME", help=", ".join(LINES)
-    )
-    parser.add_argument(
-        "--without-peers", action="store_true", help="leave out what needs its own environment"
-    )
-    parser.add_argument("--dir", type=Path, help="where data sets are made, default: out/bench")
-    parser.add_argument(
-        "--keep", action="store_true", help="leave the data sets there, for the next run"
-    )
-    return parser.parse_args()
-
-
 def main() -> int:
     """Measure; the exit code is 1 where a target was missed or something went wrong."""
-    options = arguments()
-    OUT.mkdir(exist_ok=True)
-    with folder_for(options.dir, options.keep) as folder:
-        workload = Workload.quick(folder) if options.quick else Workload(folder)
-        if options.rows:
-            workload = replace(workload, rows=options.rows)
-        table = Table(workload.words())
-        whole = measure(workload, table, options.only, not options.without_peers)
-    label = "Quick run: small sizes, whose figures say little.\n\n" if options.quick else ""
-    text = f"{label}{machine()}\n\n{table.markdown()}\n\n{NOTES}"
-    if not options.only:
-        name = "benchmark-quick.md" if options.quick else "benchmark.md"
-        (OUT / name).write_text(text)
-    print(f"\n{text}")
-    return 0 if whole and table.all_reached else 1
+    program = Program("benchmark", LINES, NOTES, measurements, PEERS)
+    parser = program.parser("Hold figures against the ones to reach.")
+    parser.add_argument("--rows", type=int, help="of the data set on disk, default: 8_000_000")
+    options = parser.parse_args()
+
+    def workload(folder: Path) -> Workload:
+        sizes = Workload.quick(folder) if options.quick else Workload(folder)
+        return replace(sizes, rows=options.rows) if options.rows else sizes
+
+    return program.run(options, workload)
 
 
 if __name__ == "__main__":

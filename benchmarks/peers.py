@@ -37,6 +37,7 @@ PINS = {
         "zarr==3.1.6",
         "google-crc32c>=1.5",
     ),
+    "torch": ("torch==2.13.0", "numpy==2.4.6"),
 }
 
 
@@ -162,8 +163,34 @@ class Peer:
         self._answers.put("")
 
 
-class Intelex(Peer):
-    """scikit-learn-intelex, with the same arrays in the memory of its own process."""
+class PeerWithArrays(Peer):
+    """A peer with the same arrays in the memory of its own process.
+
+    Parameters
+    ----------
+    name : str
+        Which of :data:`PINS`.
+    folder : Path
+        Where the arrays are saved meanwhile: the script's arguments are their files.
+    arrays : dict of ndarray
+        By name.
+    """
+
+    def __init__(self, name: str, folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        environment(name)  # before anything is written
+        self._files = [folder / f"{name}-{array}.npy" for array in arrays]
+        for path, array in zip(self._files, arrays.values(), strict=True):
+            np.save(path, array)
+        super().__init__(name, folder, [str(path) for path in self._files])
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for path in self._files:
+            path.unlink()
+
+
+class Intelex(PeerWithArrays):
+    """scikit-learn-intelex."""
 
     def __init__(
         self,
@@ -172,17 +199,7 @@ class Intelex(Peer):
         y: npt.NDArray[np.intp],
         target: npt.NDArray[np.float64],
     ) -> None:
-        environment("intelex")  # before anything is written
-        files = {"X": X, "y": y, "target": target}
-        self._files = [folder / f"intelex-{name}.npy" for name in files]
-        for path, array in zip(self._files, files.values(), strict=True):
-            np.save(path, array)
-        super().__init__("intelex", folder, [str(path) for path in self._files])
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        for path in self._files:
-            path.unlink()
+        super().__init__("intelex", folder, {"X": X, "y": y, "target": target})
 
     def logistic(self) -> Fit:
         """Fit LogisticRegression with lbfgs at tol 1e-8."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,8 @@ from workload import MEMORY, Workload, local_workers, worker_pids
 import storage
 from dlbd_estimators import LogisticRegression, Ridge
 
+#: Workers of the clusters that fit the same data.
+CLUSTERS = (1, 2, 4)
 BLOCKS = (50, 5_000)
 ROWS_PER_SMALL_BLOCK = 64
 
@@ -40,21 +42,22 @@ class _Received(SchedulerPlugin):
 
 
 class _Killer(SchedulerPlugin):
-    """Kills a worker as soon as one task of a full Newton pass is done and others still run."""
+    """Kills a worker as soon as one task of some is done and others still run."""
 
-    def __init__(self, scheduler: Scheduler, pids: dict[str, int]) -> None:
+    def __init__(self, scheduler: Scheduler, pids: dict[str, int], tasks: str) -> None:
         self._scheduler = scheduler
         self._pids = pids
+        self._tasks = tasks
         self.killed: int | None = None
 
     def transition(
         self, key: Any, start: str, finish: str, *args: object, **kwargs: object
     ) -> None:
         """See every task change its state."""
-        if self.killed is not None or finish != "memory" or "newton-pass" not in str(key):
+        if self.killed is not None or finish != "memory" or self._tasks not in str(key):
             return
         for address, worker in self._scheduler.workers.items():
-            if any("newton-pass" in str(task.key) for task in worker.processing):
+            if any(self._tasks in str(task.key) for task in worker.processing):
                 self.killed = self._pids[address]
                 os.kill(self.killed, signal.SIGKILL)
                 return
@@ -106,35 +109,77 @@ def tasks_of_a_pass(workload: Workload, table: Table) -> None:
     )
 
 
-def _bits(data: storage.Dataset) -> bytes:
-    models = [LogisticRegression(), Ridge()]
-    return b"".join(flat(model.fit(data.X, data.y)).tobytes() for model in models)
+def on_any_cluster(fit: Callable[[], bytes], folder: Path) -> dict[str, bytes]:
+    """Return the bits of a fit on threads, and on clusters of several sizes.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits Dask arrays on what is active, and returns the bits.
+    folder : Path
+        For what the workers spill.
+    """
+    bits = {"threads": fit()}
+    for n_workers in CLUSTERS:
+        with local_workers(n_workers, MEMORY, folder):
+            bits[f"{n_workers} workers"] = fit()
+    return bits
+
+
+def on_a_dying_cluster(fit: Callable[[], bytes], folder: Path, tasks: str) -> bytes | None:
+    """Return the bits of a fit during which one of three workers is killed.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits Dask arrays on what is active, and returns the bits.
+    folder : Path
+        For what the workers spill.
+    tasks : str
+        Part of the keys of the tasks in whose midst a worker is killed.
+
+    Returns
+    -------
+    bytes or None
+        None where the fit was over before a worker could be killed.
+    """
+    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # it reports the death
+    with local_workers(3, MEMORY, folder) as client:
+        pids = worker_pids(client)
+        killer = _Killer(client.cluster.scheduler, pids, tasks)
+        with _watched(client, killer):
+            bits = fit()
+        client.wait_for_workers(3, timeout=60)
+        lost = set(pids.values()) - set(worker_pids(client).values())
+    return bits if killer.killed is not None and lost == {killer.killed} else None
+
+
+def record_bits(
+    table: Table, names: tuple[str, str], bits: dict[str, bytes], survived: bytes | None, what: str
+) -> None:
+    """Fill the line on clusters of several sizes, and the one on a cluster that lost a worker."""
+    same = len(set(bits.values())) == 1
+    unlike = [name for name, found in bits.items() if found != bits["threads"]]
+    table.claim(names[0], same, f"same bits, {what}" if same else f"{', '.join(unlike)} differ")
+    if survived is None:
+        table.skip(names[1], "the fit was over before a worker could be killed")
+        return
+    same = survived == bits["threads"]
+    table.claim(names[1], same, "same bits, no error" if same else "other bits, no error")
 
 
 def any_cluster(workload: Workload, table: Table) -> None:
     """Fit on clusters of several sizes and on threads, and while a worker is killed."""
     data = workload.dataset(workload.shared_rows)
-    bits = {"threads": _bits(data)}
-    for n_workers in (1, 2, 4):
-        with local_workers(n_workers, MEMORY, workload.folder):
-            bits[f"{n_workers} workers"] = _bits(data)
-    same = len(set(bits.values())) == 1
-    unlike = [name for name, found in bits.items() if found != bits["threads"]]
-    table.claim(
-        "same-bits",
-        same,
-        "same bits, LogisticRegression and Ridge" if same else f"{', '.join(unlike)} differ",
+
+    def bits() -> bytes:
+        models = [LogisticRegression(), Ridge()]
+        return b"".join(flat(model.fit(data.X, data.y)).tobytes() for model in models)
+
+    record_bits(
+        table,
+        ("same-bits", "killed-worker"),
+        on_any_cluster(bits, workload.folder),
+        on_a_dying_cluster(bits, workload.folder, "newton-pass"),
+        "LogisticRegression and Ridge",
     )
-    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # it reports the death
-    with local_workers(3, MEMORY, workload.folder) as client:
-        pids = worker_pids(client)
-        killer = _Killer(client.cluster.scheduler, pids)
-        with _watched(client, killer):
-            model = LogisticRegression().fit(data.X, data.y)
-        client.wait_for_workers(3, timeout=60)
-        lost = set(pids.values()) - set(worker_pids(client).values())
-    if killer.killed is None or lost != {killer.killed}:
-        table.skip("killed-worker", "the fit was over before a worker could be killed")
-        return
-    same = bits["threads"].startswith(flat(model).tobytes())
-    table.claim("killed-worker", same, "same bits, no error" if same else "other bits, no error")

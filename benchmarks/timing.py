@@ -6,11 +6,13 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -50,43 +52,50 @@ def timed_fit(model: Any, X: Any, y: Any) -> Fit:
 
 
 def flat(model: Any) -> npt.NDArray[np.float64]:
-    """Return coefficients and intercepts of a linear model in one vector."""
-    return np.concatenate([np.ravel(model.coef_), np.ravel(model.intercept_)]).astype(np.float64)
+    """Return coefficients and intercepts of a linear model or a network in one vector."""
+    layers = hasattr(model, "coefs_")
+    parts = [*model.coefs_, *model.intercepts_] if layers else [model.coef_, model.intercept_]
+    return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
 
 
 def in_turns(
-    contestants: Mapping[str, Callable[[], Fit]], repeats: int, *, warm_up: bool
-) -> dict[str, list[Fit]]:
+    contestants: Mapping[str, Callable[[], Measured]], repeats: int, *, warm_up: bool
+) -> dict[str, list[Measured]]:
     """Run all contestants ``repeats`` times in turns, so that they meet the same noise.
 
     Parameters
     ----------
     contestants : mapping of callable
-        By name.
+        By name; each measures once.
     repeats : int
         Rounds that count.
     warm_up : bool
         Run one round before that does not count.
     """
-    fits: dict[str, list[Fit]] = {name: [] for name in contestants}
+    found: dict[str, list[Measured]] = {name: [] for name in contestants}
     for number in range(repeats + warm_up):
-        for name, fit in contestants.items():
-            done = fit()
+        for name, measure in contestants.items():
+            measured = measure()
             if number or not warm_up:
-                fits[name].append(done)
-    return fits
+                found[name].append(measured)
+    return found
 
 
 def ratios(ours: Sequence[Fit], theirs: Sequence[Fit]) -> list[float]:
     """Quotients of wall times, round by round."""
-    return [a.seconds / b.seconds for a, b in zip(ours, theirs, strict=True)]
+    return quotients([fit.seconds for fit in ours], [fit.seconds for fit in theirs])
 
 
-def spread(values: Sequence[float], unit: str = "") -> str:
+def quotients(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Quotients of numbers, round by round."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def spread(values: Sequence[float], unit: str = "", form: str = ".2f") -> str:
     """Median, and least and largest where there are several: ``0.41 (0.40-0.43)``."""
-    text = f"{np.median(values):.2f}"
+    text = f"{np.median(values):{form}}"
     if len(values) > 1:
-        text += f" ({min(values):.2f}-{max(values):.2f})"
+        text += f" ({min(values):{form}}-{max(values):{form}})"
     return text + unit
 
 

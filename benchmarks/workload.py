@@ -37,6 +37,7 @@ __all__ = [
     "MEMORY",
     "Workload",
     "bare_work",
+    "check_free",
     "float64_rows",
     "local_workers",
     "memory_troubles",
@@ -106,7 +107,7 @@ class Workload:
         try:
             return storage.open_dataset(path)
         except storage.DatasetNotFound:
-            self.check_free(n_rows * (4 * FEATURES + 1))
+            check_free(self.folder, n_rows * (4 * FEATURES + 1))
             print(f"  writing {n_rows:,} rows ...", flush=True)
             return make_dataset(path, n_rows, FEATURES)
 
@@ -114,18 +115,19 @@ class Workload:
         """Remove a data set that no one else needs."""
         shutil.rmtree(self.folder / f"rows-{n_rows}.zarr")
 
-    def check_free(self, nbytes: int) -> None:
-        """Raise OSError where the disk has no room for a file to be made."""
-        free = shutil.disk_usage(self.folder).free
-        if free < 1.1 * nbytes:
-            raise OSError(f"{nbytes:,} bytes of disk are needed, but only {free:,} are free")
-
     @contextmanager
     def two_workers(self, *, cache: bool = True) -> Iterator[Client]:
         """Start the two workers of the out-of-core rows, with or without the block cache."""
         settings = {} if cache else {"dlbd-estimators.cache-share": 0.0}
         with dask.config.set(settings), local_workers(2, MEMORY, self.folder) as client:
             yield client
+
+
+def check_free(folder: Path, nbytes: int) -> None:
+    """Raise OSError where the disk has no room for a file to be made."""
+    free = shutil.disk_usage(folder).free
+    if free < 1.1 * nbytes:
+        raise OSError(f"{nbytes:,} bytes of disk are needed, but only {free:,} are free")
 
 
 def warm_page_cache(path: Path) -> None:

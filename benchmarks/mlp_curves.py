@@ -1,0 +1,262 @@
+"""Validation loss, epoch by epoch: what replicas, buffers and batch sizes do to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from lines import Table
+from mlp_workload import CLASSES, TABLE, Layout, NetworkWorkload, Rows
+from sklearn.metrics import log_loss
+from timing import spread
+from workload import MEMORY, local_workers
+
+from dlbd_estimators import MLPClassifier
+
+REPLICAS = (1, 2, 4, 8)
+BUFFER_BLOCKS = (2, 8, 32)
+BATCH_SIZES = (50, 200, 1_000, 5_000)
+
+
+@dataclass
+class Curve:
+    """Validation loss after each epoch.
+
+    Attributes
+    ----------
+    label : str
+        What was trained.
+    seconds : list of float
+        Of training, from the start to the end of each epoch.
+    losses : list of float
+        Mean log-loss of rows held out.
+    """
+
+    label: str
+    seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def epochs_to(self, loss: float) -> int | None:
+        """Epochs until the loss was as small as this, or None."""
+        return next((n + 1 for n, found in enumerate(self.losses) if found <= loss), None)
+
+
+def follow(
+    label: str,
+    model: MLPClassifier,
+    X: Any,
+    y: Any,
+    held_out: Rows,
+    enough: Callable[[Curve], bool],
+) -> Curve:
+    """Train epoch by epoch, and compute the loss of rows held out after each.
+
+    Parameters
+    ----------
+    label : str
+        Of the curve.
+    model : MLPClassifier
+        Not fitted yet.
+    X, y : array or dask.array.Array
+        What to train on.
+    held_out : tuple of ndarray
+        Features and classes of other rows.
+    enough : callable
+        Tells from the curve so far whether to stop.
+    """
+    curve = Curve(label)
+    classes = np.arange(CLASSES)
+    seconds = 0.0
+    while not enough(curve):
+        began = time.perf_counter()
+        model.partial_fit(X, y, classes=classes)
+        seconds += time.perf_counter() - began
+        curve.seconds.append(seconds)
+        probabilities = model.predict_proba(held_out[0])
+        curve.losses.append(float(log_loss(held_out[1], probabilities, labels=classes)))
+    return curve
+
+
+def replicas(workload: NetworkWorkload, table: Table) -> None:
+    """Epochs and seconds that several numbers of replicas take on two workers."""
+    panels = []
+    rows = []
+    for layout in (workload.few, workload.many):
+        curves = _replicas(workload, layout)
+        rows += _rows(workload, layout, curves)
+        panels.append((f"{layout.n_rows:,} rows, {layout.n_blocks} blocks", curves[0]))
+    table.beside(
+        "Replicas of {table} on two workers, default buffer: until the validation log-loss is that "
+        "of one replica after {reference_epochs} epochs (at most {most_epochs})",
+        (
+            "rows",
+            "blocks",
+            "n_replicas",
+            "epochs",
+            "seconds",
+            "seconds an epoch",
+            f"loss after {workload.least_epochs} epochs",
+        ),
+        rows,
+    )
+    if workload.plots:
+        import mlp_plots
+
+        mlp_plots.by_epoch_and_second(
+            workload.plots / "mlp_replicas.png",
+            panels,
+            {title: curves[0].losses[workload.reference_epochs - 1] for title, curves in panels},
+        )
+
+
+def _replicas(workload: NetworkWorkload, layout: Layout) -> list[list[Curve]]:
+    """Return, for each seed, one curve for each number of replicas."""
+    data = workload.dataset(layout)
+    held_out = layout.problem.held_out(workload.held_out)
+    found = []
+    with local_workers(2, MEMORY, workload.folder):
+        # The workers import what they need.
+        layout.problem.incremental(n_replicas=2).partial_fit(data.X, data.y, classes=range(CLASSES))
+        for seed in range(workload.seeds):
+            curves: list[Curve] = []
+
+            def enough(curve: Curve, curves: list[Curve] = curves) -> bool:
+                n_epochs = len(curve.losses)
+                if n_epochs < workload.least_epochs:
+                    return False
+                if not curves or n_epochs >= workload.most_epochs:
+                    return True
+                return curve.epochs_to(_goal(workload, curves)) is not None
+
+            for n_replicas in REPLICAS:
+                model = layout.problem.incremental(seed, n_replicas=n_replicas)
+                label = f"n_replicas={n_replicas}"
+                curves.append(follow(label, model, data.X, data.y, held_out, enough))
+            found.append(curves)
+    return found
+
+
+def _goal(workload: NetworkWorkload, curves: list[Curve]) -> float:
+    """Loss that one replica, which is the first, has after some epochs."""
+    return curves[0].losses[workload.reference_epochs - 1]
+
+
+def _rows(
+    workload: NetworkWorkload, layout: Layout, found: list[list[Curve]]
+) -> list[tuple[str, ...]]:
+    rows = []
+    for place, n_replicas in enumerate(REPLICAS):
+        mine = [curves[place] for curves in found]
+        taken = [
+            (n_epochs, curve.seconds[n_epochs - 1])
+            for curve, curves in zip(mine, found, strict=True)
+            for n_epochs in [curve.epochs_to(_goal(workload, curves))]
+            if n_epochs is not None
+        ]
+        failed = len(mine) - len(taken)
+        note = f", {failed} of {len(mine)} never" if failed else ""
+        never = f"more than {workload.most_epochs}"
+        rows.append(
+            (
+                f"{layout.n_rows:,}",
+                str(layout.n_blocks),
+                str(n_replicas),
+                spread([float(n) for n, _ in taken], note, ".0f") if taken else never,
+                spread([seconds for _, seconds in taken]) if taken else "",
+                spread([curve.seconds[-1] / len(curve.seconds) for curve in mine]),
+                spread([curve.losses[workload.least_epochs - 1] for curve in mine], form=".4f"),
+            )
+        )
+    return rows
+
+
+def shuffling(workload: NetworkWorkload, table: Table) -> None:
+    """Rows in random order and sorted by class, with small and large buffers."""
+    layout = workload.sorted_
+    X, y = layout.problem.rows(layout.n_rows)
+    by_class = np.argsort(y, kind="stable")
+    held_out = layout.problem.held_out(workload.held_out)
+
+    def curve(label: str, X: Any, y: Any, **parameters: Any) -> Curve:
+        model = layout.problem.incremental(**parameters)
+        return follow(label, model, X, y, held_out, enough=_so_many(workload))
+
+    def in_blocks(rows: Any) -> da.Array:
+        return da.from_array(rows, chunks=(layout.block_rows, *rows.shape[1:]))
+
+    curves = [
+        curve("in memory: all rows shuffled", X, y),
+        curve(
+            f"stored in random order, buffer of {BUFFER_BLOCKS[0]} blocks",
+            in_blocks(X),
+            in_blocks(y),
+            buffer_size=BUFFER_BLOCKS[0] * layout.block_nbytes,
+        ),
+        *(
+            curve(
+                f"sorted by class, buffer of {n_blocks} blocks",
+                in_blocks(X[by_class]),
+                in_blocks(y[by_class]),
+                buffer_size=n_blocks * layout.block_nbytes,
+            )
+            for n_blocks in reversed(BUFFER_BLOCKS)
+        ),
+    ]
+    table.beside(
+        "Shuffling, {table}, {sorted} rows, {sorted_blocks} blocks: validation log-loss",
+        ("rows", "least", "last epoch"),
+        [(c.label, f"{min(c.losses):.4f}", f"{c.losses[-1]:.4f}") for c in curves],
+    )
+    if workload.plots:
+        import mlp_plots
+
+        mlp_plots.by_epoch(
+            workload.plots / "mlp_shuffling.png",
+            curves,
+            f"{layout.n_rows:,} rows, {layout.n_blocks} blocks",
+        )
+
+
+def batch_sizes(workload: NetworkWorkload, table: Table) -> None:
+    """Small and large mini-batches, in memory."""
+    n_rows = workload.sorted_.n_rows
+    X, y = TABLE.rows(n_rows)
+    held_out = TABLE.held_out(workload.held_out)
+    curves = [
+        follow(
+            f"batch_size={size}",
+            TABLE.incremental(batch_size=size),
+            X,
+            y,
+            held_out,
+            enough=_so_many(workload),
+        )
+        for size in BATCH_SIZES
+    ]
+    table.beside(
+        "Batch sizes, {table}, {sorted} rows in memory: validation log-loss",
+        ("batch_size", "least", "last epoch", "seconds an epoch"),
+        [
+            (
+                c.label.removeprefix("batch_size="),
+                f"{min(c.losses):.4f}",
+                f"{c.losses[-1]:.4f}",
+                f"{c.seconds[-1] / len(c.seconds):.2f}",
+            )
+            for c in curves
+        ],
+    )
+    if workload.plots:
+        import mlp_plots
+
+        mlp_plots.by_epoch_and_second(
+            workload.plots / "mlp_batch_size.png", [(f"{n_rows:,} rows in memory", curves)], {}
+        )
+
+
+def _so_many(workload: NetworkWorkload) -> Callable[[Curve], bool]:
+    return lambda curve: len(curve.losses) >= workload.curve_epochs

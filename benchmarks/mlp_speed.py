@@ -1,0 +1,197 @@
+"""Samples a second: against scikit-learn and PyTorch in memory, out of core, on two workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lines import Table
+from mlp_workload import CLASSES, IMAGES, NetworkWorkload, Rows
+from on_disk import warm_fit
+from peers import PeerWithArrays
+from sklearn import neural_network
+from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits
+from timing import flat, in_turns, quotients, spread, timed_fit
+from workload import MEMORY, local_workers
+
+import storage
+from dlbd_estimators.execution.blas import thread_count
+
+SAMPLES = " samples/s"
+
+
+def speed(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: int) -> float:
+    """Samples a second of a fit in memory."""
+    with threadpool_limits(threads):
+        fit = timed_fit(model, X, y)
+    return len(X) * fit.model.n_iter_ / fit.seconds
+
+
+def _compared(ours: list[float], theirs: list[float]) -> str:
+    return (
+        f"{spread(quotients(ours, theirs))}; {spread(ours, SAMPLES, ',.0f')} against "
+        f"{spread(theirs, SAMPLES, ',.0f')}"
+    )
+
+
+def _record(
+    table: Table, name: str, ours: list[float], theirs: list[float], note: str = ""
+) -> None:
+    ratio = float(np.median(quotients(ours, theirs)))
+    table.number(name, ratio, f"{_compared(ours, theirs)}{note and '; ' + note}")
+
+
+def _in_memory(
+    workload: NetworkWorkload,
+    rows: Rows,
+    theirs: Callable[[int], float],
+    *,
+    table: Table,
+    name: str,
+    peer: str,
+) -> None:
+    """Measure ours and a peer's samples a second, both on all threads, and both on one."""
+    epochs, threads = workload.memory_epochs, thread_count()
+
+    def contestants(n_threads: int) -> dict[str, Callable[[], float]]:
+        return {
+            f"ours {n_threads}": lambda: speed(IMAGES.model(epochs), *rows, n_threads),
+            f"theirs {n_threads}": lambda: theirs(n_threads),
+        }
+
+    speeds = in_turns(contestants(threads) | contestants(1), workload.turns, warm_up=True)
+    ours, slower = speeds[f"ours {threads}"], speeds[f"theirs {threads}"]
+    _record(table, name, ours, slower, f"{threads} threads")
+    table.reference(
+        f"in memory, {{network}}: samples/s / {peer}, one thread each",
+        _compared(speeds["ours 1"], speeds["theirs 1"]),
+    )
+    # Threads that wait for each other may be worse than one.
+    fastest = max((speeds["theirs 1"], slower), key=np.median)
+    table.reference(
+        f"in memory, {{network}}: samples/s on {threads} threads / {peer}, on the number of "
+        f"threads that suits it",
+        _compared(ours, fastest),
+    )
+
+
+def against_sklearn(workload: NetworkWorkload, table: Table) -> None:
+    """Compare with scikit-learn's MLPClassifier on the same float32 rows."""
+    rows = IMAGES.rows(workload.memory_rows)
+    settings = IMAGES.settings(workload.memory_epochs)
+
+    def theirs(n_threads: int) -> float:
+        return speed(neural_network.MLPClassifier(**settings), *rows, n_threads)
+
+    _in_memory(workload, rows, theirs, table=table, name="sklearn", peer="scikit-learn's")
+
+
+class Torch(PeerWithArrays):
+    """PyTorch on CPUs."""
+
+    def __init__(
+        self, workload: NetworkWorkload, X: npt.NDArray[np.float32], y: npt.NDArray[np.int8]
+    ) -> None:
+        super().__init__("torch", workload.folder, {"X": X, "y": y})
+        self._n_rows, self._epochs = len(X), workload.memory_epochs
+        #: Of the last epoch.
+        self.loss = np.nan
+
+    def speed(self, threads: int) -> float:
+        """Samples a second of training."""
+        model = IMAGES.model()
+        answer = self.ask(
+            {
+                "hidden": IMAGES.hidden,
+                "classes": CLASSES,
+                "epochs": self._epochs,
+                "threads": threads,
+                "batch_size": model.batch_size,
+                # What our penalty adds to the gradient of a batch.
+                "weight_decay": model.alpha / model.batch_size,
+            }
+        )
+        assert answer["threads"] == threads
+        self.loss = answer["loss"]
+        return self._n_rows * self._epochs / answer["seconds"]
+
+
+def against_torch(workload: NetworkWorkload, table: Table) -> None:
+    """Compare with PyTorch, which trains in a process of its own."""
+    rows = IMAGES.rows(workload.memory_rows)
+    with Torch(workload, *rows) as torch:
+        _in_memory(workload, rows, torch.speed, table=table, name="torch", peer="PyTorch's")
+    ours = timed_fit(IMAGES.model(workload.memory_epochs), *rows).model
+    table.reference(
+        "the same, mean loss of the last epoch's batches, ours and PyTorch's (which begins "
+        "elsewhere)",
+        f"{ours.loss_:.4f} and {torch.loss:.4f}",
+    )
+
+
+def out_of_core(workload: NetworkWorkload, table: Table) -> None:
+    """Compare one worker of one thread, which reads Zarr, with one thread that has the rows."""
+    data = workload.dataset(workload.large)
+    X, y = IMAGES.rows(workload.memory_rows)
+    with local_workers(1, MEMORY, workload.folder):
+        _warm_up(data)
+
+        def on_disk() -> float:
+            fit = warm_fit(IMAGES.model(), data)
+            return data.n_samples / fit.seconds
+
+        speeds = in_turns(
+            {
+                "on disk": on_disk,
+                "in memory": lambda: speed(IMAGES.model(workload.memory_epochs), X, y, threads=1),
+            },
+            workload.repeats,
+            warm_up=False,
+        )
+    _record(table, "out-of-core", speeds["on disk"], speeds["in memory"])
+
+
+def _warm_up(data: storage.Dataset, n_replicas: int = 1) -> None:
+    """Train on a few blocks, so that the workers have imported what they need."""
+    rows = sum(data.X.chunks[0][: 2 * n_replicas])
+    timed_fit(IMAGES.model(n_replicas=n_replicas), data.X[:rows], data.y[:rows])
+
+
+def two_workers(workload: NetworkWorkload, table: Table) -> None:
+    """Train two replicas on one worker and on two, and one replica for what they are worth."""
+    data = workload.dataset(workload.shared)
+    held_out, classes = IMAGES.held_out(workload.held_out)
+    losses: dict[str, float] = {}
+    bits: dict[str, bytes] = {}
+    epochs = workload.shared_epochs
+
+    def on(n_workers: int, n_replicas: int) -> Callable[[], float]:
+        def measure() -> float:
+            with local_workers(n_workers, MEMORY, workload.folder):
+                _warm_up(data, n_replicas)
+                fit = warm_fit(IMAGES.model(epochs, n_replicas=n_replicas), data)
+            name = f"{n_workers} {n_replicas}"
+            losses[name] = float(log_loss(classes, fit.model.predict_proba(held_out)))
+            bits[name] = flat(fit.model).tobytes()
+            return data.n_samples * epochs / fit.seconds
+
+        return measure
+
+    speeds = in_turns({"2": on(2, 2), "1": on(1, 2)}, workload.repeats, warm_up=False)
+    _record(table, "workers", speeds["2"], speeds["1"])
+    away = abs(losses["2 2"] / losses["1 2"] - 1)
+    same = "same" if bits["2 2"] == bits["1 2"] else "other"
+    table.number(
+        "workers-loss",
+        away,
+        f"{100 * away:.2g} %; {losses['2 2']:.4f} against {losses['1 2']:.4f}, {same} bits",
+    )
+    alone = on(1, 1)()
+    table.reference(
+        "the same, validation loss of n_replicas=2 / n_replicas=1",
+        f"{losses['2 2'] / losses['1 1']:.3f}; {losses['2 2']:.4f} against {losses['1 1']:.4f}; "
+        f"n_replicas=1 on one worker: {alone:,.0f}{SAMPLES}",
+    )

@@ -1,0 +1,146 @@
+"""A benchmark program: its options, its measurements one after the other, its table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from lines import Line, Table
+from peers import PeerUnavailable
+
+OUT = Path(__file__).resolve().parent.parent / "out"
+PACKAGES = ("numpy", "scikit-learn", "dask", "zarr")
+
+
+class Sizes(Protocol):
+    """What is measured on."""
+
+    def words(self) -> dict[str, str]:
+        """Sizes as the table prints them."""
+
+
+#: Fills some lines of the table; with the names that ``--only`` knows them by.
+Measurement = tuple[Callable[[Any, Table], None], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a benchmark program measures.
+
+    Attributes
+    ----------
+    name : str
+        Of the file in ``out`` that it writes.
+    lines : mapping of Line
+        The figures to reach.
+    notes : str
+        What is printed below the table.
+    measurements : callable
+        With peers or without them, in the order they run.
+    peers : sequence of str
+        Lines that need a peer.
+    """
+
+    name: str
+    lines: Mapping[str, Line]
+    notes: str
+    measurements: Callable[[bool], Sequence[Measurement]]
+    peers: Sequence[str]
+
+    def parser(self, description: str) -> argparse.ArgumentParser:
+        """Command line, to which a program may add options."""
+        names = [name for _, filled in self.measurements(True) for name in filled]
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("--quick", action="store_true", help="small sizes, one repetition")
+        parser.add_argument(
+            "--only", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names)
+        )
+        parser.add_argument(
+            "--without-peers", action="store_true", help="leave out what needs its own environment"
+        )
+        parser.add_argument("--dir", type=Path, help="where data sets are made, default: out/bench")
+        parser.add_argument(
+            "--keep", action="store_true", help="leave the data sets there, for the next run"
+        )
+        return parser
+
+    def run(self, options: argparse.Namespace, sizes: Callable[[Path], Sizes]) -> int:
+        """Measure, print and write; return 1 where a target was missed or something went wrong.
+
+        Parameters
+        ----------
+        options : Namespace
+            Of the parser.
+        sizes : callable
+            Returns what is measured on, given the folder for data sets.
+        """
+        OUT.mkdir(exist_ok=True)
+        with _folder_for(options.dir, options.keep) as folder:
+            workload = sizes(folder)
+            table = Table(self.lines, workload.words())
+            whole = self._measure(workload, table, options.only, not options.without_peers)
+        label = "Quick run: small sizes, whose figures say little.\n\n" if options.quick else ""
+        text = f"{label}{machine()}\n\n{table.markdown()}\n\n{self.notes}"
+        if not options.only:
+            name = f"{self.name}-quick.md" if options.quick else f"{self.name}.md"
+            (OUT / name).write_text(text)
+        print(f"\n{text}")
+        return 0 if whole and table.all_reached else 1
+
+    def _measure(self, workload: Sizes, table: Table, only: list[str], peers: bool) -> bool:
+        """Fill the table; tell whether nothing went wrong."""
+        whole = True
+        for run, names in self.measurements(peers):
+            if only and not set(names) & set(only):
+                continue
+            print(f"{', '.join(names)} ...", flush=True)
+            began = time.perf_counter()
+            try:
+                run(workload, table)
+            except PeerUnavailable as error:
+                for name in names:
+                    table.skip(name, str(error))
+            except Exception as error:  # noqa: BLE001 - the other lines can still be measured
+                traceback.print_exc()
+                whole = False
+                for name in names:
+                    table.skip(name, f"{type(error).__name__}: {error}")
+            print(f"  {time.perf_counter() - began:.0f} s", flush=True)
+        if not peers:
+            for name in self.peers:
+                if not only or name in only:
+                    table.skip(name, "--without-peers")
+        return whole
+
+
+def machine() -> str:
+    """Say what the figures were measured on and with."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs ({platform.machine()}), "
+        f"{memory:.0f} GiB of memory, Python {platform.python_version()}, {packages}."
+    )
+
+
+@contextmanager
+def _folder_for(parent: Path | None, keep: bool) -> Iterator[Path]:
+    """Where data sets go: a new folder that is removed, or one to keep."""
+    parent = parent or OUT / "bench"
+    parent.mkdir(parents=True, exist_ok=True)
+    if keep:
+        yield parent
+        return
+    with tempfile.TemporaryDirectory(prefix="data-", dir=parent) as folder:
+        yield Path(folder)
