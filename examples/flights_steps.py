@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import flights_data
 import flights_models
+import flights_new_days
 import numpy as np
+import numpy.typing as npt
 import plots
 from distributed import Client
-from flights_models import Result, Split
+from flights_models import Result, Split, Task
+from flights_network import Curve
 from flights_tables import ONE_HOT
 from flights_targets import is_late, minutes
 from local_workers import peak_memory
 from sklearn.metrics import log_loss, roc_auc_score
 
 import storage
+from dlbd_estimators import LogisticRegression
 
 # Few blocks would do for these data. Smaller ones let a pass show how it is spread.
 BLOCK_NBYTES = 4 * 2**20
@@ -71,10 +76,19 @@ def train(client: Client, split: Split) -> list[Result]:
         results.append(result)
         model = task.model
         print(
-            f"{task.name}: {type(model).__name__} by {model.solver_}, "
+            f"{task.name}: {type(model).__name__} by {task.solver}, "
             f"{model.n_passes_:.2f} passes in {result.seconds:.2f} s"
         )
     return results
+
+
+def new_days(split: Split, names: Sequence[str]) -> str:
+    """Train the late-flight models again, without some days, and test them on these."""
+    began = time.perf_counter()
+    line = flights_new_days.compare(flights_new_days.new_days(split, names))
+    seconds = time.perf_counter() - began
+    print(f"late > 15 min: regression and network again without some days, {seconds:.2f} s in all")
+    return line
 
 
 def compare(results: Sequence[Result], split: Split) -> list[Result]:
@@ -84,18 +98,25 @@ def compare(results: Sequence[Result], split: Split) -> list[Result]:
     compared = []
     for result in results:
         compared.append(flights_models.compare(result, split, known))
-        seconds, difference = compared[-1].reference_seconds, compared[-1].difference
-        print(
-            f"{result.task.name}, {result.task.model.solver_}: {seconds:.2f} s, coefficients "
-            f"differ by {difference:.1e}",
-            flush=True,
+        task, difference = result.task, compared[-1].difference
+        agreed = (
+            f"{task.reference.n_iter_} epochs, ours {task.model.n_iter_}"
+            if task.is_network
+            else f"coefficients differ by {difference:.1e}"
         )
+        seconds = compared[-1].reference_seconds
+        print(f"{task.name}, {task.solver}: {seconds:.2f} s, {agreed}", flush=True)
     return compared
 
 
 def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Result]) -> list[Path]:
-    """Plots of the late-flight model."""
-    late = [result.task for result in results if result.task.target is is_late]
+    """Plots of the late-flight models."""
+    networks = [result.task for result in results if result.task.is_network]
+    late = [
+        result.task
+        for result in results
+        if result.task.target is is_late and not result.task.is_network
+    ]
     minima = [
         flights_models.objective(fitted, split)
         for task in late
@@ -108,7 +129,7 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
         passes = [entry["pass"] for entry in task.model.history_]
         losses = [entry["loss"] for entry in task.model.history_]
         losses = [*losses, flights_models.objective(task.model, split)]
-        label = f"{task.model.solver_}: {task.model.n_passes_:.3g} passes"
+        label = f"{task.solver}: {task.model.n_passes_:.3g} passes"
         curves.append((label, np.array([passes[0] - 1.0, *passes]), np.array(losses)))
     first = late[0].model
     local = split.in_memory
@@ -119,7 +140,15 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
         plots.loss_by_pass(out / "loss_by_pass.png", curves, min(minima)),
         plots.probabilities(out / "probabilities.png", is_late(local.y_test), probability),
         plots.coefficients(out / "coefficients.png", data.feature_names, effects, compared),
+        *(plots.mlp_curve(out / "mlp_curve.png", _curve(task, first, split)) for task in networks),
     ]
+
+
+def _curve(task: Task, logistic: LogisticRegression, split: Split) -> Curve:
+    probability = task.model.predict_proba(task.rows(split).in_memory.X_train)[:, 1]
+    local = split.in_memory
+    other = logistic.predict_proba(local.X_train)[:, 1]
+    return Curve.of(task.model, is_late(local.y_train), probability, other)
 
 
 def quality(split: Split, results: Sequence[Result]) -> list[str]:
@@ -130,14 +159,32 @@ def quality(split: Split, results: Sequence[Result]) -> list[str]:
     error = np.abs(local.y_test - delay.predict(local.X_test)).mean()
     plain = np.abs(local.y_test - local.y_train.mean()).mean()
     late = is_late(local.y_test)
-    probability = by_target[is_late].predict_proba(local.X_test)[:, 1]
     rate = is_late(local.y_train).mean()
     plainly = log_loss(late, np.full(len(late), rate))
+    by_model = _probabilities(split, results)
+    areas = [f"{name} {roc_auc_score(late, said):.3f}" for name, said in by_model.items()]
+    losses = [f"{name} {log_loss(late, said):.4f}" for name, said in by_model.items()]
+    right = [f"{name} {((said > 0.5) == late).mean():.4f}" for name, said in by_model.items()]
     return [
         f"delay: off by {error:.1f} minutes on average; always the mean: {plain:.1f}",
-        f"late: area under the ROC curve {roc_auc_score(late, probability):.3f}; chance: 0.5",
-        f"late: log-loss {log_loss(late, probability):.4f}; always {rate:.1%}: {plainly:.4f}",
+        f"late, area under the ROC curve: {', '.join(areas)}; chance 0.5",
+        f"late, log-loss: {', '.join(losses)}; always {rate:.1%} {plainly:.4f}",
+        f"late, accuracy: {', '.join(right)}",
     ]
+
+
+def _probabilities(split: Split, results: Sequence[Result]) -> dict[str, npt.NDArray[np.float64]]:
+    """What the late-flight models say of the test rows, by name."""
+    late = [result.task for result in results if result.task.target is is_late]
+    models = {"logistic regression": (late[0], late[0].model)}
+    for task in late:
+        if task.is_network:
+            models["network"] = (task, task.model)
+            models["scikit-learn's network"] = (task, task.reference)
+    return {
+        name: model.predict_proba(task.rows(split).in_memory.X_test)[:, 1]
+        for name, (task, model) in models.items()
+    }
 
 
 def heading(text: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from flights_network import Curve
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -84,6 +86,66 @@ def loss_by_pass(
             fontsize=10,
         )
         axes.legend(loc="center", bbox_to_anchor=(0.6, 0.3))
+        figure.savefig(path)
+        plt.close(figure)
+    return path
+
+
+def mlp_curve(path: Path, curve: Curve) -> Path:
+    """Training loss and validation score of a network by epoch, beside logistic regression.
+
+    Parameters
+    ----------
+    path : Path
+        PNG file to write.
+    curve : Curve
+        What to draw.
+    """
+    epochs = np.arange(1, len(curve.losses) + 1)
+    kept = epochs[curve.kept]
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
+        left.plot(epochs, curve.losses, color=BLUE, marker=".", label="network and its penalty")
+        left.plot(
+            kept,
+            curve.loss,
+            color=BLUE,
+            marker="o",
+            markersize=8,
+            linestyle="none",
+            label=f"without penalty, kept: {curve.loss:.3f}",
+        )
+        left.axhline(
+            curve.other_loss,
+            color=ORANGE,
+            linewidth=1.5,
+            label=f"logistic regression: {curve.other_loss:.3f}",
+        )
+        left.set(ylabel="mean loss", title="Log-loss, training flights")
+        left.legend(loc="upper right")
+        right.plot(epochs, curve.scores, color=BLUE, marker=".", label="network")
+        best = curve.scores[curve.kept]
+        right.plot(
+            kept,
+            best,
+            color=BLUE,
+            marker="o",
+            markersize=8,
+            linestyle="none",
+            label=f"kept: {best:.3f}",
+        )
+        right.axhline(
+            curve.other_score,
+            color=ORANGE,
+            linewidth=1.5,
+            label=f"logistic regression,\ntraining flights: {curve.other_score:.3f}",
+        )
+        right.set(ylabel="share of right answers", title="Accuracy, flights held out of training")
+        right.yaxis.set_major_locator(MultipleLocator(0.005))
+        right.legend(loc="lower right")
+        for axes in (left, right):
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.savefig(path)
         plt.close(figure)
     return path

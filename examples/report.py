@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from flights_models import Result
@@ -22,15 +23,19 @@ HEADINGS = (
 N_TEXT = 3
 LEGEND = """\
 passes       readings of the training rows; a fit from a sample of blocks counts by its share
+             (a validation pass of the network counts as one; standardising its features takes
+             one more, in its time but not in its passes)
 fit          wall time out of core, from the stored data set to coefficients
 peak         largest resident memory of a worker process during the fit, interpreter and
              libraries included
 test score   of rows that no fit has seen: R2 for delays, share of right answers for classes
 baseline     the same score for always predicting the training rows' mean, or largest class
 sklearn      scikit-learn's fit of the same rows, already in memory, by its fastest solver
-             that gets to 1e-6 ({references}), on one thread
+             that gets to 1e-6 ({references}), or its network of the
+             same parameters, on one thread
 coef. diff.  max |a - b| / max |b|, b being scikit-learn's: the larger of that of the
-             coefficients and that of the intercepts"""
+             coefficients and that of the intercepts; none for the network, as the two shuffle
+             in different ways: their scores are compared below"""
 
 
 def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
@@ -39,14 +44,14 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
         (
             f"{result.task.name}, {result.task.score_name}",
             type(result.task.model).__name__,
-            result.task.model.solver_,
+            result.task.solver,
             f"{result.task.model.n_passes_:.2f}",
             f"{result.seconds:.2f}",
             f"{result.peak / 1e6:.0f}",
             f"{result.score:.4f}",
             f"{result.baseline:z.4f}",
             f"{result.reference_seconds:.2f}",
-            f"{result.difference:.1e}",
+            "-" if isnan(result.difference) else f"{result.difference:.1e}",
         )
         for result in results
     ]
@@ -75,14 +80,18 @@ def markdown(results: Sequence[Result]) -> str:
 
 def legend(results: Sequence[Result]) -> str:
     """What the columns mean."""
-    solvers = [getattr(result.task.reference, "solver", "lstsq") for result in results]
+    solvers = [
+        getattr(result.task.reference, "solver", "lstsq")
+        for result in results
+        if not result.task.is_network
+    ]
     return LEGEND.format(references=", ".join(dict.fromkeys(solvers)))
 
 
 def notes(results: Sequence[Result]) -> list[str]:
     """Warnings of the fits, with the model they belong to."""
     return [
-        f"{result.task.name}, {result.task.model.solver_}: {note}"
+        f"{result.task.name}, {result.task.solver}: {note}"
         for result in results
         for note in result.notes
     ]

@@ -1,0 +1,74 @@
+"""How good the late-flight models are on days of which they have seen no flight.
+
+Test rows are flights drawn at random: others of the same day are among the training rows, and
+a model can tell the day by its weather. Here some pairs of month and weekday, say Tuesdays in
+June, are left out of training altogether, and the models are tested on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flights_network
+import numpy as np
+import numpy.typing as npt
+from flights_models import Split
+from flights_tables import WEEKDAYS
+from flights_targets import is_late
+from sklearn.metrics import log_loss, roc_auc_score
+
+from dlbd_estimators import LogisticRegression
+
+#: Of so many pairs of month and weekday, one is left out.
+ONE_OF = 6
+
+
+def new_days(split: Split, names: Sequence[str]) -> Split:
+    """Training rows without some days, and test rows of these days alone.
+
+    Parameters
+    ----------
+    split : Split
+        The rows, lazily.
+    names : sequence of str
+        Features.
+    """
+    number = np.zeros(len(names))
+    for months, name in enumerate(f"month {month}" for month in range(2, 13)):
+        number[names.index(name)] = months + 1
+    for days, weekday in enumerate(WEEKDAYS[1:]):
+        number[names.index(f"weekday {weekday}")] = days + 1
+    seen, unseen = (
+        np.flatnonzero(((X @ number).compute() % ONE_OF == 0) == out)
+        for X, out in ((split.X_train, False), (split.X_test, True))
+    )
+    return Split(
+        split.X_train[seen], split.y_train[seen], split.X_test[unseen], split.y_test[unseen]
+    )
+
+
+def compare(split: Split) -> str:
+    """Train both late-flight models on the cluster, and say how good they are.
+
+    Parameters
+    ----------
+    split : Split
+        From :func:`new_days`.
+    """
+    late = is_late(split.y_test).compute()
+    said = []
+    for name, model, rows in (
+        ("logistic regression", LogisticRegression(), split),
+        ("network", flights_network.out_of_core(), split.scaled),
+    ):
+        model.fit(rows.X_train, is_late(rows.y_train))
+        said.append(f"{name} {_quality(late, model.predict_proba(rows.X_test).compute()[:, 1])}")
+    return f"late, {len(late):,} test flights of days never trained on: " + "; ".join(said)
+
+
+def _quality(late: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]) -> str:
+    return (
+        f"log-loss {log_loss(late, probability):.4f}, "
+        f"area {roc_auc_score(late, probability):.3f}, "
+        f"accuracy {((probability > 0.5) == late).mean():.4f}"
+    )
