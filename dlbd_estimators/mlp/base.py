@@ -17,7 +17,7 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.blas import thread_count
 from dlbd_estimators.execution.select import executor_for
-from dlbd_estimators.mlp.replicas import count_replicas, fit_buffer
+from dlbd_estimators.mlp.replicas import count_replicas, cut_epoch
 from dlbd_estimators.mlp.rows import (
     Holdout,
     Score,
@@ -32,7 +32,6 @@ from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.learner import Learner
 from dlbd_estimators.objectives.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.solvers.courses import Course, InMemory, InRounds, Training
-from dlbd_estimators.solvers.epoch_plan import Shape
 from dlbd_estimators.solvers.full_batch import minimize_in_passes
 from dlbd_estimators.solvers.stochastic import Progress, Rules, train
 
@@ -181,12 +180,14 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             assert blocks.sizes is not None
             learner = self._learner(job, sum(blocks.sizes))
-            fill_blocks = fit_buffer(self, job.executor, blocks, n_replicas, settings.buffer_nbytes)
-            shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), learner.batch_size)
-            if n_replicas == 1 and blocks.loader.remote_inputs(range(1)):
-                # Chunks that lie on a cluster come to a task all at once: not more than needed,
-                # where shorter rounds change nothing.
-                shape = replace(shape, round_fills=1)
+            shape = cut_epoch(
+                self,
+                job.executor,
+                blocks,
+                n_replicas,
+                settings.buffer_nbytes,
+                learner.batch_size,
+            )
             course = InRounds(
                 job.executor,
                 learner,

@@ -108,7 +108,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Replicas used; passes over the features, validation included.
     history_ : list of dict
         One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
-        ``seconds``, ``bytes_read`` and, with ``early_stopping``, ``validation_score``.
+        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
+        ``validation_score``.
 
     Examples
     --------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.solvers.epoch_plan import Shape
 
 #: Half a buffer by default: four blocks of the usual size.
 _AUTO_HALF_NBYTES = 2**27
@@ -29,10 +31,15 @@ def count_replicas(estimator: Any, blocks: Blocks) -> int:
     return int(estimator.n_replicas)
 
 
-def fit_buffer(
-    estimator: Any, executor: Executor, blocks: Blocks, n_replicas: int, given: int | None
-) -> int:
-    """Return how many blocks one half of a replica's buffer holds.
+def cut_epoch(
+    estimator: Any,
+    executor: Executor,
+    blocks: Blocks,
+    n_replicas: int,
+    given: int | None,
+    batch_size: int,
+) -> Shape:
+    """Return how an epoch is cut: by the data, and by the memory given to a buffer.
 
     Parameters
     ----------
@@ -46,15 +53,18 @@ def fit_buffer(
         Number of buffers.
     given : int or None
         Bytes that the user gave a buffer.
+    batch_size : int
+        Rows of an update.
 
     Raises
     ------
     ValueError
-        They do not hold two blocks.
+        The buffer does not hold two blocks.
     BlockTooLarge
         A worker has no room for its buffers.
     """
     assert blocks.block_nbytes is not None
+    assert blocks.sizes is not None
     nbytes = max(blocks.block_nbytes, 1)
     half = _AUTO_HALF_NBYTES if given is None else given // 2
     if given is not None and half < nbytes:
@@ -64,5 +74,11 @@ def fit_buffer(
         )
     share = -(-blocks.n_blocks // n_replicas)
     fill_blocks = min(max(1, half // nbytes), share)
-    executor.check_buffer((2 if fill_blocks < share else 1) * fill_blocks * nbytes, n_replicas)
-    return fill_blocks
+    shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), batch_size)
+    if n_replicas == 1 and blocks.loader.remote_inputs(range(1)):
+        # Chunks that lie on a cluster come to a task all at once: not more than needed, where
+        # shorter rounds change nothing.
+        shape = replace(shape, round_fills=1)
+    halves = 2 if shape.fill_blocks < share else 1
+    executor.check_buffer(halves * shape.fill_blocks * nbytes, n_replicas)
+    return shape

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.objectives.network import cut
 
-#: Updates that a replica should make between two synchronisations, at least: "hundreds"
-#: (DiLoCo, arXiv 2311.08105).
-_UPDATES = 500
+#: Updates of a replica between two synchronisations, about: "hundreds" in DiLoCo (arXiv
+#: 2311.08105), and so many that tasks of small networks outlast what it costs to start them.
+_UPDATES = 1_000
+#: Blocks that are mixed at least, where replicas meet more often for smaller fills.
+_MIXED_BLOCKS = 4
 #: Fills of a round, at most: what is lost when a worker dies, and what a task reads before its
 #: first update is one of them.
 _MAX_FILLS = 8
@@ -49,10 +51,24 @@ class Shape:
         """Choose the length of rounds: enough updates, few enough fills.
 
         A replica that is alone has nobody to wait for: its rounds are as long as they may be.
+
+        Parameters
+        ----------
+        n_replicas : int
+            Shares of the blocks.
+        fill_blocks : int
+            Blocks that there is memory for.
+        block_rows : int
+            Rows of the largest block.
+        batch_size : int
+            Rows of an update.
         """
+        if n_replicas == 1:
+            return cls(n_replicas, fill_blocks, _MAX_FILLS)
+        needed = -(-_UPDATES * batch_size // block_rows)
+        fill_blocks = min(fill_blocks, max(needed, _MIXED_BLOCKS))
         updates = max(1, fill_blocks * block_rows // batch_size)
-        fills = _MAX_FILLS if n_replicas == 1 else min(_MAX_FILLS, -(-_UPDATES // updates))
-        return cls(n_replicas, fill_blocks, fills)
+        return cls(n_replicas, fill_blocks, min(_MAX_FILLS, -(-_UPDATES // updates)))
 
 
 def plan_epoch(
