@@ -52,9 +52,14 @@ def count_labels(
     if len(present) < fewest:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes with a weight "
-            f"above 0, but the data contain only one class: {present[0].item()!r}."
+            f"above 0, but the data contain only one class: {plain(present[0])!r}."
         )
     return counts
+
+
+def plain(label: Any) -> Any:
+    """Return a label as people write it: a Python object, not a NumPy scalar."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def class_factors(estimator: Any, counts: LabelCounts) -> FloatArray | None:

@@ -1,12 +1,18 @@
-"""The same rows as everything that `fit` takes."""
+"""The same rows as everything that `fit` takes, and what perceptrons are trained on."""
 
 from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pytest
 import zarr
+
+import dlbd_estimators
 
 KINDS = [
     "numpy", "fortran", "list", "pandas", "dask", "ragged", "misaligned", "columns", "empty",
@@ -85,3 +91,63 @@ def as_kind(kind, X, y, weight=None):  # noqa: C901 - one case a kind
         case "mixed":
             return cut(X, 100), y, None if weight is None else pd.Series(weight)
     raise AssertionError(kind)
+
+
+CLASSES = ["binary", "classes", "labels"]
+NUMBERS = ["number", "numbers", "counts"]
+
+
+def task(kind, n=300, p=5, seed=0):
+    """(X, y) that a perceptron can learn: y is one of CLASSES or of NUMBERS."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p))
+    score = np.tanh(X @ rng.normal(size=(p, 3))) + 0.3 * rng.normal(size=(n, 3))
+    match kind:
+        case "binary":
+            return X, (score[:, 0] > 0).astype(int)
+        case "classes":
+            return X, score.argmax(axis=1)
+        case "labels":
+            return X, (score > 0).astype(int)
+        case "number":
+            return X, score[:, 0]
+        case "numbers":
+            return X, score
+        case "counts":
+            return X, rng.poisson(np.exp(score[:, 0])).astype(float)
+    raise AssertionError(kind)
+
+
+def perceptron(kind, library=dlbd_estimators, **options):
+    """An unfitted perceptron for these targets: ours, or `sklearn.neural_network`'s."""
+    options = {"hidden_layer_sizes": (8,), "random_state": 0, **options}
+    if kind in CLASSES:
+        return library.MLPClassifier(**options)
+    loss = "poisson" if kind == "counts" else "squared_error"
+    return library.MLPRegressor(loss, **options)
+
+
+def in_chunks(rows, *arrays):
+    """Each array as a lazy one, cut after so many rows."""
+    return tuple(
+        None if array is None else da.from_array(array, chunks={0: rows}) for array in arrays
+    )
+
+
+def flat(model):
+    """All parameters of a perceptron in one vector."""
+    return np.concatenate([np.ravel(part) for part in (*model.coefs_, *model.intercepts_)])
+
+
+@contextmanager
+def refused(kind, error, match, **options):
+    """A fitted perceptron that refuses what is done to it, and stays as it was."""
+    X, y = task(kind)
+    model = perceptron(kind, **{"max_iter": 2, **options}).fit(X, y)
+    attributes, predicted = set(vars(model)), model.predict(X)
+    case = SimpleNamespace(model=model, message="", error=None)
+    with pytest.raises(error, match=match) as info:
+        yield case
+    case.message, case.error = str(info.value), info.value
+    assert set(vars(model)) == attributes
+    np.testing.assert_array_equal(model.predict(X), predicted)

@@ -77,6 +77,34 @@ def test_a_label_that_was_not_among_the_classes_is_refused_or_marked():
     np.testing.assert_array_equal(block.y, [0.0, -1.0, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("encoding", "good", "bad", "match"),
+    [
+        (Encoding(labels=True), [0, 1, 1], 2, "Labels must be 0 or 1"),
+        (Encoding(labels=True), [True, False, True], -1, "Labels must be 0 or 1"),
+        (Encoding(counts=True), [0, 1, 7], -1, "Targets must be at least 0"),
+        (Encoding(counts=True), [0.0, 0.25, 1e9], -0.5, "Targets must be at least 0"),
+    ],
+)
+@pytest.mark.parametrize("columns", [0, 2])
+def test_targets_of_a_range_are_numbers_within_it(encoding, good, bad, match, columns):
+    y = np.array(good) if not columns else np.column_stack([good] * columns)
+    block = from_arrays(np.zeros((3, 1)), y, None).encoded(encoding).load(0)
+    assert block.y.dtype == np.float64
+    np.testing.assert_array_equal(block.y, y)
+    y = y.astype(float)
+    y[(1, -1) if columns else 1] = bad
+    with pytest.raises(BadBlock, match=rf"{match}, but y is .*{bad}.* at row 1 of block 0"):
+        from_arrays(np.zeros((3, 1)), y, None).encoded(encoding).load(0)
+
+
+@pytest.mark.parametrize("encoding", [Encoding(labels=True), Encoding(counts=True)])
+def test_a_target_that_is_nan_is_refused_whatever_its_range(encoding):
+    y = np.array([0.0, np.nan, 1.0])
+    with pytest.raises(ValueError, match="row 1 of block 0"):
+        from_arrays(np.zeros((3, 1)), y, None).encoded(encoding).load(0)
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_missing_label_is_refused(missing, raw):

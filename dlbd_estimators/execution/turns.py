@@ -70,8 +70,9 @@ class TurnResult:
     ----------
     replica : Replica
         After the turn.
-    total : float
-        Sum over rows of their batch's objective; not finite where training diverged.
+    totals : list of float
+        By fill, the sum over rows of their batch's objective; not finite where training
+        diverged, and then the last.
     n_rows : int
         Rows trained on.
     bytes_read : int
@@ -81,7 +82,7 @@ class TurnResult:
     """
 
     replica: Replica
-    total: float
+    totals: list[float]
     n_rows: int
     bytes_read: int
     seconds: float
@@ -90,20 +91,21 @@ class TurnResult:
 def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
     """Train a replica on the blocks of its turn; ``n_threads`` changes no bit."""
     began = time.perf_counter()
-    replica, total, n_rows = turn.replica.copy(), 0.0, 0
+    replica, n_rows = turn.replica.copy(), 0
+    totals: list[float] = []
     with single_threaded_blas, np.errstate(all="ignore"), _Buffer(turn) as buffer:
         for number in range(len(turn.fills)):
             rows = buffer.take(number)
             order = None
             if turn.seeds is not None:
                 order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
-            replica, loss = learner.learn(replica, rows, order, turn.learning_rate, n_threads)
-            total += loss
+            replica, total = learner.learn(replica, rows, order, turn.learning_rate, n_threads)
+            totals.append(total)
             n_rows += rows.n_rows
             if not isfinite(total):
                 break
     seconds = time.perf_counter() - began
-    return TurnResult(replica, total, n_rows, buffer.bytes_read, seconds)
+    return TurnResult(replica, totals, n_rows, buffer.bytes_read, seconds)
 
 
 class _Buffer:

@@ -140,6 +140,8 @@ class BaseMLP(BaseEstimator, ABC):
             clock=job.clock,
         )
         self._set_model(job, found.parameters.astype(job.start.dtype))
+        for memory in ("_training", "_progress"):  # of mini-batches, from before
+            self.__dict__.pop(memory, None)
         self.n_iter_ = found.n_iter
         self.t_ = 0
         self.loss_ = self.best_loss_ = found.value
@@ -198,7 +200,8 @@ class BaseMLP(BaseEstimator, ABC):
                 shuffle=bool(self.shuffle),
                 name=name,
             )
-        progress = Progress() if job.fresh else self._progress.copy()
+        last: Progress | None = None if job.fresh else getattr(self, "_progress", None)
+        progress = Progress() if last is None else last.copy()
         training, n_epochs = train(
             course,
             self._training_from(job, n_replicas),
@@ -208,7 +211,7 @@ class BaseMLP(BaseEstimator, ABC):
             score_passes=score_passes,
             clock=job.clock,
         )
-        if all(replica.n_updates == 0 for replica in training.replicas):
+        if n_epochs and all(replica.n_updates == 0 for replica in training.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         parameters = training.parameters
         if score is not None and progress.best_parameters is not None:

@@ -258,7 +258,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Lazy where X is lazy.
         """
         check_is_fitted(self)
-        return self._predict(X, _Numbers(self.loss == "poisson"), "predict")
+        return self._predict(X, _Numbers(self.out_activation_ == "exp"), "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, a float also for lazy data.
@@ -275,7 +275,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return float(super().score(X, y, sample_weight))
         X = lazy_features(self, X, reset=False)
         data = clone(self)._data(X, y, sample_weight, reset=True)
-        errors = SquaredErrors(np.exp if self.loss == "poisson" else None)
+        errors = SquaredErrors(np.exp if self.out_activation_ == "exp" else None)
         return determination(score_sums(data, self._model(), errors, Encoding(), "mlpregressor"))
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from dlbd_estimators._classes import plain
 from dlbd_estimators._predict import determination
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_split import split
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block
@@ -61,7 +63,7 @@ class Holdout:
         for found, other, use in ((train, test, "train"), (test, train, "validate")):
             missing = np.setdiff1d(other, found)
             if len(missing):
-                label = self.classes[int(missing[0])].item()
+                label = plain(self.classes[int(missing[0])])
                 raise ValueError(
                     f"validation_fraction={self.fraction} leaves no row of class {label!r} to "
                     f"{use} on. Change it, or random_state, or leave out so rare a class."
@@ -149,12 +151,19 @@ def hold_out_of_blocks(
         holdout.check(_labels(executor, train, name), _labels(executor, test, name))
 
     def score(parameters: FloatArray) -> float:
-        result = executor.map_reduce(
-            ScoreKernel(holdout.errors),
-            NetworkPredictor(network, parameters),
-            test,
-            name=f"{name}-validation",
-        )
+        try:
+            result = executor.map_reduce(
+                ScoreKernel(holdout.errors),
+                NetworkPredictor(network, parameters),
+                test,
+                name=f"{name}-validation",
+            )
+        except NonFiniteValues:
+            raise
+        except BadBlock:
+            # The features are sound and the predictions overflow. Training is about to diverge,
+            # and says so better.
+            return float("nan")
         return holdout.score(result.partial)
 
     return train, score

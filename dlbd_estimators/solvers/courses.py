@@ -190,6 +190,8 @@ class InRounds(Course):
         rng = np.random.default_rng(seed) if self._shuffle else None
         rounds = plan_epoch(self._blocks.n_blocks, self._shape, rng)
         total, n_rows, bytes_read = 0.0, 0, 0
+        # Counted over the epoch: where rounds end changes no order.
+        n_fills = [0] * self._shape.n_replicas
         for number, fills in enumerate(rounds):
             turns = [
                 Turn(
@@ -197,16 +199,20 @@ class InRounds(Course):
                     training.replicas[i],
                     self._blocks,
                     part,
-                    [(*seed, i, number, j) for j in range(len(part))] if self._shuffle else None,
+                    [(*seed, i, n_fills[i] + j) for j in range(len(part))]
+                    if self._shuffle
+                    else None,
                     training.learning_rate,
                 )
                 for i, part in enumerate(fills)
                 if part
             ]
+            n_fills = [n + len(part) for n, part in zip(n_fills, fills, strict=True)]
             name = f"{self._name}-epoch-{training.n_epochs + 1}-round-{number + 1}"
             results = self._executor.run_turns(turns, self._learner, name=name)
             for result in results:
-                total += result.total
+                for part in result.totals:  # one by one: where rounds end changes no sum either
+                    total += part
                 n_rows += result.n_rows
                 bytes_read += result.bytes_read
             if not (isfinite(total) and all(result.replica.is_finite for result in results)):
@@ -221,7 +227,7 @@ class InRounds(Course):
         replicas = list(training.replicas)
         for turn, result in zip(turns, results, strict=True):
             replicas[turn.number] = result.replica
-        if len(replicas) == 1:
+        if len(replicas) == 1 or not any(result.n_rows for result in results):
             return replace(training, parameters=replicas[0].parameters, replicas=tuple(replicas))
         parameters, velocity = self._outer(
             training.parameters,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from dlbd_estimators.execution.blas import single_threaded_blas
+from dlbd_estimators.execution.blas import single_threaded_blas, thread_count
 from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.kernels import Kernel
 
@@ -65,6 +65,15 @@ def test_threads_that_overlap_share_the_limit():
         assert pool.submit(second).result(20) == {1}
         other.result(20)
     assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_the_count_is_what_a_user_limits(limit):
+    with threadpool_limits(limit, user_api="blas"):
+        assert thread_count() == limit
+        with single_threaded_blas:
+            assert thread_count() == 1
+        assert thread_count() == limit
 
 
 class _BlasThreads(Kernel):
