@@ -101,7 +101,8 @@ def orders(rounds, n_epochs):
     """Blocks in the order in which each epoch takes them, replica after replica in each round."""
     taken = [[index for turn in turns for index in turn.indices] for turns, _, _ in rounds]
     each = len(rounds) // n_epochs
-    return [sum(taken[i * each : (i + 1) * each], []) for i in range(n_epochs)]
+    epochs = [taken[i * each : (i + 1) * each] for i in range(n_epochs)]
+    return [[index for turn in epoch for index in turn] for epoch in epochs]
 
 
 @pytest.mark.parametrize("n_replicas", [1, 3])
