@@ -1,7 +1,7 @@
 """Which replica sees which blocks when, in one epoch.
 
 The blocks are put in a random order and dealt out to the replicas in nearly equal shares; each
-replica's share is cut into rounds, and each round into fills of the shuffle buffer. All of this
+replica's share is cut into fills of the shuffle buffer, and these into rounds. All of this
 follows from the number of blocks, the replicas and the seed: never from the workers.
 """
 
@@ -86,12 +86,13 @@ def plan_epoch(
         Puts the blocks in order; None leaves them as they are.
     """
     order = np.arange(n_blocks) if rng is None else rng.permutation(n_blocks)
-    shares = [order[cut(n_blocks, i, shape.n_replicas)] for i in range(shape.n_replicas)]
-    longest = max(len(share) for share in shares)
-    n_rounds = -(-longest // (shape.fill_blocks * shape.round_fills))
+    shares = [
+        _fills(order[cut(n_blocks, i, shape.n_replicas)], shape.fill_blocks)
+        for i in range(shape.n_replicas)
+    ]
+    n_rounds = -(-max(len(fills) for fills in shares) // shape.round_fills)
     return [
-        [_fills(share[cut(len(share), number, n_rounds)], shape.fill_blocks) for share in shares]
-        for number in range(n_rounds)
+        [fills[cut(len(fills), number, n_rounds)] for fills in shares] for number in range(n_rounds)
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from dlbd_estimators.solvers.epoch_plan import plan_epoch
 from tests.inputs import CLASSES, NUMBERS, flat, in_chunks, perceptron, task
 
 KINDS = [*CLASSES, *NUMBERS]
@@ -81,6 +82,21 @@ def test_epochs_one_by_one_are_those_of_fit_without_an_order():
             other.partial_fit(*data, classes=[0, 1, 2])
         np.testing.assert_array_equal(flat(model), flat(other))
         assert model.loss_curve_ == other.loss_curve_
+
+
+def test_epochs_one_by_one_put_the_blocks_in_another_order_each(monkeypatch):
+    plans = []
+
+    def plan(*args):
+        plans.append(plan_epoch(*args))
+        return plans[-1]
+
+    monkeypatch.setattr("dlbd_estimators.solvers.courses.plan_epoch", plan)
+    X, y = in_chunks(20, *task("number"))
+    model = perceptron("number")
+    for _ in range(4):
+        model.partial_fit(X, y)
+    assert len({str(each) for each in plans}) == 4
 
 
 @pytest.mark.parametrize("kind", KINDS)

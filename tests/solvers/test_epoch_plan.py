@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -48,14 +49,27 @@ def test_there_are_no_more_rounds_than_needed_and_they_are_nearly_equal(n_blocks
     longest = -(-n_blocks // shape.n_replicas)
     assert len(plan) == -(-longest // (shape.fill_blocks * shape.round_fills))
     for i in range(shape.n_replicas):
-        sizes = [len(blocks(part[i])) for part in plan]
-        assert max(sizes) - min(sizes) <= 1
+        n_fills = [len(part[i]) for part in plan]
+        assert max(n_fills) - min(n_fills) <= 1
 
 
 @given(st.integers(1, 80), SHAPES)
 def test_without_a_generator_blocks_stay_in_order(n_blocks, shape):
     plan = plan_epoch(n_blocks, shape, None)
     assert blocks(shares(plan, shape.n_replicas)) == list(range(n_blocks))
+
+
+@given(st.integers(1, 80), SHAPES, st.integers(1, 8), st.integers(0, 99))
+def test_where_rounds_end_changes_no_fill(n_blocks, shape, round_fills, seed):
+    """A replica on persisted chunks takes one fill a round, and has to come to the same bits."""
+    fills = [
+        [list(chain.from_iterable(part[i] for part in plan)) for i in range(shape.n_replicas)]
+        for plan in (
+            plan_epoch(n_blocks, each, generator(seed))
+            for each in (shape, replace(shape, round_fills=round_fills))
+        )
+    ]
+    assert fills[0] == fills[1]
 
 
 @given(st.integers(20, 80), SHAPES, st.integers(0, 99))
