@@ -210,12 +210,12 @@ class NetworkWorkload:
     sorted_: Layout = Layout(TABLE, 64, 3_200)
     held_out: int = 20_000
     least_epochs: int = 10
-    most_epochs: int = 30
+    most_epochs: int = 15
     reference_epochs: int = 5
     curve_epochs: int = 15
     repeats: int = 3
     turns: int = 5
-    seeds: int = 3
+    seeds: int = 1
 
     @classmethod
     def quick(cls, folder: Path, plots: Path | None) -> NetworkWorkload:

@@ -79,9 +79,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the same
         total weight. Not for labels.
     n_replicas : int or "auto", default="auto"
-        Copies of the network that train on shares of the blocks at the same time and meet
-        after each round. They belong to the fit, not to the workers: any number of workers
-        gives the same bits. At most one a block. ``"auto"`` is 1 for now.
+        Copies of the network, at most one a block, that train on shares of the blocks at the
+        same time and meet after each round. Any number of workers gives the same bits.
+        ``"auto"`` is 1: with more, it takes more epochs to come to the same loss.
     buffer_size : int, str or "auto", default="auto"
         Memory in which a replica shuffles rows of different blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are

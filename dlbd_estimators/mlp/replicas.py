@@ -22,6 +22,8 @@ def count_replicas(estimator: Any, blocks: Blocks) -> int:
         There are more than blocks.
     """
     if estimator.n_replicas == "auto":
+        # More replicas took more epochs to a given loss, on small data and on large: with two
+        # workers to run them they were no faster (docs/training-networks.md).
         return 1
     if estimator.n_replicas > blocks.n_blocks:
         raise ValueError(
