@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import workload  # noqa: F401 - where the examples are found
-from mlp_curves import Curve
+from mlp_curve import Curve
 from plots import BLUE, GREY, ORANGE, STYLE, plt
 
 # The rest of Okabe and Ito's colours that are dark enough for lines.
