@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from distributed import Client
 from lines import Table
 from mlp_workload import CLASSES, IMAGES, NetworkWorkload, Rows
 from on_disk import warm_fit
@@ -168,9 +171,11 @@ def two_workers(workload: NetworkWorkload, table: Table) -> None:
     bits: dict[str, bytes] = {}
     epochs = workload.shared_epochs
 
-    def on(n_workers: int, n_replicas: int) -> Callable[[], float]:
+    def on(n_workers: int, n_replicas: int, *, pinned: bool = False) -> Callable[[], float]:
         def measure() -> float:
-            with local_workers(n_workers, MEMORY, workload.folder):
+            with local_workers(n_workers, MEMORY, workload.folder) as client:
+                if pinned:
+                    _pin(client)
                 _warm_up(data, n_replicas)
                 fit = warm_fit(IMAGES.model(epochs, n_replicas=n_replicas), data)
             name = f"{n_workers} {n_replicas}"
@@ -189,9 +194,29 @@ def two_workers(workload: NetworkWorkload, table: Table) -> None:
         away,
         f"{100 * away:.2g} %; {losses['2 2']:.4f} against {losses['1 2']:.4f}, {same} bits",
     )
+    pinned = in_turns(
+        {"2": on(2, 2, pinned=True), "1": on(1, 2, pinned=True)}, workload.repeats, warm_up=False
+    )
+    table.reference(
+        "the same, each worker held to a CPU of its own, so that one worker does not read on the "
+        "second: samples/s on 2 workers / on 1",
+        _compared(pinned["2"], pinned["1"]),
+    )
     alone = on(1, 1)()
     table.reference(
         "the same, validation loss of n_replicas=2 / n_replicas=1",
         f"{losses['2 2'] / losses['1 1']:.3f}; {losses['2 2']:.4f} against {losses['1 1']:.4f}; "
         f"n_replicas=1 on one worker: {alone:,.0f}{SAMPLES}",
     )
+
+
+def _pin(client: Client) -> None:
+    """Hold each worker to one CPU of its own, as on a machine where it has no more."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for cpu, worker in zip(cpus, client.scheduler_info()["workers"], strict=False):
+        client.run(_hold_to, cpu, workers=[worker])
+
+
+def _hold_to(cpu: int) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {cpu})

@@ -23,13 +23,18 @@ LONGEST_FILE = 350
 # What each module or subpackage of dlbd_estimators belongs to; a new one has to be put here.
 LAYER_OF = {
     "__init__": "estimators",
+    "_callbacks": "estimators",
     "_classes": "estimators",
     "_fit": "estimators",
+    "_leaving": "estimators",
     "_parameters": "estimators",
     "_predict": "estimators",
     "_validation": "estimators",
+    "compose": "estimators",
+    "elastic_net": "estimators",
     "linear": "estimators",
     "logistic": "estimators",
+    "metrics": "estimators",
     "mlp": "estimators",
     "model_selection": "estimators",
     "preprocessing": "estimators",
@@ -54,7 +59,10 @@ BELOW = {
     "exceptions": set(),
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
-MAY_IMPORT_DASK = {"_predict", "_validation", "linear", "logistic", "mlp"}
+MAY_IMPORT_DASK = {
+    "_predict", "_validation", "compose", "linear", "logistic", "metrics", "mlp",
+    "model_selection", "preprocessing",
+}  # fmt: skip
 # Executors read settings that a user keeps in Dask, the scheduler to use among them; these know
 # of no graph and no collection.
 DASK_SETTINGS = ("dask.config", "dask.system", "dask.base.get_scheduler")
