@@ -1,0 +1,184 @@
+"""Cross-validators: index arrays for scikit-learn's tools, lazy arrays for loops of one's own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import model_selection
+from sklearn.utils import check_random_state
+
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.model_selection.gather import gather, in_memory
+from dlbd_estimators.model_selection.rows import Division, Selection
+from dlbd_estimators.model_selection.shares import consecutive, fold_sizes
+from dlbd_estimators.model_selection.sizes import split_sizes
+from dlbd_estimators.model_selection.sources import Lazy, sources, unpack
+from dlbd_estimators.model_selection.split import new_seed, random_division
+
+Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class _BlockwiseSplitter:
+    """What the cross-validators share: a pair of selections becomes indices or arrays."""
+
+    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+        raise NotImplementedError
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Indices]:
+        """Yield the positions of the rows to train on and to test on.
+
+        Parameters
+        ----------
+        X : array-like, Dask collection or Zarr array
+            All rows.
+        y : array-like or Dask collection, optional
+            Targets: its blocks are counted where the lengths of those of X are not known.
+        groups : None
+            Not supported: a warning says so.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            For lazy X ascending, 8 bytes a row.
+        """
+        if not is_lazy(X):
+            # scikit-learn's class comes next in line.
+            yield from super().split(X, y, groups)  # type: ignore[misc]
+            return
+        if groups is not None:
+            warnings.warn(
+                f"The groups parameter is ignored by {type(self).__name__}",
+                UserWarning,
+                stacklevel=2,
+            )
+        first, *_ = sources([X, *([] if y is None else [y])])
+        for train, test in self._selections(first.sizes):
+            yield train.indices(), test.indices()
+
+    def split_arrays(self, *arrays: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows to train on and to test on themselves, lazy where the arrays are.
+
+        Parameters
+        ----------
+        *arrays : array-like, Dask collection, Zarr array, or one data set
+            As for :func:`dlbd_estimators.model_selection.train_test_split`.
+
+        Yields
+        ------
+        tuple
+            ``(X_train, X_test, y_train, y_test, ...)``.
+
+        Raises
+        ------
+        LengthMismatch
+            The arrays have different numbers of rows.
+        ValueError
+            No arrays, or more splits than rows.
+        """
+        found = sources(unpack(arrays))
+        lazy = [each for each in found if isinstance(each, Lazy)]
+        sizes = lazy[0].sizes if lazy else None
+        if sizes is None:
+            # scikit-learn's class comes next in line.
+            for indices in super().split(found[0]):  # type: ignore[misc]
+                yield tuple(in_memory(each, part) for each in found for part in indices)
+            return
+        for pair in self._selections(sizes):
+            yield tuple(gather(each, part) for each in found for part in pair)
+
+
+class KFold(_BlockwiseSplitter, model_selection.KFold):
+    """Folds of rows, each of which is tested on once.
+
+    Like :class:`sklearn.model_selection.KFold`, whose folds it gives without shuffling and for
+    arrays in memory. Of lazy arrays, a shuffled fold is rows chosen at random within every
+    block, in proportion to its rows. Folds differ by one row at most.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Choose each fold's rows at random instead of taking consecutive ones.
+    random_state : int, RandomState or None, default=None
+        Seed of the choice; needs ``shuffle``.
+
+    Notes
+    -----
+    :meth:`split_arrays` keeps a few numbers a block in the client, and a fit on what it yields
+    reads every block that has rows for it once a pass. :meth:`split` serves as ``cv=`` in
+    scikit-learn's tools, which ask for more:
+
+    - index arrays of 8 bytes a row for each split, of all splits at once in a search, so
+      ``8 * n_samples * n_splits`` bytes; while Dask takes rows by such an index, Python needs
+      about 65 bytes a row more for a moment;
+    - Dask cuts what an index takes into chunks of even length, most of which lie across two
+      blocks of the array: a pass reads blocks up to twice;
+    - chunk lengths have to be known (``X.compute_chunk_sizes()``), and Dask data frames or Zarr
+      arrays have to be made Dask arrays first.
+
+    Beyond some ten million rows, loop over :meth:`split_arrays`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.model_selection import KFold
+    >>> X = da.ones((1000, 3), chunks=(100, 3))
+    >>> for train, test in KFold(2, shuffle=True, random_state=0).split_arrays(X):
+    ...     print(train.shape, test.shape)
+    (500, 3) (500, 3)
+    (500, 3) (500, 3)
+    """
+
+    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+        n_samples = sum(sizes)
+        if self.n_splits > n_samples:
+            raise ValueError(
+                f"Cannot have number of splits n_splits={self.n_splits} greater than the number "
+                f"of samples: n_samples={n_samples}."
+            )
+        parts = fold_sizes(n_samples, self.n_splits)
+        if self.shuffle:
+            seed = new_seed(check_random_state(self.random_state))
+            division = random_division(sizes, parts, seed)
+        else:
+            strata = np.asarray(sizes, dtype=np.int64)[:, None]
+            division = Division(sizes, consecutive(sizes, parts)[:, None, :], strata, None)
+        for number in range(self.n_splits):
+            yield division.others(number), division.part(number)
+
+
+class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
+    """Independent random splits into rows to train on and rows to test on.
+
+    Like :class:`sklearn.model_selection.ShuffleSplit`, whose rows it gives for arrays in memory.
+    Of lazy arrays, rows are chosen at random within every block, in proportion to its rows.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of splits.
+    test_size : float or int, optional
+        Share of the rows, in (0, 1), rounded up; or their number. By default what
+        ``train_size`` leaves, or 0.1.
+    train_size : float or int, optional
+        Share of the rows, in (0, 1), rounded down; or their number. By default what
+        ``test_size`` leaves.
+    random_state : int, RandomState or None, default=None
+        Seed of the choices.
+
+    Notes
+    -----
+    What index arrays take, and what :meth:`split_arrays` saves: see :class:`KFold`.
+    """
+
+    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+        n_train, n_test = split_sizes(sum(sizes), self.test_size, self.train_size, 0.1)
+        random_state = check_random_state(self.random_state)
+        for _ in range(self.n_splits):
+            division = random_division(sizes, (n_test, n_train), new_seed(random_state))
+            yield division.part(1), division.part(0)

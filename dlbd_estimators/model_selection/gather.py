@@ -1,0 +1,182 @@
+"""Chosen rows of lazy arrays, as lazy arrays with chunks about as large as the array's own.
+
+Each block has its rows taken by a task of its own, and chunks are put together of what was
+taken: whole blocks need not lie in memory beside one another. The rows' positions are found
+by a task whose result all aligned arrays of a split share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise, product
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import List, Task, TaskRef
+from dask.tokenize import tokenize
+from numpy.typing import NDArray
+
+from dlbd_estimators.model_selection.rows import Rows, Selection
+from dlbd_estimators.model_selection.sources import Lazy
+
+
+def gather(source: Any, selection: Selection, labels: da.Array | None = None) -> Any:
+    """Return the selected rows of one array.
+
+    Parameters
+    ----------
+    source : Lazy or array-like
+        All rows.
+    selection : Selection
+        Which ones.
+    labels : dask.array.Array of shape (n_samples,), optional
+        What the selection is stratified by, on the blocks of the selection.
+
+    Returns
+    -------
+    dask.array.Array, dask.dataframe.DataFrame, dask.dataframe.Series or array-like
+        Of the kind that came.
+    """
+    if not isinstance(source, Lazy):
+        return in_memory(source, _all_positions(selection, labels))
+    if isinstance(source.data, da.Array):
+        return _of_array(source, selection, labels)
+    return _of_frame(source, selection, labels)
+
+
+def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da.Array:
+    data = source.data
+    if source.sizes != selection.sizes:
+        if _unknown(data):
+            data = with_sizes(data, source.sizes)
+        data = data.rechunk({0: selection.sizes})
+    where = positions(selection, labels)
+    name = f"rows-{tokenize(data.name, where.name)}"
+    layer: dict[Any, Any] = {}
+    lengths = []
+    for number, blocks in enumerate(selection.chunks()):
+        lengths.append(int(selection.lengths[blocks].sum()))
+        for column in product(*map(range, data.numblocks[1:])):
+            taken = []
+            for block in blocks:
+                # A chunk of one block is that block's task: nothing is put together.
+                key: Any = (name, number, *column)
+                if len(blocks) > 1:
+                    key = (f"take-{name}", block, *column)
+                    taken.append(TaskRef(key))
+                layer[key] = Task(
+                    key,
+                    take,
+                    TaskRef((data.name, block, *column)),
+                    selection.rows(block),
+                    TaskRef((where.name, block)),
+                )
+            if taken:
+                key = (name, number, *column)
+                layer[key] = Task(key, np.concatenate, List(*taken))
+    above: Any = [data, where]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    return da.Array(graph, name, (tuple(lengths), *data.chunks[1:]), meta=data._meta)
+
+
+def positions(selection: Selection, labels: da.Array | None) -> da.Array:
+    """Return the positions of the selected rows within their blocks, one chunk a block."""
+    token = tokenize(
+        selection.sizes, selection.ranges, selection.seed, None if labels is None else labels.name
+    )
+    name = f"positions-{token}"
+    layer: dict[Any, Any] = {}
+    for block in range(len(selection.sizes)):
+        refs = () if labels is None else (TaskRef((labels.name, block)),)
+        key = (name, block)
+        layer[key] = Task(key, Rows.positions, selection.rows(block), *refs)
+    above: Any = [] if labels is None else [labels]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    chunks = (tuple(int(length) for length in selection.lengths),)
+    return da.Array(graph, name, chunks, dtype=np.intp)
+
+
+def take(block: Any, rows: Rows, where: NDArray[np.intp]) -> Any:
+    """Take rows of a block, in the blocks' order; a part of a block is a copy, not a view.
+
+    Raises
+    ------
+    LengthMismatch
+        The block has another length than the one that the rows were chosen of.
+    """
+    rows.check(len(block))
+    if len(where) == len(block):
+        return block
+    return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
+
+
+def with_sizes(data: da.Array, sizes: tuple[int, ...]) -> da.Array:
+    """Return an array of unknown chunk lengths with the lengths that were found."""
+    return da.Array(data.dask, data.name, (sizes, *data.chunks[1:]), meta=data._meta)
+
+
+def _unknown(data: da.Array) -> bool:
+    return any(np.isnan(data.chunks[0]))
+
+
+def _of_frame(source: Lazy, selection: Selection, labels: da.Array | None) -> Any:
+    import dask.dataframe as dd
+
+    blocks = source.data.to_delayed()
+    if source.sizes != selection.sizes:
+        blocks = list(_cut(blocks, source.sizes, selection.sizes))
+    where = positions(selection, labels).to_delayed(optimize_graph=False)
+    taking, joining = dask.delayed(take, pure=True), dask.delayed(_join, pure=True)
+    parts = []
+    for chunk in selection.chunks():
+        taken = [taking(blocks[block], selection.rows(block), where[block]) for block in chunk]
+        parts.append(joining(taken) if len(taken) > 1 else taken[0])
+    # Not from_delayed: optimisation of what is made of it (to_dask_array, say) loses its tasks.
+    graph = {key: task for part in parts for key, task in dict(part.__dask_graph__()).items()}
+    unknown = (None,) * (len(parts) + 1)
+    keys = [part.key for part in parts]
+    return dd.from_graph(graph, source.data._meta, unknown, keys, "rows")
+
+
+def _cut(blocks: Iterable[Any], sizes: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[Any]:
+    """Cut the blocks of a data frame at other rows."""
+    slicing, joining = dask.delayed(_slice, pure=True), dask.delayed(_join, pure=True)
+    blocks = list(blocks)
+    edges = list(pairwise(accumulate(sizes, initial=0)))
+    for start, stop in pairwise(accumulate(wanted, initial=0)):
+        pieces = [
+            slicing(block, max(start - first, 0), stop - first)
+            for block, (first, last) in zip(blocks, edges, strict=True)
+            if first < stop and last > start
+        ]
+        # An empty block still has columns and dtypes.
+        yield joining(pieces) if pieces else slicing(blocks[0], 0, 0)
+
+
+def _slice(frame: Any, start: int, stop: int) -> Any:
+    return frame.iloc[start:stop]
+
+
+def _join(frames: list[Any]) -> Any:
+    import pandas as pd
+
+    return pd.concat(frames)
+
+
+def _all_positions(selection: Selection, labels: da.Array | None) -> NDArray[np.intp]:
+    if labels is None:
+        return selection.indices()
+    starts = np.cumsum([0, *selection.sizes])
+    parts = positions(selection, labels).to_delayed()
+    found = dask.compute(*parts)
+    return np.concatenate([start + part for start, part in zip(starts, found, strict=False)])
+
+
+def in_memory(array: Any, where: NDArray[np.intp]) -> Any:
+    """Return some rows of an array, a data frame or a list in memory."""
+    if hasattr(array, "iloc"):
+        return array.iloc[where]
+    return array[where] if hasattr(array, "shape") else [array[index] for index in where]

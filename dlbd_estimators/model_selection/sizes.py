@@ -1,0 +1,71 @@
+"""How many rows a split trains on and tests on: scikit-learn's rules of rounding."""
+
+from __future__ import annotations
+
+from math import ceil, floor
+from numbers import Integral, Real
+from typing import Any
+
+
+def split_sizes(
+    n_samples: int, test_size: Any, train_size: Any, default_test_size: float
+) -> tuple[int, int]:
+    """Return the numbers of rows to train on and to test on.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows in all.
+    test_size, train_size : float, int or None
+        Share of the rows, in (0, 1), or their number. A share is rounded up for the test and
+        down for the training; None is what the other one leaves.
+    default_test_size : float
+        For ``test_size`` where both are None.
+
+    Returns
+    -------
+    tuple of int
+        ``n_train, n_test``, which may leave rows to neither.
+
+    Raises
+    ------
+    ValueError
+        Out of range, more rows than there are, or none to train on.
+    """
+    if test_size is None and train_size is None:
+        test_size = default_test_size
+    n_test = _rows("test_size", test_size, n_samples, ceil)
+    n_train = _rows("train_size", train_size, n_samples, floor)
+    if n_test is not None and n_train is not None and n_train + n_test > n_samples:
+        raise ValueError(
+            f"The sum of train_size and test_size is {n_train + n_test} rows, but there are only "
+            f"{n_samples} samples. Reduce test_size={test_size} or train_size={train_size}."
+        )
+    if n_train is None:
+        assert n_test is not None
+        n_train = n_samples - n_test
+    elif n_test is None:
+        n_test = n_samples - n_train
+    if n_train == 0:
+        raise ValueError(
+            f"With n_samples={n_samples}, test_size={test_size} and train_size={train_size}, the "
+            f"resulting train set will be empty. Adjust any of the aforementioned parameters."
+        )
+    return n_train, n_test
+
+
+def _rows(name: str, size: Any, n_samples: int, rounding: Any) -> int | None:
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, Real):
+        raise ValueError(
+            f"Invalid value for {name}: {size!r}. Pass a float in (0, 1), an int or None."
+        )
+    whole = isinstance(size, Integral)
+    number: Any = size
+    if not 0 < number < (n_samples if whole else 1):
+        raise ValueError(
+            f"{name}={size} should be either positive and smaller than the number of samples "
+            f"{n_samples} or a float in the (0, 1) range."
+        )
+    return int(number) if whole else int(rounding(number * n_samples))

@@ -1,0 +1,145 @@
+"""What users split: data sets, Dask arrays, Dask data frames, Zarr arrays; their block lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from dlbd_estimators import _validation
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.exceptions import LengthMismatch
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A Dask collection and the rows of its blocks.
+
+    Parameters
+    ----------
+    data : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        The rows.
+    sizes : tuple of int
+        Rows of each block, found or taken over from another array where Dask does not know.
+    """
+
+    data: Any
+    sizes: tuple[int, ...]
+
+
+def unpack(arrays: Sequence[Any]) -> list[Any]:
+    """Replace a data set by its arrays: X, y and, where it has them, its weights.
+
+    A data set is known by its lazy attributes ``X`` and ``y``.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to split.
+    TypeError
+        A data set comes with other arrays.
+    """
+    if not arrays:
+        raise ValueError("At least one array required as input")
+    if not any(_is_dataset(each) for each in arrays):
+        return list(arrays)
+    if len(arrays) > 1:
+        raise TypeError(
+            "A data set has to be split on its own, but came with other arrays. Pass its arrays "
+            "instead: dataset.X, dataset.y and the others."
+        )
+    dataset = arrays[0]
+    weight = getattr(dataset, "sample_weight", None)
+    return [dataset.X, dataset.y, *([] if weight is None else [weight])]
+
+
+def sources(arrays: Sequence[Any]) -> list[Any]:
+    """Open lazy arrays and find the lengths of their blocks; leave arrays in memory as they are.
+
+    Lengths that Dask does not know are found by one pass over the array with the shortest rows,
+    and hold for all arrays with as many blocks. (Each block is held against them when it is
+    read.)
+
+    Returns
+    -------
+    list
+        :class:`Lazy` for each lazy array, whatever came for the others.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows.
+    """
+    opened = [
+        _validation._from_zarr(each) if _validation._is_zarr(each) else each for each in arrays
+    ]
+    lazy = [each for each in opened if is_lazy(each)]
+    known: dict[int, tuple[int, ...]] = {}
+    # Arrays of known lengths come first, then those with the shortest rows.
+    for each in sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x))):
+        sizes = _lengths(each)
+        if sizes is None:
+            sizes = known.get(_n_blocks(each)) or _measure(each)
+        known.setdefault(_n_blocks(each), sizes)
+    found = [
+        Lazy(each, _lengths(each) or known[_n_blocks(each)]) if is_lazy(each) else each
+        for each in opened
+    ]
+    _check_lengths(found)
+    return found
+
+
+def _is_dataset(candidate: Any) -> bool:
+    return (
+        not is_lazy(candidate)
+        and is_lazy(getattr(candidate, "X", None))
+        and is_lazy(getattr(candidate, "y", None))
+    )
+
+
+def _check_lengths(found: Sequence[Any]) -> None:
+    lengths = [
+        sum(each.sizes)
+        if isinstance(each, Lazy)
+        else (each.shape[0] if hasattr(each, "shape") else len(each))
+        for each in found
+    ]
+    if len(set(lengths)) > 1:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {lengths}. All arrays "
+            f"of a split need the same number of rows."
+        )
+    if not lengths[0]:
+        raise ValueError("Found arrays with 0 samples: there is nothing to split.")
+
+
+def _n_blocks(collection: Any) -> int:
+    return int(collection.numblocks[0] if _is_array(collection) else collection.npartitions)
+
+
+def _lengths(collection: Any) -> tuple[int, ...] | None:
+    if not _is_array(collection) or any(np.isnan(collection.chunks[0])):
+        return None
+    return tuple(int(size) for size in collection.chunks[0])
+
+
+def _row_nbytes(collection: Any) -> int:
+    if _is_array(collection):
+        return int(prod(collection.shape[1:]) * collection.dtype.itemsize)
+    return 8 * (collection.shape[1] if collection.ndim > 1 else 1)
+
+
+def _measure(collection: Any) -> tuple[int, ...]:
+    parts = collection.to_delayed()
+    if _is_array(collection) and collection.ndim > 1:
+        parts = parts.reshape(len(parts), -1)[:, 0]
+    return tuple(dask.compute(*(dask.delayed(len)(part) for part in parts)))
+
+
+def _is_array(collection: Any) -> bool:
+    return isinstance(collection, da.Array)

@@ -1,0 +1,147 @@
+"""One split of lazy arrays into rows to train on and rows to test on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from sklearn import model_selection
+from sklearn.utils import check_random_state
+
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.model_selection.gather import gather
+from dlbd_estimators.model_selection.rows import Division
+from dlbd_estimators.model_selection.shares import Integers, allocate, consecutive
+from dlbd_estimators.model_selection.sizes import split_sizes
+from dlbd_estimators.model_selection.sources import Lazy, sources, unpack
+from dlbd_estimators.model_selection.strata import count_strata, label_array, stratified_counts
+
+
+def train_test_split(
+    *arrays: Any,
+    test_size: float | None = None,
+    train_size: float | None = None,
+    random_state: Any = None,
+    shuffle: bool = True,
+    stratify: Any = None,
+) -> list[Any]:
+    """Split arrays into rows to train on and rows to test on.
+
+    Lazy arrays stay lazy: rows are chosen at random within every block, in proportion to its
+    rows, and taken when a block is read. The same seed and the same blocks of the first lazy
+    array give the same rows, on any scheduler. NumPy arrays and pandas frames alone are split
+    by :func:`sklearn.model_selection.train_test_split`.
+
+    Parameters
+    ----------
+    *arrays : array-like, Dask collection, Zarr array, or one data set
+        With the same number of rows. Arrays may be cut into other blocks than the first. A
+        data set (an object with lazy ``X`` and ``y``, and perhaps ``sample_weight``) stands for
+        its arrays.
+    test_size : float or int, optional
+        Share of the rows, in (0, 1), rounded up; or their number. By default what
+        ``train_size`` leaves, or 0.25.
+    train_size : float or int, optional
+        Share of the rows, in (0, 1), rounded down; or their number. By default what
+        ``test_size`` leaves.
+    random_state : int, RandomState or None, default=None
+        Seed of the choice.
+    shuffle : bool, default=True
+        False takes the first rows to train on, and those that follow to test on.
+    stratify : array-like or Dask collection of shape (n_samples,), optional
+        Labels, each of which gets its proportional share of both parts. Lazy labels are read
+        once for it.
+
+    Returns
+    -------
+    list
+        ``[X_train, X_test, y_train, y_test, ...]``, two of each array's own kind, its rows in
+        the order in which they were stored. Chunks have about the rows of the blocks of the
+        first lazy array: small pieces of at most 16 neighbouring blocks are put together.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows.
+    ValueError
+        Sizes out of range, no arrays, or stratify without shuffle.
+    TypeError
+        A data set comes with other arrays.
+
+    Notes
+    -----
+    Nothing but chunk lengths is computed, and these only where Dask does not know them: by one
+    pass over the array with the shortest rows. What the client holds grows with the number of
+    blocks, not of rows (8 bytes a row where arrays in memory are split beside lazy ones).
+    Reading a chunk reads its blocks one after the other, each once.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.model_selection import train_test_split
+    >>> X = da.ones((1000, 3), chunks=(100, 3))
+    >>> train, test = train_test_split(X, test_size=0.2, random_state=0)
+    >>> train.chunks[0], test.chunks[0]
+    ((80, 80, 80, 80, 80, 80, 80, 80, 80, 80), (100, 100))
+    """
+    parts = unpack(arrays)
+    if not any(is_lazy(each) for each in parts):
+        # scikit-learn counts the labels in memory; the arrays that they go with lie there too.
+        split: list[Any] = model_selection.train_test_split(
+            *parts,
+            test_size=test_size,
+            train_size=train_size,
+            random_state=random_state,
+            shuffle=shuffle,
+            stratify=np.asarray(stratify) if is_lazy(stratify) else stratify,
+        )
+        return split
+    if not shuffle and stratify is not None:
+        raise ValueError("Stratified train/test split is not implemented for shuffle=False")
+    found = sources([*parts, *([] if stratify is None else [stratify])])
+    sizes = next(each.sizes for each in found if isinstance(each, Lazy))
+    n_train, n_test = split_sizes(sum(sizes), test_size, train_size, 0.25)
+    labels = None
+    if not shuffle:
+        counts = consecutive(sizes, (n_train, n_test))[:, None, :]
+        division = Division(sizes, counts, _one_stratum(sizes), None)
+        numbers = (0, 1)
+    else:
+        seed = new_seed(check_random_state(random_state))
+        numbers = (1, 0)
+        if stratify is None:
+            division = random_division(sizes, (n_test, n_train), seed)
+        else:
+            labels = label_array(found.pop(), sizes)
+            division = _stratified_division(labels, sizes, n_train, n_test, seed)
+    train, test = (division.part(number) for number in numbers)
+    return [gather(each, part, labels) for each in found for part in (train, test)]
+
+
+def new_seed(random_state: np.random.RandomState) -> int:
+    """Draw the seed of a choice of rows."""
+    return int(random_state.randint(np.iinfo(np.int32).max))
+
+
+def random_division(sizes: tuple[int, ...], parts: Any, seed: int) -> Division:
+    """Divide rows at random among parts of given sizes, every block in proportion."""
+    counts = allocate(sizes, parts, _shares_stream(seed))
+    return Division(sizes, counts[:, None, :], _one_stratum(sizes), seed)
+
+
+def _stratified_division(
+    labels: da.Array, sizes: tuple[int, ...], n_train: int, n_test: int, seed: int
+) -> Division:
+    classes, strata = count_strata(labels)
+    counts = stratified_counts(classes, strata, n_train, n_test, _shares_stream(seed))
+    return Division(sizes, counts, strata, seed)
+
+
+def _one_stratum(sizes: tuple[int, ...]) -> Integers:
+    return np.asarray(sizes, dtype=np.int64)[:, None]
+
+
+def _shares_stream(seed: int) -> np.random.Generator:
+    # Apart from the streams of the blocks, whose keys begin with 1.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
