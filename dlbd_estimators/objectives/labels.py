@@ -29,7 +29,7 @@ class LabelKernel(Kernel[LabelCounts]):
     """Distinct labels of one block; uses ``block.y`` as it was given, not encoded."""
 
     def __call__(self, block: Block, parameters: None = None) -> LabelCounts:
-        labels, codes = _distinct(block.y)
+        labels, codes = distinct(block.y)
         counts = np.bincount(codes, minlength=len(labels))
         weights = np.bincount(codes, weights=block.weight, minlength=len(labels))
         return LabelCounts(
@@ -50,8 +50,8 @@ class LabelKernel(Kernel[LabelCounts]):
         return sound and bool(np.isfinite(partial.weights).all())
 
 
-def _distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """``np.unique`` with codes, by counting instead of sorting where labels are small."""
+def distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return ``np.unique`` with codes, by counting instead of sorting where labels are small."""
     whole = y if y.dtype.kind in "bui" else None
     if y.dtype.kind == "f" and len(y) and np.isfinite(y).all() and np.abs(y).max() < _COUNTED:
         truncated = y.astype(np.int64)

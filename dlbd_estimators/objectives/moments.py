@@ -41,16 +41,20 @@ class MomentsKernel(Kernel[Moments]):
     ----------
     centre : bool
         Take moments about the mean; otherwise about zero, and ``mean`` is zero.
+    precise : bool
+        Form products in float64 whatever the dtype of X.
     """
 
     centre: bool
+    precise: bool = False
 
     def __call__(self, block: Block, parameters: None = None) -> Moments:
         n_features = block.X.shape[1]
         targets = block.targets
         width = n_features + targets.shape[1]
         size = tile_rows(width)
-        tile = scratch("wide", (min(size, block.n_rows), width), block.X.dtype)
+        dtype = np.dtype(np.float64) if self.precise else block.X.dtype
+        tile = scratch("wide", (min(size, block.n_rows), width), dtype)
         product = scratch("product", (width, width), tile.dtype)
         products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
         shift = np.zeros(width, dtype=tile.dtype)

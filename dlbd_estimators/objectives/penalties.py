@@ -18,9 +18,12 @@ class L2:
     ----------
     strength : float or ndarray of shape (n_outputs,)
         At least zero; zero is no penalty.
+    of_mean : bool
+        The penalty stands beside the mean of the losses, and not beside their sum.
     """
 
     strength: float | FloatArray = 0.0
+    of_mean: bool = False
 
     @property
     def active(self) -> bool:
@@ -40,3 +43,27 @@ class L2:
     def gradient(self, packing: Packing, parameters: FloatArray) -> FloatArray:
         """Return the penalty's gradient at the packed ``parameters``."""
         return self.diagonal(packing) * parameters
+
+
+@dataclass(frozen=True)
+class L1:
+    """``strength sum_k |coef_k|_1``, and where asked the demand that no coefficient is negative.
+
+    Parameters
+    ----------
+    strength : float
+        At least zero.
+    positive : bool
+        Coefficients must be at least zero.
+    of_mean : bool
+        The penalty stands beside the mean of the losses, and not beside their sum.
+    """
+
+    strength: float = 0.0
+    positive: bool = False
+    of_mean: bool = False
+
+    def value(self, packing: Packing, parameters: FloatArray) -> float:
+        """Return the penalty at the packed ``parameters``."""
+        coef = parameters.reshape(packing.shape)[:, : packing.n_features]
+        return self.strength * float(np.abs(coef).sum())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -104,6 +105,8 @@ def minimize(
     tol: float,
     max_iter: int,
     clock: Callable[[], float],
+    before_step: Callable[[Any], None] | None = None,
+    on_step: Callable[[Any, dict[str, float]], bool] | None = None,
 ) -> Solution:
     """Drive a solver until the error is at most ``tol``.
 
@@ -121,6 +124,12 @@ def minimize(
         Largest number of steps.
     clock : callable
         Seconds since the fit began.
+    before_step : callable, optional
+        Called with the solver's state before each step.
+    on_step : callable, optional
+        Called with the solver's state after each step and the step's entry in the history;
+        True stops the solver there. Where that step has met ``tol``, or is one that the
+        solver ends at anyway, this changes nothing.
 
     Raises
     ------
@@ -130,42 +139,56 @@ def minimize(
     Warns
     -----
     ConvergenceWarning
-        The solver stopped before the error was at most ``tol``.
+        The solver stopped before the error was at most ``tol``, and not because ``on_step``
+        asked for it.
     """
     history: list[dict[str, float]] = []
-    # Small dense solves happen here between passes; they too must not depend on the
-    # number of cores.
-    # What overflows is told by the check below, not by warnings on the way.
-    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    stopped = False
+    with _undisturbed():
         # Steps never move all classes by a common shift: it must not be in the start.
         state = solver.init(objective, None if start is None else objective.without_shift(start))
-        while state.status is None:
+    while state.status is None:
+        if before_step is not None:
+            before_step(state)
+        with _undisturbed():
             state = solver.step(objective, state, tol)
-            if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
-                raise FloatingPointError(
-                    f"{solver.name} reached a non-finite objective in iteration "
-                    f"{len(history) + 1}. Scale the columns of X or strengthen the penalty."
-                )
-            history.append(
-                {
-                    "iteration": len(history) + 1,
-                    "pass": objective.n_passes,
-                    "loss": state.value,
-                    "gradient_norm": state.gradient_norm,
-                    "error": state.error,
-                    "step": state.step,
-                    "seconds": clock(),
-                    "bytes_read": objective.bytes_read,
-                }
+        if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
+            raise FloatingPointError(
+                f"{solver.name} reached a non-finite objective in iteration "
+                f"{len(history) + 1}. Scale the columns of X or strengthen the penalty."
             )
-            if state.error <= tol:
-                break
-            if state.status is None and len(history) >= max_iter:
-                break
-    status = state.status or (Status.CONVERGED if state.error <= tol else Status.MAX_ITER)
-    if status is not Status.CONVERGED:
+        history.append(
+            {
+                "iteration": len(history) + 1,
+                "pass": objective.n_passes,
+                "loss": state.value,
+                "gradient_norm": state.gradient_norm,
+                "error": state.error,
+                "step": state.step,
+                "seconds": clock(),
+                "bytes_read": objective.bytes_read,
+            }
+        )
+        stopped = on_step is not None and on_step(state, history[-1])
+        if stopped or state.error <= tol or len(history) >= max_iter:
+            break
+    status = state.status
+    if status is None and state.error <= tol:
+        status = Status.CONVERGED
+    elif status is None:
+        status = Status.STOPPED if stopped else Status.MAX_ITER
+    if status.is_warned_of:
         message = status.value.format(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
         )
         warnings.warn(message, status.category, stacklevel=3)
     return Solution(state.parameters, status, len(history), objective.n_passes, history, state)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Surround what the solver does, and nothing that its caller hooks in between."""
+    # Small dense solves happen between passes; they too must not depend on the number of
+    # cores. What overflows is told by the driver's check, not by warnings on the way.
+    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        yield

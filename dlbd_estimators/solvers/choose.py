@@ -13,16 +13,37 @@ from typing import Any
 
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.coordinate_descent import CoordinateDescent
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.gradient_descent import GradientDescent
 from dlbd_estimators.solvers.gram import Gram
 from dlbd_estimators.solvers.lbfgs import LBFGS
 from dlbd_estimators.solvers.newton import Newton
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.working_set import WorkingSet
 
 #: Every solver a user can name.
 SOLVERS: dict[str, type[Solver[Any]]] = {
-    solver.name: solver for solver in (Gram, Newton, LBFGS, GradientDescent)
+    solver.name: solver
+    for solver in (
+        Gram,
+        Newton,
+        LBFGS,
+        GradientDescent,
+        CoordinateDescent,
+        ProximalNewton,
+        WorkingSet,
+    )
+}
+
+#: What solvers ask for, in words.
+_NEEDS = {
+    "gradient": "a loss with a gradient",
+    "hessian": "a loss with a Hessian",
+    "quadratic": "a quadratic loss",
+    "smooth": "penalties with a gradient (no l1 part, no bounds)",
+    "prox": "an l1 penalty or non-negative coefficients",
 }
 
 _DECODE_BYTES_PER_SECOND = 1.2e9
@@ -69,15 +90,47 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
     if missing:
         fitting = sorted(key for key, each in SOLVERS.items() if each.needs <= objective.provides)
         raise ValueError(
-            f"solver={name!r} needs an objective that is {' and '.join(sorted(missing))}, which "
-            f"{objective.name} regression with the {objective.loss.name} loss is not. Choose "
-            f"'auto' or one of {fitting}."
+            f"solver={name!r} needs {' and '.join(_NEEDS[each] for each in sorted(missing))}, "
+            f"which {objective.name} regression as it was asked for does not have. Choose 'auto' "
+            f"or one of {fitting}."
+        )
+    if solver is not WorkingSet:
+        _check_size(objective, solver)
+    elif not (objective.l1 and objective.l1.strength):
+        raise ValueError(
+            f"solver='working_set' needs an l1 penalty, and {objective.name} regression as it was "
+            f"asked for has none."
         )
     return solver()
 
 
+def _check_size(objective: Objective, solver: type[Solver[Any]]) -> None:
+    """Refuse a problem whose quadratic does not fit in memory."""
+    if "prox" in solver.needs and _quadratic_size(objective) > LARGEST_HESSIAN:
+        advice = (
+            "Take solver='working_set'"
+            if objective.l1 and objective.l1.strength
+            else ("Add an l1 penalty, or select columns first")
+        )
+        raise ValueError(
+            f"solver={solver.name!r} holds a quadratic of at most {LARGEST_HESSIAN} parameters, "
+            f"but this model has {_quadratic_size(objective)}. {advice}."
+        )
+
+
+def _quadratic_size(objective: Objective) -> int:
+    packing = objective.packing
+    return packing.n_features if objective.loss.quadratic else packing.size
+
+
 def _cheapest(objective: Objective) -> type[Solver[Any]]:
     packing = objective.packing
+    if objective.l1 is not None:
+        direct = CoordinateDescent if objective.loss.quadratic else ProximalNewton
+        if objective.l1.strength and _quadratic_size(objective) > LARGEST_HESSIAN:
+            return WorkingSet
+        _check_size(objective, direct)
+        return direct
     if objective.loss.quadratic:
         return Gram if packing.n_features <= LARGEST_HESSIAN else LBFGS
     if packing.size > LARGEST_HESSIAN:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,14 @@ from dlbd_estimators.solvers.objective import check_weight
 
 @dataclass(frozen=True)
 class FullBatch:
-    """What :func:`minimize_in_passes` found.
+    """What :func:`minimize_in_passes` found, or how far it has come.
 
     Attributes
     ----------
     parameters : ndarray of shape (size,)
         float64.
     value : float
-        The objective there.
+        The objective there; infinite before it was evaluated.
     n_iter : int
         Steps of the method.
     n_passes : int
@@ -41,10 +41,10 @@ class FullBatch:
     """
 
     parameters: FloatArray
-    value: float
-    n_iter: int
-    n_passes: int
-    history: list[dict[str, float]]
+    value: float = np.inf
+    n_iter: int = 0
+    n_passes: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def minimize_in_passes(
@@ -58,6 +58,8 @@ def minimize_in_passes(
     max_fun: int,
     name: str,
     clock: Callable[[], float],
+    before_step: Callable[[FullBatch], None] | None = None,
+    on_step: Callable[[FullBatch, dict[str, float]], bool] | None = None,
 ) -> FullBatch:
     """Minimise ``(sum_i s_i loss_i + alpha / 2 ||W||^2) / sum_i s_i``.
 
@@ -79,18 +81,29 @@ def minimize_in_passes(
         What a person reads on the dashboard.
     clock : callable
         Seconds since the fit began.
+    before_step : callable, optional
+        Called before the first pass of each step with the state that the step begins at. The
+        last step begun may come to nothing: passes that find no better point.
+    on_step : callable, optional
+        Called after each step with its state and its entry in the history; True stops there.
 
     Warns
     -----
     ConvergenceWarning
-        ``tol`` was not reached.
+        ``tol`` was not reached, and ``on_step`` did not ask for an end.
     """
+    start = start.astype(np.float64)
     history: list[dict[str, float]] = []
+    state = FullBatch(start)
     n_weights = network.layers.n_weights
     n_passes = bytes_read = 0
+    between, stopped = True, False
 
     def evaluate(parameters: FloatArray) -> tuple[float, FloatArray]:
-        nonlocal n_passes, bytes_read
+        nonlocal n_passes, bytes_read, between
+        if between and before_step is not None:
+            before_step(state)
+        between = False
         n_passes += 1
         result = executor.map_reduce(
             NetworkKernel(network), parameters, blocks, name=f"{name}-lbfgs-pass-{n_passes}"
@@ -106,6 +119,7 @@ def minimize_in_passes(
         return sums.value / sums.weight + penalty, gradient
 
     def record(intermediate_result: Any) -> None:
+        nonlocal state, between, stopped
         history.append(
             {
                 "iteration": len(history) + 1,
@@ -115,16 +129,25 @@ def minimize_in_passes(
                 "bytes_read": bytes_read,
             }
         )
+        between = True
+        if before_step is None and on_step is None:
+            return
+        x = intermediate_result.x.copy()
+        state = FullBatch(x, float(intermediate_result.fun), len(history), n_passes, list(history))
+        if on_step is not None:
+            stopped = _asks_to_stop(on_step, state)
+        if stopped:
+            raise StopIteration  # SciPy's word for it
 
     found = minimize(
         evaluate,
-        start.astype(np.float64),
+        start,
         method="L-BFGS-B",
         jac=True,
         callback=record,
         options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
     )
-    if not found.success:
+    if not (found.success or stopped):
         warnings.warn(
             f"lbfgs failed to converge after {found.nit} iteration(s): {found.message}. Increase "
             f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X.",
@@ -132,3 +155,13 @@ def minimize_in_passes(
             stacklevel=4,
         )
     return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, history)
+
+
+def _asks_to_stop(on_step: Callable[[FullBatch, dict[str, float]], bool], state: FullBatch) -> bool:
+    try:
+        return on_step(state, state.history[-1])
+    except StopIteration as error:
+        # Left alone it would end SciPy's loop as if the answer had been True.
+        raise RuntimeError(
+            "A callback raised StopIteration; to stop a fit, return True."
+        ) from error

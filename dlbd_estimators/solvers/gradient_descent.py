@@ -64,7 +64,7 @@ class GradientDescent(Solver[DescentState]):
     """Nesterov's accelerated gradient method."""
 
     name: ClassVar[str] = "gradient_descent"
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> DescentState:
         return DescentState(np.zeros(objective.packing.size) if start is None else start)

@@ -50,7 +50,7 @@ class Gram(Solver[GramState]):
     """Normal equations, with a second pass where they are not accurate enough."""
 
     name: ClassVar[str] = "gram"
-    needs: ClassVar[frozenset[str]] = frozenset({"quadratic"})
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> GramState:
         return GramState(np.zeros(objective.packing.size))

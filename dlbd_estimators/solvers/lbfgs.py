@@ -59,7 +59,7 @@ class LBFGS(Solver[LBFGSState]):
     """Limited-memory BFGS, preconditioned by a sample of blocks."""
 
     name: ClassVar[str] = "lbfgs"
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> LBFGSState:
         warm = None

@@ -74,7 +74,7 @@ class Newton(Solver[NewtonState]):
     """Newton's method, warm-started and corrected by a sample of blocks."""
 
     name: ClassVar[str] = "newton"
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
         if start is not None:

@@ -1,9 +1,10 @@
 """The objective a solver sees: evaluate it at some parameters, by a pass over the data.
 
-    F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2) / sum_i s_i
+    F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2 + l1 |coef|_1) / sum_i s_i
 
-Blocks bring back sums; they are normalised here, once, and the penalty is added here,
+Blocks bring back sums; they are normalised here, once, and the penalties are added here,
 once. Being a mean, F has the same scale on a sample of the blocks as on all of them.
+Gradient and Hessian are those of F without its l1 part, which has none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
-from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.objectives.penalties import L1, L2
 
 #: A sample has at least this many rows for each parameter,
 _SAMPLE_ROWS_PER_PARAMETER = 30
@@ -47,7 +48,7 @@ class Evaluation:
     value : float
         F.
     gradient, hessian : ndarray or None
-        Of F, in the packed order.
+        Of F without its l1 part, in the packed order.
     n_errors : int
         Rows without a positive margin, where they were counted.
     radius : float
@@ -76,11 +77,13 @@ class Objective:
     loss : Loss
         Pointwise loss.
     penalty : L2
-        Not yet divided by the sum of weights.
+        Not yet divided by the sum of weights, unless it is of the mean.
     packing : Packing
         Order of the parameters.
     name : str
         Model name, for the dashboard.
+    l1 : L1, optional
+        The part of the penalty that has no gradient everywhere.
     seed : int
         Chooses the sample of blocks.
     total_weight : float, optional
@@ -98,6 +101,7 @@ class Objective:
         packing: Packing,
         *,
         name: str,
+        l1: L1 | None = None,
         seed: int = 0,
         total_weight: float | None = None,
         n_rows: int | None = None,
@@ -106,6 +110,7 @@ class Objective:
         self.blocks = blocks
         self.loss = loss
         self.penalty = penalty
+        self.l1 = l1
         self.packing = packing
         self.name = name
         self.total_weight = total_weight
@@ -119,9 +124,8 @@ class Objective:
     @property
     def provides(self) -> frozenset[str]:
         """What a solver may ask of this objective."""
-        return frozenset(
-            {"gradient", "hessian"} | ({"quadratic"} if self.loss.quadratic else set())
-        )
+        quadratic = {"quadratic"} if self.loss.quadratic else set()
+        return frozenset({"gradient", "hessian", "prox" if self.l1 else "smooth"} | quadratic)
 
     @property
     def value_at_zero(self) -> float | None:
@@ -133,7 +137,7 @@ class Objective:
     @property
     def _may_separate(self) -> bool:
         """Whether perfectly separable classes would leave F without a minimiser."""
-        return not (self.penalty.active or self.loss.quadratic)
+        return not (self.penalty.active or self.l1 or self.loss.quadratic)
 
     def separated(self, here: Evaluation) -> bool:
         """Tell whether a point proves that F has no minimiser: it separates all rows."""
@@ -204,16 +208,19 @@ class Objective:
             assert indices is not None
             total = weight / self.share(indices)
         penalty, packing = self.penalty, self.packing
-        value = sums.value / weight + penalty.value(packing, parameters) / total
+        shared = 1.0 if penalty.of_mean else total
+        value = sums.value / weight + penalty.value(packing, parameters) / shared
+        if self.l1 is not None:
+            value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
         gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
             gradient = sums.gradient / weight
-            gradient += penalty.gradient(packing, parameters) / total
+            gradient += penalty.gradient(packing, parameters) / shared
         hessian = None
         if sums.hessian is not None:
             hessian = sums.hessian / weight
-            hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / total
-            if self.loss.coupled:
+            hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
+            if self.loss.coupled and self.l1 is None:
                 _fix_gauge(hessian, packing)
         columns = None
         if sums.moments is not None:
@@ -226,8 +233,11 @@ class Objective:
         return Evaluation(value, gradient, hessian, sums.n_errors, sums.radius, columns)
 
     def without_shift(self, step: FloatArray) -> FloatArray:
-        """Remove what a step moves all classes by in common, which is rounding."""
-        if not self.loss.coupled:
+        """Remove what a step moves all classes by in common, which is rounding.
+
+        An l1 norm does tell shifts apart.
+        """
+        if not self.loss.coupled or self.l1 is not None:
             return step
         rows = step.reshape(self.packing.shape)
         return np.asarray((rows - rows.mean(axis=0)).ravel())

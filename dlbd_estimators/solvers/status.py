@@ -12,9 +12,10 @@ class SeparableWarning(ConvergenceWarning):
 
 
 class Status(Enum):
-    """Why a solver stopped; the value is the message, empty for success."""
+    """Why a solver stopped; the value is what a warning says, where there is one."""
 
     CONVERGED = ""
+    STOPPED = "{solver} was asked to stop."
     MAX_ITER = (
         "{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
         "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or use solver='auto'."
@@ -28,6 +29,11 @@ class Status(Enum):
         "no finite optimum. They were left at the first point that separates all rows. Set "
         "a finite C to bound them."
     )
+
+    @property
+    def is_warned_of(self) -> bool:
+        """Whether the user learns it by a warning: not of success, nor of what they asked for."""
+        return self not in (Status.CONVERGED, Status.STOPPED)
 
     @property
     def category(self) -> type[ConvergenceWarning]:

@@ -116,6 +116,8 @@ def train(
     score: Callable[[FloatArray], float] | None,
     score_passes: float,
     clock: Callable[[], float],
+    before_epoch: Callable[[Training], None] | None = None,
+    on_epoch: Callable[[Training, dict[str, float]], bool] | None = None,
 ) -> tuple[Training, int]:
     """Run epochs until they bring no more.
 
@@ -135,6 +137,11 @@ def train(
         Passes over the data that a score takes.
     clock : callable
         Seconds since the fit began.
+    before_epoch : callable, optional
+        Called before each epoch with where training stands.
+    on_epoch : callable, optional
+        Called after each epoch with where training stands and the epoch's entry in the history,
+        when ``progress`` knows of it; True ends training there.
 
     Returns
     -------
@@ -151,7 +158,7 @@ def train(
     Warns
     -----
     ConvergenceWarning
-        ``max_epochs`` were not enough.
+        ``max_epochs`` were not enough, and ``on_epoch`` did not ask for an end.
     UserWarning
         The user interrupted; the model is that of the last whole epoch.
     """
@@ -159,6 +166,8 @@ def train(
     try:
         while True:
             rate = training.learning_rate
+            if before_epoch is not None:
+                before_epoch(training)
             trained, epoch = course.epoch(training)
             scored = None if score is None else score(trained.parameters)
             # From here on the epoch counts: an interruption before leaves no half of it.
@@ -168,21 +177,16 @@ def train(
             progress.n_passes += 1.0
             if rules.verbose:
                 _say(f"Iteration {n_epochs}, loss = {epoch.loss:.8f}")
-            if scored is None:
-                progress.add_loss(epoch.loss, rules.tol)
-            else:
-                progress.add_score(scored, rules.tol, training.parameters)
-                progress.n_passes += score_passes
-                if rules.verbose:
-                    _say(f"Validation score: {progress.scores[-1]:f}")
+            _judge(progress, rules, training, scored, score_passes)
             progress.history.append(_entry(progress, epoch, rate, clock(), score is not None))
             training = replace(training, learning_rate=_next_rate(training, rules))
+            ended = False
             if progress.n_not_better > rules.patience:
                 training, ended = _stop_or_slow_down(training, rules, score is not None)
-                if ended:
-                    break
-                progress.n_not_better = 0
-            if rules.max_epochs is None:
+                if not ended:
+                    progress.n_not_better = 0
+            stopped = on_epoch is not None and on_epoch(training, progress.history[-1])
+            if ended or stopped or rules.max_epochs is None:
                 break
             if n_epochs == rules.max_epochs:
                 warnings.warn(
@@ -195,6 +199,18 @@ def train(
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=4)
     return training, n_epochs
+
+
+def _judge(
+    progress: Progress, rules: Rules, training: Training, score: float | None, score_passes: float
+) -> None:
+    if score is None:
+        progress.add_loss(progress.losses[-1], rules.tol)
+        return
+    progress.add_score(score, rules.tol, training.parameters)
+    progress.n_passes += score_passes
+    if rules.verbose:
+        _say(f"Validation score: {score:f}")
 
 
 def _next_rate(training: Training, rules: Rules) -> float:

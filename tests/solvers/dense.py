@@ -16,7 +16,9 @@ from dlbd_estimators.objectives.penalties import L2
 from dlbd_estimators.solvers import Objective, minimize
 
 
-def objective_of(X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, weight=None, seed=0):
+def objective_of(
+    X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, weight=None, seed=0, l1=None
+):
     """An objective that runs on one thread of this process."""
     blocks = from_arrays(X, y, weight)
     if not isinstance(loss, HalfSquaredError):
@@ -29,6 +31,7 @@ def objective_of(X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, w
         L2(strength),
         Packing(n_outputs, X.shape[1], fit_intercept),
         name="test",
+        l1=l1,
         seed=seed,
     )
 

@@ -22,7 +22,7 @@ from tests.inputs import task
 from tests.strategies import cuts
 
 
-def found(network, blocks, start=None, *, tol=1e-8, max_iter=2000, max_fun=15000):
+def found(network, blocks, start=None, *, tol=1e-8, max_iter=2000, max_fun=15000, **hooks):
     """The result, and how often the data were passed over."""
     clock = itertools.count()
     start = np.zeros(network.layers.size) if start is None else start
@@ -41,6 +41,7 @@ def found(network, blocks, start=None, *, tol=1e-8, max_iter=2000, max_fun=15000
             max_fun=max_fun,
             name="test",
             clock=lambda: float(next(clock)),
+            **hooks,
         )
     return result, passes
 
@@ -118,3 +119,48 @@ def test_rows_without_any_weight_are_no_problem_to_solve():
     X, y = task("binary")
     with pytest.raises(ValueError, match="sample_weight must not be zero for all rows"):
         found(logistic(1.0), from_arrays(X, y.astype(float), np.zeros(len(X))))
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 1000])
+def test_it_stops_where_it_is_asked_to_and_nobody_is_warned(stop_at):
+    X, y = task("binary")
+    begun, ended = [], []
+
+    def on_step(state, entry):
+        ended.append((state, entry))
+        return len(ended) == stop_at
+
+    blocks = from_arrays(X, y.astype(float), None)
+    result, passes = found(logistic(1.0), blocks, before_step=begun.append, on_step=on_step)
+    whole, _ = found(logistic(1.0), blocks)
+    assert result.n_iter == len(ended) == min(stop_at, whole.n_iter)
+    assert result.n_passes == len(passes)
+    state = ended[-1][0]
+    np.testing.assert_array_equal(state.parameters, result.parameters)
+    assert (state.value, state.n_iter, state.history) == (
+        result.value, result.n_iter, result.history,
+    )  # fmt: skip
+    assert [entry for _, entry in ended] == result.history
+    # A step begins where the last one ended, the first at the start.
+    np.testing.assert_array_equal(begun[0].parameters, np.zeros(6))
+    assert all(before is after for before, (after, _) in zip(begun[1:], ended, strict=False))
+    assert len(begun) == len(ended)
+
+
+def test_a_start_that_is_good_enough_is_a_step_that_ends_nowhere():
+    X, y = task("binary")
+    begun, ended = [], []
+    result, _ = found(
+        logistic(1.0), from_arrays(X, y.astype(float), None), tol=1e6,
+        before_step=begun.append, on_step=lambda *step: bool(ended.append(step)),
+    )  # fmt: skip
+    assert (len(begun), ended, result.n_iter, result.n_passes) == (1, [], 0, 1)
+
+
+def test_stop_iteration_is_an_error_of_who_raises_it():
+    def on_step(_state, _entry):
+        raise StopIteration
+
+    X, y = task("binary")
+    with pytest.raises(RuntimeError, match="return True"):
+        found(logistic(1.0), from_arrays(X, y.astype(float), None), on_step=on_step)

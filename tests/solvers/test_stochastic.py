@@ -54,7 +54,7 @@ def rules(draw, endless=False):
     )
 
 
-def run(course, rules, progress, *, scores=None, training=None):
+def run(course, rules, progress, *, scores=None, training=None, **hooks):
     """Train; return what came of it, and the warnings."""
     if training is None:
         training = Training.begin(np.zeros(1), SGD(), 1, rules.learning_rate)
@@ -70,6 +70,7 @@ def run(course, rules, progress, *, scores=None, training=None):
             score=None if told is None else lambda _parameters: next(told),
             score_passes=0.5,
             clock=lambda: float(next(clock)),
+            **hooks,
         )
     return training, n_epochs, [each.category for each in caught]
 
@@ -184,3 +185,39 @@ def test_an_interruption_of_a_score_leaves_records_of_one_length():
     _, n_epochs, caught = run(Told([1.0] * 9), PATIENT, progress, scores=scores())
     assert caught == [UserWarning]
     assert len(progress.losses) == len(progress.history) == len(progress.scores) == n_epochs
+
+
+@given(rules(), st.lists(VALUES, min_size=30, max_size=30), st.booleans(), st.integers(1, 31))
+def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses, scored, stop_at):
+    scores = losses[::-1] if scored else None
+    begun, ended = [], []
+
+    def on_epoch(training, entry):
+        ended.append((training, entry))
+        return len(ended) == stop_at
+
+    progress = Progress()
+    training, n_epochs, caught = run(
+        Told(losses), rules, progress, scores=scores,
+        before_epoch=begun.append, on_epoch=on_epoch,
+    )  # fmt: skip
+    expected, _, ended_itself = by_hand(rules, losses, scores)
+    assert n_epochs == len(begun) == len(ended) == min(expected, stop_at)
+    assert training is ended[-1][0]
+    assert [entry for _, entry in ended] == progress.history
+    assert all(before is after for before, (after, _) in zip(begun[1:], ended, strict=False))
+    stopped = n_epochs == stop_at
+    assert caught == ([] if stopped or ended_itself else [ConvergenceWarning])
+    # As if that had been the last epoch allowed.
+    same = Progress()
+    as_allowed, _, _ = run(Told(losses), replace(rules, max_epochs=n_epochs), same, scores=scores)
+    assert as_allowed.learning_rate == training.learning_rate
+    assert replace(same, history=[]) == replace(progress, history=[])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "adaptive"])
+def test_one_epoch_alone_is_one_epoch_whatever_it_is_answered(schedule):
+    rules = Rules(None, 0.0, 1, schedule, 1.0, 0.5)
+    worse = Progress(losses=[0.0] * 5, best_loss=0.0, n_not_better=5)
+    _, n_epochs, caught = run(Told([1.0] * 3), rules, worse, on_epoch=lambda *_: False)
+    assert (n_epochs, caught) == (1, [])

@@ -1,0 +1,202 @@
+"""Newton's method for a smooth loss plus an l1 norm.
+
+Every step is one fused pass for value, gradient and Hessian of the smooth part; the quadratic
+that they describe, plus the l1 norm, is minimised without the data (Lee, Sun and Saunders 2014,
+arXiv 1206.1623). As in :mod:`~dlbd_estimators.solvers.newton` the start is the solution of a sample
+of blocks, the next pass shows whether the objective fell enough, and a step that went too far
+is halved. Intercepts, which are not penalised, follow from the coefficients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.quadratic_model import Model
+from dlbd_estimators.solvers.status import Status
+
+#: Steps on a sample, at most.
+_SAMPLE_STEPS = 15
+_MAX_HALVINGS = 40
+#: Relative gap that is left of a quadratic.
+_MODEL_GAP = 1e-14
+
+
+@dataclass(frozen=True)
+class ProximalState(State):
+    """Adds what accepting or halving a step needs.
+
+    Attributes
+    ----------
+    base, base_value : ndarray, float
+        The last accepted point and its value.
+    promised : float
+        Decrease that the quadratic promised for the whole step.
+    tried_step : float
+        Share of the step that ``parameters`` takes.
+    columns : Columns or None
+        Column moments, as soon as a pass has brought them.
+    from_sample : bool
+        The point is a sample's solution, and not yet known to be good for anything.
+    """
+
+    base: FloatArray | None = None
+    base_value: float = np.inf
+    promised: float = 0.0
+    tried_step: float = 1.0
+    columns: Columns | None = None
+    from_sample: bool = False
+
+
+class ProximalNewton(Solver[ProximalState]):
+    """Newton's method with coordinate descent on each quadratic."""
+
+    name: ClassVar[str] = "proximal_newton"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "prox"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> ProximalState:
+        if start is not None:
+            return ProximalState(start)
+        parameters: FloatArray = np.zeros(objective.packing.size)
+        used = False
+        for indices in objective.samples:
+            found = _solve_sample(objective, parameters, indices)
+            if found is None:
+                break
+            parameters, used = found, True
+        return ProximalState(parameters, from_sample=used)
+
+    def step(self, objective: Objective, state: ProximalState, tol: float) -> ProximalState:
+        here = objective.evaluate(
+            state.parameters,
+            Order.HESSIAN,
+            f"proximal-newton-pass-{int(objective.n_passes) + 1}",
+            moments=state.columns is None,
+        )
+        rejected = _reject(objective, state, here)
+        if rejected is not None:
+            return rejected
+        columns = here.columns or state.columns
+        assert columns is not None
+        step, promised = _step(objective, state.parameters, here, columns)
+        decrement = float(np.sqrt(max(promised, 0.0)))
+        # A full step squares the decrement, once it is small; with some room for the constant.
+        error = 4.0 * decrement**2 if decrement < 0.1 else decrement
+        status = None
+        if promised <= objective.rounding(here.value):
+            error, status = min(error, decrement), Status.CONVERGED
+        return replace(
+            state,
+            parameters=state.parameters + step,
+            value=here.value,
+            error=error,
+            gradient_norm=float(np.abs(here.gradient).max()),
+            step=1.0,
+            status=status,
+            base=state.parameters,
+            base_value=here.value,
+            promised=promised,
+            tried_step=1.0,
+            columns=columns,
+            from_sample=False,
+        )
+
+
+def _reject(objective: Objective, state: ProximalState, here: Evaluation) -> ProximalState | None:
+    """Return the state to go on from where the last step was too long."""
+    if state.from_sample and objective.value_at_zero is not None:
+        if here.value <= objective.value_at_zero:
+            return None
+        zero = np.zeros_like(state.parameters)
+        return replace(state, parameters=zero, value=here.value, from_sample=False)
+    if state.base is None:
+        return None
+    noise = objective.rounding(state.base_value, here.value)
+    if here.value <= state.base_value - 1e-4 * state.tried_step * state.promised + noise:
+        return None
+    share = state.tried_step / 2
+    return replace(
+        state,
+        parameters=state.base + (state.parameters - state.base) / 2,
+        value=here.value,
+        error=np.inf,
+        step=share,
+        tried_step=share,
+        status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
+    )
+
+
+def _step(
+    objective: Objective, parameters: FloatArray, here: Evaluation, columns: Columns
+) -> tuple[FloatArray, float]:
+    """Return the way to the minimiser of quadratic plus norm, and the decrease it promises."""
+    assert here.hessian is not None
+    assert objective.l1 is not None
+    packing = objective.packing
+    total = 1.0 if objective.l1.of_mean else float(objective.total_weight or np.nan)
+    l1 = objective.l1.strength / total
+    centring = Centring(packing, columns.mean)
+    hessian, gradient = centring.matrix(here.hessian), centring.gradient(here.gradient)
+    coefs, free = _positions(packing)
+    follow = np.zeros((0, len(coefs)))
+    if len(free):
+        # Minimised over the intercepts: what is left is a problem of the coefficients.
+        corner = linalg.pinvh(hessian[np.ix_(free, free)])
+        follow = corner @ hessian[np.ix_(free, coefs)]
+        rest = corner @ gradient[free]
+        reduced = hessian[np.ix_(coefs, coefs)] - hessian[np.ix_(coefs, free)] @ follow
+        slope = gradient[coefs] - hessian[np.ix_(coefs, free)] @ rest
+    else:
+        reduced, slope, rest = hessian, gradient, np.zeros(0)
+    # Centring moves intercepts alone: coefficients are the same on both sides.
+    coef = parameters[coefs]
+    model = Model.of(reduced)
+    matrix = model.factor.T @ model.factor
+    new = model.minimise(
+        matrix @ coef - slope, l1, positive=objective.l1.positive, start=coef, gap=_MODEL_GAP
+    )
+    centred = np.zeros(packing.size)
+    centred[coefs] = new - coef
+    centred[free] = -rest - follow @ (new - coef)
+    step = centring.parameters(centred)
+    norm = float(np.abs(new).sum() - np.abs(coef).sum())
+    return step, -float(gradient @ centred) - l1 * norm
+
+
+def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where coefficients and where intercepts lie in the packed order."""
+    places = np.arange(packing.size).reshape(packing.shape)
+    return places[:, : packing.n_features].ravel(), places[:, packing.n_features :].ravel()
+
+
+def _solve_sample(objective: Objective, start: FloatArray, indices: list[int]) -> FloatArray | None:
+    enough = 0.1 * objective.sampling_error(indices)
+    parameters, step = start, np.zeros_like(start)
+    base, promised, scale = np.inf, 0.0, 1.0
+    for _ in range(_SAMPLE_STEPS):
+        here = objective.evaluate(
+            parameters, Order.HESSIAN, "proximal-newton-sample", indices=indices, moments=True
+        )
+        if not np.isfinite(here.value):  # a sample that weighs nothing
+            return None
+        if here.value > base - 1e-4 * scale * promised:
+            scale /= 2
+            parameters = parameters - scale * step
+            continue
+        assert here.columns is not None
+        step, promised = _step(objective, parameters, here, here.columns)
+        base, scale = here.value, 1.0
+        parameters = parameters + step
+        # The step just made leaves about the square of this decrement.
+        if promised <= enough**2 or np.sqrt(max(promised, 0.0)) <= enough:
+            return parameters
+    return None

@@ -1,0 +1,176 @@
+"""Models with an l1 norm and more features than a quadratic can hold: only some count.
+
+A pass over all features tells which of them the norm does not keep at zero. These, and those that
+are not zero, make up a small problem, for which another solver makes its passes; the next pass over
+all features shows what was missed (Johnson and Guestrin 2015, "Blitz"; Massias, Gramfort and
+Salmon 2018, arXiv 1802.07481). The set doubles with the number of features it needs, so few such
+rounds are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.columns import OnColumns
+from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.coordinate_descent import CoordinateDescent, certify
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.status import Status
+
+_SMALLEST_SET = 64
+#: Steps on one set, at most.
+_SET_STEPS = 50
+#: A feature belongs into the set where its slope exceeds the norm's by more than this share.
+_VIOLATION = 1e-8
+
+
+@dataclass(frozen=True)
+class WorkingState(State):
+    """Adds what is known of all features.
+
+    Attributes
+    ----------
+    columns : Columns or None
+        Column moments, as soon as a pass has brought them.
+    features : ndarray of int or None
+        The set that ``parameters`` solve the problem on.
+    gaps : ndarray of shape (n_outputs,) or None
+        For squared errors, the duality gap of each output on the data.
+    set_error : float
+        The error that the solver of the set ended with.
+    """
+
+    columns: Columns | None = None
+    features: NDArray[np.intp] | None = None
+    gaps: FloatArray | None = None
+    set_error: float = np.inf
+
+
+class _Restricted(Objective):
+    """The same objective of some of the features; its passes count as the whole's."""
+
+    def __init__(self, whole: Objective, features: NDArray[np.intp]) -> None:
+        packing = whole.packing
+        super().__init__(
+            whole.executor,
+            whole.blocks,
+            whole.loss,
+            whole.penalty,
+            Packing(packing.n_outputs, len(features), packing.fit_intercept),
+            name=whole.name,
+            l1=whole.l1,
+            total_weight=whole.total_weight,
+            n_rows=whole.n_rows,
+        )
+        self.unit = whole.unit
+        self._whole = whole
+        self._features = features
+
+    def run(
+        self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
+    ) -> Any:
+        partial = self._whole.run(OnColumns(kernel, self._features), parameters, label, indices)
+        self.n_passes = self._whole.n_passes
+        return partial
+
+
+class WorkingSet(Solver[WorkingState]):
+    """Solve on a growing set of features, and prove it on all of them."""
+
+    name: ClassVar[str] = "working_set"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "prox"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> WorkingState:
+        return WorkingState(np.zeros(objective.packing.size) if start is None else start)
+
+    def step(self, objective: Objective, state: WorkingState, tol: float) -> WorkingState:
+        columns = state.columns
+        if objective.loss.quadratic and columns is not None:
+            coef, intercept = objective.packing.unpack(state.parameters)
+            proof = certify(objective, coef, intercept, columns.mean, None)
+            descent, value, gaps = proof.descent, proof.value, proof.gaps
+            error = float(gaps.max()) / objective.unit**2
+        else:
+            here = objective.evaluate(
+                state.parameters,
+                Order.GRADIENT,
+                f"all-features-pass-{int(objective.n_passes) + 1}",
+                moments=columns is None,
+            )
+            columns = here.columns or columns
+            assert columns is not None
+            descent, value, gaps = _descent(objective, here.gradient, columns), here.value, None
+            error = np.inf if state.features is None else state.set_error
+        state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
+        state = replace(state, gradient_norm=float(np.abs(descent).max()))
+        features = _grow(objective, state, descent)
+        if state.features is not None and (gaps is not None and error <= tol):
+            return replace(state, error=error, status=Status.CONVERGED)
+        if state.features is not None and np.isin(features, state.features).all():
+            # Nothing was missed: the set's solution is the whole's.
+            status = Status.CONVERGED if error <= tol else Status.STALLED
+            return replace(state, error=error, status=status)
+        return _solve(objective, state, features, tol)
+
+
+def _descent(objective: Objective, gradient: FloatArray, columns: Columns) -> FloatArray:
+    """Return the slope downwards of each coefficient, with the intercepts following."""
+    rows = gradient.reshape(objective.packing.shape)
+    n = objective.packing.n_features
+    if objective.packing.fit_intercept:
+        return np.asarray(rows[:, -1:] * columns.mean - rows[:, :n])
+    return np.asarray(-rows[:, :n])
+
+
+def _grow(objective: Objective, state: WorkingState, descent: FloatArray) -> NDArray[np.intp]:
+    """Return the features that are not zero, or that the norm does not keep there."""
+    assert objective.l1 is not None
+    packing = objective.packing
+    total = 1.0 if objective.l1.of_mean else float(objective.total_weight or np.nan)
+    l1 = objective.l1.strength / total
+    coef, _ = packing.unpack(state.parameters)
+    used = np.any(coef != 0, axis=0)
+    slopes = (descent if objective.l1.positive else np.abs(descent)).max(axis=0)
+    missed = ~used & (slopes > l1 * (1.0 + _VIOLATION))
+    room = LARGEST_HESSIAN // (1 if objective.loss.quadratic else packing.n_outputs)
+    n_used = int(used.sum())
+    if n_used > room or (n_used == room and missed.any()):
+        raise ValueError(
+            f"More than {room} features have coefficients that are not zero, which is more than "
+            f"the quadratic model of {objective.name} regression can hold. Strengthen the penalty."
+        )
+    size = min(room, max(_SMALLEST_SET, 2 * n_used)) - n_used
+    worst = np.argsort(-slopes[missed], kind="stable")[:size]
+    return np.sort(np.concatenate([np.flatnonzero(used), np.flatnonzero(missed)[worst]]))
+
+
+def _solve(
+    objective: Objective, state: WorkingState, features: NDArray[np.intp], tol: float
+) -> WorkingState:
+    restricted = _Restricted(objective, features)
+    coef, intercept = objective.packing.unpack(state.parameters)
+    solver: Solver[Any] = CoordinateDescent() if objective.loss.quadratic else ProximalNewton()
+    inner = solver.init(restricted, restricted.packing.pack(coef[:, features], intercept))
+    for _ in range(_SET_STEPS):
+        inner = solver.step(restricted, inner, tol)
+        if inner.status is not None or inner.error <= tol:
+            break
+    part, intercept = restricted.packing.unpack(inner.parameters)
+    coef = np.zeros_like(coef)
+    coef[:, features] = part
+    return replace(
+        state,
+        parameters=objective.packing.pack(coef, intercept),
+        error=np.inf,
+        features=features,
+        set_error=inner.error,
+    )
