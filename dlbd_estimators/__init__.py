@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlbd_estimators.elastic_net import ElasticNet, Lasso
     from dlbd_estimators.linear import LinearRegression, Ridge
     from dlbd_estimators.logistic import LogisticRegression
     from dlbd_estimators.mlp import MLPClassifier, MLPRegressor
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ElasticNet",
+    "Lasso",
     "LinearRegression",
     "LogisticRegression",
     "MLPClassifier",
@@ -30,6 +33,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "ElasticNet": "dlbd_estimators.elastic_net",
+    "Lasso": "dlbd_estimators.elastic_net",
     "LinearRegression": "dlbd_estimators.linear",
     "LogisticRegression": "dlbd_estimators.logistic",
     "MLPClassifier": "dlbd_estimators.mlp",

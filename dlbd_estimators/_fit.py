@@ -3,24 +3,75 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from dlbd_estimators._callbacks import FitTask
 from dlbd_estimators._parameters import check_flag, check_integer, check_number
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers import Objective, Solution, check_name, choose, minimize
+from dlbd_estimators.solvers import Objective, Solution, Status, check_name, choose, minimize
+from dlbd_estimators.solvers.base import State
 
 
-def solve(estimator: Any, objective: Objective, start: FloatArray | None = None) -> Solution:
+def solve(
+    estimator: Any,
+    objective: Objective,
+    start: FloatArray | None = None,
+    *,
+    task: FitTask,
+    model: Callable[[Solution], dict[str, Any]],
+) -> Solution:
     """Minimise an objective as the estimator's parameters ask, and record how it went.
 
-    Reads ``solver``, ``tol`` and ``max_iter``; sets ``solver_``, ``n_passes_`` and
-    ``history_``.
+    Reads ``solver``, ``tol`` and ``max_iter``; sets ``solver_``, ``n_passes_``, ``history_``
+    and what ``model`` gives.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+    objective : Objective
+        What to minimise.
+    start : ndarray, optional
+        Where to begin; None lets the solver choose.
+    task : FitTask
+        Hears of each step, and may end the fit.
+    model : callable
+        Turns a solution into the estimator's attributes, by name. It is called for the last
+        one, and after a step for what that step has found where a callback wants to see it:
+        so both are the same.
     """
     began = time.perf_counter()
     solver = choose(estimator.solver, objective)
+    history: list[dict[str, float]] = []
+
+    def attributes(solution: Solution) -> dict[str, Any]:
+        return {
+            "solver_": solver.name,
+            "n_passes_": solution.n_passes,
+            "history_": solution.history,
+            **model(solution),
+        }
+
+    def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+        return lambda: attributes(
+            Solution(
+                state.parameters,
+                Status.STOPPED,
+                len(history),
+                objective.n_passes,
+                list(history),
+                state,
+            )
+        )
+
+    def on_step(state: State, entry: dict[str, float]) -> bool:
+        history.append(entry)
+        return task.end_step(stopped_at(state))
+
     solution = minimize(
         solver,
         objective,
@@ -28,10 +79,10 @@ def solve(estimator: Any, objective: Objective, start: FloatArray | None = None)
         tol=estimator.tol,
         max_iter=estimator.max_iter,
         clock=lambda: time.perf_counter() - began,
+        before_step=lambda state: task.begin_step(stopped_at(state)),
+        on_step=on_step,
     )
-    estimator.solver_ = solver.name
-    estimator.n_passes_ = solution.n_passes
-    estimator.history_ = solution.history
+    vars(estimator).update(attributes(solution))
     return solution
 
 

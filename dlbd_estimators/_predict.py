@@ -9,9 +9,10 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dlbd_estimators._validation import Data, is_lazy, lazy_features
+from dlbd_estimators._validation import is_lazy, lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
@@ -133,14 +134,55 @@ def label_log_probabilities(raw: FloatArray) -> FloatArray:
     return np.asarray(log_expit(raw))
 
 
-def score_sums(
-    data: Data, model: Predictor, errors: Errors, encoding: Encoding, name: str
-) -> ScoreSums:
-    """Sum prediction errors over blocks, in one pass."""
+def score(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    model: Predictor,
+    errors: Errors,
+    encoding: Encoding,
+    *,
+    classify: bool,
+    multi_label: bool = False,
+) -> float:
+    """Score a fitted model on lazy data, in one pass.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; names the tasks, and X is held against its features.
+    X : Dask collection or Zarr array
+        Features.
+    y, sample_weight : array-like, Dask collection or Zarr array
+        Targets, and weights or None.
+    model : Predictor
+        Gives raw predictions.
+    errors : Errors
+        What is summed.
+    encoding : Encoding
+        From targets as given to those that ``errors`` expects.
+    classify, multi_label : bool
+        As for :func:`dlbd_estimators._validation.training_data`.
+
+    Returns
+    -------
+    float
+        Share of the weight without errors where ``classify``, else the coefficient of
+        determination.
+    """
+    X = lazy_features(estimator, X, reset=False)
+    # A clone, because checking the data sets attributes.
+    data = training_data(
+        clone(estimator), X, y, sample_weight, classify=classify, multi_label=multi_label
+    )
     blocks = data.blocks.encoded(encoding)
+    name = f"{type(estimator).__name__.lower()}-score"
     with executor_for(blocks) as executor:
-        result = executor.map_reduce(ScoreKernel(errors), model, blocks, name=f"{name}-score")
-    return result.partial
+        sums = executor.map_reduce(ScoreKernel(errors), model, blocks, name=name).partial
+    if classify:
+        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+    return determination(sums)
 
 
 def determination(sums: ScoreSums) -> float:

@@ -122,7 +122,7 @@ def _lazy_data(
     reset: bool,
 ) -> Data:
     features = lazy_features(estimator, X, reset=reset)
-    y = _lazy_column("y", y, features)
+    y = lazy_column("y", y, features)
     if y.ndim > 2 or (classify and not multi_label and y.ndim == 2 and y.shape[1] != 1):
         raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
     if classify and y.ndim == 2 and y.shape[1] == 1:
@@ -134,7 +134,7 @@ def _lazy_data(
         if np.isscalar(sample_weight):
             column = y[:, 0] if y.ndim == 2 else y
             sample_weight = da.full_like(column, sample_weight, dtype=np.float64)
-        weight = _lazy_column("sample_weight", sample_weight, features)
+        weight = lazy_column("sample_weight", sample_weight, features)
         _check_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
             raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
@@ -142,8 +142,8 @@ def _lazy_data(
     return Data(blocks_dask.from_dask(features, y, weight, names), y.shape[1:])
 
 
-def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
-    """Bring y or sample_weight to a Dask array that goes with X."""
+def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str = "X") -> da.Array:
+    """Bring y or sample_weight to a Dask array that goes with X; what is lazy needs no X."""
     if isinstance(values, da.Array):
         return values
     if _is_zarr(values):
@@ -151,13 +151,14 @@ def _lazy_column(name: str, values: Any, X: da.Array) -> da.Array:
     if _is_frame(values) or hasattr(values, "to_dask_array"):
         column: da.Array = _without_extension_dtype(values).to_dask_array()
         return column
+    assert X is not None
     array = np.asarray(values)
     if np.isnan(X.shape[0]):
         X = X.compute_chunk_sizes()
     if len(array) != X.shape[0]:
         raise LengthMismatch(
-            f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]} "
-            f"rows but {name} has {len(array)}."
+            f"Found input variables with inconsistent numbers of samples: {X_name} has "
+            f"{X.shape[0]} rows but {name} has {len(array)}."
         )
     cut: da.Array = da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
     return cut

@@ -5,98 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._fit import check_stopping, seed_of, solve
-from dlbd_estimators._predict import determination, predict, score_sums
-from dlbd_estimators._validation import is_lazy, lazy_features, training_data
-from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.execution.select import executor_for
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.losses import HalfSquaredError
+from dlbd_estimators._callbacks import with_callbacks
+from dlbd_estimators._least_squares import LeastSquares
 from dlbd_estimators.objectives.packing import Packing
-from dlbd_estimators.objectives.penalties import L2
-from dlbd_estimators.objectives.predictors import LinearPredictor
-from dlbd_estimators.objectives.scores import SquaredErrors
-from dlbd_estimators.solvers import Objective, Solution
+from dlbd_estimators.objectives.penalties import L1, L2
+from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.gram import GramState
 
 
-class _LeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Fit, predict and score of the least-squares estimators."""
-
-    fit_intercept: bool
-    random_state: Any
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, alpha: Any, name: str) -> Solution:
-        check_stopping(self)
-        data = training_data(self, X, y, sample_weight, classify=False)
-        n_outputs = data.y_shape[0] if data.y_shape else 1
-        packing = Packing(n_outputs, data.blocks.n_features, bool(self.fit_intercept))
-        penalty = L2(_strength(self, alpha, n_outputs))
-        with executor_for(data.blocks) as executor:
-            objective = Objective(
-                executor,
-                data.blocks,
-                HalfSquaredError(),
-                penalty,
-                packing,
-                name=name,
-                seed=seed_of(self.random_state),
-            )
-            solution = solve(self, objective)
-        coef, intercept = packing.unpack(solution.parameters)
-        single = not data.y_shape
-        self.coef_ = coef[0] if single else coef
-        if not self.fit_intercept:
-            self.intercept_: Any = 0.0
-        else:
-            self.intercept_ = float(intercept[0]) if single else intercept
-        return solution
-
-    def _model(self) -> LinearPredictor:
-        coef = np.atleast_2d(self.coef_)
-        intercept = np.asarray(self.intercept_, dtype=np.float64)
-        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
-
-    def predict(self, X: Any) -> Any:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
-            Lazy where X is lazy.
-        """
-        check_is_fitted(self)
-        finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
-        return predict(self, X, self._model(), finish, "predict")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, a float also for lazy data.
-
-        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for ``fit``; sample_weight may be None.
-        """
-        check_is_fitted(self)
-        if not is_lazy(X):
-            return float(super().score(X, y, sample_weight))
-        X = lazy_features(self, X, reset=False)
-        data = training_data(clone(self), X, y, sample_weight, classify=False)
-        name = type(self).__name__.lower()
-        return determination(score_sums(data, self._model(), SquaredErrors(), Encoding(), name))
-
-
-class LinearRegression(_LeastSquares):
+class LinearRegression(LeastSquares):
     """Ordinary least squares.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2``; where X does not determine ``w``, the
@@ -113,9 +31,14 @@ class LinearRegression(_LeastSquares):
         values.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
-    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent"}, default="auto"
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
+        solution.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
+            default="auto"
         ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, then ``"lbfgs"``.
+        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, then ``"lbfgs"``;
+        with ``positive`` it is ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
 
@@ -164,15 +87,18 @@ class LinearRegression(_LeastSquares):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 1000,
+        positive: bool = False,
         solver: str = "auto",
         random_state: Any = None,
     ) -> None:
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
+        self.positive = positive
         self.solver = solver
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
         """Fit the model.
 
@@ -200,15 +126,21 @@ class LinearRegression(_LeastSquares):
         MemoryError
             A block does not fit in a worker; raised before reading.
         """
-        solution = self._fit(X, y, sample_weight, 0.0, "linear")
-        self.n_iter_ = solution.n_iter
+        return self._fit(X, y, sample_weight, "linear")
+
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        return L2(), L1(positive=True) if self.positive else None
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        attributes["n_iter_"] = solution.n_iter
         if isinstance(solution.state, GramState):
-            self.rank_ = solution.state.rank
-            self.singular_ = solution.state.singular
-        return self
+            attributes["rank_"] = solution.state.rank
+            attributes["singular_"] = solution.state.singular
+        return attributes
 
 
-class Ridge(_LeastSquares):
+class Ridge(LeastSquares):
     """Least squares with an L2 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``; the intercept is not
@@ -225,9 +157,14 @@ class Ridge(_LeastSquares):
         the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
-    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent"}, default="auto"
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
+        solution.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
+            default="auto"
         ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent and the penalty is weak.
+        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
+        ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
 
@@ -258,6 +195,7 @@ class Ridge(_LeastSquares):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 1000,
+        positive: bool = False,
         solver: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -265,9 +203,11 @@ class Ridge(_LeastSquares):
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
+        self.positive = positive
         self.solver = solver
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
         """Fit the model; parameters and errors as for :meth:`LinearRegression.fit`.
 
@@ -285,10 +225,21 @@ class Ridge(_LeastSquares):
         Ridge
             The fitted estimator.
         """
-        solution = self._fit(X, y, sample_weight, self.alpha, "ridge")
-        n_targets = np.atleast_2d(self.coef_).shape[0]
-        self.n_iter_ = np.full(n_targets, solution.n_iter, dtype=np.int32)
-        return self
+        return self._fit(X, y, sample_weight, "ridge")
+
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        strength = _strength(self, self.alpha, n_outputs)
+        if self.positive and np.ndim(strength):
+            raise ValueError(
+                "positive=True takes one alpha for all targets, but alpha has one for each. Fit "
+                "one Ridge a target."
+            )
+        return L2(strength), L1(positive=True) if self.positive else None
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        attributes["n_iter_"] = np.full(packing.n_outputs, solution.n_iter, dtype=np.int32)
+        return attributes
 
 
 def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
@@ -305,11 +256,3 @@ def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
             f"but is {alpha!r}."
         )
     return float(strength.reshape(-1)[0]) if strength.size == 1 else strength
-
-
-def _first_column(raw: FloatArray) -> FloatArray:
-    return raw[:, 0]
-
-
-def _all_columns(raw: FloatArray) -> FloatArray:
-    return raw

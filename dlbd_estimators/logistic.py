@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators._callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators._classes import class_factors, count_labels
 from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._parameters import check_number
 from dlbd_estimators._predict import (
     Labels,
@@ -18,31 +21,33 @@ from dlbd_estimators._predict import (
     log_probabilities,
     predict,
     probabilities,
-    score_sums,
+    score,
 )
-from dlbd_estimators._validation import is_lazy, lazy_features, training_data
+from dlbd_estimators._validation import is_lazy, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.objectives.packing import Packing
-from dlbd_estimators.objectives.penalties import L2
+from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.predictors import LinearPredictor
 from dlbd_estimators.objectives.scores import WrongClass
-from dlbd_estimators.solvers import Objective
+from dlbd_estimators.solvers import Objective, Solution
 
 
-class LogisticRegression(ClassifierMixin, BaseEstimator):
-    """Logistic regression with an L2 penalty, or none.
+class LogisticRegression(Leaving, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Logistic regression with an L2 or l1 penalty, both, or none.
 
-    Minimises ``C sum_i s_i loss(y_i, x_i W + b) + ||W||^2 / 2``, with the binomial
-    log-loss for two classes and softmax cross-entropy for more; the intercept is not
-    penalised.
+    Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
+    with the binomial log-loss for two classes and softmax cross-entropy for more; the intercept
+    is not penalised.
 
     Parameters
     ----------
     C : float, default=1.0
         Inverse strength of the penalty, greater than 0; ``np.inf`` is no penalty.
+    l1_ratio : float, default=0.0
+        Share of the l1 part, from 0 to 1; it makes coefficients zero.
     tol : float, default=1e-10
         Largest acceptable Newton decrement of the mean loss at the solution: the distance to
         the minimiser in the metric of the Hessian (bounded by ``"newton"``, estimated by the
@@ -56,9 +61,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Chooses the sample of blocks that the fit starts from; None is a fixed seed. The
         solution depends on it by less than ``tol``.
-    solver : {"auto", "newton", "lbfgs", "gradient_descent"}, default="auto"
+    solver : {"auto", "newton", "lbfgs", "gradient_descent", "proximal_newton"}, default="auto"
         ``"auto"`` takes Newton's method where a row's Hessian costs about what reading the
-        row costs, and L-BFGS elsewhere: for many classes or features, and in memory.
+        row costs, and L-BFGS elsewhere: for many classes or features, and in memory. With
+        an l1 part it is ``"proximal_newton"``, and only that will do.
     max_iter : int, default=100
         Largest number of steps of the solver.
     warm_start : bool, default=False
@@ -105,6 +111,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         tol: float = 1e-10,
         fit_intercept: bool = True,
         class_weight: Any = None,
@@ -114,6 +121,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
     ) -> None:
         self.C = C
+        self.l1_ratio = l1_ratio
         self.tol = tol
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
@@ -122,6 +130,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.warm_start = warm_start
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
         """Fit the model.
 
@@ -158,6 +167,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         check_stopping(self)
         check_number(self, "C", low=0.0, open_low=True, infinite=True)
+        check_number(self, "l1_ratio", low=0.0, high=1.0)
+        with fit_task(self, X, y, sample_weight) as task:
+            self._fit(X, y, sample_weight, task)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> None:
         data = training_data(self, X, y, sample_weight, classify=True)
         with executor_for(data.blocks) as executor:
             counts = count_labels(self, executor, data.blocks, "logistic")
@@ -171,20 +186,25 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 executor,
                 data.blocks.encoded(Encoding(classes, weights)),
                 HalfBinomialLoss() if binary else HalfMultinomialLoss(),
-                L2(1.0 / self.C),
+                L2((1.0 - self.l1_ratio) / self.C),
                 packing,
                 name="logistic",
+                l1=L1(self.l1_ratio / self.C) if self.l1_ratio / self.C > 0 else None,
                 seed=seed_of(self.random_state),
                 total_weight=float(
                     counts.weights.sum() if weights is None else counts.weights @ weights
                 ),
                 n_rows=counts.n_rows,
             )
-            solution = solve(self, objective, self._start(packing, classes))
-        self.classes_ = classes
-        self.coef_, self.intercept_ = packing.unpack(solution.parameters)
-        self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
-        return self
+
+            def model(solution: Solution) -> dict[str, Any]:
+                coef, intercept = packing.unpack(solution.parameters)
+                n_iter = np.array([solution.n_iter], dtype=np.int32)
+                return {
+                    "classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": n_iter,
+                }  # fmt: skip
+
+            solve(self, objective, self._start(packing, classes), task=task, model=model)
 
     def _start(self, packing: Packing, classes: NDArray[Any]) -> FloatArray | None:
         if not (self.warm_start and hasattr(self, "coef_")):
@@ -197,7 +217,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 f"{shape}. Fit a new estimator."
             )
         coef, intercept = self.coef_, self.intercept_
-        if packing.n_outputs > 1:
+        if packing.n_outputs > 1 and not self.l1_ratio:
             # A shift common to all classes changes no probability; solvers expect none.
             coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
         return packing.pack(coef, intercept)
@@ -274,12 +294,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if not is_lazy(X):
             return float(super().score(X, y, sample_weight))
-        X = lazy_features(self, X, reset=False)
-        data = training_data(clone(self), X, y, sample_weight, classify=True)
-        encoding = Encoding(self.classes_, unknown=True)
         model = LinearPredictor(self.coef_, self.intercept_)
-        sums = score_sums(data, model, WrongClass(), encoding, "logistic")
-        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+        encoding = Encoding(self.classes_, unknown=True)
+        return score(self, X, y, sample_weight, model, WrongClass(), encoding, classify=True)
 
     def _predict(self, X: Any, finish: Any, method: str) -> Any:
         check_is_fitted(self)

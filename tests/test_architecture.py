@@ -27,6 +27,7 @@ LAYER_OF = {
     "_classes": "estimators",
     "_fit": "estimators",
     "_leaving": "estimators",
+    "_least_squares": "estimators",
     "_parameters": "estimators",
     "_predict": "estimators",
     "_validation": "estimators",

@@ -9,6 +9,8 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dlbd_estimators import (
+    ElasticNet,
+    Lasso,
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
@@ -24,6 +26,12 @@ ESTIMATORS = [
     LogisticRegression(solver="lbfgs"),
     Ridge(solver="newton"),
     Ridge(solver="lbfgs"),
+    LinearRegression(positive=True),
+    Ridge(positive=True),
+    Lasso(),
+    Lasso(solver="working_set"),
+    ElasticNet(),
+    LogisticRegression(l1_ratio=0.5),
     MLPClassifier(),
     MLPClassifier(solver="sgd", learning_rate_init=0.1),
     # Without a penalty L-BFGS separates the checks' classes until probabilities round to 0 and 1.

@@ -180,9 +180,7 @@ def test_attributes_of_a_direct_fit():
 
 
 @pytest.mark.parametrize("model", [LinearRegression, Ridge])
-@pytest.mark.parametrize(
-    "option", ["normalize", "copy_X", "n_jobs", "positive", "max_iterations", "l1_ratio"]
-)
+@pytest.mark.parametrize("option", ["normalize", "copy_X", "n_jobs", "max_iterations", "l1_ratio"])
 def test_what_is_not_supported_is_absent(model, option):
     with pytest.raises(TypeError, match=option):
         model(**{option: 1})

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 
+from dlbd_estimators._callbacks import FitTask, fit_task, hooks
+from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._predict import Finish, predict
 from dlbd_estimators._validation import Data
 from dlbd_estimators.blocks import Blocks
@@ -27,12 +31,13 @@ from dlbd_estimators.mlp.rows import (
     rows_in_memory,
 )
 from dlbd_estimators.mlp.settings import Settings, batch_size
+from dlbd_estimators.mlp.start import initial, last
 from dlbd_estimators.mlp.targets import Targets
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.learner import Learner
 from dlbd_estimators.objectives.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.solvers.courses import Course, InMemory, InRounds, Training
-from dlbd_estimators.solvers.full_batch import minimize_in_passes
+from dlbd_estimators.solvers.full_batch import FullBatch, minimize_in_passes
 from dlbd_estimators.solvers.stochastic import Progress, Rules, train
 
 
@@ -49,13 +54,14 @@ class _Job:
     start: FloatArray
     fresh: bool
     incremental: bool
+    task: FitTask | None
     began: float
 
     def clock(self) -> float:
         return time.perf_counter() - self.began
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
     _training: Training
@@ -79,23 +85,35 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
-    ) -> Any:
-        before = self.__dict__.copy()
-        try:
-            self._fit_or_fail(X, y, sample_weight, incremental, classes)
-        except BaseException:
-            # What an earlier fit left is worth more than half of this one.
-            self.__dict__ = before
-            raise
-        return self
-
-    def _fit_or_fail(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any
-    ) -> None:
+    ) -> Self:
         began = time.perf_counter()
         settings = Settings.of(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        step = "iteration" if settings.update is None else "epoch"
+        # Of partial_fit callbacks are told nothing: their protocol knows fit alone.
+        told = nullcontext() if incremental else fit_task(self, X, y, sample_weight, step=step)
+        with told as task:
+            before = self.__dict__.copy()
+            try:
+                self._fit_or_fail(X, y, sample_weight, settings, task, classes, began)
+            except BaseException:
+                # What an earlier fit left is worth more than half of this one.
+                self.__dict__ = before
+                raise
+        return self
+
+    def _fit_or_fail(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        settings: Settings,
+        task: FitTask | None,
+        classes: Any,
+        began: float,
+    ) -> None:
+        incremental = task is None
         fresh = not hasattr(self, "coefs_") or not (incremental or self.warm_start)
         data = self._data(X, y, sample_weight, reset=fresh)
         name = type(self).__name__.lower()
@@ -107,7 +125,7 @@ class BaseMLP(BaseEstimator, ABC):
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
             random_state = check_random_state(self.random_state)
             start = (
-                _initial(layers, settings, random_state) if fresh else self._last(layers)
+                initial(layers, settings, random_state) if fresh else last(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
             job = _Job(
@@ -120,6 +138,7 @@ class BaseMLP(BaseEstimator, ABC):
                 start,
                 fresh,
                 incremental,
+                task,
                 began,
             )
             if settings.update is None:
@@ -128,6 +147,22 @@ class BaseMLP(BaseEstimator, ABC):
                 self._fit_in_batches(job, name)
 
     def _fit_in_passes(self, job: _Job) -> None:
+        def attributes(found: FullBatch) -> dict[str, Any]:
+            return {
+                **self._model_attributes(job, found.parameters.astype(job.start.dtype)),
+                "n_iter_": found.n_iter,
+                "t_": 0,
+                "loss_": found.value,
+                "best_loss_": found.value,
+                "loss_curve_": [entry["loss"] for entry in found.history],
+                "validation_scores_": None,
+                "best_validation_score_": None,
+                "history_": found.history,
+                "n_passes_": float(found.n_passes),
+                "n_replicas_": 1,
+            }
+
+        before_step, on_step = hooks(job.task, attributes)
         found = minimize_in_passes(
             job.executor,
             job.network,
@@ -138,18 +173,12 @@ class BaseMLP(BaseEstimator, ABC):
             max_fun=self.max_fun,
             name=type(self).__name__.lower(),
             clock=job.clock,
+            before_step=before_step,
+            on_step=on_step,
         )
-        self._set_model(job, found.parameters.astype(job.start.dtype))
         for memory in ("_training", "_progress"):  # of mini-batches, from before
             self.__dict__.pop(memory, None)
-        self.n_iter_ = found.n_iter
-        self.t_ = 0
-        self.loss_ = self.best_loss_ = found.value
-        self.loss_curve_ = [entry["loss"] for entry in found.history]
-        self.validation_scores_ = self.best_validation_score_ = None
-        self.history_ = found.history
-        self.n_passes_ = float(found.n_passes)
-        self.n_replicas_ = 1
+        self.__dict__.update(attributes(found))
 
     def _fit_in_batches(self, job: _Job, name: str) -> None:
         settings = job.settings
@@ -200,8 +229,24 @@ class BaseMLP(BaseEstimator, ABC):
                 shuffle=bool(self.shuffle),
                 name=name,
             )
-        last: Progress | None = None if job.fresh else getattr(self, "_progress", None)
-        progress = Progress() if last is None else last.copy()
+        known: Progress | None = None if job.fresh else getattr(self, "_progress", None)
+        progress = Progress() if known is None else known.copy()
+        n_before = len(progress.losses)
+
+        def attributes(training: Training) -> dict[str, Any]:
+            parameters = training.parameters
+            if score is not None and progress.best_parameters is not None:
+                parameters = progress.best_parameters
+            return {
+                **self._model_attributes(job, parameters),
+                **self._progress_attributes(progress, len(progress.losses) - n_before),
+                "_training": training,
+                "_progress": progress.copy(),
+                "t_": training.n_seen,
+                "n_replicas_": n_replicas,
+            }
+
+        before_epoch, on_epoch = hooks(job.task, attributes)
         training, n_epochs = train(
             course,
             self._training_from(job, n_replicas),
@@ -210,16 +255,12 @@ class BaseMLP(BaseEstimator, ABC):
             score=score,
             score_passes=score_passes,
             clock=job.clock,
+            before_epoch=before_epoch,
+            on_epoch=on_epoch,
         )
         if n_epochs and all(replica.n_updates == 0 for replica in training.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
-        parameters = training.parameters
-        if score is not None and progress.best_parameters is not None:
-            parameters = progress.best_parameters
-        self._set_model(job, parameters)
-        self._training, self._progress = training, progress
-        self._set_progress(training, progress, n_epochs)
-        self.n_replicas_ = n_replicas
+        self.__dict__.update(attributes(training))
 
     def _learner(self, job: _Job, n_rows: int) -> Learner:
         assert job.settings.update is not None
@@ -266,38 +307,30 @@ class BaseMLP(BaseEstimator, ABC):
             ),
         )
 
-    def _last(self, layers: Layers) -> FloatArray:
-        shapes = [coef.shape for coef in self.coefs_]
-        if shapes != layers.shapes:
-            raise ValueError(
-                f"The last fit had layers of shapes {shapes}, but these data and "
-                f"hidden_layer_sizes={self.hidden_layer_sizes} need {layers.shapes}. Fit a new "
-                f"estimator."
-            )
-        return layers.pack(self.coefs_, self.intercepts_)
-
-    def _set_model(self, job: _Job, parameters: FloatArray) -> None:
+    def _model_attributes(self, job: _Job, parameters: FloatArray) -> dict[str, Any]:
         coefs, intercepts = job.network.layers.unpack(parameters)
-        for name, value in job.targets.attributes.items():
-            setattr(self, name, value)
-        self.coefs_ = [coef.copy() for coef in coefs]
-        self.intercepts_ = [intercept.copy() for intercept in intercepts]
-        self.n_layers_ = len(job.network.layers.units)
-        self.n_outputs_ = job.targets.n_outputs
-        self.out_activation_ = job.targets.out_activation
-        self._network = job.network
+        return {
+            **job.targets.attributes,
+            "coefs_": [coef.copy() for coef in coefs],
+            "intercepts_": [intercept.copy() for intercept in intercepts],
+            "n_layers_": len(job.network.layers.units),
+            "n_outputs_": job.targets.n_outputs,
+            "out_activation_": job.targets.out_activation,
+            "_network": job.network,
+        }
 
-    def _set_progress(self, training: Training, progress: Progress, n_epochs: int) -> None:
+    def _progress_attributes(self, progress: Progress, n_epochs: int) -> dict[str, Any]:
         scored = self.early_stopping
-        self.n_iter_ = n_epochs
-        self.t_ = training.n_seen
-        self.loss_ = progress.losses[-1] if progress.losses else np.inf
-        self.loss_curve_ = list(progress.losses)
-        self.best_loss_ = None if scored else progress.best_loss
-        self.validation_scores_ = list(progress.scores) if scored else None
-        self.best_validation_score_ = progress.best_score if scored else None
-        self.history_ = list(progress.history)
-        self.n_passes_ = progress.n_passes
+        return {
+            "n_iter_": n_epochs,
+            "loss_": progress.losses[-1] if progress.losses else np.inf,
+            "loss_curve_": list(progress.losses),
+            "best_loss_": None if scored else progress.best_loss,
+            "validation_scores_": list(progress.scores) if scored else None,
+            "best_validation_score_": progress.best_score if scored else None,
+            "history_": list(progress.history),
+            "n_passes_": progress.n_passes,
+        }
 
     def _model(self) -> NetworkPredictor:
         # From the attributes, which a user may have changed.
@@ -307,13 +340,3 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _predict(self, X: Any, finish: Finish, method: str) -> Any:
         return predict(self, X, self._model(), finish, method)
-
-
-def _initial(layers: Layers, settings: Settings, random_state: np.random.RandomState) -> FloatArray:
-    """Draw initial parameters as scikit-learn does: Glorot and Bengio (2010)."""
-    coefs, intercepts = [], []
-    for fan_in, fan_out in layers.shapes:
-        bound = np.sqrt(settings.activation.spread / (fan_in + fan_out))
-        coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
-        intercepts.append(random_state.uniform(-bound, bound, fan_out))
-    return layers.pack(coefs, intercepts)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators._callbacks import with_callbacks
 from dlbd_estimators._predict import (
     Labels,
     label_log_probabilities,
@@ -15,15 +16,15 @@ from dlbd_estimators._predict import (
     label_probabilities,
     log_probabilities,
     probabilities,
-    score_sums,
+    score,
 )
-from dlbd_estimators._validation import Data, is_lazy, lazy_features, training_data
+from dlbd_estimators._validation import Data, is_lazy, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches
 from dlbd_estimators.mlp.targets import Targets, class_targets, label_targets, named_classes
-from dlbd_estimators.objectives.scores import Errors, WrongClass, WrongLabels
+from dlbd_estimators.objectives.scores import WrongClass, WrongLabels
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -188,6 +189,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
         """Fit the network.
 
@@ -221,14 +223,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ConvergenceWarning
             ``max_iter`` was not enough.
         """
-        self._fit(X, y, sample_weight)
-        return self
+        return self._fit(X, y, sample_weight)
 
     @available_if(has_batches)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Train for one epoch more on the given rows.
+        """Train for one epoch more on the given rows; callbacks are told of :meth:`fit` alone.
 
         Parameters
         ----------
@@ -253,8 +254,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             among them.
         """
         classes = named_classes(self, classes)
-        self._fit(X, y, sample_weight, incremental=True, classes=classes)
-        return self
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Any:
         """Predict classes, or labels.
@@ -318,13 +318,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         check_is_fitted(self)
         if not is_lazy(X):
             return float(super().score(X, y, sample_weight))
-        X = lazy_features(self, X, reset=False)
-        data = clone(self)._data(X, y, sample_weight, reset=True)
         labels = self._has_labels
         encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
-        errors: Errors = WrongLabels() if labels else WrongClass()
-        sums = score_sums(data, self._model(), errors, encoding, "mlpclassifier")
-        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+        errors = WrongLabels() if labels else WrongClass()
+        model = self._model()
+        return score(
+            self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
+        )
 
     @property
     def _has_labels(self) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin, clone
+from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from dlbd_estimators._callbacks import with_callbacks
 from dlbd_estimators._parameters import check_choice
-from dlbd_estimators._predict import determination, score_sums
-from dlbd_estimators._validation import Data, is_lazy, lazy_features, training_data
+from dlbd_estimators._predict import score
+from dlbd_estimators._validation import Data, is_lazy, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
@@ -182,6 +183,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Fit the network.
 
@@ -215,12 +217,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ConvergenceWarning
             ``max_iter`` was not enough.
         """
-        self._fit(X, y, sample_weight)
-        return self
+        return self._fit(X, y, sample_weight)
 
     @available_if(has_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train for one epoch more on the given rows.
+        """Train for one epoch more on the given rows; callbacks are told of :meth:`fit` alone.
 
         Parameters
         ----------
@@ -241,8 +242,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ValueError
             As for :meth:`fit`.
         """
-        self._fit(X, y, sample_weight, incremental=True)
-        return self
+        return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Any:
         """Predict targets.
@@ -273,10 +273,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         check_is_fitted(self)
         if not is_lazy(X):
             return float(super().score(X, y, sample_weight))
-        X = lazy_features(self, X, reset=False)
-        data = clone(self)._data(X, y, sample_weight, reset=True)
         errors = SquaredErrors(np.exp if self.out_activation_ == "exp" else None)
-        return determination(score_sums(data, self._model(), errors, Encoding(), "mlpregressor"))
+        return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         check_choice(self, "loss", ("squared_error", "poisson"))
