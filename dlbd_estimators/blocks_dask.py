@@ -194,7 +194,8 @@ def _shared(dependencies: Mapping[Key, Any], outputs: list[tuple[Key, ...]]) -> 
     for index, keys in enumerate(outputs):
         for key in keys:
             masks[key] |= 1 << index
-    many = max(1, len(outputs) // 2)
+    # Of two blocks each may touch the same stored chunk: no reason to send that with both.
+    many = max(2, len(outputs) // 2)
     shared: list[Key] = []
     ready = [key for key in dependencies if not users[key]]
     while ready:

@@ -175,3 +175,18 @@ def test_a_split_graph_gives_the_same_bits_as_computing_the_array():
     found, targets, _ = all_rows(blocks)
     np.testing.assert_array_equal(found, X.compute())
     np.testing.assert_array_equal(targets, y.compute())
+
+
+def test_two_blocks_of_one_stored_chunk_do_not_carry_it():
+    loads = []
+
+    def load(block_info=None):
+        loads.append(block_info[None]["array-location"][0])
+        return np.ones((300, 4))
+
+    stored = da.map_blocks(load, chunks=((300, 300), (4,)), dtype=float, meta=np.empty((0, 0)))
+    half = stored.rechunk({0: (150, 150, 300)})[:300]
+    blocks = from_dask(half, da.ones(300, chunks=150), None)
+    assert not loads
+    assert blocks.load(0).X.sum() == blocks.load(1).X.sum() == 600.0
+    assert len(loads) == 2
