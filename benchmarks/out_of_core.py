@@ -20,7 +20,9 @@ from pathlib import Path
 import against_dask_ml
 import in_memory
 import on_disk
+import pipelines
 import same_bits
+import sparse
 from lines import Line
 from program import Measurement, Program
 from workload import Workload
@@ -40,6 +42,17 @@ LINES = {
         450e6,
     ),
     "ridge": Line("Ridge, same data: passes; wall / bare work", "1; <= 1.15", 1.15),
+    "pipeline": Line.at_most(
+        "SimpleImputer -> StandardScaler -> LogisticRegression, same data with 2 % missing: passes "
+        "more than LogisticRegression alone",
+        1.0,
+    ),
+    "search": Line(
+        "GridSearchCV over 4 values of C x 3 folds on {shared_rows} x 100 rows in Zarr, two "
+        "{memory} workers: peak resident memory a worker",
+        "< 0.7 of the limit",
+        700e6,
+    ),
     "tasks": Line("scheduler tasks a pass at 50 blocks and at 5,000 blocks", "the same"),
     "lbfgs": Line.at_most(
         "in memory, {memory_rows} x 100 float64 NumPy, logistic: wall / scikit-learn's lbfgs, "
@@ -61,6 +74,12 @@ LINES = {
         "fastest solver that comes within 1e-6",
         0.7,
     ),
+    "lasso": Line.at_most(
+        "in memory, Lasso, {lasso_rows} x 200 float64, at no larger a duality gap: wall / "
+        "scikit-learn's Lasso",
+        0.5,
+    ),
+    "lasso-intelex": Line.at_most("the same / scikit-learn-intelex's Lasso", 1.0),
     "ill-conditioned": Line.at_most(
         "columns of scales 1e-3 to 1e3: largest relative error of a coefficient, default settings",
         1e-6,
@@ -72,7 +91,7 @@ LINES = {
     ),
 }
 
-PEERS = ("intelex", "intelex-ridge", "dask-ml")
+PEERS = ("intelex", "intelex-ridge", "lasso-intelex", "dask-ml")
 
 NOTES = """\
 Times and ratios are medians, with the least and the largest in brackets; what is compared was
@@ -90,6 +109,8 @@ def measurements(peers: bool) -> list[Measurement]:
         (on_disk.against_bare_work, ("passes", "bare-work", "ridge")),
         (on_disk.memory, ("memory",)),
         (on_disk.by_hand, ("memmap",)),
+        (pipelines.passes, ("pipeline",)),
+        (pipelines.search, ("search",)),
     ]
     if peers:
         found.append((against_dask_ml.newton, ("dask-ml",)))
@@ -98,6 +119,7 @@ def measurements(peers: bool) -> list[Measurement]:
         *found,
         (partial(in_memory.two_classes, peers=peers), ("lbfgs", *with_peers)),
         (in_memory.ten_classes, ("multinomial",)),
+        (partial(sparse.lasso, peers=peers), ("lasso", *(("lasso-intelex",) if peers else ()))),
         (in_memory.bad_scales, ("ill-conditioned",)),
         (same_bits.tasks_of_a_pass, ("tasks",)),
         (same_bits.any_cluster, ("same-bits", "killed-worker")),

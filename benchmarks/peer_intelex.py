@@ -9,7 +9,7 @@ import sys
 import time
 
 import numpy as np
-from sklearnex.linear_model import LogisticRegression, Ridge
+from sklearnex.linear_model import Lasso, LogisticRegression, Ridge
 
 
 class Messages(logging.Handler):
@@ -35,8 +35,12 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     X, y, target = (np.load(path) for path in sys.argv[1:])
     for line in sys.stdin:
-        logistic = json.loads(line)["model"] == "logistic"
-        model = LogisticRegression(tol=1e-8, max_iter=1000) if logistic else Ridge()
+        request = json.loads(line)
+        logistic = request["model"] == "logistic"
+        if request["model"] == "lasso":
+            model = Lasso(alpha=request["alpha"])
+        else:
+            model = LogisticRegression(tol=1e-8, max_iter=1000) if logistic else Ridge()
         messages.seen.clear()
         began = time.perf_counter()
         model.fit(X, y if logistic else target)

@@ -203,14 +203,18 @@ class Intelex(PeerWithArrays):
 
     def logistic(self) -> Fit:
         """Fit LogisticRegression with lbfgs at tol 1e-8."""
-        return self._accelerated("logistic")
+        return self._accelerated({"model": "logistic"})
 
     def ridge(self) -> Fit:
         """Fit Ridge."""
-        return self._accelerated("ridge")
+        return self._accelerated({"model": "ridge"})
 
-    def _accelerated(self, model: str) -> Fit:
-        answer = self.ask({"model": model})
+    def lasso(self, alpha: float) -> Fit:
+        """Fit Lasso at its default tolerance."""
+        return self._accelerated({"model": "lasso", "alpha": alpha})
+
+    def _accelerated(self, request: dict[str, Any]) -> Fit:
+        answer = self.ask(request)
         if not answer["accelerated"]:
             raise PeerUnavailable("scikit-learn-intelex fell back to scikit-learn here")
         return Fit(answer["seconds"], np.array(answer["coef"], dtype=np.float64))

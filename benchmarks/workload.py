@@ -62,7 +62,7 @@ class Workload:
         Where data sets lie.
     rows : int
         Of the data set on disk.
-    memory_rows, multinomial_rows, scaled_rows, shared_rows : int
+    memory_rows, multinomial_rows, lasso_rows, scaled_rows, shared_rows : int
         Of the problems in memory, and of the data set that clusters of several sizes fit.
     repeats : int
         Times that a comparison is repeated.
@@ -72,6 +72,7 @@ class Workload:
     rows: int = 8_000_000
     memory_rows: int = 1_000_000
     multinomial_rows: int = 200_000
+    lasso_rows: int = 500_000
     scaled_rows: int = 200_000
     shared_rows: int = 1_000_000
     repeats: int = 3
@@ -84,6 +85,7 @@ class Workload:
             rows=400_000,
             memory_rows=100_000,
             multinomial_rows=20_000,
+            lasso_rows=50_000,
             scaled_rows=20_000,
             shared_rows=400_000,
             repeats=1,
@@ -98,6 +100,8 @@ class Workload:
             "memory": MEMORY,
             "memory_rows": f"{self.memory_rows:,}",
             "multinomial_rows": f"{self.multinomial_rows:,}",
+            "shared_rows": f"{self.shared_rows:,}",
+            "lasso_rows": f"{self.lasso_rows:,}",
         }
 
     def dataset(self, n_rows: int | None = None) -> storage.Dataset:
