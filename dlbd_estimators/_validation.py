@@ -32,7 +32,7 @@ class Data(NamedTuple):
 
 def is_lazy(X: Any) -> bool:
     """Tell whether X is a Dask collection or a Zarr array."""
-    return isinstance(X, da.Array) or _is_frame(X) or _is_zarr(X)
+    return isinstance(X, da.Array) or is_frame(X) or is_zarr(X)
 
 
 def training_data(
@@ -92,18 +92,18 @@ def training_data(
 
 def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
-    array = _from_zarr(X) if _is_zarr(X) else X
+    array = from_zarr(X) if is_zarr(X) else X
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {array.ndim}D array instead: X has shape {array.shape}. "
             f"Reshape it with X.reshape(-1, 1) if it holds one feature."
         )
-    if _is_frame(X):
+    if is_frame(X):
         validate_data(estimator, X._meta, reset=reset, skip_check_array=True)
-        array = _numeric(X).to_dask_array()
+        array = numeric_frame(X).to_dask_array()
     else:
         validate_data(estimator, array, reset=reset, skip_check_array=True)
-    _check_dtype("X", array.dtype)
+    check_numeric_dtype("X", array.dtype)
     if array.shape[1] == 0 or array.shape[0] == 0:
         raise ValueError(
             f"Found array with {array.shape[0]} sample(s) and {array.shape[1]} feature(s) "
@@ -128,14 +128,14 @@ def _lazy_data(
     if classify and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if not classify:
-        _check_dtype("y", y.dtype)
+        check_numeric_dtype("y", y.dtype)
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):
             column = y[:, 0] if y.ndim == 2 else y
             sample_weight = da.full_like(column, sample_weight, dtype=np.float64)
         weight = lazy_column("sample_weight", sample_weight, features)
-        _check_dtype("sample_weight", weight.dtype)
+        check_numeric_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
             raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
     names = getattr(estimator, "feature_names_in_", None)
@@ -146,9 +146,9 @@ def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str =
     """Bring y or sample_weight to a Dask array that goes with X; what is lazy needs no X."""
     if isinstance(values, da.Array):
         return values
-    if _is_zarr(values):
-        return _from_zarr(values)
-    if _is_frame(values) or hasattr(values, "to_dask_array"):
+    if is_zarr(values):
+        return from_zarr(values)
+    if is_frame(values) or hasattr(values, "to_dask_array"):
         column: da.Array = _without_extension_dtype(values).to_dask_array()
         return column
     assert X is not None
@@ -210,7 +210,7 @@ def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] |
     return np.asarray(weight)
 
 
-def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+def check_numeric_dtype(name: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {dtype}.")
     if dtype.kind not in "biuf":
@@ -220,10 +220,10 @@ def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _numeric(frame: Any) -> Any:
+def numeric_frame(frame: Any) -> Any:
     """Check the columns of a Dask data frame, and bring pandas' own dtypes to NumPy's."""
     for name, dtype in frame.dtypes.items():
-        _check_dtype(f"Column {name!r} of X", dtype)
+        check_numeric_dtype(f"Column {name!r} of X", dtype)
     extension = [name for name, each in frame.dtypes.items() if not isinstance(each, np.dtype)]
     return frame.astype(dict.fromkeys(extension, np.float64)) if extension else frame
 
@@ -235,17 +235,17 @@ def _without_extension_dtype(column: Any) -> Any:
     return column.astype(getattr(dtype, "numpy_dtype", object))
 
 
-def _is_frame(X: Any) -> bool:
+def is_frame(X: Any) -> bool:
     module = sys.modules.get("dask.dataframe")
     return module is not None and isinstance(X, module.DataFrame | module.Series)
 
 
-def _is_zarr(X: Any) -> bool:
+def is_zarr(X: Any) -> bool:
     module = sys.modules.get("zarr")
     return module is not None and isinstance(X, module.Array)
 
 
-def _from_zarr(array: Any) -> da.Array:
+def from_zarr(array: Any) -> da.Array:
     """Open a Zarr array with whole chunks (or shards) joined to blocks of a useful size."""
     unit = (array.shards or array.chunks)[0]
     row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)

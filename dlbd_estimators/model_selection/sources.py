@@ -75,9 +75,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows.
     """
-    opened = [
-        _validation._from_zarr(each) if _validation._is_zarr(each) else each for each in arrays
-    ]
+    opened = [_validation.from_zarr(each) if _validation.is_zarr(each) else each for each in arrays]
     lazy = [each for each in opened if is_lazy(each)]
     known: dict[int, tuple[int, ...]] = {}
     # Arrays of known lengths come first, then those with the shortest rows.

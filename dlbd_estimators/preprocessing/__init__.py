@@ -1,0 +1,55 @@
+"""Transformers with scikit-learn's names and numbers, lazy on Dask arrays and data frames.
+
+On data in memory every class is scikit-learn's own. On Dask collections ``fit`` makes one
+parallel pass and ``transform`` is lazy:
+
+>>> import dask.array as da
+>>> from dlbd_estimators.preprocessing import StandardScaler
+>>> X = da.ones((1_000, 3), chunks=(100, 3))
+>>> StandardScaler().fit_transform(X).shape
+(1000, 3)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlbd_estimators.preprocessing.blockwise import Blockwise
+    from dlbd_estimators.preprocessing.encoders import OneHotEncoder, OrdinalEncoder
+    from dlbd_estimators.preprocessing.imputer import SimpleImputer
+    from dlbd_estimators.preprocessing.scalers import MaxAbsScaler, MinMaxScaler
+    from dlbd_estimators.preprocessing.standard import StandardScaler
+
+__all__ = [
+    "Blockwise",
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "OneHotEncoder",
+    "OrdinalEncoder",
+    "SimpleImputer",
+    "StandardScaler",
+]
+
+_HOME = {
+    "Blockwise": "blockwise",
+    "MaxAbsScaler": "scalers",
+    "MinMaxScaler": "scalers",
+    "OneHotEncoder": "encoders",
+    "OrdinalEncoder": "encoders",
+    "SimpleImputer": "imputer",
+    "StandardScaler": "standard",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: a worker that unpickles the kernel of one transformer needs no other.
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

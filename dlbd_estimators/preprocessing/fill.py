@@ -1,0 +1,114 @@
+"""Blocks with their missing values filled in, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.preprocessing.missing import missing_mask, refuse_others, values_of
+from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
+
+
+@dataclass(frozen=True)
+class FillRows:
+    """Fills the missing values of a block.
+
+    Parameters
+    ----------
+    marker : object
+        The missing value.
+    dtype : dtype
+        Of the result.
+    kept : ndarray of int
+        Columns of the block that go into the result.
+    values : ndarray of shape (len(kept),)
+        What to fill in, of dtype.
+    indicators : ndarray of int
+        Columns of the block whose indicators are appended.
+    """
+
+    marker: Any
+    dtype: np.dtype[Any]
+    kept: NDArray[np.intp]
+    values: NDArray[Any]
+    indicators: NDArray[np.intp]
+
+    def __call__(self, block: Any) -> NDArray[Any]:
+        values = values_of(block, self.dtype, self.marker)
+        refuse_others(values, self.marker)
+        mask = missing_mask(values, self.marker)
+        filled = np.where(mask[:, self.kept], self.values, values[:, self.kept])
+        return np.hstack([filled, mask[:, self.indicators]]).astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class UnfillRows:
+    """Puts missing values back where indicators tell.
+
+    Parameters
+    ----------
+    marker : number
+        The missing value.
+    kept, indicators : ndarray of int
+        Of the :class:`FillRows` to undo.
+    n_features : int
+        Columns of the original.
+    """
+
+    marker: Any
+    kept: NDArray[np.intp]
+    indicators: NDArray[np.intp]
+    n_features: int
+
+    def __call__(self, block: Any) -> NDArray[np.float64]:
+        filled = values_of(block, np.dtype(np.float64), self.marker)
+        # Columns that were left out had no value at all.
+        original = np.full((len(filled), self.n_features), self.marker, dtype=np.float64)
+        original[:, self.kept] = filled[:, : len(self.kept)]
+        mask = np.zeros(original.shape, dtype=bool)
+        mask[:, self.indicators] = filled[:, len(self.kept) :]
+        original[mask] = self.marker
+        return original
+
+
+def filled_statistics(fill: FillRows, known: ColumnStatistics) -> ColumnStatistics:
+    """Return the statistics of filled columns and indicators, from those before, exactly.
+
+    Parameters
+    ----------
+    fill : FillRows
+        Fills NaN with numbers.
+    known : ColumnStatistics
+        Of the data, without weights.
+    """
+    values = fill.values.astype(np.float64)
+    count, missing = known.count[fill.kept], known.n_missing[fill.kept]
+    mean, m2 = known.mean[fill.kept], known.m2[fill.kept]
+    n_rows = float(known.n_rows)
+    share = missing / n_rows
+    filled = missing > 0
+    minimum = np.where(filled, np.fmin(known.minimum[fill.kept], values), known.minimum[fill.kept])
+    maximum = np.where(filled, np.fmax(known.maximum[fill.kept], values), known.maximum[fill.kept])
+    rest = known.rest[fill.kept]
+    some = count > 0
+    delta = (values - mean) - rest
+    m2 = np.where(some, m2 + delta**2 * count * share, 0.0)
+    mean, rest = exact_sum(mean, rest + delta * share)
+    mean, rest = np.where(some, mean, values), np.where(some, rest, 0.0)
+    constant = minimum == maximum
+    ones = known.n_missing[fill.indicators]
+    others = known.count[fill.indicators]
+    weight = np.full(len(fill.kept) + len(fill.indicators), n_rows)
+    return ColumnStatistics(
+        n_rows=known.n_rows,
+        count=weight,
+        weight=weight,
+        mean=np.concatenate([np.where(constant, minimum, mean), ones / n_rows]),
+        rest=np.concatenate([np.where(constant, 0.0, rest), np.zeros(len(ones))]),
+        m2=np.concatenate([np.where(constant, 0.0, m2), ones * others / n_rows]),
+        minimum=np.concatenate([minimum, np.where(others > 0, 0.0, 1.0)]),
+        maximum=np.concatenate([maximum, np.where(ones > 0, 1.0, 0.0)]),
+    )

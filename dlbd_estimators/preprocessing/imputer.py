@@ -1,0 +1,269 @@
+"""Imputation of missing values: one pass finds the fill values, blocks are filled lazily."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import sklearn.impute
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
+from dlbd_estimators.preprocessing.lazy import (
+    LazyTransformer,
+    check_lazy,
+    map_rows,
+    transform_rows,
+)
+from dlbd_estimators.preprocessing.missing import Present, PresentKernel, is_nan, most_frequent
+from dlbd_estimators.preprocessing.numeric import in_memory
+from dlbd_estimators.preprocessing.reduction import reduce_rows
+from dlbd_estimators.preprocessing.scaling import fitted
+
+
+class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
+    """Replace missing values by the mean, the most frequent value or a constant of the column.
+
+    In memory this is scikit-learn's class. On lazy data ``fit`` makes one parallel pass, which
+    also finds what a scaler after the imputer needs to know; ``transform`` is lazy.
+
+    Parameters
+    ----------
+    missing_values : int, float, str, np.nan, None or pandas.NA, default=np.nan
+        What stands for a missing value. Dask makes one missing value of NaN and None in columns
+        of strings: either stands for it.
+    strategy : {"mean", "median", "most_frequent", "constant"} or callable, default="mean"
+        What to fill in; of equally frequent values the smallest. "median" and callables need
+        all values of a column at once, and so X in memory. "most_frequent" counts up to a
+        million distinct values a column on lazy data.
+    fill_value : str or number, default=None
+        For "constant"; None is 0, or "missing_value" for objects.
+    copy : bool, default=True
+        False may fill an array in memory in place. Lazy data is never changed.
+    add_indicator : bool, default=False
+        Append, for every column with missing values in ``fit``, one that tells where they were.
+    keep_empty_features : bool, default=False
+        Keep columns without any value in ``fit``, filled with 0 (or the constant).
+
+    Attributes
+    ----------
+    statistics_ : ndarray of shape (n_features,)
+        Fill values; NaN for a column without any value, which ``transform`` leaves out.
+    indicator_ : sklearn.impute.MissingIndicator or None
+        With ``add_indicator``.
+    n_features_in_, feature_names_in_
+        As for scikit-learn.
+    n_passes_ : float
+        Passes over the data that the last fit made.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from dlbd_estimators.preprocessing import SimpleImputer
+    >>> X = da.asarray([[1.0], [np.nan], [3.0]])
+    >>> SimpleImputer().fit_transform(X).compute().ravel()
+    array([1., 2., 3.])
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the fill values.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features). Columns of strings come as a Dask data
+            frame, or as a Dask array of objects.
+        y : None
+            There for pipelines.
+
+        Returns
+        -------
+        Self
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            "median" or a callable on lazy data, infinity, NaN where it is not the missing
+            value, too many distinct values, a parameter that does not fit the data.
+        """
+        if not is_lazy(X):
+            super().fit(X, y)
+            self.n_passes_ = 1.0
+            return self
+        rows = check_lazy(self, X, reset=True)
+        if self.strategy == "median" or callable(self.strategy):
+            raise ValueError(_needs_all(self.strategy))
+        # scikit-learn checks parameters, and the data's dtype, on a row like those of X.
+        plain = type(self)(**{**self.get_params(deep=False), "add_indicator": False})
+        row = _one_row(rows, self.missing_values)
+        dtype = plain.set_output(transform="default").fit(row).transform(row).dtype
+        known = fusion.known(X) if self._spares_a_pass() else None
+        present = self._gather(rows, dtype) if known is None else _present(known)
+        self._set(present, dtype)
+        self.n_passes_ = float(known is None)
+        if present.statistics is not None and is_nan(self.missing_values):
+            fusion.see(X, present.statistics)
+        return self
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Put the missing values back, where indicators tell.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Result of ``transform``, of shape (n_samples, n_features_out).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_features)
+            float64. Columns that ``transform`` left out are all missing.
+
+        Raises
+        ------
+        ValueError
+            The imputer has no indicator, X has another number of columns, or X is of objects.
+        """
+        if not is_lazy(X):
+            return super().inverse_transform(X)
+        check_is_fitted(self)
+        n_columns = len(self._kept()) + (len(self.indicator_.features_) if self.indicator_ else 0)
+        if not self.add_indicator:
+            super().inverse_transform(np.zeros((1, n_columns)))  # raises: there is no indicator
+        rows = check_lazy(in_memory(self), X, reset=True)
+        if rows.shape[1] != n_columns:
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but inverse_transform is expecting {n_columns}: "
+                f"{len(self._kept())} features and {len(self.indicator_.features_)} indicators."
+            )
+        if _dtype(rows, self.missing_values).kind == "O":
+            raise ValueError(
+                "inverse_transform needs numbers, but X holds objects: scikit-learn's too makes "
+                "an array of floats."
+            )
+        unfill = UnfillRows(
+            self.missing_values, self._kept(), self.indicator_.features_, len(self.statistics_)
+        )
+        return map_rows(
+            rows,
+            unfill,
+            dtype=np.float64,
+            n_columns=len(self.statistics_),
+            name="simpleimputer-inverse",
+        )
+
+    def _transform_lazy(self, X: Any) -> Any:
+        rows = check_lazy(self, X, reset=False)
+        # scikit-learn transforms a row: it checks dtypes, warns (here, and so once) of columns
+        # that it leaves out, and tells the dtype of the result.
+        row, plain = _one_row(rows, self.missing_values), in_memory(self)
+        if hasattr(self, "feature_names_in_") and isinstance(row, pd.DataFrame):
+            plain.feature_names_in_ = self.feature_names_in_
+            result = plain.transform(row)
+        else:
+            result = plain.transform(np.asarray(row))
+        kept = self._kept()
+        values = self.statistics_[kept].astype(result.dtype)
+        indicators = self.indicator_.features_ if self.indicator_ else np.zeros(0, dtype=np.intp)
+        fill = FillRows(self.missing_values, result.dtype, kept, values, indicators)
+        output = transform_rows(self, rows, fill, meta=result[:0], name="simpleimputer-transform")
+        statistics = fusion.seen(X) if is_nan(self.missing_values) else None
+        if statistics is not None and result.dtype.kind != "O":
+            fusion.remember(output, filled_statistics(fill, statistics))
+        return output
+
+    def _spares_a_pass(self) -> bool:
+        return is_nan(self.missing_values) and self.strategy != "most_frequent"
+
+    def _kept(self) -> NDArray[np.intp]:
+        if self.keep_empty_features:
+            return np.arange(len(self.statistics_))
+        return np.flatnonzero(~pd.isna(self.statistics_))
+
+    def _gather(self, rows: Any, dtype: np.dtype[Any]) -> Present:
+        kernel = PresentKernel(
+            dtype,
+            self.missing_values,
+            self.strategy == "most_frequent",
+            getattr(self, "feature_names_in_", None),
+        )
+        present = reduce_rows([rows], kernel, kernel.combine, name="simpleimputer-fit")
+        if not present.n_rows:
+            raise ValueError(
+                f"Found array with 0 sample(s) and {rows.shape[1]} feature(s) while a minimum of "
+                f"1 is required."
+            )
+        return present
+
+    def _set(self, present: Present, dtype: np.dtype[Any]) -> None:
+        empty = present.n_missing == present.n_rows
+        # scikit-learn is fitted to two rows that lack what the data lacks: the rest of its
+        # state (indicator, dtypes, constants) does not depend on the values.
+        plain = type(self)(**self.get_params(deep=False))
+        plain.fit(_two_rows(present, dtype, self.missing_values))
+        self.__dict__.update(fitted(plain))
+        nothing = 0 if self.keep_empty_features else np.nan
+        if self.strategy == "mean":
+            assert present.statistics is not None  # the mean of objects was refused
+            self.statistics_ = np.where(empty, nothing, present.statistics.mean)
+        elif self.strategy == "most_frequent":
+            assert present.counts is not None  # the kernel was asked for them
+            top = [
+                nothing if none else most_frequent(counts)
+                for none, counts in zip(empty, present.counts, strict=True)
+            ]
+            self.statistics_ = np.array(top, dtype=object if dtype.kind == "O" else np.float64)
+
+
+def _present(known: Any) -> Present:
+    return Present(known.n_rows, known.n_missing.astype(np.int64), known, None)
+
+
+def _dtype(rows: Any, marker: Any) -> np.dtype[Any]:
+    return np.asarray(_one_row(rows, marker)).dtype
+
+
+def _one_row(rows: Any, marker: Any) -> Any:
+    """Return a row in memory, without missing values, of the dtypes of X."""
+    lazy_array = isinstance(rows, da.Array)
+    dtypes = [rows.dtype] * rows.shape[1] if lazy_array else list(rows.dtypes)
+    if not all(pd.api.types.is_numeric_dtype(each) for each in dtypes):
+        # Strings and categories of frames are objects to scikit-learn.
+        dtypes = [rows.dtype if lazy_array else np.dtype(object)] * len(dtypes)
+    # Blocks of pandas' own dtypes may lack values, which takes a float.
+    dtypes = [each if isinstance(each, np.dtype) else np.dtype(np.float64) for each in dtypes]
+    cells = [np.full(1, _present_value(each, marker), dtype=each) for each in dtypes]
+    if lazy_array:
+        return np.stack(cells, axis=1)
+    row = pd.DataFrame(dict(enumerate(cells)))
+    row.columns = rows.columns
+    return row
+
+
+def _two_rows(present: Present, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
+    """Return rows that lack a value in the columns that do, and all in the columns without any."""
+    value = _present_value(dtype, marker)
+    lacking = np.stack([present.n_missing > 0, present.n_missing == present.n_rows])
+    rows = np.full(lacking.shape, value, dtype=dtype)
+    if lacking.any():  # integers cannot be NaN, but then nothing is
+        rows[lacking] = np.nan if is_nan(marker) else marker
+    return rows
+
+
+def _present_value(dtype: np.dtype[Any], marker: Any) -> Any:
+    choices = ("a", "b") if dtype.kind in "OUST" else (0, 1)
+    return choices[1] if not is_nan(marker) and marker == choices[0] else choices[0]
+
+
+def _needs_all(strategy: Any) -> str:
+    return (
+        f"strategy={strategy!r} needs all values of a column at once, which lazy data does not "
+        f"have in one place. Fit on a sample in memory, SimpleImputer(...).fit(X[:n].compute()), "
+        f"whose transform is lazy on lazy data; or use 'mean', 'most_frequent' or 'constant'."
+    )

@@ -1,0 +1,269 @@
+"""Transformers on lazy data: a function for every block, in the container the user chose.
+
+scikit-learn's ``set_output`` wraps the ``transform`` that a class defines, and would turn a
+lazy result into a pandas frame in memory. :class:`LazyTransformer` is therefore no
+``TransformerMixin``: scikit-learn leaves its methods alone. They hand what is in memory on to
+scikit-learn's own (wrapped) method, and give lazy results their container here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+from dask.base import tokenize
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from dlbd_estimators._leaving import Leaving
+from dlbd_estimators._validation import from_zarr, is_frame, is_lazy, is_zarr
+
+#: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
+RowFunction = Callable[[Any], Any]
+
+
+class LazyTransformer(Leaving):
+    """Mixin before a scikit-learn transformer: lazy in, lazy out; else exactly scikit-learn.
+
+    A subclass overrides ``fit`` for lazy X, and ``_transform_lazy``. It must not define
+    ``transform`` or ``fit_transform`` itself, because scikit-learn would wrap those.
+    """
+
+    def transform(self, X: Any) -> Any:
+        """Transform X.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Rows to transform, of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray, DataFrame or lazy array of shape (n_samples, n_features_out)
+            For lazy X a Dask array; a Dask data frame after ``set_output(transform="pandas")``.
+        """
+        if not is_lazy(X):
+            return super().transform(X)  # type: ignore[misc] # scikit-learn's class, after us
+        check_is_fitted(self)
+        return self._transform_lazy(X)
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Fit to X and transform it.
+
+        Parameters
+        ----------
+        X, y
+            As for ``fit``.
+        **fit_params : dict
+            Further arguments of ``fit``.
+
+        Returns
+        -------
+        ndarray, DataFrame or lazy array of shape (n_samples, n_features_out)
+            As of ``transform``.
+        """
+        if not is_lazy(X):
+            return super().fit_transform(X, y, **fit_params)  # type: ignore[misc] # as above
+        # Opened once: what fit learns of X then goes with the same object to transform.
+        X = from_zarr(X) if is_zarr(X) else X
+        fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
+        return fitted.transform(X)
+
+    def _transform_lazy(self, X: Any) -> Any:
+        raise NotImplementedError
+
+
+def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check the form of lazy X and its columns, whatever their dtype.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set, or X is held against them.
+    X : dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        Features.
+    reset : bool
+        True in ``fit``, False afterwards.
+
+    Returns
+    -------
+    dask.array.Array or dask.dataframe.DataFrame
+        X; an array with one column of chunks.
+
+    Raises
+    ------
+    ValueError
+        X is not of two dimensions, has no columns or, as far as is known, no rows, or has not
+        the features of the fit.
+    """
+    X = from_zarr(X) if is_zarr(X) else X
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
+            f"Reshape it with X.reshape(-1, 1) if it holds one feature."
+        )
+    lazy_array = isinstance(X, da.Array)
+    n_rows = X.shape[0] if lazy_array else np.nan  # the length of a frame is a computation
+    if X.shape[1] == 0 or n_rows == 0:
+        raise ValueError(
+            f"Found array with {n_rows} sample(s) and {X.shape[1]} feature(s) while a minimum "
+            f"of 1 is required."
+        )
+    validate_data(estimator, X if lazy_array else X._meta, reset=reset, skip_check_array=True)
+    return X.rechunk({1: -1}) if lazy_array and X.numblocks[1] > 1 else X
+
+
+def map_rows(
+    X: Any,
+    function: RowFunction,
+    *,
+    dtype: Any = None,
+    n_columns: int | None = None,
+    meta: Any = None,
+    name: str = "transform",
+) -> da.Array:
+    """Apply a function to every block of rows, lazily.
+
+    Parameters
+    ----------
+    X : dask.array.Array or dask.dataframe.DataFrame
+        Of ``check_lazy`` or ``lazy_features``.
+    function : callable
+        From a block (NumPy array or pandas frame, perhaps with no rows) to a NumPy array or
+        SciPy CSR array of as many rows. It must not change the block.
+    dtype : dtype, optional
+        Of the result. Without it, or without n_columns, the function is tried on one row.
+    n_columns : int, optional
+        Columns of the result.
+    meta : array, optional
+        An empty result, in place of dtype and n_columns: tells the type of container, too.
+    name : str
+        Begins the keys of the tasks.
+
+    Returns
+    -------
+    dask.array.Array of shape (n_samples, n_columns)
+        With the row chunks of X; those of a frame, and unknown ones, are unknown (NaN).
+    """
+    if meta is None:
+        if dtype is None or n_columns is None:
+            meta = function(_one_row(X))[:0]
+            meta = meta if dtype is None else meta.astype(dtype)
+        else:
+            meta = np.empty((0, n_columns), dtype=dtype)
+    if is_frame(X):
+        lazy: da.Array = X.map_partitions(function, meta=meta)
+        return lazy
+    mapped: da.Array = da.map_blocks(
+        function,
+        X,
+        dtype=meta.dtype,
+        meta=meta,
+        chunks=(X.chunks[0], (meta.shape[1],)),
+        name=f"{name}-{tokenize(X.name, function)}",
+    )
+    return mapped
+
+
+def transform_rows(
+    estimator: Any,
+    X: Any,
+    function: RowFunction,
+    *,
+    dtype: Any = None,
+    n_columns: int | None = None,
+    meta: Any = None,
+    name: str = "transform",
+) -> Any:
+    """Apply a function as :func:`map_rows` does, and honour ``set_output``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; its ``set_output``, or scikit-learn's configuration, chooses the container,
+        its ``get_feature_names_out`` names the columns.
+    X, function, dtype, n_columns, meta, name
+        As for :func:`map_rows`.
+
+    Returns
+    -------
+    dask.array.Array or dask.dataframe.DataFrame
+        A Dask array by default, a Dask data frame (with the index of a Dask data frame X) for
+        ``transform="pandas"``.
+
+    Raises
+    ------
+    ValueError
+        The container is "polars", or pandas' where the result is sparse.
+    """
+    if meta is None and (dtype is None or n_columns is None):
+        meta = function(_one_row(X))[:0]
+        meta = meta if dtype is None else meta.astype(dtype)
+    elif meta is None:
+        meta = np.empty((0, n_columns), dtype=dtype)
+    empty = container(estimator, meta)
+    if not isinstance(empty, pd.DataFrame):
+        return map_rows(X, function, meta=meta, name=name)
+    if is_frame(X):
+        return X.map_partitions(_Framed(function, empty.columns), meta=empty)
+    import dask.dataframe as dd
+
+    return dd.from_dask_array(map_rows(X, function, meta=meta, name=name), columns=empty.columns)
+
+
+def container(estimator: Any, meta: Any) -> Any:
+    """Return an empty result in the container that ``set_output`` asks for.
+
+    scikit-learn's own wrapper decides, so that the estimator's choice, the global one, their
+    order and the names of columns are what they are for data in memory.
+    """
+    cls: Any = type(estimator)
+    probe: Any = object.__new__(_probe(cls))
+    vars(probe).update(vars(estimator))
+    try:
+        empty = probe.transform(meta)
+    except ImportError as error:  # polars, where it is not installed
+        raise ValueError(_unsupported(error)) from error
+    if isinstance(empty, pd.DataFrame) or type(empty) is type(meta):
+        return empty
+    raise ValueError(_unsupported(type(empty).__module__.partition(".")[0]))
+
+
+def _unsupported(what: Any) -> str:
+    return (
+        f"The output container of lazy data can be 'default' (a Dask array) or 'pandas' (a Dask "
+        f"data frame), but not another: {what}. Choose one with set_output(transform=...), or "
+        f"transform data in memory."
+    )
+
+
+@cache
+def _probe(cls: Any) -> Any:
+    """Make a subclass whose ``transform`` is scikit-learn's wrapper around nothing."""
+
+    class Probe(cls):
+        def transform(self, X: Any) -> Any:
+            return X
+
+    return Probe
+
+
+class _Framed:
+    """Puts the result of a row function into a pandas frame with the index of the block."""
+
+    def __init__(self, function: RowFunction, columns: pd.Index) -> None:
+        self.function = function
+        self.columns = columns
+
+    def __call__(self, block: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.function(block), index=block.index, columns=self.columns)
+
+
+def _one_row(X: Any) -> NDArray[Any] | pd.DataFrame:
+    if is_frame(X):
+        return X._meta_nonempty.iloc[:1]
+    return np.zeros((1, X.shape[1]), dtype=X.dtype)

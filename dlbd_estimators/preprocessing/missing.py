@@ -1,0 +1,191 @@
+"""Missing values of a block: where they are, what else there is, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.numeric import refuse_infinity
+from dlbd_estimators.preprocessing.statistics import (
+    ColumnStatistics,
+    column_statistics,
+    merge,
+)
+
+#: Distinct values of a column that are counted to find the most frequent one.
+MOST_DISTINCT = 1_000_000
+
+
+def is_nan(value: Any) -> bool:
+    """Tell whether this marker stands for what pandas and NumPy call missing."""
+    return value is pd.NA or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
+def values_of(block: Any, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
+    """Bring a block to an array of dtype.
+
+    Parameters
+    ----------
+    block : ndarray or pandas.DataFrame
+        It is not changed, and may be returned.
+    dtype : dtype
+        Numeric, or object.
+    marker : object
+        The missing value. Columns of strings of a data frame have a missing value of their
+        own, which Dask makes of NaN and None: it becomes None if that is the marker, else NaN.
+    """
+    if isinstance(block, np.ndarray):
+        return block.astype(dtype, copy=False)
+    if dtype.kind != "O":
+        # Columns of pandas' own dtypes among them: these go through scikit-learn's conversion.
+        array: NDArray[Any] = check_array(
+            block, dtype=dtype, ensure_all_finite=False, ensure_min_samples=0
+        )
+        return array
+    values: NDArray[Any] = block.to_numpy(dtype=object, copy=True)
+    for index, kind in enumerate(block.dtypes):
+        if not pd.api.types.is_object_dtype(kind):
+            values[block.iloc[:, index].isna().to_numpy(), index] = (
+                None if marker is None else np.nan
+            )
+    return values
+
+
+def missing_mask(values: NDArray[Any], marker: Any) -> NDArray[np.bool_]:
+    """Tell where the marker stands."""
+    if marker is pd.NA:
+        return np.asarray(pd.isna(values))
+    if is_nan(marker):
+        if values.dtype.kind == "f":
+            return np.asarray(np.isnan(values))
+        return np.asarray(values != values, dtype=bool)  # noqa: PLR0124 - NaN alone is unlike itself
+    return np.asarray(values == marker, dtype=bool)
+
+
+def refuse_others(values: NDArray[Any], marker: Any, names: Any = None) -> None:
+    """Raise NonFiniteValues for NaN that is not the marker, and for infinity."""
+    if not is_nan(marker):
+        nan = np.isnan(values) if values.dtype.kind == "f" else values != values  # noqa: PLR0124 - NaN
+        nan = np.asarray(nan, dtype=bool)
+        if nan.any():
+            row, column = (int(i) for i in np.argwhere(nan)[0])
+            where = f"column {column}" if names is None else f"column {names[column]!r}"
+            raise NonFiniteValues(
+                f"Input X contains NaN at row {row} of the block, {where}, but "
+                f"missing_values={marker!r}. Impute NaN first, with another SimpleImputer."
+            )
+    if values.dtype.kind == "f":
+        refuse_infinity(values, names=names)
+
+
+@dataclass(frozen=True)
+class Present:
+    """What a pass of the imputer finds.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows.
+    n_missing : ndarray of shape (n_features,)
+        Missing values of the columns.
+    statistics : ColumnStatistics or None
+        Of all other values; None for objects.
+    counts : tuple of Counter, or None
+        How often each other value occurs, for each column; None where nothing asks for it.
+    """
+
+    n_rows: int
+    n_missing: NDArray[np.int64]
+    statistics: ColumnStatistics | None
+    counts: tuple[Counter[Any], ...] | None
+
+
+@dataclass(frozen=True)
+class PresentKernel:
+    """Finds what is present in a block.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of the values to work on.
+    marker : object
+        The missing value.
+    counting : bool
+        Count values.
+    names : sequence of str or None
+        Of the columns, for messages.
+    """
+
+    dtype: np.dtype[Any]
+    marker: Any
+    counting: bool
+    names: Any
+
+    def __call__(self, block: Any) -> Present:
+        values = values_of(block, self.dtype, self.marker)
+        refuse_others(values, self.marker, self.names)
+        mask = missing_mask(values, self.marker)
+        statistics = None
+        if values.dtype.kind != "O":
+            numbers = values
+            if mask.any() and not is_nan(self.marker):
+                kind = values.dtype if values.dtype.kind == "f" else np.float64
+                numbers = np.where(mask, np.nan, values.astype(kind))
+            statistics = column_statistics(numbers, names=self.names)
+        counts = None
+        if self.counting:
+            counts = tuple(
+                _counted(values[~mask[:, column], column]) for column in range(values.shape[1])
+            )
+            self._refuse_many(counts)
+        return Present(len(values), mask.sum(axis=0), statistics, counts)
+
+    def combine(self, left: Present, right: Present) -> Present:
+        """Join what two runs of blocks hold."""
+        statistics, counts = None, None
+        if left.statistics is not None and right.statistics is not None:
+            statistics = merge(left.statistics, right.statistics)
+        if left.counts is not None and right.counts is not None:
+            counts = tuple(a + b for a, b in zip(left.counts, right.counts, strict=True))
+            self._refuse_many(counts)
+        n_missing = left.n_missing + right.n_missing
+        return Present(left.n_rows + right.n_rows, n_missing, statistics, counts)
+
+    def _refuse_many(self, counts: tuple[Counter[Any], ...]) -> None:
+        for column, counter in enumerate(counts):
+            if len(counter) > MOST_DISTINCT:
+                where = (
+                    f"Column {column}" if self.names is None else f"Column {self.names[column]!r}"
+                )
+                raise ValueError(
+                    f"{where} has {len(counter)} distinct values or more; "
+                    f"strategy='most_frequent' counts up to {MOST_DISTINCT} on lazy data. For such "
+                    f"a column use strategy='mean' or 'constant', round its values, or fit on a "
+                    f"sample in memory: X[:n].compute()."
+                )
+
+
+def _counted(values: NDArray[Any]) -> Counter[Any]:
+    if values.dtype.kind == "O":
+        return Counter(values)
+    distinct, counts = np.unique(values, return_counts=True)
+    return Counter(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))
+
+
+def most_frequent(counter: Counter[Any]) -> Any:
+    """Return the most frequent value, of several the smallest; NaN where there is none."""
+    if not counter:
+        return np.nan
+    highest = max(counter.values())
+    values = [value for value, count in counter.items() if count == highest]
+    try:
+        return min(values)
+    except TypeError:  # values of types without an order, which scikit-learn orders thus
+        return min(values, key=lambda value: (str(type(value)), str(value)))

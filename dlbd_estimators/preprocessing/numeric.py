@@ -1,0 +1,119 @@
+"""Blocks of numbers: checked by dtype before reading, and given to scikit-learn as floats."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+from dlbd_estimators._validation import check_numeric_dtype, numeric_frame
+from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.lazy import check_lazy
+
+#: What scikit-learn's scalers leave as it is; all else becomes the first of them.
+_FLOATS = [np.float64, np.float32, np.float16]
+
+
+def numeric_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check lazy X as :func:`~dlbd_estimators.preprocessing.lazy.check_lazy` does, and its dtype.
+
+    Raises
+    ------
+    TypeError
+        X, or a column of it, is not numeric.
+    ValueError
+        X is complex, or has the wrong form.
+    """
+    rows = check_lazy(estimator, X, reset=reset)
+    if isinstance(rows, da.Array):
+        check_numeric_dtype("X", rows.dtype)
+    else:
+        numeric_frame(rows)
+    return rows
+
+
+def float_dtype(rows: Any) -> np.dtype[Any]:
+    """Return the dtype that scikit-learn gives the floats of X."""
+    block = np.zeros((1, 1), rows.dtype) if isinstance(rows, da.Array) else rows._meta_nonempty
+    return as_floats(block).dtype
+
+
+def as_floats(block: Any) -> NDArray[Any]:
+    """Bring a block to an array of floats; one that is, is returned itself."""
+    if isinstance(block, np.ndarray) and block.dtype in _FLOATS:
+        return block
+    floats: NDArray[Any] = check_array(
+        block, dtype=_FLOATS, ensure_all_finite=False, ensure_min_samples=0
+    )
+    return floats
+
+
+def in_memory(estimator: Any) -> Any:
+    """Return a fitted scikit-learn transformer for blocks: arrays in, other arrays out.
+
+    It knows no names (those of the whole were checked), never changes a block in place (it may
+    be persisted), and has no output container of its own.
+    """
+    plain = deepcopy(estimator)
+    plain.copy = True
+    if hasattr(plain, "set_callbacks"):
+        plain.set_callbacks()
+    vars(plain).pop("feature_names_in_", None)
+    return plain.set_output(transform="default")
+
+
+class FloatRows:
+    """A method of a fitted scikit-learn transformer, applied to a block of numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with as many columns of output as of input.
+    method : {"transform", "inverse_transform"}
+        What to call.
+    """
+
+    def __init__(self, estimator: Any, method: str) -> None:
+        self.plain = in_memory(estimator)
+        self.method = method
+
+    def __call__(self, block: Any) -> NDArray[Any]:
+        floats = as_floats(block)
+        if not len(floats):  # scikit-learn refuses to transform no rows
+            return floats
+        try:
+            result: NDArray[Any] = getattr(self.plain, self.method)(floats)
+        except ValueError as error:
+            refuse_infinity(floats, cause=error)
+            raise
+        return result
+
+
+def refuse_infinity(
+    block: NDArray[Any], *, start: int = 0, names: Any = None, cause: Exception | None = None
+) -> None:
+    """Raise NonFiniteValues, with row and column, where a block of floats holds infinity.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n_rows, n_features)
+        Floats.
+    start : int
+        Number of the first of the rows.
+    names : sequence of str, optional
+        Of the columns.
+    cause : Exception, optional
+        What led here.
+    """
+    infinite = np.isinf(block)
+    if infinite.any():
+        row, column = (int(i) for i in np.argwhere(infinite)[0])
+        where = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise NonFiniteValues(
+            f"Input X contains infinity at row {start + row} of the block, {where}. Replace "
+            f"infinite values, with NaN for example, before preprocessing."
+        ) from cause

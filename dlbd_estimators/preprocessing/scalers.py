@@ -1,0 +1,214 @@
+"""Scalers by extremes: found in one pass, then an affine map of every block."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import sklearn.preprocessing
+
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.preprocessing.scaling import LazyScaler, fitted
+from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
+
+
+class _RangeScaler(LazyScaler):
+    """Scalers whose attributes follow from extremes: scikit-learn fits them to two rows."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the extremes of the columns.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features); NaN is no value.
+        y : None
+            There for pipelines.
+
+        Returns
+        -------
+        Self
+            The fitted scaler.
+
+        Raises
+        ------
+        ValueError
+            Infinity (names row and column), no rows, a parameter out of range.
+        TypeError
+            X is not numeric.
+        """
+        if is_lazy(X):
+            return self._fit_lazy(X, first=True)
+        super().fit(X, y)  # type: ignore[misc] # scikit-learn's class, after us
+        self.n_passes_ = 1.0
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Join the extremes of a further batch to those of earlier ones.
+
+        Parameters
+        ----------
+        X, y
+            As for ``fit``.
+
+        Returns
+        -------
+        Self
+            The fitted scaler.
+        """
+        if is_lazy(X):
+            return self._fit_lazy(X, first=not hasattr(self, "n_samples_seen_"))
+        super().partial_fit(X, y)  # type: ignore[misc] # scikit-learn's class, after us
+        self.n_passes_ = 1.0
+        return self
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Undo the scaling.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Scaled features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_features)
+            Lazy where X is lazy.
+        """
+        if is_lazy(X):
+            return self._inverse_lazy(X)
+        return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's class, after us
+
+    def _extremes(self) -> tuple[Floats, Floats]:
+        """Return the extremes of earlier batches."""
+        raise NotImplementedError
+
+    def _set(
+        self, statistics: ColumnStatistics, dtype: np.dtype[Any], *, first: bool, weighted: bool
+    ) -> None:
+        minimum, maximum = statistics.minimum, statistics.maximum
+        n_rows = statistics.n_rows
+        if not first:
+            earlier = self._extremes()
+            minimum, maximum = np.fmin(minimum, earlier[0]), np.fmax(maximum, earlier[1])
+            n_rows += self.n_samples_seen_
+        plain = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined] # as above
+        # scikit-learn's attributes of a column without any value are NaN, but it warns.
+        nothing = np.isnan(minimum)
+        plain.fit(np.where(nothing, 0.0, np.stack([minimum, maximum])).astype(dtype))
+        for name, value in fitted(plain).items():
+            if isinstance(value, np.ndarray):
+                value[nothing] = np.nan
+            setattr(self, name, value)
+        self.n_samples_seen_ = n_rows
+
+
+class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
+    """Scale every column to a given range.
+
+    ``X_scaled = (X - min) / (max - min) * (b - a) + a`` for ``feature_range=(a, b)``; a constant
+    column goes to ``a``. In memory this is scikit-learn's class; on lazy data ``fit`` makes one
+    parallel pass, or none where a transformer before it knows the extremes of its output.
+
+    Parameters
+    ----------
+    feature_range : tuple (a, b), default=(0, 1)
+        Range of the scaled data.
+    copy : bool, default=True
+        False may scale an array in memory in place. Lazy data is never changed.
+    clip : bool, default=False
+        Clip transformed values to the range.
+
+    Attributes
+    ----------
+    min_, scale_ : ndarray of shape (n_features,)
+        ``X_scaled = X * scale_ + min_``.
+    data_min_, data_max_, data_range_ : ndarray of shape (n_features,)
+        Extremes of the columns and their distance, in the dtype of X (float64 for integers).
+    n_samples_seen_ : int
+        Rows of all batches.
+    n_features_in_, feature_names_in_
+        As for scikit-learn.
+    n_passes_ : float
+        Passes over the data that the last fit made.
+
+    Notes
+    -----
+    NaN is no value in ``fit`` and is kept by ``transform``. With ``partial_fit`` a column may
+    be all NaN in an earlier lazy batch (scikit-learn's extremes stay NaN then).
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.preprocessing import MinMaxScaler
+    >>> X = da.arange(5, chunks=2).reshape(-1, 1)
+    >>> MinMaxScaler().fit_transform(X).compute().ravel()
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+
+    def _extremes(self) -> tuple[Floats, Floats]:
+        return self.data_min_, self.data_max_
+
+    def _map_mean(self, mean: Floats, rest: Floats, dtype: np.dtype[Any]) -> tuple[Floats, Floats]:
+        slope = self.scale_.astype(np.float64)
+        return mean * slope + self.min_.astype(np.float64) + rest * slope, slope
+
+    def _cancelled(self) -> Floats:
+        return np.asarray(2 * np.abs(self.min_), dtype=np.float64)
+
+    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+        if not self.clip:
+            return True
+        # What is clipped of the data of the fit is rounding alone; other data has to be read.
+        inside = (known.minimum >= self.data_min_) & (known.maximum <= self.data_max_)
+        return bool((inside | (known.count == 0)).all())
+
+
+class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
+    """Scale every column by its largest absolute value.
+
+    ``X_scaled = X / max |X|``. In memory this is scikit-learn's class; on lazy data ``fit`` makes
+    one parallel pass, or none where a transformer before it knows the extremes of its output.
+
+    Parameters
+    ----------
+    copy : bool, default=True
+        False may scale an array in memory in place. Lazy data is never changed.
+    clip : bool, default=False
+        Clip transformed values to [-1, 1].
+
+    Attributes
+    ----------
+    max_abs_, scale_ : ndarray of shape (n_features,)
+        Largest absolute values, in the dtype of X (float64 for integers); in ``scale_`` 1 for
+        columns of zeros.
+    n_samples_seen_ : int
+        Rows of all batches.
+    n_features_in_, feature_names_in_
+        As for scikit-learn.
+    n_passes_ : float
+        Passes over the data that the last fit made.
+
+    Notes
+    -----
+    As for :class:`MinMaxScaler`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.preprocessing import MaxAbsScaler
+    >>> X = da.arange(-4, 1, chunks=2).reshape(-1, 1)
+    >>> MaxAbsScaler().fit_transform(X).compute().ravel()
+    array([-1.  , -0.75, -0.5 , -0.25,  0.  ])
+    """
+
+    def _extremes(self) -> tuple[Floats, Floats]:
+        return -self.max_abs_, self.max_abs_
+
+    def _map_mean(self, mean: Floats, rest: Floats, dtype: np.dtype[Any]) -> tuple[Floats, Floats]:
+        scale = self.scale_.astype(np.float64)
+        return (mean + rest) / scale, 1 / scale
+
+    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+        inside = (known.max_abs <= self.max_abs_) | (known.count == 0)
+        return not self.clip or bool(inside.all())

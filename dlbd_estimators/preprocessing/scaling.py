@@ -1,0 +1,137 @@
+"""What scalers have in common: statistics in one pass, then an affine map of every block."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
+from dlbd_estimators.preprocessing.numeric import FloatRows, float_dtype, in_memory, numeric_rows
+from dlbd_estimators.preprocessing.passes import gather
+from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
+
+#: Size of the values of a column, in standard deviations, up to which statistics that follow
+#: from those before are used, by the bytes of a value: an error of 1e-12 standard deviations
+#: for float64, and 8e-6 for float32.
+_MOST_ROUNDED = {8: 4096.0, 4: 64.0}
+
+
+class LazyScaler(LazyTransformer):
+    """Fit and transform of all scalers on lazy data.
+
+    A subclass sets its attributes from statistics in ``_set``, where it joins those of earlier
+    batches, and gives its map of a row in ``_mapped``.
+    """
+
+    n_samples_seen_: Any
+
+    def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
+        _check_parameters(self)
+        rows = numeric_rows(self, X, reset=first)
+        statistics = None if sample_weight is not None else fusion.known(X)
+        n_passes = float(statistics is None)
+        if statistics is None:
+            names = getattr(self, "feature_names_in_", None)
+            statistics = gather(rows, sample_weight, names, type(self).__name__.lower())
+        self._set(statistics, float_dtype(rows), first=first, weighted=sample_weight is not None)
+        self.n_passes_ = n_passes
+        if sample_weight is None:
+            fusion.see(X, statistics)
+        return self
+
+    def _transform_lazy(self, X: Any) -> Any:
+        rows = numeric_rows(self, X, reset=False)
+        dtype = float_dtype(rows)
+        output = transform_rows(
+            self,
+            rows,
+            FloatRows(self, "transform"),
+            dtype=dtype,
+            n_columns=rows.shape[1],
+            name=f"{type(self).__name__.lower()}-transform",
+        )
+        statistics = fusion.seen(X)
+        mapped = None if statistics is None else self._map_statistics(statistics, dtype)
+        if mapped is not None:
+            fusion.remember(output, mapped)
+        return output
+
+    def _inverse_lazy(self, X: Any) -> Any:
+        check_is_fitted(self)
+        # A clone takes the number of features: those of X need not bear the names of the fit.
+        rows = numeric_rows(in_memory(self), X, reset=True)
+        if rows.shape[1] != self.n_features_in_:  # type: ignore[attr-defined] # scikit-learn sets it
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."  # type: ignore[attr-defined] # as above
+            )
+        return map_rows(
+            rows,
+            FloatRows(self, "inverse_transform"),
+            dtype=float_dtype(rows),
+            n_columns=rows.shape[1],
+            name=f"{type(self).__name__.lower()}-inverse",
+        )
+
+    def _map_statistics(
+        self, known: ColumnStatistics, dtype: np.dtype[Any]
+    ) -> ColumnStatistics | None:
+        """Return the statistics of the output, or None where they do not follow."""
+        # Rounding keeps the order of values: the extremes are those of the extremes, exactly.
+        extremes = np.stack([known.minimum, known.maximum]).astype(dtype)
+        with np.errstate(over="ignore"):
+            minimum, maximum = FloatRows(self, "transform")(extremes).astype(np.float64)
+        mean, slope = self._map_mean(known.mean, known.rest, dtype)
+        m2 = known.m2 * slope**2
+        constant = minimum == maximum
+        with np.errstate(invalid="ignore"):
+            spread = np.sqrt(m2 / known.weight)
+        # Every value of the output is rounded, which mean and variance here are not: they are
+        # good enough while that is small beside the spread.
+        rounded = np.abs(mean) + spread + self._cancelled()
+        close = (rounded <= _MOST_ROUNDED.get(dtype.itemsize, 0.0) * spread) | constant
+        if not (close | (known.count == 0)).all() or not self._follows(known, minimum, maximum):
+            return None
+        return ColumnStatistics(
+            n_rows=known.n_rows,
+            count=known.count,
+            weight=known.weight,
+            mean=np.where(constant, minimum, mean),
+            rest=np.zeros_like(mean),
+            m2=np.where(constant, 0.0, m2),
+            minimum=minimum,
+            maximum=maximum,
+        )
+
+    def _set(
+        self, statistics: ColumnStatistics, dtype: np.dtype[Any], *, first: bool, weighted: bool
+    ) -> None:
+        raise NotImplementedError
+
+    def _map_mean(
+        self, mean: Floats, rest: Floats, dtype: np.dtype[Any]
+    ) -> tuple[Floats, Floats | float]:
+        """Map means, ``mean + rest``, with parameters as rows of dtype meet them; and the slope."""
+        raise NotImplementedError
+
+    def _cancelled(self) -> Floats | float:
+        """Return how much larger than the output its terms are, by column."""
+        return 0.0
+
+    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+        raise NotImplementedError
+
+
+def fitted(estimator: Any) -> dict[str, Any]:
+    """Return the attributes that a fit has set, but for what it says of its input."""
+    told = ("n_features_in_", "feature_names_in_", "n_passes_")
+    parameters = estimator.get_params(deep=False)
+    return {k: v for k, v in vars(estimator).items() if k not in told and k not in parameters}
+
+
+def _check_parameters(estimator: Any) -> None:
+    # scikit-learn checks them in fit: before anything lazy is read.
+    type(estimator)(**estimator.get_params(deep=False)).fit(np.zeros((1, 1)))
