@@ -1,0 +1,258 @@
+"""The area under the ROC curve, exact: one pass joins equal scores.
+
+What is kept is every distinct (label, score) with its weight: 24 bytes each, for every column
+of scores. Scores of models are mostly all different, so that is 24 bytes a row in this process,
+and twice that for a moment while blocks are joined. Round the scores (to four digits, say)
+where that is too much; the area changes by less than the share of pairs that become equal.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics
+from sklearn.exceptions import UndefinedMetricWarning
+
+from dlbd_estimators.metrics.counts import (
+    Pairs,
+    distinct_pairs,
+    joined_pairs,
+    whole_weights,
+)
+from dlbd_estimators.metrics.counts import (
+    labels as checked_labels,
+)
+from dlbd_estimators.metrics.rows import any_lazy, check_choice, numbers, one_pass
+
+
+def roc_auc_score(
+    y_true: Any,
+    y_score: Any,
+    *,
+    average: str | None = "macro",
+    sample_weight: Any = None,
+    max_fpr: float | None = None,
+    multi_class: str = "raise",
+    labels: Any = None,
+) -> Any:
+    """Return the area under the ROC curve: how often a positive row outranks a negative one.
+
+    Exact also for lazy data, which takes 24 bytes of this process's memory for every distinct
+    (label, score), in each column of scores.
+
+    Parameters
+    ----------
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        Classes, or several labels a row, each 0 or 1.
+    y_score : array-like or lazy array of shape (n_samples,) or (n_samples, n_classes)
+        Scores, the greater the more likely; of the greater of two classes. For more classes,
+        probabilities.
+    average : {"macro", "weighted", "micro", "samples", None}, default="macro"
+        How classes or labels are put together; None returns them all. ``"samples"`` is for
+        data in memory only.
+    sample_weight : array-like or lazy array of shape (n_samples,), default=None
+        Weights, at least 0.
+    max_fpr : float, default=None
+        Above 0, at most 1: the area up to this false positive rate, standardised; for two
+        classes or several labels.
+    multi_class : {"raise", "ovr", "ovo"}, default="raise"
+        For more than two classes: each against the rest, or every two against each other.
+    labels : array-like of shape (n_classes,), default=None
+        All classes, sorted; for more than two.
+
+    Returns
+    -------
+    float or ndarray of shape (n_classes,)
+        From 0 to 1; NaN with a warning where a class has no rows, or all of them.
+
+    Raises
+    ------
+    ValueError
+        Lengths or numbers of classes differ, scores are not finite, weights are negative,
+        options do not go together; ``average="samples"`` on lazy data.
+    """
+    options = {"average": average, "max_fpr": max_fpr, "multi_class": multi_class, "labels": labels}
+    if not any_lazy(y_true, y_score, sample_weight):
+        return metrics.roc_auc_score(y_true, y_score, sample_weight=sample_weight, **options)
+    check_choice("multi_class", multi_class, ("raise", "ovr", "ovo"))
+    if average == "samples":
+        raise ValueError(
+            "average='samples' ranks the labels of every row, which is not done on lazy data. "
+            "Choose 'macro', 'weighted', 'micro' or None."
+        )
+    check_choice("average", average, ("macro", "weighted", "micro", None))
+    n_columns = y_score.shape[1] if getattr(y_score, "ndim", 1) == 2 else 1
+    if multi_class == "raise" and n_columns > 2 and np.ndim(y_true) == 1:
+        raise ValueError("multi_class must be in ('ovo', 'ovr')")
+    if max_fpr is not None and not 0 < max_fpr <= 1:
+        raise ValueError(f"Expected max_fpr in range (0, 1], got: {max_fpr!r}")
+    sums = _ScoreSums()
+    name = "roc-auc-score"
+    found = one_pass(sums, y_true, y_score, sample_weight, name=name, pred_name="y_score")
+    if not len(found.columns[0].y_true):
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    if found.several_labels:
+        return _of_labels(found.columns, average, max_fpr)
+    classes = np.unique(found.columns[0].y_true)
+    if len(found.columns) == 1 or (len(classes) <= 2 and len(found.columns) == 2):
+        return _of_two(found.columns, options)
+    _check_classes(found, classes, sample_weight is not None, options)
+    known = classes if labels is None else np.asarray(labels)
+    if multi_class == "ovo":
+        return _every_two(found.columns, known, average)
+    return _each_against_the_rest(found.columns, known, average)
+
+
+@dataclass
+class _Scores:
+    """For each column of scores, the distinct (label, score)."""
+
+    columns: list[Pairs]
+    several_labels: bool
+    sum_to_one: bool
+
+
+@dataclass(frozen=True)
+class _ScoreSums:
+    """Sums for one pass."""
+
+    def __call__(
+        self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
+    ) -> _Scores:
+        targets = checked_labels("y_true", y_true)
+        scores = numbers("y_score", y_pred)
+        if scores.ndim > 2:
+            raise ValueError(f"y_score must be 1D or 2D, but has shape {scores.shape}.")
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        weights = whole_weights(sample_weight, len(targets))
+        several = targets.ndim == 2
+        if several and targets.shape != scores.shape:
+            raise ValueError(
+                f"y_true has {targets.shape[1]} labels a row, but y_score has "
+                f"{scores.shape[1]} column(s)."
+            )
+        if several and not np.isin(targets, (0, 1)).all():
+            raise ValueError(
+                "multiclass-multioutput format is not supported: labels must be 0 or 1."
+            )
+        columns = [
+            distinct_pairs(targets[:, each] if several else targets, scores[:, each], weights)
+            for each in range(scores.shape[1])
+        ]
+        return _Scores(columns, several, bool(np.allclose(1, scores.sum(axis=1))))
+
+    def combine(self, left: _Scores, right: _Scores) -> _Scores:
+        if len(left.columns) != len(right.columns):
+            raise ValueError(
+                f"Blocks of y_score differ in their number of columns: {len(left.columns)} and "
+                f"{len(right.columns)}."
+            )
+        columns = [joined_pairs(*pair) for pair in zip(left.columns, right.columns, strict=True)]
+        return _Scores(columns, left.several_labels, left.sum_to_one and right.sum_to_one)
+
+
+def _of_two(columns: Sequence[Pairs], options: dict[str, Any]) -> Any:
+    if len(columns) > 1:
+        raise ValueError(
+            f"y_score should be a 1d array for two classes, but has {len(columns)} columns. Pass "
+            f"the scores of the greater class, y_score[:, 1]."
+        )
+    pairs = columns[0]
+    return metrics.roc_auc_score(pairs.y_true, pairs.y_pred, sample_weight=pairs.weights, **options)
+
+
+def _check_classes(
+    found: _Scores, classes: NDArray[Any], weighted: bool, options: dict[str, Any]
+) -> None:
+    """Let scikit-learn check the options, on every class once with the same scores."""
+    if not found.sum_to_one:
+        raise ValueError(
+            "Target scores need to be probabilities for multiclass roc_auc, i.e. they should sum "
+            "up to 1.0 over classes"
+        )
+    if options["average"] == "samples" or (
+        options["average"] == "micro" and options["multi_class"] == "ovo"
+    ):
+        raise ValueError(
+            f"average={options['average']!r} is not supported for "
+            f"multi_class={options['multi_class']!r}: choose 'macro' or 'weighted'."
+        )
+    n_columns = len(found.columns)
+    if options["labels"] is None and len(classes) != n_columns:
+        raise ValueError(
+            f"Number of classes in y_true not equal to the number of columns in 'y_score': "
+            f"{len(classes)} and {n_columns}."
+        )
+    every = classes if options["labels"] is None else np.asarray(options["labels"])
+    absent = np.setdiff1d(classes, every)
+    if len(absent):
+        raise ValueError(f"'y_true' contains labels not in parameter 'labels': {absent}.")
+    # Twice, because all labels different look like a regression to it.
+    twice = np.concatenate([every, every])
+    scores = np.full((len(twice), n_columns), 1.0 / n_columns)
+    weights = np.ones(len(twice)) if weighted else None
+    metrics.roc_auc_score(twice, scores, sample_weight=weights, **options)
+
+
+def _of_labels(columns: Sequence[Pairs], average: str | None, max_fpr: float | None) -> Any:
+    tables = [Pairs(each.y_true.astype(np.int64), *each[1:]) for each in columns]
+    return _averaged(tables, average, max_fpr)
+
+
+def _each_against_the_rest(
+    columns: Sequence[Pairs], classes: NDArray[Any], average: str | None
+) -> Any:
+    tables = [
+        Pairs((pairs.y_true == label).astype(np.int64), *pairs[1:])
+        for pairs, label in zip(columns, classes, strict=True)
+    ]
+    return _averaged(tables, average, None)
+
+
+def _averaged(tables: Sequence[Pairs], average: str | None, max_fpr: float | None) -> Any:
+    """Put the areas of several yes-or-no questions together."""
+    if average == "micro":
+        joined = Pairs(*(np.concatenate(part) for part in zip(*tables, strict=True)))
+        return _area(joined, max_fpr)
+    areas = np.array([_area(pairs, max_fpr) for pairs in tables])
+    if average is None:
+        return areas
+    if average == "macro":
+        return float(areas.mean())
+    positive = np.array([float(pairs.weights @ pairs.y_true) for pairs in tables])
+    if np.isclose(positive.sum(), 0.0):
+        return 0.0
+    # Labels without weight have no area, and no part in the average.
+    return float(np.average(np.where(positive == 0, 0.0, areas), weights=positive))
+
+
+def _every_two(columns: Sequence[Pairs], classes: NDArray[Any], average: str | None) -> float:
+    """Average over all two classes, each as the positive one in turn (Hand and Till 2001)."""
+    areas, prevalence = [], []
+    for a, b in combinations(range(len(classes)), 2):
+        both = []
+        for positive in (a, b):
+            pairs = columns[positive]
+            rows = (pairs.y_true == classes[a]) | (pairs.y_true == classes[b])
+            targets = (pairs.y_true[rows] == classes[positive]).astype(np.int64)
+            both.append(_area(Pairs(targets, pairs.y_pred[rows], pairs.weights[rows]), None))
+        areas.append((both[0] + both[1]) / 2)
+        prevalence.append(float(pairs.weights[rows].sum()))
+    return float(np.average(areas, weights=prevalence if average == "weighted" else None))
+
+
+def _area(pairs: Pairs, max_fpr: float | None) -> float:
+    if not len(pairs.y_true):
+        message = "No row is of either class. ROC AUC score is not defined in that case."
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=4)
+        return np.nan
+    weights = pairs.weights
+    return float(
+        metrics.roc_auc_score(pairs.y_true, pairs.y_pred, sample_weight=weights, max_fpr=max_fpr)
+    )
