@@ -1,0 +1,266 @@
+"""scikit-learn's ColumnTransformer, lazy on Dask collections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sklearn.compose
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.compose.side_by_side import read_once, side_by_side, take
+from dlbd_estimators.compose.stand_ins import Work, is_entry, original, positions_of, stand_in
+from dlbd_estimators.compose.steps import lazy_output, refuse_eager
+from dlbd_estimators.preprocessing.lazy import check_lazy
+
+
+class _LazyColumns:
+    """``fit``, ``fit_transform`` and ``transform`` of lazy data; in front of scikit-learn's class.
+
+    Not in the estimator's own class, where scikit-learn would wrap them to make the containers
+    of ``set_output``, and would load the data for it.
+    """
+
+    transformers: Any
+    remainder: Any
+    transformer_weights: Any
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit all transformers.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,), optional
+            For the transformers.
+        **params : dict
+            Routed parameters, with data in memory.
+
+        Returns
+        -------
+        ColumnTransformer
+            The fitted object.
+
+        Raises
+        ------
+        TypeError
+            X is lazy, and a transformer would load it into memory, or returns what is not lazy.
+        ValueError
+            As scikit-learn, for columns that do not exist; or a transformer changes the number
+            of rows.
+        """
+        self.fit_transform(X, y, **params)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit all transformers, transform X, and put the results side by side.
+
+        Parameters
+        ----------
+        X, y, **params
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        ndarray, sparse matrix, DataFrame or lazy collection
+            As of :meth:`transform`.
+        """
+        vars(self).pop("n_passes_", None)
+        if not is_lazy(X):
+            return super().fit_transform(X, y, **params)  # type: ignore[misc] # scikit-learn's
+        _refuse_parameters(params)
+        X = check_lazy(BaseEstimator(), X, reset=True)
+        shared = read_once(X)
+
+        def work(name: str, transformer: Any, positions: list[int], table: Any) -> tuple[Any, Any]:
+            if isinstance(transformer, str):  # "passthrough", as scikit-learn does it
+                fitted = FunctionTransformer(
+                    accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
+                )
+                return fitted.fit(table), take(shared, positions)
+            # Its own columns for the passes of the fit, the shared ones for what is made of it.
+            fitted = clone(transformer).fit(take(X, positions), y)
+            return fitted, lazy_output(name, fitted, take(shared, positions))
+
+        listed = self.transformers
+        for name, transformer, _ in filter(is_entry, [*listed, ("remainder", self.remainder, [])]):
+            refuse_eager(name, transformer)
+        plan = self._plan(work, X)
+        _run(plan, "fit_transform", X)
+        fitted = {k: v for k, v in vars(plan).items() if k not in plan.get_params(deep=False)}
+        for key, value in fitted.items():
+            if not key.startswith("_sklearn"):  # the container of the plan's output
+                setattr(self, key, original(value))
+        self.transformers_ = [
+            (name, getattr(step, "fitted_", original(step)), columns)
+            for name, step, columns in plan.transformers_
+        ]
+        self.n_passes_ = float(sum(_passes(fitted) for _, fitted, _ in self.transformers_))
+        return self._joined(plan, shared)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Transform X by each transformer, and put the results side by side.
+
+        Parameters
+        ----------
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        **params : dict
+            Routed parameters, with data in memory.
+
+        Returns
+        -------
+        ndarray, sparse matrix, DataFrame or lazy collection of shape (n_samples, n_features_out)
+            For lazy X a Dask array with one chunk of columns; after
+            ``set_output(transform="pandas")`` a Dask data frame.
+        """
+        if not is_lazy(X):
+            return super().transform(X, **params)  # type: ignore[misc] # scikit-learn's
+        check_is_fitted(self)
+        _refuse_parameters(params)
+        X = check_lazy(BaseEstimator(), X, reset=True)
+        shared = read_once(X)
+
+        def work(name: str, transformer: Any, positions: list[int], _table: Any) -> tuple[Any, Any]:
+            part = take(shared, positions)
+            if isinstance(transformer, FunctionTransformer) and transformer.func is None:
+                return transformer, part  # of "passthrough"
+            refuse_eager(name, transformer)
+            return transformer, lazy_output(name, transformer, part)
+
+        plan = self._plan(work, X)
+        params = plan.get_params(deep=False)
+        for key, value in vars(self).items():
+            if key not in params and not key.startswith("_sklearn"):
+                setattr(plan, key, value)
+        plan.transformers_ = [stand_in(each, work, X) for each in self.transformers_]
+        _run(plan, "transform", X)
+        return self._joined(plan, shared)
+
+    def _plan(self, work: Work, X: Any) -> sklearn.compose.ColumnTransformer:
+        """Return scikit-learn's class with other steps, for a table of positions."""
+        params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
+        _, remainder, _ = stand_in(("remainder", self.remainder, []), work, None)
+        if isinstance(self.transformers, list):  # else it is wrong, which scikit-learn will say
+            params["transformers"] = [stand_in(each, work, X) for each in self.transformers]
+        params["remainder"] = remainder
+        params |= {"transformer_weights": None, "n_jobs": None}
+        return sklearn.compose.ColumnTransformer(**params)
+
+    def _joined(self, plan: sklearn.compose.ColumnTransformer, X: Any) -> Any:
+        weights = self.transformer_weights or {}
+        steps = [step for _, step, _ in plan.transformers_ if hasattr(step, "output_")]
+        return side_by_side(
+            self,
+            X,
+            [step.name for step in steps],
+            [step.output_ for step in steps],
+            [weights.get(step.name) for step in steps],
+        )
+
+
+class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
+    """Transform each group of columns in its own way, and put the results side by side.
+
+    scikit-learn's own class for data in memory. On lazy data the result is lazy, and the
+    transformers must be lazy, too: those of :mod:`dlbd_estimators.preprocessing`, scikit-learn's
+    ``Pipeline`` of such, or any others that return Dask collections. One that would load the
+    data, as all of scikit-learn's own would, is refused with what to use instead.
+
+    Parameters
+    ----------
+    transformers : list of (str, transformer, columns)
+        Name, transformer (or "drop", "passthrough") and columns: names, positions, a slice, a
+        mask or a callable. Of a Dask data frame a callable gets the empty frame with the same
+        columns; ``make_column_selector`` works.
+    remainder : {"drop", "passthrough"} or transformer, default="drop"
+        What happens to columns that no step names.
+    sparse_threshold : float, default=0.3
+        For data in memory; lazy results are dense.
+    n_jobs : int, default=None
+        For data in memory. The fits to lazy data follow one another, each in parallel.
+    transformer_weights : dict, default=None
+        Factor of each step's output, by its name.
+    verbose : bool, default=False
+        Print the time that each fit took.
+    verbose_feature_names_out : bool, str or callable, default=True
+        Whether, or how, output names begin with the step's name.
+
+    Attributes
+    ----------
+    transformers_ : list of (str, transformer, columns)
+        Fitted transformers.
+    named_transformers_ : Bunch
+        The same by name.
+    output_indices_ : dict of slice
+        Columns of the result that are a step's, by its name.
+    sparse_output_ : bool
+        Whether the result is sparse.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over the data, of all steps together; absent after a fit to data in memory.
+
+    Notes
+    -----
+    A pass of a step reads its own columns alone, where the storage allows (Parquet does, CSV
+    does not). What reads the result reads each partition once for all steps.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.compose import ColumnTransformer
+    >>> from dlbd_estimators.preprocessing import StandardScaler
+    >>> X = da.ones((6, 3), chunks=(2, 3))
+    >>> columns = ColumnTransformer([("scaled", StandardScaler(), [0, 1])], remainder="passthrough")
+    >>> columns.fit_transform(X).compute()[0]
+    array([0., 0., 1.])
+    """
+
+
+def make_column_transformer(*transformers: Any, **options: Any) -> ColumnTransformer:
+    """Make a :class:`ColumnTransformer` whose steps are named after their classes.
+
+    Parameters
+    ----------
+    *transformers : tuple of (transformer, columns)
+        Steps.
+    **options
+        ``remainder``, ``sparse_threshold``, ``n_jobs``, ``verbose`` and
+        ``verbose_feature_names_out`` of :class:`ColumnTransformer`.
+
+    Returns
+    -------
+    ColumnTransformer
+        Not fitted.
+    """
+    named = sklearn.compose.make_column_transformer(*transformers, **options)
+    return ColumnTransformer(**named.get_params(deep=False))
+
+
+def _run(plan: sklearn.compose.ColumnTransformer, method: str, X: Any) -> None:
+    """Run a plan's method on the positions of columns."""
+    if isinstance(plan.transformers, list) and all(map(is_entry, plan.transformers)):
+        # Stand-ins do not name their outputs, which containers other than arrays would ask for.
+        plan.set_output(transform="default")
+    getattr(plan, method)(positions_of(X))
+
+
+def _refuse_parameters(params: dict[str, Any]) -> None:
+    if params:
+        raise ValueError(
+            f"Parameters cannot be routed to the steps with lazy data, but {sorted(params)} were "
+            f"passed. Fit those steps beforehand, or leave the parameters out."
+        )
+
+
+def _passes(transformer: Any) -> float:
+    if isinstance(transformer, Pipeline):
+        return sum(_passes(step) for _, step in transformer.steps)
+    return float(getattr(transformer, "n_passes_", 0.0))
