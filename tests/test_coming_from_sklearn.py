@@ -40,8 +40,6 @@ def test_table_of_parameters(name):
 
 def test_every_estimator_is_in_the_table():
     public = {
-        name
-        for name in dlbd_estimators.__all__
-        if hasattr(getattr(dlbd_estimators, name), "fit")
+        name for name in dlbd_estimators.__all__ if hasattr(getattr(dlbd_estimators, name), "fit")
     }
     assert public == set(CLASSES) == {name for name, _ in rows()}
