@@ -1,8 +1,10 @@
 """Chosen rows of lazy arrays, as lazy arrays with chunks about as large as the array's own.
 
 Each block has its rows taken by a task of its own, and chunks are put together of what was
-taken: whole blocks need not lie in memory beside one another. The rows' positions are found
-by a task whose result all aligned arrays of a split share.
+taken: whole blocks need not lie in memory beside one another. That task finds the rows'
+positions too; a task apart would have nothing to wait for, and with such tasks in the graph
+Dask orders the blocks of a split that is computed at once (training and test rows together)
+such that all are held. Positions that depend on labels wait for these, and all arrays share them.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da
         if _unknown(data):
             data = with_sizes(data, source.sizes)
         data = data.rechunk({0: selection.sizes})
-    where = positions(selection, labels)
-    name = f"rows-{tokenize(data.name, where.name)}"
+    where = None if labels is None else stratified_positions(selection, labels)
+    name = f"rows-{tokenize(data.name, selection, where)}"
     layer: dict[Any, Any] = {}
     lengths = []
     for number, blocks in enumerate(selection.chunks()):
@@ -72,35 +74,39 @@ def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da
                     take,
                     TaskRef((data.name, block, *column)),
                     selection.rows(block),
-                    TaskRef((where.name, block)),
+                    None if where is None else TaskRef((where.name, block)),
                 )
             if taken:
                 key = (name, number, *column)
                 layer[key] = Task(key, np.concatenate, List(*taken))
-    above: Any = [data, where]
+    above: Any = [data] if where is None else [data, where]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
     return da.Array(graph, name, (tuple(lengths), *data.chunks[1:]), meta=data._meta)
 
 
-def positions(selection: Selection, labels: da.Array | None) -> da.Array:
+def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
     """Return the positions of the selected rows within their blocks, one chunk a block."""
-    token = tokenize(
-        selection.sizes, selection.ranges, selection.seed, None if labels is None else labels.name
-    )
-    name = f"positions-{token}"
+    name = f"positions-{tokenize(selection, labels.name)}"
     layer: dict[Any, Any] = {}
     for block in range(len(selection.sizes)):
-        refs = () if labels is None else (TaskRef((labels.name, block)),)
         key = (name, block)
-        layer[key] = Task(key, Rows.positions, selection.rows(block), *refs)
-    above: Any = [] if labels is None else [labels]
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+        layer[key] = Task(key, Rows.positions, selection.rows(block), TaskRef((labels.name, block)))
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[labels])
     chunks = (tuple(int(length) for length in selection.lengths),)
     return da.Array(graph, name, chunks, dtype=np.intp)
 
 
-def take(block: Any, rows: Rows, where: NDArray[np.intp]) -> Any:
+def take(block: Any, rows: Rows, where: NDArray[np.intp] | None = None) -> Any:
     """Take rows of a block, in the blocks' order; a part of a block is a copy, not a view.
+
+    Parameters
+    ----------
+    block : ndarray, DataFrame or Series
+        All rows of a block.
+    rows : Rows
+        Which ones.
+    where : ndarray of int, optional
+        Their positions, where they depend on labels.
 
     Raises
     ------
@@ -108,6 +114,8 @@ def take(block: Any, rows: Rows, where: NDArray[np.intp]) -> Any:
         The block has another length than the one that the rows were chosen of.
     """
     rows.check(len(block))
+    if where is None:
+        where = rows.positions()
     if len(where) == len(block):
         return block
     return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
@@ -128,7 +136,9 @@ def _of_frame(source: Lazy, selection: Selection, labels: da.Array | None) -> An
     blocks = source.data.to_delayed()
     if source.sizes != selection.sizes:
         blocks = list(_cut(blocks, source.sizes, selection.sizes))
-    where = positions(selection, labels).to_delayed(optimize_graph=False)
+    where: Any = [None] * len(selection.sizes)
+    if labels is not None:
+        where = stratified_positions(selection, labels).to_delayed(optimize_graph=False)
     taking, joining = dask.delayed(take, pure=True), dask.delayed(_join, pure=True)
     parts = []
     for chunk in selection.chunks():
@@ -170,7 +180,7 @@ def _all_positions(selection: Selection, labels: da.Array | None) -> NDArray[np.
     if labels is None:
         return selection.indices()
     starts = np.cumsum([0, *selection.sizes])
-    parts = positions(selection, labels).to_delayed()
+    parts = stratified_positions(selection, labels).to_delayed()
     found = dask.compute(*parts)
     return np.concatenate([start + part for start, part in zip(starts, found, strict=False)])
 

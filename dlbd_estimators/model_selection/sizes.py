@@ -36,11 +36,14 @@ def split_sizes(
         test_size = default_test_size
     n_test = _rows("test_size", test_size, n_samples, ceil)
     n_train = _rows("train_size", train_size, n_samples, floor)
-    if n_test is not None and n_train is not None and n_train + n_test > n_samples:
-        raise ValueError(
-            f"The sum of train_size and test_size is {n_train + n_test} rows, but there are only "
-            f"{n_samples} samples. Reduce test_size={test_size} or train_size={train_size}."
-        )
+    if n_test is not None and n_train is not None:
+        # Of few rows, shares of more than all may round to all.
+        shares = not isinstance(test_size, Integral) and not isinstance(train_size, Integral)
+        if n_train + n_test > n_samples or (shares and test_size + train_size > 1):
+            raise ValueError(
+                f"The sum of train_size={train_size} and test_size={test_size} is more than all "
+                f"{n_samples} samples. Reduce one of them."
+            )
     if n_train is None:
         assert n_test is not None
         n_train = n_samples - n_test

@@ -6,7 +6,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from sklearn import model_selection
 
@@ -44,6 +44,7 @@ def shares():
 
 
 @given(n_rows=st.integers(1, 60), test_size=shares(), train_size=shares())
+@example(n_rows=2, test_size=0.5, train_size=0.75)  # of all rows, but 1.25 of them
 def test_sizes_are_those_of_scikit_learn(n_rows, test_size, train_size):
     try:
         parts = model_selection.train_test_split(

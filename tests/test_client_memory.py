@@ -1,0 +1,308 @@
+"""Lazy data stay where they are: no call brings more than a few blocks into the client process.
+
+The data are 32 blocks that the workers make themselves, so the client holds none of them but
+those that a call brings there, and tracemalloc, which NumPy and the network's buffers report to,
+sees every one. Without a cluster the blocks live in this process too, but few at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+import weakref
+from contextlib import contextmanager
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import sklearn.preprocessing
+
+import dlbd_estimators
+from dlbd_estimators import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    MLPClassifier,
+    MLPRegressor,
+    Ridge,
+    compose,
+    metrics,
+    model_selection,
+    preprocessing,
+)
+
+N_BLOCKS, BLOCK_ROWS, N_FEATURES = 32, 8_192, 32
+BLOCK = BLOCK_ROWS * N_FEATURES * 8
+#: Of the client, per call: half a block is what Dask's graphs and messages take, four blocks
+#: for splits, whose graphs have thousands of tasks. All data are 32 blocks.
+MOST_IN_CLIENT = 4 * BLOCK
+N_THREADS = 2
+#: A thread works on one block and may load the next; one more may wait to be freed.
+MOST_ALIVE = 3 * N_THREADS
+#: Of this process where the threads are its own: for each thread its block, the next one, what
+#: kernels make of one and their buffers; half the data.
+MOST_IN_THREADS = 16 * BLOCK
+
+
+class Watched(np.ndarray):
+    """Views keep their owner alive, and only arrays of a class of one's own can be watched."""
+
+
+class Loader:
+    """Makes blocks of uniform numbers, and counts those that are alive at once."""
+
+    def __init__(self):
+        self.most, self._alive, self._lock = 0, [], threading.Lock()
+
+    def __call__(self, block_id):
+        block = make_block(block_id).view(Watched)
+        with self._lock:
+            self._alive = [each for each in self._alive if each() is not None]
+            self._alive.append(weakref.ref(block))
+            self.most = max(self.most, len(self._alive))
+        return block
+
+
+def make_block(block_id):
+    return np.random.default_rng(block_id[0]).random((BLOCK_ROWS, N_FEATURES))
+
+
+def with_holes(block):
+    return np.where(block < 0.05, np.nan, block)
+
+
+def as_codes(block):
+    # Few columns, because finding categories takes long; together they are still 4 blocks.
+    return np.floor(3 * block[:, :4])
+
+
+def as_targets(block):
+    # Not linear, or the fits would be exact.
+    return block[:, :8].sum(axis=1) + 4 * block[:, 8] * block[:, 9] + block[:, 10] ** 4
+
+
+def as_labels(block):
+    return (as_targets(block) > 5.3).astype(np.int64)
+
+
+def as_scores(block):
+    # Few distinct ones: the area under the curve keeps all of them, and says so.
+    return np.round(1 / (1 + np.exp(5.3 - block[:, :9].sum(axis=1))), 3)
+
+
+class Data:
+    """Lazy arrays; ``load(block_id)`` makes the blocks that all others are made of."""
+
+    def __init__(self, load):
+        self.X = da.map_blocks(
+            load,
+            name=f"made-{id(self)}",
+            chunks=((BLOCK_ROWS,) * N_BLOCKS, (N_FEATURES,)),
+            dtype=float,
+            meta=np.empty((0, N_FEATURES)),
+        )
+        self.holes = self.X.map_blocks(with_holes, dtype=float)
+        self.codes = self.X.map_blocks(as_codes, dtype=float, chunks=(self.X.chunks[0], (4,)))
+        self.targets = self._column(as_targets, float)
+        self.labels = self._column(as_labels, np.int64)
+        self.scores = self._column(as_scores, float)
+        self.found = (self.scores > 0.4).astype(np.int64)
+
+    def _column(self, function, dtype):
+        return self.X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype))
+
+
+def small(network):
+    return network(
+        hidden_layer_sizes=(3,),
+        batch_size=1_024,
+        max_iter=1,
+        random_state=0,
+        buffer_size=2 * BLOCK + 2**18,  # by default 256 MiB, more than all data
+    )
+
+
+#: Estimators, with the attributes of Data that are their X and y.
+ESTIMATORS = {
+    "LinearRegression": (LinearRegression(), "X", "targets"),
+    "Ridge": (Ridge(), "X", "targets"),
+    "Lasso": (Lasso(0.01), "X", "targets"),
+    "ElasticNet": (ElasticNet(0.01), "X", "targets"),
+    "LogisticRegression": (LogisticRegression(), "X", "labels"),
+    "LogisticRegression with l1": (LogisticRegression(C=0.01, l1_ratio=0.5), "X", "labels"),
+    "MLPClassifier": (small(MLPClassifier), "X", "labels"),
+    "MLPRegressor": (small(MLPRegressor), "X", "targets"),
+    "StandardScaler": (preprocessing.StandardScaler(), "X", None),
+    "MinMaxScaler": (preprocessing.MinMaxScaler(), "X", None),
+    "MaxAbsScaler": (preprocessing.MaxAbsScaler(), "X", None),
+    "SimpleImputer": (preprocessing.SimpleImputer(add_indicator=True), "holes", None),
+    "OneHotEncoder": (preprocessing.OneHotEncoder(), "codes", None),
+    "OrdinalEncoder": (preprocessing.OrdinalEncoder(), "codes", None),
+    "Blockwise": (
+        preprocessing.Blockwise(
+            sklearn.preprocessing.QuantileTransformer(n_quantiles=5).fit(make_block((0, 0))[:50])
+        ),
+        "X",
+        None,
+    ),
+    "ColumnTransformer": (
+        compose.ColumnTransformer(
+            [
+                ("scaled", preprocessing.StandardScaler(), slice(0, 20)),
+                ("imputed", preprocessing.SimpleImputer(), slice(20, 24)),
+            ],
+            remainder="passthrough",
+        ),
+        "holes",
+        None,
+    ),
+}
+PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
+REGRESSION = ("r2_score", "max_error", "mean_", "root_mean_")
+OF_SCORES = ("brier_score_loss", "log_loss", "roc_auc_score")
+
+
+def consume(*results):
+    """Read lazy results where their blocks are, each down to a number."""
+    assert all(isinstance(each, da.Array) for each in results)
+    dask.compute(*(each.sum() for each in results))
+
+
+def estimator_calls(name, data):
+    estimator, X, y = ESTIMATORS[name]
+    X = getattr(data, X)
+    y = None if y is None else getattr(data, y)
+    yield "fit", lambda: estimator.fit(X, y)
+    if hasattr(estimator, "partial_fit"):
+        more = {"classes": [0, 1]} if name == "MLPClassifier" else {}
+        yield "partial_fit", lambda: estimator.partial_fit(X, y, **more)
+    for method in PREDICTIONS:
+        if hasattr(estimator, method):
+            yield method, lambda method=method: consume(getattr(estimator, method)(X))
+    if hasattr(estimator, "inverse_transform"):
+        yield (
+            "inverse_transform",
+            lambda: consume(estimator.inverse_transform(estimator.transform(X))),
+        )
+    if y is not None:
+        yield "score", lambda: estimator.score(X, y)
+
+
+def metric_calls(data):
+    for name in metrics.__all__:
+        metric = getattr(metrics, name)
+        if name.startswith(REGRESSION):
+            y_true, y_pred = data.targets, data.scores
+        else:
+            y_true, y_pred = data.labels, data.scores if name in OF_SCORES else data.found
+        weights = {} if name == "max_error" else {"sample_weight": data.X[:, 0]}
+        yield (
+            name,
+            lambda metric=metric, y=(y_true, y_pred), weights=weights: metric(*y, **weights),
+        )
+
+
+def split_calls(data):
+    arrays = data.X, data.labels
+
+    def parts_of(split):
+        for parts in split:
+            consume(*parts)
+
+    yield (
+        "train_test_split",
+        lambda: parts_of([model_selection.train_test_split(*arrays, random_state=0)]),
+    )
+    yield (
+        "stratified train_test_split",
+        lambda: parts_of(
+            [model_selection.train_test_split(*arrays, stratify=arrays[1], random_state=0)]
+        ),
+    )
+    for splitter in (
+        model_selection.KFold(2, shuffle=True, random_state=0),
+        model_selection.ShuffleSplit(1, random_state=0),
+    ):
+        yield (
+            type(splitter).__name__,
+            lambda splitter=splitter: parts_of(splitter.split_arrays(*arrays)),
+        )
+
+
+CASES = {
+    **{name: lambda data, name=name: estimator_calls(name, data) for name in ESTIMATORS},
+    "metrics": metric_calls,
+    "model_selection": split_calls,
+}
+
+
+class Meter:
+    """What this process allocated at most within :meth:`running`, in bytes."""
+
+    peak = 0
+
+    @contextmanager
+    def running(self):
+        tracemalloc.start(1)
+        try:
+            yield
+            self.peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_every_public_class_and_function_is_held_to_it():
+    public = {
+        *dlbd_estimators.__all__,
+        *preprocessing.__all__,
+        *compose.__all__,
+    }
+    assert public - set(ESTIMATORS) == {"SeparableWarning", "make_column_transformer"}
+    data = Data(make_block)
+    assert {name for name, _ in metric_calls(data)} == set(metrics.__all__)
+    assert {name for name, _ in split_calls(data)} >= set(model_selection.__all__)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of short fits
+@pytest.mark.usefixtures("client")
+def test_the_client_of_a_cluster_holds_no_data(case):
+    meter = Meter()
+    for call, run in CASES[case](Data(make_block)):
+        with meter.running():
+            run()
+        assert meter.peak < MOST_IN_CLIENT, f"{call}: {meter.peak / BLOCK:.2f} blocks"
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of short fits
+def test_threads_of_this_process_hold_few_blocks(case):
+    meter, loader = Meter(), Loader()
+    options = {
+        "scheduler": "threads",
+        "num_workers": N_THREADS,
+        "dlbd-estimators.cache-share": 0.0,  # or memory to spare is filled on purpose
+    }
+    with dask.config.set(options):
+        for call, run in CASES[case](Data(loader)):
+            loader.most = 0
+            with meter.running():
+                run()
+            assert loader.most <= MOST_ALIVE, f"{call}: {loader.most} blocks alive at once"
+            assert meter.peak < MOST_IN_THREADS, f"{call}: {meter.peak / BLOCK:.2f} blocks"
+
+
+@pytest.mark.usefixtures("client")
+def test_the_meter_sees_data_in_the_client():
+    meter = Meter()
+    with meter.running():
+        Data(make_block).X.compute()
+    assert meter.peak > N_BLOCKS * BLOCK
+
+
+def test_the_loader_sees_blocks_that_are_kept():
+    loader = Loader()
+    kept = [loader((i, 0))[1:] for i in range(5)]  # a view keeps its block
+    assert loader.most == len(kept)
