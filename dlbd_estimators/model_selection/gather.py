@@ -91,7 +91,8 @@ def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
     for block in range(len(selection.sizes)):
         key = (name, block)
         layer[key] = Task(key, Rows.positions, selection.rows(block), TaskRef((labels.name, block)))
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[labels])
+    above: Any = [labels]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
     chunks = (tuple(int(length) for length in selection.lengths),)
     return da.Array(graph, name, chunks, dtype=np.intp)
 

@@ -1,4 +1,4 @@
-"""The example of mixed columns, as a user runs it, on little data."""
+"""The examples of pipelines, as a user runs them, on little data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_mixed_columns() -> None:
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [("mixed_columns", "accuracy on rows held out"), ("numeric_pipeline", "best C")],
+)
+def test_pipeline(name: str, figure: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "examples/mixed_columns.py", "--rows", "4000"],
+        [sys.executable, "-W", "error", f"examples/{name}.py", "--rows", "4000"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -19,5 +25,5 @@ def test_mixed_columns() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "accuracy on rows held out" in done.stdout
+    assert figure in done.stdout
     assert "\nthe same as scikit-learn's pipeline" in done.stdout
