@@ -174,7 +174,7 @@ def test_predictions_run_under_names_that_people_recognise(client, arrays):
     before = set(scheduler_keys(client))
     model.score(X, y)
     mine = {key_split(key) for key in scheduler_keys(client) if key not in before}
-    assert mine == {"logistic-score"}
+    assert mine == {"logisticregression-score"}
 
 
 def test_blocks_that_fit_are_read_once_and_freed_at_the_end(client, arrays):
