@@ -9,7 +9,10 @@ import sys
 import time
 
 import numpy as np
-from sklearnex.linear_model import Lasso, LogisticRegression, Ridge
+
+# What patching scikit-learn puts in its place: the package has no other name for it any more.
+from daal4py.sklearn.linear_model import Lasso
+from sklearnex.linear_model import LogisticRegression, Ridge
 
 
 class Messages(logging.Handler):
