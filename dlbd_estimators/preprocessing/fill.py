@@ -40,8 +40,13 @@ class FillRows:
         values = values_of(block, self.dtype, self.marker)
         refuse_others(values, self.marker)
         mask = missing_mask(values, self.marker)
-        filled = np.where(mask[:, self.kept], self.values, values[:, self.kept])
-        return np.hstack([filled, mask[:, self.indicators]]).astype(self.dtype, copy=False)
+        # Taking all columns, and stacking nothing beside them, would be two copies of the block.
+        all_kept = len(self.kept) == values.shape[1]
+        empty = mask if all_kept else mask[:, self.kept]
+        filled = np.where(empty, self.values, values if all_kept else values[:, self.kept])
+        if len(self.indicators):
+            filled = np.hstack([filled, mask[:, self.indicators]])
+        return filled.astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True)
