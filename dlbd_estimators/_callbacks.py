@@ -1,16 +1,22 @@
-"""What scikit-learn's callbacks are told of a fit: it is a task, and each of its steps is one.
+"""What a fit tells of itself while it runs: to scikit-learn's callbacks, and as events.
 
-Layers below know of no callbacks. They call plain functions before and after a step, in the
-process that called ``fit``: callbacks run there, and nothing of them goes to workers.
+To callbacks a fit is a task, and each of its steps is one. Layers below know of neither. They
+call plain functions before and after a step, in the process that called ``fit``: callbacks and
+listeners run there, and nothing of them goes to workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from sklearn import callback
+
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.monitoring.events import FitEvents, Listener
+from dlbd_estimators.monitoring.listeners import listeners_of
 
 StateT = TypeVar("StateT")
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
@@ -26,9 +32,15 @@ def with_callbacks(fit: _Fit) -> _Fit:
 
 @contextmanager
 def fit_task(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, step: str = "iteration"
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    step: str = "iteration",
+    callbacks: bool = True,
 ) -> Iterator[FitTask]:
-    """Tell callbacks of a fit: of its begin on entering, of its end on leaving without an error.
+    """Tell of a fit: of its begin on entering, of its end or its failure on leaving.
 
     Parameters
     ----------
@@ -40,14 +52,86 @@ def fit_task(
         What the user passed; handed to callbacks as they are.
     step : str, default="iteration"
         What a step is called.
+    callbacks : bool, default=True
+        Whether callbacks are told: their protocol knows ``fit``, and not ``partial_fit``.
     """
-    task = FitTask(estimator, X, y, sample_weight, step)
-    yield task
-    task.end()
+    context = CallbackTask(estimator, X, y, sample_weight, step) if callbacks else None
+    task = FitTask(estimator, context, step)
+    try:
+        yield task
+        if context is not None:
+            context.end()
+    except BaseException as error:
+        task.events.end("failed", error)
+        raise
+    task.events.end(task.status)
 
 
 class FitTask:
-    """A fit and its steps, as tasks of the callback protocol; see :func:`fit_task`."""
+    """A fit and its steps; see :func:`fit_task`.
+
+    Attributes
+    ----------
+    status : str
+        Why the fit ended, as far as is known.
+    events : FitEvents
+        What listeners are told.
+    """
+
+    def __init__(self, estimator: Any, callbacks: CallbackTask | None, step: str) -> None:
+        self._estimator = estimator
+        self._callbacks = callbacks
+        self._step_name = step
+        self.events = FitEvents()
+        # The one step of partial_fit is all that was asked for.
+        self.status = "converged" if callbacks is not None else "done"
+
+    def start(self, executor: Executor, blocks: Blocks, listeners: Sequence[Listener] = ()) -> None:
+        """Tell listeners, some of this fit alone among them, that blocks are going to be read."""
+        estimator = self._estimator
+        self.events.start(
+            executor,
+            estimator=type(estimator).__name__,
+            parameters=estimator.get_params(deep=False),
+            step=self._step_name,
+            max_steps=int(estimator.max_iter) if self._callbacks is not None else 1,
+            tol=float(estimator.tol),
+            n_rows=None if blocks.sizes is None else sum(blocks.sizes),
+            n_features=blocks.n_features,
+            n_blocks=blocks.n_blocks,
+            listeners=[*listeners_of(executor), *listeners],
+        )
+
+    def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
+        """Tell callbacks that a step begins.
+
+        Parameters
+        ----------
+        attributes : callable
+            Gives those that the estimator would have if the fit ended now; called if a
+            callback wants a fitted estimator.
+        """
+        if self._callbacks is not None:
+            self._callbacks.begin_step(attributes)
+
+    def end_step(
+        self, entry: Mapping[str, float], attributes: Callable[[], dict[str, Any]]
+    ) -> bool:
+        """Tell that the step has ended, with its entry; return whether a callback stops the fit."""
+        self.events.step(entry)
+        stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
+        if stopped:
+            self.status = "stopped"
+        return stopped
+
+    def warn(self, status: str, message: str) -> None:
+        """Tell listeners why the fit ends, where the user is going to be warned of it."""
+        self.status = status
+        self.events.warn(message)
+
+
+class CallbackTask:
+    """A fit and its steps, as tasks of scikit-learn's callback protocol."""
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, step: str) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -83,19 +167,20 @@ class FitTask:
 
 
 def hooks(
-    task: FitTask | None, attributes: Callable[[StateT], dict[str, Any]]
-) -> tuple[Callable[[StateT], None] | None, Callable[[StateT, dict[str, float]], bool] | None]:
-    """Return what a driver calls before and after a step, given what a state makes of a model.
+    task: FitTask, attributes: Callable[[StateT], dict[str, Any]]
+) -> dict[str, Callable[..., Any]]:
+    """Return what a driver of steps calls, given what a state makes of a model.
 
-    Without a task there is nothing to call.
+    Returns
+    -------
+    dict
+        ``before_step``, ``on_step`` and ``on_warning``.
     """
-    if task is None:
-        return None, None
 
     def before(state: StateT) -> None:
         task.begin_step(lambda: attributes(state))
 
-    def after(state: StateT, _: dict[str, float]) -> bool:
-        return task.end_step(lambda: attributes(state))
+    def after(state: StateT, entry: dict[str, float]) -> bool:
+        return task.end_step(entry, lambda: attributes(state))
 
-    return before, after
+    return {"before_step": before, "on_step": after, "on_warning": task.warn}

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from dlbd_estimators._callbacks import FitTask
 from dlbd_estimators._parameters import check_flag, check_integer, check_number
+from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers import Objective, Solution, Status, check_name, choose, minimize
 from dlbd_estimators.solvers.base import State
@@ -26,8 +27,8 @@ def solve(
 ) -> Solution:
     """Minimise an objective as the estimator's parameters ask, and record how it went.
 
-    Reads ``solver``, ``tol`` and ``max_iter``; sets ``solver_``, ``n_passes_``, ``history_``
-    and what ``model`` gives.
+    Reads ``solver``, ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
+    ``history_`` and what ``model`` gives.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def solve(
         so both are the same.
     """
     began = time.perf_counter()
+    lines = [print_line] if estimator.verbose else []
+    task.start(objective.executor, objective.blocks, lines)
     solver = choose(estimator.solver, objective)
     history: list[dict[str, float]] = []
 
@@ -70,7 +73,7 @@ def solve(
 
     def on_step(state: State, entry: dict[str, float]) -> bool:
         history.append(entry)
-        return task.end_step(stopped_at(state))
+        return task.end_step(entry, stopped_at(state))
 
     solution = minimize(
         solver,
@@ -81,6 +84,7 @@ def solve(
         clock=lambda: time.perf_counter() - began,
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
+        on_warning=task.warn,
     )
     vars(estimator).update(attributes(solution))
     return solution
@@ -99,7 +103,7 @@ def check_stopping(estimator: Any) -> None:
     Raises
     ------
     ValueError
-        ``tol`` or ``max_iter`` is out of range, ``solver`` or ``fit_intercept`` of the
+        ``tol``, ``max_iter`` or ``verbose`` is out of range, ``solver`` or ``fit_intercept`` of the
         wrong type.
     """
     check_number(estimator, "tol", low=0.0)
@@ -111,3 +115,4 @@ def check_stopping(estimator: Any) -> None:
         )
     check_name(estimator.solver)
     check_flag(estimator, "fit_intercept")
+    check_integer(estimator, "verbose", low=0)

@@ -103,6 +103,8 @@ class ElasticNet(_Sparse):
     solver : {"auto", "coordinate_descent"}, default="auto"
         Coordinate descent on second moments up to 4,000 features, and beyond on those of a
         growing set of features that are not zero.
+    verbose : int, default=0
+        1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -146,6 +148,7 @@ class ElasticNet(_Sparse):
         warm_start: bool = False,
         positive: bool = False,
         solver: str = "auto",
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -155,6 +158,7 @@ class ElasticNet(_Sparse):
         self.warm_start = warm_start
         self.positive = positive
         self.solver = solver
+        self.verbose = verbose
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         check_number(self, "alpha", low=0.0)
@@ -173,7 +177,7 @@ class Lasso(_Sparse):
     ----------
     alpha : float, default=1.0
         Strength of the penalty, at least 0.
-    fit_intercept, max_iter, tol, warm_start, positive, solver
+    fit_intercept, max_iter, tol, warm_start, positive, solver, verbose
         As for :class:`ElasticNet`.
 
     Attributes
@@ -202,6 +206,7 @@ class Lasso(_Sparse):
         warm_start: bool = False,
         positive: bool = False,
         solver: str = "auto",
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -210,6 +215,7 @@ class Lasso(_Sparse):
         self.warm_start = warm_start
         self.positive = positive
         self.solver = solver
+        self.verbose = verbose
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         check_number(self, "alpha", low=0.0)

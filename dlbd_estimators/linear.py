@@ -41,6 +41,8 @@ class LinearRegression(LeastSquares):
         with ``positive`` it is ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+    verbose : int, default=0
+        1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ class LinearRegression(LeastSquares):
         positive: bool = False,
         solver: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.fit_intercept = fit_intercept
         self.tol = tol
@@ -97,6 +100,7 @@ class LinearRegression(LeastSquares):
         self.positive = positive
         self.solver = solver
         self.random_state = random_state
+        self.verbose = verbose
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
@@ -167,6 +171,8 @@ class Ridge(LeastSquares):
         ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+    verbose : int, default=0
+        1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -198,6 +204,7 @@ class Ridge(LeastSquares):
         positive: bool = False,
         solver: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -206,6 +213,7 @@ class Ridge(LeastSquares):
         self.positive = positive
         self.solver = solver
         self.random_state = random_state
+        self.verbose = verbose
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:

@@ -69,6 +69,8 @@ class LogisticRegression(Leaving, CallbackSupportMixin, ClassifierMixin, BaseEst
         Largest number of steps of the solver.
     warm_start : bool, default=False
         Start from the last solution instead of a sample's.
+    verbose : int, default=0
+        1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -119,6 +121,7 @@ class LogisticRegression(Leaving, CallbackSupportMixin, ClassifierMixin, BaseEst
         solver: str = "auto",
         max_iter: int = 100,
         warm_start: bool = False,
+        verbose: int = 0,
     ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
@@ -129,6 +132,7 @@ class LogisticRegression(Leaving, CallbackSupportMixin, ClassifierMixin, BaseEst
         self.solver = solver
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.verbose = verbose
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:

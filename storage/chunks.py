@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import blosc
 
+from storage.clock import counted
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
 
@@ -252,7 +253,8 @@ def _check_checksum(found: int, trailer: Bytes) -> int:
 
 def _decode(frame: Bytes, out: npt.NDArray[np.generic]) -> None:
     try:
-        blosc.decompress(frame, out)
+        with counted():
+            blosc.decompress(frame, out)
     except (RuntimeError, ValueError) as error:
         raise _BadBytes(f"Blosc cannot decode it ({error})") from error
 

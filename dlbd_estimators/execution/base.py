@@ -14,6 +14,7 @@ import dask.config
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
+from dlbd_estimators.execution.cost import Cost, Spent
 from dlbd_estimators.execution.reduce import join
 from dlbd_estimators.execution.turns import Turn, TurnResult
 from dlbd_estimators.objectives.kernels import Kernel
@@ -39,21 +40,12 @@ class PassResult(Generic[Partial]):
     ----------
     partial : object
         The kernel's sums over all blocks of the pass.
-    seconds : float
-        Wall time.
-    bytes_read : int
-        Decoded bytes loaded, without those found in the cache.
-    cache_hits : int
-        Blocks found in the cache.
-    n_bundles : int
-        Tasks the pass was cut into.
+    cost : Cost
+        Of its tasks together.
     """
 
     partial: Partial
-    seconds: float
-    bytes_read: int
-    cache_hits: int
-    n_bundles: int
+    cost: Cost
 
 
 class Executor(ABC):
@@ -61,6 +53,8 @@ class Executor(ABC):
 
     def __init__(self) -> None:
         self._fit = uuid.uuid4().hex
+        #: By all passes and rounds until now.
+        self.spent = Spent()
 
     def map_reduce(
         self,
@@ -100,17 +94,14 @@ class Executor(ABC):
         began = time.perf_counter()
         results = self._run(kernel, parameters, blocks, chosen, name, features)
         partials = {node: result.partial for node, result in results.items()}
+        ran = time.perf_counter()
         partial = join(partials, kernel.combine, 0, len(chosen))
-        return PassResult(
-            partial,
-            time.perf_counter() - began,
-            sum(result.bytes_read for result in results.values()),
-            sum(result.cache_hits for result in results.values()),
-            len(results),
-        )
+        cost = self._count(began, ran, [result.cost for result in results.values()])
+        return PassResult(partial, cost)
 
-    @abstractmethod
-    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+    def run_turns(
+        self, turns: Sequence[Turn], learner: Learner, *, name: str
+    ) -> Sequence[TurnResult]:
         """Run the turns of a round, one a replica; return their results in order.
 
         Parameters
@@ -127,6 +118,16 @@ class Executor(ABC):
         WorkersLost
             The workers died that ran a turn, again and again.
         """
+        began = time.perf_counter()
+        results = self._run_turns(turns, learner, name)
+        self._count(began, time.perf_counter(), [result.cost for result in results])
+        return results
+
+    def _count(self, began: float, ran: float, costs: Sequence[Cost]) -> Cost:
+        cost, done = sum(costs, Cost()), time.perf_counter()
+        offered = (ran - began) * self.crew()[1]
+        self.spent += Spent(cost, done - began, done - ran, offered)
+        return cost
 
     def check_buffer(self, nbytes: int, n_replicas: int) -> None:
         """Refuse buffers that do not fit, before anything is read.
@@ -171,6 +172,16 @@ class Executor(ABC):
     @abstractmethod
     def memory(self) -> tuple[int, int] | None:
         """Return bytes of memory and threads that share them, of the smallest worker."""
+
+    @abstractmethod
+    def crew(self) -> tuple[int, int]:
+        """Return the number of workers (0: this process) and of threads, in the last pass."""
+
+    @abstractmethod
+    def _run_turns(
+        self, turns: Sequence[Turn], learner: Learner, name: str
+    ) -> Sequence[TurnResult]:
+        """Run the turns of a round; return their results in order."""
 
     @abstractmethod
     def _run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.cache import block_cache
+from dlbd_estimators.execution.cost import Cost, decoding_seconds
 from dlbd_estimators.execution.reduce import reduce_range
 from dlbd_estimators.objectives.kernels import Block, Kernel
 
@@ -21,16 +22,10 @@ Partial = TypeVar("Partial")
 
 @dataclass
 class BundleResult(Generic[Partial]):
-    """The partial of a bundle, and what it cost.
-
-    ``bytes_read`` counts the decoded bytes of blocks that were loaded, not those found
-    in the cache; ``seconds`` is the task's own time.
-    """
+    """The partial of a bundle, and what it cost."""
 
     partial: Partial
-    bytes_read: int
-    cache_hits: int
-    seconds: float
+    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -90,8 +85,13 @@ def run_bundle(
     # Overflow and NaN are looked for in every partial, and then named; a warning would not.
     with single_threaded_blas, np.errstate(all="ignore"), reader:
         partial = reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
-    seconds = time.perf_counter() - began
-    return BundleResult(partial, reader.bytes_read, reader.cache_hits, seconds)
+    cost = replace(
+        reader.cost,
+        n_tasks=1,
+        n_blocks=bundle.stop - bundle.start,
+        seconds=time.perf_counter() - began,
+    )
+    return BundleResult(partial, cost)
 
 
 class _Reader:
@@ -100,11 +100,11 @@ class _Reader:
     def __init__(self, bundle: Bundle, keep: bool) -> None:
         self._bundle = bundle
         self._keep = keep
-        self._ahead: dict[int, Future[Block]] = {}
+        self._ahead: dict[int, Future[tuple[Block, Cost]]] = {}
         # Arrays in memory are views: there is nothing to wait for.
         self._pool = None if bundle.blocks.in_memory else ThreadPoolExecutor(1, "prefetch")
-        self.bytes_read = 0
-        self.cache_hits = 0
+        #: Complete once the bundle is done: no block is being loaded then.
+        self.cost = Cost()
 
     def __enter__(self) -> Self:
         return self
@@ -114,21 +114,32 @@ class _Reader:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def take(self, position: int) -> Block:
+        began = time.perf_counter()
         pending = self._ahead.pop(position, None)
-        block = self._load(position) if pending is None else pending.result()
+        block, cost = self._load(position) if pending is None else pending.result()
+        self.cost += replace(cost, waited=time.perf_counter() - began)
         if self._pool is not None and position + 1 < self._bundle.stop:
             self._ahead[position + 1] = self._pool.submit(self._load, position + 1)
         return block
 
-    def _load(self, position: int) -> Block:
+    def _load(self, position: int) -> tuple[Block, Cost]:
         bundle = self._bundle
         index = bundle.indices[position - bundle.start]
         block = block_cache.get(bundle.fit, index) if bundle.features else None
         if block is not None:
-            self.cache_hits += 1
-            return block
-        block = bundle.blocks.load(index, features=bundle.features)
-        self.bytes_read += block.nbytes
+            return block, Cost(cache_hits=1)
+        block, cost = timed_load(bundle.blocks, index, features=bundle.features)
         if self._keep and bundle.features:
             block_cache.put(bundle.fit, index, block, bundle.cache_nbytes)
-        return block
+        return block, cost
+
+
+def timed_load(blocks: Blocks, index: int, *, features: bool = True) -> tuple[Block, Cost]:
+    """Load a block, and tell what that took."""
+    began, decoded = time.perf_counter(), decoding_seconds()
+    block = blocks.load(index, features=features)
+    return block, Cost(
+        bytes_read=block.nbytes,
+        loaded=time.perf_counter() - began,
+        decoded=decoding_seconds() - decoded,
+    )

@@ -38,12 +38,12 @@ class ClusterExecutor(Executor):
     Parameters
     ----------
     client : distributed.Client
-        The client that was active when the fit began.
+        The client that was active when the fit began; also an attribute.
     """
 
     def __init__(self, client: Client) -> None:
         super().__init__()
-        self._client = client
+        self.client = client
         self._workers: dict[str, Any] = {}
         self._n_passes = 0
 
@@ -67,11 +67,7 @@ class ClusterExecutor(Executor):
         name: str,
         features: bool,
     ) -> dict[Node, BundleResult[Partial]]:
-        workers = self._live_workers()
-        if list(workers) != list(self._workers):
-            # Blocks have new homes: what is cached in the old ones would only take room.
-            self._forget_cached_blocks()
-            self._workers = workers
+        workers = self._crew()
         depth = bundle_depth(sum(worker["nthreads"] for worker in workers.values()))
         homes = _homes(blocks.n_blocks, depth, workers)
         if blocks.loader.remote_inputs(indices[:1]):
@@ -92,7 +88,7 @@ class ClusterExecutor(Executor):
             if inputs:
                 bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, dict.fromkeys(inputs)))
             anywhere = home is None or bool(inputs)
-            return self._client.submit(
+            return self.client.submit(
                 _run_on_worker,
                 bundle,
                 kernel,
@@ -110,10 +106,14 @@ class ClusterExecutor(Executor):
 
         return self._collect(submit, nodes(len(indices), depth), where)
 
-    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+    def crew(self) -> tuple[int, int]:
+        workers = self._workers or self._live_workers()
+        return len(workers), sum(worker["nthreads"] for worker in workers.values())
+
+    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
         # Every worker takes replicas in turn, whatever its number of threads: what the others
         # lack most is memory for the rows in hand.
-        addresses = list(self._live_workers())
+        addresses = list(self._crew())
         self._n_passes += 1
         prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
 
@@ -127,7 +127,7 @@ class ClusterExecutor(Executor):
             # A replica travels inside its task, so that the round can be played again wherever
             # a worker is left; Dask's advice against large tasks is for what could be loaded.
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}):
-                return self._client.submit(
+                return self.client.submit(
                     _turn_on_worker,
                     turn,
                     learner,
@@ -176,7 +176,7 @@ class ClusterExecutor(Executor):
                 results[node] = self._alone(submit, node, where(node))
         finally:
             if pending:
-                self._client.cancel(list(pending), force=True)
+                self.client.cancel(list(pending), force=True)
         return results
 
     def _alone(self, submit: Callable[..., Future[Any]], node: Node, where: str) -> Any:
@@ -192,8 +192,17 @@ class ClusterExecutor(Executor):
             f"workers' logs tell more."
         ) from future.exception()
 
+    def _crew(self) -> dict[str, Any]:
+        """Return the workers of the next pass."""
+        workers = self._live_workers()
+        if list(workers) != list(self._workers):
+            # Blocks have new homes: what is cached in the old ones would only take room.
+            self._forget_cached_blocks()
+        self._workers = workers
+        return workers
+
     def _live_workers(self) -> dict[str, Any]:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
         return dict(sorted(workers.items()))
 
     def _cache_name(self) -> str:
@@ -201,8 +210,8 @@ class ClusterExecutor(Executor):
         return f"{self._fit}-{hash(tuple(self._workers))}"
 
     def _forget_cached_blocks(self) -> None:
-        if self._workers and self._client.status == "running":
-            self._client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
+        if self._workers and self.client.status == "running":
+            self.client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
 
 
 def client_of(scheduler: Any) -> Client | None:

@@ -69,7 +69,10 @@ class ThreadExecutor(Executor):
         pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
         return dict(zip(ranges, _results(pending), strict=True))
 
-    def run_turns(self, turns: Sequence[Turn], learner: Learner, *, name: str) -> list[TurnResult]:
+    def crew(self) -> tuple[int, int]:
+        return 0, self._n_threads
+
+    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
         n_threads = max(1, self._n_threads // len(turns))
         if len(turns) == 1:
             return [run_turn(turns[0], learner, n_threads)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Self
 
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.blas import single_threaded_blas
+from dlbd_estimators.execution.bundle import timed_load
+from dlbd_estimators.execution.cost import Cost
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block
 from dlbd_estimators.objectives.learner import Learner, Replica
@@ -75,17 +77,14 @@ class TurnResult:
         diverged, and then the last.
     n_rows : int
         Rows trained on.
-    bytes_read : int
-        Decoded bytes loaded.
-    seconds : float
-        The task's own time.
+    cost : Cost
+        Of the task.
     """
 
     replica: Replica
     totals: list[float]
     n_rows: int
-    bytes_read: int
-    seconds: float
+    cost: Cost
 
 
 def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
@@ -104,8 +103,9 @@ def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
             n_rows += rows.n_rows
             if not isfinite(total):
                 break
-    seconds = time.perf_counter() - began
-    return TurnResult(replica, totals, n_rows, buffer.bytes_read, seconds)
+    seconds = (time.perf_counter() - began) * n_threads
+    cost = replace(buffer.cost, n_tasks=1, seconds=seconds, waited=buffer.cost.waited * n_threads)
+    return TurnResult(replica, totals, n_rows, cost)
 
 
 class _Buffer:
@@ -115,9 +115,10 @@ class _Buffer:
         self._turn = turn
         self._n_rows = max(turn.fill_rows(fill) for fill in turn.fills)
         self._halves: list[_Half | None] = [None, None]
-        self.bytes_read = 0
+        #: Complete once the last fill was taken: nothing is being loaded then.
+        self.cost = Cost()
         self._pool = ThreadPoolExecutor(1, "fill")
-        self._ahead: Future[Block] = self._pool.submit(self._fill, 0)
+        self._ahead: Future[tuple[Block, Cost]] = self._pool.submit(self._fill, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -127,27 +128,29 @@ class _Buffer:
 
     def take(self, number: int) -> Block:
         """Return the rows of a fill, valid until the next one is taken."""
-        rows = self._ahead.result()
+        began = time.perf_counter()
+        rows, cost = self._ahead.result()
+        self.cost += replace(cost, waited=time.perf_counter() - began)
         if number + 1 < len(self._turn.fills):
             # Into the half whose rows were handed out before these.
             self._ahead = self._pool.submit(self._fill, number + 1)
         return rows
 
-    def _fill(self, number: int) -> Block:
-        blocks = self._turn.blocks
+    def _fill(self, number: int) -> tuple[Block, Cost]:
+        blocks, cost = self._turn.blocks, Cost()
         start = 0
         half = None
         for index in self._turn.fills[number]:
-            block = blocks.load(index)
+            block, loading = timed_load(blocks, index)
+            cost += replace(loading, n_blocks=1)
             blocks.check_features(index, block)
-            self.bytes_read += block.nbytes
             half = self._halves[number % 2]
             if half is None:
                 half = self._halves[number % 2] = _Half(block, self._n_rows, blocks.dtype)
             half.put(start, block)
             start += block.n_rows
         assert half is not None
-        return half.rows(start)
+        return half.rows(start), cost
 
 
 class _Half:

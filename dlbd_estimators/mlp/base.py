@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -54,7 +53,7 @@ class _Job:
     start: FloatArray
     fresh: bool
     incremental: bool
-    task: FitTask | None
+    task: FitTask
     began: float
 
     def clock(self) -> float:
@@ -91,12 +90,10 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         step = "iteration" if settings.update is None else "epoch"
-        # Of partial_fit callbacks are told nothing: their protocol knows fit alone.
-        told = nullcontext() if incremental else fit_task(self, X, y, sample_weight, step=step)
-        with told as task:
+        with fit_task(self, X, y, sample_weight, step=step, callbacks=not incremental) as task:
             before = self.__dict__.copy()
             try:
-                self._fit_or_fail(X, y, sample_weight, settings, task, classes, began)
+                self._fit_or_fail(X, y, sample_weight, settings, task, incremental, classes, began)
             except BaseException:
                 # What an earlier fit left is worth more than half of this one.
                 self.__dict__ = before
@@ -109,11 +106,11 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
         y: Any,
         sample_weight: Any,
         settings: Settings,
-        task: FitTask | None,
+        task: FitTask,
+        incremental: bool,
         classes: Any,
         began: float,
     ) -> None:
-        incremental = task is None
         fresh = not hasattr(self, "coefs_") or not (incremental or self.warm_start)
         data = self._data(X, y, sample_weight, reset=fresh)
         name = type(self).__name__.lower()
@@ -122,6 +119,7 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
+            task.start(executor, blocks)
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
             random_state = check_random_state(self.random_state)
             start = (
@@ -162,7 +160,6 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
                 "n_replicas_": 1,
             }
 
-        before_step, on_step = hooks(job.task, attributes)
         found = minimize_in_passes(
             job.executor,
             job.network,
@@ -173,8 +170,7 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
             max_fun=self.max_fun,
             name=type(self).__name__.lower(),
             clock=job.clock,
-            before_step=before_step,
-            on_step=on_step,
+            **hooks(job.task, attributes),
         )
         for memory in ("_training", "_progress"):  # of mini-batches, from before
             self.__dict__.pop(memory, None)
@@ -246,7 +242,6 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
                 "n_replicas_": n_replicas,
             }
 
-        before_epoch, on_epoch = hooks(job.task, attributes)
         training, n_epochs = train(
             course,
             self._training_from(job, n_replicas),
@@ -255,8 +250,7 @@ class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
             score=score,
             score_passes=score_passes,
             clock=job.clock,
-            before_epoch=before_epoch,
-            on_epoch=on_epoch,
+            **hooks(job.task, attributes),
         )
         if n_epochs and all(replica.n_updates == 0 for replica in training.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import numpy as np
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.objective import Objective
-from dlbd_estimators.solvers.status import Status
+from dlbd_estimators.solvers.status import Status, warn
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ def minimize(
     clock: Callable[[], float],
     before_step: Callable[[Any], None] | None = None,
     on_step: Callable[[Any, dict[str, float]], bool] | None = None,
+    on_warning: Callable[[str, str], None] | None = None,
 ) -> Solution:
     """Drive a solver until the error is at most ``tol``.
 
@@ -130,6 +130,8 @@ def minimize(
         Called with the solver's state after each step and the step's entry in the history;
         True stops the solver there. Where that step has met ``tol``, or is one that the
         solver ends at anyway, this changes nothing.
+    on_warning : callable, optional
+        Called with why the fit ends and what the user is warned of, before they are.
 
     Raises
     ------
@@ -181,7 +183,7 @@ def minimize(
         message = status.value.format(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
         )
-        warnings.warn(message, status.category, stacklevel=3)
+        warn(on_warning, status.name.lower(), message, status.category, 3)
     return Solution(state.parameters, status, len(history), objective.n_passes, history, state)
 
 

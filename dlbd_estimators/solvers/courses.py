@@ -7,6 +7,7 @@ between stands in :class:`Training`, a frozen record of arrays.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, NamedTuple
@@ -214,7 +215,7 @@ class InRounds(Course):
                 for part in result.totals:  # one by one: where rounds end changes no sum either
                     total += part
                 n_rows += result.n_rows
-                bytes_read += result.bytes_read
+                bytes_read += result.cost.bytes_read
             if not (isfinite(total) and all(result.replica.is_finite for result in results)):
                 raise _diverged(training, f", round {number + 1} of {len(rounds)}")
             training = self._synchronised(training, turns, results)
@@ -222,7 +223,7 @@ class InRounds(Course):
         return trained, Epoch(total / n_rows, n_rows, len(rounds), bytes_read)
 
     def _synchronised(
-        self, training: Training, turns: list[Turn], results: list[TurnResult]
+        self, training: Training, turns: Sequence[Turn], results: Sequence[TurnResult]
     ) -> Training:
         replicas = list(training.replicas)
         for turn, result in zip(turns, results, strict=True):

@@ -5,7 +5,6 @@ SciPy's L-BFGS-B asks for the objective and its gradient; each answer is one pas
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.network import Network
 from dlbd_estimators.objectives.network_kernels import NetworkKernel, NetworkSums
 from dlbd_estimators.solvers.objective import check_weight
+from dlbd_estimators.solvers.status import warn
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def minimize_in_passes(
     clock: Callable[[], float],
     before_step: Callable[[FullBatch], None] | None = None,
     on_step: Callable[[FullBatch, dict[str, float]], bool] | None = None,
+    on_warning: Callable[[str, str], None] | None = None,
 ) -> FullBatch:
     """Minimise ``(sum_i s_i loss_i + alpha / 2 ||W||^2) / sum_i s_i``.
 
@@ -86,6 +87,8 @@ def minimize_in_passes(
         last step begun may come to nothing: passes that find no better point.
     on_step : callable, optional
         Called after each step with its state and its entry in the history; True stops there.
+    on_warning : callable, optional
+        Called with why the fit ends and what the user is warned of, before they are.
 
     Warns
     -----
@@ -108,7 +111,7 @@ def minimize_in_passes(
         result = executor.map_reduce(
             NetworkKernel(network), parameters, blocks, name=f"{name}-lbfgs-pass-{n_passes}"
         )
-        bytes_read += result.bytes_read
+        bytes_read += result.cost.bytes_read
         sums: NetworkSums = result.partial
         check_weight(sums.weight, sums.n_rows)
         gradient = sums.gradient / sums.weight
@@ -148,12 +151,11 @@ def minimize_in_passes(
         options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
     )
     if not (found.success or stopped):
-        warnings.warn(
+        message = (
             f"lbfgs failed to converge after {found.nit} iteration(s): {found.message}. Increase "
-            f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X.",
-            ConvergenceWarning,
-            stacklevel=4,
+            f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X."
         )
+        warn(on_warning, "max_iter", message, ConvergenceWarning, 4)
     return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, history)
 
 

@@ -162,7 +162,7 @@ class Objective:
         result = self.executor.map_reduce(
             kernel, parameters, self.blocks, name=f"{self.name}-{label}", indices=indices
         )
-        self.bytes_read += result.bytes_read
+        self.bytes_read += result.cost.bytes_read
         self.n_passes += 1.0 if indices is None else self.share(indices)
         return result.partial
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from enum import Enum
 
 from sklearn.exceptions import ConvergenceWarning
@@ -39,3 +41,16 @@ class Status(Enum):
     def category(self) -> type[ConvergenceWarning]:
         """Class of the warning."""
         return SeparableWarning if self is Status.SEPARABLE else ConvergenceWarning
+
+
+def warn(
+    on_warning: Callable[[str, str], None] | None,
+    status: str,
+    message: str,
+    category: type[Warning],
+    stacklevel: int,
+) -> None:
+    """Warn the user; before that tell ``on_warning`` why the fit ends, and what they will read."""
+    if on_warning is not None:
+        on_warning(status, message)
+    warnings.warn(message, category, stacklevel=stacklevel + 1)

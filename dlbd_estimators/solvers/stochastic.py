@@ -9,7 +9,6 @@ the schedule ``"adaptive"``, divide the learning rate by five.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.courses import Course, Epoch, Training
+from dlbd_estimators.solvers.status import warn
 
 #: The schedule "adaptive" stops rather than divide a rate that is as small as this.
 _SMALLEST_RATE = 1e-6
@@ -116,8 +116,9 @@ def train(
     score: Callable[[FloatArray], float] | None,
     score_passes: float,
     clock: Callable[[], float],
-    before_epoch: Callable[[Training], None] | None = None,
-    on_epoch: Callable[[Training, dict[str, float]], bool] | None = None,
+    before_step: Callable[[Training], None] | None = None,
+    on_step: Callable[[Training, dict[str, float]], bool] | None = None,
+    on_warning: Callable[[str, str], None] | None = None,
 ) -> tuple[Training, int]:
     """Run epochs until they bring no more.
 
@@ -137,11 +138,13 @@ def train(
         Passes over the data that a score takes.
     clock : callable
         Seconds since the fit began.
-    before_epoch : callable, optional
+    before_step : callable, optional
         Called before each epoch with where training stands.
-    on_epoch : callable, optional
+    on_step : callable, optional
         Called after each epoch with where training stands and the epoch's entry in the history,
         when ``progress`` knows of it; True ends training there.
+    on_warning : callable, optional
+        Called with why the fit ends and what the user is warned of, before they are.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def train(
     Warns
     -----
     ConvergenceWarning
-        ``max_epochs`` were not enough, and ``on_epoch`` did not ask for an end.
+        ``max_epochs`` were not enough, and ``on_step`` did not ask for an end.
     UserWarning
         The user interrupted; the model is that of the last whole epoch.
     """
@@ -166,8 +169,8 @@ def train(
     try:
         while True:
             rate = training.learning_rate
-            if before_epoch is not None:
-                before_epoch(training)
+            if before_step is not None:
+                before_step(training)
             trained, epoch = course.epoch(training)
             scored = None if score is None else score(trained.parameters)
             # From here on the epoch counts: an interruption before leaves no half of it.
@@ -185,19 +188,18 @@ def train(
                 training, ended = _stop_or_slow_down(training, rules, score is not None)
                 if not ended:
                     progress.n_not_better = 0
-            stopped = on_epoch is not None and on_epoch(training, progress.history[-1])
+            stopped = on_step is not None and on_step(training, progress.history[-1])
             if ended or stopped or rules.max_epochs is None:
                 break
             if n_epochs == rules.max_epochs:
-                warnings.warn(
+                message = (
                     f"Stochastic Optimizer: Maximum iterations ({rules.max_epochs}) reached and "
-                    f"the optimization hasn't converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=4,
+                    f"the optimization hasn't converged yet."
                 )
+                warn(on_warning, "max_iter", message, ConvergenceWarning, 4)
                 break
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warn(on_warning, "interrupted", "Training interrupted by user.", UserWarning, 4)
     return training, n_epochs
 
 

@@ -60,7 +60,7 @@ def test_any_number_of_threads_gives_the_same_bits(n_threads, data):
         for _ in range(3):  # the first pass fills the cache
             result = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
             assert_same_bits(result.partial, expected)
-            assert result.n_bundles == min(2 ** bundle_depth(n_threads), blocks.n_blocks)
+            assert result.cost.n_tasks == min(2 ** bundle_depth(n_threads), blocks.n_blocks)
 
 
 def test_arrays_in_memory_give_the_same_bits_on_any_number_of_threads(rng):
@@ -117,9 +117,9 @@ def test_bytes_are_counted_and_cached_blocks_are_not_read_again(data):
     with ThreadExecutor(2) as executor:
         first = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
         second = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
-    assert first.bytes_read == X.nbytes + y.nbytes
-    assert (first.cache_hits, second.cache_hits) == (0, 10)
-    assert second.bytes_read == 0
+    assert first.cost.bytes_read == X.nbytes + y.nbytes
+    assert (first.cost.cache_hits, second.cost.cache_hits) == (0, 10)
+    assert second.cost.bytes_read == 0
     assert len(reads) == 10
     assert block_cache._fits == {}  # leaving the executor freed them
 
@@ -131,8 +131,8 @@ def test_the_cache_can_be_switched_off(data):
     with dask.config.set({"dlbd-estimators.cache-share": 0}), ThreadExecutor(2) as executor:
         for _ in range(2):
             result = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
-            assert result.bytes_read == X.nbytes + y.nbytes
-            assert result.cache_hits == 0
+            assert result.cost.bytes_read == X.nbytes + y.nbytes
+            assert result.cost.cache_hits == 0
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.6, "a lot", None])
@@ -174,10 +174,10 @@ def test_the_executor_is_dasks_own_choice(data):
     with dask.config.set(scheduler="synchronous"), executor_for(blocks) as executor:
         assert isinstance(executor, ThreadExecutor)
         result = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
-        assert result.n_bundles == 2 ** bundle_depth(1)
+        assert result.cost.n_tasks == 2 ** bundle_depth(1)
     with dask.config.set(scheduler="threads", num_workers=3), executor_for(blocks) as executor:
         result = executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
-        assert result.n_bundles == 2 ** bundle_depth(3)
+        assert result.cost.n_tasks == 2 ** bundle_depth(3)
 
 
 def test_no_threads_stay_behind(data):

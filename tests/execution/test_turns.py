@@ -87,8 +87,11 @@ def test_a_turn_is_its_fills_learned_one_after_the_other(
     for mine, other in zip(result.replica.moments, replica.moments, strict=True):
         np.testing.assert_array_equal(mine, other)
     assert result.replica.n_updates == replica.n_updates
-    assert (sum(result.totals), result.n_rows, result.bytes_read) == (total, n_rows, nbytes)
-    assert result.seconds >= 0.0
+    assert (sum(result.totals), result.n_rows, result.cost.bytes_read) == (total, n_rows, nbytes)
+    cost = result.cost
+    assert (cost.n_tasks, cost.n_blocks) == (1, sum(map(len, parts)))
+    assert 0.0 <= cost.waited <= cost.seconds
+    assert cost.decoded <= cost.loaded
     np.testing.assert_array_equal(turn.replica.parameters, before.parameters)
     assert not any(moment.any() for moment in turn.replica.moments)
 

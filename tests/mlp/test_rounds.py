@@ -29,7 +29,7 @@ class Recorder(ThreadExecutor):
         super().__init__(1)
         self.rounds = []
 
-    def run_turns(self, turns, learner, *, name):
+    def _run_turns(self, turns, learner, name):
         results = [run_turn(turn, learner) for turn in turns]
         self.rounds.append((turns, results, name))
         return results
@@ -131,14 +131,14 @@ def test_rounds_have_the_epochs_learning_rate_and_names_that_people_recognise(rn
 @pytest.mark.parametrize("culprit", [0, 1])
 def test_the_round_is_named_in_which_any_replica_diverged(culprit, bad, rng):
     class Diverges(Recorder):
-        def run_turns(self, turns, learner, *, name):
-            results = super().run_turns(turns, learner, name=name)
+        def _run_turns(self, turns, learner, name):
+            results = super()._run_turns(turns, learner, name)
             if len(self.rounds) == 3:
                 last = results[culprit]
                 parameters = last.replica.parameters * (np.inf if bad == "parameters" else 1.0)
                 totals = [np.nan] if bad == "loss" else last.totals
                 replica = replace(last.replica, parameters=parameters)
-                results[culprit] = TurnResult(replica, totals, last.n_rows, 0, 0.0)
+                results[culprit] = TurnResult(replica, totals, last.n_rows, last.cost)
             return results
 
     blocks = blocks_of([2] * 16, rng)

@@ -199,7 +199,7 @@ def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses,
     progress = Progress()
     training, n_epochs, caught = run(
         Told(losses), rules, progress, scores=scores,
-        before_epoch=begun.append, on_epoch=on_epoch,
+        before_step=begun.append, on_step=on_epoch,
     )  # fmt: skip
     expected, _, ended_itself = by_hand(rules, losses, scores)
     assert n_epochs == len(begun) == len(ended) == min(expected, stop_at)
@@ -219,5 +219,5 @@ def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses,
 def test_one_epoch_alone_is_one_epoch_whatever_it_is_answered(schedule):
     rules = Rules(None, 0.0, 1, schedule, 1.0, 0.5)
     worse = Progress(losses=[0.0] * 5, best_loss=0.0, n_not_better=5)
-    _, n_epochs, caught = run(Told([1.0] * 3), rules, worse, on_epoch=lambda *_: False)
+    _, n_epochs, caught = run(Told([1.0] * 3), rules, worse, on_step=lambda *_: False)
     assert (n_epochs, caught) == (1, [])

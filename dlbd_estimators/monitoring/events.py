@@ -1,0 +1,167 @@
+"""What a fit tells of itself: one stream of events, all made here.
+
+An event is a flat dictionary of strings, numbers, None, and dictionaries of these; JSON and
+msgpack can hold it. Infinite numbers and NaN become None. Every event has ``event`` (its kind),
+``fit`` (which fit), ``number`` (its place in the stream of that fit, from 0) and ``time`` (seconds
+since 1970). By kind:
+
+``fit_started``
+    ``estimator``, ``parameters`` (as text, by name), ``step`` (what a step is called),
+    ``max_steps``, ``tol``, ``n_rows`` (None where not known yet), ``n_features``, ``n_blocks``,
+    ``n_workers`` (0: threads of the process that fits), ``n_threads``.
+``step``
+    The entry that ``history_`` gets, ``iteration`` to ``bytes_read``; and of this step alone
+    ``step_seconds``, ``step_bytes`` (decoded and loaded), ``cache_hits``, ``n_blocks`` (taken),
+    ``n_tasks``, ``n_workers``, ``n_threads``, ``phases`` (see
+    :mod:`~dlbd_estimators.monitoring.phases`) and ``decode_rate`` (bytes/s that all threads
+    together would load if they did nothing else; None where nothing was loaded).
+``warning``
+    ``message``: what the user is warned of.
+``fit_ended``
+    ``status`` (``"converged"``, ``"stopped"``, ``"max_iter"``, ..., or ``"failed"``), ``error``
+    (None, or the error as text), ``n_steps``, ``seconds``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.cost import Spent
+from dlbd_estimators.monitoring.phases import loading_rate, phases
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+logger = logging.getLogger(__name__)
+
+
+class FitEvents:
+    """The stream of one fit.
+
+    Parameters
+    ----------
+    listeners : sequence of callable
+        Called with each event, in the thread that fits. One that raises an error is told of in
+        the log and not called again: no listener can break a fit.
+    """
+
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+        self._listeners = list(listeners)
+        self._fit = uuid.uuid4().hex
+        self._number = 0
+        self._began = self._step_began = time.perf_counter()
+        self._executor: Executor | None = None
+        self._spent = Spent()
+        self._n_steps = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether :meth:`start` was called."""
+        return self._executor is not None
+
+    def start(
+        self,
+        executor: Executor,
+        *,
+        estimator: str,
+        parameters: Mapping[str, Any],
+        step: str,
+        max_steps: int,
+        tol: float,
+        n_rows: int | None,
+        n_features: int,
+        n_blocks: int,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Tell that a fit begins to read data, also to some more listeners."""
+        self._executor = executor
+        self._listeners += listeners
+        n_workers, n_threads = executor.crew()
+        self._emit(
+            "fit_started",
+            estimator=estimator,
+            parameters={name: repr(value) for name, value in parameters.items()},
+            step=step,
+            max_steps=max_steps,
+            tol=tol,
+            n_rows=n_rows,
+            n_features=n_features,
+            n_blocks=n_blocks,
+            n_workers=n_workers,
+            n_threads=n_threads,
+        )
+
+    def step(self, entry: Mapping[str, float]) -> None:
+        """Tell that a step ended, of which ``history_`` has this entry."""
+        if self._executor is None:
+            return
+        now, spent = time.perf_counter(), self._executor.spent
+        seconds, this = now - self._step_began, spent - self._spent
+        n_workers, n_threads = self._executor.crew()
+        self._emit(
+            "step",
+            **entry,
+            step_seconds=seconds,
+            step_bytes=this.cost.bytes_read,
+            cache_hits=this.cost.cache_hits,
+            n_blocks=this.cost.n_blocks,
+            n_tasks=this.cost.n_tasks,
+            n_workers=n_workers,
+            n_threads=n_threads,
+            phases=phases(this, seconds),
+            decode_rate=loading_rate(this, n_threads),
+        )
+        self._n_steps += 1
+        self._step_began, self._spent = now, spent
+
+    def warn(self, message: str) -> None:
+        """Tell what the user is warned of."""
+        self._emit("warning", message=message)
+
+    def end(self, status: str, error: BaseException | None = None) -> None:
+        """Tell that the fit is over."""
+        self._emit(
+            "fit_ended",
+            status=status,
+            error=None if error is None else f"{type(error).__name__}: {error}",
+            n_steps=self._n_steps,
+            seconds=time.perf_counter() - self._began,
+        )
+
+    def _emit(self, kind: str, **facts: Any) -> None:
+        if not self.started or not self._listeners:
+            return
+        event = {
+            "event": kind,
+            "fit": self._fit,
+            "number": self._number,
+            "time": time.time(),
+            **{name: _plain(fact) for name, fact in facts.items()},
+        }
+        self._number += 1
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                self._listeners.remove(listener)
+                logger.warning(
+                    "%r could not take the event %r and hears no more of this fit",
+                    listener,
+                    kind,
+                    exc_info=True,
+                )
+
+
+def _plain(fact: Any) -> Any:
+    if fact is None or isinstance(fact, str | bool):
+        return fact
+    if isinstance(fact, Mapping):
+        return {name: _plain(value) for name, value in fact.items()}
+    number = fact.item() if hasattr(fact, "item") else fact
+    return number if isinstance(number, int) or math.isfinite(number) else None

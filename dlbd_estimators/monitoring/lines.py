@@ -1,0 +1,51 @@
+"""A fit as lines of text: what ``verbose=1`` prints."""
+
+from __future__ import annotations
+
+from dlbd_estimators.monitoring.events import Event
+
+
+def print_line(event: Event) -> None:
+    """Print an event, if a person wants to read it."""
+    text = line(event)
+    if text is not None:
+        print(text, flush=True)  # noqa: T201 - verbose=1 asks for it
+
+
+def line(event: Event) -> str | None:
+    """Return what an event is to a person; None where there is nothing to say.
+
+    A warning is not among it: Python shows it.
+    """
+    kind = event["event"]
+    if kind == "fit_started":
+        rows = "rows" if event["n_rows"] is None else f"{event['n_rows']:,} rows"
+        where = f"{event['n_workers']} workers" if event["n_workers"] else "this process"
+        return (
+            f"{event['estimator']}: {rows} x {event['n_features']:,} in {event['n_blocks']:,} "
+            f"block(s), {event['n_threads']} thread(s) of {where}"
+        )
+    if kind == "step":
+        return _step(event)
+    if kind == "fit_ended":
+        how = event["error"] or event["status"].replace("_", " ")
+        return f"{how} after {event['n_steps']} step(s), {event['seconds']:.2f} s"
+    return None
+
+
+def _step(event: Event) -> str:
+    parts = [f"{event['iteration']:4d}", f"pass {event['pass']:7.2f}"]
+    for name, title in (
+        ("loss", "loss"),
+        ("gradient_norm", "gradient"),
+        ("error", "error"),
+        ("validation_score", "score"),
+    ):
+        value = event.get(name)
+        if value is not None:
+            text = f"{value:.8g}" if name in ("loss", "validation_score") else f"{value:.1e}"
+            parts.append(f"{title} {text}")
+    parts.append(f"{event['seconds']:.2f} s")
+    if event["step_bytes"]:
+        parts.append(f"{event['step_bytes'] / event['step_seconds'] / 1e9:.2f} GB/s")
+    return "  ".join(parts)

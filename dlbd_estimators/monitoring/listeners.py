@@ -1,0 +1,57 @@
+"""Who listens to all fits of this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.monitoring.events import Listener
+
+_listeners: tuple[Listener, ...] = ()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Call a function with every event of every fit that begins meanwhile in this process.
+
+    Parameters
+    ----------
+    listener : callable
+        Takes an event, a dictionary: see :mod:`dlbd_estimators.monitoring.events`. It is called
+        between the steps of a fit, in the thread that fits, and should be quick. An error that
+        it raises goes to the log, and the fit goes on without it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import Ridge
+    >>> from dlbd_estimators.monitoring import listening
+    >>> X = np.arange(6.0).reshape(-1, 1)
+    >>> with listening(lambda event: print(event["event"])):
+    ...     model = Ridge().fit(X, X[:, 0])
+    fit_started
+    step
+    fit_ended
+    """
+    global _listeners  # noqa: PLW0603 - one tuple for all threads, replaced and never changed
+    _listeners = (*_listeners, listener)
+    try:
+        yield
+    finally:
+        kept = list(_listeners)
+        kept.remove(listener)
+        _listeners = tuple(kept)
+
+
+def listeners_of(executor: Executor) -> list[Listener]:
+    """Return the listeners of a fit that begins now and runs there."""
+    found = list(_listeners)
+    if "distributed" in sys.modules:  # nothing runs on a cluster where it is not imported
+        from dlbd_estimators.monitoring.cluster import cluster_listener
+
+        on_cluster = cluster_listener(executor)
+        if on_cluster is not None:
+            found.append(on_cluster)
+    return found

@@ -1,0 +1,65 @@
+"""How much longer a fit will take: a guess, from the steps it made."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import median
+
+from dlbd_estimators.monitoring.events import Event
+
+#: Steps that a guess looks back on.
+_LOOK_BACK = 5
+
+
+class Remaining:
+    """Guesses from the events of one fit.
+
+    Where steps have an error that must come down to ``tol``, it is taken to fall by the same
+    factor in each step as in the last few; otherwise only the largest number of steps is known.
+
+    Attributes
+    ----------
+    steps : float or None
+        Steps that are left; None before the first step.
+    at_most : bool
+        The number is only what ``max_iter`` allows.
+    """
+
+    def __init__(self) -> None:
+        self.steps: float | None = None
+        self.at_most = True
+        self._max_steps, self._tol = 0, 0.0
+        self._errors: deque[float] = deque(maxlen=_LOOK_BACK + 1)
+        self._seconds: deque[float] = deque(maxlen=_LOOK_BACK)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that are left; None before the first step."""
+        return None if self.steps is None else self.steps * median(self._seconds)
+
+    def add(self, event: Event) -> None:
+        """Take the next event of the fit."""
+        if event["event"] == "fit_started":
+            self._max_steps, self._tol = event["max_steps"], event["tol"]
+        elif event["event"] == "fit_ended":
+            self.steps = 0.0
+            self._seconds.append(0.0)
+        elif event["event"] == "step":
+            self._seconds.append(event["step_seconds"])
+            error = event.get("error")
+            if error is not None and error > 0:
+                self._errors.append(error)
+            left = max(self._max_steps - event["iteration"], 0)
+            needed = self._needed()
+            self.at_most = needed is None or needed > left
+            self.steps = left if needed is None else min(needed, left)
+
+    def _needed(self) -> float | None:
+        if len(self._errors) < 2 or self._tol <= 0:
+            return None
+        first, last = self._errors[0], self._errors[-1]
+        if last <= self._tol:
+            return 0.0
+        rate = math.log(first / last) / (len(self._errors) - 1)
+        return math.log(last / self._tol) / rate if rate > 0 else None
