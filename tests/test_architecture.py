@@ -64,9 +64,11 @@ MAY_IMPORT_DASK = {
     "_predict", "_validation", "compose", "linear", "logistic", "metrics", "mlp",
     "model_selection", "preprocessing",
 }  # fmt: skip
-# Executors read settings that a user keeps in Dask, the scheduler to use among them; these know
-# of no graph and no collection.
-DASK_SETTINGS = ("dask.config", "dask.system", "dask.base.get_scheduler")
+# Executors and monitors read settings that a user keeps in Dask, the scheduler to use among them,
+# and know names as Dask's pages do; these know of no graph and no collection.
+DASK_SETTINGS = (
+    "dask.config", "dask.system", "dask.base.get_scheduler", "dask.utils.key_split",
+)  # fmt: skip
 MAY_BE_IMPORTED_BY_OBJECTIVES = {"numpy", "scipy"} | sys.stdlib_module_names
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
@@ -185,7 +187,7 @@ def dask_out_of_place(root: Path) -> list[str]:
         and found.path.parts[0] == "dlbd_estimators"
         and module_of(found.path.parts) not in MAY_IMPORT_DASK | {"blocks"}
         and not (
-            found.path.parts[1] == "execution"
+            found.path.parts[1] in ("execution", "monitoring")
             and f"{found.target}.".startswith(tuple(f"{name}." for name in DASK_SETTINGS))
         )
     ]

@@ -7,12 +7,15 @@ bundle prefers the worker that cached its blocks and may run on any other.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import dask.config
+from dask.utils import key_split
 from distributed import Client, Future, KilledWorker, as_completed, get_worker, wait
+from distributed.metrics import context_meter
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import WorkersLost
@@ -25,6 +28,7 @@ from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
+Result = TypeVar("Result", BundleResult[Any], TurnResult)
 Node = tuple[int, int]
 
 #: How often a block is read alone after workers that read it beside others died: a death
@@ -46,6 +50,7 @@ class ClusterExecutor(Executor):
         self.client = client
         self._workers: dict[str, Any] = {}
         self._n_passes = 0
+        self._spans: dict[str, dict[str, Any]] = {}
 
     def close(self) -> None:
         self._forget_cached_blocks()
@@ -88,18 +93,19 @@ class ClusterExecutor(Executor):
             if inputs:
                 bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, dict.fromkeys(inputs)))
             anywhere = home is None or bool(inputs)
-            return self.client.submit(
-                _run_on_worker,
-                bundle,
-                kernel,
-                parameters,
-                list(inputs),
-                list(inputs.values()),
-                key=f"{prefix}-{node[0]}-{node[1]}-{attempt}",
-                workers=None if anywhere else [home],
-                allow_other_workers=not anywhere,
-                pure=False,
-            )
+            with dask.annotate(span=self._span(name)):
+                return self.client.submit(
+                    _run_on_worker,
+                    bundle,
+                    kernel,
+                    parameters,
+                    list(inputs),
+                    list(inputs.values()),
+                    key=f"{prefix}-{node[0]}-{node[1]}-{attempt}",
+                    workers=None if anywhere else [home],
+                    allow_other_workers=not anywhere,
+                    pure=False,
+                )
 
         def where(node: Node) -> str:
             return blocks.where(indices[node[0]])
@@ -126,7 +132,10 @@ class ClusterExecutor(Executor):
             anywhere = not addresses or bool(inputs)
             # A replica travels inside its task, so that the round can be played again wherever
             # a worker is left; Dask's advice against large tasks is for what could be loaded.
-            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}):
+            with (
+                dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}),
+                dask.annotate(span=self._span(name)),
+            ):
                 return self.client.submit(
                     _turn_on_worker,
                     turn,
@@ -201,6 +210,19 @@ class ClusterExecutor(Executor):
         self._workers = workers
         return workers
 
+    def _span(self, name: str) -> dict[str, Any]:
+        """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
+        kind = key_split(name)
+        if kind not in self._spans:
+            # One of each kind for the whole fit: the scheduler keeps them all. A span that the
+            # user opened goes around it.
+            around = dask.get_annotations().get("span") or {"name": (), "ids": ()}
+            self._spans[kind] = {
+                "name": (*around["name"], kind),
+                "ids": (*around["ids"], str(uuid.uuid4())),
+            }
+        return self._spans[kind]
+
     def _live_workers(self) -> dict[str, Any]:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         return dict(sorted(workers.items()))
@@ -240,7 +262,7 @@ def _run_on_worker(
         inputs = dict(zip(keys, values, strict=True))
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
     at_home = bundle.home is None or get_worker().address == bundle.home
-    return run_bundle(bundle, kernel, parameters, keep=at_home)
+    return _metered(run_bundle(bundle, kernel, parameters, keep=at_home))
 
 
 def _killed(future: Future[Any]) -> bool:
@@ -251,7 +273,14 @@ def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         turn = replace(turn, blocks=_with_inputs(turn.blocks, inputs))
-    return run_turn(turn, learner)
+    return _metered(run_turn(turn, learner))
+
+
+def _metered(result: Result) -> Result:
+    """Tell Dask's own performance metrics where the seconds of a task went."""
+    for phase, seconds in result.cost.phases().items():
+        context_meter.digest_metric(phase, seconds, "seconds")
+    return result
 
 
 def _with_inputs(blocks: Blocks, inputs: dict[Any, Any]) -> Blocks:

@@ -39,6 +39,18 @@ class Cost:
     loaded: float = 0.0
     decoded: float = 0.0
 
+    def phases(self) -> dict[str, float]:
+        """Divide the seconds: work, and standing still for what was to be read or decoded.
+
+        What is loaded ahead, beside the work on another block, takes none of them.
+        """
+        decoding = self.decoded / self.loaded if self.loaded else 0.0
+        return {
+            "read": self.waited * (1.0 - decoding),
+            "decode": self.waited * decoding,
+            "compute": max(self.seconds - self.waited, 0.0),
+        }
+
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
 

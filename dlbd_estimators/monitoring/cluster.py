@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections import deque
 from typing import Any
 
@@ -18,13 +19,12 @@ from distributed import Client
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.cluster import ClusterExecutor
 from dlbd_estimators.monitoring.events import Event, Listener
+from dlbd_estimators.monitoring.plugin import TOPIC, TrainingPlugin
 
-#: Of the scheduler's event log: ``client.get_events("dlbd-estimators")``.
-TOPIC = "dlbd-estimators"
-#: Seconds that a fit waits at its end until the scheduler knows of it, and at its begin
-#: until the page is installed.
+#: Seconds that a fit waits at its end until the scheduler knows of it.
 _PATIENCE = 1.0
-_PATIENCE_TO_INSTALL = 5.0
+#: Clients whose schedulers did not take the plugin: they are not asked at every fit.
+_refused: weakref.WeakSet[Client] = weakref.WeakSet()
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +47,14 @@ def cluster_listener(executor: Executor) -> Listener | None:
 
 
 def _install(client: Client) -> None:
-    from dlbd_estimators.monitoring.plugin import NAME, TrainingPlugin
-
+    if client in _refused:
+        return
     try:
-        client.sync(
-            client._register_scheduler_plugin,
-            TrainingPlugin(),
-            NAME,
-            True,
-            callback_timeout=_PATIENCE_TO_INSTALL,
-        )
+        client.register_plugin(TrainingPlugin())
     except Exception:
         # Whatever is wrong there (a scheduler without this package, an old one, one that is
         # going down), the fit itself will tell of what concerns it.
+        _refused.add(client)
         logger.info("The training page could not be installed on the scheduler", exc_info=True)
 
 
@@ -77,7 +72,8 @@ class _Sender:
             # The program may be over a moment later.
             self._client.sync(self._send, callback_timeout=_PATIENCE)
         else:
-            self._client.loop.add_callback(self._send_quietly)
+            loop: Any = self._client.loop
+            loop.add_callback(self._send_quietly)
 
     def __repr__(self) -> str:
         return f"<events to {self._client}>"
@@ -85,10 +81,11 @@ class _Sender:
     async def _send(self) -> None:
         if self._sending is None:
             self._sending = asyncio.Lock()
+        scheduler: Any = self._client.scheduler
         async with self._sending:
             while self._waiting:
-                message: Any = self._waiting.popleft()
-                await self._client.scheduler.log_event(topic=TOPIC, msg=message)
+                message: Any = {"fit_event": self._waiting.popleft(), "client": self._client.id}
+                await scheduler.log_event(topic=TOPIC, msg=message)
 
     async def _send_quietly(self) -> None:
         try:

@@ -31,15 +31,8 @@ def phases(spent: Spent, seconds: float) -> dict[str, float]:
     # Seconds in which this share of the threads was busy, as seconds of all of them.
     running = spent.wall - spent.joined
     scale = running / max(spent.offered, cost.seconds) if cost.seconds else 0.0
-    stalled = cost.waited * scale
-    decoding = cost.decoded / cost.loaded if cost.loaded else 0.0
-    computing = max(cost.seconds - cost.waited, 0.0) * scale
-    parts = {
-        "read": stalled * (1.0 - decoding),
-        "decode": stalled * decoding,
-        "compute": computing,
-        "reduce": spent.joined,
-    }
+    parts = {phase: part * scale for phase, part in cost.phases().items()}
+    parts["reduce"] = spent.joined
     return {**parts, "wait": max(seconds - sum(parts.values()), 0.0)}
 
 

@@ -1,0 +1,159 @@
+"""The figures of the training page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.plotting import figure
+
+from dlbd_estimators.monitoring.colours import PHASE_COLOURS, colour_of
+from dlbd_estimators.monitoring.fits import Fit
+from dlbd_estimators.monitoring.phases import PHASES
+
+_Y = (
+    "loss",
+    "positive_loss",
+    "validation_score",
+    "gradient_norm",
+    "error",
+    "throughput",
+    "decode_rate",
+    "cached",
+    "n_workers",
+)
+#: One row a fit: its curves as lists.
+CURVES = ("name", "colour", "pass", *_Y)
+#: One row a step of a fit, where there are few.
+POINTS = CURVES
+#: One row a step of one fit.
+STEPS = ("iteration", *PHASES)
+
+_HEIGHT = 240
+#: Points of a curve that a browser is sent.
+_MOST_POINTS = 400
+#: A curve of fewer steps has them marked: one step alone would be no line.
+_MOST_MARKED = 40
+_MOST_STEPS = 40
+_GB = 1e9
+#: What is drawn on a log scale, where zero has no place.
+_LOG = ("positive_loss", "gradient_norm", "error")
+
+
+def curves_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
+    """Return the curves of some fits."""
+    data: dict[str, list[Any]] = {name: [] for name in CURVES}
+    for fit in fits:
+        data["name"].append(fit.name)
+        data["colour"].append(colour_of(fit))
+        for name in ("pass", *_Y):
+            data[name].append(_thinned(fit, name))
+    return data
+
+
+def points_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
+    """Return the points of those fits that have few."""
+    data: dict[str, list[Any]] = {name: [] for name in POINTS}
+    for fit in fits:
+        n_points = len(fit.columns["pass"])
+        if n_points <= _MOST_MARKED:
+            data["name"] += [fit.name] * n_points
+            data["colour"] += [colour_of(fit)] * n_points
+            for name in ("pass", *_Y):
+                data[name] += _thinned(fit, name)
+    return data
+
+
+def steps_of(fit: Fit) -> dict[str, list[Any]]:
+    """Return the phases of a fit's last steps."""
+    return {name: fit.columns[name][-_MOST_STEPS:] for name in STEPS}
+
+
+def curve(
+    curves: ColumnDataSource,
+    points: ColumnDataSource,
+    name: str,
+    title: str,
+    *,
+    log: bool = False,
+    share: bool = False,
+) -> Any:
+    """Return a figure of one quantity by pass."""
+    fig = _figure(title, y_axis_type="log" if log else "linear")
+    _draw(fig, curves, points, name)
+    if share:
+        fig.y_range = Range1d(-0.02, 1.02)
+        fig.yaxis.formatter = NumeralTickFormatter(format="0%")
+    fig.add_tools(
+        HoverTool(tooltips=[("fit", "@name"), ("pass", "$x{0.00}"), (title.lower(), "$y")])
+    )
+    return fig
+
+
+def throughput(curves: ColumnDataSource, points: ColumnDataSource) -> Any:
+    """Return a figure of what is read, beside what could be if that were all."""
+    fig = _figure("GB/s read and decoded (dashed: if all threads did nothing else)")
+    _draw(fig, curves, points, "throughput")
+    fig.multi_line(
+        "pass", "decode_rate", source=curves, line_color="colour", line_dash="dashed", alpha=0.6
+    )
+    fig.y_range.start = 0
+    return fig
+
+
+def phases(steps: ColumnDataSource) -> Any:
+    """Return a figure of where the time of the last steps went."""
+    fig = _figure("Seconds by phase", x_axis_label="step")
+    fig.vbar_stack(
+        list(PHASES),
+        x="iteration",
+        width=0.85,
+        color=list(PHASE_COLOURS.values()),
+        source=steps,
+        legend_label=list(PHASES),
+    )
+    fig.y_range.start = 0
+    fig.legend.orientation = "horizontal"
+    fig.legend.location = "top_left"
+    fig.legend.background_fill_alpha = 0.7
+    fig.legend.border_line_alpha = 0.0
+    fig.legend.label_text_font_size = "8pt"
+    fig.add_tools(HoverTool(tooltips=[("$name", "@$name{0.000} s"), ("step", "@iteration")]))
+    return fig
+
+
+def _figure(title: str, *, x_axis_label: str = "pass", **options: Any) -> Any:
+    fig = figure(
+        title=title,
+        height=_HEIGHT,
+        sizing_mode="stretch_width",
+        tools="pan,box_zoom,wheel_zoom,reset,save",
+        toolbar_location="right",
+        x_axis_label=x_axis_label,
+        **options,
+    )
+    fig.toolbar.autohide = True
+    fig.title.text_font_size = "10pt"
+    fig.grid.grid_line_alpha = 0.5
+    return fig
+
+
+def _draw(fig: Any, curves: ColumnDataSource, points: ColumnDataSource, name: str) -> None:
+    fig.multi_line("pass", name, source=curves, line_color="colour", line_width=2)
+    fig.scatter("pass", name, source=points, color="colour", size=5)
+
+
+def _thinned(fit: Fit, name: str) -> list[float]:
+    values = fit.columns["loss" if name == "positive_loss" else name]
+    step = -(-len(values) // _MOST_POINTS) if values else 1
+    # From the end: the newest point is always there.
+    chosen = values[::-1][::step][::-1]
+    scale = _GB if name in ("throughput", "decode_rate") else 1.0
+    nowhere = (lambda value: value is None or value <= 0) if name in _LOG else _is_none
+    return [math.nan if nowhere(value) else value / scale for value in chosen]
+
+
+def _is_none(value: Any) -> bool:
+    return value is None

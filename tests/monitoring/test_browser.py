@@ -1,0 +1,221 @@
+"""The training page in a real browser, on a live cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client
+
+from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)"),
+    # Playwright's driver is a process of its own, which it leaves to the interpreter to close.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+CURVES = "Bokeh.documents[0].get_model_by_name('curves').data"
+ROWS = "Bokeh.documents[0].get_model_by_name('fits').source.data"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, address):
+    """A page, and the errors that it prints."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1100})
+    errors = []
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    page.wait_for_function("window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
+    try:
+        yield page, errors
+    finally:
+        page.close()
+
+
+def read(page, expression):
+    """A column of a source, as lists."""
+    plain = "x => (x && x.length !== undefined && typeof x !== 'string') ? Array.from(x, plain) : x"
+    return json.loads(
+        page.evaluate(
+            f"() => {{ const plain = {plain}; return JSON.stringify(plain({expression})) }}"
+        )
+    )
+
+
+def wait_for_state(page, number, state):
+    page.wait_for_function(f"{ROWS}['state'][{number}] === '{state}'", timeout=30_000)
+
+
+@pytest.fixture
+def arrays(rng):
+    X = rng.normal(size=(40_000, 5))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    return da.from_array(X, chunks=(2_000, 5)), da.from_array(y, chunks=2_000)
+
+
+def address_of(cluster):
+    return cluster.dashboard_link.rsplit("/", 1)[0] + "/training"
+
+
+def watch_two_fits(page, X, y):
+    """Fit while the page is open; return the models, oldest first, and curve lengths met."""
+    network = MLPClassifier((8,), max_iter=15, early_stopping=True, random_state=0, tol=0.0)
+    worker = threading.Thread(target=network.fit, args=(X, y), daemon=True)
+    worker.start()
+    lengths = set()
+    while worker.is_alive():
+        met = read(page, f"{CURVES}['loss']")
+        if met and read(page, f"{ROWS}['state'][0]") == "running":
+            lengths.add(len(met[0]))
+        page.wait_for_timeout(50)
+    worker.join()
+    wait_for_state(page, 0, "max iter")
+    linear = LogisticRegression(solver="lbfgs").fit(X, y)
+    wait_for_state(page, 0, "converged")
+    return (network, linear), lengths
+
+
+def assert_shown(page, number, model):
+    """The numbers of the page are those of history_."""
+    history = model.history_
+    for name in ("pass", "loss"):
+        shown = read(page, f"{CURVES}['{name}'][{number}]")
+        np.testing.assert_allclose(shown, [entry[name] for entry in history], rtol=1e-15)
+    if "validation_score" in history[0]:
+        shown = read(page, f"{CURVES}['validation_score'][{number}]")
+        assert shown == [entry["validation_score"] for entry in history]
+    last = history[-1]
+    assert read(page, f"{ROWS}['pass'][{number}]") == f"{last['pass']:.2f}"
+    assert read(page, f"{ROWS}['loss'][{number}]") == f"{last['loss']:.7g}"
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_page_follows_a_fit_and_outlives_it(browser, cluster, arrays, tmp_path):
+    X, y = arrays
+    Ridge().fit(X, y)  # installs the page
+    with opened(browser, address_of(cluster)) as (page, errors):
+        (network, linear), lengths = watch_two_fits(page, X, y)
+        assert len(lengths) > 2, "the curve should have grown before our eyes"
+        assert_shown(page, 0, linear)
+        assert_shown(page, 1, network)
+        menu = page.locator(".navbar a").all_inner_texts()
+        assert "Training" in menu
+        page.screenshot(path=tmp_path / "training.png", full_page=True)
+        assert not errors
+    assert (tmp_path / "training.png").stat().st_size > 20_000
+
+
+@pytest.mark.usefixtures("client")
+def test_a_fit_that_died_says_why(browser, cluster, arrays):
+    X, y = arrays
+    Ridge().fit(X, y)
+    with opened(browser, address_of(cluster)) as (page, errors):
+        with pytest.raises(ValueError, match="NaN"):
+            Ridge().fit(da.where(X > 4, np.nan, X), y)
+        wait_for_state(page, 0, "failed")
+        assert "NaN at row" in read(page, f"{ROWS}['message'][0]")
+        assert not errors
+
+
+@pytest.mark.usefixtures("client")
+def test_a_name_is_text_on_the_page(browser, cluster, arrays):
+    class Script(Ridge):
+        """Someone's estimator."""
+
+    Script.__name__ = "<img src=x onerror=document.title='taken'>"
+    Script(alpha=2.0).fit(*arrays)
+    with opened(browser, address_of(cluster)) as (page, errors):
+        page.wait_for_timeout(700)
+        assert page.title() == "Dask: Training"
+        assert "<img" in page.locator(".slick-cell").first.inner_text()
+        assert not errors
+
+
+@pytest.mark.usefixtures("client")
+def test_rows_that_are_clicked_are_those_that_are_drawn(browser, cluster, arrays):
+    for alpha in (1.0, 2.0, 3.0):
+        Ridge(alpha=alpha).fit(*arrays)
+    with opened(browser, address_of(cluster)) as (page, errors):
+        names = read(page, f"{ROWS}['fit']")
+        page.locator(".slick-row").nth(1).locator(".slick-cell").nth(1).click()
+        page.wait_for_function(f"{CURVES}['name'].length === 1", timeout=10_000)
+        assert read(page, f"{CURVES}['name']") == [names[1]]
+        assert not errors
+
+
+@contextmanager
+def process(folder, *arguments):
+    """A Dask command in a process of its own, which ends with the context."""
+    with (folder / f"{arguments[0]}-{time.monotonic_ns()}.log").open("w") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait(timeout=20)
+
+
+@pytest.mark.parametrize("prefix", ["", "behind/proxy"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_scheduler_and_workers_of_their_own(browser, arrays, tmp_path, prefix):
+    where = tmp_path / "scheduler.json"
+    found = ("--scheduler-file", str(where))
+    with ExitStack() as stack:
+        start = stack.enter_context
+        start(
+            process(
+                tmp_path, "scheduler", *found, "--host", "127.0.0.1", "--port", "0",
+                "--dashboard-address", "127.0.0.1:0",
+                *(["--dashboard-prefix", prefix] if prefix else []),
+            )
+        )  # fmt: skip
+        for _ in range(2):
+            start(
+                process(
+                    tmp_path, "worker", *found, "--host", "127.0.0.1", "--nthreads", "1",
+                    "--no-dashboard", "--local-directory", str(tmp_path),
+                )
+            )  # fmt: skip
+        while not where.exists():
+            time.sleep(0.05)
+        client = start(Client(scheduler_file=str(where)))
+        client.wait_for_workers(2)
+        port = client.scheduler_info()["services"]["dashboard"]
+        Ridge().fit(*arrays)
+        base = f"http://127.0.0.1:{port}/" + (f"{prefix}/" if prefix else "")
+        with opened(browser, base + "training") as (page, errors):
+            (network, linear), lengths = watch_two_fits(page, *arrays)
+            assert len(lengths) > 2
+            assert_shown(page, 0, linear)
+            assert_shown(page, 1, network)
+            assert not errors
+        with urllib.request.urlopen(base + "status") as answer:
+            assert "training" in answer.read().decode()
