@@ -45,6 +45,7 @@ def main() -> None:
         local_workers(WORKERS, MEMORY, Path(scratch)) as client,
     ):
         print(f"{WORKERS} workers of {MEMORY}, dashboard {client.dashboard_link}")
+        print(f"watch the fits on {client.dashboard_link.replace('/status', '/training')}")
         data, n_train = steps.store(options.out, Path(scratch), options.seed)
         # So that memory measured in training is training's alone.
         fresh_workers(client)

@@ -115,9 +115,7 @@ def phases(steps: ColumnDataSource) -> Any:
         legend_label=list(PHASES),
     )
     fig.y_range.start = 0
-    fig.legend.orientation = "horizontal"
-    fig.legend.location = "top_left"
-    fig.legend.background_fill_alpha = 0.7
+    fig.add_layout(fig.legend[0], "right")
     fig.legend.border_line_alpha = 0.0
     fig.legend.label_text_font_size = "8pt"
     fig.add_tools(HoverTool(tooltips=[("$name", "@$name{0.000} s"), ("step", "@iteration")]))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from bokeh.layouts import column, gridplot
-from bokeh.models import ColumnDataSource, DataTable, TabPanel, Tabs
+from bokeh.models import AllIndices, ColumnDataSource, DataTable, TabPanel, Tabs
 from distributed.dashboard.components import add_periodic_callback
 from distributed.dashboard.components.scheduler import BOKEH_THEME, env
 from distributed.dashboard.core import BokehApplication
@@ -87,10 +87,11 @@ class TrainingView:
         self._points = ColumnDataSource({name: [] for name in figures.POINTS})
         self._steps = ColumnDataSource({name: [] for name in figures.STEPS})
         self._rows.selected.on_change("indices", self._choose)
-        table = DataTable(
+        self._table = DataTable(
             source=self._rows,
             columns=columns_of(),
             index_position=None,
+            autosize_mode="none",
             sizing_mode="stretch_width",
             height=190,
             name="fits",
@@ -114,7 +115,7 @@ class TrainingView:
         )
         self._courses = courses
         self.root = column(
-            table,
+            self._table,
             gridplot(
                 [
                     [loss, courses],
@@ -138,6 +139,9 @@ class TrainingView:
         fits = list(self._log)
         self._keys = [key for key, _ in fits]
         self._rows.data = rows_of([fit for _, fit in fits])
+        # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
+        # rows are not enough.
+        self._table.view.filter = AllIndices()
         drawn = self._drawn(fits)
         self._curves.data = figures.curves_of(drawn)
         self._points.data = figures.points_of(drawn)

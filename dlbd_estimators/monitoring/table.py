@@ -11,20 +11,20 @@ from dlbd_estimators.monitoring.colours import colour_of
 from dlbd_estimators.monitoring.fits import Fit
 
 _TITLES = {
-    "fit": ("Fit", 190),
-    "state": ("State", 80),
+    "fit": ("Fit", 175),
+    "state": ("State", 85),
     "rows": ("Rows x features", 140),
-    "step": ("Step", 90),
+    "step": ("Step", 100),
     "pass": ("Pass", 60),
     "loss": ("Loss", 110),
     "error": ("Error", 80),
     "score": ("Score", 70),
     "elapsed": ("Elapsed", 80),
     "left": ("Left", 80),
-    "rate": ("GB/s", 60),
+    "rate": ("GB/s", 55),
     "cached": ("Cached", 60),
-    "workers": ("Workers", 60),
-    "message": ("", 400),
+    "workers": ("Workers", 65),
+    "message": ("", 700),
 }
 ROWS = (*_TITLES, "colour")
 

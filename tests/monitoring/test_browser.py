@@ -92,9 +92,17 @@ def watch_two_fits(page, X, y):
         page.wait_for_timeout(50)
     worker.join()
     wait_for_state(page, 0, "max iter")
+    assert_drawn(page, 0, network)  # in a row that was there before
     linear = LogisticRegression(solver="lbfgs").fit(X, y)
     wait_for_state(page, 0, "converged")
     return (network, linear), lengths
+
+
+def assert_drawn(page, number, model):
+    """What a person reads in the table is the last loss; source data are not yet a drawing."""
+    row = page.locator(".slick-row").nth(number)
+    cell = row.locator(".slick-cell", has_text=f"{model.history_[-1]['loss']:.7g}")
+    cell.wait_for(timeout=5_000)
 
 
 def assert_shown(page, number, model):
@@ -107,6 +115,7 @@ def assert_shown(page, number, model):
         shown = read(page, f"{CURVES}['validation_score'][{number}]")
         assert shown == [entry["validation_score"] for entry in history]
     last = history[-1]
+    assert_drawn(page, number, model)
     assert read(page, f"{ROWS}['pass'][{number}]") == f"{last['pass']:.2f}"
     assert read(page, f"{ROWS}['loss'][{number}]") == f"{last['loss']:.7g}"
 
