@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +51,7 @@ class Fit:
     n_steps : int
         Steps, also those whose points were dropped.
     seconds : float
-        Since it began, at its last event.
+        Since it began, at its last event, by the clock of the process that fits.
     bytes_read : float
         Decoded bytes loaded.
     remaining : Remaining
@@ -65,6 +66,12 @@ class Fit:
         self.n_steps, self.seconds, self.bytes_read = 0, 0.0, 0.0
         self.remaining = Remaining()
         self._began = event["time"]
+        self._heard = time.monotonic()
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since its last event; 0 if it is over."""
+        return time.monotonic() - self._heard if self.running else 0.0
 
     @property
     def running(self) -> bool:
@@ -78,6 +85,7 @@ class Fit:
 
     def add(self, event: Event) -> None:
         """Take an event of this fit."""
+        self._heard = time.monotonic()
         self.remaining.add(event)
         self.seconds = event["time"] - self._began
         if event["event"] == "step":

@@ -133,7 +133,8 @@ class TrainingView:
 
     def update(self) -> None:
         """Draw what has changed since the last time."""
-        if self._log.version == self._version and not any(fit.running for _, fit in self._log):
+        changed = self._log.version != self._version
+        if not changed and not any(fit.running for _, fit in self._log):
             return
         self._version = self._log.version
         fits = list(self._log)
@@ -142,6 +143,8 @@ class TrainingView:
         # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
         # rows are not enough.
         self._table.view.filter = AllIndices()
+        if not changed:  # only time goes by
+            return
         drawn = self._drawn(fits)
         self._curves.data = figures.curves_of(drawn)
         self._points.data = figures.points_of(drawn)

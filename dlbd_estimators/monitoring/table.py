@@ -69,7 +69,7 @@ def _row(fit: Fit) -> dict[str, str]:
         "loss": _number(fit.last("loss"), ".7g"),
         "error": _number(fit.last("error"), ".1e"),
         "score": _number(fit.last("validation_score"), ".4f"),
-        "elapsed": duration(fit.seconds),
+        "elapsed": duration(fit.seconds + fit.quiet),
         "left": _left(fit),
         "rate": "" if rate is None else f"{rate / 1e9:.2f}",
         "cached": "" if cached is None else f"{cached:.0%}",
@@ -82,7 +82,7 @@ def _left(fit: Fit) -> str:
     seconds = fit.remaining.seconds
     if not fit.running or seconds is None:
         return ""
-    return ("< " if fit.remaining.at_most else "") + duration(seconds)
+    return ("< " if fit.remaining.at_most else "") + duration(max(seconds - fit.quiet, 0.0))
 
 
 def duration(seconds: float) -> str:
