@@ -138,11 +138,15 @@ class TrainingView:
             return
         self._version = self._log.version
         fits = list(self._log)
-        self._keys = [key for key, _ in fits]
+        moved, self._keys = self._keys, [key for key, _ in fits]
         self._rows.data = rows_of([fit for _, fit in fits])
         # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
         # rows are not enough.
         self._table.view.filter = AllIndices()
+        if self._chosen and moved != self._keys:  # a new fit moves all others down
+            self._rows.selected.indices = [
+                index for index, key in enumerate(self._keys) if key in self._chosen
+            ]
         if not changed:  # only time goes by
             return
         drawn = self._drawn(fits)
