@@ -114,6 +114,8 @@ def assert_drawn(page, number, model):
 def assert_shown(page, number, model):
     """The numbers of the page are those of history_."""
     history = model.history_
+    # The table and the curves come in messages of their own.
+    page.wait_for_function(f"{CURVES}['loss'][{number}].length === {len(history)}", timeout=5_000)
     for name in ("pass", "loss"):
         shown = read(page, f"{CURVES}['{name}'][{number}]")
         np.testing.assert_allclose(shown, [entry[name] for entry in history], rtol=1e-15)
