@@ -40,6 +40,7 @@ LAYER_OF = {
     "model_selection": "estimators",
     "preprocessing": "estimators",
     "monitoring": "monitoring",
+    "plots": "estimators",
     "solvers": "solvers",
     "execution": "execution",
     "blocks": "blocks",

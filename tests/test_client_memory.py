@@ -161,7 +161,7 @@ ESTIMATORS = {
 }
 PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
 REGRESSION = ("r2_score", "max_error", "mean_", "root_mean_")
-OF_SCORES = ("brier_score_loss", "log_loss", "roc_auc_score")
+OF_SCORES = ("brier_score_loss", "calibration_curve", "log_loss", "roc_auc_score", "roc_curve")
 
 
 def consume(*results):
@@ -197,7 +197,9 @@ def metric_calls(data):
             y_true, y_pred = data.targets, data.scores
         else:
             y_true, y_pred = data.labels, data.scores if name in OF_SCORES else data.found
-        weights = {} if name == "max_error" else {"sample_weight": data.X[:, 0]}
+        weights = (
+            {} if name in ("max_error", "calibration_curve") else {"sample_weight": data.X[:, 0]}
+        )
         yield (
             name,
             lambda metric=metric, y=(y_true, y_pred), weights=weights: metric(*y, **weights),

@@ -23,6 +23,7 @@ from dlbd_estimators.metrics.classification import (
     precision_score,
     recall_score,
 )
+from dlbd_estimators.metrics.curves import calibration_curve, roc_curve
 from dlbd_estimators.metrics.probabilities import brier_score_loss, log_loss
 from dlbd_estimators.metrics.ranking import roc_auc_score
 from dlbd_estimators.metrics.regression import (
@@ -38,6 +39,7 @@ __all__ = [
     "accuracy_score",
     "balanced_accuracy_score",
     "brier_score_loss",
+    "calibration_curve",
     "confusion_matrix",
     "f1_score",
     "log_loss",
@@ -49,5 +51,6 @@ __all__ = [
     "r2_score",
     "recall_score",
     "roc_auc_score",
+    "roc_curve",
     "root_mean_squared_error",
 ]

@@ -1,0 +1,13 @@
+"""Plots of fits and predictions, as scikit-learn's Display classes: need matplotlib.
+
+>>> from dlbd_estimators.plots import LossCurveDisplay
+>>> LossCurveDisplay.from_estimator(model)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dlbd_estimators.plots.coefficients import CoefficientsDisplay
+from dlbd_estimators.plots.loss_curve import LossCurveDisplay
+from dlbd_estimators.plots.thresholds import CalibrationDisplay, RocCurveDisplay
+
+__all__ = ["CalibrationDisplay", "CoefficientsDisplay", "LossCurveDisplay", "RocCurveDisplay"]

@@ -1,0 +1,191 @@
+"""How a fit went, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.plots.axes import axes
+
+_LABELS = {
+    "iteration": "Step",
+    "pass": "Passes over the data",
+    "seconds": "Seconds",
+    "bytes_read": "Bytes read",
+    "loss": "Loss",
+    "excess": "Loss above the least",
+    "gradient_norm": "Largest entry of the gradient",
+    "error": "Distance to the optimum",
+    "validation_score": "Validation score",
+    "step": "Step length",
+    "learning_rate": "Learning rate",
+}
+#: These fall by factors.
+_LOGARITHMIC = ("excess", "gradient_norm", "error")
+
+
+class LossCurveDisplay:
+    """A quantity of ``history_`` by passes, steps or seconds.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n_steps,)
+        Where the curve goes.
+    x_name, y_name : str
+        What these are: keys of ``history_``, or ``"excess"``.
+    name : str, optional
+        Of the curve, in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Where it is drawn.
+    figure_ : matplotlib.figure.Figure
+        That the axes are in.
+    line_ : matplotlib.lines.Line2D
+        The curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LogisticRegression
+    >>> from dlbd_estimators.plots import LossCurveDisplay
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> display = LossCurveDisplay.from_estimator(LogisticRegression().fit(X, X[:, 0] > 0.5))
+    >>> display.ax_.get_ylabel()
+    'Loss'
+    """
+
+    def __init__(
+        self,
+        *,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        x_name: str = "pass",
+        y_name: str = "loss",
+        name: str | None = None,
+    ) -> None:
+        self.x = x
+        self.y = y
+        self.x_name = x_name
+        self.y_name = y_name
+        self.name = name
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw the curve; several on the same axes overlay each other.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new ones.
+        name : str, optional
+            For the legend.
+        **kwargs
+            For :meth:`matplotlib.axes.Axes.plot`.
+        """
+        ax = axes(ax)
+        name = self.name if name is None else name
+        few = {"marker": "o", "markersize": 4} if len(self.x) <= 40 else {}
+        (self.line_,) = ax.plot(self.x, self.y, **{"label": name, **few, **kwargs})
+        if self.y_name in _LOGARITHMIC:
+            ax.set_yscale("log")
+        ax.set(xlabel=_label(self.x_name), ylabel=_label(self.y_name))
+        ax.grid(visible=True, color="#DDDDDD", linewidth=0.8)
+        if name is not None:
+            ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        x: str = "pass",
+        y: str = "loss",
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw how the fit of an estimator went.
+
+        Parameters
+        ----------
+        estimator : estimator or Pipeline
+            Fitted; of a pipeline the last step.
+        x : str, default="pass"
+            A key of ``history_``: ``"pass"``, ``"iteration"``, ``"seconds"``, ...
+        y : str, default="loss"
+            A key of ``history_``: ``"loss"``, ``"error"``, ``"gradient_norm"``,
+            ``"validation_score"``, ...; or ``"excess"``, the loss above the least of this fit. Some
+            are drawn on a logarithmic scale, without steps at which they are zero.
+        name : str, optional
+            For the legend; by default the estimator's class.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new ones.
+        **kwargs
+            For :meth:`matplotlib.axes.Axes.plot`.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator was not fitted.
+        TypeError
+            It has no ``history_``.
+        ValueError
+            ``history_`` has no such key.
+        """
+        model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        check_is_fitted(model)
+        if not hasattr(model, "history_"):
+            raise TypeError(
+                f"{type(model).__name__} has no history_: pass a fitted estimator of "
+                f"dlbd_estimators, or a pipeline that ends in one."
+            )
+        name = type(model).__name__ if name is None else name
+        return cls.from_history(model.history_, x=x, y=y, name=name, ax=ax, **kwargs)
+
+    @classmethod
+    def from_history(
+        cls,
+        history: Sequence[Mapping[str, float]],
+        *,
+        x: str = "pass",
+        y: str = "loss",
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw a ``history_``, kept from an earlier fit perhaps.
+
+        Parameters
+        ----------
+        history : sequence of dict
+            One entry a step.
+        x, y, name, ax, **kwargs
+            As for :meth:`from_estimator`.
+        """
+        across, up = _column(history, x), _column(history, "loss" if y == "excess" else y)
+        if y == "excess":
+            up = up - np.nanmin(up, initial=np.inf)
+        if y in _LOGARITHMIC:
+            up = np.where(up > 0, up, np.nan)
+        display = cls(x=across, y=up, x_name=x, y_name=y, name=name)
+        return display.plot(ax, **kwargs)
+
+
+def _column(history: Sequence[Mapping[str, float]], key: str) -> NDArray[Any]:
+    if not any(key in entry for entry in history):
+        known = sorted({known for entry in history for known in entry})
+        raise ValueError(f"history_ has no {key!r} but {known}. Choose one of these.")
+    column = np.array([entry.get(key, np.nan) for entry in history], dtype=np.float64)
+    return np.where(np.isfinite(column), column, np.nan)
+
+
+def _label(name: str) -> str:
+    return _LABELS.get(name, name)

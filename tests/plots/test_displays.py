@@ -1,0 +1,190 @@
+"""Displays hold what was computed and draw it; lazy data give scikit-learn's numbers."""
+
+from __future__ import annotations
+
+import sys
+
+import dask.array as da
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import calibration, metrics
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression as SklearnLinearRegression
+from sklearn.pipeline import make_pipeline
+
+mpl.use("Agg")  # before pyplot: there is no display
+
+import matplotlib.pyplot as plt
+
+from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators.plots import (
+    CalibrationDisplay,
+    CoefficientsDisplay,
+    LossCurveDisplay,
+    RocCurveDisplay,
+)
+from dlbd_estimators.preprocessing import StandardScaler
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(600, 4))
+    y = np.where(X[:, 0] - X[:, 1] + rng.normal(size=600) > 0, "yes", "no")
+    return X, y
+
+
+@pytest.fixture
+def model(data):
+    return LogisticRegression(solver="lbfgs").fit(*data)
+
+
+def lazy(X, y):
+    return da.from_array(X, chunks=(170, X.shape[1])), da.from_array(y, chunks=170)
+
+
+@pytest.mark.parametrize("y", ["loss", "gradient_norm"])
+@pytest.mark.parametrize("x", ["pass", "iteration", "seconds"])
+def test_a_loss_curve_is_history(model, x, y):
+    display = LossCurveDisplay.from_estimator(model, x=x, y=y)
+    np.testing.assert_array_equal(display.line_.get_xdata(), [e[x] for e in model.history_])
+    np.testing.assert_array_equal(display.line_.get_ydata(), [e[y] for e in model.history_])
+    assert display.ax_.get_yscale() == ("linear" if y == "loss" else "log")
+    assert display.figure_ is display.ax_.figure
+    (text,) = display.ax_.get_legend().get_texts()
+    assert text.get_text() == "LogisticRegression"
+
+
+def test_excess_is_above_the_least_and_has_no_zero(model):
+    losses = np.array([entry["loss"] for entry in model.history_])
+    shown = LossCurveDisplay.from_estimator(model, y="excess").line_.get_ydata()
+    expected = losses - losses.min()
+    np.testing.assert_array_equal(shown, np.where(expected > 0, expected, np.nan))
+
+
+def test_curves_overlay(data, model):
+    first = LossCurveDisplay.from_estimator(model)
+    network = MLPClassifier(
+        (3,), max_iter=3, early_stopping=True, random_state=0, n_iter_no_change=9
+    )
+    with pytest.warns(match="Maximum iterations"):
+        network.fit(*data)
+    second = LossCurveDisplay.from_estimator(network, ax=first.ax_, name="network", color="k")
+    assert second.ax_ is first.ax_
+    names = [text.get_text() for text in first.ax_.get_legend().get_texts()]
+    assert names == ["LogisticRegression", "network"]
+    assert second.line_.get_color() == "k"
+    scores = LossCurveDisplay.from_estimator(network, y="validation_score").line_.get_ydata()
+    np.testing.assert_array_equal(scores, network.validation_scores_)
+
+
+def test_of_a_pipeline_the_last_step_is_drawn(data):
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(*data)
+    shown = LossCurveDisplay.from_estimator(pipeline).line_.get_ydata()
+    np.testing.assert_array_equal(shown, [entry["loss"] for entry in pipeline[-1].history_])
+
+
+def test_what_has_no_history_is_refused(data, model):
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(LogisticRegression())
+    with pytest.raises(TypeError, match="no history_"):
+        LossCurveDisplay.from_estimator(SklearnLinearRegression().fit(data[0], data[0][:, 0]))
+    with pytest.raises(ValueError, match=r"no 'lost' but .*'loss'"):
+        LossCurveDisplay.from_estimator(model, y="lost")
+
+
+def test_the_largest_coefficients_come_first_with_their_names(data):
+    X = pd.DataFrame(data[0], columns=["age", "height", "noise", "size"])
+    target = X["height"] * 2 - 5 * X["age"] + 0.1 * X["size"]
+    model = Ridge().fit(X, target)
+    display = CoefficientsDisplay.from_estimator(model, n_features=3)
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["age", "height", "size"]
+    widths = [bar.get_width() for bar in display.bars_]
+    np.testing.assert_array_equal(widths, model.coef_[[0, 1, 3]])
+    assert display.ax_.get_title(loc="left") == "Ridge: 3 of 4 coefficients"
+    assert display.ax_.yaxis_inverted()
+    assert display.bars_[0].get_facecolor() != display.bars_[1].get_facecolor()
+
+
+def test_names_come_from_the_steps_before(data):
+    X = pd.DataFrame(data[0], columns=list("abcd"))
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, data[1])
+    display = CoefficientsDisplay.from_estimator(pipeline)
+    assert set(display.feature_names) == set("abcd")
+    unnamed = CoefficientsDisplay.from_estimator(LogisticRegression().fit(*data))
+    assert set(unnamed.feature_names) == {"x0", "x1", "x2", "x3"}
+
+
+def test_one_of_several_classes_is_chosen(data):
+    X = data[0]
+    model = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
+    display = CoefficientsDisplay.from_estimator(model, output=2, feature_names=list("abcd"))
+    assert display.coef[0] == pytest.approx(model.coef_[2, 0])
+    for wrong in (None, 7):
+        with pytest.raises(ValueError, match=r"\[.*0.*1.*2.*\]: choose one"):
+            CoefficientsDisplay.from_estimator(model, output=wrong)
+    with pytest.raises(ValueError, match="2 feature_names for 4"):
+        CoefficientsDisplay.from_estimator(model, output=2, feature_names=["a", "b"])
+
+
+def test_what_has_no_coefficients_is_refused():
+    with pytest.raises(NotFittedError):
+        CoefficientsDisplay.from_estimator(Ridge())
+    with pytest.raises(TypeError, match="no coef_"):
+        CoefficientsDisplay.from_estimator(StandardScaler().fit([[1.0], [2.0]]))
+
+
+@pytest.mark.parametrize("pos_label", [None, "no"])
+def test_roc_of_lazy_data_is_that_of_scikit_learn(data, model, pos_label, rng):
+    weights = rng.integers(0, 3, size=600)
+    mine = RocCurveDisplay.from_estimator(
+        model, *lazy(*data), sample_weight=da.from_array(weights, chunks=100), pos_label=pos_label
+    )
+    theirs = metrics.RocCurveDisplay.from_estimator(
+        model, *data, sample_weight=weights, pos_label=pos_label
+    )
+    assert mine.pos_label == theirs.pos_label
+    np.testing.assert_allclose(mine.roc_auc, theirs.roc_auc, rtol=1e-12)
+    np.testing.assert_allclose(mine.fpr, np.ravel(theirs.fpr), rtol=1e-12)
+    np.testing.assert_allclose(mine.tpr, np.ravel(theirs.tpr), rtol=1e-12)
+    # scikit-learn 1.9 names no curve that it draws of an estimator otherwise.
+    assert "LogisticRegression" in mine.ax_.get_legend().get_texts()[0].get_text()
+
+
+def test_calibration_of_lazy_data_is_that_of_scikit_learn(data, model):
+    mine = CalibrationDisplay.from_estimator(model, *lazy(*data), n_bins=7)
+    theirs = calibration.CalibrationDisplay.from_estimator(model, *data, n_bins=7)
+    np.testing.assert_allclose(mine.prob_true, theirs.prob_true, rtol=1e-12)
+    np.testing.assert_allclose(mine.prob_pred, theirs.prob_pred, rtol=1e-12)
+    assert mine.ax_.get_ylabel() == theirs.ax_.get_ylabel()
+
+
+@pytest.mark.parametrize("display", [RocCurveDisplay, CalibrationDisplay])
+def test_in_memory_they_are_those_of_scikit_learn(display, data, model):
+    base = display.__mro__[1]
+    mine, theirs = (each.from_estimator(model, *data) for each in (display, base))
+    assert isinstance(mine, display)
+    np.testing.assert_array_equal(mine.line_.get_xydata(), theirs.line_.get_xydata())
+
+
+@pytest.mark.parametrize("display", [RocCurveDisplay, CalibrationDisplay])
+def test_three_classes_and_unknown_labels_are_refused(display, data, model):
+    X, y = lazy(*data)
+    with pytest.raises(ValueError, match="pos_label='maybe'"):
+        display.from_estimator(model, X, y, pos_label="maybe")
+    three = LogisticRegression().fit(data[0], np.digitize(data[0][:, 0], [-0.5, 0.5]))
+    with pytest.raises(ValueError, match="3 classes"):
+        display.from_estimator(three, X, y)
+
+
+def test_without_matplotlib_it_is_named(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"pip install .*plots"):
+        LossCurveDisplay.from_estimator(model)
