@@ -50,10 +50,10 @@ lint: setup
 demo: setup
 	.venv/bin/python examples/flights.py $(ARGS)
 
-# Both run, also where the first misses a target; ARGS are for both.
+# All run, also where one misses a target; ARGS are for all.
 bench: setup
 	@failed=0; \
-	for name in out_of_core mlp; do \
+	for name in out_of_core mlp monitoring; do \
 		echo ".venv/bin/python benchmarks/$$name.py $(ARGS)"; \
 		.venv/bin/python benchmarks/$$name.py $(ARGS) || failed=1; \
 	done; \

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import against_dask_ml
 import in_memory
+import lasso
 import on_disk
 import pipelines
 import same_bits
-import sparse
 from lines import Line
 from program import Measurement, Program
 from workload import Workload
@@ -119,7 +119,10 @@ def measurements(peers: bool) -> list[Measurement]:
         *found,
         (partial(in_memory.two_classes, peers=peers), ("lbfgs", *with_peers)),
         (in_memory.ten_classes, ("multinomial",)),
-        (partial(sparse.lasso, peers=peers), ("lasso", *(("lasso-intelex",) if peers else ()))),
+        (
+            partial(lasso.against_peers, peers=peers),
+            ("lasso", *(("lasso-intelex",) if peers else ())),
+        ),
         (in_memory.bad_scales, ("ill-conditioned",)),
         (same_bits.tasks_of_a_pass, ("tasks",)),
         (same_bits.any_cluster, ("same-bits", "killed-worker")),

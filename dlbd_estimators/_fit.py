@@ -47,8 +47,8 @@ def solve(
     """
     began = time.perf_counter()
     lines = [print_line] if estimator.verbose else []
-    task.start(objective.executor, objective.blocks, lines)
     solver = choose(estimator.solver, objective)
+    task.start(objective.executor, objective.blocks, lines)
     history: list[dict[str, float]] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def solve(
         on_step=on_step,
         on_warning=task.warn,
     )
+    task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
     return solution
 

@@ -44,11 +44,13 @@ class Cost:
 
         What is loaded ahead, beside the work on another block, takes none of them.
         """
-        decoding = self.decoded / self.loaded if self.loaded else 0.0
+        # A part is no larger than the whole, however clocks and differences are rounded.
+        decoding = min(self.decoded / self.loaded, 1.0) if self.loaded else 0.0
+        waited = min(self.waited, self.seconds)
         return {
-            "read": self.waited * (1.0 - decoding),
-            "decode": self.waited * decoding,
-            "compute": max(self.seconds - self.waited, 0.0),
+            "read": waited * (1.0 - decoding),
+            "decode": waited * decoding,
+            "compute": self.seconds - waited,
         }
 
     def __add__(self, other: Cost) -> Cost:

@@ -18,7 +18,8 @@ from dlbd_estimators.metrics.counts import (
 from dlbd_estimators.metrics.counts import (
     labels as checked_labels,
 )
-from dlbd_estimators.metrics.rows import any_lazy, check_choice, numbers, one_pass
+from dlbd_estimators.metrics.digits import ALL_DIGITS, Rounded
+from dlbd_estimators.metrics.rows import any_lazy, numbers, one_pass
 
 Curve = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -61,13 +62,55 @@ def roc_curve(
         Lengths differ, there are more than two classes, scores are not finite, or ``pos_label``
         is needed.
     """
-    options = {"pos_label": pos_label, "drop_intermediate": drop_intermediate}
     if not any_lazy(y_true, y_score, sample_weight):
-        found: Curve = metrics.roc_curve(y_true, y_score, sample_weight=sample_weight, **options)
-        return found
-    pairs = one_pass(
-        _ScorePairs(), y_true, y_score, sample_weight, name="roc-curve", pred_name="y_score"
+        curve: Curve = metrics.roc_curve(
+            y_true,
+            y_score,
+            pos_label=pos_label,
+            sample_weight=sample_weight,
+            drop_intermediate=drop_intermediate,
+        )
+        return curve
+    return rounded_roc_curve(
+        y_true,
+        y_score,
+        pos_label=pos_label,
+        sample_weight=sample_weight,
+        drop_intermediate=drop_intermediate,
     )
+
+
+def rounded_roc_curve(
+    y_true: Any,
+    y_score: Any,
+    *,
+    max_scores: int | None = None,
+    pos_label: Any = None,
+    sample_weight: Any = None,
+    drop_intermediate: bool = True,
+) -> Curve:
+    """Return :func:`roc_curve` of lazy data, in memory that does not grow with the rows.
+
+    Where there are more than ``max_scores`` distinct scores, all of them lose their last binary
+    digits, as few as it takes; the curve is the exact one of those.
+
+    Parameters
+    ----------
+    y_true, y_score, pos_label, sample_weight, drop_intermediate
+        As for :func:`roc_curve`; at least one array is lazy.
+    max_scores : int, default=None
+        How many distinct scores to keep; None keeps all.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`roc_curve`.
+    """
+    rounding = None if max_scores is None else Rounded(max_scores)
+    pairs, _ = one_pass(
+        _ScorePairs(rounding), y_true, y_score, sample_weight, name="roc-curve", pred_name="y_score"
+    )
+    options = {"pos_label": pos_label, "drop_intermediate": drop_intermediate}
     options["sample_weight"] = pairs.weights
     curve: Curve = metrics.roc_curve(pairs.y_true, pairs.y_pred, **options)
     return curve
@@ -90,7 +133,7 @@ def calibration_curve(
     y_prob : array-like or lazy array of shape (n_samples,)
         Probabilities of the positive class.
     pos_label : int, float, bool or str, default=None
-        The positive class; by default the greater label.
+        The positive class; by default 1, where labels are among -1, 0 and 1.
     n_bins : int, default=5
         Bins of [0, 1]; those without rows are left out.
     strategy : {"uniform", "quantile"}, default="uniform"
@@ -104,16 +147,17 @@ def calibration_curve(
     Raises
     ------
     ValueError
-        Lengths differ, there are more than two classes, probabilities are not in [0, 1], or
-        ``strategy="quantile"`` on lazy data.
+        Lengths differ, there are more than two classes, probabilities are not in [0, 1],
+        ``pos_label`` is needed, or ``strategy="quantile"`` on lazy data.
     """
+    options = {"n_bins": n_bins, "strategy": strategy}
     if not any_lazy(y_true, y_prob):
-        options = {"pos_label": pos_label, "n_bins": n_bins, "strategy": strategy}
         curve: tuple[NDArray[Any], NDArray[Any]] = calibration.calibration_curve(
-            y_true, y_prob, **options
+            y_true, y_prob, pos_label=pos_label, **options
         )
         return curve
-    check_choice("strategy", strategy, ("uniform", "quantile"))
+    # scikit-learn checks the options before anything is read, and then the labels.
+    calibration.calibration_curve([0, 1], [0.0, 1.0], **options)
     if strategy == "quantile":
         raise ValueError(
             "strategy='quantile' sorts all probabilities, which is not done on lazy data. Choose "
@@ -122,12 +166,11 @@ def calibration_curve(
     found = one_pass(
         _BinSums(int(n_bins)), y_true, y_prob, None, name="calibration-curve", pred_name="y_prob"
     )
-    if len(found.labels) > 2:
-        raise ValueError(
-            f"Only binary classification is supported. Provided labels {found.labels.tolist()}."
-        )
-    if pos_label is None and len(found.labels):
-        pos_label = found.labels[-1]
+    if not len(found.labels):
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    calibration.calibration_curve(found.labels, np.zeros(len(found.labels)), pos_label=pos_label)
+    if pos_label is None:
+        pos_label = 1
     rows = found.rows.sum(axis=0)
     positive = found.rows[found.labels == pos_label].sum(axis=0)
     some = rows > 0
@@ -136,18 +179,29 @@ def calibration_curve(
 
 @dataclass(frozen=True)
 class _ScorePairs:
-    """Sums for one pass."""
+    """Sums for one pass: the distinct (label, score), and how many digits scores kept."""
+
+    rounding: Rounded | None
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
-    ) -> Pairs:
+    ) -> tuple[Pairs, int]:
         targets, scores = checked_labels("y_true", y_true), numbers("y_score", y_pred)
         if scores.ndim != 1:
             raise ValueError(f"y_score must be 1D, but has shape {scores.shape}.")
-        return distinct_pairs(targets, scores, whole_weights(sample_weight, len(targets)))
+        weights, digits = whole_weights(sample_weight, len(targets)), ALL_DIGITS
+        if self.rounding is not None:
+            scores, digits = self.rounding(scores.astype(np.float64))
+        return distinct_pairs(targets, scores, weights), digits
 
-    def combine(self, left: Pairs, right: Pairs) -> Pairs:
-        return joined_pairs(left, right)
+    def combine(self, left: tuple[Pairs, int], right: tuple[Pairs, int]) -> tuple[Pairs, int]:
+        joined, digits = joined_pairs(left[0], right[0]), min(left[1], right[1])
+        if self.rounding is None:
+            return joined, digits
+        scores, digits = self.rounding(joined.y_pred, digits)
+        if left[1] == right[1] == digits:
+            return joined, digits
+        return distinct_pairs(joined.y_true, scores, joined.weights), digits
 
 
 @dataclass

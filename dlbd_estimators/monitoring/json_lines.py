@@ -36,7 +36,8 @@ class JSONLinesFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        # Wherever the program goes meanwhile, the file is where it was.
+        self.path = Path(path).absolute()
         self._lock = threading.Lock()
         # Now rather than within a fit: a folder that cannot be written to is told at once.
         with self.path.open("ab"):

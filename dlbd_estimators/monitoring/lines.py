@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from dlbd_estimators.monitoring.events import Event
+
+#: What a step may have been measured by: title and format, in the order in which people read.
+_MEASURES = {
+    "loss": ("loss", ".8g"),
+    "gradient_norm": ("gradient", ".1e"),
+    "error": ("error", ".1e"),
+    "validation_score": ("score", ".8g"),
+}
 
 
 def print_line(event: Event) -> None:
@@ -28,23 +38,23 @@ def line(event: Event) -> str | None:
     if kind == "step":
         return _step(event)
     if kind == "fit_ended":
-        how = event["error"] or event["status"].replace("_", " ")
+        error = event["error"]
+        how = error.splitlines()[0] if error else event["status"].replace("_", " ")
         return f"{how} after {event['n_steps']} step(s), {event['seconds']:.2f} s"
     return None
 
 
-def _step(event: Event) -> str:
-    parts = [f"{event['iteration']:4d}", f"pass {event['pass']:7.2f}"]
-    for name, title in (
-        ("loss", "loss"),
-        ("gradient_norm", "gradient"),
-        ("error", "error"),
-        ("validation_score", "score"),
-    ):
+def measures(event: Event, names: Sequence[str] = tuple(_MEASURES)) -> Iterator[str]:
+    """Yield what a step has of some measures, each as text with its title."""
+    for name in names:
         value = event.get(name)
         if value is not None:
-            text = f"{value:.8g}" if name in ("loss", "validation_score") else f"{value:.1e}"
-            parts.append(f"{title} {text}")
+            title, form = _MEASURES[name]
+            yield f"{title} {value:{form}}"
+
+
+def _step(event: Event) -> str:
+    parts = [f"{event['iteration']:4d}", f"pass {event['pass']:7.2f}", *measures(event)]
     parts.append(f"{event['seconds']:.2f} s")
     if event["step_bytes"]:
         parts.append(f"{event['step_bytes'] / event['step_seconds'] / 1e9:.2f} GB/s")

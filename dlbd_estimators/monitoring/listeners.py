@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.monitoring.events import Listener
 
-_listeners: tuple[Listener, ...] = ()
+_listeners: dict[object, Listener] = {}
+_lock = threading.Lock()
 
 
 @contextmanager
@@ -35,19 +37,21 @@ def listening(listener: Listener) -> Iterator[None]:
     step
     fit_ended
     """
-    global _listeners  # noqa: PLW0603 - one tuple for all threads, replaced and never changed
-    _listeners = (*_listeners, listener)
+    # Two that compare equal, or one that listens twice, are two.
+    key = object()
+    with _lock:
+        _listeners[key] = listener
     try:
         yield
     finally:
-        kept = list(_listeners)
-        kept.remove(listener)
-        _listeners = tuple(kept)
+        with _lock:
+            del _listeners[key]
 
 
 def listeners_of(executor: Executor) -> list[Listener]:
     """Return the listeners of a fit that begins now and runs there."""
-    found = list(_listeners)
+    with _lock:
+        found = list(_listeners.values())
     if "distributed" in sys.modules:  # nothing runs on a cluster where it is not imported
         from dlbd_estimators.monitoring.cluster import cluster_listener
 

@@ -29,7 +29,7 @@ def phases(spent: Spent, seconds: float) -> dict[str, float]:
     """
     cost = spent.cost
     # Seconds in which this share of the threads was busy, as seconds of all of them.
-    running = spent.wall - spent.joined
+    running = max(spent.wall - spent.joined, 0.0)
     scale = running / max(spent.offered, cost.seconds) if cost.seconds else 0.0
     parts = {phase: part * scale for phase, part in cost.phases().items()}
     parts["reduce"] = spent.joined

@@ -29,7 +29,7 @@ class Remaining:
     def __init__(self) -> None:
         self.steps: float | None = None
         self.at_most = True
-        self._max_steps, self._tol = 0, 0.0
+        self._max_steps, self._n_steps, self._tol = 0, 0, 0.0
         self._errors: deque[float] = deque(maxlen=_LOOK_BACK + 1)
         self._seconds: deque[float] = deque(maxlen=_LOOK_BACK)
 
@@ -41,25 +41,32 @@ class Remaining:
     def add(self, event: Event) -> None:
         """Take the next event of the fit."""
         if event["event"] == "fit_started":
-            self._max_steps, self._tol = event["max_steps"], event["tol"]
+            self._max_steps = event["max_steps"]
+            # Events have no other word for an infinite one.
+            self._tol = math.inf if event["tol"] is None else event["tol"]
         elif event["event"] == "fit_ended":
             self.steps = 0.0
             self._seconds.append(0.0)
         elif event["event"] == "step":
+            # Not its iteration: with warm_start these go on from the fit before.
+            self._n_steps += 1
             self._seconds.append(event["step_seconds"])
             error = event.get("error")
-            if error is not None and error > 0:
+            if error is not None:
                 self._errors.append(error)
-            left = max(self._max_steps - event["iteration"], 0)
+            left = max(self._max_steps - self._n_steps, 0)
             needed = self._needed()
             self.at_most = needed is None or needed > left
             self.steps = left if needed is None else min(needed, left)
 
     def _needed(self) -> float | None:
-        if len(self._errors) < 2 or self._tol <= 0:
+        if not self._errors:
             return None
         first, last = self._errors[0], self._errors[-1]
         if last <= self._tol:
             return 0.0
-        rate = math.log(first / last) / (len(self._errors) - 1)
-        return math.log(last / self._tol) / rate if rate > 0 else None
+        if first <= last or self._tol <= 0:
+            return None
+        # The quotient of two errors may be too large for a float.
+        rate = (math.log(first) - math.log(last)) / (len(self._errors) - 1)
+        return (math.log(last) - math.log(self._tol)) / rate if rate > 0 else None

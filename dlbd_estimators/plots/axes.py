@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 #: Okabe and Ito's colours, which people with any colour vision can tell apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+BLUE, ORANGE, GREEN, PINK, AMBER, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+GREY, PALE_GREY = "#666666", "#DDDDDD"
 
 
-def axes(ax: Any) -> Any:
-    """Return the axes that were given, or new ones, with what all our plots have in common.
+def pyplot() -> Any:
+    """Return matplotlib's pyplot: before a pass over the data, because what follows needs it.
 
     Raises
     ------
@@ -20,8 +28,21 @@ def axes(ax: Any) -> Any:
         from matplotlib import pyplot as plt
     except ImportError as error:
         raise ImportError('Plots need matplotlib: pip install "dlbd-estimators[plots]".') from error
+    return plt
+
+
+def axes(ax: Any) -> Any:
+    """Return the axes that were given, or new ones, with what all our plots have in common.
+
+    Raises
+    ------
+    ImportError
+        Matplotlib is missing.
+    """
+    plt = pyplot()
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
+        ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PINK, AMBER, SKY, GREY])
     # On these axes alone: the user's settings are the user's.
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)

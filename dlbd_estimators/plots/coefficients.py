@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.plots.axes import BLUE, GREY, ORANGE, axes
+from dlbd_estimators.plots.axes import BLUE, GREY, ORANGE, PALE_GREY, axes
 
 
 class CoefficientsDisplay:
@@ -73,7 +73,7 @@ class CoefficientsDisplay:
         ax.invert_yaxis()
         ax.axvline(0.0, color=GREY, linewidth=0.8)
         ax.tick_params(axis="y", length=0)
-        ax.grid(visible=True, axis="x", color="#DDDDDD", linewidth=0.8)
+        ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.8)
         ax.set_xlabel("Coefficient")
         name = self.name if name is None else name
         if name is not None:
@@ -91,7 +91,7 @@ class CoefficientsDisplay:
         *,
         feature_names: Sequence[str] | None = None,
         n_features: int = 20,
-        output: Any = None,
+        class_: Any = None,
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
@@ -108,9 +108,10 @@ class CoefficientsDisplay:
             By default those that X had, or else ``x0``, ``x1``, ...
         n_features : int, default=20
             How many to show, at most.
-        output : object, optional
-            The class, or the number of the target, whose coefficients to show: needed where there
-            are several.
+        class_ : object, optional
+            One of ``classes_`` (of a regression, the index of a target), whose coefficients to
+            show: needed where there are several rows of them. The one row of two classes
+            belongs to the greater one.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new ones.
         **kwargs
@@ -123,8 +124,11 @@ class CoefficientsDisplay:
         TypeError
             It has no ``coef_``.
         ValueError
-            ``output`` is missing or unknown, or there are other numbers of names.
+            ``class_`` is missing or unknown, ``n_features`` is below 1, or there are more or
+            fewer names than coefficients.
         """
+        if n_features < 1:
+            raise ValueError(f"n_features must be at least 1, but is {n_features!r}.")
         model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         check_is_fitted(model)
         if not hasattr(model, "coef_"):
@@ -132,7 +136,7 @@ class CoefficientsDisplay:
                 f"{type(model).__name__} has no coef_: pass a fitted linear model, or a pipeline "
                 f"that ends in one."
             )
-        coef = _one_row(model, output)
+        coef = _one_row(model, class_)
         names = _names(estimator, model, len(coef)) if feature_names is None else feature_names
         if len(names) != len(coef):
             raise ValueError(f"There are {len(names)} feature_names for {len(coef)} coefficients.")
@@ -141,22 +145,22 @@ class CoefficientsDisplay:
             coef=coef[largest],
             feature_names=np.asarray(names, dtype=object)[largest],
             n_features=len(coef),
-            name=type(model).__name__,
+            name=type(model).__name__ + ("" if class_ is None else f", {class_}"),
         )
         return display.plot(ax, **kwargs)
 
 
-def _one_row(model: Any, output: Any) -> NDArray[Any]:
+def _one_row(model: Any, class_: Any) -> NDArray[Any]:
     table: NDArray[Any] = np.atleast_2d(model.coef_)
-    if len(table) == 1:
-        return table.ravel()
-    known = list(getattr(model, "classes_", range(len(table))))
-    if output not in known:
+    known = list(getattr(model, "classes_", range(len(table))))[-len(table) :]
+    if class_ is None and len(table) == 1:
+        class_ = known[0]
+    if class_ not in known:
         raise ValueError(
             f"{type(model).__name__} has coefficients for each of {known}: choose one of them "
-            f"as output, which is {output!r}."
+            f"as class_, which is {class_!r}."
         )
-    chosen: NDArray[Any] = table[known.index(output)]
+    chosen: NDArray[Any] = table[known.index(class_)]
     return chosen
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.plots.axes import axes
+from dlbd_estimators.plots.axes import PALE_GREY, axes
 
 _LABELS = {
     "iteration": "Step",
@@ -76,7 +76,9 @@ class LossCurveDisplay:
         self.y_name = y_name
         self.name = name
 
-    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+    def plot(
+        self, ax: Any = None, *, name: str | None = None, log: bool | None = None, **kwargs: Any
+    ) -> Self:
         """Draw the curve; several on the same axes overlay each other.
 
         Parameters
@@ -85,17 +87,24 @@ class LossCurveDisplay:
             Where to draw; by default new ones.
         name : str, optional
             For the legend.
+        log : bool, optional
+            Whether the y-axis is logarithmic, which leaves out what is not above 0; by default
+            where y is ``"excess"``, ``"gradient_norm"`` or ``"error"``, and is above 0 somewhere.
         **kwargs
             For :meth:`matplotlib.axes.Axes.plot`.
         """
+        if log is None:
+            log = self.y_name in _LOGARITHMIC and bool((self.y > 0).any())
         ax = axes(ax)
         name = self.name if name is None else name
         few = {"marker": "o", "markersize": 4} if len(self.x) <= 40 else {}
         (self.line_,) = ax.plot(self.x, self.y, **{"label": name, **few, **kwargs})
-        if self.y_name in _LOGARITHMIC:
-            ax.set_yscale("log")
+        if log:
+            ax.set_yscale("log", nonpositive="mask")
+        else:
+            ax.set_yscale("linear")
         ax.set(xlabel=_label(self.x_name), ylabel=_label(self.y_name))
-        ax.grid(visible=True, color="#DDDDDD", linewidth=0.8)
+        ax.grid(visible=True, color=PALE_GREY, linewidth=0.8)
         if name is not None:
             ax.legend(frameon=False)
         self.ax_, self.figure_ = ax, ax.figure
@@ -122,14 +131,13 @@ class LossCurveDisplay:
             A key of ``history_``: ``"pass"``, ``"iteration"``, ``"seconds"``, ...
         y : str, default="loss"
             A key of ``history_``: ``"loss"``, ``"error"``, ``"gradient_norm"``,
-            ``"validation_score"``, ...; or ``"excess"``, the loss above the least of this fit. Some
-            are drawn on a logarithmic scale, without steps at which they are zero.
+            ``"validation_score"``, ...; or ``"excess"``, the loss above the least of this fit.
         name : str, optional
             For the legend; by default the estimator's class.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new ones.
         **kwargs
-            For :meth:`matplotlib.axes.Axes.plot`.
+            For :meth:`plot`: ``log``, and what is for :meth:`matplotlib.axes.Axes.plot`.
 
         Raises
         ------
@@ -173,8 +181,6 @@ class LossCurveDisplay:
         across, up = _column(history, x), _column(history, "loss" if y == "excess" else y)
         if y == "excess":
             up = up - np.nanmin(up, initial=np.inf)
-        if y in _LOGARITHMIC:
-            up = np.where(up > 0, up, np.nan)
         display = cls(x=across, y=up, x_name=x, y_name=y, name=name)
         return display.plot(ax, **kwargs)
 

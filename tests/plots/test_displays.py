@@ -125,13 +125,13 @@ def test_names_come_from_the_steps_before(data):
 def test_one_of_several_classes_is_chosen(data):
     X = data[0]
     model = LogisticRegression().fit(X, np.digitize(X[:, 0], [-0.5, 0.5]))
-    display = CoefficientsDisplay.from_estimator(model, output=2, feature_names=list("abcd"))
+    display = CoefficientsDisplay.from_estimator(model, class_=2, feature_names=list("abcd"))
     assert display.coef[0] == pytest.approx(model.coef_[2, 0])
     for wrong in (None, 7):
         with pytest.raises(ValueError, match=r"\[.*0.*1.*2.*\]: choose one"):
-            CoefficientsDisplay.from_estimator(model, output=wrong)
+            CoefficientsDisplay.from_estimator(model, class_=wrong)
     with pytest.raises(ValueError, match="2 feature_names for 4"):
-        CoefficientsDisplay.from_estimator(model, output=2, feature_names=["a", "b"])
+        CoefficientsDisplay.from_estimator(model, class_=2, feature_names=["a", "b"])
 
 
 def test_what_has_no_coefficients_is_refused():

@@ -19,7 +19,7 @@ ALPHA = 0.05
 _FEATURES = 200
 
 
-def lasso(workload: Workload, table: Table, peers: bool) -> None:
+def against_peers(workload: Workload, table: Table, peers: bool) -> None:
     """Compare wall times of fits that are at least as close to the minimum as the peers'."""
     X, y = _rows(workload.lasso_rows)
     contestants: dict[str, Callable[[], Fit]] = {

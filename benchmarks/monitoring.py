@@ -1,0 +1,175 @@
+"""Measure what watching fits costs, and hold the figures against the ones to reach.
+
+    python benchmarks/monitoring.py            all of it, a few minutes
+    python benchmarks/monitoring.py --quick    small sizes, to see that it works
+
+Fits that are watched and fits that are not run in turns, their files read once before. The table
+is printed and written to ``out/benchmark-monitoring.md`` (``benchmark-monitoring-quick.md`` with
+``--quick``; nowhere with ``--only``). The exit code is 1 where a target was missed.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import dask
+import numpy as np
+from lines import Line, Table
+from program import Measurement, Program
+from rich.console import Console
+from timing import Fit, in_turns, quotients, seconds_of, spread, timed_fit
+from workload import Workload, warm_page_cache
+
+from dlbd_estimators import LogisticRegression
+from dlbd_estimators.execution.threads import ThreadExecutor
+from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
+from dlbd_estimators.monitoring.events import Event, FitEvents, Listener
+from dlbd_estimators.monitoring.lines import print_line
+
+#: The median of fewer is not good to 2 %.
+TURNS = 15
+STEPS = 10_000
+#: A step's, as a linear model has it.
+ENTRY = {
+    "iteration": 1,
+    "pass": 1.0,
+    "loss": 0.5,
+    "gradient_norm": 1e-3,
+    "error": 1e-3,
+    "step": 1.0,
+    "seconds": 1.0,
+    "bytes_read": 10**9,
+}
+
+LINES = {
+    "all-sinks": Line.at_most(
+        "logistic, {shared_rows} x {features} float32 in Zarr, two {memory} workers, with the "
+        "training page, a file of JSON lines, a progress bar and verbose=1: wall / unwatched",
+        1.02,
+    ),
+    "event": Line.at_most(
+        f"an event of {STEPS:,} steps in memory, for a listener that does nothing: microseconds",
+        50.0,
+    ),
+}
+
+NOTES = """\
+Wall times are medians, with the least and the largest in brackets, and so is what an event takes.
+The progress bar is drawn for a terminal that is a buffer in memory, ten times a second; so is what
+verbose=1 prints. No browser looks at the training page. Unwatched fits have no listener and the
+Dask configuration dlbd-estimators.dashboard is false.
+"""
+
+
+@contextmanager
+def all_sinks(folder: Path) -> Iterator[None]:
+    """Watch fits in all ways at once but verbose=1, which they must be given."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with (
+        redirect_stdout(io.StringIO()),
+        listening(JSONLinesFile(folder / "fits.jsonl")),
+        listening(ProgressBar(screen)),
+    ):
+        yield
+
+
+def sinks(workload: Workload, table: Table) -> None:
+    """Fit on a cluster, watched and unwatched."""
+    data = workload.dataset(workload.shared_rows)
+
+    def watched() -> Fit:
+        with all_sinks(workload.folder):
+            return timed_fit(LogisticRegression(verbose=1), data.X, data.y)
+
+    def unwatched() -> Fit:
+        with dask.config.set({"dlbd-estimators.dashboard": False}):
+            return timed_fit(LogisticRegression(), data.X, data.y)
+
+    with workload.two_workers():
+        warm_page_cache(data.path)
+        contestants = {"watched": watched, "unwatched": unwatched}
+        fits = in_turns(contestants, workload.repeats, warm_up=True)
+    seconds = {name: [fit.seconds for fit in found] for name, found in fits.items()}
+    ratio = float(np.median(seconds["watched"]) / np.median(seconds["unwatched"]))
+    by_turn = spread(quotients(seconds["watched"], seconds["unwatched"]), form=".3f")
+    table.number(
+        "all-sinks",
+        ratio,
+        f"{ratio:.3f}; {seconds_of(fits['watched'])} against {seconds_of(fits['unwatched'])}, "
+        f"{len(fits['watched'])} turn(s), by turn {by_turn}",
+    )
+
+
+def events(workload: Workload, table: Table) -> None:
+    """Time the events of a long fit alone, sink by sink."""
+    listeners: dict[str, Callable[[], list[Listener]]] = {
+        "nobody": list,
+        "nothing": lambda: [_nothing],
+        "a file of JSON lines": lambda: [JSONLinesFile(workload.folder / "steps.jsonl")],
+        "a progress bar": lambda: [
+            ProgressBar(Console(file=io.StringIO(), force_terminal=True, width=100))
+        ],
+        "verbose=1": lambda: [print_line],
+    }
+    with redirect_stdout(io.StringIO()), ThreadExecutor(1) as executor:
+        contestants = {
+            name: partial(_microseconds, executor, make) for name, make in listeners.items()
+        }
+        found = in_turns(contestants, max(workload.repeats // 3, 1), warm_up=True)
+    mine = found.pop("nothing")
+    table.number("event", float(np.median(mine)), spread(mine, " us", ".1f"))
+    for name, taken in found.items():
+        table.reference(f"the same for {name}", spread(taken, " us", ".1f"))
+
+
+def _nothing(event: Event) -> None:
+    """Hear an event."""
+
+
+def _microseconds(executor: ThreadExecutor, listeners: Callable[[], list[Listener]]) -> float:
+    """Microseconds of an event of a fit of many steps."""
+    fit = FitEvents(listeners())
+    fit.start(
+        executor,
+        estimator="LogisticRegression",
+        parameters=LogisticRegression().get_params(),
+        step="iteration",
+        max_steps=STEPS,
+        tol=1e-9,
+        n_rows=10**6,
+        n_features=100,
+        n_blocks=100,
+    )
+    began = time.perf_counter()
+    for _ in range(STEPS):
+        fit.step(ENTRY)
+    taken = time.perf_counter() - began
+    fit.end("converged")
+    return taken / STEPS * 1e6
+
+
+#: In the order they run.
+MEASUREMENTS: list[Measurement] = [(sinks, ("all-sinks",)), (events, ("event",))]
+
+
+def main() -> int:
+    """Measure; the exit code is 1 where a target was missed or something went wrong."""
+    # None needs a peer.
+    program = Program("benchmark-monitoring", LINES, NOTES, lambda _: MEASUREMENTS, ())
+    options = program.parser("Hold what watching fits costs against what it may.").parse_args()
+
+    def workload(folder: Path) -> Workload:
+        return Workload.quick(folder) if options.quick else replace(Workload(folder), repeats=TURNS)
+
+    return program.run(options, workload)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
