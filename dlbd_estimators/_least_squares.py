@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._callbacks import fit_task
 from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._parameters import check_flag
 from dlbd_estimators._predict import predict, score
@@ -29,7 +30,13 @@ from dlbd_estimators.solvers import Objective, Solution
 
 
 class LeastSquares(
-    Leaving, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
+    Leaving,
+    SummaryHTML,
+    CallbackSupportMixin,
+    MultiOutputMixin,
+    RegressorMixin,
+    BaseEstimator,
+    ABC,
 ):
     """Fit, predict and score of the least-squares estimators."""
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from dlbd_estimators._callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators._classes import class_factors, count_labels
 from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._parameters import check_number
 from dlbd_estimators._predict import (
@@ -35,7 +36,9 @@ from dlbd_estimators.objectives.scores import WrongClass
 from dlbd_estimators.solvers import Objective, Solution
 
 
-class LogisticRegression(Leaving, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LogisticRegression(
+    Leaving, SummaryHTML, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,

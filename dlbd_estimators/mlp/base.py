@@ -13,6 +13,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 
 from dlbd_estimators._callbacks import FitTask, fit_task, hooks
+from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._predict import Finish, predict
 from dlbd_estimators._validation import Data
@@ -60,7 +61,7 @@ class _Job:
         return time.perf_counter() - self.began
 
 
-class BaseMLP(Leaving, CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
     _training: Training

@@ -1,0 +1,90 @@
+"""What a notebook shows of an estimator: scikit-learn's diagram, and how its fit went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import isfinite
+from typing import Any
+
+_STYLE = """<style>
+.dlbd-fit {font-family: sans-serif; font-size: 0.9em; margin-top: 0.5em}
+.dlbd-fit table {border-collapse: collapse; display: inline-table; vertical-align: top}
+.dlbd-fit td {padding: 0 1em 0 0; text-align: left; background: none; border: none}
+.dlbd-fit svg {vertical-align: top; margin-left: 1em}
+</style>"""
+_WIDTH, _HEIGHT, _MARGIN = 160.0, 44.0, 4.0
+
+
+class SummaryHTML:
+    """Adds a summary of the fit to an estimator's HTML."""
+
+    def _html_repr(self) -> str:
+        # The hook that scikit-learn's ReprHTMLMixin documents.
+        diagram: str = super()._html_repr()  # type: ignore[misc] # BaseEstimator comes next in line
+        try:
+            return diagram + summary(self)
+        except Exception:  # noqa: BLE001 - a notebook must be able to show any estimator
+            return diagram
+
+
+def summary(estimator: Any) -> str:
+    """Return a fit's summary as HTML; nothing for an estimator that was not fitted."""
+    if not getattr(estimator, "history_", None):
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(title)}</td><td>{escape(text)}</td></tr>"
+        for title, text in facts(estimator)
+    )
+    curve = sparkline([entry.get("loss") for entry in estimator.history_])
+    return f'{_STYLE}<div class="dlbd-fit"><table>{rows}</table>{curve}</div>'
+
+
+def facts(estimator: Any) -> list[tuple[str, str]]:
+    """Return what is to be known of a fit, as titles and texts."""
+    last: Mapping[str, Any] = estimator.history_[-1]
+    named = (
+        ("solver", getattr(estimator, "solver_", getattr(estimator, "solver", None)), "{}"),
+        ("steps", len(estimator.history_), "{:,}"),
+        ("passes over the data", getattr(estimator, "n_passes_", None), "{:.2f}"),
+        ("seconds", last.get("seconds"), "{:.2f}"),
+        ("read and decoded", _megabytes(last.get("bytes_read")), "{:,.1f} MB"),
+        ("loss", last.get("loss"), "{:.8g}"),
+        ("distance to the optimum", last.get("error"), "{:.1e}"),
+        ("largest entry of the gradient", last.get("gradient_norm"), "{:.1e}"),
+        ("validation score", last.get("validation_score"), "{:.4f}"),
+    )
+    return [
+        (title, form.format(value))
+        for title, value, form in named
+        if value is not None and (isinstance(value, str) or isfinite(value))
+    ]
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return a small curve as SVG; nothing for fewer than two numbers."""
+    points = [
+        (number, float(value))
+        for number, value in enumerate(values)
+        if value is not None and isfinite(value)
+    ]
+    if len(points) < 2:
+        return ""
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    first, last = points[0][0], points[-1][0]
+    drawn = " ".join(
+        f"{_MARGIN + (x - first) / (last - first) * _WIDTH:.1f},"
+        f"{_MARGIN + (high - y) / ((high - low) or 1.0) * _HEIGHT:.1f}"
+        for x, y in points
+    )
+    width, height = _WIDTH + 2 * _MARGIN, _HEIGHT + 2 * _MARGIN
+    # currentColor: readable on dark pages too.
+    return (
+        f'<svg width="{width:.0f}" height="{height:.0f}" role="img">'
+        f"<title>loss by step, from {points[0][1]:.4g} to {points[-1][1]:.4g}</title>"
+        f'<polyline points="{drawn}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
+    )
+
+
+def _megabytes(nbytes: Any) -> float | None:
+    return None if nbytes is None else nbytes / 1e6

@@ -1,0 +1,167 @@
+"""From a fitted estimator and test data to a file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators._html import facts
+from dlbd_estimators.reports.page import Table, page
+from dlbd_estimators.reports.scores import scores
+
+#: Steps of a long fit that are listed, half of them the first ones.
+_LISTED = 20
+_COLUMNS = ("iteration", "pass", "loss", "error", "gradient_norm", "validation_score", "seconds")
+
+
+def report(
+    estimator: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    path: str | os.PathLike[str] = "report.html",
+    sample_weight: Any = None,
+    title: str | None = None,
+) -> Path:
+    """Write one HTML page about a fit: what it was, how it went, and how good the model is.
+
+    The page needs no network and no other file. Plots are drawn where matplotlib is installed.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Fitted; an estimator of this package, or a pipeline that ends in one.
+    X_test, y_test : array-like or Dask collection
+        Rows that the model has not seen. Lazy ones are read by passes: one a score, and of two
+        classes one each for the ROC curve and the calibration.
+    path : str or path-like, default="report.html"
+        Where to write. What is there stays until the new page is complete.
+    sample_weight : array-like or Dask collection of shape (n_samples,), optional
+        Weights of the scores.
+    title : str, optional
+        By default the class of the estimator.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the page.
+
+    Raises
+    ------
+    NotFittedError
+        The estimator was not fitted.
+    TypeError
+        The model is not one of this package.
+    OSError
+        The file cannot be written; found out before anything is read.
+    """
+    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    check_is_fitted(model)
+    if not getattr(model, "history_", None):
+        raise TypeError(
+            f"{type(model).__name__} has no history_ to tell of: pass a fitted estimator of "
+            f"dlbd_estimators, or a pipeline that ends in one."
+        )
+    path = Path(path)
+    # Beside the target, so that it can take its place at once.
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        text = _page(estimator, model, X_test, y_test, sample_weight, title)
+        Path(temporary).write_text(text, encoding="utf-8")
+        # mkstemp makes files for their owner alone.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    return path
+
+
+def _page(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any, title: str | None) -> str:
+    notes = []
+    plots: list[str] = []
+    try:
+        import matplotlib as mpl  # noqa: F401 - only whether it is there
+    except ImportError:
+        notes.append('There are no plots: pip install "dlbd-estimators[plots]" for them.')
+    else:
+        plots = _plots(estimator, model, X, y, sample_weight)
+    now = dt.datetime.now(dt.UTC)
+    packages = ("dlbd-estimators", "scikit-learn", "dask", "numpy")
+    when = f"{now:%Y-%m-%d %H:%M} UTC; " + ", ".join(f"{name} {version(name)}" for name in packages)
+    fit = Table("Fit", (), facts(model))
+    tables = [fit, *scores(estimator, X, y, sample_weight), _history(model.history_)]
+    diagram = estimator._repr_mimebundle_().get("text/html", "")
+    return page(title or type(model).__name__, when, diagram, tables, plots, notes)
+
+
+def _history(history: list[dict[str, float]]) -> Table:
+    columns = [name for name in _COLUMNS if any(name in entry for entry in history)]
+    listed, note = history, ""
+    if len(history) > _LISTED:
+        half = _LISTED // 2
+        listed = [*history[:half], *history[-half:]]
+        note = f"The first and the last {half} of {len(history):,} steps."
+    rows = [[_text(entry.get(name)) for name in columns] for entry in listed]
+    return Table("Steps", [name.replace("_", " ") for name in columns], rows, note)
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _plots(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any) -> list[str]:
+    """Return plots as SVG."""
+    from dlbd_estimators import plots
+
+    drawn: list[Callable[[Any], Any]] = [
+        lambda ax: plots.LossCurveDisplay.from_estimator(model, ax=ax)
+    ]
+    if "validation_score" in model.history_[-1]:
+        drawn.append(
+            lambda ax: plots.LossCurveDisplay.from_estimator(model, y="validation_score", ax=ax)
+        )
+    if getattr(model, "coef_", None) is not None and (
+        model.coef_.ndim == 1 or len(model.coef_) == 1
+    ):
+        drawn.append(lambda ax: plots.CoefficientsDisplay.from_estimator(estimator, ax=ax))
+    if is_classifier(model) and len(model.classes_) == 2 and hasattr(model, "predict_proba"):
+        drawn.append(
+            lambda ax: plots.RocCurveDisplay.from_estimator(
+                estimator, X, y, sample_weight=sample_weight, plot_chance_level=True, ax=ax
+            )
+        )
+        drawn.append(
+            lambda ax: plots.CalibrationDisplay.from_estimator(estimator, X, y, n_bins=10, ax=ax)
+        )
+    return [_svg(draw) for draw in drawn]
+
+
+def _svg(draw: Callable[[Any], Any]) -> str:
+    # A figure of its own, without pyplot: nothing of the user's is drawn on or left open.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    draw(figure.add_subplot())
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    # The document around it has its own declaration.
+    found = text.getvalue()
+    return found[found.index("<svg") :]
