@@ -52,7 +52,7 @@ def main() -> None:
         split = Split.of(data.X, data.y, n_train)
         results = steps.train(client, split)
         unseen = steps.new_days(split, data.feature_names)
-        pages = steps.pages(options.out, split, results)
+        pages = steps.pages(options.out, split, results, data.feature_names)
     results = steps.compare(results, split)
     paths = steps.draw(options.out, data, split, results)
     extra = [*steps.quality(split, results), unseen]

@@ -92,7 +92,7 @@ def new_days(split: Split, names: Sequence[str]) -> str:
     return line
 
 
-def pages(out: Path, split: Split, results: Sequence[Result]) -> list[Path]:
+def pages(out: Path, split: Split, results: Sequence[Result], names: Sequence[str]) -> list[Path]:
     """Write a page about the logistic regression and about the network, scored on the cluster."""
     written = []
     for result in results:
@@ -103,7 +103,8 @@ def pages(out: Path, split: Split, results: Sequence[Result]) -> list[Path]:
             path = out / f"report_late_{name.lower()}.html"
             title = f"Will the flight be late? {name}"
             late = task.target(rows.y_test)
-            written.append(report(task.model, rows.X_test, late, path=path, title=title))
+            options = {"path": path, "title": title, "feature_names": names}
+            written.append(report(task.model, rows.X_test, late, **options))
     return written
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import io
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from math import isfinite
@@ -33,6 +33,7 @@ def report(
     *,
     path: str | os.PathLike[str] = "report.html",
     sample_weight: Any = None,
+    feature_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Path:
     """Write one HTML page about a fit: what it was, how it went, and how good the model is.
@@ -50,6 +51,8 @@ def report(
         Where to write. What is there stays until the new page is complete.
     sample_weight : array-like or Dask collection of shape (n_samples,), optional
         Weights of the scores.
+    feature_names : sequence of str of length n_features_in_, optional
+        Names of the coefficients, where X had none.
     title : str, optional
         By default the class of the estimator.
 
@@ -79,7 +82,8 @@ def report(
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
-        text = _page(estimator, model, X_test, y_test, sample_weight, title)
+        plots = _plots(estimator, model, X_test, y_test, sample_weight, feature_names)
+        text = _page(estimator, model, X_test, y_test, sample_weight, title, plots)
         Path(temporary).write_text(text, encoding="utf-8")
         # mkstemp makes files for their owner alone.
         umask = os.umask(0)
@@ -93,15 +97,18 @@ def report(
     return path
 
 
-def _page(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any, title: str | None) -> str:
+def _page(
+    estimator: Any,
+    model: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    title: str | None,
+    plots: Sequence[str] | None,
+) -> str:
     notes = []
-    plots: list[str] = []
-    try:
-        import matplotlib as mpl  # noqa: F401 - only whether it is there
-    except ImportError:
+    if plots is None:
         notes.append('There are no plots: pip install "dlbd-estimators[plots]" for them.')
-    else:
-        plots = _plots(estimator, model, X, y, sample_weight)
     now = dt.datetime.now(dt.UTC)
     packages = ("dlbd-estimators", "scikit-learn", "dask", "numpy")
     when = f"{now:%Y-%m-%d %H:%M} UTC; " + ", ".join(f"{name} {version(name)}" for name in packages)
@@ -110,7 +117,7 @@ def _page(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any, title:
         tables.insert(0, Table("Fit", (), facts(model)))
     diagram = estimator._repr_mimebundle_().get("text/html", "")
     title = title or type(model).__name__
-    return page(title, when, diagram, tables, plots, _history(model.history_), notes)
+    return page(title, when, diagram, tables, plots or (), _history(model.history_), notes)
 
 
 def _history(history: list[dict[str, float]]) -> Table:
@@ -130,8 +137,19 @@ def _text(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _plots(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any) -> list[str]:
-    """Return plots as SVG."""
+def _plots(
+    estimator: Any,
+    model: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    feature_names: Sequence[str] | None,
+) -> list[str] | None:
+    """Return plots as SVG; None without matplotlib."""
+    try:
+        import matplotlib as mpl  # noqa: F401 - only whether it is there
+    except ImportError:
+        return None
     from dlbd_estimators import plots
 
     drawn: list[Callable[[Any], Any]] = [
@@ -144,7 +162,11 @@ def _plots(estimator: Any, model: Any, X: Any, y: Any, sample_weight: Any) -> li
     if getattr(model, "coef_", None) is not None and (
         model.coef_.ndim == 1 or len(model.coef_) == 1
     ):
-        drawn.append(lambda ax: plots.CoefficientsDisplay.from_estimator(estimator, ax=ax))
+        drawn.append(
+            lambda ax: plots.CoefficientsDisplay.from_estimator(
+                estimator, feature_names=feature_names, ax=ax
+            )
+        )
     if is_classifier(model) and len(model.classes_) == 2 and hasattr(model, "predict_proba"):
         drawn.append(
             lambda ax: plots.RocCurveDisplay.from_estimator(
