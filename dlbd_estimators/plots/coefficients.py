@@ -70,6 +70,7 @@ class CoefficientsDisplay:
         places = np.arange(len(self.coef))
         self.bars_ = ax.barh(places, self.coef, **{"color": colours, "height": 0.7, **kwargs})
         ax.set_yticks(places, self.feature_names)
+        ax.margins(y=0.02)
         ax.invert_yaxis()
         ax.axvline(0.0, color=GREY, linewidth=0.8)
         ax.tick_params(axis="y", length=0)
@@ -152,7 +153,7 @@ class CoefficientsDisplay:
 
 def _one_row(model: Any, class_: Any) -> NDArray[Any]:
     table: NDArray[Any] = np.atleast_2d(model.coef_)
-    known = list(getattr(model, "classes_", range(len(table))))[-len(table) :]
+    known = np.asarray(getattr(model, "classes_", range(len(table)))).tolist()[-len(table) :]
     if class_ is None and len(table) == 1:
         class_ = known[0]
     if class_ not in known:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 
 import dask.array as da
 import matplotlib as mpl
@@ -62,11 +64,22 @@ def test_a_loss_curve_is_history(model, x, y):
     assert text.get_text() == "LogisticRegression"
 
 
-def test_excess_is_above_the_least_and_has_no_zero(model):
+def test_excess_is_above_the_least(model):
     losses = np.array([entry["loss"] for entry in model.history_])
-    shown = LossCurveDisplay.from_estimator(model, y="excess").line_.get_ydata()
-    expected = losses - losses.min()
-    np.testing.assert_array_equal(shown, np.where(expected > 0, expected, np.nan))
+    display = LossCurveDisplay.from_estimator(model, y="excess")
+    np.testing.assert_array_equal(display.line_.get_ydata(), losses - losses.min())
+    assert display.ax_.get_yscale() == "log"
+    display.figure_.canvas.draw()
+
+
+def test_the_scale_is_the_users_choice():
+    history = [{"pass": 1, "loss": 2.0, "error": 0.0}, {"pass": 2, "loss": 1.0, "error": 0.0}]
+    draw = LossCurveDisplay.from_history
+    assert draw(history, log=True).ax_.get_yscale() == "log"
+    assert draw(history, y="excess").ax_.get_yscale() == "log"
+    assert draw(history, y="excess", log=False).ax_.get_yscale() == "linear"
+    # Nothing is above 0, which a logarithmic scale could not show.
+    assert draw(history, y="error").ax_.get_yscale() == "linear"
 
 
 def test_curves_overlay(data, model):
@@ -130,8 +143,18 @@ def test_one_of_several_classes_is_chosen(data):
     for wrong in (None, 7):
         with pytest.raises(ValueError, match=r"\[.*0.*1.*2.*\]: choose one"):
             CoefficientsDisplay.from_estimator(model, class_=wrong)
+    with pytest.raises(ValueError, match="n_features must be at least 1"):
+        CoefficientsDisplay.from_estimator(model, class_=2, n_features=0)
     with pytest.raises(ValueError, match="2 feature_names for 4"):
         CoefficientsDisplay.from_estimator(model, class_=2, feature_names=["a", "b"])
+
+
+def test_the_one_row_of_two_classes_belongs_to_the_greater(model):
+    shown = CoefficientsDisplay.from_estimator(model, class_="yes")
+    assert shown.coef[0] == model.coef_[0][np.abs(model.coef_[0]).argmax()]
+    assert shown.ax_.get_title(loc="left") == "LogisticRegression, yes: 4 coefficients"
+    with pytest.raises(ValueError, match=r"\['yes'\]: choose one"):
+        CoefficientsDisplay.from_estimator(model, class_="no")
 
 
 def test_what_has_no_coefficients_is_refused():
@@ -183,8 +206,79 @@ def test_three_classes_and_unknown_labels_are_refused(display, data, model):
     with pytest.raises(ValueError, match="3 classes"):
         display.from_estimator(three, X, y)
 
+    with pytest.raises(NotFittedError):
+        display.from_estimator(LogisticRegression(), X, y)
+    with pytest.raises(ValueError, match="Got Ridge"):
+        display.from_estimator(Ridge().fit(data[0], data[0][:, 0]), X, y)
+    assert not plt.get_fignums()
 
-def test_without_matplotlib_it_is_named(model, monkeypatch):
+
+def test_many_scores_are_rounded_and_few_are_not(rng):
+    y = rng.integers(0, 2, size=20_000)
+    scores = (y + rng.normal(size=20_000)).astype(np.float32)
+    lazily = da.from_array(y, chunks=7_000), da.from_array(scores, chunks=7_000)
+    every = {"drop_intermediate": False}
+    exact = RocCurveDisplay.from_predictions(*lazily, **every)
+    rounded = RocCurveDisplay.from_predictions(*lazily, **every, max_scores=4_096)
+    assert len(exact.fpr) == len(np.unique(scores)) + 1
+    assert 1_024 < len(rounded.fpr) <= 4_097
+    assert exact.roc_auc == pytest.approx(metrics.roc_auc_score(y, scores), rel=1e-12)
+    assert rounded.roc_auc != exact.roc_auc
+    assert rounded.roc_auc == pytest.approx(exact.roc_auc, abs=1e-3)
+    for wrong in (4_095, 1e5):
+        with pytest.raises(ValueError, match="max_scores must be"):
+            RocCurveDisplay.from_predictions(*lazily, max_scores=wrong)
+
+
+def test_scores_of_decision_function_and_its_sign(data):
+    model = LogisticRegression().fit(*data)
+    for pos_label in ("yes", "no"):
+        options = {"response_method": "decision_function", "pos_label": pos_label}
+        mine = RocCurveDisplay.from_estimator(model, *lazy(*data), **options)
+        theirs = metrics.RocCurveDisplay.from_estimator(model, *data, **options)
+        np.testing.assert_allclose(mine.roc_auc, theirs.roc_auc, rtol=1e-12)
+    with pytest.raises(ValueError, match="response_method must be"):
+        RocCurveDisplay.from_estimator(model, *lazy(*data), response_method="fit")
+
+
+@pytest.mark.parametrize("display", [RocCurveDisplay, CalibrationDisplay])
+def test_lazy_data_are_read_once_and_stay_lazy(display, data, model):
+    X, y = data
+    read = []
+
+    def counted(block, block_info=None):
+        if block_info:
+            read.append(block_info[0]["chunk-location"][0])
+        return block
+
+    lazily = da.from_array(X, chunks=(170, 4)).map_blocks(
+        counted, dtype=X.dtype, meta=np.empty((0, 0))
+    )
+    display.from_estimator(model, lazily, da.from_array(y, chunks=170))
+    assert sorted(read) == [0, 1, 2, 3]
+
+
+def test_settings_of_matplotlib_are_left_alone(model, data):
+    before = dict(mpl.rcParams)
+    display = LossCurveDisplay.from_estimator(model)
+    CoefficientsDisplay.from_estimator(model)
+    RocCurveDisplay.from_estimator(model, *lazy(*data))
+    assert dict(mpl.rcParams) == before
+    assert not display.ax_.spines["top"].get_visible()
+
+
+def test_without_matplotlib_it_is_named(model, data, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install .*plots"):
         LossCurveDisplay.from_estimator(model)
+    with pytest.raises(ImportError, match=r"pip install .*plots"):
+        RocCurveDisplay.from_estimator(model, *lazy(*data))
+
+
+def test_the_code_of_the_documentation_runs(tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "plots.md"
+    code = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code) == 5
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(code), {})
+    assert (tmp_path / "fits.png").stat().st_size > 0
