@@ -297,7 +297,7 @@ def test_attributes():
 
 
 @pytest.mark.parametrize(
-    "option", ["penalty", "n_jobs", "dual", "multi_class", "intercept_scaling", "verbose", "c"]
+    "option", ["penalty", "n_jobs", "dual", "multi_class", "intercept_scaling", "c"]
 )
 def test_what_is_deprecated_or_not_supported_is_absent(option):
     with pytest.raises(TypeError, match=option):
