@@ -63,6 +63,8 @@ def in_turns(
 ) -> dict[str, list[Measured]]:
     """Run all contestants ``repeats`` times in turns, so that they meet the same noise.
 
+    Every other round goes backwards: none has the same one before it each time.
+
     Parameters
     ----------
     contestants : mapping of callable
@@ -74,8 +76,8 @@ def in_turns(
     """
     found: dict[str, list[Measured]] = {name: [] for name in contestants}
     for number in range(repeats + warm_up):
-        for name, measure in contestants.items():
-            measured = measure()
+        for name in list(contestants)[:: -1 if number % 2 else 1]:
+            measured = contestants[name]()
             if number or not warm_up:
                 found[name].append(measured)
     return found
