@@ -69,7 +69,7 @@ def wait_for_state(page, number, state):
 
 
 def wait_for_rows(page, number):
-    page.wait_for_function(f"{ROWS}['fit'].length === {number}", timeout=10_000)
+    page.wait_for_function(f"{ROWS}['fit'].length === {number}", timeout=20_000)
 
 
 @pytest.fixture
@@ -108,14 +108,14 @@ def assert_drawn(page, number, model):
     """What a person reads in the table is the last loss; source data are not yet a drawing."""
     row = page.locator(".slick-row").nth(number)
     cell = row.locator(".slick-cell", has_text=f"{model.history_[-1]['loss']:.7g}")
-    cell.wait_for(timeout=5_000)
+    cell.wait_for(timeout=20_000)
 
 
 def assert_shown(page, number, model):
     """The numbers of the page are those of history_."""
     history = model.history_
     # The table and the curves come in messages of their own.
-    page.wait_for_function(f"{CURVES}['loss'][{number}].length === {len(history)}", timeout=5_000)
+    page.wait_for_function(f"{CURVES}['loss'][{number}].length === {len(history)}", timeout=20_000)
     for name in ("pass", "loss"):
         shown = read(page, f"{CURVES}['{name}'][{number}]")
         np.testing.assert_allclose(shown, [entry[name] for entry in history], rtol=1e-15)
@@ -178,12 +178,12 @@ def test_rows_that_are_clicked_are_those_that_are_drawn(browser, cluster, arrays
     with opened(browser, address_of(cluster)) as (page, errors):
         names = read(page, f"{ROWS}['fit']")
         page.locator(".slick-row").nth(1).locator(".slick-cell").nth(1).click()
-        page.wait_for_function(f"{CURVES}['name'].length === 1", timeout=10_000)
+        page.wait_for_function(f"{CURVES}['name'].length === 1", timeout=20_000)
         assert read(page, f"{CURVES}['name']") == [names[1]]
         Ridge(alpha=4.0).fit(*arrays)  # moves the others down
         wait_for_rows(page, len(names) + 1)
         selected = "Bokeh.documents[0].get_model_by_name('fits').source.selected.indices"
-        page.wait_for_function(f"{selected}[0] === 2", timeout=5_000)
+        page.wait_for_function(f"{selected}[0] === 2", timeout=20_000)
         assert read(page, f"{CURVES}['name']") == [names[1]]
         assert not errors
 
