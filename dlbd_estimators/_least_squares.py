@@ -17,8 +17,9 @@ from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._parameters import check_flag
 from dlbd_estimators._predict import predict, score
-from dlbd_estimators._validation import is_lazy, training_data
+from dlbd_estimators._validation import training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfSquaredError

@@ -12,8 +12,9 @@ from scipy.special import expit, log_expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dlbd_estimators._validation import is_lazy, lazy_features, training_data
+from dlbd_estimators._validation import lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.predictors import Predictor

@@ -6,7 +6,6 @@ arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
 
 from __future__ import annotations
 
-import sys
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -17,10 +16,12 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from dlbd_estimators import blocks, blocks_dask
 from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_align import known, one_column_of_chunks, with_lengths
+from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
+from dlbd_estimators.blocks_frames import together
+from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
-
-#: Decoded size that chunks of a Zarr array are joined to.
-_BLOCK_NBYTES = 2**25
+from dlbd_estimators.execution.select import active_cluster
 
 
 class Data(NamedTuple):
@@ -28,11 +29,6 @@ class Data(NamedTuple):
 
     blocks: Blocks
     y_shape: tuple[int, ...]
-
-
-def is_lazy(X: Any) -> bool:
-    """Tell whether X is a Dask collection or a Zarr array."""
-    return isinstance(X, da.Array) or is_frame(X) or is_zarr(X)
 
 
 def training_data(
@@ -92,24 +88,21 @@ def training_data(
 
 def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
-    array = from_zarr(X) if is_zarr(X) else X
-    if array.ndim != 2:
+    (X,) = together(opened("X", X))
+    if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {array.ndim}D array instead: X has shape {array.shape}. "
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
             f"Reshape it with X.reshape(-1, 1) if it holds one feature."
         )
-    if is_frame(X):
-        validate_data(estimator, X._meta, reset=reset, skip_check_array=True)
-        array = numeric_frame(X).to_dask_array()
-    else:
-        validate_data(estimator, array, reset=reset, skip_check_array=True)
+    validate_data(estimator, X._meta if is_frame(X) else X, reset=reset, skip_check_array=True)
+    array = features(X) if is_frame(X) else X
     check_numeric_dtype("X", array.dtype)
     if array.shape[1] == 0 or array.shape[0] == 0:
         raise ValueError(
             f"Found array with {array.shape[0]} sample(s) and {array.shape[1]} feature(s) "
             f"(shape={array.shape}) while a minimum of 1 is required."
         )
-    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+    return one_column_of_chunks(array)
 
 
 def _lazy_data(
@@ -121,8 +114,12 @@ def _lazy_data(
     multi_label: bool,
     reset: bool,
 ) -> Data:
-    features = lazy_features(estimator, X, reset=reset)
-    y = lazy_column("y", y, features)
+    given = {"X": X, "y": y, "sample_weight": sample_weight}
+    X, y, sample_weight = together(
+        *(opened(name, each) if is_lazy(each) else each for name, each in given.items())
+    )
+    X = lazy_features(estimator, X, reset=reset)
+    y = lazy_column("y", y, X)
     if y.ndim > 2 or (classify and not multi_label and y.ndim == 2 and y.shape[1] != 1):
         raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
     if classify and y.ndim == 2 and y.shape[1] == 1:
@@ -134,27 +131,24 @@ def _lazy_data(
         if np.isscalar(sample_weight):
             column = y[:, 0] if y.ndim == 2 else y
             sample_weight = da.full_like(column, sample_weight, dtype=np.float64)
-        weight = lazy_column("sample_weight", sample_weight, features)
+        weight = lazy_column("sample_weight", sample_weight, X)
         check_numeric_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
             raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
     names = getattr(estimator, "feature_names_in_", None)
-    return Data(blocks_dask.from_dask(features, y, weight, names), y.shape[1:])
+    found = blocks_dask.from_dask(X, y, weight, names, remote=active_cluster())
+    return Data(found, y.shape[1:])
 
 
 def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str = "X") -> da.Array:
     """Bring y or sample_weight to a Dask array that goes with X; what is lazy needs no X."""
-    if isinstance(values, da.Array):
-        return values
-    if is_zarr(values):
-        return from_zarr(values)
-    if is_frame(values) or hasattr(values, "to_dask_array"):
-        column: da.Array = _without_extension_dtype(values).to_dask_array()
-        return column
+    if is_lazy(values):
+        (values,) = together(opened(name, values))
+        return column(values, name) if is_frame(values) else values
     assert X is not None
     array = np.asarray(values)
-    if np.isnan(X.shape[0]):
-        X = X.compute_chunk_sizes()
+    if not known(X):
+        (X,) = with_lengths(X)
     if len(array) != X.shape[0]:
         raise LengthMismatch(
             f"Found input variables with inconsistent numbers of samples: {X_name} has "
@@ -208,49 +202,3 @@ def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] |
             f"but sample_weight has {len(weight)}."
         )
     return np.asarray(weight)
-
-
-def check_numeric_dtype(name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {name} has dtype {dtype}.")
-    if dtype.kind not in "biuf":
-        raise TypeError(
-            f"{name} has dtype {dtype}, but must be numeric. Encode its columns (one-hot, "
-            f"ordinal) and convert it with .astype('float64')."
-        )
-
-
-def numeric_frame(frame: Any) -> Any:
-    """Check the columns of a Dask data frame, and bring pandas' own dtypes to NumPy's."""
-    for name, dtype in frame.dtypes.items():
-        check_numeric_dtype(f"Column {name!r} of X", dtype)
-    extension = [name for name, each in frame.dtypes.items() if not isinstance(each, np.dtype)]
-    return frame.astype(dict.fromkeys(extension, np.float64)) if extension else frame
-
-
-def _without_extension_dtype(column: Any) -> Any:
-    dtype = getattr(column, "dtype", None)  # absent where a frame holds several targets
-    if dtype is None or isinstance(dtype, np.dtype):
-        return column
-    return column.astype(getattr(dtype, "numpy_dtype", object))
-
-
-def is_frame(X: Any) -> bool:
-    module = sys.modules.get("dask.dataframe")
-    return module is not None and isinstance(X, module.DataFrame | module.Series)
-
-
-def is_zarr(X: Any) -> bool:
-    module = sys.modules.get("zarr")
-    return module is not None and isinstance(X, module.Array)
-
-
-def from_zarr(array: Any) -> da.Array:
-    """Open a Zarr array with whole chunks (or shards) joined to blocks of a useful size."""
-    unit = (array.shards or array.chunks)[0]
-    row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
-    rows = unit * max(1, _BLOCK_NBYTES // (unit * row))
-    opened: da.Array = da.from_zarr(
-        array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:])
-    )
-    return opened

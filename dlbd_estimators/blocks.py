@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+from dlbd_estimators.blocks_checks import (
+    as_features,
+    as_targets,
+    check_present,
+    check_weights,
+    same_length,
+)
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block, tile_rows
 
@@ -152,6 +159,8 @@ class Blocks:
         What is done to targets and weights.
     feature_names : sequence of str or None
         For messages.
+    y_shape : tuple of int or None
+        Shape of one row's targets, if promised.
     """
 
     loader: Loader
@@ -163,6 +172,7 @@ class Blocks:
     in_memory: bool = False
     encoding: Encoding = Encoding()
     feature_names: Sequence[str] | None = None
+    y_shape: tuple[int, ...] | None = None
 
     def encoded(self, encoding: Encoding) -> Blocks:
         """Return the same blocks with another encoding."""
@@ -191,37 +201,34 @@ class Blocks:
         ------
         LengthMismatch
             Its X, y and weights have different numbers of rows.
+        BadBlock
+            It has another number of columns than was promised, or is no array of numbers.
         NonFiniteValues
-            A target is NaN, or a weight is NaN, infinite or negative.
+            A target is missing or NaN, or a weight is NaN, infinite or negative.
+        TypeError
+            It is masked or sparse.
         """
         where = self.where(index)
-        stored = self.loader.read(index, features=features)
-        y = np.asarray(stored.y)
+        try:
+            stored = self.loader.read(index, features=features)
+        except BadBlock as error:
+            raise type(error)(f"In {where}: {error}") from error
+        y = as_targets("y", stored.y, self.y_shape, where)
         if stored.X is None:
             X = np.empty((len(y), 0))
         else:
-            X = np.asarray(stored.X)
-            if X.dtype not in (np.float32, np.float64):
-                X = X.astype(np.float64)
-            _same_length("y", len(y), len(X), where)
-        weight = None if stored.weight is None else np.asarray(stored.weight)
-        if weight is not None:
-            _same_length("sample_weight", len(weight), len(y), where)
+            X = as_features(stored.X, self.n_features, where)
+            same_length("y", len(y), len(X), where)
+        weight = None
+        if stored.weight is not None:
+            weight = as_targets("sample_weight", stored.weight, (), where)
+            same_length("sample_weight", len(weight), len(y), where)
             check_weights(weight, where)
-        if y.dtype.kind == "O":
-            self._check_labels(y, where)
+        check_present(y, where)
         y = self.encoding.targets(y, where)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise NonFiniteValues(self._locate("y", y.reshape(len(y), -1), index))
         return Block(X, y, self.encoding.weights(y, weight))
-
-    def _check_labels(self, y: NDArray[Any], where: str) -> None:
-        for row, label in enumerate(y.flat):
-            if label is None or _is_nan(label):
-                raise NonFiniteValues(
-                    f"Input y contains NaN at row {row} of {where}: the label is {label!r}. "
-                    f"Drop such rows before fitting."
-                )
 
     def check_features(self, index: int, block: Block) -> None:
         """Refuse a block whose features hold NaN or infinity.
@@ -265,35 +272,6 @@ def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str) -> Non
         raise BadBlock(f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}.")
 
 
-def _is_nan(label: Any) -> bool:
-    try:
-        return bool(label != label)  # noqa: PLR0124 - true of NaN and NaT alone
-    except TypeError:  # pandas.NA is neither
-        return True
-
-
-def _same_length(name: str, found: int, expected: int, where: str) -> None:
-    if found != expected:
-        raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
-
-
-def check_weights(weight: NDArray[Any], where: str) -> None:
-    """Refuse weights that are NaN, infinite or negative, naming the row.
-
-    Raises
-    ------
-    NonFiniteValues
-        On the first such weight.
-    """
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if np.any(bad):
-        row = int(np.argmax(bad))
-        raise NonFiniteValues(
-            f"sample_weight must be finite and at least 0, but is {weight[row]} at row {row} "
-            f"of {where}."
-        )
-
-
 def from_arrays(
     X: NDArray[Any],
     y: NDArray[Any],
@@ -313,4 +291,5 @@ def from_arrays(
         itemsize=X.itemsize,
         in_memory=True,
         feature_names=feature_names,
+        y_shape=y.shape[1:],
     )

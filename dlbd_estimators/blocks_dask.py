@@ -1,18 +1,21 @@
 """Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
 
-The arrays are aligned, their graphs optimised together, and the graph of every block is
-culled from the whole, so a block can be read anywhere by executing its own part. What
-more than half of the blocks need (a global mean, say) is computed once, first, and
-travels with them as a value. A part shared by a few neighbours is recomputed by each:
-keeping it would make memory grow with the data.
+The arrays are aligned, their graphs optimised together, and the graph of every block is culled
+from the whole, so a block can be read anywhere by executing its own part. What more than half of
+the blocks need (a global mean, say) is computed once, first, and travels with them as a value. A
+part shared by a few neighbours is recomputed by each: keeping it would make memory grow with the
+data.
+
+Where every block needs much of the whole graph (after a shuffle, or where whole columns are brought
+to rows), reading blocks one by one would read the data again for each. On a cluster its rows are
+then brought together once, by Dask, and stay on the workers until the fit is over.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import dask
 import dask.array as da
@@ -20,15 +23,45 @@ import numpy as np
 from dask.base import get_scheduler
 from dask.core import flatten, istask
 from dask.optimization import cull
+from dask.task_spec import DataNode
 from dask.typing import Key
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
-from dlbd_estimators.exceptions import LengthMismatch
-
-Graph = dict[Key, Any]
+from dlbd_estimators.blocks_align import align, check_order, known, with_lengths
+from dlbd_estimators.blocks_graph import (
+    Dependencies,
+    Graph,
+    array_slices,
+    dependencies_of,
+    independent,
+    is_future,
+    p2p_outputs,
+    reachable,
+    sharing,
+)
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
+#: So many large shared values go to each block; more of them are the rows of a shuffle.
+_FEW = 4
+#: From so many runs of a task a pass on, the blocks are made once instead of each for itself.
+_MOST_REPLAYS = 8
+
+
+class Remote(Protocol):
+    """A cluster that can run parts of a graph, and keep what they give."""
+
+    def persist(self, graph: Graph, keys: Sequence[Key]) -> Graph:
+        """Run a graph, wait for it, and return the results' futures by key."""
+
+    def handles(self, keys: Iterable[Key]) -> Graph:
+        """Return futures of results that lie on the cluster already, by key."""
+
+    def nbytes(self, futures: Graph) -> dict[Key, int]:
+        """Return the sizes of results."""
+
+    def gather(self, futures: Graph) -> Graph:
+        """Fetch results, by key."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +109,7 @@ class GraphLoader(Loader):
         return {key: self.futures[key] for key in keys & self.futures.keys()}
 
     def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
-        return replace(self, graph={**self.graph, **inputs}, futures={})
+        return replace(self, graph={**self.graph, **_values(inputs)}, futures={})
 
 
 def from_dask(
@@ -84,168 +117,165 @@ def from_dask(
     y: da.Array,
     weight: da.Array | None,
     feature_names: Sequence[str] | None = None,
+    *,
+    remote: Remote | None = None,
 ) -> Blocks:
     """Align Dask arrays and split their graphs into blocks of rows.
 
-    Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN)
-    length stay unknown as long as the arrays have the same number of them.
+    Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
+    unknown as long as the arrays have the same number of them and come from the same source.
+
+    Parameters
+    ----------
+    X, y, weight : dask.array.Array
+        Features, targets, and weights or None.
+    feature_names : sequence of str, optional
+        For messages.
+    remote : Remote, optional
+        The cluster that the blocks will be read on.
 
     Raises
     ------
     LengthMismatch
-        The arrays have different numbers of rows.
+        The arrays have different numbers of rows, or were shuffled each for itself.
     """
-    if X.numblocks[1] > 1:
-        X = X.rechunk({1: -1})
-    arrays = _align(X, y, weight)
+    names = ("X", "y", "sample_weight")
+    given = {
+        name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
+    }
+    arrays = align(given)
+    graph, futures, keys = _optimised(list(arrays.values()))
+    dependencies = dependencies_of({**graph, **futures}, flatten(keys))
+    check_order(dependencies, keys)
+    outputs = list(zip(*keys, strict=True))
+    if not all(known(each) for each in arrays.values()):
+        shared = sharing(dependencies, outputs).shared
+        if independent(dependencies, outputs, shared):
+            X, y, *weights = with_lengths(*arrays.values())
+            weight = weights[0] if weights else None
+            return from_dask(X, y, weight, feature_names, remote=remote)
+    whole = arrays["X"]
+    sizes = whole.chunks[0]
+    is_known = known(whole)
+    rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
+    # Whatever is not float32 is converted to float64.
+    itemsize = 4 if whole.dtype == np.float32 else 8
+    return Blocks(
+        loader=_loader({**graph, **futures}, [outputs[index] for index in rows], whole, remote),
+        n_blocks=len(rows),
+        n_features=int(whole.shape[1]),
+        sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
+        block_nbytes=int(max(sizes)) * int(whole.shape[1]) * itemsize if is_known else None,
+        itemsize=itemsize,
+        feature_names=feature_names,
+        y_shape=arrays["y"].shape[1:],
+    )
+
+
+def _optimised(arrays: list[da.Array]) -> tuple[Graph, Graph, list[list[Key]]]:
+    """Return one graph of all arrays, the futures in it, and the keys of their blocks."""
+    # Optimisation leaves the names of persisted chunks without their values.
     futures = {
-        value.key: value
+        key: value
         for array in arrays
-        for value in dict(array.__dask_graph__()).values()
-        if _is_future(value)
+        for key, value in dict(array.__dask_graph__()).items()
+        if is_future(value)
     }
     optimised = dask.optimize(*arrays)
-    keys = [list(flatten(array.__dask_keys__())) for array in optimised]
     graph: Graph = {}
     for array in optimised:
         graph.update(array.__dask_graph__())
-    sizes = arrays[0].chunks[0]
-    known = not any(np.isnan(size) for size in sizes)
-    rows = [index for index, size in enumerate(sizes) if not (known and size == 0)]
-    outputs = [tuple(part[index] for part in keys) for index in rows]
-    # Whatever is not float32 is converted to float64.
-    itemsize = 4 if arrays[0].dtype == np.float32 else 8
-    return Blocks(
-        loader=_split(graph, futures, outputs, X),
-        n_blocks=len(rows),
-        n_features=int(X.shape[1]),
-        sizes=tuple(int(sizes[index]) for index in rows) if known else None,
-        block_nbytes=int(max(sizes)) * int(X.shape[1]) * itemsize if known else None,
-        itemsize=itemsize,
-        feature_names=feature_names,
+    return graph, futures, [list(flatten(array.__dask_keys__())) for array in optimised]
+
+
+def _loader(
+    graph: Graph, outputs: list[tuple[Key, ...]], array: da.Array, remote: Remote | None
+) -> GraphLoader:
+    wanted = [key for keys in outputs for key in keys]
+    dependencies = dependencies_of(graph, wanted)
+    graph = {key: graph[key] for key in dependencies if key in graph}
+    missing = [key for key in dependencies if key not in graph]
+    if remote is None and (missing or any(is_future(value) for value in graph.values())):
+        raise ValueError(
+            "The data lie on a Dask cluster (they were persisted, or made of futures), but no "
+            "client of it is active here. Use them where the client is, or compute them first."
+        )
+    if remote is None:
+        graph, shared = _with_values(graph, dependencies, outputs, array)
+    else:
+        graph.update(remote.handles(missing))
+        graph, shared = _on_cluster(graph, outputs, remote)
+    dependencies = dependencies_of(graph, wanted)
+    slices = _slices(graph, dependencies, shared & dependencies.keys())
+    graph.update(slices)
+    dependencies = dependencies_of(graph, wanted)
+    needs = [tuple(reachable(dependencies, keys)) for keys in outputs]
+    return GraphLoader(
+        {key: graph[key] for key in dependencies},
+        dict(enumerate(outputs)),
+        dict(enumerate(needs)),
+        {key: graph[key] for key in dependencies if is_future(graph[key])},
     )
 
 
-def _align(X: da.Array, *others: da.Array | None) -> list[da.Array]:
-    """Give all arrays the row chunks of X, and refuse different lengths before computing."""
-    aligned = [X]
-    for name, other in zip(("y", "sample_weight"), others, strict=False):
-        if other is None:
-            continue
-        chunks = other
-        if chunks.ndim > 1 and chunks.numblocks[1] > 1:
-            chunks = chunks.rechunk({1: -1})
-        if not (_known(X) and _known(chunks)) and chunks.numblocks[0] != X.numblocks[0]:
-            # Lengths must be found before rows can be matched; this reads the data once.
-            X, chunks = (
-                each if _known(each) else each.compute_chunk_sizes() for each in (X, chunks)
-            )
-            aligned[0] = X
-        if _known(X) and _known(chunks):
-            if X.shape[0] != chunks.shape[0]:
-                raise LengthMismatch(
-                    f"Found input variables with inconsistent numbers of samples: X has "
-                    f"{X.shape[0]} rows but {name} has {chunks.shape[0]}."
-                )
-            chunks = chunks.rechunk({0: X.chunks[0]})
-        aligned.append(chunks)
-    return aligned
-
-
-def _known(array: da.Array) -> bool:
-    return not np.isnan(array.shape[0])
-
-
-def _split(
-    graph: Graph, futures: Graph, outputs: list[tuple[Key, ...]], array: da.Array
-) -> GraphLoader:
-    # Optimisation leaves the names of persisted chunks without their values.
-    wanted = [key for keys in outputs for key in keys]
-    graph, dependencies = cull({**graph, **futures}, wanted)
-    shared = _shared(dependencies, outputs)
-    tasks = [key for key in shared if istask(graph[key])]
+def _with_values(
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], array: da.Array
+) -> tuple[Graph, set[Key]]:
+    """Compute what most blocks need in this process; return the graph and what is shared."""
+    found = sharing(dependencies, outputs)
+    tasks = [key for key in found.shared if _is_task(graph[key])]
+    if found.replays > _MOST_REPLAYS:
+        tasks = [key for keys in outputs for key in keys]
     if tasks:
         part, _ = cull(graph, tasks)
         values = get_scheduler(collections=[array])(part, tasks)
-        graph = {**graph, **dict(zip(tasks, values, strict=True))}
-        dependencies = {**dependencies, **dict.fromkeys(tasks, ())}
-    slices = _slices(graph, dependencies, set(shared))
-    graph = {**graph, **slices}
-    dependencies = {**dependencies, **dict.fromkeys(slices, ())}
-    needs = [tuple(_reachable(dependencies, keys)) for keys in outputs]
-    kept = {key for keys in needs for key in keys}
-    return GraphLoader(
-        {key: graph[key] for key in kept},
-        dict(enumerate(outputs)),
-        dict(enumerate(needs)),
-        {key: futures[key] for key in kept & futures.keys()},
-    )
+        graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
+    return graph, set(found.shared)
 
 
-def _shared(dependencies: Mapping[Key, Any], outputs: list[tuple[Key, ...]]) -> list[Key]:
-    """Find what more than half of the blocks need, other than by way of another such part.
-
-    Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to
-    find the mean.
-    """
-    users = Counter(key for keys in dependencies.values() for key in keys)
-    # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
-    masks: dict[Key, int] = dict.fromkeys(dependencies, 0)
-    for index, keys in enumerate(outputs):
-        for key in keys:
-            masks[key] |= 1 << index
-    # Of two blocks each may touch the same stored chunk: no reason to send that with both.
-    many = max(2, len(outputs) // 2)
-    shared: list[Key] = []
-    ready = [key for key in dependencies if not users[key]]
-    while ready:
-        key = ready.pop()
-        mask = masks.pop(key)
-        if mask.bit_count() > many:
-            shared.append(key)
-            mask = 0
-        for needed in dependencies[key]:
-            masks[needed] |= mask
-            users[needed] -= 1
-            if not users[needed]:
-                ready.append(needed)
-    return shared
+def _on_cluster(
+    graph: Graph, outputs: list[tuple[Key, ...]], remote: Remote
+) -> tuple[Graph, set[Key]]:
+    """Compute what blocks share on the cluster; return the graph and what is shared by value."""
+    wanted = [key for keys in outputs for key in keys]
+    dependencies = dependencies_of(graph, wanted)
+    between = p2p_outputs(dependencies)
+    if between:
+        graph = {**graph, **remote.persist(graph, between)}
+        dependencies = dependencies_of(graph, wanted)
+    found = sharing(dependencies, outputs)
+    tasks = [key for key in found.shared if _is_task(graph[key])]
+    graph = {**graph, **(remote.persist(graph, tasks) if tasks else {})}
+    futures = {key: graph[key] for key in found.shared if is_future(graph[key])}
+    sizes = remote.nbytes(futures)
+    small = {key: each for key, each in futures.items() if sizes[key] < _LARGE_NBYTES}
+    large = [key for key in tasks if key not in small]
+    if len(large) > _FEW or found.replays > _MOST_REPLAYS:
+        return {**graph, **remote.persist(graph, wanted)}, set()
+    graph = {**graph, **_values(remote.gather(small))}
+    return graph, {key for key in found.shared if not is_future(graph[key])}
 
 
-def _slices(graph: Graph, dependencies: Mapping[Key, Any], shared: set[Key]) -> Graph:
+def _is_task(value: Any) -> bool:
+    return istask(value) and not is_future(value)
+
+
+def _slices(graph: Graph, dependencies: Dependencies, shared: set[Key]) -> Graph:
     """Compute what single blocks take from large shared arrays alone.
 
-    Then a slice travels with a block, and not the whole of an array in memory. What turns
-    out larger than the array (rows read by their numbers, say) stays a task.
+    Then a slice travels with a block, and not the whole of an array in memory. What turns out
+    larger than the array (rows read by their numbers, say) stays a task.
     """
     slices: Graph = {}
-    for key, needed in dependencies.items():
-        if key in shared or not needed or not shared.issuperset(needed):
-            continue
+    for key, needed in array_slices(graph, dependencies, shared, _LARGE_NBYTES).items():
         values: list[Any] = [getattr(graph[each], "value", graph[each]) for each in needed]
-        if not all(isinstance(value, np.ndarray) for value in values):
-            continue
         size = sum(value.nbytes for value in values)
-        if size >= _LARGE_NBYTES:
-            part = {each: graph[each] for each in (key, *needed)}
-            value = dask.get(part, key)
-            if getattr(value, "nbytes", size) < size:
-                slices[key] = value
-    return slices
+        value = dask.get({each: graph[each] for each in (key, *needed)}, key)
+        if getattr(value, "nbytes", size) < size:
+            slices[key] = value
+    return _values(slices)
 
 
-def _reachable(dependencies: Any, keys: Sequence[Key]) -> Iterator[Key]:
-    seen: set[Key] = set()
-    stack = list(keys)
-    while stack:
-        key = stack.pop()
-        if key not in seen:
-            seen.add(key)
-            yield key
-            stack.extend(dependencies[key])
-
-
-def _is_future(value: Any) -> bool:
-    # A persisted chunk is a distributed.Future in the graph; the name alone tells it,
-    # so that this module works where distributed is not imported.
-    return type(value).__module__.startswith("distributed.") and hasattr(value, "key")
+def _values(found: Graph) -> Graph:
+    """Return nodes of a graph that hold values, which Dask could otherwise take for tasks."""
+    return {key: DataNode(key, value) for key, value in found.items()}

@@ -24,8 +24,9 @@ from dlbd_estimators._predict import (
     probabilities,
     score,
 )
-from dlbd_estimators._validation import is_lazy, training_data
+from dlbd_estimators._validation import training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss

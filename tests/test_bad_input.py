@@ -117,7 +117,7 @@ def test_different_lengths_in_memory(model, arrays):
 
 def test_different_lengths_of_unknown_chunks(model, arrays):
     X, y = (da.from_array(array, chunks={0: 100}) for array in arrays)
-    with pytest.raises(LengthMismatch, match=r"In block 0, X has 100 rows but y has 99"):
+    with pytest.raises(LengthMismatch, match=r"X has 500 rows but y has 499"):
         fit(model, unknown(X), unknown(da.concatenate([y[1:100], y[100:]])))
 
 
@@ -197,7 +197,7 @@ def test_pandas_own_number_dtypes_are_numbers(model, arrays):
     mine = fit(model, dd.from_pandas(own, npartitions=3), dd.from_pandas(target, npartitions=3))
     np.testing.assert_allclose(mine.coef_, fit(model, frame.astype(float), y).coef_, rtol=1e-9)
     own.loc[7, "a"] = pd.NA
-    with pytest.raises(NonFiniteValues, match=r"NaN at row 7 of block 0, column 0 \('a'\)"):
+    with pytest.raises(NonFiniteValues, match=r"NaN at row 7 of block 0.*, column 0 \('a'\)"):
         fit(model, dd.from_pandas(own, npartitions=3), dd.from_pandas(target, npartitions=3))
 
 

@@ -83,12 +83,17 @@ def test_different_lengths_are_refused_before_anything_is_computed():
 
 
 def test_unknown_lengths_are_compared_block_by_block():
-    X = unknown(da.ones((30, 2), chunks=(10, 2)))
-    y = unknown(da.ones(30, chunks=((10, 9, 11),)))
-    blocks = from_dask(X, y, None)
+    X = da.from_array(np.arange(60.0).reshape(30, 2), chunks=(10, 2))
+    y = X.map_blocks(lambda block: block[block[0, 0] == 20 :, 0], drop_axis=1, dtype=float)
+    blocks = from_dask(unknown(X), unknown(y), None)
     blocks.load(0)
     with pytest.raises(LengthMismatch, match="In block 1, X has 10 rows but y has 9"):
         blocks.load(1)
+
+
+def test_unknown_lengths_of_other_sources_are_counted():
+    X, y = da.ones((30, 2), chunks=(10, 2)), da.ones(30, chunks=((10, 9, 11),))
+    assert from_dask(unknown(X), unknown(y), None).sizes == (10, 10, 10)
 
 
 def test_targets_alone_do_not_read_the_features():

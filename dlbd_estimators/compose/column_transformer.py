@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.compose.side_by_side import read_once, side_by_side, take
 from dlbd_estimators.compose.stand_ins import Work, is_entry, original, positions_of, stand_in
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.preprocessing.categories import without_na
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
@@ -21,11 +22,8 @@ def read_once(X: Any) -> Any:
     Dask reads a file again for each selection of its columns, unless the reading is behind a
     graph that it takes as given.
     """
-    if isinstance(X, da.Array):
-        return X
-    X = X.optimize()
-    rebuild, arguments = X.__dask_postpersist__()
-    return rebuild(X.__dask_graph__(), *arguments)
+    (fixed,) = together(X)
+    return fixed
 
 
 def take(X: Any, positions: list[int]) -> Any:

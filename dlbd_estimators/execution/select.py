@@ -7,6 +7,7 @@ import sys
 from dask.base import get_scheduler
 
 from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_dask import Remote
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.threads import ThreadExecutor
 
@@ -28,3 +29,14 @@ def executor_for(blocks: Blocks) -> Executor:
             return ClusterExecutor(client)
     synchronous = getattr(scheduler, "__name__", "") == "get_sync"
     return ThreadExecutor(1 if synchronous else None)
+
+
+def active_cluster() -> Remote | None:
+    """Return the cluster that Dask would compute on, or None where that is this process."""
+    if "distributed" not in sys.modules:
+        return None
+    from dlbd_estimators.execution.cluster import client_of
+    from dlbd_estimators.execution.cluster_graphs import ClusterGraphs
+
+    client = client_of(get_scheduler())
+    return None if client is None else ClusterGraphs(client)

@@ -7,7 +7,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators._validation import is_lazy, lazy_column
+from dlbd_estimators._validation import lazy_column
+from dlbd_estimators.blocks_frames import together
+from dlbd_estimators.blocks_sources import is_lazy, opened
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.preprocessing.reduction import reduce_rows
 
@@ -64,10 +66,11 @@ def one_pass(
     for each, values in given.items():
         if values is None or np.ndim(values) == 0:
             raise ValueError(f"{each} must be an array of one entry a row, but is {values!r}.")
+    lazy = {each: opened(each, values) for each, values in given.items() if is_lazy(values)}
+    given |= dict(zip(lazy, together(*lazy.values()), strict=True))
     # Predictions first: cutting them anew, like the labels, would cost more.
     leader = next(each for each in (pred_name, *given) if is_lazy(given[each]))
-    # A copy, because finding lengths changes a Dask array in place.
-    reference = lazy_column(leader, given[leader]).copy()
+    reference = lazy_column(leader, given[leader])
     columns = [
         reference if each == leader else lazy_column(each, values, reference, leader)
         for each, values in given.items()
@@ -78,6 +81,7 @@ def one_pass(
         _InOrder(sums, order),
         sums.combine,
         name=name,
+        names=[leader, *(each for each in given if each != leader)],
     )
     return partial
 

@@ -18,8 +18,9 @@ from dlbd_estimators._predict import (
     probabilities,
     score,
 )
-from dlbd_estimators._validation import Data, is_lazy, training_data
+from dlbd_estimators._validation import Data, training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches

@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from dlbd_estimators._callbacks import with_callbacks
 from dlbd_estimators._parameters import check_choice
 from dlbd_estimators._predict import score
-from dlbd_estimators._validation import Data, is_lazy, training_data
+from dlbd_estimators._validation import Data, training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches

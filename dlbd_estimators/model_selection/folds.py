@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.model_selection.gather import gather, in_memory
 from dlbd_estimators.model_selection.rows import Division, Selection
 from dlbd_estimators.model_selection.shares import consecutive, fold_sizes

@@ -21,6 +21,7 @@ from dask.task_spec import List, Task, TaskRef
 from dask.tokenize import tokenize
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks_align import known, with_sizes
 from dlbd_estimators.model_selection.rows import Rows, Selection
 from dlbd_estimators.model_selection.sources import Lazy
 
@@ -52,7 +53,7 @@ def gather(source: Any, selection: Selection, labels: da.Array | None = None) ->
 def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da.Array:
     data = source.data
     if source.sizes != selection.sizes:
-        if _unknown(data):
+        if not known(data):
             data = with_sizes(data, source.sizes)
         data = data.rechunk({0: selection.sizes})
     where = None if labels is None else stratified_positions(selection, labels)
@@ -120,15 +121,6 @@ def take(block: Any, rows: Rows, where: NDArray[np.intp] | None = None) -> Any:
     if len(where) == len(block):
         return block
     return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
-
-
-def with_sizes(data: da.Array, sizes: tuple[int, ...]) -> da.Array:
-    """Return an array of unknown chunk lengths with the lengths that were found."""
-    return da.Array(data.dask, data.name, (sizes, *data.chunks[1:]), meta=data._meta)
-
-
-def _unknown(data: da.Array) -> bool:
-    return any(np.isnan(data.chunks[0]))
 
 
 def _of_frame(source: Lazy, selection: Selection, labels: da.Array | None) -> Any:

@@ -11,8 +11,9 @@ import dask
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators import _validation
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_align import have_one_source, with_lengths
+from dlbd_estimators.blocks_frames import together
+from dlbd_estimators.blocks_sources import is_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
 
 
@@ -62,8 +63,8 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     """Open lazy arrays and find the lengths of their blocks; leave arrays in memory as they are.
 
     Lengths that Dask does not know are found by one pass over the array with the shortest rows,
-    and hold for all arrays with as many blocks. (Each block is held against them when it is
-    read.)
+    and hold for all arrays with as many blocks that are made of the same source. (Each block is
+    held against them when it is read.)
 
     Returns
     -------
@@ -75,19 +76,18 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows.
     """
-    opened = [_validation.from_zarr(each) if _validation.is_zarr(each) else each for each in arrays]
-    lazy = [each for each in opened if is_lazy(each)]
-    known: dict[int, tuple[int, ...]] = {}
+    fixed = together(*(opened("an array", each) if is_lazy(each) else each for each in arrays))
+    lazy = [each for each in fixed if is_lazy(each)]
     # Arrays of known lengths come first, then those with the shortest rows.
-    for each in sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x))):
-        sizes = _lengths(each)
-        if sizes is None:
-            sizes = known.get(_n_blocks(each)) or _measure(each)
-        known.setdefault(_n_blocks(each), sizes)
-    found = [
-        Lazy(each, _lengths(each) or known[_n_blocks(each)]) if is_lazy(each) else each
-        for each in opened
-    ]
+    order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
+    counted: list[Lazy] = []
+    for each in order:
+        sizes = _lengths(each) or next(
+            (a.sizes for a in counted if _is_cut_alike(a.data, each)), None
+        )
+        counted.append(Lazy(each, _measure(each) if sizes is None else sizes))
+    by_object = {id(each.data): each for each in counted}
+    found = [by_object.get(id(each), each) for each in fixed]
     _check_lengths(found)
     return found
 
@@ -132,11 +132,15 @@ def _row_nbytes(collection: Any) -> int:
     return 8 * (collection.shape[1] if collection.ndim > 1 else 1)
 
 
+def _is_cut_alike(a: Any, b: Any) -> bool:
+    return _n_blocks(a) == _n_blocks(b) and have_one_source(a, b)
+
+
 def _measure(collection: Any) -> tuple[int, ...]:
-    parts = collection.to_delayed()
-    if _is_array(collection) and collection.ndim > 1:
-        parts = parts.reshape(len(parts), -1)[:, 0]
-    return tuple(dask.compute(*(dask.delayed(len)(part) for part in parts)))
+    if _is_array(collection):
+        (counted,) = with_lengths(collection)
+        return tuple(map(int, counted.chunks[0]))
+    return tuple(dask.compute(*(dask.delayed(len)(part) for part in collection.to_delayed())))
 
 
 def _is_array(collection: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.model_selection.gather import gather
 from dlbd_estimators.model_selection.rows import Division
 from dlbd_estimators.model_selection.shares import Integers, allocate, consecutive

@@ -9,7 +9,9 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.model_selection.gather import with_sizes
+from dlbd_estimators.blocks_align import with_sizes
+from dlbd_estimators.blocks_checks import check_present
+from dlbd_estimators.blocks_columns import column
 from dlbd_estimators.model_selection.shares import Integers, allocate
 from dlbd_estimators.model_selection.sources import Lazy
 
@@ -27,7 +29,7 @@ def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
     elif isinstance(source.data, da.Array):
         labels = with_sizes(source.data, source.sizes)
     else:
-        labels = with_sizes(source.data.to_dask_array(), source.sizes)
+        labels = with_sizes(column(source.data, "stratify"), source.sizes)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -48,14 +50,25 @@ def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
         The labels, sorted.
     counts : ndarray of shape (n_blocks, n_classes)
         Rows.
+
+    Raises
+    ------
+    NonFiniteValues
+        A label is missing; names the block and the row.
     """
-    unique = dask.delayed(np.unique, pure=True)
-    found = dask.compute(*(unique(part, return_counts=True) for part in labels.to_delayed()))
+    tally = dask.delayed(_tally, pure=True)
+    parts = enumerate(labels.to_delayed())
+    found = dask.compute(*(tally(part, f"block {block}") for block, part in parts))
     classes = np.unique(np.concatenate([block for block, _ in found]))
     counts = np.zeros((len(found), len(classes)), dtype=np.int64)
     for row, (block, numbers) in zip(counts, found, strict=True):
         row[np.searchsorted(classes, block)] = numbers
     return classes, counts
+
+
+def _tally(block: NDArray[Any], where: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    check_present(block, where)
+    return np.unique(block, return_counts=True)
 
 
 def stratified_counts(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,

@@ -11,7 +11,7 @@ import sklearn.impute
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing import fusion
 from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
 from dlbd_estimators.preprocessing.lazy import (
@@ -109,7 +109,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         self._set(present, dtype)
         self.n_passes_ = float(known is None)
         if present.statistics is not None and is_nan(self.missing_values):
-            fusion.see(X, present.statistics)
+            fusion.see(self, present.statistics)
         return self
 
     def inverse_transform(self, X: Any) -> Any:
@@ -173,7 +173,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         indicators = self.indicator_.features_ if self.indicator_ else np.zeros(0, dtype=np.intp)
         fill = FillRows(self.missing_values, result.dtype, kept, values, indicators)
         output = transform_rows(self, rows, fill, meta=result[:0], name="simpleimputer-transform")
-        statistics = fusion.seen(X) if is_nan(self.missing_values) else None
+        statistics = fusion.seen(self) if is_nan(self.missing_values) else None
         if statistics is not None and result.dtype.kind != "O":
             fusion.remember(output, filled_statistics(fill, statistics))
         return output

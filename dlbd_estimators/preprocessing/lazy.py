@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dlbd_estimators._leaving import Leaving
-from dlbd_estimators._validation import from_zarr, is_frame, is_lazy, is_zarr
+from dlbd_estimators.blocks_align import one_column_of_chunks
+from dlbd_estimators.blocks_checks import CheckedRows
+from dlbd_estimators.blocks_frames import together
+from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
+from dlbd_estimators.preprocessing import fusion
 
 #: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
 RowFunction = Callable[[Any], Any]
@@ -68,10 +72,10 @@ class LazyTransformer(Leaving):
         """
         if not is_lazy(X):
             return super().fit_transform(X, y, **fit_params)  # type: ignore[misc] # as above
-        # Opened once: what fit learns of X then goes with the same object to transform.
-        X = from_zarr(X) if is_zarr(X) else X
-        fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
-        return fitted.transform(X)
+        X = opened("X", X)
+        with fusion.input_statistics(self):
+            fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
+            return fitted.transform(X)
 
     def _transform_lazy(self, X: Any) -> Any:
         raise NotImplementedError
@@ -99,8 +103,10 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
     ValueError
         X is not of two dimensions, has no columns or, as far as is known, no rows, or has not
         the features of the fit.
+    TypeError
+        X is lazy in a way that is not supported, or its blocks are masked or sparse.
     """
-    X = from_zarr(X) if is_zarr(X) else X
+    X = opened("X", X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
@@ -114,7 +120,7 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"of 1 is required."
         )
     validate_data(estimator, X if lazy_array else X._meta, reset=reset, skip_check_array=True)
-    return X.rechunk({1: -1}) if lazy_array and X.numblocks[1] > 1 else X
+    return one_column_of_chunks(X) if lazy_array else X
 
 
 def map_rows(
@@ -155,11 +161,13 @@ def map_rows(
             meta = meta if dtype is None else meta.astype(dtype)
         else:
             meta = np.empty((0, n_columns), dtype=dtype)
+    (X,) = together(X)
+    checked = CheckedRows(function, X)
     if is_frame(X):
-        lazy: da.Array = X.map_partitions(function, meta=meta)
+        lazy: da.Array = X.map_partitions(checked, meta=meta)
         return lazy
     mapped: da.Array = da.map_blocks(
-        function,
+        checked,
         X,
         dtype=meta.dtype,
         meta=meta,
@@ -209,7 +217,8 @@ def transform_rows(
     if not isinstance(empty, pd.DataFrame):
         return map_rows(X, function, meta=meta, name=name)
     if is_frame(X):
-        return X.map_partitions(_Framed(function, empty.columns), meta=empty)
+        framed = _Framed(CheckedRows(function, X), empty.columns)
+        return X.map_partitions(framed, meta=empty)
     import dask.dataframe as dd
 
     return dd.from_dask_array(map_rows(X, function, meta=meta, name=name), columns=empty.columns)

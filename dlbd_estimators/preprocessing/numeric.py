@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators._validation import check_numeric_dtype, numeric_frame
+from dlbd_estimators.blocks_columns import check_numeric_columns, check_numeric_dtype
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.preprocessing.lazy import check_lazy
 
@@ -32,7 +32,7 @@ def numeric_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     if isinstance(rows, da.Array):
         check_numeric_dtype("X", rows.dtype)
     else:
-        numeric_frame(rows)
+        check_numeric_columns(rows)
     return rows
 
 

@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators._validation import from_zarr, is_lazy, is_zarr
+from dlbd_estimators.blocks_sources import is_lazy, opened
 from dlbd_estimators.preprocessing.numeric import as_floats
 from dlbd_estimators.preprocessing.reduction import reduce_rows
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
@@ -42,7 +42,8 @@ def gather(rows: Any, sample_weight: Any, names: Any, name: str) -> ColumnStatis
         else:
             collections.append(_column(sample_weight))
     kernel = partial(_block_statistics, names=names, scalar=scalar)
-    statistics = reduce_rows(collections, kernel, merge, name=f"{name}-fit")
+    given = ("X", "sample_weight")[: len(collections)]
+    statistics = reduce_rows(collections, kernel, merge, name=f"{name}-fit", names=given)
     if not statistics.n_rows:
         if sample_weight is not None:
             raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -61,7 +62,7 @@ def _column(sample_weight: Any) -> Any:
         # One chunk: rows of unknown lengths cannot be taken for aligned with it by chance.
         column = da.from_array(array, chunks=-1)
     else:
-        column = from_zarr(sample_weight) if is_zarr(sample_weight) else sample_weight
+        column = opened("sample_weight", sample_weight)
     if column.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, but have {column.ndim} dimensions."

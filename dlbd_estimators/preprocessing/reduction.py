@@ -11,6 +11,18 @@ import dask
 import dask.array as da
 import numpy as np
 
+from dlbd_estimators.blocks_align import (
+    align,
+    blocks_of,
+    known,
+    one_column_of_chunks,
+    refuse_shuffled_apart,
+    with_lengths,
+)
+from dlbd_estimators.blocks_checks import CheckedRows
+from dlbd_estimators.blocks_columns import column, features
+from dlbd_estimators.blocks_frames import together
+from dlbd_estimators.blocks_sources import is_frame
 from dlbd_estimators.exceptions import LengthMismatch
 
 P = TypeVar("P")
@@ -26,6 +38,7 @@ def reduce_rows(
     combine: Callable[[P, P], P],
     *,
     name: str,
+    names: Sequence[str] = (),
 ) -> P:
     """Reduce aligned rows of Dask collections to one value, in one pass.
 
@@ -35,14 +48,17 @@ def reduce_rows(
         Rows that belong together. Blocks are the row chunks (partitions) of the first; the
         columns of an array are joined to one chunk. Lengths may be unknown.
     kernel : callable
-        ``kernel(*blocks) -> partial`` with one NumPy array (pandas frame or series) for each
-        collection; a block may have no rows. It must not change its arguments.
+        ``kernel(*blocks) -> partial`` with one NumPy array for each collection, or a pandas frame
+        where a data frame is the only one; a block may have no rows. It must not change its
+        arguments.
     combine : callable
         ``combine(left, right) -> partial``, blocks of ``left`` before those of ``right``.
         The tree depends on the number of blocks alone: the same bits for any scheduler and
         any number of workers, also where ``combine`` is not exactly associative.
     name : str
         Begins the keys of the tasks, and so names the pass on a dashboard.
+    names : sequence of str
+        What the user calls the collections, for messages.
 
     Returns
     -------
@@ -59,13 +75,32 @@ def reduce_rows(
     Where lengths are unknown, and as many blocks turn out to be cut differently, the data is
     read again: once for the lengths, and once for the result.
     """
-    aligned = _align(list(collections))
+    frames = together(*collections)
+    if len(frames) == 1:
+        (only,) = frames
+        whole = only if is_frame(only) else one_column_of_chunks(only)
+        return _reduce([whole], CheckedRows(kernel, whole), combine, name)
+    aligned = _aligned([_as_array(each) for each in frames], names)
+    refuse_shuffled_apart(aligned)
     try:
-        return _reduce(aligned, kernel, combine, name)
+        return _reduce(aligned, CheckedRows(kernel, *aligned), combine, name)
     except LengthMismatch:
-        if all(_known(each) for each in aligned):
+        if all(known(each) for each in aligned):
             raise
-    return _reduce(_align([_with_lengths(each) for each in aligned]), kernel, combine, name)
+    aligned = _aligned(with_lengths(*aligned), names)
+    return _reduce(aligned, CheckedRows(kernel, *aligned), combine, name)
+
+
+def _as_array(collection: Any) -> da.Array:
+    array: da.Array = collection
+    if is_frame(collection):
+        array = features(collection) if collection.ndim == 2 else column(collection, "a column")
+    return array
+
+
+def _aligned(arrays: list[da.Array], names: Sequence[str]) -> list[da.Array]:
+    names = names or [f"array {number}" for number in range(len(arrays))]
+    return list(align(dict(zip(names, arrays, strict=True))).values())
 
 
 def _reduce(
@@ -113,20 +148,14 @@ def _partials(collections: list[Any], kernel: Callable[..., P], name: str) -> li
         else:
             lazy = only.map_partitions(kernel, meta=(None, object), enforce_metadata=False)
         return list(lazy.to_delayed())
-    # Not optimised, because each array would then read what they have in common.
-    columns = [
-        each.to_delayed(optimize_graph=False).ravel()
-        if isinstance(each, da.Array)
-        else each.to_delayed()
-        for each in collections
-    ]
+    columns = [blocks_of(each) for each in collections]
     return [
-        dask.delayed(_checked, pure=False)(kernel, *blocks, dask_key_name=f"{name}-{index}")
+        dask.delayed(_same_rows, pure=False)(kernel, *blocks, dask_key_name=f"{name}-{index}")
         for index, blocks in enumerate(zip(*columns, strict=True))
     ]
 
 
-def _checked(kernel: Callable[..., P], *blocks: Any) -> P:
+def _same_rows(kernel: Callable[..., P], *blocks: Any) -> P:
     lengths = [len(block) for block in blocks]
     if len(set(lengths)) > 1:
         raise LengthMismatch(
@@ -134,52 +163,3 @@ def _checked(kernel: Callable[..., P], *blocks: Any) -> P:
             f"{' and '.join(map(str, lengths))} rows."
         )
     return kernel(*blocks)
-
-
-def _align(collections: list[Any]) -> list[Any]:
-    collections = [
-        each.rechunk({1: -1})
-        if isinstance(each, da.Array) and each.ndim > 1 and each.numblocks[1] > 1
-        else each
-        for each in collections
-    ]
-    counts = {_n_blocks(each) for each in collections}
-    if len(counts) > 1:
-        # Lengths must be known before rows can be matched: where they are not, the
-        # collection is read once to find them.
-        collections = [_with_lengths(each) for each in collections]
-        first = collections[0]
-    else:
-        first = next((each for each in collections if _known(each)), None)
-    if first is None:
-        return collections
-    for other in collections:
-        if _known(other) and other.shape[0] != first.shape[0]:
-            raise LengthMismatch(
-                f"Found input variables with inconsistent numbers of samples: "
-                f"{first.shape[0]} and {other.shape[0]} rows."
-            )
-    return [
-        each.rechunk({0: first.chunks[0]})
-        if _known(each) and each.chunks[0] != first.chunks[0]
-        else each
-        for each in collections
-    ]
-
-
-def _n_blocks(collection: Any) -> int:
-    if isinstance(collection, da.Array):
-        return int(collection.numblocks[0])
-    return int(collection.npartitions)
-
-
-def _known(collection: Any) -> bool:
-    return isinstance(collection, da.Array) and not np.isnan(collection.shape[0])
-
-
-def _with_lengths(collection: Any) -> da.Array:
-    if not isinstance(collection, da.Array):
-        array: da.Array = collection.to_dask_array(lengths=True)
-        return array
-    # A copy, because compute_chunk_sizes changes the array in place.
-    return collection if _known(collection) else collection.copy().compute_chunk_sizes()

@@ -39,7 +39,7 @@ class LazyScaler(LazyTransformer):
         self._set(statistics, float_dtype(rows), first=first, weighted=sample_weight is not None)
         self.n_passes_ = n_passes
         if sample_weight is None:
-            fusion.see(X, statistics)
+            fusion.see(self, statistics)
         return self
 
     def _transform_lazy(self, X: Any) -> Any:
@@ -53,7 +53,7 @@ class LazyScaler(LazyTransformer):
             n_columns=rows.shape[1],
             name=f"{type(self).__name__.lower()}-transform",
         )
-        statistics = fusion.seen(X)
+        statistics = fusion.seen(self)
         mapped = None if statistics is None else self._map_statistics(statistics, dtype)
         if mapped is not None:
             fusion.remember(output, mapped)

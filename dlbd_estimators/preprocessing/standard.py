@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._validation import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing.lazy import LazyTransformer
 from dlbd_estimators.preprocessing.scaling import LazyScaler
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats, merge

@@ -106,15 +106,22 @@ def unknown(array):
 
 
 def test_unknown_lengths_are_found_by_one_pass_over_the_smallest():
-    X, y = Reads([30, 0, 1, 69]), Reads([30, 0, 1, 69], 1)
+    X = Reads([30, 0, 1, 69])
+    y = Reads([30, 0, 1, 69], 1)
+    target = X.array[:, :1]
+    found = train_test_split(unknown(X.array), unknown(target), random_state=0)
+    assert sorted(X.blocks) == [0, 1, 2, 3]
+    for one, other in zip(dask.compute(*found[:2]), dask.compute(*found[2:]), strict=True):
+        np.testing.assert_array_equal(one[:, :1], other)
+    # As many blocks of another source may be cut in another way.
     found = train_test_split(unknown(X.array), unknown(y.array), random_state=0)
-    assert (X.blocks, sorted(y.blocks)) == ([], [0, 1, 2, 3])
+    assert sorted(y.blocks) == [0, 1, 2, 3]
     expected = train_test_split(X.array, y.array, random_state=0)
     for one, other in zip(dask.compute(*found), dask.compute(*expected), strict=True):
         np.testing.assert_array_equal(one, other)
     assert found[0].shape == (75, 3)
     y.clear()
-    # Known lengths of one array hold for others with as many blocks.
+    # Known lengths of one array hold for others of its source with as many blocks.
     train_test_split(unknown(X.array), y.array, unknown(y.array)[:, 0], random_state=0)
     assert y.blocks == []
     # Those with another number of blocks are measured, and cut anew.
@@ -124,8 +131,16 @@ def test_unknown_lengths_are_found_by_one_pass_over_the_smallest():
     np.testing.assert_array_equal(test, test_2)
 
 
+def test_as_many_blocks_of_other_lengths_are_measured():
+    X, y = Reads([30, 70]).array, Reads([50, 50]).array
+    found = train_test_split(unknown(X), y, random_state=0)
+    for one, other in zip(found, train_test_split(X, y, random_state=0), strict=True):
+        np.testing.assert_array_equal(one.compute(), other.compute())
+
+
 def test_lengths_that_were_taken_over_wrongly_are_refused():
-    X, y = unknown(Reads([30, 70]).array), Reads([50, 50]).array
+    y = Reads([50, 50]).array
+    X = unknown(y.map_blocks(lambda block: block[:30], dtype=float))
     train = train_test_split(X, y, random_state=0)[0]
     with pytest.raises(LengthMismatch, match=r"block 0 has 30 rows where 50 were expected"):
         train.blocks[0].compute()

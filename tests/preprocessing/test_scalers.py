@@ -136,7 +136,7 @@ def test_a_scalar_weight_counts():
 @pytest.mark.parametrize(
     ("weight", "error", "match"),
     [
-        (np.ones(59), LengthMismatch, "60 and 59"),
+        (np.ones(59), LengthMismatch, "60 rows but sample_weight has 59"),
         (np.zeros(60), ValueError, "at least one non-zero"),
         (np.ones((60, 2)), ValueError, "1D"),
         (da.full(60, np.nan, chunks=60), ValueError, "NaN or infinity"),

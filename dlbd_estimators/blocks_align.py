@@ -1,0 +1,148 @@
+"""Rows of several Dask arrays on the same chunks, and chunk lengths that Dask does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.core import flatten
+from dask.typing import Key
+
+from dlbd_estimators.blocks_graph import (
+    Dependencies,
+    dependencies_of,
+    independent,
+    sharing,
+    shuffled_apart,
+)
+from dlbd_estimators.exceptions import LengthMismatch
+
+
+def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
+    """Give all arrays the row chunks of the first, and one chunk of columns.
+
+    Parameters
+    ----------
+    arrays : mapping of str to dask.array.Array
+        By the name that the user knows.
+
+    Returns
+    -------
+    dict of str to dask.array.Array
+        Chunks of unknown (NaN) length stay unknown where all arrays have the same number of them.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows.
+    """
+    aligned = {name: one_column_of_chunks(array) for name, array in arrays.items()}
+    if len({array.numblocks[0] for array in aligned.values()}) > 1:
+        # Lengths must be found before rows can be matched; this reads the data once.
+        aligned = dict(zip(aligned, with_lengths(*aligned.values()), strict=True))
+    leader = next((each for each in aligned.values() if known(each)), None)
+    if leader is None:
+        return aligned
+    lengths = [(name, int(each.shape[0])) for name, each in aligned.items() if known(each)]
+    for name, length in lengths[1:]:
+        if length != lengths[0][1]:
+            raise LengthMismatch(
+                f"Found input variables with inconsistent numbers of samples: {lengths[0][0]} has "
+                f"{lengths[0][1]} rows but {name} has {length}."
+            )
+    if not known(aligned[next(iter(aligned))]):
+        return aligned
+    chunks = leader.chunks[0]
+    return {
+        name: each.rechunk({0: chunks}) if known(each) and each.chunks[0] != chunks else each
+        for name, each in aligned.items()
+    }
+
+
+def refuse_shuffled_apart(arrays: Sequence[da.Array]) -> None:
+    """Refuse arrays that were shuffled each for itself, whose rows do not belong together.
+
+    Raises
+    ------
+    LengthMismatch
+        Says what to do.
+    """
+    graph = {key: task for each in arrays for key, task in dict(each.__dask_graph__()).items()}
+    keys = [list(flatten(each.__dask_keys__())) for each in arrays]
+    check_order(dependencies_of(graph, flatten(keys)), keys)
+
+
+def check_order(dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
+    """Refuse arrays in the same way, given the dependencies of their blocks' keys."""
+    if shuffled_apart(dependencies, keys):
+        raise LengthMismatch(
+            "The arrays come from different shuffles, each of which put the rows into an order of "
+            "its own: their rows do not belong together. Take them from one Dask data frame, and "
+            "pass columns of it themselves, not their .values; or persist the frame first."
+        )
+
+
+def have_one_source(a: Any, b: Any) -> bool:
+    """Tell whether the blocks of two collections, as many of each, are made of the same parts.
+
+    Parameters
+    ----------
+    a, b : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks_frames.together` gives them.
+    """
+    graph = {**dict(a.__dask_graph__()), **dict(b.__dask_graph__())}
+    keys = [list(flatten(each.__dask_keys__())) for each in (a, b)]
+    n_blocks = [
+        each.numblocks[0] if isinstance(each, da.Array) else len(k)
+        for each, k in zip((a, b), keys, strict=True)
+    ]
+    outputs = list(
+        zip(*(k[:: len(k) // n] for k, n in zip(keys, n_blocks, strict=True)), strict=True)
+    )
+    dependencies = dependencies_of(graph, flatten(keys))
+    return not independent(dependencies, outputs, sharing(dependencies, outputs).shared)
+
+
+def one_column_of_chunks(array: da.Array) -> da.Array:
+    """Bring all columns of a block to one chunk."""
+    return array.rechunk({1: -1}) if array.ndim > 1 and array.numblocks[1] > 1 else array
+
+
+def known(array: da.Array) -> bool:
+    """Tell whether Dask knows the lengths of an array's chunks."""
+    return not np.isnan(array.shape[0])
+
+
+def with_lengths(*arrays: da.Array) -> list[da.Array]:
+    """Return arrays with the lengths of their chunks, of which unknown ones are counted.
+
+    All are counted in one computation, so that what they have in common is read once.
+    """
+    counting = [
+        [dask.delayed(_n_rows, pure=False)(block) for block in blocks_of(array)]
+        for array in arrays
+        if not known(array)
+    ]
+    found = iter(dask.compute(*counting)) if counting else iter(())
+    return [array if known(array) else with_sizes(array, next(found)) for array in arrays]
+
+
+def with_sizes(array: da.Array, sizes: Any) -> da.Array:
+    """Return an array of unknown chunk lengths with these lengths."""
+    return da.Array(
+        array.dask, array.name, (tuple(map(int, sizes)), *array.chunks[1:]), meta=array._meta
+    )
+
+
+def blocks_of(array: da.Array) -> list[Any]:
+    """Return the blocks along the rows of an array, as delayed objects of one graph."""
+    # Not optimised, because each array would then read what they have in common.
+    parts = array.to_delayed(optimize_graph=False)
+    return list(parts.reshape(len(parts), -1)[:, 0])
+
+
+def _n_rows(block: Any) -> int:
+    return int(block.shape[0])

@@ -1,0 +1,186 @@
+"""What a block has to be: its width, its container, its rows, no missing label, sound weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from dask.base import normalize_token
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks_columns import Aligned
+from dlbd_estimators.blocks_sources import check_container, is_frame
+from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+
+Result = TypeVar("Result")
+
+
+def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
+    """Return a block of features as an array of floats.
+
+    Parameters
+    ----------
+    block : array
+        As it was read.
+    n_features : int
+        The columns that were promised.
+    where : str
+        Names the block.
+
+    Raises
+    ------
+    BadBlock
+        It has another number of columns or dimensions, or is not numeric.
+    TypeError
+        It is masked or sparse.
+    """
+    check_columns("X", block, (n_features,), where)
+    X = np.asarray(block)
+    if X.dtype in (np.float32, np.float64):
+        return X
+    if X.dtype.kind not in "biufO":
+        raise BadBlock(f"X has dtype {X.dtype} in {where}, but must be numeric.")
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadBlock(f"X cannot be brought to numbers in {where}: {error}") from error
+
+
+def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str) -> NDArray[Any]:
+    """Return a block of targets or weights as an array.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    block : array
+        As it was read.
+    shape : tuple of int or None
+        The shape of one row that was promised.
+    where : str
+        Names the block.
+
+    Raises
+    ------
+    BadBlock
+        A row has another shape.
+    TypeError
+        It is masked or sparse.
+    """
+    if shape is None:
+        check_container(f"{name}, in {where},", block)
+    else:
+        check_columns(name, block, shape, where)
+    values = np.asarray(block)
+    return values.astype(object) if values.dtype.kind == "T" else values
+
+
+def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> None:
+    """Refuse a block whose rows have not the shape that was promised.
+
+    Raises
+    ------
+    BadBlock
+        Names the block and both numbers of columns.
+    TypeError
+        It is masked or sparse.
+    """
+    check_container(f"{name}, in {where},", block)
+    found = np.shape(block)
+    if len(found) == 0 or found[1:] != shape:
+        raise BadBlock(
+            f"{name} has {_columns(found[1:])} in {where}, but {_columns(shape)} were promised: "
+            f"the block has shape {found}. Look for a function of blocks (map_blocks, "
+            f"map_partitions, from_delayed) that returns another shape than its meta says."
+        )
+
+
+def _columns(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"{shape[0]} columns"
+    return "no axis of columns" if not shape else f"columns of shape {shape}"
+
+
+def check_present(y: NDArray[Any], where: str) -> None:
+    """Refuse missing labels: None, NaN, NaT, pandas.NA.
+
+    Raises
+    ------
+    NonFiniteValues
+        Names the first row.
+    """
+    if y.dtype.kind not in "OmMf":
+        return
+    missing = np.asarray(pd.isna(y))
+    if missing.any():
+        position = tuple(int(i) for i in np.argwhere(missing)[0])
+        raise NonFiniteValues(
+            f"Input y contains NaN at row {position[0]} of {where}: the label is "
+            f"{y[position]!r}. Drop such rows before fitting."
+        )
+
+
+def same_length(name: str, found: int, expected: int, where: str) -> None:
+    """Refuse y or weights that have not the rows of X.
+
+    Raises
+    ------
+    LengthMismatch
+        Names the block.
+    """
+    if found != expected:
+        raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
+
+
+def check_weights(weight: NDArray[Any], where: str) -> None:
+    """Refuse weights that are NaN, infinite or negative.
+
+    Raises
+    ------
+    NonFiniteValues
+        Names the first such row.
+    """
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if np.any(bad):
+        row = int(np.argmax(bad))
+        raise NonFiniteValues(
+            f"sample_weight must be finite and at least 0, but is {weight[row]} at row {row} "
+            f"of {where}."
+        )
+
+
+class CheckedRows(Generic[Result]):
+    """A function of blocks that looks first whether a block is what its collection promises.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one block for each collection.
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Whose blocks they are. Columns of partitions are brought into the order of the frame.
+    """
+
+    def __init__(self, function: Callable[..., Result], *collections: Any) -> None:
+        self.function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
+        self._promised = [
+            Aligned("X", each._meta.columns if each.ndim == 2 else None)
+            if is_frame(each)
+            else tuple(each.shape[1:])
+            for each in collections
+        ]
+
+    def __dask_tokenize__(self) -> Any:
+        return type(self).__name__, normalize_token(self.function), normalize_token(self._promised)
+
+    def __call__(self, *blocks: Any) -> Result:
+        return self.function(*map(_checked, blocks, self._promised))
+
+
+def _checked(block: Any, promised: Aligned | tuple[int, ...]) -> Any:
+    if isinstance(promised, Aligned):
+        return promised.aligned(block)
+    check_columns("an array", block, promised, "one block")
+    return block

@@ -1,0 +1,215 @@
+"""From partitions of a Dask data frame to blocks of arrays: columns by name, dtypes as promised.
+
+pandas has several dtypes for the same numbers (NumPy's, nullable ones, Arrow's), and a partition
+need not have those that the frame promises: columns may stand in another order, integers may have
+become floats. What a block of an array is does not depend on that: a number that is missing is NaN,
+any other missing value is None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlbd_estimators.exceptions import BadBlock
+
+
+def features(frame: Any, name: str = "X") -> da.Array:
+    """Return the columns of a Dask data frame as a lazy array of numbers.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+        Columns of numbers or truth values, of any of pandas' dtypes.
+    name : str
+        What the user calls it, for messages.
+
+    Returns
+    -------
+    dask.array.Array of shape (nan, n_columns)
+        Of the dtype that holds all columns; missing values are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A column is not numeric; names it.
+    """
+    check_numeric_columns(frame, name)
+    dtypes = [numeric_dtype(dtype) for dtype in frame.dtypes]
+    dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return _array(frame, Numbers(name, frame.columns, dtype), (len(dtypes),), dtype)
+
+
+def check_numeric_columns(frame: Any, name: str = "X") -> None:
+    """Refuse a Dask data frame with columns that are not numeric; the errors name the column."""
+    for label, dtype in frame.dtypes.items():
+        check_numeric_dtype(f"Column {label!r} of {name}", numeric_dtype(dtype), dtype)
+
+
+def column(values: Any, name: str) -> da.Array:
+    """Return a Dask series, or a Dask data frame of several targets, as a lazy array.
+
+    Parameters
+    ----------
+    values : dask.dataframe.Series or dask.dataframe.DataFrame
+        Targets, labels, weights or predictions.
+    name : str
+        What the user calls it, for messages.
+
+    Returns
+    -------
+    dask.array.Array of shape (nan,) or (nan, n_columns)
+        Numbers where all columns are numbers or truth values, else objects.
+    """
+    if values.ndim == 2:
+        dtypes = [numeric_dtype(dtype) for dtype in values.dtypes]
+        if all(dtype.kind in "biufc" for dtype in dtypes):
+            dtype = np.result_type(*dtypes)
+            return _array(values, Numbers(name, values.columns, dtype), (len(dtypes),), dtype)
+        objects = np.dtype(object)
+        return _array(values, Objects(name, values.columns), (len(dtypes),), objects)
+    dtype = numeric_dtype(values.dtype)
+    if dtype.kind in "biufcmM":
+        return _array(values, Numbers(name, None, dtype), (), dtype)
+    return _array(values, Objects(name, None), (), np.dtype(object))
+
+
+def numeric_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype of a column, objects for all that NumPy has no numbers for."""
+    if isinstance(dtype, np.dtype):
+        return dtype
+    found = np.dtype(getattr(dtype, "numpy_dtype", object))
+    return found if found.kind in "biufc" else np.dtype(object)
+
+
+def check_numeric_dtype(name: str, dtype: np.dtype[Any], told: Any = None) -> None:
+    """Refuse what is no number.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the data.
+    dtype : dtype
+        Of NumPy.
+    told : dtype, optional
+        The dtype as the user knows it, where that is another.
+
+    Raises
+    ------
+    TypeError
+        Strings, objects, dates.
+    ValueError
+        Complex numbers.
+    """
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} has dtype {dtype}.")
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} has dtype {dtype if told is None else told}, but must be numeric. Encode its "
+            f"columns (one-hot, ordinal) and convert it with .astype('float64')."
+        )
+
+
+def _array(frame: Any, convert: Any, width: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
+    array: da.Array = frame.map_partitions(convert, meta=np.empty((0, *width), dtype=dtype))
+    return array
+
+
+class Aligned:
+    """Brings a partition's columns into the order of the frame, by their names.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the frame, for messages.
+    columns : Index or None
+        Its columns; None for a series.
+    """
+
+    def __init__(self, name: str, columns: Any) -> None:
+        self.name = name
+        self.columns = columns
+
+    def aligned(self, block: Any) -> Any:
+        """Return the partition with its columns in order.
+
+        Raises
+        ------
+        BadBlock
+            It has other columns.
+        """
+        if self.columns is None or block.columns.equals(self.columns):
+            return block
+        found, expected = list(block.columns), list(self.columns)
+        if len(found) != len(expected) or set(found) != set(expected):
+            missing = [each for each in expected if each not in found]
+            extra = [each for each in found if each not in expected]
+            raise BadBlock(
+                f"a partition of {self.name} has {len(found)} columns where {len(expected)} "
+                f"columns were promised: {missing} are missing, {extra} are not expected."
+            )
+        return block[expected]
+
+
+class Numbers(Aligned):
+    """From a partition to an array of numbers.
+
+    Parameters
+    ----------
+    name, columns
+        As for :class:`Aligned`.
+    dtype : dtype
+        Of the result. A block of integers or truth values with missing values becomes float64.
+    """
+
+    __name__ = "numbers"  # names the tasks
+
+    def __init__(self, name: str, columns: Any, dtype: np.dtype[Any]) -> None:
+        super().__init__(name, columns)
+        self.dtype = dtype
+
+    def __call__(self, block: Any) -> NDArray[Any]:
+        block = self.aligned(block)
+        dtype = self.dtype
+        if dtype.kind not in "fcmM" and block.isna().to_numpy().any():
+            dtype = np.dtype(np.float64)
+        try:
+            return _to_numpy(block, dtype)
+        except (TypeError, ValueError) as error:
+            raise BadBlock(f"{self._culprit(block, dtype)}: {error}") from error
+
+    def _culprit(self, block: Any, dtype: np.dtype[Any]) -> str:
+        if self.columns is None:
+            return f"{self.name} is not {dtype} in a partition, as was promised"
+        for position, column in enumerate(self.columns):
+            try:
+                _to_numpy(block.iloc[:, position], dtype)
+            except (TypeError, ValueError):
+                return (
+                    f"column {column!r} of {self.name} is not {dtype} in a partition, as promised"
+                )
+        return f"{self.name} is not {dtype} in a partition, as was promised"
+
+
+def _to_numpy(block: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind in "mM":
+        return np.asarray(block.to_numpy(dtype=dtype))
+    if dtype.kind not in "fc":
+        return np.asarray(block.to_numpy(dtype=dtype))
+    return np.asarray(block.to_numpy(dtype=dtype, na_value=np.nan))
+
+
+class Objects(Aligned):
+    """From a partition to an array of objects, in which missing values are None."""
+
+    __name__ = "objects"
+
+    def __call__(self, block: Any) -> NDArray[Any]:
+        block = self.aligned(block)
+        values: NDArray[Any] = np.array(block.to_numpy(dtype=object), dtype=object)
+        values[pd.isna(block).to_numpy()] = None
+        return values

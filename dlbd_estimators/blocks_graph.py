@@ -1,0 +1,201 @@
+"""What a Dask graph says of blocks: what each needs, what they share, what orders their rows.
+
+Pure questions about tasks and their dependencies; nothing is run here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.core import get_dependencies
+from dask.task_spec import GraphNode
+from dask.typing import Key
+
+Graph = dict[Key, Any]
+Dependencies = dict[Key, frozenset[Key]]
+
+#: Begins the keys of the tasks that wait until a shuffle between workers has all rows.
+P2P_BARRIER = "shuffle-barrier-"
+_DISK_BARRIER = "barrier-"
+
+
+def dependencies_of(graph: Graph, wanted: Iterable[Key]) -> Dependencies:
+    """Return what each task depends on, of all that the wanted tasks need.
+
+    Keys that the graph does not hold (they name results that lie on a cluster) depend on nothing.
+    """
+    dependencies: Dependencies = {}
+    stack = list(wanted)
+    while stack:
+        key = stack.pop()
+        if key not in dependencies:
+            dependencies[key] = _needed_by(graph, key)
+            stack.extend(dependencies[key])
+    return dependencies
+
+
+def _needed_by(graph: Graph, key: Key) -> frozenset[Key]:
+    if key not in graph or is_future(graph[key]):
+        return frozenset()
+    task = graph[key]
+    if isinstance(task, GraphNode):
+        return frozenset(task.dependencies)
+    return frozenset(get_dependencies(graph, key))  # a task of Dask's older form: a tuple
+
+
+def reachable(dependencies: Mapping[Key, Iterable[Key]], keys: Iterable[Key]) -> Iterator[Key]:
+    """Yield all that some tasks need, themselves included."""
+    seen: set[Key] = set()
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key not in seen:
+            seen.add(key)
+            yield key
+            stack.extend(dependencies[key])
+
+
+def is_future(value: Any) -> bool:
+    """Tell whether a value of a graph is a result on a cluster."""
+    # The name alone tells it, so that this module works where distributed is not imported.
+    return type(value).__module__.startswith("distributed.") and hasattr(value, "status")
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What blocks have in common.
+
+    Attributes
+    ----------
+    shared : list of key
+        What more than half of the blocks need, other than by way of another such part.
+    replays : float
+        How often a task that is not shared would be run to read every block once, on average.
+    """
+
+    shared: list[Key]
+    replays: float
+
+
+def sharing(dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]]) -> Sharing:
+    """Find what blocks have in common.
+
+    Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to find the
+    mean.
+    """
+    users = Counter(key for keys in dependencies.values() for key in keys)
+    # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
+    masks: dict[Key, int] = dict.fromkeys(dependencies, 0)
+    for index, keys in enumerate(outputs):
+        for key in keys:
+            masks[key] |= 1 << index
+    # Of two blocks each may touch the same stored chunk: no reason to send that with both.
+    many = max(2, len(outputs) // 2)
+    shared: list[Key] = []
+    runs = tasks = 0
+    ready = [key for key in dependencies if not users[key]]
+    while ready:
+        key = ready.pop()
+        mask = masks.pop(key)
+        if mask.bit_count() > many:
+            shared.append(key)
+            mask = 0
+        runs += mask.bit_count()
+        tasks += mask > 0
+        for needed in dependencies[key]:
+            masks[needed] |= mask
+            users[needed] -= 1
+            if not users[needed]:
+                ready.append(needed)
+    return Sharing(shared, runs / max(tasks, 1))
+
+
+def independent(
+    dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]], shared: Iterable[Key]
+) -> bool:
+    """Tell whether the parts of some block come from different sources.
+
+    Then as many blocks of each are no sign that these hold the same rows.
+    """
+    common = set(shared)
+    for keys in {outputs[0], outputs[-1]} if outputs else ():
+        first, *others = ({*reachable(dependencies, [key])} - common for key in keys)
+        if any(first.isdisjoint(each) for each in others):
+            return True
+    return False
+
+
+def shuffled_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
+    """Tell whether two collections were shuffled each for itself, into orders of their own.
+
+    Parameters
+    ----------
+    dependencies : dict
+        Of all tasks.
+    columns : sequence of sequence of key
+        Blocks of each collection.
+    """
+    if not any(_is_barrier(key) for key in dependencies):
+        return False
+    orders = []
+    for keys in columns:
+        needed = set(reachable(dependencies, keys))
+        barriers = {key for key in needed if _is_barrier(key)}
+        # Rows that were sorted after a shuffle are in the order of their index again; where the
+        # frame came by `together`, what is equal in the index is in a fixed order, too.
+        is_sorted = any("sort" in _name(key) for key in needed) and any(
+            "unordered-" in _name(key) for key in needed
+        )
+        if barriers and not is_sorted:
+            orders.append(barriers)
+    return any(a.isdisjoint(b) for i, a in enumerate(orders) for b in orders[:i])
+
+
+def p2p_outputs(dependencies: Dependencies) -> list[Key]:
+    """Return the tasks that hand out the rows of a shuffle between workers.
+
+    They find these rows only while the scheduler runs the shuffle.
+    """
+    return [
+        key
+        for key, needed in dependencies.items()
+        if any(_name(each).startswith(P2P_BARRIER) for each in needed)
+    ]
+
+
+def _is_barrier(key: Key) -> bool:
+    return _name(key).startswith((P2P_BARRIER, _DISK_BARRIER))
+
+
+def _name(key: Key) -> str:
+    return str(key[0] if isinstance(key, tuple) else key)
+
+
+def array_slices(
+    graph: Graph, dependencies: Dependencies, shared: set[Key], large: int
+) -> dict[Key, list[Key]]:
+    """Find tasks that take a part of large shared arrays alone, and the arrays they need.
+
+    Parameters
+    ----------
+    graph, dependencies : dict
+        Of all tasks.
+    shared : set of key
+        What most blocks need, by value.
+    large : int
+        Bytes from which on a shared array is large.
+    """
+    found: dict[Key, list[Key]] = {}
+    for key, needed in dependencies.items():
+        if key in shared or not needed or not shared.issuperset(needed):
+            continue
+        values: list[Any] = [getattr(graph[each], "value", graph[each]) for each in needed]
+        if not all(isinstance(value, np.ndarray) for value in values):
+            continue
+        if sum(value.nbytes for value in values) >= large:
+            found[key] = list(needed)
+    return found

@@ -1,0 +1,156 @@
+"""What counts as lazy data, and how each kind is opened without loading it.
+
+Dask arrays and Dask data frames are taken as they are, Zarr arrays and xarray's data arrays become
+Dask arrays. Every other lazy kind is refused with what to do instead: NumPy would load it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import scipy.sparse
+from dask.base import is_dask_collection
+
+#: Decoded size that chunks of a Zarr array are joined to.
+_BLOCK_NBYTES = 2**25
+
+#: What to do with a lazy object that is neither a Dask array nor a Dask data frame, by the name of
+#: its class; the last entry is for all others.
+_ADVICE = {
+    "Bag": "Make a data frame of it: bag.to_dataframe().",
+    "Delayed": (
+        "Say what it will be: dask.array.from_delayed(value, shape=..., dtype=...) or "
+        "dask.dataframe.from_delayed([value], meta=...)."
+    ),
+    "Dataset": (
+        "Choose its variables and stack them to one array of rows and columns: "
+        "dataset[[...]].to_dataarray().transpose(...).data."
+    ),
+    "Index": "Make a column of it: index.to_series().",
+    "Scalar": "Compute it: scalar.compute().",
+    "LazyFrame": (
+        "Collect what fits in memory (frame.collect()), or write it (frame.sink_parquet(...)) and "
+        "open it with dask.dataframe.read_parquet."
+    ),
+    "": "Bring it to a Dask array or a Dask data frame.",
+}
+
+
+def is_lazy(X: Any) -> bool:
+    """Tell whether X is lazy, of a kind that is taken or of one that :func:`opened` refuses."""
+    return is_dask_collection(X) or is_zarr(X) or _is_lazy_xarray(X) or _is_polars_lazy(X)
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether X is a Dask data frame or series."""
+    module = sys.modules.get("dask.dataframe")
+    return module is not None and isinstance(X, module.DataFrame | module.Series)
+
+
+def is_zarr(X: Any) -> bool:
+    """Tell whether X is a Zarr array."""
+    module = sys.modules.get("zarr")
+    return module is not None and isinstance(X, module.Array)
+
+
+def opened(name: str, X: Any) -> Any:
+    """Open lazy data as a Dask array or a Dask data frame, or refuse it.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it, for messages.
+    X : object
+        For which :func:`is_lazy` is true.
+
+    Returns
+    -------
+    dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+
+    Raises
+    ------
+    TypeError
+        Another kind of lazy object, or blocks that are masked or sparse.
+    """
+    if is_zarr(X):
+        X = from_zarr(X)
+    elif is_frame(X):
+        return X
+    elif _is_xarray(X, "DataArray"):
+        # A chunk dictionary of its own sizes leaves Dask arrays as they are, and brings those that
+        # xarray itself would load to Dask.
+        X = X.data if is_dask_collection(X) else X.chunk().data
+    if not isinstance(X, da.Array):
+        kind = type(X)
+        advice = _ADVICE.get(kind.__name__, _ADVICE[""])
+        raise TypeError(
+            f"{name} is a {kind.__module__.partition('.')[0]} {kind.__name__}, which would have to "
+            f"be loaded into memory. {advice}"
+        )
+    check_container(name, X._meta)
+    return strings_as_objects(X)
+
+
+def check_container(name: str, block: Any) -> None:
+    """Refuse masked and sparse arrays.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the data, for messages.
+    block : array
+        A block, or the empty array that stands for one.
+
+    Raises
+    ------
+    TypeError
+        Says what to do.
+    """
+    if isinstance(block, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is masked. Fill the masked values first, with NaN for example: "
+            f"dask.array.ma.filled({name}, numpy.nan)."
+        )
+    if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
+        raise TypeError(
+            f"{name} is sparse, and sparse blocks are not supported. Make them dense: "
+            f"{name}.map_blocks(lambda block: block.toarray())."
+        )
+
+
+def strings_as_objects(X: da.Array) -> da.Array:
+    """Bring NumPy's strings of any length to objects, which scikit-learn and pandas know."""
+    return X.astype(object) if X.dtype.kind == "T" else X
+
+
+def from_zarr(array: Any) -> da.Array:
+    """Open a Zarr array with whole chunks (or shards) joined to blocks of a useful size."""
+    unit = (array.shards or array.chunks)[0]
+    # Whatever is not a float of its own becomes float64 once it is read.
+    itemsize = array.dtype.itemsize if array.dtype.kind in "fUSO" else 8
+    row = max(1, int(np.prod(array.shape[1:])) * itemsize)
+    rows = unit * max(1, _BLOCK_NBYTES // (unit * row))
+    found: da.Array = da.from_zarr(
+        array, chunks=(min(rows, max(array.shape[0], 1)), *array.shape[1:])
+    )
+    return found
+
+
+def _is_xarray(X: Any, kind: str) -> bool:
+    module = sys.modules.get("xarray")
+    return module is not None and isinstance(X, getattr(module, kind))
+
+
+def _is_lazy_xarray(X: Any) -> bool:
+    """Tell whether X is an object of xarray that is not in memory."""
+    if _is_xarray(X, "DataArray"):
+        return is_dask_collection(X) or not X.variable._in_memory
+    return _is_xarray(X, "Dataset")
+
+
+def _is_polars_lazy(X: Any) -> bool:
+    module = sys.modules.get("polars")
+    return module is not None and isinstance(X, module.LazyFrame)
