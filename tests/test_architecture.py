@@ -177,7 +177,7 @@ def distributed_out_of_place(root: Path) -> list[str]:
         if (found.root == "distributed" or found.target.startswith("dask.distributed"))
         and not found.for_types
         and found.path.parts[:2] != ("dlbd_estimators", "monitoring")
-        and found.path.parts[:2] + (found.path.stem[:7],)
+        and (*found.path.parts[:2], found.path.stem[:7])
         != ("dlbd_estimators", "execution", "cluster")
     ]
 

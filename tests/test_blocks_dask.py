@@ -84,7 +84,7 @@ def test_different_lengths_are_refused_before_anything_is_computed():
 
 def test_unknown_lengths_are_compared_block_by_block():
     X = da.from_array(np.arange(60.0).reshape(30, 2), chunks=(10, 2))
-    y = X.map_blocks(lambda block: block[block[0, 0] == 20 :, 0], drop_axis=1, dtype=float)
+    y = X.map_blocks(lambda block: block[int(block[0, 0] == 20) :, 0], drop_axis=1, dtype=float)
     blocks = from_dask(unknown(X), unknown(y), None)
     blocks.load(0)
     with pytest.raises(LengthMismatch, match="In block 1, X has 10 rows but y has 9"):
