@@ -85,25 +85,24 @@ def check_order(dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> No
         )
 
 
-def have_one_source(a: Any, b: Any) -> bool:
-    """Tell whether the blocks of two collections, as many of each, are made of the same parts.
+def have_one_source(*collections: Any) -> bool:
+    """Tell whether the blocks of collections, as many of each, are made of the same parts.
 
     Parameters
     ----------
-    a, b : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         Data frames as :func:`~dlbd_estimators.blocks_frames.together` gives them.
     """
-    graph = {**dict(a.__dask_graph__()), **dict(b.__dask_graph__())}
-    keys = [list(flatten(each.__dask_keys__())) for each in (a, b)]
-    n_blocks = [
-        each.numblocks[0] if isinstance(each, da.Array) else len(k)
-        for each, k in zip((a, b), keys, strict=True)
-    ]
-    outputs = list(
-        zip(*(k[:: len(k) // n] for k, n in zip(keys, n_blocks, strict=True)), strict=True)
-    )
-    dependencies = dependencies_of(graph, flatten(keys))
+    graph = {key: task for each in collections for key, task in dict(each.__dask_graph__()).items()}
+    outputs = list(zip(*map(_first_keys, collections), strict=True))
+    dependencies = dependencies_of(graph, [key for keys in outputs for key in keys])
     return not independent(dependencies, outputs, sharing(dependencies, outputs).shared)
+
+
+def _first_keys(collection: Any) -> list[Key]:
+    """Return the key of one chunk of each block of rows."""
+    keys: list[Any] = collection.__dask_keys__()
+    return [next(flatten([each])) for each in keys]
 
 
 def one_column_of_chunks(array: da.Array) -> da.Array:

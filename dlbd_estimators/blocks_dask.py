@@ -27,13 +27,12 @@ from dask.task_spec import DataNode
 from dask.typing import Key
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
-from dlbd_estimators.blocks_align import align, check_order, known, with_lengths
+from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
 from dlbd_estimators.blocks_graph import (
     Dependencies,
     Graph,
     array_slices,
     dependencies_of,
-    independent,
     is_future,
     p2p_outputs,
     reachable,
@@ -147,13 +146,12 @@ def from_dask(
     graph, futures, keys = _optimised(list(arrays.values()))
     dependencies = dependencies_of({**graph, **futures}, flatten(keys))
     check_order(dependencies, keys)
+    if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
+        # As many blocks of each are no sign that these hold the same rows.
+        X, y, *weights = with_lengths(*arrays.values())
+        weight = weights[0] if weights else None
+        return from_dask(X, y, weight, feature_names, remote=remote)
     outputs = list(zip(*keys, strict=True))
-    if not all(known(each) for each in arrays.values()):
-        shared = sharing(dependencies, outputs).shared
-        if independent(dependencies, outputs, shared):
-            X, y, *weights = with_lengths(*arrays.values())
-            weight = weights[0] if weights else None
-            return from_dask(X, y, weight, feature_names, remote=remote)
     whole = arrays["X"]
     sizes = whole.chunks[0]
     is_known = known(whole)

@@ -82,9 +82,13 @@ def test_different_lengths_are_refused_before_anything_is_computed():
         from_dask(X, uncomputable(100, chunks=10), uncomputable(101, chunks=10))
 
 
+def as_two_columns(block):
+    return np.stack([block, block], axis=1)
+
+
 def test_unknown_lengths_are_compared_block_by_block():
-    X = da.from_array(np.arange(60.0).reshape(30, 2), chunks=(10, 2))
-    y = X.map_blocks(lambda block: block[int(block[0, 0] == 20) :, 0], drop_axis=1, dtype=float)
+    X = da.arange(30, chunks=10).map_blocks(as_two_columns, chunks=((10,) * 3, (2,)), new_axis=1)
+    y = X.map_blocks(lambda block: block[int(block[0, 0] == 10) :, 0], drop_axis=1, dtype=float)
     blocks = from_dask(unknown(X), unknown(y), None)
     blocks.load(0)
     with pytest.raises(LengthMismatch, match="In block 1, X has 10 rows but y has 9"):
