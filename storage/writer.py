@@ -20,7 +20,8 @@ import numpy.typing as npt
 from dask.base import compute
 from dask.system import CPU_COUNT
 
-from storage.chunks import PARTIAL_SUFFIX, StoredChunk, write_chunk
+from storage.chunks import PARTIAL_SUFFIX, write_chunk
+from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
 from storage.layout import ArrayLayout, row_chunks
 
@@ -119,7 +120,7 @@ class BlockWriter:
 
 def write_arrays(
     folder: Path, arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
-) -> dict[str, tuple[StoredChunk, ...]]:
+) -> dict[str, ChunkEntries]:
     """Write all chunks of all arrays; return the manifest's entries of each.
 
     NumPy arrays are written by threads of this process, which has their bytes already; Dask
@@ -138,7 +139,7 @@ def write_arrays(
     # Left by tasks whose worker died.
     for partial in folder.glob(f"*/*{PARTIAL_SUFFIX}"):
         partial.unlink()
-    return {name: entries[name] for name in arrays}
+    return {name: ChunkEntries.from_chunks(entries[name]) for name in arrays}
 
 
 def _writing(array: da.Array, writer: BlockWriter) -> da.Array:
