@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.array.core import Array as DaskArray
 from dask.blockwise import BlockwiseDep, blockwise
 from dask.highlevelgraph import HighLevelGraph
 
@@ -128,7 +128,7 @@ class ExpectedChunks(BlockwiseDep):
         return type(self).__name__, self.numblocks, self._packed
 
 
-def block_array(reader: BlockReader, entries: ChunkEntries) -> da.Array:
+def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
     """Dask array of the reader's blocks; `entries` are those of all its chunks.
 
     The graph is symbolic (one Blockwise layer however many blocks), so it pickles small and
@@ -149,4 +149,4 @@ def block_array(reader: BlockReader, entries: ChunkEntries) -> da.Array:
     )
     graph = HighLevelGraph.from_collections(name, layer)
     meta = np.empty((0,) * len(chunks), dtype=layout.dtype)
-    return da.Array(graph, name, chunks=chunks, meta=meta)
+    return DaskArray(graph, name, chunks=chunks, meta=meta)
