@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
-from dask.blockwise import blockwise
+from dask.array.core import Array as DaskArray
+from dask.blockwise import BlockwiseDep, blockwise
 from dask.highlevelgraph import HighLevelGraph
-from dask.layers import ArrayBlockIdDep
 
 from storage.chunks import read_chunk
+from storage.entries import ChunkEntries, expected_of, pack_expected
 from storage.errors import ChunkCorrupt, DatasetReplaced
 from storage.layout import ArrayLayout, row_chunks
 from storage.manifest import MANIFEST, identity_line
 
-__all__ = ["BlockReader", "block_array"]
+__all__ = ["BlockReader", "ExpectedChunks", "block_array"]
+
+_ENTRY_NBYTES = 8
 
 
 @dataclass(frozen=True)
 class BlockReader:
-    """Loads a block of one array; small to pickle, and all that a task needs beside the index.
+    """Loads a block of one array; small to pickle, the same for all blocks.
 
     Attributes
     ----------
@@ -41,33 +43,41 @@ class BlockReader:
     layout: ArrayLayout
     block_rows: int
 
-    def __call__(self, block_id: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
         """Rows of one block, all columns.
 
         Memory: the block, and for each thread the bytes of one stored chunk.
 
+        Parameters
+        ----------
+        block : tuple of int and bytes
+            Which block, and what :class:`ExpectedChunks` tells of its chunks.
+
         Raises
         ------
         ChunkCorrupt
-            When a chunk of the block is not as it was written.
+            When a chunk of the block is not the one that the manifest told of when the data
+            set was opened.
         DatasetReplaced
             When the data set was overwritten since it was opened.
         """
         layout = self.layout
-        start = block_id[0] * self.block_rows
+        index, expected = block
+        start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
-        block = layout.empty_rows(stop - start)
+        values = layout.empty_rows(stop - start)
+        chunks = zip(layout.chunks_of(start, stop), expected_of(expected), strict=True)
         try:
-            for chunk in layout.chunks_of(start, stop):
+            for chunk, entry in chunks:
                 first, last = layout.rows_of(chunk)
-                read_chunk(self.root, layout, chunk, block[first - start : last - start])
+                read_chunk(self.root, layout, chunk, values[first - start : last - start], entry)
         except ChunkCorrupt:
             self.check_identity()
             raise
         # After the last file was opened: an overwrite swaps the whole folder in one step, so
         # if the folder is still ours now, every file was.
         self.check_identity()
-        return block
+        return values
 
     def check_identity(self) -> None:
         """Raise DatasetReplaced unless the data set on disk is still the one that was opened."""
@@ -88,8 +98,38 @@ class BlockReader:
             )
 
 
-def block_array(reader: BlockReader) -> da.Array:
-    """Dask array of the reader's blocks.
+class ExpectedChunks(BlockwiseDep):
+    """For each block its number, and the size and checksum of each of its chunks.
+
+    So a task knows the manifest's entries of its own chunks, and of no others: eight bytes a
+    chunk, those of the commit that was opened, whatever lies on the disk when it runs.
+
+    Parameters
+    ----------
+    reader : BlockReader
+        Whose blocks.
+    entries : ChunkEntries
+        All chunks of the array.
+    """
+
+    produces_tasks = False
+
+    def __init__(self, reader: BlockReader, entries: ChunkEntries) -> None:
+        layout = reader.layout
+        self.numblocks = tuple(map(len, row_chunks(layout, reader.block_rows)))
+        self._packed = pack_expected(entries)
+        self._block_nbytes = reader.block_rows // layout.chunk_rows * _ENTRY_NBYTES
+
+    def __getitem__(self, idx: tuple[int, ...]) -> tuple[int, bytes]:
+        start = idx[0] * self._block_nbytes
+        return idx[0], self._packed[start : start + self._block_nbytes]
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return type(self).__name__, self.numblocks, self._packed
+
+
+def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
+    """Dask array of the reader's blocks; `entries` are those of all its chunks.
 
     The graph is symbolic (one Blockwise layer however many blocks), so it pickles small and
     Dask fuses row-wise operations into the loading task. Names follow from the data set's
@@ -103,10 +143,10 @@ def block_array(reader: BlockReader) -> da.Array:
         reader,
         name,
         axes,
-        ArrayBlockIdDep(chunks),
+        ExpectedChunks(reader, entries),
         axes,
         numblocks={},
     )
     graph = HighLevelGraph.from_collections(name, layer)
     meta = np.empty((0,) * len(chunks), dtype=layout.dtype)
-    return da.Array(graph, name, chunks=chunks, meta=meta)
+    return DaskArray(graph, name, chunks=chunks, meta=meta)

@@ -18,7 +18,6 @@ import os
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import google_crc32c
@@ -27,10 +26,11 @@ import numpy.typing as npt
 from numcodecs import blosc
 
 from storage.clock import counted
+from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
 
-__all__ = ["PARTIAL_SUFFIX", "StoredChunk", "encode_chunk", "read_chunk", "write_chunk"]
+__all__ = ["PARTIAL_SUFFIX", "encode_chunk", "read_chunk", "write_chunk"]
 
 # zarr sets this too, but a worker that only reads never imports zarr. Blosc's own threads would
 # multiply with Dask's, and its global state takes a lock.
@@ -50,29 +50,6 @@ _WORTH_COMPRESSING = 7 / 8
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 
 Bytes = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """What the manifest records of one chunk's file.
-
-    Attributes
-    ----------
-    rows : int
-        Rows that the chunk holds, without padding.
-    nbytes : int
-        Size of the file.
-    checksum : int
-        CRC-32C of the file without its last four bytes. Those are this same number, and over
-        a message *and* its CRC every CRC is the same constant: it would tell nothing.
-    n_nan : int
-        NaN among the chunk's values; -1 where it was not counted.
-    """
-
-    rows: int
-    nbytes: int
-    checksum: int
-    n_nan: int
 
 
 class _Scratch(threading.local):
@@ -141,8 +118,12 @@ def write_chunk(
 
 
 def read_chunk(
-    root: str, layout: ArrayLayout, chunk: int, out: npt.NDArray[np.generic]
-) -> StoredChunk:
+    root: str,
+    layout: ArrayLayout,
+    chunk: int,
+    out: npt.NDArray[np.generic],
+    expected: tuple[int, int],
+) -> None:
     """Read one chunk's rows into `out`, or raise; `out` is then not to be used.
 
     Parameters
@@ -155,22 +136,20 @@ def read_chunk(
         Which chunk.
     out : ndarray
         Contiguous, of the array's dtype, as many rows as the chunk holds without padding.
-
-    Returns
-    -------
-    StoredChunk
-        What was read, NaN not counted.
+    expected : tuple of int
+        Size and checksum of the file in the manifest. A whole file that is another chunk's, or
+        of another writing, is right in itself: only the manifest tells that it is not this one.
 
     Raises
     ------
     ChunkCorrupt
-        When the file is missing, or is not as it was written.
+        When the file is missing, or is not the one that the manifest tells of.
     """
     path = f"{root}/{layout.key(chunk)}"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            size, checksum = _read_file(descriptor, layout, out)
+            _read_file(descriptor, layout, out, expected)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -183,7 +162,6 @@ def read_chunk(
         raise _corrupt(root, layout, chunk, problem) from error
     except _BadBytes as error:
         raise _corrupt(root, layout, chunk, str(error)) from None
-    return StoredChunk(out.shape[0], size, checksum, -1)
 
 
 class _BadBytes(Exception):
@@ -196,9 +174,15 @@ def _corrupt(root: str, layout: ArrayLayout, chunk: int, problem: str) -> ChunkC
 
 
 def _read_file(
-    descriptor: int, layout: ArrayLayout, out: npt.NDArray[np.generic]
-) -> tuple[int, int]:
+    descriptor: int,
+    layout: ArrayLayout,
+    out: npt.NDArray[np.generic],
+    expected: tuple[int, int],
+) -> None:
     size = os.fstat(descriptor).st_size
+    nbytes, checksum = expected
+    if size != nbytes:
+        raise _BadBytes(f"the file has {size} bytes, the manifest says {nbytes}")
     largest = layout.chunk_nbytes + _HEADER + _TRAILER
     if not _HEADER + _TRAILER <= size <= largest:
         raise _BadBytes(f"the file has {size} bytes, a chunk has {_HEADER + _TRAILER}-{largest}")
@@ -206,30 +190,30 @@ def _read_file(
         head = np.empty(_HEADER, dtype=np.uint8)
         _fill(descriptor, head)
         if head[2] & _STORED_AS_IS:
-            return size, _read_as_is(descriptor, head, out)
+            _read_as_is(descriptor, head, out, checksum)
+            return
         os.lseek(descriptor, 0, os.SEEK_SET)
     data = _scratch.of_size(size)
     _fill(descriptor, data)
     frame = data[:-_TRAILER]
     _check_header(frame[:_HEADER], size, layout.chunk_nbytes)
-    checksum = _check_checksum(int(google_crc32c.value(frame)), data[-_TRAILER:])
+    _check_checksum(int(google_crc32c.value(frame)), data[-_TRAILER:], checksum)
     if out.nbytes == layout.chunk_nbytes:
         _decode(frame, out)
     else:
         whole = layout.empty_rows(layout.chunk_rows)
         _decode(frame, whole)
         out[...] = whole[: out.shape[0]]
-    return size, checksum
 
 
-def _read_as_is(descriptor: int, head: Bytes, out: npt.NDArray[np.generic]) -> int:
+def _read_as_is(descriptor: int, head: Bytes, out: npt.NDArray[np.generic], checksum: int) -> None:
     body = out.reshape(-1).view(np.uint8)
     _fill(descriptor, body)
     tail = np.empty(_TRAILER, dtype=np.uint8)
     _fill(descriptor, tail)
     _check_header(head, _HEADER + body.size + _TRAILER, body.size)
     found = google_crc32c.extend(google_crc32c.value(head), body)
-    return _check_checksum(int(found), tail)
+    _check_checksum(int(found), tail, checksum)
 
 
 def _check_header(head: Bytes, size: int, chunk_nbytes: int) -> None:
@@ -244,11 +228,16 @@ def _check_header(head: Bytes, size: int, chunk_nbytes: int) -> None:
         raise _BadBytes(f"it holds {decoded} bytes of values, a chunk of this array {chunk_nbytes}")
 
 
-def _check_checksum(found: int, trailer: Bytes) -> int:
+def _check_checksum(found: int, trailer: Bytes, expected: int) -> None:
     stored = int.from_bytes(trailer.tobytes(), "little")
     if found != stored:
         raise _BadBytes(f"its checksum is {found:#010x} where {stored:#010x} was stored")
-    return found
+    if found != expected:
+        # The file is whole, only not this one.
+        raise _BadBytes(
+            f"the file is another chunk's, or of another writing: its checksum is {found:#010x}, "
+            f"the manifest says {expected:#010x}"
+        )
 
 
 def _decode(frame: Bytes, out: npt.NDArray[np.generic]) -> None:

@@ -12,14 +12,7 @@ import numpy.typing as npt
 
 from storage.dataset import Dataset, open_dataset
 from storage.group import create_group
-from storage.inputs import (
-    Array,
-    as_array,
-    column_names,
-    stored_dtype,
-    target_dtype,
-    with_known_rows,
-)
+from storage.inputs import Array, Inputs, column_names, stored_dtype, target_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
 from storage.location import local_path
 from storage.manifest import Manifest
@@ -60,12 +53,15 @@ def create_dataset(
         Folder to make: a local path or a ``file://`` URL, on a disk that all workers see.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
-        which computes X twice), DataFrame, or zarr.Array. float32 and float64 are stored as
-        they are, float16 as float32, integers and booleans as float64. NaN is kept.
+        which computes X twice), DataFrame, or array of zarr, h5py or xarray. float32 and
+        float64 are stored as they are, float16 as float32, integers and booleans as float64.
+        NaN is kept; a missing value of a nullable column becomes NaN.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Floats, integers or booleans. Encode text as integer codes and name `classes`.
+        Floats, integers or booleans. Encode text as integer codes and name `classes`. Columns
+        of one Dask frame are given as frames, ``frame[columns]`` and ``frame[column]``: made
+        arrays one by one, a shuffled frame's rows would come in two orders.
     sample_weight : array-like of shape (n_samples,), optional
-        Weights.
+        Weights, finite and not below 0.
     feature_names : sequence of str, optional
         Names of X's columns; by default a DataFrame's own, or x0, x1, ...
     target : str or sequence of str, optional
@@ -103,7 +99,8 @@ def create_dataset(
     """
     path = local_path(url)
     _check_sizes(chunk_nbytes, block_nbytes)
-    arrays = _arrays(X, y, sample_weight)
+    inputs = Inputs.of(X, y, sample_weight)
+    arrays = inputs.arrays
     dtypes = _dtypes(arrays, dtype)
     n_features = int(arrays["X"].shape[1])
     names = check_features(
@@ -112,7 +109,7 @@ def create_dataset(
     target = check_target_names(target, arrays["y"].shape[1:])
     labels = check_classes(classes, dtypes["y"], arrays["y"].ndim)
     check_target(path, overwrite=overwrite)
-    arrays = with_known_rows(arrays)
+    arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
     layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes)
     schema = Schema(
@@ -161,13 +158,6 @@ def _check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
         raise ValueError(
             f"a block is one or more whole chunks, but {chunk_nbytes=} and {block_nbytes=}"
         )
-
-
-def _arrays(X: Any, y: Any, sample_weight: Any) -> dict[str, Array]:
-    arrays = {"X": as_array("X", X, (2,)), "y": as_array("y", y, (1, 2))}
-    if sample_weight is not None:
-        arrays["sample_weight"] = as_array("sample_weight", sample_weight, (1,))
-    return arrays
 
 
 def _dtypes(arrays: Mapping[str, Array], dtype: npt.DTypeLike | None) -> dict[str, str]:

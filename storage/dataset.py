@@ -143,7 +143,7 @@ class Dataset:
         return f"Dataset {self.path}\n{body}"
 
     def _array(self, name: str) -> da.Array:
-        return block_array(self._reader(name))
+        return block_array(self._reader(name), self.manifest.arrays[name])
 
     def _reader(self, name: str) -> BlockReader:
         schema = self.schema

@@ -1,49 +1,80 @@
-"""What a caller gives as X, y and sample_weight, as NumPy or Dask arrays of a dtype we store."""
+"""X, y and sample_weight as NumPy or Dask arrays of known length, of a dtype we store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.array.core import Array as DaskArray
+from dask.array.core import map_blocks
 from dask.base import compute
 
-__all__ = ["Array", "as_array", "column_names", "stored_dtype", "target_dtype", "with_known_rows"]
+from storage.columns import advice_for, number_dtype
+from storage.kinds import as_arrays
+from storage.shuffles import refuse_shuffled_apart
 
-Array = npt.NDArray[np.generic] | da.Array
+__all__ = ["Array", "Inputs", "column_names", "stored_dtype", "target_dtype"]
+
+Array = npt.NDArray[np.generic] | DaskArray
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_NDIMS = {"X": (2,), "y": (1, 2), "sample_weight": (1,)}
 
 
-def as_array(name: str, values: Any, ndims: Sequence[int]) -> Array:
-    """NumPy or Dask array of `values`, without loading what is lazy.
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be written.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        What the caller calls it, for messages.
-    values : array-like
-        NumPy, Dask (array, DataFrame, Series), pandas, zarr.Array, or nested lists of numbers.
-    ndims : sequence of int
-        Numbers of dimensions that are allowed.
-
-    Returns
-    -------
-    ndarray or dask.array.Array
-        With rows along the first axis, not empty.
+    arrays : dict of str to ndarray or dask.array.Array
+        Rows along the first axis.
+    counts : dict of str to dask.array.Array
+        Arrays that tell the lengths of the blocks of those that come from frames.
     """
-    array = _as_any_array(name, values)
-    if array.ndim not in ndims:
-        allowed = " or ".join(f"{ndim}-D" for ndim in ndims)
-        raise ValueError(f"{name} has shape {array.shape}, but must be {allowed}")
-    if any(size == 0 for size in array.shape):
-        raise ValueError(f"{name} has shape {array.shape}: there is nothing to store")
-    if array.ndim == 2 and isnan(array.shape[1]):
-        raise ValueError(f"the number of columns of {name} is unknown; rechunk it to a known one")
-    return array
+
+    arrays: dict[str, Array]
+    counts: dict[str, DaskArray]
+
+    @classmethod
+    def of(cls, X: Any, y: Any, sample_weight: Any) -> Inputs:
+        """Arrays of what a caller gives, without loading what is lazy.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For kinds, shapes or an order of rows that cannot be stored.
+        """
+        given = {"X": X, "y": y}
+        if sample_weight is not None:
+            given["sample_weight"] = sample_weight
+        arrays, counts = as_arrays(given)
+        for name, array in arrays.items():
+            _check_shape(name, array)
+        refuse_shuffled_apart(arrays)
+        return cls(arrays, counts)
+
+    def with_known_rows(self) -> dict[str, Array]:
+        """The arrays, with lengths found for Dask chunks of unknown length.
+
+        Finding them computes those arrays once, block by block, and keeps only the lengths;
+        arrays that come from the same source are counted in one computation.
+        """
+        unknown = {
+            name: self.counts[name] if name in self.counts else _count_blocks(array)
+            for name, array in self.arrays.items()
+            if isinstance(array, DaskArray) and any(isnan(rows) for rows in array.chunks[0])
+        }
+        found = dict(zip(unknown, compute(*unknown.values()), strict=True))
+        return {
+            name: _with_rows(array, found[name])
+            if name in found and isinstance(array, DaskArray)
+            else array
+            for name, array in self.arrays.items()
+        }
 
 
 def stored_dtype(name: str, array: Array, dtype: npt.DTypeLike | None = None) -> str:
@@ -82,74 +113,30 @@ def column_names(values: Any) -> list[str] | None:
     return None if columns is None or callable(columns) else [str(name) for name in columns]
 
 
-def with_known_rows(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The same arrays, with lengths found for Dask chunks of unknown length.
-
-    Finding them computes those arrays once, block by block, and keeps only the lengths; arrays
-    that come from the same source are counted in one computation.
-    """
-    counts = {
-        name: _count_blocks(array)
-        for name, array in arrays.items()
-        if isinstance(array, da.Array) and any(isnan(rows) for rows in array.chunks[0])
-    }
-    found = dict(zip(counts, compute(*counts.values()), strict=True))
-    return {
-        name: _with_rows(array, found[name])
-        if name in found and isinstance(array, da.Array)
-        else array
-        for name, array in arrays.items()
-    }
-
-
-def _as_any_array(name: str, values: Any) -> Array:
-    if hasattr(values, "to_dask_array"):
-        values = values.to_dask_array()
-    elif _is_zarr(values):
-        values = da.from_zarr(values)
-    if isinstance(values, da.Array):
-        meta: Any = values._meta
-    elif hasattr(values, "toarray"):
-        meta = values
-    else:
-        # A list of strings must not become numbers, nor a masked array lose its mask.
-        meta = values = np.asanyarray(values)
-    if isinstance(meta, np.ma.MaskedArray):
-        raise TypeError(f"{name} is masked: fill the masked values first, e.g. .filled(np.nan)")
-    if not isinstance(meta, np.ndarray):
-        kind = f"{type(meta).__module__}.{type(meta).__name__}"
-        raise TypeError(f"{name} is made of {kind}: only dense NumPy blocks can be stored")
-    return values if isinstance(values, da.Array) else np.asarray(values)
-
-
-def _is_zarr(values: Any) -> bool:
-    return type(values).__module__.split(".", 1)[0] == "zarr"
+def _check_shape(name: str, array: Array) -> None:
+    if array.ndim not in _NDIMS[name]:
+        allowed = " or ".join(f"{ndim}-D" for ndim in _NDIMS[name])
+        raise ValueError(f"{name} has shape {array.shape}, but must be {allowed}")
+    if any(size == 0 for size in array.shape):
+        raise ValueError(f"{name} has shape {array.shape}: there is nothing to store")
+    if array.ndim == 2 and isnan(array.shape[1]):
+        raise ValueError(f"the number of columns of {name} is unknown; rechunk it to a known one")
 
 
 def _refuse_non_numbers(name: str, dtype: np.dtype[Any]) -> None:
-    if dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8):
-        return
-    if dtype.kind in "OUST":
-        advice = (
-            "encode labels as integers (codes, e.g. np.unique(y, return_inverse=True)) and give "
-            "the labels as classes="
-            if name == "y"
-            else "encode text as numbers, and convert columns of Python objects with astype(float)"
+    if number_dtype(dtype) is None:
+        raise TypeError(
+            f"{name} has dtype {dtype}, which cannot be stored: {advice_for(name, dtype)}"
         )
-    elif dtype.kind == "c":
-        advice = "store its real and imaginary parts as two columns"
-    else:
-        advice = "convert it to float64 first"
-    raise TypeError(f"{name} has dtype {dtype}, which cannot be stored: {advice}")
 
 
-def _count_blocks(array: da.Array) -> da.Array:
+def _count_blocks(array: DaskArray) -> DaskArray:
     # Every column chunk has the same rows: the first tells.
     first = array if array.ndim == 1 else array.blocks[:, :1]
     ones = (1,) * array.numblocks[0]
     chunks = (ones,) if array.ndim == 1 else (ones, (1,))
     meta = np.empty((0,) * array.ndim, dtype=np.int64)
-    counts: da.Array = da.map_blocks(_count_rows, first, chunks=chunks, meta=meta)
+    counts: DaskArray = map_blocks(_count_rows, first, chunks=chunks, meta=meta)
     return counts
 
 
@@ -157,6 +144,6 @@ def _count_rows(block: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
     return np.full((1,) * block.ndim, block.shape[0], dtype=np.int64)
 
 
-def _with_rows(array: da.Array, counts: npt.NDArray[np.int64]) -> da.Array:
+def _with_rows(array: DaskArray, counts: npt.NDArray[np.int64]) -> DaskArray:
     chunks = (tuple(counts.ravel().tolist()), *array.chunks[1:])
-    return da.Array(array.dask, array.name, chunks=chunks, dtype=array.dtype)
+    return DaskArray(array.dask, array.name, chunks=chunks, meta=array._meta)

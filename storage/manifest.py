@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+import numpy as np
+import numpy.typing as npt
 
-from storage.chunks import StoredChunk
+from storage.entries import ChunkEntries, StoredChunk
 from storage.errors import DatasetIncomplete, MetadataCorrupt
 from storage.layout import ArrayLayout
 
@@ -40,12 +42,12 @@ class Manifest:
     ----------
     dataset_id : str
         Identity of the writing; the schema has the same.
-    arrays : mapping of str to tuple of StoredChunk
+    arrays : mapping of str to ChunkEntries
         For each array its chunks, in the order of their rows.
     """
 
     dataset_id: str
-    arrays: Mapping[str, tuple[StoredChunk, ...]]
+    arrays: Mapping[str, ChunkEntries]
 
     @property
     def n_chunks(self) -> int:
@@ -55,11 +57,11 @@ class Manifest:
     @property
     def nbytes(self) -> int:
         """Stored bytes of all chunks."""
-        return sum(chunk.nbytes for chunks in self.arrays.values() for chunk in chunks)
+        return sum(int(chunks.nbytes.sum(dtype=np.int64)) for chunks in self.arrays.values())
 
     def n_nan(self, array: str) -> int:
         """NaN in one array."""
-        return sum(chunk.n_nan for chunk in self.arrays[array])
+        return int(self.arrays[array].n_nan.sum())
 
     def write(self, folder: Path, layouts: Sequence[ArrayLayout]) -> None:
         """Write the file into `folder`: the commit of everything written there before."""
@@ -97,14 +99,8 @@ class Manifest:
             fields = json.loads(text)
             if first + b"\n" != identity_line(fields["dataset_id"]):
                 raise ValueError("its first line is not its identity")
-            arrays = {
-                name: tuple(
-                    StoredChunk(each["rows"], each["bytes"], int(each["crc32c"], 16), each["nan"])
-                    for each in chunks
-                )
-                for name, chunks in fields["arrays"].items()
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            arrays = {name: _columns(chunks) for name, chunks in fields["arrays"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MetadataCorrupt(
                 f"{folder / MANIFEST} is damaged ({error}): restore it from a copy, or write "
                 f"the data set again"
@@ -114,21 +110,34 @@ class Manifest:
     def check(self, folder: Path, layouts: Sequence[ArrayLayout]) -> None:
         """Compare with the arrays' own metadata; they must tell the same grid."""
         expected = {layout.name: _grid(layout) for layout in layouts}
-        found = {name: [chunk.rows for chunk in chunks] for name, chunks in self.arrays.items()}
+        found = {name: chunks.rows for name, chunks in self.arrays.items()}
         for name in expected.keys() | found.keys():
-            if expected.get(name) != found.get(name):
+            if not np.array_equal(expected.get(name, ()), found.get(name, ())):
                 raise MetadataCorrupt(
                     f"{folder}: {MANIFEST} and {name}/zarr.json do not describe the same chunks "
                     f"of array {name!r}; restore them from a copy, or write the data set again"
                 )
 
 
-def _grid(layout: ArrayLayout) -> list[int]:
-    ends = (layout.rows_of(chunk) for chunk in range(layout.n_chunks))
-    return [stop - start for start, stop in ends]
+def _columns(chunks: Sequence[Mapping[str, Any]]) -> ChunkEntries:
+    n = len(chunks)
+    return ChunkEntries(
+        np.fromiter((each["rows"] for each in chunks), np.int64, n),
+        np.fromiter((each["bytes"] for each in chunks), np.uint32, n),
+        np.fromiter((int(each["crc32c"], 16) for each in chunks), np.uint32, n),
+        np.fromiter((each["nan"] for each in chunks), np.int64, n),
+    )
 
 
-def _body(arrays: Mapping[str, Sequence[StoredChunk]], layouts: Mapping[str, ArrayLayout]) -> bytes:
+def _grid(layout: ArrayLayout) -> npt.NDArray[np.int64]:
+    """Rows of each chunk."""
+    rows = np.full(layout.n_chunks, layout.chunk_rows, dtype=np.int64)
+    start, stop = layout.rows_of(layout.n_chunks - 1)
+    rows[-1] = stop - start
+    return rows
+
+
+def _body(arrays: Mapping[str, ChunkEntries], layouts: Mapping[str, ArrayLayout]) -> bytes:
     parts = []
     for name, chunks in arrays.items():
         lines = ",\n".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 from dask.base import compute
 from dask.delayed import Delayed, delayed
 
-from storage.chunks import StoredChunk, read_chunk
+from storage.chunks import read_chunk
+from storage.entries import ChunkEntries, StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout
 from storage.manifest import Manifest
@@ -68,17 +69,13 @@ def verify_arrays(path: Path, layouts: Iterable[ArrayLayout], manifest: Manifest
     return VerifyReport(manifest.n_chunks, manifest.nbytes, nan, seconds)
 
 
-def _runs(
-    layout: ArrayLayout, chunks: Sequence[StoredChunk]
-) -> Iterator[tuple[int, Sequence[StoredChunk]]]:
+def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, ChunkEntries]]:
     length = max(1, _TASK_NBYTES // layout.chunk_nbytes)
     for first in range(0, len(chunks), length):
-        yield first, chunks[first : first + length]
+        yield first, chunks.run(first, first + length)
 
 
-def _check_task(
-    root: str, layout: ArrayLayout, first: int, chunks: Sequence[StoredChunk]
-) -> Delayed:
+def _check_task(root: str, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
     # As one opaque callable: Dask would walk through arguments, entry by entry.
     check = delayed(partial(_check_chunks, root, layout, first, chunks), traverse=False)
     task: Delayed = check(dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}")
@@ -86,7 +83,7 @@ def _check_task(
 
 
 def _check_chunks(
-    root: str, layout: ArrayLayout, first: int, chunks: Sequence[StoredChunk]
+    root: str, layout: ArrayLayout, first: int, chunks: ChunkEntries
 ) -> list[ChunkCorrupt]:
     buffer = layout.empty_rows(layout.chunk_rows)
     bad = []
@@ -106,19 +103,9 @@ def _check_chunk(
     expected: StoredChunk,
     values: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
 ) -> None:
-    found = read_chunk(root, layout, index, values)
+    read_chunk(root, layout, index, values, (expected.nbytes, expected.checksum))
     n_nan = int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
-    problem = None
-    if found.nbytes != expected.nbytes:
-        problem = f"the file has {found.nbytes} bytes, the manifest says {expected.nbytes}"
-    elif found.checksum != expected.checksum:
-        # The file is whole, only not this one: copied from another place or another writing.
-        problem = (
-            f"the file is another chunk's: its checksum is {found.checksum:#010x}, "
-            f"the manifest says {expected.checksum:#010x}"
-        )
-    elif n_nan != expected.n_nan:
+    if n_nan != expected.n_nan:
         problem = f"it holds {n_nan} NaN, the manifest says {expected.n_nan}"
-    if problem:
         key = layout.key(index)
         raise ChunkCorrupt(root, layout.name, index, layout.rows_of(index), key, problem)

@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.array.core import Array as DaskArray
+from dask.array.core import map_blocks
 from dask.base import compute
 from dask.system import CPU_COUNT
 
-from storage.chunks import PARTIAL_SUFFIX, StoredChunk, write_chunk
+from storage.chunks import PARTIAL_SUFFIX, write_chunk
+from storage.digits import loses_digits
+from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
 from storage.layout import ArrayLayout, row_chunks
+from storage.promises import as_promised
 
 __all__ = ["BlockWriter", "write_arrays"]
 
@@ -97,6 +101,7 @@ class BlockWriter:
         first, stop = self.layout.rows_of(chunk)
         rows = block[first - start : stop - start]
         where = f"rows {first} to {stop - 1} of {self.layout.name}"
+        self._check_digits(rows, first)
         try:
             with np.errstate(over="raise"):
                 stored = rows.astype(self.layout.stored_dtype, order="C", copy=False)
@@ -106,7 +111,27 @@ class BlockWriter:
             ) from None
         if self.n_codes is not None:
             self._check_codes(stored, where)
+        if self.layout.name == "sample_weight":
+            self._check_weights(stored, first)
         return stored
+
+    def _check_digits(self, rows: npt.NDArray[np.generic], first: int) -> None:
+        lost = loses_digits(rows, np.dtype(self.layout.dtype))
+        if lost is not None:
+            column = f", column {lost[1]}" if len(lost) > 1 else ""
+            raise ValueError(
+                f"row {first + lost[0]}{column} of {self.layout.name} is {rows[lost]}, which "
+                f"float64 would round: integers above 2**53 lose digits. Subtract an offset, "
+                f"split it into two columns, or round it yourself with astype(float)"
+            )
+
+    def _check_weights(self, weights: npt.NDArray[np.generic], first: int) -> None:
+        bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= np.float32(0))))
+        if bad.size:
+            raise ValueError(
+                f"sample_weight of row {first + int(bad[0])} is {weights[bad[0]]}: weights must "
+                f"be finite numbers, 0 or more"
+            )
 
     def _check_codes(self, codes: npt.NDArray[np.generic], where: str) -> None:
         lowest, highest = int(np.min(codes)), int(np.max(codes))
@@ -119,7 +144,7 @@ class BlockWriter:
 
 def write_arrays(
     folder: Path, arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
-) -> dict[str, tuple[StoredChunk, ...]]:
+) -> dict[str, ChunkEntries]:
     """Write all chunks of all arrays; return the manifest's entries of each.
 
     NumPy arrays are written by threads of this process, which has their bytes already; Dask
@@ -127,9 +152,9 @@ def write_arrays(
     what X and y have in common is computed once.
     """
     entries: dict[str, tuple[StoredChunk, ...]] = {}
-    lazy: dict[str, da.Array] = {}
+    lazy: dict[str, DaskArray] = {}
     for name, array in arrays.items():
-        if isinstance(array, da.Array):
+        if isinstance(array, DaskArray):
             lazy[name] = _writing(array, writers[name])
         else:
             entries[name] = _write_numpy(array, writers[name])
@@ -138,17 +163,17 @@ def write_arrays(
     # Left by tasks whose worker died.
     for partial in folder.glob(f"*/*{PARTIAL_SUFFIX}"):
         partial.unlink()
-    return {name: entries[name] for name in arrays}
+    return {name: ChunkEntries.from_chunks(entries[name]) for name in arrays}
 
 
-def _writing(array: da.Array, writer: BlockWriter) -> da.Array:
+def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
     chunks = row_chunks(writer.layout, writer.block_rows)
     # "p2p" would write every row to disk once more before we do.
-    blocks = array.rechunk(chunks, method="tasks")
+    blocks = as_promised(writer.layout.name, array).rechunk(chunks, method="tasks")
     ones = tuple((1,) * len(sizes) for sizes in chunks)
     meta = np.empty((0,) * len(chunks), dtype=object)
     name = f"write-{writer.layout.name}-{uuid.uuid4().hex}"
-    writing: da.Array = da.map_blocks(writer, blocks, name=name, chunks=ones, meta=meta)
+    writing: DaskArray = map_blocks(writer, blocks, name=name, chunks=ones, meta=meta)
     return writing
 
 

@@ -52,6 +52,11 @@ def as_input(draw, array):
     return lazy
 
 
+def as_weights(array):
+    """Finite numbers, none below 0, of the same bits otherwise."""
+    return np.where(np.isfinite(array), np.abs(array), array.dtype.type(1))
+
+
 @st.composite
 def datasets(draw, max_rows=300, max_features=12):
     """X, y and maybe weights, in memory."""
@@ -59,5 +64,5 @@ def datasets(draw, max_rows=300, max_features=12):
     p = draw(st.integers(1, max_features))
     outputs = draw(st.sampled_from([(), (1,), (3,)]))
     numbers = ("float32", "float64", "int64", "int32", "uint8", "bool")
-    weight = draw(st.none() | values((n,)))
+    weight = draw(st.none() | values((n,)).map(as_weights))
     return draw(values((n, p))), draw(values((n, *outputs), numbers)), weight

@@ -9,12 +9,16 @@ import numpy as np
 
 import storage
 from storage.blocks import BlockReader, block_array
+from storage.entries import ChunkEntries, StoredChunk, expected_of
 from storage.layout import ArrayLayout
 
 
 def many_blocks(n_blocks=5_000):
     layout = ArrayLayout("X", "float32", 80_000 * n_blocks, (100,), 10_000)
-    return block_array(BlockReader("/data/d", "0" * 32, layout, 80_000))
+    entries = ChunkEntries.from_chunks(
+        StoredChunk(10_000, 3_999_000 + chunk, chunk, 0) for chunk in range(layout.n_chunks)
+    )
+    return block_array(BlockReader("/data/d", "0" * 32, layout, 80_000), entries)
 
 
 def test_one_independent_task_a_block():
@@ -26,7 +30,16 @@ def test_one_independent_task_a_block():
 
 
 def test_five_thousand_blocks_pickle_small_and_are_not_read_to_build():
-    assert len(pickle.dumps(many_blocks())) < 64_000
+    # Size and checksum of 40,000 chunks, and little beside.
+    assert len(pickle.dumps(many_blocks())) < 64_000 + 40_000 * 8
+
+
+def test_a_task_carries_the_entries_of_its_own_chunks():
+    task = dict(many_blocks(50).__dask_graph__())[many_blocks(50).name, 7, 0]
+    (argument,) = task.args
+    index, expected = argument.value
+    assert index == 7
+    assert expected_of(expected) == [(3_999_000 + chunk, chunk) for chunk in range(56, 64)]
 
 
 def test_row_wise_operations_join_the_loading_task():

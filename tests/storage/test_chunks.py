@@ -131,16 +131,6 @@ def test_other_damage_is_found(intact, change, chunk):
         refused(dataset, "X", chunk)
 
 
-def test_another_good_chunk_in_its_place_is_found_by_verify(intact):
-    dataset, _ = intact
-    other = file_of(dataset, "X", 1).read_bytes()
-    with (
-        Damaged(file_of(dataset, "X", 0), lambda _: other),
-        pytest.raises(storage.DatasetCorrupt, match="chunk 0 of array 'X'"),
-    ):
-        dataset.verify()
-
-
 def test_verify_names_every_bad_chunk(intact):
     dataset, _ = intact
     with (
@@ -169,13 +159,9 @@ def test_one_chunk_round_trip(array, rows):
             first, stop = layout.rows_of(chunk)
             wrote = chunks.write_chunk(folder, layout, chunk, array[first:stop])
             out = layout.empty_rows(stop - first)
-            read = chunks.read_chunk(folder, layout, chunk, out)
+            chunks.read_chunk(folder, layout, chunk, out, (wrote.nbytes, wrote.checksum))
             assert out.tobytes() == array[first:stop].tobytes()
-            assert (read.rows, read.nbytes, read.checksum) == (
-                wrote.rows,
-                wrote.nbytes,
-                wrote.checksum,
-            )
+            assert wrote.rows == stop - first
             if array.dtype.kind == "f":
                 assert wrote.n_nan == np.isnan(array[first:stop]).sum()
 
@@ -187,8 +173,9 @@ def test_other_read_errors_are_no_corruption(intact, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(chunks.os, "open", refuse)
+    out = np.empty((ROWS, COLUMNS))
     with pytest.raises(PermissionError):
-        chunks.read_chunk(str(dataset.path), dataset.layouts["X"], 0, np.empty((ROWS, COLUMNS)))
+        chunks.read_chunk(str(dataset.path), dataset.layouts["X"], 0, out, (0, 0))
 
 
 def test_a_disk_that_cannot_read_is_named_as_such(intact, monkeypatch):

@@ -1,0 +1,94 @@
+"""What the manifest records of chunks: one chunk's entry, and those of an array as columns.
+
+A data set may have a million chunks. As columns their entries take a few bytes each, are
+opened without making a million objects, and travel to a task that reads a block as eight
+bytes a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ChunkEntries", "StoredChunk", "expected_of", "pack_expected"]
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """What the manifest records of one chunk's file.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that the chunk holds, without padding.
+    nbytes : int
+        Size of the file.
+    checksum : int
+        CRC-32C of the file without its last four bytes. Those are this same number, and over
+        a message *and* its CRC every CRC is the same constant: it would tell nothing.
+    n_nan : int
+        NaN among the chunk's values.
+    """
+
+    rows: int
+    nbytes: int
+    checksum: int
+    n_nan: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkEntries:
+    """Entries of all chunks of one array, in the order of their rows.
+
+    Attributes
+    ----------
+    rows, nbytes, checksums, n_nan : ndarray of shape (n_chunks,)
+        The fields of :class:`StoredChunk`, a column each.
+    """
+
+    rows: npt.NDArray[np.int64]
+    nbytes: npt.NDArray[np.uint32]
+    checksums: npt.NDArray[np.uint32]
+    n_nan: npt.NDArray[np.int64]
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[StoredChunk]) -> ChunkEntries:
+        """Columns of these entries."""
+        listed = list(chunks)
+        n = len(listed)
+        return cls(
+            np.fromiter((chunk.rows for chunk in listed), np.int64, n),
+            np.fromiter((chunk.nbytes for chunk in listed), np.uint32, n),
+            np.fromiter((chunk.checksum for chunk in listed), np.uint32, n),
+            np.fromiter((chunk.n_nan for chunk in listed), np.int64, n),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[StoredChunk]:
+        columns = (self.rows, self.nbytes, self.checksums, self.n_nan)
+        for fields in zip(*(column.tolist() for column in columns), strict=True):
+            yield StoredChunk(*fields)
+
+    def run(self, first: int, stop: int) -> ChunkEntries:
+        """Entries of the chunks `first` to `stop`."""
+        cut = slice(first, stop)
+        return ChunkEntries(self.rows[cut], self.nbytes[cut], self.checksums[cut], self.n_nan[cut])
+
+
+def pack_expected(entries: ChunkEntries) -> bytes:
+    """Size and checksum of each chunk as bytes: what a task needs to know of its chunks."""
+    pairs = np.empty((len(entries), 2), dtype="<u4")
+    pairs[:, 0] = entries.nbytes
+    pairs[:, 1] = entries.checksums
+    return pairs.tobytes()
+
+
+def expected_of(packed: bytes) -> list[tuple[int, int]]:
+    """Size and checksum of each chunk that :func:`pack_expected` packed."""
+    pairs: list[list[int]] = np.frombuffer(packed, dtype="<u4").reshape(-1, 2).tolist()
+    return [(nbytes, checksum) for nbytes, checksum in pairs]

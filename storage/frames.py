@@ -1,0 +1,213 @@
+"""Dask frames as Dask arrays over one graph, so that rows of X stay beside their y.
+
+Dask optimises each frame for itself. Two columns of one shuffled frame then become two shuffles,
+and a shuffle by way of the disk or of other workers leaves rows of a partition in any order,
+another one each time. Columns of one Parquet file may even be cut into partitions differently,
+by the sizes of the columns that are read. So all frames are brought to one graph before any of
+them becomes an array, and what they have in common is one set of tasks that runs once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+from dask._task_spec import Task, TaskRef
+from dask.array.core import Array as DaskArray
+from dask.base import collections_to_expr
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.tokenize import tokenize
+
+from storage.columns import Columns
+
+__all__ = ["arrays_of_frames", "is_frame"]
+
+
+def is_frame(values: Any) -> TypeGuard[Any]:
+    """Whether this is a Dask DataFrame, Series or Index."""
+    if "dask.dataframe" not in sys.modules:
+        return False
+    from dask.dataframe.dask_expr import FrameBase
+
+    # A frame's sum, say, is a FrameBase too, without rows.
+    return isinstance(values, FrameBase) and getattr(values, "ndim", 0) > 0
+
+
+def arrays_of_frames(
+    frames: Mapping[str, Any],
+) -> tuple[dict[str, DaskArray], dict[str, DaskArray]]:
+    """Arrays of these frames, and arrays that tell the number of rows of each partition.
+
+    Parameters
+    ----------
+    frames : mapping of str to Dask DataFrame or Series
+        All that are to be written together, by the names they have in messages.
+
+    Returns
+    -------
+    arrays, counts : dict of str to dask.array.Array
+        One block a partition, of unknown length; and of each block its length.
+    """
+    if not frames:
+        return {}, {}
+    graph, partitions = _one_graph(frames)
+    source = f"frames-{tokenize(partitions)}"
+    arrays, counts = {}, {}
+    for name, frame in frames.items():
+        reader = Columns.of(name, frame._meta)
+        rest = () if reader.labels is None else ((len(reader.labels),),)
+        keys, choice = partitions[name]
+        block = _Block(choice, reader)
+        chunks = ((np.nan,) * len(keys), *rest)
+        arrays[name] = _array(source, graph, keys, block, np.dtype(reader.dtype), chunks)
+        ones = ((1,) * len(keys), *((1,) for _ in rest))
+        counts[name] = _array(source, graph, keys, _Rows(len(ones)), np.dtype(np.int64), ones)
+    return arrays, counts
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Array of a partition, of some of its columns where they were brought here with others."""
+
+    choice: Any
+    reader: Columns
+
+    def __call__(self, partition: Any, index: int) -> npt.NDArray[np.generic]:
+        return self.reader(
+            partition if self.choice is None else self._chosen(partition, index), index
+        )
+
+    def _chosen(self, partition: Any, index: int) -> Any:
+        found = list(getattr(partition, "columns", ()))
+        wanted = self.choice if isinstance(self.choice, list) else [self.choice]
+        wrong = [label for label in wanted if found.count(label) != 1]
+        if wrong:
+            raise ValueError(
+                f"partition {index} of {self.reader.name} came as {type(partition).__name__} with "
+                f"columns {found}, where {wrong[0]!r} was promised once: make all partitions "
+                f"alike, or give the right meta"
+            )
+        return partition[self.choice]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Number of rows of a partition, as an array of one element."""
+
+    ndim: int
+
+    def __call__(self, partition: Any, _: int) -> Any:
+        return np.full((1,) * self.ndim, len(partition), dtype=np.int64)
+
+
+# Keys of the partitions, and which columns of them to take: all for None.
+_Partitions = tuple[list[Any], Any]
+
+
+def _one_graph(frames: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[str, _Partitions]]:
+    one = _columns_of_one_frame(frames)
+    if one is not None:
+        return one
+    if all(_row_by_row(frame.expr) for frame in frames.values()):
+        # Whatever columns are read and however partitions are cut, rows keep their order.
+        # Together, so that a source is read once, the columns that any of them needs.
+        together = collections_to_expr(list(frames.values())).optimize()
+        keys = zip(frames, together.__dask_keys__(), strict=True)
+        return dict(together.__dask_graph__()), {name: (list(each), None) for name, each in keys}
+    return _not_optimised(frames)
+
+
+def _columns_of_one_frame(
+    frames: Mapping[str, Any],
+) -> tuple[dict[Any, Any], dict[str, _Partitions]] | None:
+    """Columns of one and the same frame are optimised as that frame with all of these columns."""
+    from dask.dataframe.dask_expr import new_collection
+
+    roots = [_chosen_from(frame.expr) for frame in frames.values()]
+    root = roots[0]
+    if root.ndim != 2 or len({each._name for each in roots}) > 1 or not root.columns:
+        return None
+    if len(set(root.columns)) < len(root.columns):
+        return None
+    needed = {label for frame in frames.values() for label in frame.expr.columns}
+    whole = new_collection(root)[[label for label in root.columns if label in needed]]
+    try:
+        whole = whole.optimize()
+        graph, keys = dict(whole.__dask_graph__()), list(whole.__dask_keys__())
+    except AssertionError:
+        # Of Dask's own: Parquet read into fewer partitions than a repartition counted on.
+        return None
+    choices = {
+        name: frame.name
+        if frame.ndim == 1
+        else None
+        if list(frame.columns) == list(whole.columns)
+        else list(frame.columns)
+        for name, frame in frames.items()
+    }
+    return graph, {name: (keys, choices[name]) for name in frames}
+
+
+def _chosen_from(expr: Any) -> Any:
+    """What an expression only chooses columns of."""
+    while type(expr).__name__ in {"Projection", "Drop"}:
+        expr = expr.frame
+    return expr
+
+
+def _not_optimised(
+    frames: Mapping[str, Any],
+) -> tuple[dict[Any, Any], dict[str, _Partitions]]:
+    """Frames as they are.
+
+    An optimiser moves the choice of columns below a shuffle or a merge, and so makes two of one,
+    each after partitions of its own. Not moved, it is one and the same. A shuffle by way of the
+    disk has other keys inside each time it is made; the last replaces those before it, and the
+    keys that it delivers are the same.
+    """
+    graph: dict[Any, Any] = {}
+    partitions = {}
+    for name, frame in frames.items():
+        try:
+            lowered = frame.expr.lower_completely()
+            graph.update(lowered.__dask_graph__())
+        except AssertionError as error:
+            raise ValueError(
+                f"Dask cannot make a graph of {name} that keeps its rows beside those of "
+                f"{', '.join(other for other in frames if other != name) or 'the others'}: give "
+                f"columns of one frame, frame[columns] and frame[column], or persist() the "
+                f"frame that they come from"
+            ) from error
+        partitions[name] = list(lowered.__dask_keys__()), None
+    return graph, partitions
+
+
+def _row_by_row(expr: Any) -> bool:
+    """Whether every step takes one partition to one partition, from the source on."""
+    from dask.dataframe.dask_expr._expr import Blockwise
+    from dask.dataframe.dask_expr.io import IO
+
+    return all(isinstance(each, Blockwise | IO) for each in expr.walk() if getattr(each, "ndim", 0))
+
+
+def _array(
+    source: str,
+    graph: dict[Any, Any],
+    partitions: list[Any],
+    function: Any,
+    dtype: np.dtype[Any],
+    chunks: tuple[tuple[float, ...], ...],
+) -> DaskArray:
+    name = f"block-{tokenize(source, function)}"
+    rest = (0,) * (len(chunks) - 1)
+    tasks = {
+        (name, index, *rest): Task((name, index, *rest), function, TaskRef(key), index)
+        for index, key in enumerate(partitions)
+    }
+    layers = {source: MaterializedLayer(graph), name: MaterializedLayer(tasks)}
+    whole = HighLevelGraph(layers, {source: set(), name: {source}})
+    return DaskArray(whole, name, chunks=chunks, meta=np.empty((0,) * len(chunks), dtype))

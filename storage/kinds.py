@@ -1,0 +1,153 @@
+"""What a caller may give: kept lazy where it is lazy, refused where it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from dask.array.core import Array as DaskArray
+from dask.array.core import from_array, from_zarr
+from dask.base import is_dask_collection
+from dask.highlevelgraph import HighLevelGraph
+
+from storage.columns import Columns
+from storage.frames import arrays_of_frames, is_frame
+
+__all__ = ["as_arrays"]
+
+# How h5py, PyTables and netCDF4 call the chunks of an array that is on a disk.
+_CHUNKED = ("chunks", "chunkshape", "chunking")
+
+
+def as_arrays(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, DaskArray]]:
+    """NumPy or Dask array of each thing given, without loading what is lazy.
+
+    Parameters
+    ----------
+    given : mapping of str to array-like
+        X, y and sample_weight, by the names they have in messages.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray or dask.array.Array
+        Of any number of dimensions and any dtype.
+    counts : dict of str to dask.array.Array
+        For frames, the number of rows of each block.
+
+    Raises
+    ------
+    TypeError
+        For lazy types that cannot be kept lazy, and for blocks that are not NumPy's.
+    """
+    lazy = {name: values for name, values in given.items() if is_frame(values)}
+    arrays, counts = arrays_of_frames(lazy)
+    for name, values in given.items():
+        if name not in arrays:
+            arrays[name] = _as_array(name, values)
+    return {name: arrays[name] for name in given}, counts
+
+
+def _as_array(name: str, values: Any) -> Any:
+    package = type(values).__module__.split(".", 1)[0]
+    if package == "xarray":
+        values = _xarray_data(name, values)
+    elif package == "zarr":
+        values = from_zarr(values)
+    elif package == "polars" and type(values).__name__.startswith("Lazy"):
+        raise TypeError(
+            f"{name} is a polars {type(values).__name__}, which would be loaded whole: write it "
+            f"with sink_parquet and give dask.dataframe.read_parquet of that, or collect() it "
+            f"if it fits in memory"
+        )
+    elif package == "polars" and hasattr(values, "to_pandas"):
+        values = _polars_columns(name, values)
+    elif package == "pandas" and hasattr(values, "to_numpy"):
+        frame = values.to_series() if type(values).__name__.endswith("Index") else values
+        return _filled(name, Columns.of(name, frame)(frame))
+    elif not is_dask(values) and any(hasattr(values, each) for each in _CHUNKED):
+        # They read from disk what is asked for.
+        values = from_array(values)
+    if is_dask(values):
+        values = _dask_array(name, values)
+        _refuse_blocks(name, values._meta)
+        return values
+    if isinstance(values, list | tuple) and any(map(is_dask, values)):
+        raise TypeError(
+            f"{name} is a {type(values).__name__} of lazy collections, which would be loaded "
+            f"whole: make one array of them with dask.array.stack or concatenate, or one "
+            f"frame with dask.dataframe.concat"
+        )
+    if not hasattr(values, "toarray"):
+        # A list of strings must not become numbers, nor a masked array lose its mask.
+        values = np.asanyarray(values)
+    _refuse_blocks(name, values)
+    return np.asarray(values)
+
+
+def is_dask(values: Any) -> bool:
+    """Whether this is any of Dask's collections, whatever package it is from."""
+    return bool(is_dask_collection(values)) or isinstance(values, DaskArray)
+
+
+def _dask_array(name: str, values: Any) -> DaskArray:
+    if isinstance(values, DaskArray):
+        return values
+    kind = f"{type(values).__module__.split('.', 1)[0]} {type(values).__name__}"
+    expr = getattr(values, "expr", None)
+    if expr is None or not hasattr(values, "chunks") or not hasattr(values, "_meta"):
+        raise TypeError(
+            f"{name} is a {kind}, which would be loaded whole: give a Dask array, DataFrame or "
+            f"Series instead. Of a Delayed dask.array.from_delayed(value, shape, dtype) makes "
+            f"one, of a Bag its to_dataframe()"
+        )
+    # Dask's arrays of expressions: their graph is that of any other array.
+    expr = expr.optimize()
+    graph = HighLevelGraph.from_collections(expr._name, dict(expr.__dask_graph__()))
+    return DaskArray(graph, expr._name, chunks=values.chunks, meta=values._meta)
+
+
+def _xarray_data(name: str, values: Any) -> Any:
+    if not hasattr(values, "data") or not hasattr(values, "dims"):
+        raise TypeError(
+            f"{name} is an xarray {type(values).__name__}: choose its variables as one "
+            f"DataArray with rows first, e.g. dataset.to_array().transpose(sample, ...)"
+        )
+    if is_dask(values):
+        return values.data
+    # In memory, or on a disk behind xarray's own lazy indexing: read block by block either way.
+    return values.chunk("auto").data
+
+
+def _polars_columns(name: str, values: Any) -> Any:
+    """A polars frame in memory, as NumPy columns: NaN where a value is missing."""
+    if not hasattr(values, "columns"):
+        return _polars_column(name, name, values)
+    columns = [_polars_column(name, f"column {each.name!r} of {name}", each) for each in values]
+    return np.stack(columns, axis=1) if columns else np.empty((len(values), 0))
+
+
+def _polars_column(name: str, what: str, series: Any) -> Any:
+    if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean"):
+        raise TypeError(
+            f"{what} has dtype {series.dtype}, which cannot be stored: encode it as numbers first"
+        )
+    column = series.to_pandas(use_pyarrow_extension_array=True)
+    return _filled(name, Columns.of(name, column)(column))
+
+
+def _filled(name: str, array: Any) -> Any:
+    if isinstance(array, np.ma.MaskedArray):
+        row = int(np.argwhere(np.ma.getmaskarray(array))[0][0])
+        raise ValueError(
+            f"row {row} of {name} has no value: drop such rows, or fill them in, before storing"
+        )
+    return array
+
+
+def _refuse_blocks(name: str, meta: Any) -> None:
+    if isinstance(meta, np.ma.MaskedArray):
+        raise TypeError(f"{name} is masked: fill the masked values first, e.g. .filled(np.nan)")
+    if not isinstance(meta, np.ndarray):
+        kind = f"{type(meta).__module__}.{type(meta).__name__}"
+        raise TypeError(f"{name} is made of {kind}: only dense NumPy blocks can be stored")

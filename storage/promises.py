@@ -1,0 +1,95 @@
+"""Blocks as a Dask array promises them, checked before anything is cut from them.
+
+A Dask array only says which shape and dtype its blocks will have. Cutting a block that is
+larger takes a part of it in silence, and one that is smaller may be broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dask.array.core import Array as DaskArray
+from dask.blockwise import blockwise
+from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArraySliceDep
+from dask.tokenize import tokenize
+
+__all__ = ["as_promised"]
+
+
+@dataclass(frozen=True)
+class _Promise:
+    """Hands a block on if it is what was promised."""
+
+    name: str
+    dtype: str
+
+    def __call__(self, block: Any, place: tuple[slice, ...]) -> npt.NDArray[np.generic]:
+        where = f"the block of {_told(place)} of {self.name}"
+        if not isinstance(block, np.ndarray):
+            raise TypeError(f"{where} came as {type(block).__name__}, not as a NumPy array")
+        shape = tuple(each.stop - each.start for each in place)
+        if block.shape != shape:
+            raise ValueError(
+                f"{where} came with {_counted(block.shape)} where the Dask array promised "
+                f"{_counted(shape)}: its chunks are declared wrongly, or its length changes from "
+                f"one computation to the next"
+            )
+        if isinstance(block, np.ma.MaskedArray):
+            missing = np.argwhere(np.ma.getmaskarray(block))
+            if missing.size:
+                row = place[0].start + int(missing[0][0])
+                raise ValueError(
+                    f"row {row} of {self.name} has no value (missing, or masked): drop such "
+                    f"rows, or fill them in, before storing"
+                )
+            block = np.asarray(block)
+        values: npt.NDArray[np.generic] = block
+        if not np.can_cast(block.dtype, self.dtype, "safe"):
+            raise TypeError(
+                f"{where} came with dtype {block.dtype} where the Dask array promised "
+                f"{self.dtype}: give map_blocks the right meta or dtype, or convert the blocks "
+                f"with astype"
+            )
+        return values
+
+
+def as_promised(name: str, array: DaskArray) -> DaskArray:
+    """The same array, whose blocks raise where they are not what it says.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When computed: the message names the array and the block's rows and columns.
+    """
+    axes = tuple(range(array.ndim))
+    promise = _Promise(name, array.dtype.name)
+    checked = f"promised-{tokenize(promise, array.name, array.chunks)}"
+    layer = blockwise(
+        promise,
+        checked,
+        axes,
+        array.name,
+        axes,
+        ArraySliceDep(array.chunks),
+        axes,
+        numblocks={array.name: array.numblocks},
+    )
+    graph = HighLevelGraph(
+        {**array.dask.layers, checked: layer}, {**array.dask.dependencies, checked: {array.name}}
+    )
+    return DaskArray(graph, checked, chunks=array.chunks, meta=array._meta)
+
+
+def _told(place: tuple[slice, ...]) -> str:
+    rows = f"rows {place[0].start} to {place[0].stop - 1}"
+    return rows if len(place) == 1 else f"{rows}, columns {place[1].start} to {place[1].stop - 1}"
+
+
+def _counted(shape: tuple[int, ...]) -> str:
+    if len(shape) == 2:
+        return f"{shape[0]} rows of {shape[1]} columns"
+    return f"{shape[0]} rows" if len(shape) == 1 else f"shape {shape}"
