@@ -10,6 +10,10 @@ FloatingPointError, ValueError
 `-- Diverged              training left the finite numbers; names the epoch and the round
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
+TimeoutError
+`-- NoWorkers             the cluster has no worker that may take a task
+ImportError
+`-- MissingPackage        workers or the scheduler cannot import what a task needs
 """
 
 from __future__ import annotations
@@ -37,3 +41,11 @@ class Diverged(FloatingPointError, ValueError):
 
 class WorkersLost(RuntimeError):
     """Workers died each time they read one block."""
+
+
+class NoWorkers(TimeoutError):
+    """A cluster has no worker that may take a task, and none came in time."""
+
+
+class MissingPackage(ImportError):
+    """Workers or the scheduler cannot import what a task needs."""

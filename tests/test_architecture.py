@@ -71,6 +71,7 @@ MAY_IMPORT_DASK = {
 # and know names as Dask's pages do; these know of no graph and no collection.
 DASK_SETTINGS = (
     "dask.config", "dask.system", "dask.base.get_scheduler", "dask.utils.key_split",
+    "dask.utils.parse_bytes", "dask.utils.parse_timedelta",
 )  # fmt: skip
 MAY_BE_IMPORTED_BY_OBJECTIVES = {"numpy", "scipy"} | sys.stdlib_module_names
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -177,8 +178,11 @@ def distributed_out_of_place(root: Path) -> list[str]:
         if (found.root == "distributed" or found.target.startswith("dask.distributed"))
         and not found.for_types
         and found.path.parts[:2] != ("dlbd_estimators", "monitoring")
-        and (*found.path.parts[:2], found.path.stem[:7])
-        != ("dlbd_estimators", "execution", "cluster")
+        and found.path.parts
+        not in {
+            ("dlbd_estimators", "execution", f"{name}.py")
+            for name in ("cluster", "cluster_graphs", "gathering")
+        }
     ]
 
 

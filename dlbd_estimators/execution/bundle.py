@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.ahead import load_ahead, load_between
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.cost import Cost, decoding_seconds
@@ -72,66 +72,45 @@ def run_bundle(
 ) -> BundleResult[Partial]:
     """Stream the blocks of a bundle through a kernel, reading one ahead."""
     began = time.perf_counter()
-    reader = _Reader(bundle, keep and bundle.cache_nbytes > 0)
+    reading = Cost()
 
-    def evaluate(position: int) -> Partial:
-        index = bundle.indices[position - bundle.start]
-        block = reader.take(position)
-        partial = kernel(block, parameters)
-        if not kernel.is_finite(partial):
-            bundle.blocks.diagnose(index, block)
-        return partial
+    def load(number: int) -> Block:
+        nonlocal reading
+        block, cost = _load(bundle, bundle.indices[number], keep and bundle.cache_nbytes > 0)
+        reading += cost
+        return block
 
-    # Overflow and NaN are looked for in every partial, and then named; a warning would not.
-    with single_threaded_blas, np.errstate(all="ignore"), reader:
-        partial = reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
-    cost = replace(
-        reader.cost,
-        n_tasks=1,
-        n_blocks=bundle.stop - bundle.start,
-        seconds=time.perf_counter() - began,
-    )
+    def reduce(take: Callable[[], Block]) -> Partial:
+        def evaluate(position: int) -> Partial:
+            block = take()
+            partial = kernel(block, parameters)
+            if not kernel.is_finite(partial):
+                bundle.blocks.diagnose(bundle.indices[position - bundle.start], block)
+            return partial
+
+        # Overflow and NaN are looked for in every partial, and then named; a warning would
+        # not. This is a setting of the thread that works, not of the one that reads.
+        with np.errstate(all="ignore"):
+            return reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
+
+    n_blocks = bundle.stop - bundle.start
+    # Arrays in memory are views: there is nothing to wait for.
+    stream = load_between if bundle.blocks.in_memory else load_ahead
+    with single_threaded_blas:
+        partial, waited = stream(load, n_blocks, reduce)
+    seconds = time.perf_counter() - began
+    cost = replace(reading, n_tasks=1, n_blocks=n_blocks, seconds=seconds, waited=waited)
     return BundleResult(partial, cost)
 
 
-class _Reader:
-    """Hands out the blocks of a bundle in order while the next one is being loaded."""
-
-    def __init__(self, bundle: Bundle, keep: bool) -> None:
-        self._bundle = bundle
-        self._keep = keep
-        self._ahead: dict[int, Future[tuple[Block, Cost]]] = {}
-        # Arrays in memory are views: there is nothing to wait for.
-        self._pool = None if bundle.blocks.in_memory else ThreadPoolExecutor(1, "prefetch")
-        #: Complete once the bundle is done: no block is being loaded then.
-        self.cost = Cost()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def take(self, position: int) -> Block:
-        began = time.perf_counter()
-        pending = self._ahead.pop(position, None)
-        block, cost = self._load(position) if pending is None else pending.result()
-        self.cost += replace(cost, waited=time.perf_counter() - began)
-        if self._pool is not None and position + 1 < self._bundle.stop:
-            self._ahead[position + 1] = self._pool.submit(self._load, position + 1)
-        return block
-
-    def _load(self, position: int) -> tuple[Block, Cost]:
-        bundle = self._bundle
-        index = bundle.indices[position - bundle.start]
-        block = block_cache.get(bundle.fit, index) if bundle.features else None
-        if block is not None:
-            return block, Cost(cache_hits=1)
-        block, cost = timed_load(bundle.blocks, index, features=bundle.features)
-        if self._keep and bundle.features:
-            block_cache.put(bundle.fit, index, block, bundle.cache_nbytes)
-        return block, cost
+def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Block, Cost]:
+    block = block_cache.get(bundle.fit, index) if bundle.features else None
+    if block is not None:
+        return block, Cost(cache_hits=1)
+    block, cost = timed_load(bundle.blocks, index, features=bundle.features)
+    if keep and bundle.features:
+        block_cache.put(bundle.fit, index, block, bundle.cache_nbytes)
+    return block, cost
 
 
 def timed_load(blocks: Blocks, index: int, *, features: bool = True) -> tuple[Block, Cost]:

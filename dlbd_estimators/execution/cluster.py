@@ -8,32 +8,34 @@ bundle prefers the worker that cached its blocks and may run on any other.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import dask.config
 from dask.utils import key_split
-from distributed import Client, Future, KilledWorker, as_completed, get_worker, wait
+from distributed import Client, Future, get_worker
 from distributed.metrics import context_meter
 
 from dlbd_estimators.blocks import Blocks
-from dlbd_estimators.exceptions import WorkersLost
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
-from dlbd_estimators.execution.reduce import nodes, split
+from dlbd_estimators.execution.gathering import Node, gather
+from dlbd_estimators.execution.placement import Placement, Workers, homes_of, place
+from dlbd_estimators.execution.readiness import (
+    PACKAGE,
+    check_packages,
+    modules_of,
+    wait_for_workers,
+)
+from dlbd_estimators.execution.reduce import nodes
 from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
 Result = TypeVar("Result", BundleResult[Any], TurnResult)
-Node = tuple[int, int]
-
-#: How often a block is read alone after workers that read it beside others died: a death
-#: marks all tasks of its worker, so that a block may be suspected for another's fault.
-_BLOCK_ATTEMPTS = 3
 
 
 class ClusterExecutor(Executor):
@@ -43,14 +45,24 @@ class ClusterExecutor(Executor):
     ----------
     client : distributed.Client
         The client that was active when the fit began; also an attribute.
+
+    Raises
+    ------
+    NoWorkers
+        The cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler lack this package, or what it needs.
     """
 
     def __init__(self, client: Client) -> None:
         super().__init__()
         self.client = client
-        self._workers: dict[str, Any] = {}
         self._n_passes = 0
         self._spans: dict[str, dict[str, Any]] = {}
+        #: That workers need to read blocks: known from the first pass on.
+        self._modules = PACKAGE
+        #: Of the next pass, as far as is known: they may have changed since the last one.
+        self._workers: Workers = self._ready().workers
 
     def close(self) -> None:
         self._forget_cached_blocks()
@@ -58,7 +70,7 @@ class ClusterExecutor(Executor):
     def memory(self) -> tuple[int, int] | None:
         limits = [
             (worker["memory_limit"], worker["nthreads"])
-            for worker in self._live_workers().values()
+            for worker in self._workers.values()
             if worker["memory_limit"]
         ]
         return min(limits, key=lambda pair: pair[0] / pair[1]) if limits else None
@@ -72,9 +84,11 @@ class ClusterExecutor(Executor):
         name: str,
         features: bool,
     ) -> dict[Node, BundleResult[Partial]]:
-        workers = self._crew()
+        workers, has_homes = self._crew(blocks, indices)
         depth = bundle_depth(sum(worker["nthreads"] for worker in workers.values()))
-        homes = _homes(blocks.n_blocks, depth, workers)
+        homes = homes_of(blocks.n_blocks, depth, workers) if has_homes else []
+        # Without homes, whoever reads a block keeps it: the next pass may find it there.
+        shared = min(worker["memory_limit"] or 0 for worker in workers.values())
         if blocks.loader.remote_inputs(indices[:1]):
             # Chunks that lie on the workers are inputs of a task: one block a task, so
             # that the scheduler moves the task to the chunk and never gathers a bundle.
@@ -85,14 +99,13 @@ class ClusterExecutor(Executor):
         def submit(node: Node, attempt: int = 0) -> Future[Any]:
             chosen = list(indices[slice(*node)])
             home = homes[chosen[0]] if homes else None
-            budget = int(cache_share() * workers[home]["memory_limit"]) if home else 0
-            bundle = Bundle(
-                self._cache_name(), blocks.select(chosen), chosen, *node, features, budget, home
-            )
-            inputs = bundle.blocks.loader.remote_inputs(chosen)
-            if inputs:
-                bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, dict.fromkeys(inputs)))
-            anywhere = home is None or bool(inputs)
+            memory = (workers[home]["memory_limit"] or 0) if home else shared
+            budget = int(cache_share() * memory)
+            part, inputs = _without_inputs(blocks, chosen)
+            bundle = Bundle(self._cache_name(), part, chosen, *node, features, budget, home)
+            # A worker that is the only one, or may be gone, is no preference but a danger: Dask
+            # keeps a task that prefers a worker to itself where it finds no worker at all.
+            anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
             with dask.annotate(span=self._span(name)):
                 return self.client.submit(
                     _run_on_worker,
@@ -110,26 +123,24 @@ class ClusterExecutor(Executor):
         def where(node: Node) -> str:
             return blocks.where(indices[node[0]])
 
-        return self._collect(submit, nodes(len(indices), depth), where)
+        return gather(self.client, submit, nodes(len(indices), depth), where)
 
     def crew(self) -> tuple[int, int]:
-        workers = self._workers or self._live_workers()
-        return len(workers), sum(worker["nthreads"] for worker in workers.values())
+        return len(self._workers), sum(worker["nthreads"] for worker in self._workers.values())
 
     def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
         # Every worker takes replicas in turn, whatever its number of threads: what the others
         # lack most is memory for the rows in hand.
-        addresses = list(self._crew())
+        workers, has_homes = self._crew(turns[0].blocks, turns[0].indices)
+        addresses = list(workers) if has_homes else []
         self._n_passes += 1
         prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
 
         def submit(node: Node, attempt: int = 0) -> Future[Any]:
             turn = turns[node[0]]
-            turn = replace(turn, blocks=turn.blocks.select(turn.indices))
-            inputs = turn.blocks.loader.remote_inputs(turn.indices)
-            if inputs:
-                turn = replace(turn, blocks=_with_inputs(turn.blocks, dict.fromkeys(inputs)))
-            anywhere = not addresses or bool(inputs)
+            part, inputs = _without_inputs(turn.blocks, turn.indices)
+            turn = replace(turn, blocks=part)
+            anywhere = len(addresses) < 2 or bool(inputs) or attempt > 0
             # A replica travels inside its task, so that the round can be played again wherever
             # a worker is left; Dask's advice against large tasks is for what could be loaded.
             with (
@@ -153,62 +164,31 @@ class ClusterExecutor(Executor):
             return f"the blocks {turn.indices} of replica {turn.number}"
 
         ranges = [(number, number + 1) for number in range(len(turns))]
-        results = self._collect(submit, ranges, where)
+        results = gather(self.client, submit, ranges, where)
         return [results[node] for node in ranges]
 
-    def _collect(
-        self,
-        submit: Callable[..., Future[Any]],
-        ranges: list[Node],
-        where: Callable[[Node], str],
-    ) -> dict[Node, Any]:
-        """Gather the results of tasks; send out again those whose workers died."""
-        pending = {submit(node): node for node in ranges}
-        suspects: list[Node] = []
-        results: dict[Node, Any] = {}
-        completed = as_completed(list(pending), with_results=True, raise_errors=False)
-        try:
-            for future, outcome in completed:
-                node = pending.pop(future)
-                if future.status == "finished":
-                    results[node] = outcome
-                elif not _killed(future):
-                    future.result()  # raises the task's own error, or its cancellation
-                elif node[1] - node[0] == 1:
-                    suspects.append(node)
-                else:
-                    for part in split(*node):
-                        again = submit(part, attempt=1)
-                        pending[again] = part
-                        completed.add(again)
-            for node in suspects:
-                results[node] = self._alone(submit, node, where(node))
-        finally:
-            if pending:
-                self.client.cancel(list(pending), force=True)
-        return results
-
-    def _alone(self, submit: Callable[..., Future[Any]], node: Node, where: str) -> Any:
-        """Run one block while nothing else runs that could have killed its worker."""
-        for attempt in range(_BLOCK_ATTEMPTS):
-            future = submit(node, attempt=2 + attempt)
-            wait(future)
-            if not _killed(future):
-                return future.result()
-        raise WorkersLost(
-            f"Workers died whenever they read {where}, also while they did nothing else. Is it "
-            f"too large for a worker's memory, or does reading it crash the process? The "
-            f"workers' logs tell more."
-        ) from future.exception()
-
-    def _crew(self) -> dict[str, Any]:
-        """Return the workers of the next pass."""
-        workers = self._live_workers()
-        if list(workers) != list(self._workers):
+    def _crew(self, blocks: Blocks, indices: Sequence[int]) -> tuple[Workers, bool]:
+        """Return the workers of the next pass, and whether blocks have homes among them."""
+        if self._modules is PACKAGE:
+            # Blocks of one data set are read alike; of two joined, by either end.
+            part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
+            self._modules = modules_of(part)
+        placement = self._ready()
+        if list(placement.workers) != list(self._workers):
             # Blocks have new homes: what is cached in the old ones would only take room.
             self._forget_cached_blocks()
-        self._workers = workers
-        return workers
+        self._workers = placement.workers
+        return placement.workers, placement.homes
+
+    def _ready(self) -> Placement:
+        """Find the workers that may take our tasks, and make sure that they can."""
+        placement = wait_for_workers(self.client, self._placement, dask.get_annotations())
+        check_packages(self.client, placement.workers, self._modules)
+        return placement
+
+    def _placement(self) -> Placement:
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        return place(dict(sorted(workers.items())), dask.get_annotations())
 
     def _span(self, name: str) -> dict[str, Any]:
         """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
@@ -222,10 +202,6 @@ class ClusterExecutor(Executor):
                 "ids": (*around["ids"], str(uuid.uuid4())),
             }
         return self._spans[kind]
-
-    def _live_workers(self) -> dict[str, Any]:
-        workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return dict(sorted(workers.items()))
 
     def _cache_name(self) -> str:
         """Name the cached set: another one for each set of workers."""
@@ -242,19 +218,6 @@ def client_of(scheduler: Any) -> Client | None:
     return client if isinstance(client, Client) else None
 
 
-def _homes(n_blocks: int, depth: int, workers: dict[str, Any]) -> list[str]:
-    """Assign each block to a worker: whole bundles, in order, by number of threads."""
-    slots = [address for address, worker in workers.items() for _ in range(worker["nthreads"])]
-    ranges = nodes(n_blocks, depth)
-    if not slots:
-        return []
-    return [
-        slots[number * len(slots) // len(ranges)]
-        for number, (start, stop) in enumerate(ranges)
-        for _ in range(start, stop)
-    ]
-
-
 def _run_on_worker(
     bundle: Bundle, kernel: Kernel[Any], parameters: Any, keys: list[Any], values: list[Any]
 ) -> BundleResult[Any]:
@@ -263,10 +226,6 @@ def _run_on_worker(
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
     at_home = bundle.home is None or get_worker().address == bundle.home
     return _metered(run_bundle(bundle, kernel, parameters, keep=at_home))
-
-
-def _killed(future: Future[Any]) -> bool:
-    return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
 def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[Any]) -> TurnResult:
@@ -281,6 +240,13 @@ def _metered(result: Result) -> Result:
     for phase, seconds in result.cost.phases().items():
         context_meter.digest_metric(phase, seconds, "seconds")
     return result
+
+
+def _without_inputs(blocks: Blocks, indices: Sequence[int]) -> tuple[Blocks, dict[Any, Any]]:
+    """Return what reads some blocks, without what lies on workers, and what does, by key."""
+    part = blocks.select(indices)
+    inputs = part.loader.remote_inputs(indices)
+    return (_with_inputs(part, dict.fromkeys(inputs)) if inputs else part), inputs
 
 
 def _with_inputs(blocks: Blocks, inputs: dict[Any, Any]) -> Blocks:

@@ -8,16 +8,16 @@ trained on, the other is filled.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.execution.ahead import load_ahead, load_between
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.bundle import timed_load
 from dlbd_estimators.execution.cost import Cost
@@ -90,59 +90,51 @@ class TurnResult:
 def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
     """Train a replica on the blocks of its turn; ``n_threads`` changes no bit."""
     began = time.perf_counter()
-    replica, n_rows = turn.replica.copy(), 0
-    totals: list[float] = []
-    with single_threaded_blas, np.errstate(all="ignore"), _Buffer(turn) as buffer:
-        for number in range(len(turn.fills)):
-            rows = buffer.take(number)
-            order = None
-            if turn.seeds is not None:
-                order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
-            replica, total = learner.learn(replica, rows, order, turn.learning_rate, n_threads)
-            totals.append(total)
-            n_rows += rows.n_rows
-            if not isfinite(total):
-                break
+    buffer = _Buffer(turn)
+
+    def train(take: Callable[[], Block]) -> TurnResult:
+        result = TurnResult(turn.replica.copy(), [], 0, Cost())
+        with np.errstate(all="ignore"):
+            for number in range(len(turn.fills)):
+                rows = take()
+                order = None
+                if turn.seeds is not None:
+                    order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
+                result.replica, total = learner.learn(
+                    result.replica, rows, order, turn.learning_rate, n_threads
+                )
+                result.totals.append(total)
+                result.n_rows += rows.n_rows
+                if not isfinite(total):
+                    break
+        return result
+
+    stream = load_between if turn.blocks.in_memory else load_ahead
+    with single_threaded_blas:
+        result, waited = stream(buffer.fill, len(turn.fills), train)
     seconds = (time.perf_counter() - began) * n_threads
-    cost = replace(buffer.cost, n_tasks=1, seconds=seconds, waited=buffer.cost.waited * n_threads)
-    return TurnResult(replica, totals, n_rows, cost)
+    result.cost = replace(buffer.cost, n_tasks=1, seconds=seconds, waited=waited * n_threads)
+    return result
 
 
 class _Buffer:
-    """Hands out the fills of a turn in order while the next one is being loaded."""
+    """Two halves, for the rows of one fill each, used by turns."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._n_rows = max(turn.fill_rows(fill) for fill in turn.fills)
         self._halves: list[_Half | None] = [None, None]
-        #: Complete once the last fill was taken: nothing is being loaded then.
+        #: Of all fills until now.
         self.cost = Cost()
-        self._pool = ThreadPoolExecutor(1, "fill")
-        self._ahead: Future[tuple[Block, Cost]] = self._pool.submit(self._fill, 0)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def take(self, number: int) -> Block:
-        """Return the rows of a fill, valid until the next one is taken."""
-        began = time.perf_counter()
-        rows, cost = self._ahead.result()
-        self.cost += replace(cost, waited=time.perf_counter() - began)
-        if number + 1 < len(self._turn.fills):
-            # Into the half whose rows were handed out before these.
-            self._ahead = self._pool.submit(self._fill, number + 1)
-        return rows
-
-    def _fill(self, number: int) -> tuple[Block, Cost]:
-        blocks, cost = self._turn.blocks, Cost()
+    def fill(self, number: int) -> Block:
+        """Return the rows of a fill, valid until the one after the next is loaded."""
+        blocks = self._turn.blocks
         start = 0
         half = None
         for index in self._turn.fills[number]:
             block, loading = timed_load(blocks, index)
-            cost += replace(loading, n_blocks=1)
+            self.cost += replace(loading, n_blocks=1)
             blocks.check_features(index, block)
             half = self._halves[number % 2]
             if half is None:
@@ -150,7 +142,7 @@ class _Buffer:
             half.put(start, block)
             start += block.n_rows
         assert half is not None
-        return half.rows(start), cost
+        return half.rows(start)
 
 
 class _Half:

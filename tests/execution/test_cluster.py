@@ -16,9 +16,9 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.utils import key_split
 
-import dlbd_estimators.execution.cluster as cluster_module
 from dlbd_estimators import LogisticRegression, Ridge
 from dlbd_estimators.exceptions import BlockTooLarge, NonFiniteValues, WorkersLost
+from dlbd_estimators.execution import gathering
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.execution.threads import ThreadExecutor
 from tests.test_blocks_dask import never
@@ -277,6 +277,31 @@ def test_a_worker_killed_in_the_middle_of_a_pass_changes_no_bit(arrays, tmp_path
             np.testing.assert_array_equal(model.coef_, expected[number])
 
 
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_the_death_of_all_workers_at_once_changes_no_bit(n_workers, arrays, tmp_path):
+    X, _, score = lazy(arrays)
+    with dask.config.set(scheduler="threads"):
+        expected = Ridge().fit(X, score).coef_
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    slow = X.map_blocks(_Slowly(begun), meta=np.empty((0, 0)))
+    with own_cluster(n_workers, tmp_path) as client:
+        client.wait_for_workers(n_workers)
+        victims = client.run(os.getpid).values()
+
+        def kill():
+            while len(list(begun.iterdir())) < X.numblocks[0] // 4:
+                time.sleep(0.002)
+            for victim in victims:
+                os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        model = Ridge().fit(slow, score)
+        killer.join()
+    np.testing.assert_array_equal(model.coef_, expected)
+
+
 def _fatal(block, block_info=None):
     if block_info[0]["chunk-location"][0] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -284,7 +309,7 @@ def _fatal(block, block_info=None):
 
 
 def test_a_block_that_kills_every_worker_is_named_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
+    monkeypatch.setattr(gathering, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
     X = da.zeros((80, 2), chunks=(20, 2)).map_blocks(_fatal, meta=np.empty((0, 0)))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),

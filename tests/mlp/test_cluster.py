@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from distributed import Client
 
-import dlbd_estimators.execution.cluster as cluster_module
 from dlbd_estimators.exceptions import BlockTooLarge, Diverged, NonFiniteValues, WorkersLost
+from dlbd_estimators.execution import gathering
 from tests.execution.test_cluster import assert_same_bits, own_cluster, scheduler_keys
 from tests.inputs import flat, in_chunks, perceptron, task
 from tests.test_blocks_dask import never
@@ -176,7 +176,7 @@ def _fatal(block, block_info=None):
 
 
 def test_blocks_among_which_one_kills_every_worker_are_named_in_the_end(four, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
+    monkeypatch.setattr(gathering, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
     allow_failures(four, 0)
     X, y = in_chunks(50, *task("number", n=200))
     deadly = X.map_blocks(_fatal, meta=np.empty((0, 0)))

@@ -1,0 +1,126 @@
+"""Loading in one thread while another works on what was loaded before.
+
+The calling thread loads and a helper works, not the other way round. Loading runs functions of
+the user's, and in the thread that Dask gave the task they may do what any task may: compute with
+Dask, ask for their worker, open a client, leave the thread pool. The work needs nothing of Dask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Semaphore
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Given instead of an item when there are no more.
+_END: Any = object()
+
+
+class _NoMoreItems(Exception):
+    """Ends the work where loading has ended early."""
+
+
+def load_ahead(
+    load: Callable[[int], Item], n_items: int, work: Callable[[Callable[[], Item]], Result]
+) -> tuple[Result, float]:
+    """Load items in this thread while a helper thread works on them, in order.
+
+    Parameters
+    ----------
+    load : callable
+        ``load(number) -> item``, for the numbers 0 to ``n_items - 1``. It is called as soon as
+        the item before was taken: at most one item waits while one is worked on.
+    n_items : int
+        Number of items. A single one is loaded and worked on in this thread alone.
+    work : callable
+        ``work(take) -> result``, where ``take()`` gives the next item. It may end before it has
+        taken all, and should keep no item when it takes the next.
+
+    Returns
+    -------
+    tuple of (object, float)
+        The result, and the seconds that the work waited for items.
+
+    Raises
+    ------
+    Exception
+        What ``load`` or ``work`` raises ends both. Of two errors, that of the work: it is about
+        an earlier item.
+    """
+    if n_items == 1:
+        return load_between(load, n_items, work)
+    handover = _Handover[Item]()
+    with ThreadPoolExecutor(1, "compute") as helper:
+        working = helper.submit(handover.work, work)
+        try:
+            for number in range(n_items):
+                if not handover.wait_for_room():
+                    break
+                handover.give(load(number))
+            return working.result(), handover.waited
+        except Exception as error:
+            handover.give(_END)
+            earlier = working.exception()
+            if earlier is None or earlier is error or isinstance(earlier, _NoMoreItems):
+                raise
+            raise earlier from None
+        finally:
+            # Also where this thread was interrupted: leaving the pool waits for the helper.
+            handover.give(_END)
+
+
+def load_between(
+    load: Callable[[int], Item], n_items: int, work: Callable[[Callable[[], Item]], Result]
+) -> tuple[Result, float]:
+    """Do as :func:`load_ahead` does, loading and working by turns in this thread."""
+    numbers = iter(range(n_items))
+    waited = 0.0
+
+    def take() -> Item:
+        nonlocal waited
+        began = time.perf_counter()
+        item = load(next(numbers))
+        waited += time.perf_counter() - began
+        return item
+
+    return work(take), waited
+
+
+class _Handover(Generic[Item]):
+    """Between a thread that gives items and one that takes them."""
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._room = Semaphore(1)
+        self._ended = False
+        #: Seconds in which there was nothing to take.
+        self.waited = 0.0
+
+    def wait_for_room(self) -> bool:
+        """Wait until the last item was taken; tell whether the work goes on."""
+        self._room.acquire()
+        return not self._ended
+
+    def give(self, item: Item) -> None:
+        self._items.put(item)
+
+    def take(self) -> Item:
+        began = time.perf_counter()
+        item = self._items.get()
+        self.waited += time.perf_counter() - began
+        if item is _END:
+            raise _NoMoreItems
+        self._room.release()
+        return item
+
+    def work(self, work: Callable[[Callable[[], Item]], Result]) -> Result:
+        try:
+            return work(self.take)
+        finally:
+            self._ended = True
+            self._room.release()
