@@ -13,6 +13,7 @@ from dask.typing import Key
 
 from dlbd_estimators.blocks_graph import (
     Dependencies,
+    Graph,
     dependencies_of,
     independent,
     sharing,
@@ -72,12 +73,12 @@ def refuse_shuffled_apart(arrays: Sequence[da.Array]) -> None:
     """
     graph = {key: task for each in arrays for key, task in dict(each.__dask_graph__()).items()}
     keys = [list(flatten(each.__dask_keys__())) for each in arrays]
-    check_order(dependencies_of(graph, flatten(keys)), keys)
+    check_order(graph, dependencies_of(graph, flatten(keys)), keys)
 
 
-def check_order(dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
-    """Refuse arrays in the same way, given the dependencies of their blocks' keys."""
-    if shuffled_apart(dependencies, keys):
+def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
+    """Refuse arrays in the same way, given their graph and the keys of their blocks."""
+    if shuffled_apart(graph, dependencies, keys):
         raise LengthMismatch(
             "The arrays come from different shuffles, each of which put the rows into an order of "
             "its own: their rows do not belong together. Take them from one Dask data frame, and "

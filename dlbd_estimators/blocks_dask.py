@@ -144,26 +144,26 @@ def from_dask(
     }
     arrays = align(given)
     graph, futures, keys = _optimised(list(arrays.values()))
-    dependencies = dependencies_of({**graph, **futures}, flatten(keys))
-    check_order(dependencies, keys)
+    whole = {**graph, **futures}
+    check_order(whole, dependencies_of(whole, flatten(keys)), keys)
     if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
         # As many blocks of each are no sign that these hold the same rows.
         X, y, *weights = with_lengths(*arrays.values())
         weight = weights[0] if weights else None
         return from_dask(X, y, weight, feature_names, remote=remote)
     outputs = list(zip(*keys, strict=True))
-    whole = arrays["X"]
-    sizes = whole.chunks[0]
-    is_known = known(whole)
+    first = arrays["X"]
+    sizes = first.chunks[0]
+    is_known = known(first)
     rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
     # Whatever is not float32 is converted to float64.
-    itemsize = 4 if whole.dtype == np.float32 else 8
+    itemsize = 4 if first.dtype == np.float32 else 8
     return Blocks(
-        loader=_loader({**graph, **futures}, [outputs[index] for index in rows], whole, remote),
+        loader=_loader(whole, [outputs[index] for index in rows], first, remote),
         n_blocks=len(rows),
-        n_features=int(whole.shape[1]),
+        n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
-        block_nbytes=int(max(sizes)) * int(whole.shape[1]) * itemsize if is_known else None,
+        block_nbytes=int(max(sizes)) * int(first.shape[1]) * itemsize if is_known else None,
         itemsize=itemsize,
         feature_names=feature_names,
         y_shape=arrays["y"].shape[1:],

@@ -129,29 +129,31 @@ def independent(
     return False
 
 
-def shuffled_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
+def shuffled_apart(
+    graph: Graph, dependencies: Dependencies, columns: Sequence[Sequence[Key]]
+) -> bool:
     """Tell whether two collections were shuffled each for itself, into orders of their own.
 
     Parameters
     ----------
-    dependencies : dict
+    graph, dependencies : dict
         Of all tasks.
     columns : sequence of sequence of key
         Blocks of each collection.
     """
-    if not any(_is_barrier(key) for key in dependencies):
+    barriers = {key for key in dependencies if _leaves_order_to_chance(graph, key)}
+    if not barriers:
         return False
     orders = []
     for keys in columns:
         needed = set(reachable(dependencies, keys))
-        barriers = {key for key in needed if _is_barrier(key)}
         # Rows that were sorted after a shuffle are in the order of their index again; where the
         # frame came by `together`, what is equal in the index is in a fixed order, too.
         is_sorted = any("sort" in _name(key) for key in needed) and any(
             "unordered-" in _name(key) for key in needed
         )
-        if barriers and not is_sorted:
-            orders.append(barriers)
+        if needed & barriers and not is_sorted:
+            orders.append(needed & barriers)
     return any(a.isdisjoint(b) for i, a in enumerate(orders) for b in orders[:i])
 
 
@@ -167,8 +169,11 @@ def p2p_outputs(dependencies: Dependencies) -> list[Key]:
     ]
 
 
-def _is_barrier(key: Key) -> bool:
-    return _name(key).startswith((P2P_BARRIER, _DISK_BARRIER))
+def _leaves_order_to_chance(graph: Graph, key: Key) -> bool:
+    if not _name(key).startswith((P2P_BARRIER, _DISK_BARRIER)):
+        return False
+    # Workers exchange the parts of an array in the same way, but know where each belongs.
+    return type(getattr(graph.get(key), "spec", None)).__name__ != "ArrayRechunkSpec"
 
 
 def _name(key: Key) -> str:

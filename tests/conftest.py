@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.leftovers import Surroundings
+
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
@@ -37,6 +39,18 @@ def _fixed_seeds() -> None:
     """Start every test from the same global random states (random_state=None draws on them)."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - this is the legacy state that scikit-learn falls back on
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves settings, clients, threads, processes or files behind."""
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("cluster")  # it outlives the test that starts it
+    before = Surroundings.now()
+    yield
+    left = before.leftovers()
+    if left:
+        pytest.fail(f"The test left behind {'; '.join(left)}.", pytrace=False)
 
 
 @pytest.fixture

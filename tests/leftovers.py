@@ -38,6 +38,7 @@ _LASTING = (
     "MainThread",
     "QueueManagerThread",
     "ExecutorManagerThread",
+    "Thread-",  # those without a name: multiprocessing's managers and servers, in scikit-learn
 )
 #: How long a thread or a process may take to end after the test that started it.
 _GRACE = 5.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import threading
 import urllib.request
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import dask
 import dask.array as da
@@ -55,18 +56,17 @@ def test_the_scheduler_is_told_what_listeners_are_told_in_order(client, arrays):
     assert states(client)[fit] == "converged"
 
 
+def fit_as_a_client(address, alpha, arrays):
+    with Client(address) as client:
+        return client.id, Ridge(alpha=alpha).fit(*arrays).coef_
+
+
 def test_two_clients_fit_at_once(cluster, arrays):
-    found = {}
-
-    def fit(number):
-        with Client(cluster, set_as_default=False) as own, own.as_current():
-            found[number] = own.id, Ridge(alpha=number).fit(*arrays).coef_
-
-    threads = [threading.Thread(target=fit, args=(number,)) for number in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    # In two processes: Dask's configuration, which names the client, is shared by all threads.
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        address = cluster.scheduler_address
+        pending = {n: pool.submit(fit_as_a_client, address, n, arrays) for n in (1, 2)}
+        found = {number: each.result() for number, each in pending.items()}
     with Client(cluster) as client:
         messages = [message for _, message in client.get_events(TOPIC)]
         for number in (1, 2):
