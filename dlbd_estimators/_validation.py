@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from dlbd_estimators import blocks, blocks_dask
+from dlbd_estimators import _indexable, blocks, blocks_dask
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import LengthMismatch
+
+_indexable.install()
 
 #: Decoded size that chunks of a Zarr array are joined to.
 _BLOCK_NBYTES = 2**25

@@ -1,0 +1,124 @@
+"""Lazy X and y together, ready for rows to be taken by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from dlbd_estimators._validation import from_zarr, is_frame, is_zarr
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.model_selection.by_number import arrays
+from dlbd_estimators.model_selection.by_number.parts import recut
+
+Sizes = tuple[int, ...]
+
+
+def needs_opening(data: Any) -> bool:
+    """Tell whether rows cannot be taken by number as it is: all that is lazy, but for arrays
+    of known chunk lengths."""
+    if isinstance(data, da.Array):
+        return known_sizes(data) is None
+    return is_zarr(data) or (is_frame(data) and known_sizes(data) is None)
+
+
+def known_sizes(data: Any) -> Sizes | None:
+    """Return the rows of each block of lazy data, None where Dask does not know."""
+    if isinstance(data, da.Array):
+        sizes = data.chunks[0] if data.ndim else ()
+        return None if np.isnan(sizes).any() else tuple(map(int, sizes))
+    # Not getattr: a column may have this name.
+    found: Sizes | None = vars(data).get("row_blocks") if is_frame(data) else None
+    return found
+
+
+def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
+    """Make Dask collections of lazy data, all with the same blocks of known lengths.
+
+    Parameters
+    ----------
+    collections : sequence
+        X, y and whatever else has a value a row. What is in memory stays as it is.
+    sizes : tuple of int, optional
+        Rows of each block; those of the first collection by default.
+
+    Returns
+    -------
+    list
+        Arrays and frames that give rows by number, cut at the same rows.
+
+    Raises
+    ------
+    LengthMismatch
+        They have different numbers of rows.
+    """
+    lazy = [index for index, each in enumerate(collections) if _is_lazy(each)]
+    found = dict(zip(lazy, (_plain(collections[index]) for index in lazy), strict=True))
+    lengths = dict(zip(lazy, _lengths([found[index] for index in lazy]), strict=True))
+    totals = [sum(each) for each in lengths.values()]
+    if sizes is None:
+        sizes = tuple(size for size in lengths[lazy[0]] if size)
+    if set(totals) != {sum(sizes)}:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {totals}"
+        )
+    if not sizes:
+        raise ValueError("Found lazy data with 0 samples: there are no rows to choose.")
+    result = list(collections)
+    for index in lazy:
+        result[index] = _cut(found[index], lengths[index], sizes)
+    return result
+
+
+def _is_lazy(data: Any) -> bool:
+    return isinstance(data, da.Array) or is_frame(data) or is_zarr(data)
+
+
+def _plain(data: Any) -> Any:
+    if is_zarr(data):
+        return from_zarr(data)
+    if is_frame(data) and known_sizes(data) is None:
+        from dlbd_estimators.model_selection.by_number.frames import pinned
+
+        return pinned(data)
+    return data
+
+
+def _lengths(collections: Sequence[Any]) -> list[Sizes]:
+    """Return the rows of each block, those that are not known by one pass over all of them."""
+    known = [known_sizes(each) for each in collections]
+    length = dask.delayed(_n_rows, pure=True)
+    asked = [
+        [length(part) for part in _first_column(each)] if sizes is None else sizes
+        for each, sizes in zip(collections, known, strict=True)
+    ]
+    return [tuple(each) for each in dask.compute(*asked)] if None in known else asked
+
+
+def _first_column(data: Any) -> list[Any]:
+    if isinstance(data, da.Array):
+        parts = data.to_delayed()
+        return list(parts.reshape(len(parts), -1)[:, 0])
+    return list(data.to_delayed(optimize_graph=False))
+
+
+def _n_rows(block: Any) -> int:
+    return int(block.shape[0])
+
+
+def _cut(data: Any, sizes: Sizes, wanted: Sizes) -> Any:
+    if isinstance(data, da.Array):
+        if sizes != known_sizes(data):
+            data = da.Array(data.dask, data.name, (sizes, *data.chunks[1:]), meta=data._meta)
+        data = data.rechunk({0: wanted, **{axis: -1 for axis in range(1, data.ndim)}})
+        return arrays.numbered(data.dask, data.name, data.chunks, data._meta)
+    from dlbd_estimators.model_selection.by_number import frames
+
+    if sizes != known_sizes(data):
+        data = frames.numbered(data, sizes)
+    if data.row_blocks == wanted:
+        return data
+    return frames.take(data, recut(data.row_blocks, wanted), wanted)
