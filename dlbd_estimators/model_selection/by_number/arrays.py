@@ -30,7 +30,15 @@ class NumberedArray(da.Array):
             numbers = index[0]
         if isinstance(numbers, list | np.ndarray) and np.asarray(numbers).dtype.kind in "biu":
             return take(self, parts_of(self.chunks[0], numbers), np.asarray(numbers))
-        return super().__getitem__(index)
+        return super().__getitem__(index)  # type: ignore[no-untyped-call]
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        # Dask's lacks equal_nan. What is asked for comes to the client in any case.
+        if func.__name__.startswith("unique"):
+            return func(np.asarray(args[0]), *args[1:], **kwargs)
+        return super().__array_function__(  # type: ignore[no-untyped-call]
+            func, types, args, kwargs
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return numbered, (self.dask, self.name, self.chunks, self._meta)
@@ -38,8 +46,7 @@ class NumberedArray(da.Array):
 
 def numbered(graph: Any, name: str, chunks: Any, meta: Any) -> NumberedArray:
     """Make an array of a graph, as :class:`dask.array.Array` does."""
-    array: NumberedArray = NumberedArray(graph, name, chunks, meta=meta)
-    return array
+    return NumberedArray(graph, name, chunks, meta=meta)  # type: ignore[no-untyped-call]
 
 
 def take(array: da.Array, parts: Sequence[Part], token: Any) -> NumberedArray:

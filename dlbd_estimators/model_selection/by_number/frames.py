@@ -62,7 +62,7 @@ class _Numbered:
         return _Indexer(self, "loc")
 
 
-class NumberedFrame(_Numbered, dd.DataFrame):
+class NumberedFrame(_Numbered, dd.DataFrame):  # type: ignore[misc] # to_dask_array: Dask's
     """A data frame of known length."""
 
     @property
@@ -71,7 +71,7 @@ class NumberedFrame(_Numbered, dd.DataFrame):
         return len(self), len(self.columns)
 
 
-class NumberedSeries(_Numbered, dd.Series):
+class NumberedSeries(_Numbered, dd.Series):  # type: ignore[misc] # as above
     """A series of known length."""
 
     @property
@@ -81,7 +81,9 @@ class NumberedSeries(_Numbered, dd.Series):
 
     def __getitem__(self, key: Any) -> Any:
         # scikit-learn looks at y[0] to learn what labels are.
-        return self.iloc[key] if isinstance(key, int) else super().__getitem__(key)
+        if isinstance(key, int):
+            return self.iloc[key]
+        return super().__getitem__(key)  # type: ignore[no-untyped-call]
 
 
 class _Indexer:

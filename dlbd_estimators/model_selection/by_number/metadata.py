@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask.array as da
-
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.model_selection.by_number.opening import known_sizes, needs_opening, opened
 
 
-def opened_params(X: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def opened_params(
+    X: Any, params: dict[str, Any], *, chosen: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make lazy metadata ready for rows to be taken by number, with the blocks of X.
 
     Parameters
@@ -19,6 +19,8 @@ def opened_params(X: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[
         The rows.
     params : dict
         Metadata by name, not all of them lazy or with a value a row.
+    chosen : bool
+        Rows are going to be chosen.
 
     Returns
     -------
@@ -26,14 +28,14 @@ def opened_params(X: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[
         Those whose rows can be taken, and those that are passed on as they are.
     """
     sizes = known_sizes(X)
-    lazy = {name: each for name, each in params.items() if needs_opening(each)}
-    rest = {name: each for name, each in params.items() if name not in lazy}
-    if sizes is None:
-        return rest, lazy
+    ready = {name: each for name, each in params.items() if not needs_opening(each)}
     others: dict[str, Any] = {}
-    for name, each in lazy.items():
+    for name in params.keys() - ready.keys():
+        if sizes is None and not chosen:
+            others[name] = params[name]
+            continue
         try:
-            rest[name] = opened([each], tuple(size for size in sizes if size))[0]
-        except LengthMismatch:
-            others[name] = each
-    return rest, others
+            ready[name] = opened([params[name]], sizes)[0]
+        except LengthMismatch:  # not a value a row: scikit-learn passes it on too
+            others[name] = params[name]
+    return ready, others

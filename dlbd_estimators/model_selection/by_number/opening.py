@@ -18,10 +18,9 @@ Sizes = tuple[int, ...]
 
 
 def needs_opening(data: Any) -> bool:
-    """Tell whether rows cannot be taken by number as it is: all that is lazy, but for arrays
-    of known chunk lengths."""
+    """Tell whether data are lazy and not opened yet."""
     if isinstance(data, da.Array):
-        return known_sizes(data) is None
+        return not isinstance(data, arrays.NumberedArray)
     return is_zarr(data) or (is_frame(data) and known_sizes(data) is None)
 
 
@@ -91,14 +90,18 @@ def _lengths(collections: Sequence[Any]) -> list[Sizes]:
     """Return the rows of each block, those that are not known by one pass over all of them."""
     known = [known_sizes(each) for each in collections]
     length = dask.delayed(_n_rows, pure=True)
-    asked = [
-        [length(part) for part in _first_column(each)] if sizes is None else sizes
-        for each, sizes in zip(collections, known, strict=True)
-    ]
-    return [tuple(each) for each in dask.compute(*asked)] if None in known else asked
+    unknown = [each for each, sizes in zip(collections, known, strict=True) if sizes is None]
+    found = iter(dask.compute([[length(part) for part in _blocks(each)] for each in unknown])[0])
+    return [tuple(next(found)) if sizes is None else sizes for sizes in known]
 
 
-def _first_column(data: Any) -> list[Any]:
+def count_rows(data: Any) -> int:
+    """Count the rows of lazy data."""
+    return sum(_lengths([_plain(data)])[0])
+
+
+def _blocks(data: Any) -> list[Any]:
+    """Return a delayed object for each block of rows, of an array its first columns."""
     if isinstance(data, da.Array):
         parts = data.to_delayed()
         return list(parts.reshape(len(parts), -1)[:, 0])
@@ -112,8 +115,9 @@ def _n_rows(block: Any) -> int:
 def _cut(data: Any, sizes: Sizes, wanted: Sizes) -> Any:
     if isinstance(data, da.Array):
         if sizes != known_sizes(data):
+            # Unlike compute_chunk_sizes, this leaves the user's array as it is.
             data = da.Array(data.dask, data.name, (sizes, *data.chunks[1:]), meta=data._meta)
-        data = data.rechunk({0: wanted, **{axis: -1 for axis in range(1, data.ndim)}})
+        data = data.rechunk({0: wanted})
         return arrays.numbered(data.dask, data.name, data.chunks, data._meta)
     from dlbd_estimators.model_selection.by_number import frames
 
