@@ -53,8 +53,9 @@ def _wrap_indexable(original: Function) -> Function:
     @wraps(original)
     def indexable(*iterables: Any) -> Any:
         if _from_dask_or_zarr(iterables):
-            from dlbd_estimators.model_selection.by_number import opening
+            from dlbd_estimators.model_selection.by_number import opening, thresholds
 
+            thresholds.load_before_thresholds()
             if any(opening.needs_opening(each) for each in iterables):
                 iterables = tuple(opening.opened(iterables))
         return original(*iterables)
