@@ -12,6 +12,7 @@ from scipy.special import expit, log_expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dlbd_estimators._predictions import predictions
 from dlbd_estimators._validation import lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.blocks_sources import is_lazy
@@ -64,7 +65,7 @@ def predict(
         options["drop_axis"] = 1
     else:
         options["chunks"] = (array.chunks[0], (sample.shape[1],))
-    return da.map_blocks(
+    lazy = da.map_blocks(
         _predict_block,
         array,
         model,
@@ -72,6 +73,7 @@ def predict(
         name=f"{name}-{da.core.tokenize(array.name, model, finish)}",
         **options,
     )
+    return predictions(lazy)
 
 
 def _predict_block(X: NDArray[Any], model: Predictor, finish: Finish) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from dlbd_estimators import blocks, blocks_dask
+from dlbd_estimators import _indexable, blocks, blocks_dask
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import known, one_column_of_chunks, with_lengths
 from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
@@ -22,6 +22,8 @@ from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.select import active_cluster
+
+_indexable.install()
 
 
 class Data(NamedTuple):

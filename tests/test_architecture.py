@@ -27,10 +27,12 @@ LAYER_OF = {
     "_classes": "estimators",
     "_fit": "estimators",
     "_html": "estimators",
+    "_indexable": "estimators",
     "_leaving": "estimators",
     "_least_squares": "estimators",
     "_parameters": "estimators",
     "_predict": "estimators",
+    "_predictions": "estimators",
     "_validation": "estimators",
     "compose": "estimators",
     "elastic_net": "estimators",
@@ -64,7 +66,7 @@ BELOW = {
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
 MAY_IMPORT_DASK = {
-    "_predict", "_validation", "compose", "linear", "logistic", "metrics", "mlp",
+    "_predict", "_predictions", "_validation", "compose", "linear", "logistic", "metrics", "mlp",
     "model_selection", "preprocessing",
 }  # fmt: skip
 # Executors and monitors read settings that a user keeps in Dask, the scheduler to use among them,
