@@ -131,8 +131,10 @@ def _lazy_data(
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):
-            column = y[:, 0] if y.ndim == 2 else y
-            sample_weight = da.full_like(column, sample_weight, dtype=np.float64)
+            # Made of y, so that the rows are those of y whatever ordered them.
+            rows = y[:, 0] if y.ndim == 2 else y
+            weight_of_each: Any = sample_weight
+            sample_weight = rows.map_blocks(_full, float(weight_of_each), dtype=np.float64)
         weight = lazy_column("sample_weight", sample_weight, X)
         check_numeric_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
@@ -140,6 +142,10 @@ def _lazy_data(
     names = getattr(estimator, "feature_names_in_", None)
     found = blocks_dask.from_dask(X, y, weight, names, remote=active_cluster())
     return Data(found, y.shape[1:])
+
+
+def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:
+    return np.full(len(block), value)
 
 
 def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str = "X") -> da.Array:

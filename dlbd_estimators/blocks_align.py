@@ -8,6 +8,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
 from dask.core import flatten
 from dask.typing import Key
 
@@ -16,6 +17,7 @@ from dlbd_estimators.blocks_graph import (
     Graph,
     dependencies_of,
     independent,
+    is_barrier,
     sharing,
     shuffled_apart,
 )
@@ -63,26 +65,37 @@ def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
     }
 
 
-def refuse_shuffled_apart(arrays: Sequence[da.Array]) -> None:
-    """Refuse arrays that were shuffled each for itself, whose rows do not belong together.
+def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
+    """Refuse collections that do not share a shuffle: their rows do not belong together.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame, Series or array-like
+        Data frames as :func:`~dlbd_estimators.blocks_frames.together` gives them.
 
     Raises
     ------
     LengthMismatch
         Says what to do.
     """
-    graph = {key: task for each in arrays for key, task in dict(each.__dask_graph__()).items()}
-    keys = [list(flatten(each.__dask_keys__())) for each in arrays]
-    check_order(graph, dependencies_of(graph, flatten(keys)), keys)
+    graph: Graph = {}
+    columns: list[list[Key]] = []
+    for each in collections:
+        lazy = is_dask_collection(each)
+        columns.append(list(flatten(each.__dask_keys__())) if lazy else [])
+        graph.update(each.__dask_graph__() if lazy else {})
+    if any(map(is_barrier, graph)):
+        check_order(graph, dependencies_of(graph, flatten(columns)), columns)
 
 
 def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
     """Refuse arrays in the same way, given their graph and the keys of their blocks."""
     if shuffled_apart(graph, dependencies, keys):
         raise LengthMismatch(
-            "The arrays come from different shuffles, each of which put the rows into an order of "
-            "its own: their rows do not belong together. Take them from one Dask data frame, and "
-            "pass columns of it themselves, not their .values; or persist the frame first."
+            "The rows do not belong together: some of the arrays come from a shuffle (merge, "
+            "set_index, sort_values, shuffle, ...), which puts rows into an order of its own, and "
+            "others do not come from the same one. Pass columns of one Dask data frame themselves, "
+            "not their .values or what was computed of them; or persist the frame first."
         )
 
 

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask.array as da
 from dask.base import collections_to_expr
 from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Graph
+from dlbd_estimators.blocks_graph import Graph, is_barrier
 from dlbd_estimators.blocks_shuffles import in_fixed_order, with_lasting_names
 from dlbd_estimators.blocks_sources import is_frame
 
@@ -31,7 +33,8 @@ def together(*collections: Any) -> list[Any]:
     Parameters
     ----------
     *collections : object
-        Dask data frames and series; all else is returned as it is.
+        Dask data frames and series, and arrays, which may be made of a shuffled one; all else is
+        returned as it is.
 
     Returns
     -------
@@ -39,6 +42,9 @@ def together(*collections: Any) -> list[Any]:
         In the place of each frame one of the same rows and columns, whose graph no optimisation
         changes any more. Its number of partitions may be another.
     """
+    collections = tuple(
+        _array_in_order(each) if isinstance(each, da.Array) else each for each in collections
+    )
     frames = {id(each): each for each in collections if is_frame(each) and not _is_fixed(each)}
     if not frames:
         return list(collections)
@@ -49,6 +55,20 @@ def together(*collections: Any) -> list[Any]:
     if alike:
         fixed |= zip(alike, _optimised([frames[key] for key in alike]), strict=True)
     return [fixed.get(id(each), each) for each in collections]
+
+
+def _array_in_order(array: da.Array) -> da.Array:
+    """Put rows into a fixed order where an array was made of a shuffled data frame."""
+    layers = {
+        name: layer
+        for name, layer in array.dask.layers.items()
+        if isinstance(layer, MaterializedLayer) and any(map(is_barrier, layer))
+    }
+    if not layers:
+        return array
+    fixed = {name: MaterializedLayer(in_fixed_order(dict(each))) for name, each in layers.items()}
+    graph = HighLevelGraph({**array.dask.layers, **fixed}, array.dask.dependencies)
+    return da.Array(graph, array.name, array.chunks, meta=array._meta)
 
 
 def _is_fixed(frame: Any) -> bool:
@@ -76,7 +96,8 @@ def _as_written(frames: list[tuple[Any, Any]]) -> list[Any]:
 
 def _optimised(frames: list[Any]) -> list[Any]:
     expressions = collections_to_expr(frames).optimize()
-    graph = dict(expressions.__dask_graph__())
+    # Frames made of arrays, or of other graphs, may hold a shuffle that no expression tells of.
+    graph = in_fixed_order(dict(expressions.__dask_graph__()))
     return [
         _from_graph(graph, frame, list(keys))
         for frame, keys in zip(frames, expressions.__dask_keys__(), strict=True)

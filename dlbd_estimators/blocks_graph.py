@@ -132,29 +132,46 @@ def independent(
 def shuffled_apart(
     graph: Graph, dependencies: Dependencies, columns: Sequence[Sequence[Key]]
 ) -> bool:
-    """Tell whether two collections were shuffled each for itself, into orders of their own.
+    """Tell whether collections do not share the shuffle that decides the order of their rows.
 
     Parameters
     ----------
     graph, dependencies : dict
         Of all tasks.
     columns : sequence of sequence of key
-        Blocks of each collection.
+        Blocks of each collection; none for what is in memory.
     """
     barriers = {key for key in dependencies if _leaves_order_to_chance(graph, key)}
     if not barriers:
         return False
-    orders = []
-    for keys in columns:
-        needed = set(reachable(dependencies, keys))
-        # Rows that were sorted after a shuffle are in the order of their index again; where the
-        # frame came by `together`, what is equal in the index is in a fixed order, too.
-        is_sorted = any("sort" in _name(key) for key in needed) and any(
-            "unordered-" in _name(key) for key in needed
-        )
-        if needed & barriers and not is_sorted:
-            orders.append(needed & barriers)
+    orders = [_last_shuffles(dependencies, keys, barriers) for keys in columns]
+    if not any(orders):
+        # All blocks take their rows from one partition, or a number that all share was shuffled.
+        found = [barriers.intersection(reachable(dependencies, keys)) for keys in columns]
+        orders = [each for each in found if each]
     return any(a.isdisjoint(b) for i, a in enumerate(orders) for b in orders[:i])
+
+
+def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: set[Key]) -> set[Key]:
+    """Return the shuffles that blocks take their rows from, the last one on each way.
+
+    What the first and the last block both need is a number (the mean of another frame, say), and
+    does not order the rows.
+    """
+    if not keys:
+        return set()
+    common: set[Key] = set()
+    if keys[0] != keys[-1]:
+        common = {*reachable(dependencies, keys[:1])} & {*reachable(dependencies, keys[-1:])}
+    seen: set[Key] = set()
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key not in seen:
+            seen.add(key)
+            if key not in common and key not in barriers:
+                stack.extend(dependencies[key])
+    return seen & barriers
 
 
 def p2p_outputs(dependencies: Dependencies) -> list[Key]:
@@ -170,10 +187,15 @@ def p2p_outputs(dependencies: Dependencies) -> list[Key]:
 
 
 def _leaves_order_to_chance(graph: Graph, key: Key) -> bool:
-    if not _name(key).startswith((P2P_BARRIER, _DISK_BARRIER)):
+    if not is_barrier(key):
         return False
     # Workers exchange the parts of an array in the same way, but know where each belongs.
     return type(getattr(graph.get(key), "spec", None)).__name__ != "ArrayRechunkSpec"
+
+
+def is_barrier(key: Key) -> bool:
+    """Tell whether a key is that of a task that waits until a shuffle has all rows."""
+    return _name(key).startswith((P2P_BARRIER, _DISK_BARRIER))
 
 
 def _name(key: Key) -> str:

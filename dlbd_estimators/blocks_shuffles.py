@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dask.base import get_scheduler
-from dask.task_spec import Task, TaskRef
+from dask.task_spec import Alias, Task, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Graph
+from dlbd_estimators.blocks_graph import Graph, is_barrier
 
 #: Functions whose tasks hand out the rows that a shuffle has brought together, in no fixed order.
 _UNORDERED = {"collect", "shuffle_unpack", "merge_unpack"}
+#: Begins the keys that these tasks get.
+_MOVED = "unordered-"
 
 
 def with_lasting_names(graph: Graph) -> Graph:
@@ -71,20 +73,47 @@ def in_fixed_order(graph: Graph) -> Graph:
     dict
         A graph with the same keys.
     """
+    if not any(map(is_barrier, graph)):
+        return graph
+    graph = _unfused(graph)
     moved: Graph = {
-        key: (f"unordered-{key[0]}", *key[1:])
+        key: (f"{_MOVED}{key[0]}", *key[1:])
         for key, task in graph.items()
-        if isinstance(key, tuple) and _is_unordered(task)
+        if isinstance(key, tuple) and _is_unordered(task) and not _is_moved(key)
     }
     brought = {new: _with_key(graph[key], new) for key, new in moved.items()}
     ordering = {key: Task(key, ordered, TaskRef(new)) for key, new in moved.items()}
     return {**graph, **brought, **ordering}
 
 
+def _unfused(graph: Graph) -> Graph:
+    """Take those tasks apart again that Dask's optimisation has joined with a shuffle's."""
+    parts: Graph = {}
+    whole: Graph = {}
+    for key, task in graph.items():
+        inner = task.args[0] if _function_name(task) == "_execute_subgraph" else {}
+        if not any(map(_is_unordered, inner.values())):
+            continue
+        _, last, names, *values = task.args
+        outside = {name: value.key for name, value in zip(names, values, strict=True)}
+        parts |= {each: part.substitute(outside) for each, part in inner.items()}
+        whole[key] = Alias(key, last)
+    # The last part may have the name that optimisation has made an alias of the whole.
+    return {**graph, **whole, **parts}
+
+
+def _is_moved(key: Any) -> bool:
+    return str(key[0]).startswith(_MOVED)
+
+
 def _is_unordered(task: Any) -> bool:
+    return _function_name(task) in _UNORDERED
+
+
+def _function_name(task: Any) -> str:
     # Disk shuffles are written in Dask's older form: a tuple that begins with its function.
     function = task[0] if isinstance(task, tuple) and task else getattr(task, "func", None)
-    return getattr(function, "__name__", "") in _UNORDERED
+    return getattr(function, "__name__", "")
 
 
 def _with_key(task: Any, key: Key) -> Any:

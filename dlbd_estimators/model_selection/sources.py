@@ -11,7 +11,7 @@ import dask
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks_align import have_one_source, with_lengths
+from dlbd_estimators.blocks_align import have_one_source, refuse_shuffled_apart, with_lengths
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
@@ -74,9 +74,10 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     Raises
     ------
     LengthMismatch
-        The arrays have different numbers of rows.
+        The arrays have different numbers of rows, or do not share the shuffle of one of them.
     """
     fixed = together(*(opened("an array", each) if is_lazy(each) else each for each in arrays))
+    refuse_shuffled_apart(fixed)
     lazy = [each for each in fixed if is_lazy(each)]
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))

@@ -1,0 +1,128 @@
+"""Rows that a shuffle has put into an order of its own go with rows of the same shuffle alone."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlbd_estimators import Ridge, metrics
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.model_selection import KFold, train_test_split
+
+COLUMNS = list("abc")
+EXPECTED = [1.0, 2.0, -1.0]
+SHUFFLES = {
+    "set_index": lambda frame: frame.set_index("k"),
+    "sort_values": lambda frame: frame.sort_values("k"),
+    "shuffle": lambda frame: frame.shuffle("k"),
+    "merge": lambda frame: frame.merge(
+        dd.from_pandas(KEYS, npartitions=3), on="k", broadcast=False
+    ),
+}
+KEYS = pd.DataFrame({"k": np.arange(12), "z": 1.0})
+
+
+def table(n=600):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(n, 3)), columns=COLUMNS)
+    return frame.assign(k=rng.integers(0, 12, n), y=frame.a + 2 * frame.b - frame.c, row=range(n))
+
+
+@pytest.fixture
+def frame():
+    return dd.from_pandas(table(), npartitions=6)
+
+
+def coefs(X, y):
+    return Ridge(alpha=0.0).fit(X, y).coef_
+
+
+def split_first(X, y):
+    X, _, y, _ = train_test_split(X, y, random_state=0)
+    return coefs(X, y)
+
+
+def score(X, y):
+    return metrics.r2_score(y, Ridge(alpha=0.0).fit(X, X["a"]).predict(X))
+
+
+@pytest.mark.parametrize("use", [coefs, split_first, score])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda shuffled, _: shuffled["y"].values,
+        lambda shuffled, _: shuffled["y"].compute(),
+        lambda shuffled, _: shuffled["y"].compute().to_numpy(),
+        lambda shuffled, _: da.from_array(shuffled["y"].compute().to_numpy(), chunks=50),
+        lambda _, frame: frame["y"],
+    ],
+    ids=["values", "pandas", "numpy", "dask array", "before the shuffle"],
+)
+def test_rows_in_other_orders_are_refused(frame, shuffle, other, use):
+    shuffled = SHUFFLES[shuffle](frame)
+    y = other(shuffled, frame)
+    with pytest.raises(LengthMismatch, match="do not belong together"):
+        use(shuffled[COLUMNS], y)
+
+
+@pytest.mark.parametrize("use", [coefs, split_first])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_a_shuffled_frame_that_became_an_array_has_one_order(frame, shuffle, use):
+    array = SHUFFLES[shuffle](frame)[[*COLUMNS, "y"]].to_dask_array()
+    np.testing.assert_allclose(use(array[:, :3], array[:, 3]), EXPECTED, rtol=1e-9)
+    again = dd.from_dask_array(array, columns=[*COLUMNS, "y"])  # Dask fuses the shuffle's tasks
+    np.testing.assert_allclose(use(again[COLUMNS], again["y"]), EXPECTED, rtol=1e-9)
+    np.testing.assert_allclose(use(again[COLUMNS], again["y"].values), EXPECTED, rtol=1e-9)
+
+
+@pytest.mark.parametrize("through", ["array", "frame", "array of a frame"])
+def test_parts_of_a_shuffled_array_stay_apart(frame, through):
+    rows = frame.shuffle("k")[["a", "row"]].to_dask_array()
+    if through != "array":
+        rows = dd.from_dask_array(rows, columns=["a", "row"])
+        rows = rows.to_dask_array() if "array" in through else rows
+    for train, test in [train_test_split(rows, random_state=0), *KFold(3).split_arrays(rows)]:
+        # In computations of their own, each of which shuffles anew.
+        found = [np.asarray(part.compute())[:, 1] for part in (train, test)]
+        assert sorted(np.concatenate(found)) == list(range(600))
+
+
+@pytest.mark.parametrize("n_partitions", [2, 6])
+def test_numbers_that_come_from_a_shuffled_frame_order_nothing(frame, n_partitions):
+    frame = frame.repartition(npartitions=n_partitions)
+    mean = SHUFFLES["merge"](frame).a.mean()
+    for y in (frame["y"], table()["y"].to_numpy(), frame["y"].values):
+        np.testing.assert_allclose(coefs(frame[COLUMNS] - mean, y), EXPECTED, rtol=1e-9)
+
+
+@pytest.mark.parametrize("partitions", [(1, 4), (2, 9)])
+def test_partitions_put_together_and_cut_again_keep_their_order(frame, partitions):
+    shuffled = frame.shuffle("k")
+    for number in partitions:
+        shuffled = shuffled.repartition(npartitions=number)
+    np.testing.assert_allclose(coefs(shuffled[COLUMNS], shuffled["y"]), EXPECTED, rtol=1e-9)
+    with pytest.raises(LengthMismatch, match="do not belong together"):
+        coefs(shuffled[COLUMNS], shuffled["y"].values)
+
+
+def test_one_weight_for_all_rows_of_a_shuffled_frame(frame):
+    shuffled = frame.set_index("k")
+    model = Ridge(alpha=0.0).fit(shuffled[COLUMNS], shuffled["y"], sample_weight=2.0)
+    np.testing.assert_allclose(model.coef_, EXPECTED, rtol=1e-9)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("whose", ["X", "both"])
+def test_arrays_cut_anew_between_workers_keep_their_order(client, whose):  # noqa: ARG001
+    rows = table()
+    X = da.from_array(rows[COLUMNS].to_numpy(), chunks=(100, 2))
+    Y = da.from_array(rows[["y", "y"]].to_numpy(), chunks=(100, 2))
+    with dask.config.set({"array.rechunk.method": "p2p"}):
+        X = X.rechunk((-1, 1)).rechunk((90, -1))
+        Y = Y.rechunk((-1, 1)).rechunk((90, -1)) if whose == "both" else Y
+    np.testing.assert_allclose(coefs(X, Y), [EXPECTED, EXPECTED], rtol=1e-9)
