@@ -35,7 +35,7 @@ def own_cluster(n_workers, directory, *, threads=1):
             processes=True,
             memory_limit="1GiB",
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             local_directory=str(directory),
         ) as cluster,
         Client(cluster) as client,
