@@ -196,8 +196,10 @@ class Executor(ABC):
         """Run the bundles of a pass; return their results by node of the tree."""
 
     def _check_block_size(self, blocks: Blocks) -> None:
+        if blocks.block_nbytes is None or blocks.in_memory:
+            return
         memory = self.memory()
-        if memory is None or blocks.block_nbytes is None or blocks.in_memory:
+        if memory is None:
             return
         limit, threads = memory
         # A thread holds the block it works on and the one being read ahead.

@@ -8,7 +8,7 @@ bundle prefers the worker that cached its blocks and may run on any other.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ class ClusterExecutor(Executor):
         #: That workers need to read blocks: known from the first pass on.
         self._modules = PACKAGE
         #: Of the next pass, as far as is known: they may have changed since the last one.
-        self._workers: Workers = self._ready().workers
+        self._workers: Workers = ready(client).workers
 
     def close(self) -> None:
         self._forget_cached_blocks()
@@ -173,22 +173,12 @@ class ClusterExecutor(Executor):
             # Blocks of one data set are read alike; of two joined, by either end.
             part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
             self._modules = modules_of(part)
-        placement = self._ready()
+        placement = ready(self.client, self._modules)
         if list(placement.workers) != list(self._workers):
             # Blocks have new homes: what is cached in the old ones would only take room.
             self._forget_cached_blocks()
         self._workers = placement.workers
         return placement.workers, placement.homes
-
-    def _ready(self) -> Placement:
-        """Find the workers that may take our tasks, and make sure that they can."""
-        placement = wait_for_workers(self.client, self._placement, dask.get_annotations())
-        check_packages(self.client, placement.workers, self._modules)
-        return placement
-
-    def _placement(self) -> Placement:
-        workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return place(dict(sorted(workers.items())), dask.get_annotations())
 
     def _span(self, name: str) -> dict[str, Any]:
         """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
@@ -210,6 +200,27 @@ class ClusterExecutor(Executor):
     def _forget_cached_blocks(self) -> None:
         if self._workers and self.client.status == "running":
             self.client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
+
+
+def ready(client: Client, modules: Iterable[str] = PACKAGE) -> Placement:
+    """Find the workers that may take our tasks, and make sure that they can.
+
+    Raises
+    ------
+    NoWorkers
+        There are none, and none came in time.
+    MissingPackage
+        They or the scheduler cannot import some of the modules.
+    """
+    annotations = dask.get_annotations()
+
+    def find() -> Placement:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        return place(dict(sorted(workers.items())), annotations)
+
+    placement = wait_for_workers(client, find, annotations)
+    check_packages(client, placement.workers, modules)
+    return placement
 
 
 def client_of(scheduler: Any) -> Client | None:

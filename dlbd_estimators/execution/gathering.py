@@ -114,7 +114,7 @@ class _Tasks:
             return bool(condition.wait_for(self._completed.has_ready, _LOOK_EVERY))
 
     def _send_stranded(self) -> None:
-        """Send out again the tasks that no worker has.
+        """Send out again the tasks for which the scheduler has no worker.
 
         A task that prefers a worker may run on any other. But where the scheduler finds no worker
         at all, it keeps the task until the preferred one comes back, and a worker that is started
@@ -123,8 +123,11 @@ class _Tasks:
         waiting = self._first & self._pending.keys()
         if not waiting:
             return
-        taken = {key for keys in self._client.processing().values() for key in keys}
-        stranded = [future for future in waiting if future.key not in taken]
+        scheduler: Any = self._client.scheduler
+        states = self._client.sync(
+            scheduler.get_task_status, keys=[future.key for future in waiting]
+        )
+        stranded = [future for future in waiting if states.get(future.key) == "no-worker"]
         for future in stranded:
             self.send(self._pending.pop(future))
         self._client.cancel(stranded, force=True)

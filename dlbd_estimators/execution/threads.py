@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 import dask.config
@@ -14,6 +14,7 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
+from dlbd_estimators.execution.memory import Memory, process_memory
 from dlbd_estimators.execution.reduce import nodes
 from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import Kernel
@@ -43,8 +44,12 @@ class ThreadExecutor(Executor):
         block_cache.drop(self._fit)
 
     def memory(self) -> tuple[int, int] | None:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return total, self._n_threads
+        return self._memory.limit, self._n_threads
+
+    @cached_property
+    def _memory(self) -> Memory:
+        # Once for the whole fit: what it keeps itself must not shrink its own budget.
+        return process_memory()
 
     def _run(
         self,
@@ -55,10 +60,7 @@ class ThreadExecutor(Executor):
         name: str,
         features: bool,
     ) -> dict[tuple[int, int], BundleResult[Partial]]:
-        budget = 0
-        memory = self.memory()
-        if not blocks.in_memory and memory is not None:
-            budget = int(cache_share() * memory[0])
+        budget = 0 if blocks.in_memory else int(cache_share() * self._memory.available)
         ranges = nodes(len(indices), bundle_depth(self._n_threads))
         bundles = [
             Bundle(self._fit, blocks, indices[start:stop], start, stop, features, budget)

@@ -24,6 +24,7 @@ from dlbd_estimators.blocks_columns import column, features
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame
 from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.execution.select import check_cluster
 
 P = TypeVar("P")
 
@@ -106,6 +107,7 @@ def _aligned(arrays: list[da.Array], names: Sequence[str]) -> list[da.Array]:
 def _reduce(
     collections: list[Any], kernel: Callable[..., P], combine: Callable[[P, P], P], name: str
 ) -> P:
+    check_cluster()
     # Keys of its own for every pass: a cluster must not answer with an older pass's value.
     prefix = f"{name}-{uuid4().hex}"
     level = _partials(collections, kernel, f"{name}-block-{prefix}")

@@ -21,6 +21,7 @@ from dlbd_estimators import MLPRegressor, Ridge
 from dlbd_estimators.exceptions import MissingPackage, NoWorkers
 from dlbd_estimators.execution import readiness
 from dlbd_estimators.execution.readiness import check_packages, modules_of
+from dlbd_estimators.execution.select import check_cluster
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,7 +72,7 @@ def worker(directory, scheduler, *, without=""):
 def no_workers():
     with (
         LocalCluster(
-            n_workers=0, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -125,8 +126,17 @@ def test_without_workers_there_is_an_error():
             with pytest.raises(NoWorkers, match=r"no worker, and none has come in 0\.2 s") as error:
                 model.fit(*lazy())
             assert isinstance(error.value, TimeoutError)
+        with pytest.raises(NoWorkers):
+            check_cluster()
         assert client.processing() == {}
         assert not client.futures
+
+
+def test_only_a_cluster_is_asked():
+    check_cluster()
+    with no_workers(), dask.config.set(scheduler="threads"):
+        check_cluster()
+        Ridge().fit(*lazy())
 
 
 def test_workers_that_come_late_are_waited_for():
@@ -173,11 +183,11 @@ def test_each_worker_is_asked_once_a_client(client, monkeypatch):
 
 
 async def stand_still():
-    time.sleep(4)  # on purpose: the whole event loop
+    time.sleep(8)  # on purpose: the whole event loop
 
 
 def test_a_worker_that_does_not_answer_holds_nothing_up(client, monkeypatch):
-    monkeypatch.setattr(readiness, "_PATIENCE", 0.5)
+    monkeypatch.setattr(readiness, "_PATIENCE", 3.0)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     held, other = workers
     client.run(stand_still, workers=[held], wait=False)

@@ -169,6 +169,24 @@ def test_a_block_too_large_is_refused_before_it_is_read(monkeypatch):
     assert isinstance(error.value, MemoryError)
 
 
+def test_memory_set_by_hand_counts(data):
+    array = uncomputable(10_000, 10, chunks=(5000, 10))
+    blocks = from_dask(array, da.zeros(10_000, chunks=5000), None)
+    with (
+        dask.config.set({"dlbd-estimators.memory": "1MiB"}),
+        ThreadExecutor(2) as executor,
+        pytest.raises(BlockTooLarge, match=r"worker with 1 MiB of memory and 2 thread"),
+    ):
+        executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test")
+    # Enough to work on blocks, and to keep a single one.
+    X, y = data
+    array = da.from_array(X, chunks=(500, 3)) + 0.0
+    blocks = from_dask(array, da.from_array(y, chunks=500) * 1.0, None)
+    with dask.config.set({"dlbd-estimators.memory": "100 kB"}), ThreadExecutor(2) as executor:
+        results = [executor.map_reduce(KERNEL, PARAMETERS, blocks, name="test") for _ in range(2)]
+    assert [result.cost.cache_hits for result in results] == [0, 1]
+
+
 def test_the_executor_is_dasks_own_choice(data):
     blocks = lazy(data)
     with dask.config.set(scheduler="synchronous"), executor_for(blocks) as executor:
