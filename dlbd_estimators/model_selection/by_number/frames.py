@@ -10,7 +10,7 @@ import dask
 import dask.dataframe as dd
 import numpy as np
 from dask.optimization import cull
-from dask.task_spec import List, Task, TaskRef
+from dask.task_spec import Alias, List, Task, TaskRef
 from dask.tokenize import tokenize
 
 from dlbd_estimators.model_selection.by_number.parts import Part, Piece, parts_of
@@ -130,7 +130,8 @@ def pinned(frame: Any) -> Any:
             f"another order each time it runs. Shuffle with shuffle_method='tasks', or keep what "
             f"was shuffled: frame = frame.persist(), or write it to storage."
         )
-    return _of_graph(expr.__dask_graph__(), frame._meta, expr.__dask_keys__())
+    graph = {key: _named(key, task) for key, task in expr.__dask_graph__().items()}
+    return _of_graph(graph, frame._meta, expr.__dask_keys__())
 
 
 def numbered(frame: Any, sizes: Sequence[int]) -> Any:
@@ -163,6 +164,14 @@ def take(frame: Any, parts: Sequence[Part], token: Any) -> Any:
 
 def _is_row_wise(expr: Any) -> bool:
     return any(each.__name__ in ("Blockwise", "IO") for each in type(expr).__mro__)
+
+
+def _named(key: Any, task: Any) -> Any:
+    # Of from_delayed, Dask writes aliases under a key that is not theirs, and loses sight of
+    # them when it optimises an array made of the frame.
+    if isinstance(task, Alias) and task.key != key:
+        return Alias(key, task.target)
+    return task
 
 
 def _of_graph(graph: Any, meta: Any, keys: Sequence[Any]) -> Any:
