@@ -114,14 +114,11 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
     scikit-learn's tools, which ask for more:
 
     - index arrays of 8 bytes a row for each split, of all splits at once in a search, so
-      ``8 * n_samples * n_splits`` bytes; while Dask takes rows by such an index, Python needs
-      about 65 bytes a row more for a moment;
-    - Dask cuts what an index takes into chunks of even length, most of which lie across two
-      blocks of the array: a pass reads blocks up to twice;
-    - chunk lengths have to be known (``X.compute_chunk_sizes()``), and Dask data frames or Zarr
-      arrays have to be made Dask arrays first.
+      ``8 * n_samples * n_splits`` bytes; rows chosen at random travel as another 2 to 4 bytes a
+      row with the tasks that take them;
+    - one pass to count the rows of Dask data frames and of arrays of unknown chunk lengths.
 
-    Beyond some ten million rows, loop over :meth:`split_arrays`.
+    Beyond some hundred million rows, loop over :meth:`split_arrays`.
 
     Examples
     --------
