@@ -81,11 +81,22 @@ class Sharing:
     replays: float
 
 
-def sharing(dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]]) -> Sharing:
+def sharing(
+    dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]], many: int | None = None
+) -> Sharing:
     """Find what blocks have in common.
 
     Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to find the
     mean.
+
+    Parameters
+    ----------
+    dependencies : dict
+        Of all tasks.
+    outputs : sequence of tuple of key
+        What makes up each block.
+    many : int, optional
+        What more blocks than this need is shared; by default half of them, or two.
     """
     users = Counter(key for keys in dependencies.values() for key in keys)
     # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
@@ -94,7 +105,7 @@ def sharing(dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]]) -> S
         for key in keys:
             masks[key] |= 1 << index
     # Of two blocks each may touch the same stored chunk: no reason to send that with both.
-    many = max(2, len(outputs) // 2)
+    many = max(2, len(outputs) // 2) if many is None else many
     shared: list[Key] = []
     runs = tasks = 0
     ready = [key for key in dependencies if not users[key]]
@@ -155,21 +166,22 @@ def shuffled_apart(
 def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: set[Key]) -> set[Key]:
     """Return the shuffles that blocks take their rows from, the last one on each way.
 
-    What the first and the last block both need is a number (the mean of another frame, say), and
-    does not order the rows.
+    What all blocks need is a number (the mean of another frame, say), and does not order the rows.
     """
-    if not keys:
-        return set()
-    common: set[Key] = set()
-    if keys[0] != keys[-1]:
-        common = {*reachable(dependencies, keys[:1])} & {*reachable(dependencies, keys[-1:])}
+    needed = set(reachable(dependencies, keys))
+    outputs = [(key,) for key in keys]
+    part = {key: dependencies[key] for key in needed}
+    common = set(sharing(part, outputs, many=max(1, len(keys) - 1)).shared)
     seen: set[Key] = set()
     stack = list(keys)
     while stack:
         key = stack.pop()
         if key not in seen:
             seen.add(key)
-            if key not in common and key not in barriers:
+            if is_barrier(key) and key not in barriers:
+                # Each block of an array that was cut anew needs all that it was cut of.
+                seen.update(reachable(dependencies, [key]))
+            elif key not in common and key not in barriers:
                 stack.extend(dependencies[key])
     return seen & barriers
 

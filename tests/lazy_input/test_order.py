@@ -110,6 +110,13 @@ def test_partitions_put_together_and_cut_again_keep_their_order(frame, partition
         coefs(shuffled[COLUMNS], shuffled["y"].values)
 
 
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_features_less_their_mean_go_with_targets_of_the_same_shuffle(frame, shuffle):
+    X = SHUFFLES[shuffle](frame)[COLUMNS]
+    y = SHUFFLES[shuffle](frame)["y"]
+    np.testing.assert_allclose(coefs(X - X.mean(), y - y.mean()), EXPECTED, rtol=1e-9)
+
+
 def test_one_weight_for_all_rows_of_a_shuffled_frame(frame):
     shuffled = frame.set_index("k")
     model = Ridge(alpha=0.0).fit(shuffled[COLUMNS], shuffled["y"], sample_weight=2.0)
