@@ -19,7 +19,7 @@ from dlbd_estimators._parameters import check_flag
 from dlbd_estimators._predict import predict, score
 from dlbd_estimators._validation import training_data
 from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy, refuse_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfSquaredError
@@ -121,6 +121,7 @@ class LeastSquares(
         """
         check_is_fitted(self)
         if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
         errors = SquaredErrors()
         return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)

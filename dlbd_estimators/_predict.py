@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dlbd_estimators._predictions import predictions
 from dlbd_estimators._validation import lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
+from dlbd_estimators.blocks_checks import CheckedRows
 from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
@@ -60,18 +62,15 @@ def predict(
     like = np.zeros((1, array.shape[1]), dtype=array.dtype)
     sample = _predict_block(like, model, finish)
     name = f"{type(estimator).__name__.lower()}-{method}"
-    options: dict[str, Any] = {"dtype": sample.dtype, "meta": sample[:0]}
-    if sample.ndim == 1:
-        options["drop_axis"] = 1
-    else:
-        options["chunks"] = (array.chunks[0], (sample.shape[1],))
-    lazy = da.map_blocks(
-        _predict_block,
+    lazy = da.blockwise(
+        CheckedRows(partial(_predict_block, model=model, finish=finish), array),
+        (0, 2)[: sample.ndim],
         array,
-        model,
-        finish,
+        (0, 1),
+        new_axes={} if sample.ndim == 1 else {2: sample.shape[1]},
         name=f"{name}-{da.core.tokenize(array.name, model, finish)}",
-        **options,
+        dtype=sample.dtype,
+        meta=sample[:0],
     )
     return predictions(lazy)
 

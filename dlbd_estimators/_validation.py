@@ -19,7 +19,7 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import known, one_column_of_chunks, with_lengths
 from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
+from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened, refuse_lazy
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.select import active_cluster
 
@@ -72,11 +72,7 @@ def training_data(
         )
     if is_lazy(X):
         return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset)
-    if is_lazy(y) or is_lazy(sample_weight):
-        raise TypeError(
-            "y and sample_weight are lazy but X is in memory. Pass all of them as Dask "
-            "collections, or none."
-        )
+    refuse_lazy(y=y, sample_weight=sample_weight)
     # NaN and infinities are found by the first pass, which then names the row: a look of
     # its own would read all of X once more.
     X = validate_data(

@@ -109,7 +109,12 @@ class Encoding:
         if self.raw:
             return y
         if self.classes is None:
-            numbers = np.asarray(y, dtype=np.float64)
+            if y.dtype.kind not in "biufO":
+                raise BadBlock(f"y has dtype {y.dtype} in {where}, but must be numeric.")
+            try:
+                numbers = np.asarray(y, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise BadBlock(f"y cannot be brought to numbers in {where}: {error}") from error
             if self.labels:
                 _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
             if self.counts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,7 @@ def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str)
         It is masked or sparse.
     """
     if shape is None:
-        check_container(f"{name}, in {where},", block)
+        check_container(name, block, where)
     else:
         check_columns(name, block, shape, where)
     values = np.asarray(block)
@@ -87,7 +87,7 @@ def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> 
     TypeError
         It is masked or sparse.
     """
-    check_container(f"{name}, in {where},", block)
+    check_container(name, block, where)
     found = np.shape(block)
     if len(found) == 0 or found[1:] != shape:
         raise BadBlock(
@@ -135,13 +135,21 @@ def same_length(name: str, found: int, expected: int, where: str) -> None:
 
 
 def check_weights(weight: NDArray[Any], where: str) -> None:
-    """Refuse weights that are NaN, infinite or negative.
+    """Refuse weights that are no numbers, NaN, infinite or negative.
 
     Raises
     ------
+    BadBlock
+        They are no numbers; names the block.
     NonFiniteValues
         Names the first such row.
     """
+    if weight.dtype.kind not in "biufO":
+        raise BadBlock(f"sample_weight has dtype {weight.dtype} in {where}, but must be numeric.")
+    try:
+        weight = weight.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise BadBlock(f"sample_weight cannot be brought to numbers in {where}: {error}") from error
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if np.any(bad):
         row = int(np.argmax(bad))
@@ -160,16 +168,17 @@ class CheckedRows(Generic[Result]):
         Takes one block for each collection.
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         Whose blocks they are. Columns of partitions are brought into the order of the frame.
+    names : sequence of str
+        What the user calls the collections.
     """
 
-    def __init__(self, function: Callable[..., Result], *collections: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Result], *collections: Any, names: Sequence[str] = ("X",)
+    ) -> None:
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
         self._promised = [
-            Aligned("X", each._meta.columns if each.ndim == 2 else None)
-            if is_frame(each)
-            else tuple(each.shape[1:])
-            for each in collections
+            promise(each, name) for name, each in zip(names, collections, strict=True)
         ]
 
     def __dask_tokenize__(self) -> Any:
@@ -179,8 +188,48 @@ class CheckedRows(Generic[Result]):
         return self.function(*map(_checked, blocks, self._promised))
 
 
-def _checked(block: Any, promised: Aligned | tuple[int, ...]) -> Any:
+class Promised(NamedTuple):
+    """What a lazy array says of its blocks: the shape of a row, and the dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def promise(collection: Any, name: str) -> Aligned | Promised:
+    """Return what a Dask collection says of its blocks."""
+    if not is_frame(collection):
+        return Promised(name, tuple(collection.shape[1:]), collection.dtype)
+    if collection.ndim == 2:
+        return Aligned(name, collection._meta.columns, list(collection.dtypes))
+    return Aligned(name, None, [collection.dtype])
+
+
+def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
+    """Refuse a block of an array that is not what the array promises.
+
+    Raises
+    ------
+    BadBlock
+        Its rows have another shape, or it holds no numbers where numbers were promised.
+    TypeError
+        It is masked or sparse.
+    """
+    check_columns(promised.name, block, promised.shape, where)
+    found = getattr(block, "dtype", None)
+    numeric = promised.dtype.kind in "biuf"
+    if numeric and isinstance(found, np.dtype) and found.kind not in "biufO":
+        raise BadBlock(
+            f"{promised.name} has dtype {found} in {where}, but {promised.dtype} was promised."
+        )
+
+
+def _checked(block: Any, promised: Aligned | Promised) -> Any:
+    while isinstance(block, list):  # of the only chunk along an axis of a block of several
+        (block,) = block
     if isinstance(promised, Aligned):
         return promised.aligned(block)
-    check_columns("an array", block, promised, "one block")
+    if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
+        block = block.to_numpy()
+    check_block(block, promised)
     return block

@@ -8,6 +8,7 @@ any other missing value is None.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -79,11 +80,28 @@ def column(values: Any, name: str) -> da.Array:
 
 
 def numeric_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the NumPy dtype of a column, objects for all that NumPy has no numbers for."""
+    """Return the NumPy dtype of a column, objects for all that NumPy has no numbers for.
+
+    Categories that are numbers count as these numbers, and Arrow's decimals as floats.
+    """
+    if isinstance(dtype, pd.CategoricalDtype):
+        return np.dtype(object) if dtype.categories is None else _number(dtype.categories.dtype)
+    if isinstance(dtype, pd.ArrowDtype) and _is_decimal(dtype):
+        return np.dtype(np.float64)
+    return _number(dtype)
+
+
+def _number(dtype: Any) -> np.dtype[Any]:
     if isinstance(dtype, np.dtype):
         return dtype
     found = np.dtype(getattr(dtype, "numpy_dtype", object))
     return found if found.kind in "biufc" else np.dtype(object)
+
+
+def _is_decimal(dtype: pd.ArrowDtype) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_decimal(dtype.pyarrow_dtype))
 
 
 def check_numeric_dtype(name: str, dtype: np.dtype[Any], told: Any = None) -> None:
@@ -128,11 +146,14 @@ class Aligned:
         What the user calls the frame, for messages.
     columns : Index or None
         Its columns; None for a series.
+    dtypes : list of dtype, optional
+        Of the columns, or of the series.
     """
 
-    def __init__(self, name: str, columns: Any) -> None:
+    def __init__(self, name: str, columns: Any, dtypes: Sequence[Any] = ()) -> None:
         self.name = name
         self.columns = columns
+        self.dtypes = list(dtypes)
 
     def aligned(self, block: Any) -> Any:
         """Return the partition with its columns in order.
@@ -140,8 +161,25 @@ class Aligned:
         Raises
         ------
         BadBlock
-            It has other columns.
+            It has other columns, or dates where numbers were promised.
         """
+        if block.ndim != (1 if self.columns is None else 2):
+            raise BadBlock(
+                f"a partition of {self.name} is a {type(block).__name__} of {block.ndim} "
+                f"dimension(s), which is not what was promised."
+            )
+        block = self._in_order(block)
+        found = [block.dtype] if self.columns is None else block.dtypes
+        for position, (dtype, promised) in enumerate(zip(found, self.dtypes, strict=False)):
+            if getattr(dtype, "kind", "O") in "mM" and numeric_dtype(promised).kind in "biufc":
+                label = "" if self.columns is None else f"column {self.columns[position]!r} of "
+                raise BadBlock(
+                    f"{label}{self.name} has dtype {dtype} in a partition, but {promised} was "
+                    f"promised."
+                )
+        return block
+
+    def _in_order(self, block: Any) -> Any:
         if self.columns is None or block.columns.equals(self.columns):
             return block
         found, expected = list(block.columns), list(self.columns)
@@ -169,7 +207,9 @@ class Numbers(Aligned):
     __name__ = "numbers"  # names the tasks
 
     def __init__(self, name: str, columns: Any, dtype: np.dtype[Any]) -> None:
-        super().__init__(name, columns)
+        numeric = dtype.kind in "biufc"
+        super().__init__(name, columns, [dtype] * (1 if columns is None else len(columns)))
+        self.dtypes = self.dtypes if numeric else []
         self.dtype = dtype
 
     def __call__(self, block: Any) -> NDArray[Any]:

@@ -47,7 +47,9 @@ def is_lazy(X: Any) -> bool:
 def is_frame(X: Any) -> bool:
     """Tell whether X is a Dask data frame or series."""
     module = sys.modules.get("dask.dataframe")
-    return module is not None and isinstance(X, module.DataFrame | module.Series)
+    if module is None or not isinstance(X, module.DataFrame | module.Series):
+        return False
+    return type(X).__name__ != "Index"  # Dask derives its index from a series
 
 
 def is_zarr(X: Any) -> bool:
@@ -94,8 +96,23 @@ def opened(name: str, X: Any) -> Any:
     return strings_as_objects(X)
 
 
-def check_container(name: str, block: Any) -> None:
-    """Refuse masked and sparse arrays.
+def refuse_lazy(**named: Any) -> None:
+    """Refuse lazy targets, labels or weights beside X in memory, which would load them.
+
+    Raises
+    ------
+    TypeError
+        Says what to do.
+    """
+    if any(map(is_lazy, named.values())):
+        raise TypeError(
+            f"{' and '.join(named)} are lazy but X is in memory. Pass all of them as Dask "
+            f"collections, or none."
+        )
+
+
+def check_container(name: str, block: Any, where: str = "") -> None:
+    """Refuse masked and sparse arrays, and arrays that are not in the memory of the processor.
 
     Parameters
     ----------
@@ -103,21 +120,31 @@ def check_container(name: str, block: Any) -> None:
         What the user calls the data, for messages.
     block : array
         A block, or the empty array that stands for one.
+    where : str
+        Names the block.
 
     Raises
     ------
     TypeError
         Says what to do.
     """
+    told = f" in {where}" if where else ""
     if isinstance(block, np.ma.MaskedArray):
         raise TypeError(
-            f"{name} is masked. Fill the masked values first, with NaN for example: "
+            f"{name} is masked{told}. Fill the masked values first, with NaN for example: "
             f"dask.array.ma.filled({name}, numpy.nan)."
         )
     if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
         raise TypeError(
-            f"{name} is sparse, and sparse blocks are not supported. Make them dense: "
+            f"{name} is sparse{told}, and sparse blocks are not supported. Make them dense: "
             f"{name}.map_blocks(lambda block: block.toarray())."
+        )
+    if not isinstance(block, np.ndarray) and hasattr(block, "__array_function__"):
+        kind = type(block)
+        raise TypeError(
+            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}{told}, "
+            f"but NumPy arrays are needed. Bring them to NumPy: "
+            f"{name}.map_blocks(lambda block: block.get()) for CuPy."
         )
 
 

@@ -26,7 +26,7 @@ from dlbd_estimators._predict import (
 )
 from dlbd_estimators._validation import training_data
 from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy, refuse_lazy
 from dlbd_estimators.execution.select import executor_for
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
@@ -301,6 +301,7 @@ class LogisticRegression(
         """
         check_is_fitted(self)
         if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
         model = LinearPredictor(self.coef_, self.intercept_)
         encoding = Encoding(self.classes_, unknown=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import sklearn
 import sklearn.compose
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks_sources import is_frame, is_lazy
 from dlbd_estimators.compose.side_by_side import read_once, side_by_side, take
 from dlbd_estimators.compose.stand_ins import Work, is_entry, original, positions_of, stand_in
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager
+from dlbd_estimators.exceptions import BadBlock
+from dlbd_estimators.preprocessing.columns import numbers_without_na
 from dlbd_estimators.preprocessing.lazy import check_lazy
 
 
@@ -71,10 +74,12 @@ class _LazyColumns:
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
-            return super().fit_transform(X, y, **params)  # type: ignore[misc] # scikit-learn's
+            # scikit-learn's class, after us
+            return super().fit_transform(self._in_memory(X), y, **params)  # type: ignore[misc]
         _refuse_parameters(params)
         X = check_lazy(BaseEstimator(), X, reset=True)
         shared = read_once(X)
+        own = X if is_frame(X) else shared
 
         def work(name: str, transformer: Any, positions: list[int], table: Any) -> tuple[Any, Any]:
             if isinstance(transformer, str):  # "passthrough", as scikit-learn does it
@@ -83,10 +88,10 @@ class _LazyColumns:
                 )
                 return fitted.fit(table), take(shared, positions)
             # Its own columns for the passes of the fit, the shared ones for what is made of it.
-            fitted = clone(transformer).fit(take(X, positions), y)
+            fitted = _fitted(clone(transformer), take(own, positions), y)
             return fitted, lazy_output(name, fitted, take(shared, positions))
 
-        listed = self.transformers
+        listed = self.transformers if isinstance(self.transformers, list | tuple) else ()
         for name, transformer, _ in filter(is_entry, [*listed, ("remainder", self.remainder, [])]):
             refuse_eager(name, transformer)
         plan = self._plan(work, X)
@@ -119,7 +124,7 @@ class _LazyColumns:
             ``set_output(transform="pandas")`` a Dask data frame.
         """
         if not is_lazy(X):
-            return super().transform(X, **params)  # type: ignore[misc] # scikit-learn's
+            return super().transform(self._in_memory(X), **params)  # type: ignore[misc]
         check_is_fitted(self)
         _refuse_parameters(params)
         X = check_lazy(BaseEstimator(), X, reset=True)
@@ -141,11 +146,18 @@ class _LazyColumns:
         _run(plan, "transform", X)
         return self._joined(plan, shared)
 
+    def _in_memory(self, X: Any) -> Any:
+        """Return X with NaN for ``pandas.NA``, which arrays of results cannot hold."""
+        own = getattr(self, "_sklearn_output_config", {}).get("transform")
+        chosen = own or sklearn.get_config()["transform_output"]
+        return numbers_without_na(X) if chosen == "default" else X
+
     def _plan(self, work: Work, X: Any) -> sklearn.compose.ColumnTransformer:
         """Return scikit-learn's class with other steps, for a table of positions."""
         params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
         _, remainder, _ = stand_in(("remainder", self.remainder, []), work, None)
-        if isinstance(self.transformers, list):  # else it is wrong, which scikit-learn will say
+        # Anything else is wrong, which scikit-learn will say.
+        if isinstance(self.transformers, list | tuple):
             params["transformers"] = [stand_in(each, work, X) for each in self.transformers]
         params["remainder"] = remainder
         params |= {"transformer_weights": None, "n_jobs": None}
@@ -246,10 +258,21 @@ def make_column_transformer(*transformers: Any, **options: Any) -> ColumnTransfo
 
 def _run(plan: sklearn.compose.ColumnTransformer, method: str, X: Any) -> None:
     """Run a plan's method on the positions of columns."""
-    if isinstance(plan.transformers, list) and all(map(is_entry, plan.transformers)):
+    if isinstance(plan.transformers, list | tuple) and all(map(is_entry, plan.transformers)):
         # Stand-ins do not name their outputs, which containers other than arrays would ask for.
         plan.set_output(transform="default")
     getattr(plan, method)(positions_of(X))
+
+
+def _fitted(transformer: Any, X: Any, y: Any) -> Any:
+    try:
+        return transformer.fit(X, y)
+    except KeyError as error:
+        if not is_frame(X):
+            raise
+        raise BadBlock(
+            f"a partition of X has not the columns that were promised: {error}"
+        ) from error
 
 
 def _refuse_parameters(params: dict[str, Any]) -> None:

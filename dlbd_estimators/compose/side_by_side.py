@@ -9,21 +9,33 @@ import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+from dask.base import tokenize
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks_checks import CheckedRows
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.preprocessing.categories import without_na
+from dlbd_estimators.exceptions import BadBlock
+from dlbd_estimators.preprocessing.columns import numbers_dtype, without_na
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
 
 def read_once(X: Any) -> Any:
-    """Return a frame whose partitions are read once for all that is made of them.
+    """Return X with its blocks checked, and read once for all that is made of them.
 
     Dask reads a file again for each selection of its columns, unless the reading is behind a
     graph that it takes as given.
     """
     (fixed,) = together(X)
-    return fixed
+    checked = CheckedRows(_same, fixed)
+    if isinstance(fixed, da.Array):
+        return da.map_blocks(
+            checked, fixed, dtype=fixed.dtype, meta=fixed._meta, name=f"checked-{tokenize(fixed)}"
+        )
+    return fixed.map_partitions(checked, meta=fixed._meta, enforce_metadata=False)
+
+
+def _same(block: Any) -> Any:
+    return block
 
 
 def take(X: Any, positions: list[int]) -> Any:
@@ -69,10 +81,12 @@ def side_by_side(
     empty = container(estimator, np.empty((0, width)))
     if isinstance(empty, pd.DataFrame):
         return _frame(X, outputs, weights, empty.columns)
-    return _array(X, outputs, weights, width)
+    return _array(X, names, outputs, weights, width)
 
 
-def _array(X: Any, outputs: Sequence[Any], weights: Sequence[Any], width: int) -> da.Array:
+def _array(
+    X: Any, names: Sequence[str], outputs: Sequence[Any], weights: Sequence[Any], width: int
+) -> da.Array:
     arrays = [
         each
         if isinstance(each, da.Array)
@@ -82,7 +96,11 @@ def _array(X: Any, outputs: Sequence[Any], weights: Sequence[Any], width: int) -
     if not arrays:
         return map_rows(X, _no_columns, dtype=np.float64, n_columns=0)
     arrays = [each.rechunk({1: -1}) if each.numblocks[1] > 1 else each for each in arrays]
-    dtype = _joined([np.empty((0, 1), each.dtype) for each in arrays], weights).dtype
+    try:
+        dtype = _joined([np.empty((0, 1), each.dtype) for each in arrays], weights).dtype
+    except TypeError as error:
+        told = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
+        raise TypeError(f"The outputs of the steps have no common dtype: {told}.") from error
     operands = [part for i, each in enumerate(arrays) for part in (each, (0, i + 2))]
     joined: da.Array = da.blockwise(
         _Join(weights, dtype),
@@ -137,17 +155,23 @@ class _Values:
 
     def __init__(self, frame: Any) -> None:
         self.extension = {
-            name: np.float64
+            name: numbers_dtype(dtype)
             for name, dtype in frame.dtypes.items()
-            if not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in "biuf"
+            if not isinstance(dtype, np.dtype) and numbers_dtype(dtype) is not None
         }
         self.like: NDArray[Any] = self._values(frame._meta)
 
     def __call__(self, block: pd.DataFrame) -> NDArray[Any]:
-        return self._values(block).astype(self.like.dtype, copy=False)
+        try:
+            return self._values(block).astype(self.like.dtype, copy=False)
+        except (TypeError, ValueError) as error:
+            raise BadBlock(
+                f"a partition of X does not hold what was promised: its columns are "
+                f"{dict(block.dtypes.astype(str))}: {error}"
+            ) from error
 
     def _values(self, block: pd.DataFrame) -> NDArray[Any]:
-        values: NDArray[Any] = without_na(block).astype(self.extension).to_numpy()
+        values: NDArray[Any] = without_na(block.astype(self.extension)).to_numpy()
         return values
 
 

@@ -63,10 +63,10 @@ def one_pass(
     given = {"y_true": y_true, pred_name: y_pred}
     if sample_weight is not None:
         given["sample_weight"] = sample_weight
-    for each, values in given.items():
+    lazy = {each: opened(each, values) for each, values in given.items() if is_lazy(values)}
+    for each, values in {**given, **lazy}.items():
         if values is None or np.ndim(values) == 0:
             raise ValueError(f"{each} must be an array of one entry a row, but is {values!r}.")
-    lazy = {each: opened(each, values) for each, values in given.items() if is_lazy(values)}
     given |= dict(zip(lazy, together(*lazy.values()), strict=True))
     # Predictions first: cutting them anew, like the labels, would cost more.
     leader = next(each for each in (pred_name, *given) if is_lazy(given[each]))

@@ -20,7 +20,7 @@ from dlbd_estimators._predict import (
 )
 from dlbd_estimators._validation import Data, training_data
 from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy, refuse_lazy
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches
@@ -318,6 +318,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         check_is_fitted(self)
         if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
         labels = self._has_labels
         encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)

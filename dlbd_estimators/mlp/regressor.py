@@ -14,7 +14,7 @@ from dlbd_estimators._parameters import check_choice
 from dlbd_estimators._predict import score
 from dlbd_estimators._validation import Data, training_data
 from dlbd_estimators.blocks import Encoding
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks_sources import is_lazy, refuse_lazy
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches
@@ -273,6 +273,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         check_is_fitted(self)
         if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
         errors = SquaredErrors(np.exp if self.out_activation_ == "exp" else None)
         return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)

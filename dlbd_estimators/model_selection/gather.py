@@ -22,6 +22,8 @@ from dask.tokenize import tokenize
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_align import known, with_sizes
+from dlbd_estimators.blocks_checks import Promised, check_block, promise
+from dlbd_estimators.blocks_columns import Aligned
 from dlbd_estimators.model_selection.rows import Rows, Selection
 from dlbd_estimators.model_selection.sources import Lazy
 
@@ -60,6 +62,14 @@ def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da
     name = f"rows-{tokenize(data.name, selection, where)}"
     layer: dict[Any, Any] = {}
     lengths = []
+    promised = {
+        column: Promised(
+            "an array",
+            tuple(c[i] for c, i in zip(data.chunks[1:], column, strict=True)),
+            data.dtype,
+        )
+        for column in product(*map(range, data.numblocks[1:]))
+    }
     for number, blocks in enumerate(selection.chunks()):
         lengths.append(int(selection.lengths[blocks].sum()))
         for column in product(*map(range, data.numblocks[1:])):
@@ -76,6 +86,7 @@ def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da
                     TaskRef((data.name, block, *column)),
                     selection.rows(block),
                     None if where is None else TaskRef((where.name, block)),
+                    promised[column],
                 )
             if taken:
                 key = (name, number, *column)
@@ -98,7 +109,12 @@ def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
     return da.Array(graph, name, chunks, dtype=np.intp)
 
 
-def take(block: Any, rows: Rows, where: NDArray[np.intp] | None = None) -> Any:
+def take(
+    block: Any,
+    rows: Rows,
+    where: NDArray[np.intp] | None = None,
+    promised: Promised | Aligned | None = None,
+) -> Any:
     """Take rows of a block, in the blocks' order; a part of a block is a copy, not a view.
 
     Parameters
@@ -109,12 +125,20 @@ def take(block: Any, rows: Rows, where: NDArray[np.intp] | None = None) -> Any:
         Which ones.
     where : ndarray of int, optional
         Their positions, where they depend on labels.
+    promised : Promised or Aligned, optional
+        What the collection says of its blocks.
 
     Raises
     ------
     LengthMismatch
         The block has another length than the one that the rows were chosen of.
+    BadBlock
+        It has other columns than were promised.
     """
+    if isinstance(promised, Promised):
+        check_block(block, promised)
+    elif promised is not None:
+        block = promised.aligned(block)
     rows.check(len(block))
     if where is None:
         where = rows.positions()
@@ -133,9 +157,12 @@ def _of_frame(source: Lazy, selection: Selection, labels: da.Array | None) -> An
     if labels is not None:
         where = stratified_positions(selection, labels).to_delayed(optimize_graph=False)
     taking, joining = dask.delayed(take, pure=True), dask.delayed(_join, pure=True)
+    promised = promise(source.data, "an array")
     parts = []
     for chunk in selection.chunks():
-        taken = [taking(blocks[block], selection.rows(block), where[block]) for block in chunk]
+        taken = [
+            taking(blocks[block], selection.rows(block), where[block], promised) for block in chunk
+        ]
         parts.append(joining(taken) if len(taken) > 1 else taken[0])
     # Not from_delayed: optimisation of what is made of it (to_dask_array, say) loses its tasks.
     graph = {key: task for part in parts for key, task in dict(part.__dask_graph__()).items()}

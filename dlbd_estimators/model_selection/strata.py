@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_align import with_sizes
-from dlbd_estimators.blocks_checks import check_present
+from dlbd_estimators.blocks_checks import Promised, check_block, check_present, promise
 from dlbd_estimators.blocks_columns import column
 from dlbd_estimators.model_selection.shares import Integers, allocate
 from dlbd_estimators.model_selection.sources import Lazy
@@ -58,7 +58,8 @@ def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
     """
     tally = dask.delayed(_tally, pure=True)
     parts = enumerate(labels.to_delayed())
-    found = dask.compute(*(tally(part, f"block {block}") for block, part in parts))
+    promised = promise(labels, "stratify")
+    found = dask.compute(*(tally(part, promised, f"block {block}") for block, part in parts))
     classes = np.unique(np.concatenate([block for block, _ in found]))
     counts = np.zeros((len(found), len(classes)), dtype=np.int64)
     for row, (block, numbers) in zip(counts, found, strict=True):
@@ -66,7 +67,10 @@ def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
     return classes, counts
 
 
-def _tally(block: NDArray[Any], where: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _tally(
+    block: NDArray[Any], promised: Promised, where: str
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    check_block(block, promised, where)
     check_present(block, where)
     return np.unique(block, return_counts=True)
 

@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dlbd_estimators.blocks_sources import is_lazy
-from dlbd_estimators.preprocessing.categories import without_na
+from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,
     check_lazy,
@@ -131,6 +131,7 @@ class Blockwise(LazyTransformer, _InMemory):
             X is lazy, and the transformer's output is sparse.
         """
         if not is_lazy(X):
+            X = without_na(X)
             ready = _is_fitted(self.transformer) and get_tags(self.transformer).requires_fit
             self.transformer_ = self.transformer if ready else clone(self.transformer).fit(X, y)
             validate_data(self, X, reset=True, skip_check_array=True)

@@ -15,6 +15,8 @@ import pandas as pd
 import sklearn.preprocessing
 from numpy.typing import NDArray
 
+from dlbd_estimators.preprocessing.columns import without_na
+
 #: A column of more distinct values is an identifier: its table would not fit into every task.
 MAX_CATEGORIES = 1_000_000
 
@@ -79,30 +81,13 @@ class FindCategories:
         return Found(left.n_rows + right.n_rows, tuple(columns))
 
 
-def without_na(block: Any) -> Any:
-    """Write the missing strings of a frame as NaN.
-
-    Dask reads strings into a dtype whose missing value is ``pandas.NA``, which scikit-learn's
-    encoders refuse; in pandas' own ``str`` dtype it is NaN.
-    """
-    if not isinstance(block, pd.DataFrame):
-        return block
-    strings = [
-        i
-        for i, dtype in enumerate(block.dtypes)
-        if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA
-    ]
-    if not strings:
-        return block
-    columns = {
-        i: block.iloc[:, i].astype("str") if i in strings else block.iloc[:, i]
-        for i in range(block.shape[1])
-    }
-    return pd.DataFrame(columns, index=block.index).set_axis(block.columns, axis=1)
-
-
 def _tally(values: Any, name: Any) -> Column:
     if isinstance(values.dtype, np.dtype):
+        if values.dtype.kind in "mM" and pd.isna(values).any():
+            raise ValueError(
+                f"Column {name} of X holds NaT, a missing date, which scikit-learn's encoders do "
+                f"not take as a category. Drop such rows, or fill them in first."
+            )
         return _sorted(values, None, name)
     # Arrow's strings and categoricals are counted without making a Python object of each row.
     tally = values.value_counts(dropna=False, sort=False)
@@ -183,3 +168,9 @@ def as_objects(values: NDArray[Any]) -> NDArray[np.object_]:
     objects = np.empty(len(values), dtype=object)
     objects[:] = list(values)
     return objects
+
+
+def as_given(values: NDArray[Any]) -> NDArray[Any]:
+    """Return categories as scikit-learn takes them for its parameter of that name."""
+    # Of bytes and dates it compares the type; strings as objects may stand beside NaN.
+    return values if values.dtype.kind in "SmM" else as_objects(values)

@@ -16,11 +16,11 @@ from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,
-    as_objects,
+    as_given,
     infrequent,
     table_of,
-    without_na,
 )
+from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,
     check_lazy,
@@ -72,7 +72,8 @@ class _LazyEncoder(LazyTransformer):
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
-            return super().fit(X, y)  # type: ignore[misc] # scikit-learn's class, after us
+            # scikit-learn's class, after us
+            return super().fit(self._in_memory(X), y)  # type: ignore[misc]
         # Wrong values are known before the data is read.
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
@@ -110,10 +111,10 @@ class _LazyEncoder(LazyTransformer):
             rare[eligible] = infrequent(
                 counts[eligible], found.n_rows, self.min_frequency, self.max_categories
             )
-            frequent.append(as_objects(values)[~rare])
+            frequent.append(as_given(values)[~rare])
         params = self.get_params(deep=False)  # type: ignore[attr-defined] # as above
         params |= {
-            "categories": [as_objects(values) for values in categories],
+            "categories": [as_given(values) for values in categories],
             "min_frequency": 1,
             "max_categories": None,
         }
@@ -177,9 +178,10 @@ class _LazyEncoder(LazyTransformer):
         )
 
     def _first_categories(self) -> Any:
-        return table_of(
-            [values[:1] for values in self.categories_], pd.RangeIndex(len(self.categories_))
-        )
+        first = [values[:1] for values in self.categories_]
+        # pandas has not all units of NumPy's dates: those of an array stay an array.
+        dates = len({values.dtype for values in first}) == 1 and first[0].dtype.kind in "mM"
+        return table_of(first, None if dates else pd.RangeIndex(len(first)))
 
     def _block_encoder(self) -> Any:
         """Return a copy for the blocks: dense, NumPy out, names checked already."""
@@ -203,8 +205,9 @@ class _Encode:
     def __call__(self, block: Any) -> NDArray[Any]:
         if len(block) == 0:
             return self.empty
+        block = without_na(block)
         if isinstance(block, pd.DataFrame):
-            block = without_na(block).set_axis(range(block.shape[1]), axis=1)
+            block = block.set_axis(range(block.shape[1]), axis=1)
         return np.asarray(self.encoder.transform(block))
 
 

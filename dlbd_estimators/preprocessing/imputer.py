@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.preprocessing.columns import known_dtype, numbers_dtype, without_na
 from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,
@@ -94,16 +95,23 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             value, too many distinct values, a parameter that does not fit the data.
         """
         if not is_lazy(X):
-            super().fit(X, y)
+            super().fit(self._in_memory(X), y)
             self.n_passes_ = 1.0
             return self
         rows = check_lazy(self, X, reset=True)
         if self.strategy == "median" or callable(self.strategy):
             raise ValueError(_needs_all(self.strategy))
+        if self.strategy == "mean":
+            _refuse_text(rows)
         # scikit-learn checks parameters, and the data's dtype, on a row like those of X.
         plain = type(self)(**{**self.get_params(deep=False), "add_indicator": False})
         row = _one_row(rows, self.missing_values)
-        dtype = plain.set_output(transform="default").fit(row).transform(row).dtype
+        plain.set_output(transform="default")
+        try:
+            dtype = plain.fit(row).transform(row).dtype
+        except (TypeError, ValueError) as error:
+            _name_columns(error, rows)
+            raise
         known = fusion.known(X) if self._spares_a_pass() else None
         present = self._gather(rows, dtype) if known is None else _present(known)
         self._set(present, dtype)
@@ -178,6 +186,10 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             fusion.remember(output, filled_statistics(fill, statistics))
         return output
 
+    def _in_memory(self, X: Any) -> Any:
+        # Of other missing values scikit-learn looks for these themselves.
+        return without_na(X) if is_nan(self.missing_values) else X
+
     def _spares_a_pass(self) -> bool:
         return is_nan(self.missing_values) and self.strategy != "most_frequent"
 
@@ -221,6 +233,25 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             self.statistics_ = np.array(top, dtype=object if dtype.kind == "O" else np.float64)
 
 
+def _refuse_text(rows: Any) -> None:
+    lazy_array = isinstance(rows, da.Array)
+    dtypes = {"X": rows.dtype} if lazy_array else dict(rows.dtypes)
+    for label, dtype in dtypes.items():
+        if numbers_dtype(dtype) is None:
+            where = "X" if lazy_array else f"column {label!r} of X"
+            raise ValueError(
+                f"Cannot use mean strategy with non-numeric data: {where} has dtype {dtype}. "
+                f"Convert what holds numbers with .astype('float64'), and choose "
+                f"strategy='most_frequent' or 'constant' for all else."
+            )
+
+
+def _name_columns(error: Exception, rows: Any) -> None:
+    if not isinstance(rows, da.Array):
+        told = ", ".join(f"{label!r} ({dtype})" for label, dtype in rows.dtypes.items())
+        error.args = (f"{error} The columns of X are {told}.",)
+
+
 def _present(known: Any) -> Present:
     return Present(known.n_rows, known.n_missing.astype(np.int64), known, None)
 
@@ -232,12 +263,9 @@ def _dtype(rows: Any, marker: Any) -> np.dtype[Any]:
 def _one_row(rows: Any, marker: Any) -> Any:
     """Return a row in memory, without missing values, of the dtypes of X."""
     lazy_array = isinstance(rows, da.Array)
-    dtypes = [rows.dtype] * rows.shape[1] if lazy_array else list(rows.dtypes)
-    if not all(pd.api.types.is_numeric_dtype(each) for each in dtypes):
-        # Strings and categories of frames are objects to scikit-learn.
-        dtypes = [rows.dtype if lazy_array else np.dtype(object)] * len(dtypes)
-    # Blocks of pandas' own dtypes may lack values, which takes a float.
-    dtypes = [each if isinstance(each, np.dtype) else np.dtype(np.float64) for each in dtypes]
+    dtypes = (
+        [rows.dtype] * rows.shape[1] if lazy_array else [known_dtype(each) for each in rows.dtypes]
+    )
     cells = [np.full(1, _present_value(each, marker), dtype=each) for each in dtypes]
     if lazy_array:
         return np.stack(cells, axis=1)

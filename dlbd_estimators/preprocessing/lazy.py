@@ -25,6 +25,7 @@ from dlbd_estimators.blocks_checks import CheckedRows
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
 from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.preprocessing.columns import without_na
 
 #: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
 RowFunction = Callable[[Any], Any]
@@ -51,7 +52,8 @@ class LazyTransformer(Leaving):
             For lazy X a Dask array; a Dask data frame after ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
-            return super().transform(X)  # type: ignore[misc] # scikit-learn's class, after us
+            # scikit-learn's class, after us
+            return super().transform(self._in_memory(X))  # type: ignore[misc]
         check_is_fitted(self)
         return self._transform_lazy(X)
 
@@ -71,11 +73,17 @@ class LazyTransformer(Leaving):
             As of ``transform``.
         """
         if not is_lazy(X):
-            return super().fit_transform(X, y, **fit_params)  # type: ignore[misc] # as above
+            return super().fit_transform(  # type: ignore[misc] # as above
+                self._in_memory(X), y, **fit_params
+            )
         X = opened("X", X)
         with fusion.input_statistics(self):
             fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
             return fitted.transform(X)
+
+    def _in_memory(self, X: Any) -> Any:
+        """Return X in memory with NaN for ``pandas.NA``, as the blocks of lazy X have it."""
+        return without_na(X)
 
     def _transform_lazy(self, X: Any) -> Any:
         raise NotImplementedError

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_array
 
+from dlbd_estimators.blocks_columns import Numbers
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import (
     ColumnStatistics,
@@ -41,15 +42,13 @@ def values_of(block: Any, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
         The missing value. Columns of strings of a data frame have a missing value of their
         own, which Dask makes of NaN and None: it becomes None if that is the marker, else NaN.
     """
-    if isinstance(block, np.ndarray):
-        return block.astype(dtype, copy=False)
     if dtype.kind != "O":
-        # Columns of pandas' own dtypes among them: these go through scikit-learn's conversion.
-        array: NDArray[Any] = check_array(
-            block, dtype=dtype, ensure_all_finite=False, ensure_min_samples=0
-        )
-        return array
-    values: NDArray[Any] = block.to_numpy(dtype=object, copy=True)
+        if isinstance(block, np.ndarray):
+            return block.astype(dtype, copy=False)
+        return Numbers("X", block.columns, dtype)(block)
+    if isinstance(block, np.ndarray):
+        return np.asarray(without_na(block).astype(dtype, copy=False))
+    values: NDArray[Any] = without_na(block).to_numpy(dtype=object, copy=True)
     for index, kind in enumerate(block.dtypes):
         if not pd.api.types.is_object_dtype(kind):
             values[block.iloc[:, index].isna().to_numpy(), index] = (

@@ -7,11 +7,17 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators.blocks_columns import check_numeric_columns, check_numeric_dtype
+from dlbd_estimators.blocks_columns import (
+    Numbers,
+    check_numeric_columns,
+    check_numeric_dtype,
+)
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.columns import known_dtype
 from dlbd_estimators.preprocessing.lazy import check_lazy
 
 #: What scikit-learn's scalers leave as it is; all else becomes the first of them.
@@ -46,10 +52,18 @@ def as_floats(block: Any) -> NDArray[Any]:
     """Bring a block to an array of floats; one that is, is returned itself."""
     if isinstance(block, np.ndarray) and block.dtype in _FLOATS:
         return block
+    if isinstance(block, pd.DataFrame):
+        return Numbers("X", block.columns, _float_of(block.dtypes))(block)
     floats: NDArray[Any] = check_array(
         block, dtype=_FLOATS, ensure_all_finite=False, ensure_min_samples=0
     )
     return floats
+
+
+def _float_of(dtypes: Any) -> np.dtype[Any]:
+    """Return the dtype of floats for columns: as scikit-learn, float64 for pandas' own dtypes."""
+    found = np.result_type(*(known_dtype(dtype) for dtype in dtypes))
+    return found if found in _FLOATS else np.dtype(np.float64)
 
 
 def in_memory(estimator: Any) -> Any:

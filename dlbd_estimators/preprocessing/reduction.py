@@ -76,20 +76,25 @@ def reduce_rows(
     Where lengths are unknown, and as many blocks turn out to be cut differently, the data is
     read again: once for the lengths, and once for the result.
     """
+    names = list(names) or _names(len(collections))
     frames = together(*collections)
     if len(frames) == 1:
         (only,) = frames
         whole = only if is_frame(only) else one_column_of_chunks(only)
-        return _reduce([whole], CheckedRows(kernel, whole), combine, name)
+        return _reduce([whole], CheckedRows(kernel, whole, names=names[:1]), combine, name)
     aligned = _aligned([_as_array(each) for each in frames], names)
     refuse_shuffled_apart(aligned)
     try:
-        return _reduce(aligned, CheckedRows(kernel, *aligned), combine, name)
+        return _reduce(aligned, CheckedRows(kernel, *aligned, names=names), combine, name)
     except LengthMismatch:
         if all(known(each) for each in aligned):
             raise
     aligned = _aligned(with_lengths(*aligned), names)
-    return _reduce(aligned, CheckedRows(kernel, *aligned), combine, name)
+    return _reduce(aligned, CheckedRows(kernel, *aligned, names=names), combine, name)
+
+
+def _names(number: int) -> list[str]:
+    return ["X"] if number == 1 else [f"array {each}" for each in range(number)]
 
 
 def _as_array(collection: Any) -> da.Array:
@@ -100,7 +105,6 @@ def _as_array(collection: Any) -> da.Array:
 
 
 def _aligned(arrays: list[da.Array], names: Sequence[str]) -> list[da.Array]:
-    names = names or [f"array {number}" for number in range(len(arrays))]
     return list(align(dict(zip(names, arrays, strict=True))).values())
 
 
@@ -143,7 +147,6 @@ def _partials(collections: list[Any], kernel: Callable[..., P], name: str) -> li
                 "i",
                 only,
                 "ij"[: only.ndim],
-                concatenate=True,
                 name=name,
                 meta=np.empty(0, dtype=object),
             )

@@ -39,7 +39,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=True)
-        super().fit(X, y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
         self.n_passes_ = 1.0
         return self
 
@@ -58,7 +58,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=not hasattr(self, "n_samples_seen_"))
-        super().partial_fit(X, y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().partial_fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
         self.n_passes_ = 1.0
         return self
 

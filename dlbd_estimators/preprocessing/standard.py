@@ -35,7 +35,9 @@ class _TransformWithCopy(LazyScaler):
         if is_lazy(X):
             check_is_fitted(self)
             return self._transform_lazy(X)
-        return super(LazyTransformer, self).transform(X, copy)  # type: ignore[misc] # scikit-learn's
+        return super(LazyTransformer, self).transform(  # type: ignore[misc] # scikit-learn's
+            self._in_memory(X), copy
+        )
 
 
 class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
@@ -119,7 +121,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         if is_lazy(X):
             self._fit_with_callbacks(X, y, sample_weight, first=True)
             return self
-        super().fit(X, y, _in_memory_weight(sample_weight))
+        super().fit(self._in_memory(X), y, _in_memory_weight(sample_weight))
         self.n_passes_ = 1.0
         return self
 
@@ -140,7 +142,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
             first = not hasattr(self, "n_samples_seen_")
             self._fit_with_callbacks(X, y, sample_weight, first=first)
             return self
-        super().partial_fit(X, y, _in_memory_weight(sample_weight))
+        super().partial_fit(self._in_memory(X), y, _in_memory_weight(sample_weight))
         self.n_passes_ = 1.0
         return self
 
