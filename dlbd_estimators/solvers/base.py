@@ -23,7 +23,7 @@ class State:
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        The best point known, in the packed order.
+        The best point known, in the packed order, for features as the objective centres them.
     value : float
         F where the last pass evaluated it.
     error : float
@@ -73,7 +73,7 @@ class Solution:
     Attributes
     ----------
     parameters : ndarray
-        In the packed order.
+        In the packed order, for the features as they are.
     status : Status
         Why the solver stopped.
     n_iter : int
@@ -184,7 +184,8 @@ def minimize(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
         )
         warn(on_warning, status.name.lower(), message, status.category, 3)
-    return Solution(state.parameters, status, len(history), objective.n_passes, history, state)
+    parameters = objective.original(state.parameters)
+    return Solution(parameters, status, len(history), objective.n_passes, history, state)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000

@@ -81,7 +81,7 @@ class GradientDescent(Solver[DescentState]):
         if metric is None or trial is None:
             assert here.columns is not None
             metric = Standardised(objective, here.columns)
-            trial = metric.coordinates(point)
+            trial = metric.coordinates(here.point)
             state = replace(state, metric=metric, descended=trial)
         assert state.descended is not None
         gradient = metric.gradient(here.gradient)

@@ -79,7 +79,8 @@ def _from_moments(objective: Objective, state: GramState) -> GramState:
         same = strengths == strength
         coef[same] = factor.solve(cross[:, same]).T
         condition = max(condition, factor.condition)
-    intercept = moments.mean[n:] - coef @ moments.mean[:n]
+    objective.fix_centre(moments.mean[:n], np.diag(gram) / moments.weight)
+    intercept = moments.mean[n:] - coef @ (moments.mean[:n] - objective.centre)
     explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
     noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
     error = 0.0
@@ -109,7 +110,7 @@ def _refine(objective: Objective, state: GramState) -> GramState:
     packing, n = objective.packing, objective.packing.n_features
     here = objective.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
     gradient = here.gradient.reshape(packing.shape) * state.moments.weight
-    centre = state.moments.mean[:n]
+    centre = state.moments.mean[:n] - objective.centre
     coef, intercept = packing.unpack(state.parameters)
     gram = state.moments.products[:n, :n]
     strengths = _strengths(objective)
@@ -159,7 +160,7 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     return replace(
         state,
-        parameters=packing.pack(coef, centre[n:] - coef @ centre[:n]),
+        parameters=packing.pack(coef, centre[n:] - coef @ (centre[:n] - objective.centre)),
         value=value / moments.weight,
         error=float(np.finfo(float).eps * singular[0] / singular[kept][-1]) if kept.any() else 0.0,
         status=Status.CONVERGED,

@@ -17,7 +17,7 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised
 from dlbd_estimators.solvers.objective import Objective
@@ -81,6 +81,7 @@ class LBFGS(Solver[LBFGSState]):
             f"lbfgs-pass-{int(objective.n_passes) + 1}",
             moments=state.metric is None,
         )
+        state = replace(state, parameters=here.point)
         metric = state.metric
         if metric is None:
             assert here.columns is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.objective import Columns, Objective
 
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 from dlbd_estimators.solvers.status import Status
@@ -103,6 +103,7 @@ class Newton(Solver[NewtonState]):
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
+        state = replace(state, parameters=here.point)
         rejected = self._reject(objective, state, here)
         if rejected is not None:
             return rejected

@@ -19,7 +19,7 @@ from scipy import linalg
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 from dlbd_estimators.solvers.quadratic_model import Model
 from dlbd_estimators.solvers.status import Status
@@ -82,6 +82,7 @@ class ProximalNewton(Solver[ProximalState]):
             f"proximal-newton-pass-{int(objective.n_passes) + 1}",
             moments=state.columns is None,
         )
+        state = replace(state, parameters=here.point)
         rejected = _reject(objective, state, here)
         if rejected is not None:
             return rejected

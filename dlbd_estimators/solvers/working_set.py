@@ -74,6 +74,7 @@ class _Restricted(Objective):
         self.unit = whole.unit
         self._whole = whole
         self._features = features
+        self._centre = whole.centre[features]
 
     def run(
         self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
@@ -106,6 +107,7 @@ class WorkingSet(Solver[WorkingState]):
                 f"all-features-pass-{int(objective.n_passes) + 1}",
                 moments=columns is None,
             )
+            state = replace(state, parameters=here.point)
             columns = here.columns or columns
             assert columns is not None
             descent, value, gaps = _descent(objective, here.gradient, columns), here.value, None
