@@ -13,7 +13,9 @@ from dlbd_estimators.objectives.packing import Packing
 _CENTRING_ROWS = 256
 
 
-def centre_of(columns: FloatArray, weight: FloatArray | None) -> FloatArray:
+def centre_of(
+    columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
+) -> FloatArray:
     """Return about where the columns of a block lie: the mean of its first rows, in float64.
 
     Rows of no weight are passed over. A column that is constant lies at its value, to the last
@@ -25,11 +27,10 @@ def centre_of(columns: FloatArray, weight: FloatArray | None) -> FloatArray:
         Of any real dtype.
     weight : ndarray of shape (n_rows,) or None
         Sample weights.
+    n_rows : int
+        How many rows to take the mean of.
     """
-    if weight is None:
-        rows = columns[:_CENTRING_ROWS]
-    else:
-        rows = columns[np.flatnonzero(weight)[:_CENTRING_ROWS]]
+    rows = columns[:n_rows] if weight is None else columns[np.flatnonzero(weight)[:n_rows]]
     if not len(rows):
         return np.zeros(columns.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):

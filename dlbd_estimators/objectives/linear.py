@@ -15,9 +15,9 @@ float32 a tile at a time (and are then summed in float64): an error there change
 fast a solver gets to that point, not where it is.
 
 With an intercept, features may be centred: ``z = [x - c, 1]``, and the intercept is the raw
-prediction at ``c``. A difference of near numbers is exact, whereas products of columns far from zero
-lose their spread to rounding. Where no centre is known yet each block takes one of its own, and
-:meth:`LinearKernel.combine` rewrites the sums of one block for the centre of the other.
+prediction at ``c``. A difference of near numbers is exact, whereas products of columns far from
+zero lose their spread to rounding. Where no centre is known yet each block takes one of its own,
+and :meth:`LinearKernel.combine` rewrites the sums of one block for the centre of the other.
 """
 
 from __future__ import annotations

@@ -56,6 +56,8 @@ class Solver(ABC, Generic[StateT]):
     name: ClassVar[str]
     #: What the objective must provide.
     needs: ClassVar[frozenset[str]]
+    #: Solves in a fixed number of passes, as well as the rounding of the data's dtype allows.
+    direct: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, objective: Objective, start: FloatArray | None) -> StateT:
@@ -179,6 +181,8 @@ def minimize(
         status = Status.CONVERGED
     elif status is None:
         status = Status.STOPPED if stopped else Status.MAX_ITER
+    if status is Status.CONVERGED and not (state.error <= tol or solver.direct):
+        status = Status.STALLED
     if status.is_warned_of:
         message = status.value.format(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol

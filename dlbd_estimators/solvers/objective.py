@@ -30,6 +30,7 @@ from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
+from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 
 #: A sample has at least this many rows for each parameter,
 _SAMPLE_ROWS_PER_PARAMETER = 30
@@ -147,13 +148,13 @@ class Objective:
         return float(np.log(max(self.packing.n_outputs, 2)))
 
     @property
-    def _may_separate(self) -> bool:
-        """Whether perfectly separable classes would leave F without a minimiser."""
+    def may_separate(self) -> bool:
+        """Whether separable classes would leave F without a minimiser."""
         return not (self.penalty.active or self.l1 or self.loss.quadratic)
 
     def separated(self, here: Evaluation) -> bool:
         """Tell whether a point proves that F has no minimiser: it separates all rows."""
-        return self._may_separate and here.n_errors == 0
+        return self.may_separate and here.n_errors == 0
 
     @property
     def centre(self) -> FloatArray:
@@ -161,24 +162,20 @@ class Objective:
         return np.zeros(self.packing.n_features) if self._centre is None else self._centre
 
     def fix_centre(self, mean: FloatArray, variance: FloatArray) -> None:
-        """Fix the centre, unless it is: at the columns' means, if any is far from zero."""
+        """Fix the centre, unless it is known: at the means, if any is far from zero."""
         if self._centre is None:
             far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
             self._centre = mean if far else np.zeros_like(mean)
 
     def original(self, parameters: FloatArray) -> FloatArray:
-        """Return the parameters for the features as they are.
-
-        Intercepts of coupled outputs, which no penalty tells apart from a common shift, sum to
-        zero. So does, where it may, what an l1 norm leaves open of the coefficients.
-        """
+        """Return the parameters for the features as they are; intercepts of classes sum to zero."""
         packing = self.packing
         original = Centring(packing, self.centre).parameters(parameters)
         if self.loss.coupled and self.l1 is not None:
             rows = original.reshape(packing.shape)
             if not self.penalty.active:
                 coef = rows[:, : packing.n_features]
-                coef -= _free_shift(coef)
+                coef -= free_shift(coef)
             if packing.fit_intercept:
                 rows[:, -1] -= rows[:, -1].mean()
         return original
@@ -226,7 +223,7 @@ class Objective:
             hessian_dtype=hessian_dtype,
             ellipsoid=ellipsoid,
             moments=moments or unknown,
-            count_errors=self._may_separate,
+            count_errors=self.may_separate,
             centre=self.centre if self.centre.any() else None,
             own_centre=unknown and self.packing.fit_intercept,
         )
@@ -250,10 +247,8 @@ class Objective:
         if total is None:
             assert indices is not None
             total = weight / self.share(indices)
-        columns, centring = None, None
-        if sums.moments is not None:
-            columns = self._describe(sums, weight)
-        packing = self.packing
+        columns = None if sums.moments is None else self._describe(sums, weight)
+        packing, centring = self.packing, None
         if sums.centre is not None:  # of the blocks' own choice
             parameters = Centring(packing, self.centre).centred(parameters)
             centring = Centring(packing, self.centre - sums.centre)
@@ -272,10 +267,8 @@ class Objective:
             hessian = hessian / weight
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
             if self.loss.coupled and self.l1 is None:
-                _fix_gauge(hessian, packing)
-        return Evaluation(
-            parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns
-        )
+                fix_gauge(hessian, packing)
+        return Evaluation(parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns)
 
     def _describe(self, sums: LinearSums, weight: float) -> Columns:
         """Return mean and variance of the columns, which fix centre and unit if unknown."""
@@ -353,30 +346,3 @@ def check_weight(weight: float, n_rows: int) -> None:
         raise ValueError("X has 0 samples (0 rows), while a minimum of 1 is required.")
     if not weight > 0:
         raise ValueError("sample_weight must not be zero for all rows.")
-
-
-def _free_shift(coef: FloatArray) -> FloatArray:
-    """Return the shift of each column that leaves an l1 norm as it is, and is fixed here.
-
-    An even number of outputs has two in the middle; a shift that keeps zero between them costs
-    nothing. Taken is what a vanishing L2 penalty would: the mean, or the nearest to it.
-    """
-    ordered = np.sort(coef, axis=0)
-    lower, upper = ordered[(len(coef) - 1) // 2], ordered[len(coef) // 2]
-    free = (lower <= 0) & (upper >= 0)
-    return np.where(free, np.clip(coef.mean(axis=0), lower, upper), 0.0)
-
-
-def _fix_gauge(hessian: FloatArray, packing: Packing) -> None:
-    """Give shifts common to all classes the curvature of the classes' own parameters.
-
-    The loss is constant along them. Where the coefficients sum to zero over the classes,
-    as at the solution and everywhere on the way there, the penalty's gradient has no part
-    in them either: curvature there changes no step, and the condition becomes that of the
-    problem.
-    """
-    outputs, width = packing.shape
-    square = hessian.reshape(outputs, width, outputs, width)
-    for column in range(width):
-        curvature = np.trace(square[:, column, :, column]) / outputs
-        square[:, column, :, column] += (curvature or 1.0) / outputs

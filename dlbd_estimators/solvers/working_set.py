@@ -113,7 +113,7 @@ class WorkingSet(Solver[WorkingState]):
             descent, value, gaps = _descent(objective, here.gradient, columns), here.value, None
             error = np.inf if state.features is None else state.set_error
         state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
-        state = replace(state, gradient_norm=float(np.abs(descent).max()))
+        state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(objective, state, descent)
         if state.features is not None and (gaps is not None and error <= tol):
             return replace(state, error=error, status=Status.CONVERGED)
