@@ -60,9 +60,11 @@ def solve(
         }
 
     def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+        # Now, and not when asked: the next pass may centre the features otherwise.
+        parameters = objective.original(state.parameters)
         return lambda: attributes(
             Solution(
-                state.parameters,
+                parameters,
                 Status.STOPPED,
                 len(history),
                 objective.n_passes,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from sklearn.base import clone
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dlbd_estimators._predictions import predictions
@@ -172,6 +173,11 @@ def score(
     float
         Share of the weight without errors where ``classify``, else the coefficient of
         determination.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        The coefficient of determination of less than two rows, which is NaN.
     """
     X = lazy_features(estimator, X, reset=False)
     # A clone, because checking the data sets attributes.
@@ -184,6 +190,8 @@ def score(
         sums = executor.map_reduce(ScoreKernel(errors), model, blocks, name=name).partial
     if classify:
         return 1.0 - float(sums.squared_errors[0]) / sums.weight
+    if sums.n_rows < 2:
+        return float(r2_score([0.0], [0.0]))  # NaN, with scikit-learn's warning
     return determination(sums)
 
 

@@ -83,7 +83,7 @@ class LogisticRegression(
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Coefficients, float64; of ``classes_[1]`` for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts.
+        Intercepts; those of three classes or more sum to zero.
     n_iter_ : ndarray of shape (1,)
         Steps of the solver.
     n_features_in_ : int
@@ -169,9 +169,9 @@ class LogisticRegression(
         Warns
         -----
         SeparableWarning
-            The classes are perfectly separable and there is no penalty.
+            The classes, or some of their rows, are perfectly separable and there is no penalty.
         ConvergenceWarning
-            ``max_iter`` steps did not reach ``tol``.
+            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
         """
         check_stopping(self)
         check_number(self, "C", low=0.0, open_low=True, infinite=True)

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from sklearn import linear_model
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
+from dlbd_estimators import LinearRegression, LogisticRegression, MLPRegressor, Ridge
 from tests.inputs import KINDS, LAZY, as_kind, names
 
 N, P = 600, 4
@@ -295,3 +296,16 @@ def test_the_cluster_takes_every_lazy_kind():
             model.predict(inputs[0]).compute(), expected.predict(X), rtol=1e-9
         )
         assert model.score(*inputs) == pytest.approx(expected.score(X, y, weight))
+
+
+@pytest.mark.parametrize("model", [LinearRegression(), MLPRegressor(max_iter=2)])
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_the_score_of_a_single_row_is_not_a_number(model, rng):
+    X = rng.normal(size=(40, 2))
+    y = X @ [1.0, 2.0]
+    model = clone(model).fit(X, y)
+    for rows in (X[:1], da.from_array(X[:1], chunks=1)):
+        with pytest.warns(UndefinedMetricWarning, match="less than two samples"):
+            assert np.isnan(model.score(rows, y[:1]))
+    lazy = da.from_array(X[:2], chunks=1)
+    assert model.score(lazy, y[:2]) == pytest.approx(model.score(X[:2], y[:2]))

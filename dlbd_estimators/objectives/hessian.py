@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.centring import centre_of
 from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
-
-#: Rows whose mean centres a block; any constant near the mean serves.
-_CENTRING_ROWS = 256
 
 
 class HessianSum:
@@ -35,10 +33,18 @@ class HessianSum:
         The features of the block.
     size : int
         Rows of the largest tile.
+    origin : ndarray of shape (n_features,) or None
+        What the features of the result are centred by; None is zero.
     """
 
     def __init__(
-        self, loss: Loss, packing: Packing, dtype: str, block: FloatArray, size: int
+        self,
+        loss: Loss,
+        packing: Packing,
+        dtype: str,
+        block: FloatArray,
+        size: int,
+        origin: FloatArray | None,
     ) -> None:
         self._loss = loss
         self._packing = packing
@@ -52,11 +58,14 @@ class HessianSum:
         self._source = scratch("source", (size, n), dtype)
         self._scaled = scratch("scaled", (size, n), dtype)
         self._product = scratch("product", (n, n), dtype)
-        self._centre = np.zeros(n, dtype=dtype)
-        if packing.fit_intercept and len(block):
-            centre = block[:_CENTRING_ROWS].mean(axis=0, dtype=np.float64)
-            with np.errstate(over="ignore"):
-                self._centre = centre.astype(dtype)
+        # In the dtype of the rows, so that taking it off is exact whatever the products' is.
+        self._centre = np.zeros(n, dtype=block.dtype)
+        if packing.fit_intercept:
+            self._centre = centre_of(block, None).astype(block.dtype)
+        #: The same, as a tile's rows in float64 are centred already.
+        self._offset = self._centre.astype(np.float64)
+        if origin is not None:
+            self._offset -= origin
 
     def add(self, X: FloatArray, narrow: FloatArray, point: FloatArray) -> None:
         """Add a tile.
@@ -64,7 +73,7 @@ class HessianSum:
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
-            Its rows in float64. Used up: they are not the same afterwards.
+            Its rows in float64, less the origin. Used up: they are not the same afterwards.
         narrow : ndarray of shape (n_rows, n_features)
             The same rows in the dtype they are stored in.
         point : ndarray
@@ -92,7 +101,7 @@ class HessianSum:
             np.subtract(narrow, self._centre, out=source)
         else:
             # Converting within the subtraction would be half as fast: NumPy then buffers.
-            np.subtract(X, self._centre, out=X)
+            np.subtract(X, self._offset, out=X)
             np.copyto(source, X, casting="same_kind")
         return source
 
@@ -100,7 +109,7 @@ class HessianSum:
         """Return the whole symmetric Hessian in the packed order."""
         outputs, width = self._packing.shape
         n = self._packing.n_features
-        centre = self._centre.astype(np.float64)
+        centre = self._offset
         full = np.zeros((outputs, width, outputs, width))
         for (k, j), (products, border, total) in self._sums.items():
             outer = np.outer(centre, border - 0.5 * total * centre)

@@ -13,6 +13,11 @@ Value and gradient are computed and summed in float64 whatever the dtype of X: t
 set the point where a solver stops. The products behind the Hessian may be formed in
 float32 a tile at a time (and are then summed in float64): an error there changes how
 fast a solver gets to that point, not where it is.
+
+With an intercept, features may be centred: ``z = [x - c, 1]``, and the intercept is the raw
+prediction at ``c``. A difference of near numbers is exact, whereas products of columns far from
+zero lose their spread to rounding. Where no centre is known yet each block takes one of its own,
+and :meth:`LinearKernel.combine` rewrites the sums of one block for the centre of the other.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.centring import Centring, centre_of
 from dlbd_estimators.objectives.hessian import HessianSum
 from dlbd_estimators.objectives.kernels import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.objectives.losses import Loss
@@ -47,7 +53,11 @@ class LinearSums:
     gradient, hessian : ndarray or None
         In the packed order.
     moments : ndarray of shape (2, n_features + n_targets) or None
-        Weighted sums of the columns of [X, y] and of their squares, if asked for.
+        Weighted sums of the columns of [X, y], less ``shift``, and of their squares, if asked for.
+    centre : ndarray of shape (n_features,) or None
+        What the features of ``gradient`` and ``hessian`` are centred by, where blocks choose.
+    shift : ndarray of shape (n_features + n_targets,) or None
+        What the columns of ``moments`` are centred by.
     """
 
     value: float
@@ -58,6 +68,8 @@ class LinearSums:
     gradient: FloatArray | None = None
     hessian: FloatArray | None = None
     moments: FloatArray | None = None
+    centre: FloatArray | None = None
+    shift: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +87,17 @@ class LinearKernel(Kernel[LinearSums]):
     hessian_dtype : str
         ``"float32"`` or ``"float64"``: the precision of a tile's Hessian products.
     ellipsoid : tuple of two ndarrays of shape (n_features,) or None
-        Centre m and weights c of ``radius = max_i sqrt(1 + sum_j c_j (x_ij - m_j)^2)``.
+        Centre m and weights c of ``radius = max_i sqrt(1 + sum_j c_j (x_ij - m_j)^2)``, with x
+        centred as the parameters expect.
     moments : bool
         Return the first and second moments of the columns too.
     count_errors : bool
         Count rows without a positive margin.
+    centre : ndarray of shape (n_features,) or None
+        Parameters and derivatives are those of features centred by this; None is the origin.
+    own_centre : bool
+        Parameters are those of the features as they are; derivatives are those of features that
+        each block centres as it likes, and ``LinearSums.centre`` says how.
     """
 
     loss: Loss
@@ -89,29 +107,43 @@ class LinearKernel(Kernel[LinearSums]):
     ellipsoid: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)
     moments: bool = False
     count_errors: bool = False
+    centre: FloatArray | None = field(default=None, repr=False)
+    own_centre: bool = False
 
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
         size = tile_rows(packing.n_features, products=self.order >= Order.HESSIAN)
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
-        hessian = HessianSum(self.loss, packing, self.hessian_dtype, block.X, len(wide))
         gradient = np.zeros(packing.shape)
-        n_targets = block.targets.shape[1]
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
-        sums.moments = np.zeros((2, packing.n_features + n_targets)) if self.moments else None
+        centre = self.centre
+        if self.own_centre:
+            centre = sums.centre = centre_of(block.X, block.weight)
+            intercept = intercept + coef @ centre
+        if self.moments:
+            middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
+            sums.shift = np.concatenate(middle)
+            sums.moments = np.zeros((2, len(sums.shift)))
+        hessian = HessianSum(self.loss, packing, self.hessian_dtype, block.X, len(wide), centre)
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
             X = wide[: len(narrow)]
-            np.copyto(X, narrow)
+            if centre is None:
+                np.copyto(X, narrow)
+            elif narrow.dtype == X.dtype:
+                np.subtract(narrow, centre, out=X)
+            else:  # converting within the subtraction would be half as fast: NumPy then buffers
+                np.copyto(X, narrow)
+                X -= centre
             raw = _raw_predictions(X, coef, intercept)
             point = self.loss.evaluate(y, raw, weight, self.order)
             sums.value += point.value
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
                 _add_gradient(gradient, point.gradient, X)
-            self._describe(sums, X, y, weight, raw)
+            self._describe(sums, X, y, weight, raw, centre)
             if point.curvature is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
@@ -128,6 +160,7 @@ class LinearKernel(Kernel[LinearSums]):
         y: FloatArray,
         weight: FloatArray | None,
         raw: FloatArray,
+        origin: FloatArray | None,
     ) -> None:
         """Add what a tile says beyond the objective and its derivatives."""
         if self.count_errors:
@@ -138,17 +171,23 @@ class LinearKernel(Kernel[LinearSums]):
             distance = np.subtract(X, centre, out=scratch("described", X.shape))
             distance *= distance
             sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
-        if sums.moments is not None:
+        if sums.moments is not None and sums.shift is not None:
             ones = np.ones(len(X)) if weight is None else weight
-            n_features = X.shape[1]
-            targets = y.reshape(len(X), -1)
-            sums.moments[0, :n_features] += ones @ X
-            sums.moments[0, n_features:] += ones @ targets
-            squares = np.multiply(X, X, out=scratch("described", X.shape))
-            sums.moments[1, :n_features] += ones @ squares
-            sums.moments[1, n_features:] += ones @ (targets * targets)
+            n = X.shape[1]
+            middle = sums.shift[:n] if origin is None else sums.shift[:n] - origin
+            features = np.subtract(X, middle, out=scratch("described", X.shape))
+            targets = y.reshape(len(X), -1) - sums.shift[n:]
+            sums.moments[0, :n] += ones @ features
+            sums.moments[0, n:] += ones @ targets
+            features *= features
+            sums.moments[1, :n] += ones @ features
+            sums.moments[1, n:] += ones @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
+        if left.weight == 0.0:  # its rows say nothing about where the data lie
+            left.centre, left.shift = right.centre, right.shift
+        elif right.weight > 0.0:
+            self._move(right, left)
         left.value += right.value
         left.weight += right.weight
         left.n_rows += right.n_rows
@@ -159,6 +198,20 @@ class LinearKernel(Kernel[LinearSums]):
             if mine is not None:
                 mine += other
         return left
+
+    def _move(self, sums: LinearSums, goal: LinearSums) -> None:
+        """Rewrite sums for the centres of others."""
+        if sums.centre is not None and goal.centre is not None:
+            centring = Centring(self.packing, goal.centre - sums.centre)
+            if sums.gradient is not None:
+                sums.gradient = centring.gradient(sums.gradient)
+            if sums.hessian is not None:
+                sums.hessian = centring.matrix(sums.hessian)
+        if sums.moments is not None and sums.shift is not None and goal.shift is not None:
+            gap = sums.shift - goal.shift
+            first, second = sums.moments
+            second += gap * (2.0 * first + sums.weight * gap)
+            first += sums.weight * gap
 
     def is_finite(self, partial: LinearSums) -> bool:
         # A NaN or an infinity in X reaches the value or the gradient of its row; the

@@ -23,7 +23,7 @@ class State:
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        The best point known, in the packed order.
+        The best point known, in the packed order, for features as the objective centres them.
     value : float
         F where the last pass evaluated it.
     error : float
@@ -56,6 +56,8 @@ class Solver(ABC, Generic[StateT]):
     name: ClassVar[str]
     #: What the objective must provide.
     needs: ClassVar[frozenset[str]]
+    #: Solves in a fixed number of passes, as well as the rounding of the data's dtype allows.
+    direct: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, objective: Objective, start: FloatArray | None) -> StateT:
@@ -73,7 +75,7 @@ class Solution:
     Attributes
     ----------
     parameters : ndarray
-        In the packed order.
+        In the packed order, for the features as they are.
     status : Status
         Why the solver stopped.
     n_iter : int
@@ -179,12 +181,15 @@ def minimize(
         status = Status.CONVERGED
     elif status is None:
         status = Status.STOPPED if stopped else Status.MAX_ITER
+    if status is Status.CONVERGED and not (state.error <= tol or solver.direct):
+        status = Status.STALLED
     if status.is_warned_of:
         message = status.value.format(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
         )
         warn(on_warning, status.name.lower(), message, status.category, 3)
-    return Solution(state.parameters, status, len(history), objective.n_passes, history, state)
+    parameters = objective.original(state.parameters)
+    return Solution(parameters, status, len(history), objective.n_passes, history, state)
 
 
 @contextmanager

@@ -83,11 +83,13 @@ def _from_moments(objective: Objective, state: CoordinateState) -> CoordinateSta
     slopes = moments.products[:n, n:].T / moments.weight
     start, _ = packing.unpack(state.parameters)
     coef = _solve(objective, model, slopes, start, _spread(moments, objective))
+    objective.fix_centre(moments.mean[:n], np.diag(moments.products)[:n] / moments.weight)
+    intercept = moments.mean[n:] - coef @ (moments.mean[:n] - objective.centre)
     squares = np.trace(moments.products[n:, n:]) / moments.weight
     gain = np.sum(coef * slopes) - 0.5 * np.einsum("ki,ij,kj->", coef, gram, coef)
     return replace(
         state,
-        parameters=packing.pack(coef, moments.mean[n:] - coef @ moments.mean[:n]),
+        parameters=packing.pack(coef, intercept),
         value=float(0.5 * squares - gain + _l1(objective) * np.abs(coef).sum()),
         step=1.0,
         moments=moments,
@@ -100,7 +102,7 @@ def _from_residuals(
 ) -> CoordinateState:
     """Certify the last solution on the data, and mend it where it is not good enough."""
     packing = objective.packing
-    centre = moments.mean[: packing.n_features]
+    centre = moments.mean[: packing.n_features] - objective.centre
     coef, intercept = packing.unpack(state.parameters)
     proof = certify(objective, coef, intercept, centre, model)
     gaps, intercept = proof.gaps, proof.intercept
@@ -165,13 +167,13 @@ def certify(
     coef, intercept : ndarray of shape (n_outputs, n_features), (n_outputs,)
         The point.
     centre : ndarray of shape (n_features,)
-        Mean of the columns.
+        Mean of the columns, less the objective's centre.
     model : Model or None
         The quadratic; only a problem without l1 needs it.
     """
     sums: ResidualSums = objective.run(
         ResidualKernel(),
-        CentredModel(coef, centre, intercept + coef @ centre),
+        CentredModel(coef, objective.centre + centre, intercept + coef @ centre),
         f"certificate-pass-{int(objective.n_passes) + 1}",
     )
     fitted = objective.packing.fit_intercept

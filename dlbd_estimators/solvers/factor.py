@@ -7,7 +7,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
@@ -50,6 +50,8 @@ class Factor:
         Estimated condition number after scaling; infinite for a singular matrix.
     condition_on_range : float
         The same without the directions in which the matrix is singular.
+    rank : int
+        Number of directions in which it is not.
 
     Raises
     ------
@@ -68,7 +70,9 @@ class Factor:
         self._scale = 1.0 / np.sqrt(diagonal)
         scaled = matrix * self._scale * self._scale[:, None]
         self._inverse: FloatArray | None = None
+        self._null: FloatArray = np.zeros((len(matrix), 0))
         self.condition = self.condition_on_range = np.inf
+        self.rank = len(matrix)
         try:
             self._cholesky = linalg.cholesky(scaled, lower=True, check_finite=False)
         except linalg.LinAlgError:
@@ -88,6 +92,15 @@ class Factor:
             return self._centring.parameters(solution)
         return self._solve(right)
 
+    def unseen(self, right: FloatArray) -> float:
+        """Return the size of what a right-hand side (n,) has outside the matrix's range.
+
+        In units in which the diagonal is one. What stands there, :meth:`solve` passes over.
+        """
+        if self._centring is not None:
+            right = self._centring.gradient(right)
+        return float(np.linalg.norm(self._null.T @ (self._scale * right)))
+
     def _solve(self, right: FloatArray) -> FloatArray:
         if self._inverse is not None:
             return self._inverse @ right
@@ -100,7 +113,9 @@ class Factor:
         # taken for noise; the norm to be least is that of the unscaled solution.
         values, vectors = linalg.eigh(scaled, check_finite=False)
         kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
-        vectors *= self._scale[:, None]
+        self.rank = int(np.count_nonzero(kept))
+        self._null = vectors[:, ~kept]
+        vectors = vectors * self._scale[:, None]
         null, basis = vectors[:, ~kept], vectors[:, kept]
         q, r = linalg.qr(null, mode="economic", check_finite=False)
         # By columns of `null`, not of `q`: only these are null to the last digit of each row.

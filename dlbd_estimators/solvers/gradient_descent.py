@@ -18,8 +18,14 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.metric import Standardised
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.metric import Standardised, across
+from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.separation import (
+    ellipsoid_to_ask,
+    is_endless,
+    is_settled,
+    largest_change,
+)
 from dlbd_estimators.solvers.status import Status
 
 #: Points over which the smallest curvature met is remembered.
@@ -47,6 +53,8 @@ class DescentState(State):
         L.
     curvatures : tuple of float
         Curvatures along the last moves.
+    columns, radius : Columns or None, float or None
+        Moments of the columns and the largest norm of a row, as soon as passes have brought them.
     """
 
     metric: Standardised | None = None
@@ -58,6 +66,8 @@ class DescentState(State):
     momentum: float = 1.0
     smoothness: float = 1.0
     curvatures: tuple[float, ...] = ()
+    columns: Columns | None = None
+    radius: float | None = None
 
 
 class GradientDescent(Solver[DescentState]):
@@ -72,17 +82,21 @@ class GradientDescent(Solver[DescentState]):
     def step(self, objective: Objective, state: DescentState, tol: float) -> DescentState:
         metric, trial = state.metric, state.trial
         point = state.parameters if metric is None or trial is None else metric.parameters(trial)
+        ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
         here = objective.evaluate(
             point,
             Order.GRADIENT,
             f"gradient-descent-pass-{int(objective.n_passes) + 1}",
             moments=metric is None,
+            ellipsoid=ellipsoid,
         )
+        if ellipsoid is not None:
+            state = replace(state, radius=here.radius)
         if metric is None or trial is None:
             assert here.columns is not None
             metric = Standardised(objective, here.columns)
-            trial = metric.coordinates(point)
-            state = replace(state, metric=metric, descended=trial)
+            trial = metric.coordinates(here.point)
+            state = replace(state, metric=metric, descended=trial, columns=here.columns)
         assert state.descended is not None
         gradient = metric.gradient(here.gradient)
         if not _smooth(objective, state, trial, here.value, gradient):
@@ -94,11 +108,24 @@ class GradientDescent(Solver[DescentState]):
         previous = 1.0 if uphill else state.momentum
         momentum = (1.0 + np.sqrt(1.0 + 4.0 * previous**2)) / 2.0
         ahead = descended if uphill else descended + (previous - 1.0) / momentum * moved
-        error = np.inf
+        error, status = np.inf, None
         if curvatures and min(curvatures) > 0:
             error = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / objective.unit
+            assert state.columns is not None
+            error = max(error, across(objective, here.gradient, state.columns))
+            newton = metric.parameters(gradient / min(curvatures))
+            if is_endless(
+                objective,
+                float(error),
+                largest_change(objective, newton, state.columns, state.radius),
+            ):
+                status = Status.QUASI_SEPARABLE
+            if not is_settled(objective, newton, state.columns, state.radius):
+                error = np.inf
         if not np.any(gradient):
             error = 0.0
+        if objective.separated(here):
+            status = Status.SEPARABLE
         return replace(
             state,
             parameters=metric.parameters(descended),
@@ -106,7 +133,7 @@ class GradientDescent(Solver[DescentState]):
             error=float(error),
             gradient_norm=float(np.abs(here.gradient).max()),
             step=1.0 / state.smoothness,
-            status=Status.SEPARABLE if objective.separated(here) else None,
+            status=status,
             trial=ahead,
             descended=descended,
             accepted=trial,

@@ -35,12 +35,18 @@ from dlbd_estimators.solvers.status import Status
 _NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
 #: Beyond this a Newton step with these products no longer squares the error.
 _SMALL = 1e-3
+#: A larger error than this, as a decrement, is told where an orthogonal factorisation leaves it.
+_SMALLEST_TOLD = 1e-10
 
 
 @dataclass(frozen=True)
 class GramState(State):
-    """Adds the moments, once known, and the singular values of the centred X."""
+    """Adds the moments, once known, and the singular values of the centred X.
 
+    ``risk`` is the expected relative error of the coefficients.
+    """
+
+    risk: float = np.inf
     moments: Moments | None = None
     singular: FloatArray | None = None
     rank: int | None = None
@@ -51,6 +57,7 @@ class Gram(Solver[GramState]):
 
     name: ClassVar[str] = "gram"
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
+    direct: ClassVar[bool] = True
 
     def init(self, objective: Objective, start: FloatArray | None) -> GramState:
         return GramState(np.zeros(objective.packing.size))
@@ -58,7 +65,7 @@ class Gram(Solver[GramState]):
     def step(self, objective: Objective, state: GramState, tol: float) -> GramState:
         if state.moments is None:
             return _from_moments(objective, state)
-        if state.error <= _SMALL:
+        if state.risk <= _SMALL:
             return _refine(objective, state)
         return _from_triangle(objective, state, state.moments)
 
@@ -79,21 +86,25 @@ def _from_moments(objective: Objective, state: GramState) -> GramState:
         same = strengths == strength
         coef[same] = factor.solve(cross[:, same]).T
         condition = max(condition, factor.condition)
-    intercept = moments.mean[n:] - coef @ moments.mean[:n]
+    objective.fix_centre(moments.mean[:n], np.diag(gram) / moments.weight)
+    intercept = moments.mean[n:] - coef @ (moments.mean[:n] - objective.centre)
     explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
     noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
-    error = 0.0
+    risk = 0.0
     if np.any(cross):
-        error = float(moments.epsilon * condition * max(noise, 1.0))
+        risk = float(moments.epsilon * condition * max(noise, 1.0))
+    size = float(np.sqrt(np.sum(np.diag(gram) * coef**2) / moments.weight))
     values = linalg.eigvalsh(gram)[::-1]
     singular = np.sqrt(np.maximum(values, 0.0))
-    done = error <= _NEGLIGIBLE[moments.epsilon]
+    done = risk <= _NEGLIGIBLE[moments.epsilon]
     loss = _loss(moments, coef, objective)
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
         value=loss,
-        error=error,
+        # What the rounding of the products leaves of the gradient, as a decrement.
+        error=moments.epsilon * float(np.sqrt(condition)) * size / objective.unit if done else risk,
+        risk=risk,
         gradient_norm=0.0,
         step=1.0,
         status=Status.CONVERGED if done else None,
@@ -109,7 +120,7 @@ def _refine(objective: Objective, state: GramState) -> GramState:
     packing, n = objective.packing, objective.packing.n_features
     here = objective.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
     gradient = here.gradient.reshape(packing.shape) * state.moments.weight
-    centre = state.moments.mean[:n]
+    centre = state.moments.mean[:n] - objective.centre
     coef, intercept = packing.unpack(state.parameters)
     gram = state.moments.products[:n, :n]
     strengths = _strengths(objective)
@@ -126,7 +137,7 @@ def _refine(objective: Objective, state: GramState) -> GramState:
         state,
         parameters=packing.pack(coef, intercept),
         value=here.value,
-        error=state.error**2,
+        error=state.risk**2,
         gradient_norm=float(np.abs(here.gradient).max()),
         status=Status.CONVERGED,
     )
@@ -157,12 +168,14 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     coef = (right.T @ (filters * (left.T @ targets))).T
     residual = targets - features @ coef.T
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
+    size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
+    error = float(np.finfo(float).eps) * size / objective.unit
     return replace(
         state,
-        parameters=packing.pack(coef, centre[n:] - coef @ centre[:n]),
+        parameters=packing.pack(coef, centre[n:] - coef @ (centre[:n] - objective.centre)),
         value=value / moments.weight,
-        error=float(np.finfo(float).eps * singular[0] / singular[kept][-1]) if kept.any() else 0.0,
-        status=Status.CONVERGED,
+        error=error,
+        status=Status.CONVERGED if error <= _SMALLEST_TOLD else Status.STALLED,
         singular=singular,
         rank=int(kept.sum()),
     )

@@ -16,11 +16,17 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
-from dlbd_estimators.solvers.metric import Standardised
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.metric import Standardised, across
+from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.separation import (
+    ellipsoid_to_ask,
+    is_endless,
+    is_settled,
+    largest_change,
+)
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
 
@@ -28,6 +34,8 @@ _MEMORY = 20
 _MAX_HALVINGS = 30
 #: Steps within rounding noise after which no further progress is expected.
 _PATIENCE = 25
+#: Steps in a row that have to be short where classes may be separable: one may be so by chance.
+_SETTLED_STEPS = 4
 #: Where the last direction is taken; elsewhere the point it was found at is kept.
 _GOING_ON = (None, Status.CONVERGED)
 
@@ -38,7 +46,7 @@ class _Metric(Protocol):
 
 @dataclass(frozen=True)
 class LBFGSState(State):
-    """Adds the last accepted point, curvature pairs and the metric."""
+    """Adds the last accepted point, curvature pairs, the metric and what rows are like."""
 
     base: FloatArray | None = None
     base_value: float = np.inf
@@ -53,6 +61,9 @@ class LBFGSState(State):
     since_best: int = 0
     decrement: float = np.inf
     rate: float = 1.0
+    columns: Columns | None = None
+    radius: float | None = None
+    n_settled: int = 0
 
 
 class LBFGS(Solver[LBFGSState]):
@@ -71,20 +82,27 @@ class LBFGS(Solver[LBFGSState]):
                 metric=Factor(warm.hessian, Centring(objective.packing, warm.columns.mean)),
                 exact_metric=True,
                 from_sample=start is None,
+                columns=warm.columns,
             )
         return LBFGSState(np.zeros(objective.packing.size) if start is None else start)
 
     def step(self, objective: Objective, state: LBFGSState, tol: float) -> LBFGSState:
+        ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
         here = objective.evaluate(
             state.parameters,
             Order.GRADIENT,
             f"lbfgs-pass-{int(objective.n_passes) + 1}",
-            moments=state.metric is None,
+            moments=state.columns is None,
+            ellipsoid=ellipsoid,
         )
-        metric = state.metric
-        if metric is None:
-            assert here.columns is not None
-            metric = Standardised(objective, here.columns)
+        state = replace(
+            state,
+            parameters=here.point,
+            columns=here.columns if state.columns is None else state.columns,
+            radius=state.radius if ellipsoid is None else here.radius,
+        )
+        assert state.columns is not None
+        metric = state.metric or Standardised(objective, state.columns)
         at_zero = objective.value_at_zero
         if state.from_sample and at_zero is not None and here.value > at_zero:
             return replace(
@@ -94,16 +112,13 @@ class LBFGS(Solver[LBFGSState]):
                 metric=None,
                 exact_metric=False,
                 from_sample=False,
+                columns=None,
             )
         noise = objective.rounding(here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)
-        pairs = state.pairs
-        if state.base is not None:
-            moved, turned = state.parameters - state.base, here.gradient - state.base_gradient
-            if moved @ turned > 1e-14 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
-                pairs = (*pairs, (moved, turned))[-_MEMORY:]
+        pairs = _with_last_move(state, here.gradient)
         inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
         direction = objective.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
@@ -116,11 +131,19 @@ class LBFGS(Solver[LBFGSState]):
             # What the step about to be made leaves, if it does no better than a quarter as
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
+            error = max(error, across(objective, here.gradient, state.columns))
+        settled = is_settled(objective, direction, state.columns, state.radius)
+        n_settled = state.n_settled + 1 if settled else 0
+        if objective.may_separate and n_settled < _SETTLED_STEPS:
+            error = np.inf
+        change = largest_change(objective, direction, state.columns, state.radius)
         status = None
         if error <= tol:
             status = Status.CONVERGED
         elif objective.separated(here):
             status = Status.SEPARABLE
+        elif is_endless(objective, decrement, change):
+            status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
@@ -143,7 +166,20 @@ class LBFGS(Solver[LBFGSState]):
             since_best=since_best,
             decrement=decrement,
             rate=rate,
+            n_settled=n_settled,
         )
+
+
+def _with_last_move(
+    state: LBFGSState, gradient: FloatArray
+) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """Add what the last move says of the curvature, unless that is rounding."""
+    if state.base is None:
+        return state.pairs
+    moved, turned = state.parameters - state.base, gradient - state.base_gradient
+    if moved @ turned > 1e-14 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
+        return (*state.pairs, (moved, turned))[-_MEMORY:]
+    return state.pairs
 
 
 def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSState:

@@ -10,8 +10,34 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.objective import Columns, Objective
+
+#: Columns with a larger mean than this, in units of their spread, are looked at by their spread.
+_FAR = 1e4
+
+
+def across(objective: Objective, gradient: FloatArray, columns: Columns) -> float:
+    """Return a decrement that columns far from zero hide where there is no intercept.
+
+    They are all nearly the constant column, and so nearly one another: a gradient that is large in
+    units of their spread is small in units of the columns themselves. Only directions that leave
+    the mean prediction as it is are looked at, with the curvature that the spread gives them. Zero
+    where no column is far from zero, or an intercept takes the means.
+    """
+    packing = objective.packing
+    spread, mean = columns.variance, columns.mean
+    if packing.fit_intercept or not np.any(np.abs(mean) > _FAR * np.sqrt(spread)):
+        return 0.0
+    total = (1.0 if objective.penalty.of_mean else objective.total_weight) or 1.0
+    penalty = objective.penalty.diagonal(packing).reshape(packing.shape) / total
+    curvature = objective.loss.curvature_bound * spread + penalty
+    rows = gradient.reshape(packing.shape)
+    kept = spread > 0
+    rows, mean, curvature = rows[:, kept], mean[kept], curvature[:, kept]
+    along = np.sum(rows * mean / curvature, axis=1) / np.sum(mean**2 / curvature, axis=1)
+    rows = rows - along[:, None] * mean
+    return float(np.sqrt(np.sum(rows**2 / curvature))) / objective.unit
 
 
 class Standardised:

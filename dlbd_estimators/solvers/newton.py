@@ -25,14 +25,26 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
 from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
+from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.separation import (
+    ellipsoid_of,
+    is_endless,
+    is_settled,
+    largest_change,
+)
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
 
 _MAX_HALVINGS = 40
+#: More slope than this, in standard units, where a Hessian seems singular is not rounding: columns
+#: are so nearly dependent that the Hessian has no digits left for what their differences say.
+_UNSEEN = 1e-13
+#: The same of a decrement in units of the columns' spread.
+_ACROSS = 1e-6
 #: Newton steps on the sample's higher-order terms after one full pass.
 _MAX_CORRECTIONS = 3
 
@@ -57,6 +69,12 @@ class NewtonState(State):
         Blocks of the sample.
     hessian_dtype : str
         Precision of the next Hessian.
+    from_sample : bool
+        The point is a sample's solution, and not yet known to be good for anything.
+    given : bool
+        The start was the user's.
+    rank : int
+        Largest of a Hessian's so far.
     """
 
     base: FloatArray | None = None
@@ -68,6 +86,8 @@ class NewtonState(State):
     sample: list[int] | None = None
     hessian_dtype: str = "float32"
     from_sample: bool = False
+    given: bool = False
+    rank: int = 0
 
 
 class Newton(Solver[NewtonState]):
@@ -78,7 +98,7 @@ class Newton(Solver[NewtonState]):
 
     def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
         if start is not None:
-            return NewtonState(start, sample=_correction_sample(objective))
+            return NewtonState(start, sample=_correction_sample(objective), given=True)
         if not objective.loss.quadratic:
             warm = warm_start(objective, "newton-sample")
             if warm is not None:
@@ -94,7 +114,7 @@ class Newton(Solver[NewtonState]):
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
-            ellipsoid = columns.mean, _ellipsoid_scale(columns)
+            ellipsoid = ellipsoid_of(columns)
         here = objective.evaluate(
             state.parameters,
             Order.HESSIAN,
@@ -103,6 +123,7 @@ class Newton(Solver[NewtonState]):
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
+        state = replace(state, parameters=here.point)
         rejected = self._reject(objective, state, here)
         if rejected is not None:
             return rejected
@@ -116,19 +137,29 @@ class Newton(Solver[NewtonState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        change = _largest_change(objective, step, columns, radius)
+        change = largest_change(objective, step, columns, radius)
         rough = is_rough(factor, state.hessian_dtype)
         error = np.inf if rough else decrement * (_remainder(change) + min(hessian_error, 1.0))
         if decrement == 0.0:  # and not times infinity
             error = 0.0
         if error > tol and change < 1.0 and state.sample is not None:
             step = self._correction(objective, state, here, step, centring)
+        rank = state.rank if rough else max(state.rank, _first_rank(objective, state, factor))
+        lost = _is_lost(objective, factor, here.gradient, columns)
+        settled = is_settled(objective, step, columns, radius)
+        if lost or not settled:
+            error = np.inf
         status = None
-        if decrement <= max(tol, _smallest_decrement(factor)) and not rough:
+        if settled and decrement <= max(tol, _smallest_decrement(factor)) and not rough:
             # As near as the gradient's own rounding lets anyone come.
-            error, status = min(error, decrement), Status.CONVERGED
+            error = np.inf if lost else min(error, decrement)
+            status = Status.STALLED if lost else Status.CONVERGED
+        vanished = objective.may_separate and not rough and factor.rank < rank
         if objective.separated(here):
             status = Status.SEPARABLE
+        elif vanished or is_endless(objective, decrement, change):
+            # Along a way without curvature the step, of least norm, does not go on.
+            error, status = np.inf, Status.QUASI_SEPARABLE
         return replace(
             state,
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
@@ -145,6 +176,7 @@ class Newton(Solver[NewtonState]):
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             from_sample=False,
+            rank=rank,
         )
 
     def _reject(
@@ -228,6 +260,29 @@ class Newton(Solver[NewtonState]):
         )
 
 
+def _first_rank(objective: Objective, state: NewtonState, factor: Factor) -> int:
+    """Return the largest rank known of a Hessian, for a way without curvature to be told by.
+
+    A start of the user's may lie where curvature has vanished already. There is most at zero.
+    """
+    singular = factor.rank < objective.packing.size
+    if not (singular and objective.may_separate and state.rank == 0 and state.given):
+        return factor.rank
+    zero = np.zeros_like(state.parameters)
+    there = objective.evaluate(zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True)
+    assert there.hessian is not None
+    assert there.columns is not None
+    return Factor(there.hessian, Centring(objective.packing, there.columns.mean)).rank
+
+
+def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
+    """Tell whether a Hessian is too singular to see all that the gradient says."""
+    if factor.rank == len(gradient):
+        return False
+    unseen = factor.unseen(gradient) > _UNSEEN * objective.unit
+    return unseen or across(objective, gradient, columns) > _ACROSS
+
+
 def _correction_sample(objective: Objective) -> list[int] | None:
     """Return the last stage but one: three evaluations there cost less than one more."""
     return objective.samples[-2:][0] if objective.samples else None
@@ -235,33 +290,7 @@ def _correction_sample(objective: Objective) -> list[int] | None:
 
 def _smallest_decrement(factor: Factor) -> float:
     """Rounding of the gradient, as a decrement; for a singular matrix that of its range."""
-    return rounding("float64") * float(np.sqrt(min(factor.condition, 1e14)))
-
-
-def _ellipsoid_scale(columns: Columns) -> FloatArray:
-    """Weights of a row's norm: one over the variance; any positive weights are valid."""
-    spread = columns.variance.copy()
-    constant = ~(spread > 0)
-    spread[constant] = np.maximum(columns.mean[constant] ** 2, 1.0)
-    return np.asarray(1.0 / spread)
-
-
-def _largest_change(
-    objective: Objective, step: FloatArray, columns: Columns | None, radius: float | None
-) -> float:
-    """Bound ``max_i |x_i v|`` over the directions ``v`` that steer the curvature."""
-    if objective.loss.quadratic:
-        return 0.0
-    if columns is None or radius is None:
-        return np.inf
-    packing = objective.packing
-    rows = objective.loss.spread(step.reshape(packing.shape))
-    coef = rows[:, : packing.n_features]
-    offset = coef @ columns.mean
-    if packing.fit_intercept:
-        offset = offset + rows[:, -1]
-    norms = (coef * coef) @ (1.0 / _ellipsoid_scale(columns)) + offset**2
-    return radius * float(np.sqrt(norms.max()))
+    return rounding("float64") * float(np.sqrt(min(factor.condition_on_range, 1e14)))
 
 
 def _remainder(change: float) -> float:

@@ -5,6 +5,11 @@
 Blocks bring back sums; they are normalised here, once, and the penalties are added here,
 once. Being a mean, F has the same scale on a sample of the blocks as on all of them.
 Gradient and Hessian are those of F without its l1 part, which has none.
+
+With an intercept, solvers work on features less a *centre*: parameters, gradients and Hessians are
+all those of the centred features, in which the intercept is the prediction at the centre. The first
+pass that brings column means fixes it: the means, where a column is far from zero, and otherwise
+zero. Only :meth:`Objective.original` gives parameters for the features as they are.
 """
 
 from __future__ import annotations
@@ -19,21 +24,25 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.reduce import nodes, stratified
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
+from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 
 #: A sample has at least this many rows for each parameter,
 _SAMPLE_ROWS_PER_PARAMETER = 30
 #: and costs more than it saves where it is a larger share of the data than this.
 _SAMPLE_SHARE = 1 / 6
+#: A mean this many times the spread is far from zero: sums about the origin lose four digits.
+_FAR = 100.0
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Weighted mean and variance of each feature."""
+    """Weighted mean (less the objective's centre) and variance of each feature."""
 
     mean: FloatArray
     variance: FloatArray
@@ -45,6 +54,8 @@ class Evaluation:
 
     Attributes
     ----------
+    point : ndarray
+        Where. The first pass fixes the centre: the same point has other parameters from then on.
     value : float
         F.
     gradient, hessian : ndarray or None
@@ -57,6 +68,7 @@ class Evaluation:
         Where moments were asked for.
     """
 
+    point: FloatArray
     value: float
     gradient: FloatArray
     hessian: FloatArray | None
@@ -119,6 +131,7 @@ class Objective:
         self.unit = 1.0
         self.n_passes = 0.0
         self.bytes_read = 0
+        self._centre: FloatArray | None = None
         self._rng = np.random.default_rng(seed)
 
     @property
@@ -135,13 +148,37 @@ class Objective:
         return float(np.log(max(self.packing.n_outputs, 2)))
 
     @property
-    def _may_separate(self) -> bool:
-        """Whether perfectly separable classes would leave F without a minimiser."""
+    def may_separate(self) -> bool:
+        """Whether separable classes would leave F without a minimiser."""
         return not (self.penalty.active or self.l1 or self.loss.quadratic)
 
     def separated(self, here: Evaluation) -> bool:
         """Tell whether a point proves that F has no minimiser: it separates all rows."""
-        return self._may_separate and here.n_errors == 0
+        return self.may_separate and here.n_errors == 0
+
+    @property
+    def centre(self) -> FloatArray:
+        """What features are centred by; zero until it is fixed."""
+        return np.zeros(self.packing.n_features) if self._centre is None else self._centre
+
+    def fix_centre(self, mean: FloatArray, variance: FloatArray) -> None:
+        """Fix the centre, unless it is known: at the means, if any is far from zero."""
+        if self._centre is None:
+            far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
+            self._centre = mean if far else np.zeros_like(mean)
+
+    def original(self, parameters: FloatArray) -> FloatArray:
+        """Return the parameters for the features as they are; intercepts of classes sum to zero."""
+        packing = self.packing
+        original = Centring(packing, self.centre).parameters(parameters)
+        if self.loss.coupled and self.l1 is not None:
+            rows = original.reshape(packing.shape)
+            if not self.penalty.active:
+                coef = rows[:, : packing.n_features]
+                coef -= free_shift(coef)
+            if packing.fit_intercept:
+                rows[:, -1] -= rows[:, -1].mean()
+        return original
 
     def rounding(self, *values: float) -> float:
         """Return how far values of F may be off by rounding.
@@ -178,14 +215,17 @@ class Objective:
         moments: bool = False,
     ) -> Evaluation:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
+        unknown = self._centre is None
         kernel = LinearKernel(
             self.loss,
             self.packing,
             order,
             hessian_dtype=hessian_dtype,
             ellipsoid=ellipsoid,
-            moments=moments,
-            count_errors=self._may_separate,
+            moments=moments or unknown,
+            count_errors=self.may_separate,
+            centre=self.centre if self.centre.any() else None,
+            own_centre=unknown and self.packing.fit_intercept,
         )
         sums: LinearSums = self.run(kernel, parameters, label, indices)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
@@ -207,30 +247,43 @@ class Objective:
         if total is None:
             assert indices is not None
             total = weight / self.share(indices)
-        penalty, packing = self.penalty, self.packing
+        columns = None if sums.moments is None else self._describe(sums, weight)
+        packing, centring = self.packing, None
+        if sums.centre is not None:  # of the blocks' own choice
+            parameters = Centring(packing, self.centre).centred(parameters)
+            centring = Centring(packing, self.centre - sums.centre)
+        penalty = self.penalty
         shared = 1.0 if penalty.of_mean else total
         value = sums.value / weight + penalty.value(packing, parameters) / shared
         if self.l1 is not None:
             value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
         gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
-            gradient = sums.gradient / weight
-            gradient += penalty.gradient(packing, parameters) / shared
+            gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
+            gradient = gradient / weight + penalty.gradient(packing, parameters) / shared
         hessian = None
         if sums.hessian is not None:
-            hessian = sums.hessian / weight
+            hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
+            hessian = hessian / weight
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
             if self.loss.coupled and self.l1 is None:
-                _fix_gauge(hessian, packing)
-        columns = None
-        if sums.moments is not None:
-            mean, square = sums.moments / weight
-            variance = np.maximum(square - mean * mean, 0.0)
-            columns = Columns(mean[: packing.n_features], variance[: packing.n_features])
-            spread = float(np.sqrt(variance[packing.n_features :].sum()))
-            if self.loss.quadratic and spread > 0:
-                self.unit = spread
-        return Evaluation(value, gradient, hessian, sums.n_errors, sums.radius, columns)
+                fix_gauge(hessian, packing)
+        return Evaluation(parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns)
+
+    def _describe(self, sums: LinearSums, weight: float) -> Columns:
+        """Return mean and variance of the columns, which fix centre and unit if unknown."""
+        assert sums.moments is not None
+        assert sums.shift is not None
+        n = self.packing.n_features
+        offset, square = sums.moments / weight
+        variance = np.maximum(square - offset * offset, 0.0)
+        if np.isfinite(weight):
+            self.fix_centre((sums.shift + offset)[:n], variance[:n])
+        spread = float(np.sqrt(variance[n:].sum()))
+        if self.loss.quadratic and spread > 0:
+            self.unit = spread
+        # In this order, or the mean is rounded to the digits that the centre has.
+        return Columns((sums.shift[:n] - self.centre) + offset[:n], variance[:n])
 
     def without_shift(self, step: FloatArray) -> FloatArray:
         """Remove what a step moves all classes by in common, which is rounding.
@@ -293,18 +346,3 @@ def check_weight(weight: float, n_rows: int) -> None:
         raise ValueError("X has 0 samples (0 rows), while a minimum of 1 is required.")
     if not weight > 0:
         raise ValueError("sample_weight must not be zero for all rows.")
-
-
-def _fix_gauge(hessian: FloatArray, packing: Packing) -> None:
-    """Give shifts common to all classes the curvature of the classes' own parameters.
-
-    The loss is constant along them. Where the coefficients sum to zero over the classes,
-    as at the solution and everywhere on the way there, the penalty's gradient has no part
-    in them either: curvature there changes no step, and the condition becomes that of the
-    problem.
-    """
-    outputs, width = packing.shape
-    square = hessian.reshape(outputs, width, outputs, width)
-    for column in range(width):
-        curvature = np.trace(square[:, column, :, column]) / outputs
-        square[:, column, :, column] += (curvature or 1.0) / outputs

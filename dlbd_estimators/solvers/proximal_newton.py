@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.objectives.penalties import L1
+from dlbd_estimators.solvers.active_set import polish
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 from dlbd_estimators.solvers.quadratic_model import Model
 from dlbd_estimators.solvers.status import Status
@@ -29,6 +32,13 @@ _SAMPLE_STEPS = 15
 _MAX_HALVINGS = 40
 #: Relative gap that is left of a quadratic.
 _MODEL_GAP = 1e-14
+#: A slope, in standard units, that the minimiser of a quadratic may still have. More is what
+#: coordinate descent left, or what the factor of a nearly singular matrix lacks.
+_MISSED = 1e-9
+#: The same for the decrement that columns far from zero hide.
+_ACROSS = 1e-6
+#: Linear systems to mend that, at most.
+_EXACT_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -82,24 +92,30 @@ class ProximalNewton(Solver[ProximalState]):
             f"proximal-newton-pass-{int(objective.n_passes) + 1}",
             moments=state.columns is None,
         )
+        state = replace(state, parameters=here.point)
         rejected = _reject(objective, state, here)
         if rejected is not None:
             return rejected
         columns = here.columns or state.columns
         assert columns is not None
-        step, promised = _step(objective, state.parameters, here, columns)
-        decrement = float(np.sqrt(max(promised, 0.0)))
+        step, promised, missed = _step(objective, state.parameters, here, columns)
+        rounding = objective.rounding(here.value)
+        # Less than this cannot be told from nothing.
+        decrement = float(np.sqrt(max(promised, rounding)))
         # A full step squares the decrement, once it is small; with some room for the constant.
         error = 4.0 * decrement**2 if decrement < 0.1 else decrement
-        status = None
-        if promised <= objective.rounding(here.value):
-            error, status = min(error, decrement), Status.CONVERGED
+        if missed > _MISSED:
+            error = max(error, missed)
+        hidden = across(objective, _steepest(objective, state.parameters, here), columns)
+        if hidden > _ACROSS:
+            error = max(error, hidden)
+        status = Status.CONVERGED if promised <= rounding else None
         return replace(
             state,
             parameters=state.parameters + step,
             value=here.value,
             error=error,
-            gradient_norm=float(np.abs(here.gradient).max()),
+            gradient_norm=float(np.abs(here.gradient).max(initial=0.0)),
             step=1.0,
             status=status,
             base=state.parameters,
@@ -137,8 +153,12 @@ def _reject(objective: Objective, state: ProximalState, here: Evaluation) -> Pro
 
 def _step(
     objective: Objective, parameters: FloatArray, here: Evaluation, columns: Columns
-) -> tuple[FloatArray, float]:
-    """Return the way to the minimiser of quadratic plus norm, and the decrease it promises."""
+) -> tuple[FloatArray, float, float]:
+    """Return the way to the minimiser of quadratic plus norm, and what it promises and misses.
+
+    That is the decrease of the objective, and the largest slope left of a coefficient, in units in
+    which the Hessian's diagonal is one.
+    """
     assert here.hessian is not None
     assert objective.l1 is not None
     packing = objective.packing
@@ -161,15 +181,44 @@ def _step(
     coef = parameters[coefs]
     model = Model.of(reduced)
     matrix = model.factor.T @ model.factor
-    new = model.minimise(
-        matrix @ coef - slope, l1, positive=objective.l1.positive, start=coef, gap=_MODEL_GAP
-    )
+    linear, positive = matrix @ coef - slope, objective.l1.positive
+    new = model.minimise(linear, l1, positive=positive, start=coef, gap=_MODEL_GAP)
+    missed = _missed(reduced, slope + reduced @ (new - coef), new, objective.l1, l1)
+    if missed > _MISSED and l1 > 0:
+        linear = reduced @ coef - slope
+        new = polish(reduced, linear, l1, new, positive=positive, max_steps=_EXACT_STEPS)
+        missed = _missed(reduced, slope + reduced @ (new - coef), new, objective.l1, l1)
     centred = np.zeros(packing.size)
     centred[coefs] = new - coef
     centred[free] = -rest - follow @ (new - coef)
     step = centring.parameters(centred)
     norm = float(np.abs(new).sum() - np.abs(coef).sum())
-    return step, -float(gradient @ centred) - l1 * norm
+    promised = -float(gradient @ centred) - l1 * norm
+    return step, promised, missed
+
+
+def _steepest(objective: Objective, parameters: FloatArray, here: Evaluation) -> FloatArray:
+    """Return the subgradient of least size: zero at a minimum."""
+    assert objective.l1 is not None
+    total = 1.0 if objective.l1.of_mean else float(objective.total_weight or np.nan)
+    coefs, _ = _positions(objective.packing)
+    strength = np.zeros(len(parameters))
+    strength[coefs] = objective.l1.strength / total
+    gradient = here.gradient
+    least = np.sign(gradient) * np.maximum(np.abs(gradient) - strength, 0.0)
+    if objective.l1.positive:
+        least[coefs] = np.minimum(gradient + strength, 0.0)[coefs]
+    return np.where(parameters != 0, gradient + strength * np.sign(parameters), least)
+
+
+def _missed(
+    matrix: FloatArray, slope: FloatArray, coef: FloatArray, norm: L1, strength: float
+) -> float:
+    """Return the largest slope left of a coefficient where the matrix's diagonal is one."""
+    zero = np.maximum((-slope if norm.positive else np.abs(slope)) - strength, 0.0)
+    left = np.where(coef != 0, np.abs(slope + strength * np.sign(coef)), zero)
+    size = np.sqrt(np.diag(matrix))
+    return float(np.divide(left, size, out=np.zeros_like(left), where=size > 0).max(initial=0.0))
 
 
 def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -193,7 +242,7 @@ def _solve_sample(objective: Objective, start: FloatArray, indices: list[int]) -
             parameters = parameters - scale * step
             continue
         assert here.columns is not None
-        step, promised = _step(objective, parameters, here, here.columns)
+        step, promised, _ = _step(objective, parameters, here, here.columns)
         base, scale = here.value, 1.0
         parameters = parameters + step
         # The step just made leaves about the square of this decrement.

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 
 class SeparableWarning(ConvergenceWarning):
-    """The classes are perfectly separable and nothing bounds the coefficients."""
+    """The classes, or some rows of theirs, are separable and nothing bounds the coefficients."""
 
 
 class Status(Enum):
@@ -31,6 +31,11 @@ class Status(Enum):
         "no finite optimum. They were left at the first point that separates all rows. Set "
         "a finite C to bound them."
     )
+    QUASI_SEPARABLE = (
+        "Some rows are perfectly separable (a column decides their class, say) and there is no "
+        "penalty: coefficients that grow without end fit these rows ever better at no cost to the "
+        "others, so that there is no finite optimum. Set a finite C to bound them."
+    )
 
     @property
     def is_warned_of(self) -> bool:
@@ -40,7 +45,8 @@ class Status(Enum):
     @property
     def category(self) -> type[ConvergenceWarning]:
         """Class of the warning."""
-        return SeparableWarning if self is Status.SEPARABLE else ConvergenceWarning
+        separable = self in (Status.SEPARABLE, Status.QUASI_SEPARABLE)
+        return SeparableWarning if separable else ConvergenceWarning
 
 
 def warn(

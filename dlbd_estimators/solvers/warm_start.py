@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
-from dlbd_estimators.solvers.centring import Centring
+from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.factor import Factor, is_rough
 from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
 

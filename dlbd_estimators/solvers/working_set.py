@@ -74,6 +74,7 @@ class _Restricted(Objective):
         self.unit = whole.unit
         self._whole = whole
         self._features = features
+        self._centre = whole.centre[features]
 
     def run(
         self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
@@ -106,12 +107,13 @@ class WorkingSet(Solver[WorkingState]):
                 f"all-features-pass-{int(objective.n_passes) + 1}",
                 moments=columns is None,
             )
+            state = replace(state, parameters=here.point)
             columns = here.columns or columns
             assert columns is not None
             descent, value, gaps = _descent(objective, here.gradient, columns), here.value, None
             error = np.inf if state.features is None else state.set_error
         state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
-        state = replace(state, gradient_norm=float(np.abs(descent).max()))
+        state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(objective, state, descent)
         if state.features is not None and (gaps is not None and error <= tol):
             return replace(state, error=error, status=Status.CONVERGED)

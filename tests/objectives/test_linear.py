@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import dlbd_estimators.objectives.linear as linear_module
 from dlbd_estimators.objectives.arrays import Order
+from dlbd_estimators.objectives.centring import Centring, centre_of
 from dlbd_estimators.objectives.kernels import Block
 from dlbd_estimators.objectives.linear import LinearKernel
 from dlbd_estimators.objectives.losses import (
@@ -35,8 +36,23 @@ def everything(problem, **options):
     return kernel_of(problem, ellipsoid=ellipsoid, moments=True, count_errors=True, **options)
 
 
+def about_zero(sums):
+    """Sums of the columns and of their squares, whatever they were shifted by."""
+    first, second = sums.moments
+    return np.stack(
+        [
+            first + sums.weight * sums.shift,
+            second + sums.shift * (2 * first + sums.weight * sums.shift),
+        ]
+    )
+
+
 def assert_close(left, right, rtol=1e-11, atol=1e-11):
+    if left.moments is not None:
+        np.testing.assert_allclose(about_zero(left), about_zero(right), rtol=rtol, atol=atol)
     for each in fields(left):
+        if each.name in ("moments", "shift"):
+            continue
         mine, other = getattr(left, each.name), getattr(right, each.name)
         if mine is None:
             assert other is None
@@ -115,6 +131,70 @@ def test_hessian_is_symmetric_and_never_negative(problem):
     scale = max(np.abs(hessian).max(), 1.0)
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-13 * scale)
     assert np.linalg.eigvalsh(hessian)[0] >= -1e-11 * scale
+
+
+@st.composite
+def far_problems(draw):
+    """A problem with an intercept, and the same with columns that are far from zero."""
+    problem = draw(problems(min_rows=2, dtypes=(np.float64,)))
+    packing = Packing(problem.packing.n_outputs, problem.packing.n_features, True)
+    parameters = draw(random_generators()).normal(size=packing.size)
+    block = problem.block
+    mean = 2.0 ** draw(st.integers(0, 33)) * np.where(np.arange(packing.n_features) % 2, -1, 1)
+    # On a grid that both can hold: all that differs is where the columns lie.
+    near = Block(np.round(block.X * 2**16) / 2**16, block.y, block.weight)
+    far = Block(near.X + mean, block.y, block.weight)
+    return problem.loss, packing, near, far, mean, parameters
+
+
+def moved(kernel, sums, centre):
+    """Gradient and Hessian for features less another centre."""
+    centring = Centring(kernel.packing, centre - sums.centre)
+    return centring.gradient(sums.gradient), centring.matrix(sums.hessian)
+
+
+@given(far_problems(), st.data())
+def test_a_centre_makes_sums_those_of_columns_near_zero(problem, data):
+    loss, packing, near, far, mean, parameters = problem
+    expected = LinearKernel(loss, packing, Order.HESSIAN, moments=True)(near, parameters)
+    kernel = LinearKernel(loss, packing, Order.HESSIAN, moments=True, centre=mean)
+    sizes = data.draw(cuts(near.n_rows))
+    sums = reduce(kernel.combine, [kernel(each, parameters) for each in pieces(far, sizes)])
+    for name in ("value", "gradient", "hessian"):
+        np.testing.assert_allclose(
+            getattr(sums, name), getattr(expected, name), rtol=1e-9, atol=1e-9, err_msg=name
+        )
+    sums.shift[: len(mean)] -= mean
+    np.testing.assert_allclose(about_zero(sums), about_zero(expected), rtol=1e-9, atol=1e-9)
+
+
+@given(far_problems(), st.data())
+def test_centres_of_the_blocks_own_choice_lose_no_digits(problem, data):
+    loss, packing, near, far, mean, _ = problem
+    parameters = np.zeros(packing.size)  # a prediction far from zero would itself be rounded
+    parameters.reshape(packing.shape)[:, -1] = np.linspace(-1, 1, packing.n_outputs)
+    expected = LinearKernel(loss, packing, Order.HESSIAN)(near, parameters)
+    kernel = LinearKernel(loss, packing, Order.HESSIAN, moments=True, own_centre=True)
+    sizes = data.draw(cuts(near.n_rows))
+    sums = reduce(kernel.combine, [kernel(each, parameters) for each in pieces(far, sizes)])
+    gradient, hessian = moved(kernel, sums, mean)
+    np.testing.assert_allclose(gradient, expected.gradient, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(hessian, expected.hessian, rtol=1e-9, atol=1e-9)
+
+
+@given(problems(integer_weights=True), st.sampled_from([1.0, -3.0, 1e9]))
+def test_a_centre_is_among_the_rows_that_weigh_and_exact_for_a_constant(problem, value):
+    X, weight = problem.block.X.astype(np.float64), problem.block.weight
+    X[weight == 0] = 1e300
+    centre = centre_of(X, weight)
+    present = X[weight > 0]
+    assert np.all(centre >= present.min(axis=0) - 1e-12)
+    assert np.all(centre <= present.max(axis=0) + 1e-12)
+    constant = np.full((7, 2), value * 0.1)
+    np.testing.assert_array_equal(centre_of(constant, None), constant[0])
+    np.testing.assert_array_equal(centre_of(constant[:0], None), 0.0)
+    constant[3, 1] = np.nan
+    np.testing.assert_array_equal(centre_of(constant, None), [constant[0, 0], 0.0])
 
 
 @given(problems())
@@ -227,7 +307,7 @@ def test_moments_and_radius_are_those_of_the_definition(problem):
     weight = np.ones(len(X)) if block.weight is None else block.weight
     columns = np.hstack([X, block.y.reshape(len(X), -1)])
     expected = np.stack([weight @ columns, weight @ columns**2])
-    np.testing.assert_allclose(sums.moments, expected, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(about_zero(sums), expected, rtol=1e-11, atol=1e-11)
     p = X.shape[1]
     distance = (X - np.linspace(-1, 1, p)) ** 2 @ np.linspace(0.5, 2, p)
     assert sums.radius == pytest.approx(np.sqrt(1 + distance.max()))

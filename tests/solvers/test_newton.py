@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
@@ -14,13 +14,9 @@ from dlbd_estimators import LogisticRegression, SeparableWarning
 from dlbd_estimators.objectives.arrays import Order
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.solvers.factor import Factor
-from dlbd_estimators.solvers.newton import (
-    Newton,
-    _ellipsoid_scale,
-    _largest_change,
-    _remainder,
-)
+from dlbd_estimators.solvers.newton import Newton, _remainder
 from dlbd_estimators.solvers.objective import Columns
+from dlbd_estimators.solvers.separation import ellipsoid_of, largest_change
 from tests.solvers.dense import dense_decrement, objective_of, run
 from tests.strategies import features, random_generators, weights
 
@@ -47,10 +43,29 @@ def problems(draw):
     )
     start = draw(st.sampled_from([0.0, 0.1, 1.0])) * rng.normal(size=objective.packing.shape)
     start[:, :p] /= np.abs(X).max(axis=0)
-    start = start.ravel()
+    # Solvers take what is common to all classes out of a start, and their steps never put it back.
+    start = objective.without_shift(start.ravel())
     return objective, X, y, weight, start
 
 
+@example(
+    (
+        objective_of(
+            X := 1e-3 * np.array([[1.2573], [-1.32105], [6.40423], [1.049], [-5.35669]]),
+            y := np.array([0.0, 1.0, 2.0, 0.0, 0.0]),
+            HalfMultinomialLoss(),
+            n_outputs=3,
+            strength=1e-3,
+            fit_intercept=False,
+        ),
+        X,
+        y,
+        None,
+        np.array([-9.13343085, 7.38277177, 8.74335537]) - 2.33089873,
+    ),
+    0.0,
+    np.random.default_rng(0),
+)
 @given(problems(), st.sampled_from([0.0, 0.3]), random_generators())
 def test_the_decrement_after_a_full_step_is_at_most_its_bound(problem, noise, rng):
     objective, X, y, weight, point = problem
@@ -58,12 +73,10 @@ def test_the_decrement_after_a_full_step_is_at_most_its_bound(problem, noise, rn
     # Any centre and any positive weights must do.
     centre = X.mean(axis=0) + noise * rng.normal(size=p)
     columns = Columns(centre, X.var(axis=0) * np.exp(noise * rng.normal(size=p)))
-    here = objective.evaluate(
-        point, Order.HESSIAN, "test", ellipsoid=(columns.mean, _ellipsoid_scale(columns))
-    )
-    step = -Factor(here.hessian).solve(here.gradient)
+    here = objective.evaluate(point, Order.HESSIAN, "test", ellipsoid=ellipsoid_of(columns))
+    step = objective.without_shift(-Factor(here.hessian).solve(here.gradient))
     decrement = np.sqrt(max(-float(step @ here.gradient), 0.0))
-    change = _largest_change(objective, step, columns, here.radius)
+    change = largest_change(objective, step, columns, here.radius)
     coef, intercept = objective.packing.unpack(step)
     moved = X @ coef.T + intercept
     present = slice(None) if weight is None else weight > 0

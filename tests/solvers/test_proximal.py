@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import dask.array as da
 import numpy as np
 import pytest
 from sklearn import linear_model
@@ -16,6 +17,7 @@ from dlbd_estimators.objectives.losses import (
 )
 from dlbd_estimators.objectives.penalties import L1
 from dlbd_estimators.solvers import SOLVERS, Status, choose, factor
+from dlbd_estimators.solvers.gauge import free_shift
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.working_set import WorkingSet
 from tests.solvers.dense import dense_derivatives, objective_of, run
@@ -92,6 +94,41 @@ def test_logistic_regression_has_the_zeros_of_scikit_learn(n_classes, l1_ratio, 
     assert (mine.coef_ == 0).any()
     assert mine.solver_ == "proximal_newton"
     np.testing.assert_allclose(mine.predict_proba(X), other.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+@pytest.mark.parametrize("n_classes", [3, 4])
+@pytest.mark.parametrize("solver", ["proximal_newton", "working_set"])
+def test_what_no_penalty_tells_apart_does_not_depend_on_the_cut(solver, n_classes, l1_ratio, rng):
+    """Intercepts sum to zero, and so does what an l1 norm leaves open of the coefficients."""
+    X, y = problem(rng, n_classes)
+    X = X[:, [0, 1, 3]]
+    options = {"C": 0.05, "l1_ratio": l1_ratio, "solver": solver}
+    expected = LogisticRegression(**options).fit(X, y)
+    np.testing.assert_allclose(expected.intercept_.sum(), 0.0, atol=1e-10)
+    for rows, seed in ((90, 0), (700, 1), (N, 2)):
+        model = LogisticRegression(**options, random_state=seed)
+        lazy = da.from_array(X, chunks=(rows, 3))
+        model.fit(lazy, da.from_array(y, chunks=rows))
+        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
+        np.testing.assert_allclose(
+            model.decision_function(X), expected.decision_function(X), atol=1e-5
+        )
+    if n_classes == 3 and solver == "proximal_newton":
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        mine = LogisticRegression(**options).fit(X, y)
+        other = linear_model.LogisticRegression(
+            C=0.05, l1_ratio=l1_ratio, solver="saga", tol=1e-9, max_iter=10_000
+        ).fit(X, y)
+        np.testing.assert_allclose(mine.intercept_, other.intercept_, atol=1e-5)
+
+
+def test_a_shift_that_costs_nothing_is_that_of_a_vanishing_l2_penalty():
+    coef = np.array([[3.0, 1.0, -1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [-1.0, -2.0, 5.0]])
+    shift = free_shift(coef)
+    np.testing.assert_allclose(shift, [0.75, 0.0, 0.0])
+    np.testing.assert_allclose(np.abs(coef - shift).sum(axis=0), np.abs(coef).sum(axis=0))
+    np.testing.assert_array_equal(free_shift(coef[:3]), 0.0)
 
 
 def test_no_penalty_is_no_penalty_whatever_its_shape(rng):

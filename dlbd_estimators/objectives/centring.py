@@ -1,4 +1,4 @@
-"""Parameters of the same model for centred features."""
+"""Where the rows of a block lie, and parameters of the same model for centred features."""
 
 from __future__ import annotations
 
@@ -8,6 +8,35 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.packing import Packing
+
+#: Rows whose mean centres a block; any constant near the mean serves.
+_CENTRING_ROWS = 256
+
+
+def centre_of(
+    columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
+) -> FloatArray:
+    """Return about where the columns of a block lie: the mean of its first rows, in float64.
+
+    Rows of no weight are passed over. A column that is constant lies at its value, to the last
+    bit; one that holds NaN or infinity, or has no rows, at zero.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n_rows, n_columns)
+        Of any real dtype.
+    weight : ndarray of shape (n_rows,) or None
+        Sample weights.
+    n_rows : int
+        How many rows to take the mean of.
+    """
+    rows = columns[:n_rows] if weight is None else columns[np.flatnonzero(weight)[:n_rows]]
+    if not len(rows):
+        return np.zeros(columns.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = rows[0].astype(np.float64)
+        centre = first + (rows - first).mean(axis=0)
+        return np.where(np.isfinite(centre), centre, 0.0)
 
 
 @dataclass(frozen=True)

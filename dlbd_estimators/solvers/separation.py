@@ -1,0 +1,107 @@
+"""Telling a minimum from a way down that has no end.
+
+Without a penalty, rows that a column decides alone (those of a dummy that are all of one class) are
+fitted ever better as its coefficient grows, at no cost to the others: F has no minimiser, and yet
+gradient and decrement go to zero. The next step does not: Newton's changes the predictions of those
+rows by about one, for ever. Near a minimiser steps change the predictions of all rows less and
+less.
+
+A step ``d`` changes a row's prediction by ``x_i d``. That is at most the largest norm of a row,
+which a pass brings, times the step's norm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.objective import Columns, Objective
+
+#: Within this change of predictions curvature stays of its size: a minimiser is near.
+_SETTLED = 0.5
+#: Where all rows together can gain no more than this, in units of one row's loss, and steps are
+#: still long, no row stands in the way.
+_NOTHING_TO_GAIN = 1e-8
+
+
+def ellipsoid_of(columns: Columns) -> tuple[FloatArray, FloatArray]:
+    """Return centre and weights of a row's norm, for a pass that is to find the largest."""
+    return columns.mean, ellipsoid_scale(columns)
+
+
+def ellipsoid_to_ask(
+    objective: Objective, columns: Columns | None, radius: float | None
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return what the next pass has to find the largest norm of a row by, if that is wanted."""
+    if columns is None or radius is not None or not objective.may_separate:
+        return None
+    return ellipsoid_of(columns)
+
+
+def ellipsoid_scale(columns: Columns) -> FloatArray:
+    """Weights of a row's norm: one over the variance; any positive weights are valid."""
+    spread = columns.variance.copy()
+    constant = ~(spread > 0)
+    spread[constant] = np.maximum(columns.mean[constant] ** 2, 1.0)
+    return np.asarray(1.0 / spread)
+
+
+def largest_change(
+    objective: Objective, step: FloatArray, columns: Columns | None, radius: float | None
+) -> float:
+    """Bound ``max_i |x_i v|`` over the directions ``v`` that steer the curvature.
+
+    Parameters
+    ----------
+    objective : Objective
+        Gives loss and packing.
+    step : ndarray
+        In the packed order.
+    columns : Columns or None
+        Moments of the columns.
+    radius : float or None
+        Largest norm of a row; infinite where it or the columns are not known.
+    """
+    if objective.loss.quadratic:
+        return 0.0
+    if columns is None or radius is None:
+        return np.inf
+    packing = objective.packing
+    rows = objective.loss.spread(step.reshape(packing.shape))
+    coef = rows[:, : packing.n_features]
+    offset = coef @ columns.mean
+    if packing.fit_intercept:
+        offset = offset + rows[:, -1]
+    norms = (coef * coef) @ (1.0 / ellipsoid_scale(columns)) + offset**2
+    return radius * float(np.sqrt(norms.max()))
+
+
+def is_settled(
+    objective: Objective, step: FloatArray, columns: Columns | None, radius: float | None
+) -> bool:
+    """Tell whether a minimiser is near a point, by the length of a Newton step from there.
+
+    Where the largest row norm is not known yet, it is at most the root of the sum of their squares.
+    """
+    if not objective.may_separate:
+        return True
+    if radius is None and objective.n_rows is not None:
+        radius = float(np.sqrt(objective.n_rows * objective.packing.shape[1]))
+    return largest_change(objective, step, columns, radius) < _SETTLED
+
+
+def is_endless(objective: Objective, decrement: float, change: float) -> bool:
+    """Tell whether steps stay long where there is nothing left to gain: F has no minimiser.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of classes.
+    decrement : float
+        Newton decrement of the mean loss.
+    change : float
+        Of :func:`largest_change`, for a Newton step.
+    """
+    if not (objective.may_separate and _SETTLED <= change < np.inf):
+        return False
+    return decrement**2 * (objective.n_rows or 1) <= _NOTHING_TO_GAIN
