@@ -1,4 +1,4 @@
-"""Transformers in a row share one pass, and never believe what is out of date."""
+"""Steps of a pipeline share one pass while it is fitted, and nothing is believed afterwards."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+import zarr
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from dlbd_estimators import LogisticRegression
+from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     SimpleImputer,
     StandardScaler,
 )
-from dlbd_estimators.preprocessing.fusion import known, see, seen
+from dlbd_estimators.preprocessing.fusion import input_statistics, known, see, seen
 from dlbd_estimators.preprocessing.passes import gather
 from tests.preprocessing.lazy_forms import counted, lazy
 
@@ -45,6 +47,32 @@ def data(dtype=np.float64, n=120):
     return X.astype(dtype)
 
 
+class Probe(TransformerMixin, BaseEstimator):
+    """A step that hands on what it gets, and notes it and what is known of it."""
+
+    def fit(self, X, y=None):
+        self.input_, self.known_ = X, known(X)
+        return self
+
+    def transform(self, X):
+        return X
+
+
+class Change(Probe):
+    """A step that makes another collection of what it gets."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def transform(self, X):
+        return self.change(X)
+
+
+def fitted(X, *steps):
+    """A pipeline of these steps and a last one, which scikit-learn fits apart, fitted to X."""
+    return make_pipeline(*steps, Probe()).fit(X)
+
+
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("output", ["default", "pandas"])
@@ -52,48 +80,43 @@ def data(dtype=np.float64, n=120):
 def test_derived_statistics_are_those_of_the_data(chain, dtype, output):
     loads = []
     X = counted(data(dtype), 17, loads)
-    n_passes = 0.0
+    steps = [clone(each).set_output(transform=output) for each in chain]
+    probes = [Probe() for _ in steps]
     with dask.config.set(scheduler="threads"):
-        for transformer in clone(chain, safe=False):
-            transformer = clone(transformer).set_output(transform=output)
-            X = transformer.fit_transform(X)
-            n_passes += transformer.n_passes_
-            derived = known(X)
-            count = len(loads)
-            read = gather(X, None, None, "test")
-            del loads[count:]
-            # Derived means and variances lack the rounding of every value.
-            tolerance = 1e-12 if dtype == np.float64 else 8e-6
-            for field in FIELDS:
-                found, expected = getattr(derived, field), getattr(read, field)
-                exact = field not in ("mean", "variance")
-                np.testing.assert_allclose(
-                    found,
-                    expected,
-                    rtol=0 if exact else tolerance,
-                    atol=0 if exact else tolerance,
-                    err_msg=f"{field} after {transformer}",
-                )
-    assert n_passes == 1.0
+        fitted(X, *(each for pair in zip(steps, probes, strict=True) for each in pair))
+    assert sum(step.n_passes_ for step in steps) == 1.0
     assert sorted(loads) == list(range(8))
+    for step, probe in zip(steps, probes, strict=True):
+        read = gather(probe.input_, None, None, "test")
+        # Derived means and variances lack the rounding of every value.
+        tolerance = 1e-12 if dtype == np.float64 else 8e-6
+        for field in FIELDS:
+            found, expected = getattr(probe.known_, field), getattr(read, field)
+            exact = field not in ("mean", "variance")
+            np.testing.assert_allclose(
+                found,
+                expected,
+                rtol=0 if exact else tolerance,
+                atol=0 if exact else tolerance,
+                err_msg=f"{field} after {step}",
+            )
 
 
 @pytest.mark.filterwarnings(EMPTY)
 def test_every_chunk_is_loaded_once():
     loads = []
     X = counted(data(), 17, loads)
+    imputer, scaler, last, probe = SimpleImputer(), StandardScaler(), MinMaxScaler(), Probe()
     with dask.config.set(scheduler="threads"):
-        imputer, scaler, last = SimpleImputer(), StandardScaler(), MinMaxScaler()
-        Z = scaler.fit_transform(imputer.fit_transform(X))
-        assert sorted(loads) == list(range(8))
-        last.fit(Z)
+        fitted(X, imputer, scaler, probe, last)
     assert sorted(loads) == list(range(8))
     assert (imputer.n_passes_, scaler.n_passes_, last.n_passes_) == (1.0, 0.0, 0.0)
     eager = SimpleImputer().fit_transform(data())
     alone = StandardScaler().fit(eager)
     np.testing.assert_allclose(scaler.mean_, alone.mean_, rtol=1e-13)
     np.testing.assert_allclose(scaler.scale_, alone.scale_, rtol=1e-13)
-    np.testing.assert_allclose(Z.compute(), alone.transform(eager), rtol=1e-11, atol=1e-12)
+    Z = probe.input_.compute()
+    np.testing.assert_allclose(Z, alone.transform(eager), rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.filterwarnings(EMPTY)
@@ -111,35 +134,112 @@ def test_a_pipeline_costs_one_pass_before_its_model():
     assert model.predict(X).compute().tolist() == eager.predict(data()).tolist()
 
 
-@pytest.mark.filterwarnings(EMPTY)
-def test_fit_then_transform_of_the_same_object_shares_as_well():
-    loads = []
-    X = counted(data(), 17, loads)
-    imputer = SimpleImputer().fit(X)
-    scaler = StandardScaler().fit(imputer.transform(X))
-    assert scaler.n_passes_ == 0.0
-    assert len(loads) == 8
-
-
 def test_frames_share_too():
     frame = dd.from_pandas(pd.DataFrame(data()[:, :4], columns=list("abcd")), npartitions=4)
+    eager = StandardScaler().fit(SimpleImputer().fit_transform(data()[:, :4]))
     for output in ("default", "pandas"):
-        imputer = SimpleImputer().set_output(transform=output)
-        scaler = StandardScaler().fit(imputer.fit_transform(frame))
+        scaler = StandardScaler()
+        fitted(frame, SimpleImputer().set_output(transform=output), scaler)
         assert scaler.n_passes_ == 0.0
-        eager = StandardScaler().fit(SimpleImputer().fit_transform(data()[:, :4]))
         np.testing.assert_allclose(scaler.mean_, eager.mean_, rtol=1e-13)
+
+
+def test_pipelines_inside_pipelines_share():
+    scaler = StandardScaler()
+    inner = Pipeline([("impute", SimpleImputer()), ("scale", scaler), ("last", Probe())])
+    fitted(lazy("many", data()[:, :4]), inner)
+    assert scaler.n_passes_ == 0.0
+    columns = ColumnTransformer([("numbers", clone(inner), [0, 1])])
+    columns.fit(lazy("many", data()[:, :4]))
+    assert columns.named_transformers_["numbers"]["scale"].n_passes_ == 0.0
+
+
+class Rewritten:
+    """A stored array whose values can be replaced behind the Dask array that reads them."""
+
+    def __init__(self, kind):
+        self.old = np.random.default_rng(0).random((400, 3))
+        self.new = self.old * 0.1 + 10.03
+        self.kind = kind
+        if kind == "zarr":
+            self.store = zarr.create_array({}, shape=(400, 3), chunks=(100, 3), dtype="f8")
+            self.store[:] = self.old
+            self.lazy = da.from_zarr(self.store)
+        else:
+            self.store = self.old.copy()
+            get = dask.delayed(lambda start: self.store[start : start + 100].copy(), pure=False)
+            parts = [da.from_delayed(get(i), (100, 3), dtype=float) for i in range(0, 400, 100)]
+            self.lazy = da.concatenate(parts)
+
+    def rewrite(self):
+        self.store[:] = self.new
+
+
+@pytest.mark.parametrize("first", [SimpleImputer(), StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("kind", ["zarr", "numpy"])
+def test_data_that_was_rewritten_is_read_again(kind, first):
+    case = Rewritten(kind)
+    first = clone(first)
+    Z = first.fit_transform(case.lazy)
+    case.rewrite()
+    second = StandardScaler().fit(Z)
+    assert second.n_passes_ == 1.0
+    np.testing.assert_allclose(second.mean_, first.transform(case.new).mean(axis=0))
+    again = StandardScaler().fit(case.lazy)
+    np.testing.assert_allclose(again.mean_, case.new.mean(axis=0))
+    assert 10.07 < again.mean_[0] < 10.09
+
+
+@pytest.mark.parametrize("kind", ["zarr", "numpy"])
+def test_fit_then_transform_of_rewritten_data(kind):
+    case = Rewritten(kind)
+    imputer = SimpleImputer().fit(case.lazy)
+    case.rewrite()
+    scaler = StandardScaler().fit(imputer.transform(case.lazy))
+    assert 10.07 < scaler.mean_[0] < 10.09
+
+
+@pytest.mark.parametrize("kind", ["zarr", "numpy"])
+def test_a_pipeline_that_is_fitted_again_reads_again(kind):
+    case = Rewritten(kind)
+    scaler, probe = StandardScaler(), Probe()
+    pipeline = make_pipeline(SimpleImputer(), probe, scaler, Probe()).fit(case.lazy)
+    np.testing.assert_allclose(scaler.mean_, case.old.mean(axis=0))
+    kept = probe.input_
+    case.rewrite()
+    assert known(kept) is None
+    assert StandardScaler().fit(kept).mean_[0] > 10
+    # In another pipeline's fit, too: what was kept is of the fit that is over.
+    for _ in range(20):
+        other = StandardScaler()
+        fitted(kept, other)
+        assert other.n_passes_ == 1.0
+        assert other.mean_[0] > 10
+    pipeline.fit(case.lazy)
+    np.testing.assert_allclose(scaler.mean_, case.new.mean(axis=0))
+
+
+def test_nothing_is_shared_outside_of_a_pipeline():
+    X = lazy("many", data()[:, :4])
+    Z = SimpleImputer().fit_transform(X)
+    assert known(Z) is None
+    assert StandardScaler().fit(Z).n_passes_ == 1.0
+    imputer = SimpleImputer().fit(X)
+    assert StandardScaler().fit(imputer.transform(X)).n_passes_ == 1.0
+    # No attribute is left on what belongs to the user.
+    assert not [name for name in vars(X) if "dlbd" in name]
+    assert not [name for name in vars(imputer) if "dlbd" in name]
 
 
 def test_numbers_that_stand_for_missing_values_share_nothing():
     """What the imputer learns of X is not what a scaler would: -1 is a value to it."""
     X = da.from_array(np.array([[-1.0], [2.0], [4.0]]), chunks=2)
-    imputer = SimpleImputer(missing_values=-1).fit(X)
-    assert seen(X) is None
-    assert known(imputer.transform(X)) is None
-    Z = StandardScaler().fit_transform(X)
-    # Of Z it is known where NaN is, but not where -1 is.
-    assert SimpleImputer(missing_values=-1.0).fit(Z).n_passes_ == 1.0
+    probe, imputer = Probe(), SimpleImputer(missing_values=-1.0)
+    fitted(X, SimpleImputer(missing_values=-1), probe)
+    assert probe.known_ is None
+    # Of the scaler's output it is known where NaN is, but not where -1 is.
+    fitted(X, StandardScaler(), imputer)
+    assert imputer.n_passes_ == 1.0
 
 
 @pytest.mark.parametrize(
@@ -154,59 +254,79 @@ def test_numbers_that_stand_for_missing_values_share_nothing():
     ],
 )
 def test_other_objects_know_nothing(change):
-    Z = StandardScaler().fit_transform(lazy("many", data()[:, :4]))
-    assert known(Z) is not None
-    changed = change(Z)
-    assert known(changed) is None
-    scaler = StandardScaler().fit(changed)
+    before, after, scaler = Probe(), Probe(), StandardScaler()
+    X = lazy("many", data()[:, :4])
+    fitted(X, StandardScaler(), before, Change(change), after, scaler)
+    assert before.known_ is not None
+    assert after.known_ is None
     assert scaler.n_passes_ == 1.0
-    np.testing.assert_allclose(scaler.mean_, np.nanmean(changed.compute(), axis=0), atol=1e-12)
+    changed = after.input_.compute()
+    np.testing.assert_allclose(scaler.mean_, np.nanmean(changed, axis=0), atol=1e-12)
 
 
 def test_changes_in_place_are_noticed():
-    Z = StandardScaler().fit_transform(lazy("many", data()[:, :3]))
-    Z[0, 0] = 1000.0
-    assert known(Z) is None
-    assert MaxAbsScaler().fit(Z).max_abs_[0] == 1000
+    def first_value(Z):
+        Z[0, 0] = 1000.0
+        return Z
+
+    def column(frame):
+        frame["a"] = 2.0
+        return frame
+
+    probe, scaler = Probe(), MaxAbsScaler()
+    X = lazy("many", data()[:, :3])
+    fitted(X, StandardScaler(), Change(first_value), probe, scaler)
+    assert probe.known_ is None
+    assert scaler.max_abs_[0] == 1000
     frame = dd.from_pandas(pd.DataFrame(data()[:, :3], columns=list("abc")), npartitions=2)
-    frame = StandardScaler().set_output(transform="pandas").fit_transform(frame)
-    frame["a"] = 2.0
-    assert known(frame) is None
+    fitted(frame, StandardScaler().set_output(transform="pandas"), Change(column), probe)
+    assert probe.known_ is None
 
 
 def test_a_second_fit_reads_again():
     """What lies behind the user's collection may have changed."""
-    values = data()[:, :3]
-    X = lazy("many", values)
+    X = lazy("many", data()[:, :3])
     assert StandardScaler().fit(X).n_passes_ == 1.0
     assert StandardScaler().fit(X).n_passes_ == 1.0
 
 
 def test_weights_and_counts_of_values_take_a_pass():
-    Z = StandardScaler().fit_transform(lazy("many", data()[:, :4]))
-    assert StandardScaler().fit(Z, sample_weight=np.ones(120)).n_passes_ == 1.0
-    assert SimpleImputer(strategy="most_frequent").fit(Z).n_passes_ == 1.0
-    weighted = StandardScaler()
     X = lazy("many", data()[:, :4])
-    assert known(weighted.fit(X, sample_weight=np.ones(120)).transform(X)) is None
+    counting, weighted = SimpleImputer(strategy="most_frequent"), StandardScaler()
+    fitted(X, StandardScaler(), counting)
+    assert counting.n_passes_ == 1.0
+    pipeline = Pipeline([("first", StandardScaler()), ("second", weighted), ("last", Probe())])
+    pipeline.fit(X, second__sample_weight=np.ones(120))
+    assert weighted.n_passes_ == 1.0
 
 
-def test_clipping_other_data_takes_a_pass():
+def test_what_was_learnt_with_weights_is_not_handed_on():
+    probe = Probe()
+    pipeline = make_pipeline(StandardScaler(), probe, Probe())
+    pipeline.fit(lazy("many", data()[:, :4]), standardscaler__sample_weight=np.ones(120))
+    assert probe.known_ is None
+
+
+def test_clipping_takes_a_pass_where_something_may_be_clipped():
     X = lazy("many", data()[:, :3])
     for scaler in (MinMaxScaler(clip=True), MaxAbsScaler(clip=True)):
-        Z = StandardScaler().fit_transform(X)
-        assert known(scaler.fit_transform(Z)) is not None
+        probe = Probe()
+        fitted(X, StandardScaler(), scaler, probe)
+        assert probe.known_ is not None
+        # Clipped to the range of other data: what comes out is not the map of what is known.
         wider = StandardScaler(with_mean=False).fit_transform(X)
-        assert known(scaler.transform(wider)) is None
+        with input_statistics(scaler):
+            see(scaler, gather(wider, None, None, "test"))
+            assert known(scaler.transform(wider)) is None
 
 
 def test_columns_that_are_constant_to_rounding_take_a_pass():
     values = np.full((60, 1), 0.1)
     values[::2] = np.nextafter(0.1, 1)
-    Z = StandardScaler().fit_transform(lazy("many", values))
-    assert known(Z) is None
-    X = lazy("many", np.full((60, 1), 0.1))
-    again = StandardScaler().fit(StandardScaler().fit_transform(X))
+    probe, again = Probe(), StandardScaler()
+    fitted(lazy("many", values), StandardScaler(), probe)
+    assert probe.known_ is None
+    fitted(lazy("many", np.full((60, 1), 0.1)), StandardScaler(), again)
     assert again.n_passes_ == 0.0
     assert again.scale_ == 1
 
@@ -218,13 +338,27 @@ def test_output_that_is_much_rounded_takes_a_pass(scaler, dtype, mean):
     X = np.random.default_rng(6).normal(size=(60, 2)) / 2
     for offset, derived in ((mean, False), (mean / 100, dtype != np.float16)):
         values = (X + offset).astype(dtype)
-        Z = clone(scaler).fit_transform(lazy("many", values))
-        assert (known(Z) is not None) == derived
+        probe = Probe()
+        fitted(lazy("many", values), clone(scaler), probe)
+        assert (probe.known_ is not None) == derived
 
 
-def test_seen_is_for_transform_alone():
+def test_seen_is_for_the_transform_of_one_fit_transform_alone():
     X = lazy("many", data()[:, :3])
     statistics = gather(X, None, None, "test")
-    see(X, statistics)
-    assert known(X) is None
-    assert seen(X) is statistics
+    scaler = StandardScaler()
+    see(scaler, statistics)
+    assert seen(scaler) is None
+    with input_statistics(scaler):
+        assert seen(scaler) is None
+        see(scaler, statistics)
+        assert seen(scaler) is statistics
+    assert seen(scaler) is None
+
+
+def test_a_fit_that_fails_leaves_nothing_behind():
+    scaler = StandardScaler()
+    infinite = da.from_array(np.full((4, 1), np.inf), chunks=2)
+    with pytest.raises(ValueError, match="infinity"):
+        scaler.fit_transform(infinite)
+    assert not [name for name in vars(scaler) if "dlbd" in name]
