@@ -18,7 +18,7 @@ import psutil
 
 # Imported here, before the first test: it adds its defaults to Dask's configuration.
 
-#: Threads that live as long as the process once a library has started them: Dask's own pools and
+#: Parts of the names of threads that live as long as the process, once a library has started them: Dask's own pools and
 #: event loops, Hypothesis's and pytest's watchers, OpenBLAS's and joblib's helpers.
 _LASTING = (
     "IO loop",
@@ -54,6 +54,7 @@ class Surroundings:
     files: frozenset[str]
     errstate: dict[str, str]
     level: int
+    client: Any
     threads: frozenset[int]
     processes: frozenset[int]
 
@@ -66,6 +67,7 @@ class Surroundings:
             frozenset(each.name for each in Path.cwd().iterdir()),
             np.geterr(),
             logging.getLogger().level,
+            _default_client(),
             frozenset(map(id, threading.enumerate())),
             frozenset(each.pid for each in psutil.Process().children(recursive=True)),
         )
@@ -91,8 +93,8 @@ class Surroundings:
             found.append(f"NumPy's settings of errors: {now.errstate}")
         if now.level != self.level:
             found.append(f"the level of logging: {now.level}")
-        if client := _default_client():
-            found.append(f"a default client: {client}")
+        if now.client is not None and now.client is not self.client:
+            found.append(f"a default client: {now.client}")
         return [*found, *self._running()]
 
     def _running(self) -> list[str]:
@@ -102,7 +104,7 @@ class Surroundings:
             threads = [
                 each.name
                 for each in threading.enumerate()
-                if id(each) not in self.threads and not each.name.startswith(_LASTING)
+                if id(each) not in self.threads and not any(part in each.name for part in _LASTING)
             ]
             processes = [
                 " ".join(each.cmdline()[:4])
