@@ -37,7 +37,9 @@ class Predictions(da.Array):
         first = index[0] if isinstance(index, tuple) and index else index
         if isinstance(first, slice) and first == slice(None):
             return predictions(super().__getitem__(index))  # type: ignore[no-untyped-call]
-        return da.Array.__getitem__(counted(self), index)
+        # Rows by number need the lengths of the chunks; a lazy mask does not.
+        array = counted(self) if isinstance(first, list | np.ndarray | int | slice) else self
+        return da.Array.__getitem__(array, index)
 
     def __len__(self) -> int:
         return int(counted(self).shape[0])

@@ -18,8 +18,9 @@ import psutil
 
 # Imported here, before the first test: it adds its defaults to Dask's configuration.
 
-#: Parts of the names of threads that live as long as the process, once a library has started them: Dask's own pools and
-#: event loops, Hypothesis's and pytest's watchers, OpenBLAS's and joblib's helpers.
+#: Parts of the names of threads that live as long as the process once a library has started
+#: them: Dask's own pools and event loops, Hypothesis's and pytest's watchers, OpenBLAS's and
+#: joblib's helpers.
 _LASTING = (
     "IO loop",
     "Profile",
