@@ -20,6 +20,7 @@ import dask.array as da
 from dask.base import collections_to_expr
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import Alias
 from dask.typing import Key
 
 from dlbd_estimators.blocks_graph import Graph, is_barrier
@@ -107,6 +108,15 @@ def _optimised(frames: list[Any]) -> list[Any]:
 def _from_graph(graph: Graph, frame: Any, keys: list[Key]) -> Any:
     import dask.dataframe as dd
 
+    graph = {key: _with_its_key(key, task) for key, task in graph.items()}
     unknown = (None,) * (len(keys) + 1)
     divisions = frame.divisions if len(frame.divisions) == len(unknown) else unknown
     return dd.from_graph(graph, frame._meta, divisions, keys, "rows")
+
+
+def _with_its_key(key: Key, task: Any) -> Any:
+    # Of from_delayed, Dask writes aliases under a key that is not theirs, and loses sight of them
+    # when it optimises an array made of the frame.
+    if isinstance(task, Alias) and task.key != key:
+        return Alias(key, task.target)
+    return task

@@ -76,7 +76,13 @@ def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
 
 
 def _plain(*collections: Any) -> list[Any]:
-    return together(*(blocks_sources.opened("the data", each) for each in collections))
+    # Whether masked or sparse blocks will do is for the estimator to say.
+    return together(
+        *(
+            each if isinstance(each, da.Array) else blocks_sources.opened("the data", each)
+            for each in collections
+        )
+    )
 
 
 def _lengths(collections: Sequence[Any]) -> list[Sizes]:
