@@ -43,7 +43,7 @@ def _fixed_seeds() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves settings, clients, threads, processes or files behind."""
+    """Fail a test that leaves settings, a default client or files behind."""
     if "cluster" in request.fixturenames:
         request.getfixturevalue("cluster")  # it outlives the test that starts it
     before = Surroundings.now()

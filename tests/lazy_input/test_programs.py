@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 
@@ -16,13 +17,20 @@ REFUSED = {
     "is masked": "NumPy would ignore the mask",
     "must be numeric": "Dask makes arrays of objects of frames that mix dtypes",
 }
-#: Third parties' warnings.
-pytestmark = pytest.mark.filterwarnings(
-    # pandas' own word on .values of nullable columns, which `arrays` asks for.
-    "ignore:Dask currently has limited support for converting pandas extension dtypes:UserWarning",
-    # Dask's merge of keys that went through other dtypes.
-    "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        os.environ.get("HYPOTHESIS_PROFILE") != "nightly",
+        reason="takes many minutes: run it with HYPOTHESIS_PROFILE=nightly",
+    ),
+    # Third parties' warnings.
+    pytest.mark.filterwarnings(
+        # pandas' own word on .values of nullable columns, which `arrays` asks for.
+        "ignore:Dask currently has limited support for converting pandas extension dtypes"
+        ":UserWarning",
+        # Dask's merge of keys that went through other dtypes.
+        "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
+    ),
+]
 #: "dev" 25, "ci" 100, "nightly" 2,000.
 N_EXAMPLES = settings().max_examples
 
