@@ -322,8 +322,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return float(super().score(X, y, sample_weight))
         labels = self._has_labels
         encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
-        errors = WrongLabels() if labels else WrongClass()
-        model = self._model()
+        errors, model = WrongLabels() if labels else WrongClass(), self._model()
         return score(
             self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
         )

@@ -41,11 +41,9 @@ def through_array():
 
 
 FRAMES = {
-    "plain": plain,
     "filtered": lambda: plain().query("a > 0"),
     "centred": lambda: plain().assign(c=lambda f: f.c - f.c.mean()),
     "set_index": lambda: plain().set_index("k"),
-    "merged": merged,
     "through an array": through_array,
 }
 
