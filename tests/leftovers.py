@@ -47,9 +47,14 @@ class Surroundings:
                 k for k in {*now.config, *self.config} if now.config.get(k) != self.config.get(k)
             }
             found.append(f"the Dask configuration of {sorted(changed)}")
-        # pytest names the running test in the environment.
-        variables = _changed(self.environment, now.environment)
-        if set(variables) - {"PYTEST_CURRENT_TEST"}:
+        # pytest names the running test in the environment; libraries note private settings there
+        # when they are first imported.
+        variables = [
+            name
+            for name in _changed(self.environment, now.environment)
+            if name != "PYTEST_CURRENT_TEST" and not name.startswith("_")
+        ]
+        if variables:
             found.append(f"the environment variables {variables}")
         if now.folder != self.folder:
             found.append(f"the working directory: {now.folder}")

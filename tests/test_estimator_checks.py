@@ -35,7 +35,8 @@ ESTIMATORS = [
     MLPClassifier(),
     MLPClassifier(solver="sgd", learning_rate_init=0.1),
     # Without a penalty L-BFGS separates the checks' classes until probabilities round to 0 and 1.
-    MLPClassifier(solver="lbfgs", alpha=1.0),
+    # With 1.0 two fits that are compared to 1e-7 differ by 1.1e-7 on some processors.
+    MLPClassifier(solver="lbfgs", alpha=3.0),
     MLPRegressor(),
     MLPRegressor(solver="lbfgs"),
 ]
