@@ -42,8 +42,8 @@ N_THREADS = 2
 #: A thread works on one block and may load the next; one more may wait to be freed.
 MOST_ALIVE = 3 * N_THREADS
 #: Of this process where the threads are its own: for each thread its block, the next one, what
-#: kernels make of one and their buffers, which the size of a tile sets.
-MOST_IN_THREADS = 20 * BLOCK
+#: kernels make of one and their buffers; half the data.
+MOST_IN_THREADS = 16 * BLOCK
 
 
 class Watched(np.ndarray):

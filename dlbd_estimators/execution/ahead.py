@@ -36,7 +36,7 @@ def load_ahead(
         ``load(number) -> item``, for the numbers 0 to ``n_items - 1``. It is called as soon as
         the item before was taken: at most one item waits while one is worked on.
     n_items : int
-        Number of items. A single one is loaded and worked on in this thread alone.
+        Number of items.
     work : callable
         ``work(take) -> result``, where ``take()`` gives the next item. It may end before it has
         taken all, and should keep no item when it takes the next.
@@ -52,8 +52,6 @@ def load_ahead(
         What ``load`` or ``work`` raises ends both. Of two errors, that of the work: it is about
         an earlier item.
     """
-    if n_items == 1:
-        return load_between(load, n_items, work)
     handover = _Handover[Item]()
     with ThreadPoolExecutor(1, "compute") as helper:
         working = helper.submit(handover.work, work)
