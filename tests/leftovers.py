@@ -43,10 +43,7 @@ class Surroundings:
         now = Surroundings.now()
         found = []
         if now.config != self.config:
-            changed = {
-                k for k in {*now.config, *self.config} if now.config.get(k) != self.config.get(k)
-            }
-            found.append(f"the Dask configuration of {sorted(changed)}")
+            found.append(f"the Dask configuration of {_changed(self.config, now.config)}")
         # pytest names the running test in the environment; libraries note private settings there
         # when they are first imported.
         variables = [
