@@ -342,6 +342,10 @@ ERRORS = {
         for kind in KINDS
     },
     (permuted, "frame and array"): (TypeError, "Scalar"),
+    **{
+        (permuted, kind): (TypeError, "y and sample_weight are lazy but X is in memory")
+        for kind in ["unknown", "zarr"]
+    },
 }
 
 

@@ -105,7 +105,7 @@ def test_nonsense_under_the_topic_is_ignored(client, arrays):
         client.log_event(TOPIC, message)
     assert states(client) == before
     Ridge().fit(*arrays)
-    assert len(states(client)) == len(before) + 1
+    assert len(set(states(client)) - set(before)) == 1  # the oldest may have been dropped for it
 
 
 def test_one_setting_switches_all_of_it_off(arrays):
