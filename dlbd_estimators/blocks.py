@@ -50,6 +50,13 @@ class Loader(ABC):
     def select(self, indices: Sequence[int]) -> Loader:
         """Return a loader that can read these blocks and carries no more than it needs."""
 
+    def stored(self) -> tuple[Loader, tuple[int, ...]] | None:
+        """Return a loader of all rows, and the sizes of its blocks, where this one leaves some out.
+
+        Messages name rows by their place among all.
+        """
+        return None
+
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
         """Return the parts of these blocks that already lie on a cluster, by key."""
         return {}
@@ -213,6 +220,20 @@ class Blocks:
         TypeError
             It is masked or sparse.
         """
+        try:
+            return self._load(index, features=features)
+        except BadBlock:
+            if (stored := self._stored) is not None:
+                stored.load(index, features=features)
+            raise
+
+    @property
+    def _stored(self) -> Blocks | None:
+        """The same blocks with all their rows, where some are left out."""
+        whole = self.loader.stored()
+        return None if whole is None else replace(self, loader=whole[0], sizes=whole[1])
+
+    def _load(self, index: int, *, features: bool) -> Block:
         where = self.where(index)
         try:
             stored = self.loader.read(index, features=features)
@@ -244,6 +265,8 @@ class Blocks:
             Names the first such entry.
         """
         if not np.isfinite(block.X).all():
+            if (stored := self._stored) is not None:
+                stored.check_features(index, stored.load(index))
             raise NonFiniteValues(self._locate("X", block.X, index))
 
     def diagnose(self, index: int, block: Block) -> None:

@@ -29,12 +29,15 @@ class SplitLoader(Loader):
         Of the choice.
     held_out : bool
         Read these rows; otherwise all others.
+    sizes : tuple of int
+        Rows of each whole block, for messages.
     """
 
     whole: Loader
     fraction: float
     seed: int
     held_out: bool
+    sizes: tuple[int, ...] = ()
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         rows = self.whole.read(index, features=features)
@@ -47,6 +50,9 @@ class SplitLoader(Loader):
         n_held_out = int(np.floor(self.fraction * n_rows + rng.random()))
         order = rng.permutation(n_rows)
         return np.sort(order[:n_held_out] if self.held_out else order[n_held_out:])
+
+    def stored(self) -> tuple[Loader, tuple[int, ...]]:
+        return self.whole, self.sizes
 
     def select(self, indices: Sequence[int]) -> Loader:
         return replace(self, whole=self.whole.select(indices))
@@ -73,7 +79,7 @@ def split(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
     assert blocks.sizes is not None
     parts = []
     for held_out in (False, True):
-        loader = SplitLoader(blocks.loader, fraction, seed, held_out)
+        loader = SplitLoader(blocks.loader, fraction, seed, held_out, blocks.sizes)
         sizes = tuple(len(loader.choose(i, size)) for i, size in enumerate(blocks.sizes))
         parts.append(replace(blocks, loader=loader, sizes=sizes))
     return parts[0], parts[1]
