@@ -19,6 +19,8 @@ from dlbd_estimators.monitoring.events import FitEvents, Listener
 from dlbd_estimators.monitoring.listeners import listeners_of
 
 StateT = TypeVar("StateT")
+#: What ``max_iter=None`` means, where it is taken.
+_MOST_STEPS = 1000
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
 
@@ -28,6 +30,11 @@ def with_callbacks(fit: _Fit) -> _Fit:
     This is :func:`sklearn.callback.with_callbacks`, with types.
     """
     return cast(_Fit, callback.with_callbacks(fit))
+
+
+def most_steps(estimator: Any) -> int:
+    """Return the largest number of steps that an estimator's ``max_iter`` allows."""
+    return _MOST_STEPS if estimator.max_iter is None else int(estimator.max_iter)
 
 
 @contextmanager
@@ -94,7 +101,7 @@ class FitTask:
             estimator=type(estimator).__name__,
             parameters=estimator.get_params(deep=False),
             step=self._step_name,
-            max_steps=int(estimator.max_iter) if self._callbacks is not None else 1,
+            max_steps=most_steps(estimator) if self._callbacks is not None else 1,
             tol=float(estimator.tol),
             n_rows=None if blocks.sizes is None else sum(blocks.sizes),
             n_features=blocks.n_features,
@@ -137,7 +144,7 @@ class CallbackTask:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._facts = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._name = step
-        self._fit = estimator._init_callback_context(max_subtasks=int(estimator.max_iter))
+        self._fit = estimator._init_callback_context(max_subtasks=most_steps(estimator))
         self._fit.call_on_fit_task_begin(**self._facts)
         self._step: Any = None
 

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from dlbd_estimators._callbacks import FitTask
-from dlbd_estimators._parameters import check_flag, check_integer, check_number
+from dlbd_estimators._callbacks import FitTask, most_steps
+from dlbd_estimators._parameters import check_flag, check_integer, check_number, check_verbose
+from dlbd_estimators._solver_names import opening_of
 from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers import Objective, Solution, Status, check_name, choose, minimize
+from dlbd_estimators.solvers import Objective, Solution, Status, choose, minimize
 from dlbd_estimators.solvers.base import State
+from dlbd_estimators.solvers.status import warn_user
 
 
 def solve(
@@ -22,12 +25,13 @@ def solve(
     objective: Objective,
     start: FloatArray | None = None,
     *,
+    solver_name: str,
     task: FitTask,
     model: Callable[[Solution], dict[str, Any]],
 ) -> Solution:
     """Minimise an objective as the estimator's parameters ask, and record how it went.
 
-    Reads ``solver``, ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
+    Reads ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
     ``history_`` and what ``model`` gives.
 
     Parameters
@@ -38,6 +42,8 @@ def solve(
         What to minimise.
     start : ndarray, optional
         Where to begin; None lets the solver choose.
+    solver_name : str
+        One of our own, or ``"auto"``.
     task : FitTask
         Hears of each step, and may end the fit.
     model : callable
@@ -47,7 +53,7 @@ def solve(
     """
     began = time.perf_counter()
     lines = [print_line] if estimator.verbose else []
-    solver = choose(estimator.solver, objective)
+    solver = choose(solver_name, objective)
     task.start(objective.executor, objective.blocks, lines)
     history: list[dict[str, float]] = []
 
@@ -77,20 +83,33 @@ def solve(
         history.append(entry)
         return task.end_step(entry, stopped_at(state))
 
+    if not most_steps(estimator):
+        solution = _at_start(objective, start)
+        warn_user(f"{solver.name} made no step: max_iter=0. Increase it.", ConvergenceWarning)
+        task.warn(solution.status.name.lower(), "max_iter=0")
+        vars(estimator).update(attributes(solution))
+        return solution
     solution = minimize(
         solver,
         objective,
         start=start,
         tol=estimator.tol,
-        max_iter=estimator.max_iter,
+        max_iter=most_steps(estimator),
         clock=lambda: time.perf_counter() - began,
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
         on_warning=task.warn,
+        opening=opening_of(estimator),
     )
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
     return solution
+
+
+def _at_start(objective: Objective, start: FloatArray | None) -> Solution:
+    """Return what scikit-learn returns after no step: where a fit begins, or zeros."""
+    parameters = np.zeros(objective.packing.size) if start is None else start
+    return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], State(parameters))
 
 
 def seed_of(random_state: Any) -> int:
@@ -100,22 +119,24 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def check_stopping(estimator: Any) -> None:
-    """Check the parameters that all iterative linear estimators share.
+def check_stopping(estimator: Any, *, fewest: int = 1, unbounded: bool = False) -> None:
+    """Check the parameters that all iterative linear estimators share, but for ``solver``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose they are.
+    fewest : int, default=1
+        The smallest ``max_iter``.
+    unbounded : bool, default=False
+        Whether ``max_iter`` may be None, which is 1,000.
 
     Raises
     ------
-    ValueError
-        ``tol``, ``max_iter`` or ``verbose`` is out of range, ``solver`` or ``fit_intercept`` of the
-        wrong type.
+    InvalidParameter
+        ``tol``, ``max_iter`` or ``verbose`` is out of range, or ``fit_intercept`` no bool.
     """
     check_number(estimator, "tol", low=0.0)
-    check_integer(estimator, "max_iter", low=1)
-    if not isinstance(estimator.solver, str):
-        raise ValueError(
-            f"The 'solver' parameter of {type(estimator).__name__} must be a str, but is "
-            f"{estimator.solver!r}."
-        )
-    check_name(estimator.solver)
+    check_integer(estimator, "max_iter", low=fewest, none=unbounded)
     check_flag(estimator, "fit_intercept")
-    check_integer(estimator, "verbose", low=0)
+    check_verbose(estimator)

@@ -12,7 +12,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._callbacks import fit_task
-from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._fit import seed_of, solve
 from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._parameters import check_flag
@@ -43,6 +43,8 @@ class LeastSquares(
 
     fit_intercept: bool
     positive: bool
+    #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
+    _flat_column = True
     coef_: Any
     intercept_: Any
 
@@ -54,9 +56,9 @@ class LeastSquares(
         """Return where to begin; None lets the solver choose."""
         return None
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, name: str) -> Self:
-        check_stopping(self)
-        check_flag(self, "positive")
+    def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
+        for flag in ("copy_X", "positive"):
+            check_flag(self, flag)
         with fit_task(self, X, y, sample_weight) as task:
             data = training_data(self, X, y, sample_weight, classify=False)
             n_outputs = data.y_shape[0] if data.y_shape else 1
@@ -75,17 +77,18 @@ class LeastSquares(
                     seed=seed_of(getattr(self, "random_state", None)),
                 )
                 model = partial(self._attributes, packing, single)
-                solve(self, objective, self._start(packing), task=task, model=model)
+                start = self._start(packing)
+                solve(self, objective, start, solver_name=solver, task=task, model=model)
         return self
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
         """Return what a solution makes of the estimator."""
         coef, intercept = packing.unpack(solution.parameters)
-        if not self.fit_intercept:
-            return {"coef_": coef[0] if single else coef, "intercept_": 0.0}
-        if single:
-            return {"coef_": coef[0], "intercept_": float(intercept[0])}
-        return {"coef_": coef, "intercept_": intercept}
+        flat = single or (self._flat_column and packing.n_outputs == 1)
+        return {
+            "coef_": coef[0] if flat else coef,
+            "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+        }
 
     def _model(self) -> LinearPredictor:
         coef = np.atleast_2d(self.coef_)

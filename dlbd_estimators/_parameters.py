@@ -1,4 +1,4 @@
-"""Checks of estimators' parameters, with messages that say what to pass instead."""
+"""Checks of estimators' parameters; what is refused is told in scikit-learn's words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+
+from dlbd_estimators.exceptions import InvalidParameter
+
+_BOOLEAN = ("an instance of 'bool'", "an instance of 'numpy.bool'")
 
 
 def check_number(
@@ -18,15 +22,18 @@ def check_number(
     open_low: bool = False,
     open_high: bool = False,
     infinite: bool = False,
+    none: bool = False,
 ) -> None:
-    """Check that a parameter is a real number from ``low`` to ``high``.
+    """Check that a parameter is a real number from ``low`` to ``high``, or None where it may be.
 
     Raises
     ------
-    ValueError
+    InvalidParameter
         It is not.
     """
     value = getattr(estimator, name)
+    if none and value is None:
+        return
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (
         number
@@ -34,40 +41,52 @@ def check_number(
         and (value < high if open_high else value <= high)
         and (infinite or np.isfinite(value))
     ):
-        bound = f"{'greater than' if open_low else 'at least'} {low:g}"
-        if np.isfinite(high):
-            bound += f" and {'less than' if open_high else 'at most'} {high:g}"
-        raise _wrong(estimator, name, f"a number {bound}")
+        ends_open = open_high or (np.isinf(high) and not infinite)
+        left, right = "(" if open_low else "[", ")" if ends_open else "]"
+        allowed = f"a float in the range {left}{float(low)}, {float(high)}{right}"
+        raise refused(estimator, name, allowed, *(["None"] if none else []))
 
 
-def check_integer(estimator: Any, name: str, *, low: int, other: Any = None) -> None:
-    """Check that a parameter is an integer of at least ``low``, or else equal to ``other``.
+def check_integer(
+    estimator: Any, name: str, *, low: int, other: Any = None, none: bool = False
+) -> None:
+    """Check that a parameter is an integer of at least ``low``, ``other``, or None where it may be.
 
     Raises
     ------
-    ValueError
+    InvalidParameter
         It is not.
     """
     value = getattr(estimator, name)
-    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if integer and int(value) >= low:
+    if none and value is None:
+        return
+    if _is_integer(value) and int(value) >= low:
         return
     if other is None or isinstance(value, np.ndarray) or value != other:
-        alternative = "" if other is None else f", or {other!r}"
-        raise _wrong(estimator, name, f"an integer of at least {low}{alternative}")
+        allowed = [_integers(low)]
+        if isinstance(other, str):
+            allowed.insert(0, f"a str among {{{other!r}}}")
+        elif other is not None:
+            allowed.append(f"a float among {{{other}}}")
+        raise refused(estimator, name, *allowed, *(["None"] if none else []))
 
 
-def check_choice(estimator: Any, name: str, choices: Collection[str]) -> None:
-    """Check that a parameter is one of some strings.
+def check_choice(
+    estimator: Any, name: str, choices: Collection[str], *, none: bool = False
+) -> None:
+    """Check that a parameter is one of some strings, or None where it may be.
 
     Raises
     ------
-    ValueError
+    InvalidParameter
         It is not.
     """
     value = getattr(estimator, name)
+    if none and value is None:
+        return
     if not (isinstance(value, str) and value in choices):
-        raise _wrong(estimator, name, f"one of {', '.join(map(repr, choices))}")
+        allowed = f"a str among {{{', '.join(map(repr, choices))}}}"
+        raise refused(estimator, name, allowed, *(["None"] if none else []))
 
 
 def check_flag(estimator: Any, name: str) -> None:
@@ -75,15 +94,52 @@ def check_flag(estimator: Any, name: str) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidParameter
         It is not.
     """
     if not isinstance(getattr(estimator, name), bool | np.bool_):
-        raise _wrong(estimator, name, "True or False")
+        raise refused(estimator, name, *_BOOLEAN)
 
 
-def _wrong(estimator: Any, name: str, expected: str) -> ValueError:
-    return ValueError(
-        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}, but is "
-        f"{getattr(estimator, name)!r}."
+def check_verbose(estimator: Any) -> None:
+    """Check that ``verbose`` is an integer of at least 0, True or False.
+
+    Raises
+    ------
+    InvalidParameter
+        It is not.
+    """
+    value = estimator.verbose
+    if not (isinstance(value, bool | np.bool_) or (_is_integer(value) and value >= 0)):
+        raise refused(estimator, "verbose", _integers(0), *_BOOLEAN)
+
+
+def check_n_jobs(estimator: Any) -> None:
+    """Check that ``n_jobs`` is None or an integer.
+
+    Raises
+    ------
+    InvalidParameter
+        It is not.
+    """
+    value = estimator.n_jobs
+    if value is not None and not _is_integer(value):
+        raise refused(estimator, "n_jobs", "None", "an instance of 'int'")
+
+
+def refused(estimator: Any, name: str, *allowed: str) -> InvalidParameter:
+    """Return the error that says what a parameter may be, each possibility in words."""
+    *most, last = allowed
+    expected = f"{', '.join(most)} or {last}" if most else last
+    return InvalidParameter(
+        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got "
+        f"{getattr(estimator, name)!r} instead."
     )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _integers(low: int) -> str:
+    return f"an int in the range [{low}, inf)"

@@ -100,7 +100,10 @@ class Labels:
         return type(self).__name__, self.classes
 
     def __call__(self, raw: FloatArray) -> NDArray[Any]:
-        index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
+        if len(self.classes) == 1:
+            index = np.zeros(len(raw), dtype=np.intp)
+        else:
+            index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
         return np.asarray(self.classes[index])
 
 

@@ -8,8 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from dlbd_estimators._callbacks import with_callbacks
+from dlbd_estimators._fit import check_stopping
 from dlbd_estimators._least_squares import LeastSquares
-from dlbd_estimators._parameters import check_flag, check_number
+from dlbd_estimators._parameters import check_choice, check_flag, check_number, refused
+from dlbd_estimators._solver_names import check_solver
+from dlbd_estimators._without_effect import tell_once
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
@@ -20,10 +23,13 @@ class _Sparse(LeastSquares):
     """Least squares with an l1 penalty among its penalties."""
 
     alpha: float
+    precompute: Any
+    selection: str
+    solver: str
     warm_start: bool
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:
         """Fit the model; errors as for :meth:`LinearRegression.fit`.
 
         Parameters
@@ -34,6 +40,8 @@ class _Sparse(LeastSquares):
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
+        check_input : bool, default=True
+            Taken for scikit-learn's sake: the input is always checked, which takes no pass.
 
         Returns
         -------
@@ -45,8 +53,18 @@ class _Sparse(LeastSquares):
         ConvergenceWarning
             The duality gap did not come down to ``tol``.
         """
+        check_stopping(self, unbounded=True)
+        check_solver(self)
         check_flag(self, "warm_start")
-        return self._fit(X, y, sample_weight, type(self).__name__.lower())
+        check_choice(self, "selection", ("cyclic", "random"))
+        if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
+            boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
+            raise refused(self, "precompute", boolean, "an array-like")
+        if np.ndim(self.precompute):
+            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+        if self.selection == "random":
+            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+        return self._fit(X, y, sample_weight, type(self).__name__.lower(), self.solver)
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:
@@ -70,9 +88,10 @@ class _Sparse(LeastSquares):
         # Unknown where a callback stopped the fit before the first certificate.
         gaps = getattr(solution.state, "gaps", None)
         gaps = np.full(packing.n_outputs, np.inf) if gaps is None else gaps
-        attributes["dual_gap_"] = float(gaps[0]) if single else gaps
+        one = packing.n_outputs == 1
+        attributes["dual_gap_"] = gaps[0] if one else gaps
         steps = solution.n_iter
-        attributes["n_iter_"] = steps if single else [steps] * packing.n_outputs
+        attributes["n_iter_"] = steps if one else [steps] * packing.n_outputs
         return attributes
 
 
@@ -91,8 +110,13 @@ class ElasticNet(_Sparse):
         Share of the l1 part, from 0 to 1.
     fit_intercept : bool, default=True
         Estimate ``b``; otherwise it is 0.
+    precompute : bool or array-like, default=False
+        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
+        not used, which is told once.
     max_iter : int, default=1000
-        Largest number of steps of the solver, each of which is a pass over the data.
+        Largest number of steps of the solver, each of which is a pass over the data; None is 1,000.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
     tol : float, default=1e-10
         Largest acceptable duality gap, relative to the mean square of the (centred) targets as
         in scikit-learn. The gap is that of the data themselves, not of their rounded moments.
@@ -100,10 +124,13 @@ class ElasticNet(_Sparse):
         Start from the last solution.
     positive : bool, default=False
         Allow no negative coefficient.
+    random_state, selection : int, RandomState or None, default=None; {"cyclic", "random"}
+        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
+        ``"random"`` is told of once.
     solver : {"auto", "coordinate_descent"}, default="auto"
         Coordinate descent on second moments up to 4,000 features, and beyond on those of a
         growing set of features that are not zero.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
@@ -143,20 +170,28 @@ class ElasticNet(_Sparse):
         *,
         l1_ratio: float = 0.5,
         fit_intercept: bool = True,
-        max_iter: int = 1000,
+        precompute: Any = False,
+        max_iter: int | None = 1000,
+        copy_X: bool = True,
         tol: float = 1e-10,
         warm_start: bool = False,
         positive: bool = False,
+        random_state: Any = None,
+        selection: str = "cyclic",
         solver: str = "auto",
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
+        self.precompute = precompute
         self.max_iter = max_iter
+        self.copy_X = copy_X
         self.tol = tol
         self.warm_start = warm_start
         self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
         self.solver = solver
         self.verbose = verbose
 
@@ -177,7 +212,8 @@ class Lasso(_Sparse):
     ----------
     alpha : float, default=1.0
         Strength of the penalty, at least 0.
-    fit_intercept, max_iter, tol, warm_start, positive, solver, verbose
+    fit_intercept, precompute, copy_X, max_iter, tol, warm_start, positive, random_state, \
+            selection, solver, verbose
         As for :class:`ElasticNet`.
 
     Attributes
@@ -201,19 +237,27 @@ class Lasso(_Sparse):
         alpha: float = 1.0,
         *,
         fit_intercept: bool = True,
-        max_iter: int = 1000,
+        precompute: Any = False,
+        copy_X: bool = True,
+        max_iter: int | None = 1000,
         tol: float = 1e-10,
         warm_start: bool = False,
         positive: bool = False,
+        random_state: Any = None,
+        selection: str = "cyclic",
         solver: str = "auto",
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
+        self.precompute = precompute
+        self.copy_X = copy_X
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
         self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
         self.solver = solver
         self.verbose = verbose
 

@@ -1,5 +1,7 @@
 """Errors, each a subclass of the builtin a caller would catch.
 
+ValueError, TypeError
+`-- InvalidParameter      a parameter of an estimator is of the wrong type or out of range
 ValueError
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
 `-- BadBlock              one block cannot be used; names block, row and column
@@ -14,9 +16,19 @@ TimeoutError
 `-- NoWorkers             the cluster has no worker that may take a task
 ImportError
 `-- MissingPackage        workers or the scheduler cannot import what a task needs
+
+One is a warning: ParameterWithoutEffect, a UserWarning.
 """
 
 from __future__ import annotations
+
+
+class InvalidParameter(ValueError, TypeError):
+    """A parameter of an estimator is of the wrong type or out of range."""
+
+
+class ParameterWithoutEffect(UserWarning):
+    """A parameter that scikit-learn has does nothing here; told once a process and class."""
 
 
 class LengthMismatch(ValueError):

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators._callbacks import with_callbacks
+from dlbd_estimators._fit import check_stopping
 from dlbd_estimators._least_squares import LeastSquares
+from dlbd_estimators._parameters import check_n_jobs, refused
+from dlbd_estimators._solver_names import check_solver, ridge_solver
+from dlbd_estimators._without_effect import tell_once
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.solvers import Solution
@@ -24,16 +28,20 @@ class LinearRegression(LeastSquares):
     ----------
     fit_intercept : bool, default=True
         Estimate ``b``; otherwise it is 0.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
         direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
         values.
-    max_iter : int, default=1000
-        Largest number of steps of an iterative solver.
+    n_jobs : int, optional
+        Taken for scikit-learn's sake, and told of once: threads are Dask's.
     positive : bool, default=False
         Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
         solution.
+    max_iter : int, default=1000
+        Largest number of steps of an iterative solver.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
             default="auto"
         ``"gram"`` takes one pass over the data, or two where the columns are nearly
@@ -41,7 +49,7 @@ class LinearRegression(LeastSquares):
         with ``positive`` it is ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
@@ -83,21 +91,27 @@ class LinearRegression(LeastSquares):
     array([8.])
     """
 
+    _flat_column = False  # nor has scikit-learn's
+
     def __init__(
         self,
         *,
         fit_intercept: bool = True,
+        copy_X: bool = True,
         tol: float = 1e-10,
-        max_iter: int = 1000,
+        n_jobs: int | None = None,
         positive: bool = False,
+        max_iter: int = 1000,
         solver: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
         self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
         self.tol = tol
-        self.max_iter = max_iter
+        self.n_jobs = n_jobs
         self.positive = positive
+        self.max_iter = max_iter
         self.solver = solver
         self.random_state = random_state
         self.verbose = verbose
@@ -130,7 +144,12 @@ class LinearRegression(LeastSquares):
         MemoryError
             A block does not fit in a worker; raised before reading.
         """
-        return self._fit(X, y, sample_weight, "linear")
+        check_stopping(self)
+        check_n_jobs(self)
+        check_solver(self)
+        if self.n_jobs is not None:
+            tell_once(self, "n_jobs", "threads are Dask's.")
+        return self._fit(X, y, sample_weight, "linear", self.solver)
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         return L2(), L1(positive=True) if self.positive else None
@@ -156,28 +175,31 @@ class Ridge(LeastSquares):
         Strength of the penalty, at least 0; one for all targets or one for each.
     fit_intercept : bool, default=True
         Estimate ``b``; otherwise it is 0.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
+    max_iter : int, optional
+        Largest number of steps of an iterative solver; None is 1,000.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
-    max_iter : int, default=1000
-        Largest number of steps of an iterative solver.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
+            "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
+        ``"gram"`` takes one pass over the data, or two where the columns are nearly
+        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
+        ``"coordinate_descent"``. The last six are scikit-learn's names of the same
+        minimiser and stand for ``"auto"``; with ``positive`` so does ``"lbfgs"``.
     positive : bool, default=False
         Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
         solution.
-    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
-            default="auto"
-        ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
-        ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 prints a line a step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients, float64.
+        Coefficients, float64; of a single target of one dimension, as are predictions.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
@@ -199,19 +221,21 @@ class Ridge(LeastSquares):
         alpha: Any = 1.0,
         *,
         fit_intercept: bool = True,
+        copy_X: bool = True,
+        max_iter: int | None = None,
         tol: float = 1e-10,
-        max_iter: int = 1000,
-        positive: bool = False,
         solver: str = "auto",
+        positive: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
-        self.tol = tol
+        self.copy_X = copy_X
         self.max_iter = max_iter
-        self.positive = positive
+        self.tol = tol
         self.solver = solver
+        self.positive = positive
         self.random_state = random_state
         self.verbose = verbose
 
@@ -233,7 +257,8 @@ class Ridge(LeastSquares):
         Ridge
             The fitted estimator.
         """
-        return self._fit(X, y, sample_weight, "ridge")
+        check_stopping(self, unbounded=True)
+        return self._fit(X, y, sample_weight, "ridge", ridge_solver(self))
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         strength = _strength(self, self.alpha, n_outputs)
@@ -255,12 +280,9 @@ def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
     strength = np.asarray(alpha, dtype=np.float64)
     if strength.ndim > 1 or strength.size not in (1, n_outputs):
         raise ValueError(
-            f"Number of targets and number of penalties do not correspond: "
-            f"{n_outputs} targets, but alpha has shape {strength.shape}."
+            f"Number of targets and number of penalties do not correspond: {strength.size} != "
+            f"{n_outputs}. Pass one alpha, or one for each target; it has shape {strength.shape}."
         )
     if not (np.isfinite(strength).all() and (strength >= 0).all()):
-        raise ValueError(
-            f"The 'alpha' parameter of {type(estimator).__name__} must be at least 0 and finite, "
-            f"but is {alpha!r}."
-        )
+        raise refused(estimator, "alpha", "a float in the range [0.0, inf)", "an array-like")
     return float(strength.reshape(-1)[0]) if strength.size == 1 else strength

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators._classes import class_factors, count_labels
-from dlbd_estimators._fit import check_stopping, seed_of, solve
+from dlbd_estimators._fit import seed_of, solve
 from dlbd_estimators._html import SummaryHTML
 from dlbd_estimators._leaving import Leaving
-from dlbd_estimators._parameters import check_number
+from dlbd_estimators._logistic_parameters import UNSET, Penalty, asked_for
 from dlbd_estimators._predict import (
     Labels,
     decision,
@@ -24,6 +24,8 @@ from dlbd_estimators._predict import (
     probabilities,
     score,
 )
+from dlbd_estimators._solver_names import check_liblinear
+from dlbd_estimators._sparse_coefficients import SparseCoefficients
 from dlbd_estimators._validation import training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.blocks_sources import is_lazy, refuse_lazy
@@ -38,7 +40,7 @@ from dlbd_estimators.solvers import Objective, Solution
 
 
 class LogisticRegression(
-    Leaving, SummaryHTML, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+    Leaving, SparseCoefficients, SummaryHTML, CallbackSupportMixin, ClassifierMixin, BaseEstimator
 ):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
@@ -48,10 +50,15 @@ class LogisticRegression(
 
     Parameters
     ----------
+    penalty : {"l1", "l2", "elasticnet"} or None, optional
+        As in scikit-learn, which gives it up: pass ``l1_ratio``, or ``C=np.inf`` for None.
     C : float, default=1.0
         Inverse strength of the penalty, greater than 0; ``np.inf`` is no penalty.
     l1_ratio : float, default=0.0
         Share of the l1 part, from 0 to 1; it makes coefficients zero.
+    dual : bool, default=False
+        Taken for scikit-learn's sake, for ``"liblinear"`` alone: the primal problem is solved,
+        which has the same minimiser. True is told of once.
     tol : float, default=1e-10
         Largest acceptable Newton decrement of the mean loss at the solution: the distance to
         the minimiser in the metric of the Hessian (bounded by ``"newton"``, estimated by the
@@ -59,22 +66,30 @@ class LogisticRegression(
         digits of the coefficients.
     fit_intercept : bool, default=True
         Estimate ``b``; otherwise it is 0.
+    intercept_scaling : float, default=1
+        Taken for scikit-learn's sake: the intercept is never penalised. Another value is told of
+        once.
     class_weight : dict, "balanced" or None, default=None
         Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the
         same total weight.
     random_state : int, RandomState or None, default=None
         Chooses the sample of blocks that the fit starts from; None is a fixed seed. The
         solution depends on it by less than ``tol``.
-    solver : {"auto", "newton", "lbfgs", "gradient_descent", "proximal_newton"}, default="auto"
+    solver : {"auto", "newton", "lbfgs", "gradient_descent", "proximal_newton", "working_set", \
+            "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, default="auto"
         ``"auto"`` takes Newton's method where a row's Hessian costs about what reading the
         row costs, and L-BFGS elsewhere: for many classes or features, and in memory. With
-        an l1 part it is ``"proximal_newton"``, and only that will do.
+        an l1 part it is ``"proximal_newton"``, and only that will do. The last five are
+        scikit-learn's names and stand for ``"auto"``, ``"newton-cholesky"`` for ``"newton"``;
+        ``solver_`` says which was used. What scikit-learn refuses under them is refused.
     max_iter : int, default=100
-        Largest number of steps of the solver.
+        Largest number of steps of the solver; 0 leaves the coefficients at zero.
     warm_start : bool, default=False
         Start from the last solution instead of a sample's.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 prints a line a step: loss, gradient, error, seconds and reading speed.
+    n_jobs : int, optional
+        Taken for scikit-learn's sake, where it does nothing either; told of once.
 
     Attributes
     ----------
@@ -115,28 +130,36 @@ class LogisticRegression(
 
     def __init__(
         self,
+        penalty: str | None = UNSET,
         *,
         C: float = 1.0,
-        l1_ratio: float = 0.0,
+        l1_ratio: float | None = 0.0,
+        dual: bool = False,
         tol: float = 1e-10,
         fit_intercept: bool = True,
+        intercept_scaling: float = 1,
         class_weight: Any = None,
         random_state: Any = None,
         solver: str = "auto",
         max_iter: int = 100,
-        warm_start: bool = False,
         verbose: int = 0,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
     ) -> None:
+        self.penalty = penalty
         self.C = C
         self.l1_ratio = l1_ratio
+        self.dual = dual
         self.tol = tol
         self.fit_intercept = fit_intercept
+        self.intercept_scaling = intercept_scaling
         self.class_weight = class_weight
         self.random_state = random_state
         self.solver = solver
         self.max_iter = max_iter
-        self.warm_start = warm_start
         self.verbose = verbose
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
@@ -173,31 +196,39 @@ class LogisticRegression(
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
         """
-        check_stopping(self)
-        check_number(self, "C", low=0.0, open_low=True, infinite=True)
-        check_number(self, "l1_ratio", low=0.0, high=1.0)
+        penalty, solver = asked_for(self)
         with fit_task(self, X, y, sample_weight) as task:
-            self._fit(X, y, sample_weight, task)
+            self._fit(X, y, sample_weight, penalty, solver, task)
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, task: FitTask) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        penalty: Penalty,
+        solver: str,
+        task: FitTask,
+    ) -> None:
         data = training_data(self, X, y, sample_weight, classify=True)
         with executor_for(data.blocks) as executor:
             counts = count_labels(self, executor, data.blocks, "logistic")
             classes = counts.labels
+            check_liblinear(self, len(classes))
             weights = class_factors(self, counts)
             binary = len(classes) == 2
             packing = Packing(
                 1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
             )
+            l1 = penalty.l1_ratio / penalty.C
             objective = Objective(
                 executor,
                 data.blocks.encoded(Encoding(classes, weights)),
                 HalfBinomialLoss() if binary else HalfMultinomialLoss(),
-                L2((1.0 - self.l1_ratio) / self.C),
+                L2((1.0 - penalty.l1_ratio) / penalty.C),
                 packing,
                 name="logistic",
-                l1=L1(self.l1_ratio / self.C) if self.l1_ratio / self.C > 0 else None,
+                l1=L1(l1) if l1 > 0 else None,
                 seed=seed_of(self.random_state),
                 total_weight=float(
                     counts.weights.sum() if weights is None else counts.weights @ weights
@@ -212,9 +243,12 @@ class LogisticRegression(
                     "classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": n_iter,
                 }  # fmt: skip
 
-            solve(self, objective, self._start(packing, classes), task=task, model=model)
+            start = self._start(packing, classes, shifted=l1 > 0)
+            solve(self, objective, start, solver_name=solver, task=task, model=model)
 
-    def _start(self, packing: Packing, classes: NDArray[Any]) -> FloatArray | None:
+    def _start(
+        self, packing: Packing, classes: NDArray[Any], *, shifted: bool
+    ) -> FloatArray | None:
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         shape = packing.n_outputs, packing.n_features
@@ -224,8 +258,8 @@ class LogisticRegression(
                 f"of shape {self.coef_.shape}; these data have classes {classes} and need "
                 f"{shape}. Fit a new estimator."
             )
-        coef, intercept = self.coef_, self.intercept_
-        if packing.n_outputs > 1 and not self.l1_ratio:
+        coef, intercept = self._dense_coef(), self.intercept_
+        if packing.n_outputs > 1 and not shifted:
             # A shift common to all classes changes no probability; solvers expect none.
             coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
         return packing.pack(coef, intercept)
@@ -303,10 +337,12 @@ class LogisticRegression(
         if not is_lazy(X):
             refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
-        model = LinearPredictor(self.coef_, self.intercept_)
-        encoding = Encoding(self.classes_, unknown=True)
-        return score(self, X, y, sample_weight, model, WrongClass(), encoding, classify=True)
+        encoding, errors = Encoding(self.classes_, unknown=True), WrongClass()
+        return score(self, X, y, sample_weight, self._model(), errors, encoding, classify=True)
 
     def _predict(self, X: Any, finish: Any, method: str) -> Any:
         check_is_fitted(self)
-        return predict(self, X, LinearPredictor(self.coef_, self.intercept_), finish, method)
+        return predict(self, X, self._model(), finish, method)
+
+    def _model(self) -> LinearPredictor:
+        return LinearPredictor(self._dense_coef(), self.intercept_)

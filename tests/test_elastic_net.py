@@ -153,7 +153,7 @@ def test_warm_start_begins_where_the_last_fit_ended():
         ({"warm_start": 2}, "warm_start"),
         ({"tol": -1.0}, "tol"),
         ({"solver": "gram"}, "needs penalties with a gradient"),
-        ({"solver": "saga"}, "Unknown solver"),
+        ({"solver": "saga"}, "must be a str among {'auto', "),
     ],
 )
 def test_bad_parameters_are_named(options, message):

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
+import dlbd_estimators
 from dlbd_estimators import LinearRegression, LogisticRegression, MLPRegressor, Ridge
 from tests.inputs import KINDS, LAZY, as_kind, names
 
@@ -156,14 +157,28 @@ def test_one_weight_for_all_rows(kind, targets):
     assert_parity(scalar, Ridge(alpha=0.5).fit(X, y), rtol=1e-9)
 
 
-def test_a_column_of_targets_keeps_its_dimension():
+@pytest.mark.parametrize("name", ["LinearRegression", "Ridge", "Lasso", "ElasticNet"])
+def test_a_column_of_targets_has_scikit_learns_shapes(name):
     X, y, _ = data()
-    model = Ridge().fit(X, y[:, None])
-    other = linear_model.Ridge().fit(X, y[:, None])
-    assert model.coef_.shape == (1, P)
-    assert model.predict(X).shape == (N, 1) == other.predict(X).reshape(N, -1).shape
-    lazy = Ridge().fit(*as_kind("dask", X, y[:, None])[:2])
-    assert lazy.coef_.shape == (1, P)
+    other = getattr(linear_model, name)().fit(X, y[:, None])
+    for inputs in ((X, y[:, None]), as_kind("dask", X, y[:, None])[:2]):
+        model = getattr(dlbd_estimators, name)().fit(*inputs)
+        assert model.coef_.shape == other.coef_.shape
+        assert model.intercept_.shape == other.intercept_.shape
+        assert model.predict(X).shape == other.predict(X).shape
+        assert np.asarray(model.predict(inputs[0])).shape == other.predict(X).shape
+        assert model.score(*inputs) == pytest.approx(other.score(X, y[:, None]), abs=1e-3)
+        again = model.set_params(max_iter=50).fit(*inputs)
+        assert again.coef_.shape == other.coef_.shape
+
+
+@pytest.mark.parametrize("name", ["LinearRegression", "Ridge", "Lasso", "ElasticNet"])
+def test_attributes_of_one_target_are_numpy_floats(name):
+    X, y, _ = data()
+    model = getattr(dlbd_estimators, name)().fit(X, y)
+    assert isinstance(model.intercept_, np.float64)
+    if hasattr(model, "dual_gap_"):
+        assert isinstance(model.dual_gap_, np.float64)
 
 
 def test_attributes_of_a_direct_fit():
@@ -181,7 +196,7 @@ def test_attributes_of_a_direct_fit():
 
 
 @pytest.mark.parametrize("model", [LinearRegression, Ridge])
-@pytest.mark.parametrize("option", ["normalize", "copy_X", "n_jobs", "max_iterations", "l1_ratio"])
+@pytest.mark.parametrize("option", ["normalize", "max_iterations", "l1_ratio"])
 def test_what_is_not_supported_is_absent(model, option):
     with pytest.raises(TypeError, match=option):
         model(**{option: 1})

@@ -7,6 +7,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn import linear_model
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
@@ -296,10 +297,8 @@ def test_attributes():
     assert LogisticRegression().fit(X, y).solver_ in ("newton", "lbfgs")
 
 
-@pytest.mark.parametrize(
-    "option", ["penalty", "n_jobs", "dual", "multi_class", "intercept_scaling", "c"]
-)
-def test_what_is_deprecated_or_not_supported_is_absent(option):
+@pytest.mark.parametrize("option", ["multi_class", "c"])
+def test_what_is_not_supported_is_absent(option):
     with pytest.raises(TypeError, match=option):
         LogisticRegression(**{option: 1})
 
@@ -326,3 +325,17 @@ def test_labels_outside_the_classes_are_wrong_predictions_and_no_error():
     strange = np.where(np.arange(N) < 70, 9, y)
     lazy = model.score(da.from_array(X, chunks=(100, P)), da.from_array(strange, chunks=100))
     assert lazy == pytest.approx(model.score(X, strange))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_sparse_coefficients_predict_the_same(n_classes, rng):
+    X = rng.normal(size=(60, 4))
+    y = rng.integers(0, n_classes, 60)
+    model = LogisticRegression(l1_ratio=1.0, C=0.1).fit(X, y)
+    dense, before = model.coef_.copy(), model.decision_function(X)
+    assert sparse.issparse(model.sparsify().coef_)
+    np.testing.assert_array_equal(model.decision_function(X), before)
+    np.testing.assert_array_equal(model.predict(da.from_array(X)).compute(), model.predict(X))
+    model.set_params(warm_start=True).fit(X, y)
+    model.sparsify()
+    np.testing.assert_allclose(model.densify().coef_, dense, atol=1e-9)

@@ -33,6 +33,7 @@ from dlbd_estimators.mlp.rows import (
 from dlbd_estimators.mlp.settings import Settings, batch_size
 from dlbd_estimators.mlp.start import initial, last
 from dlbd_estimators.mlp.targets import Targets
+from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.learner import Learner
 from dlbd_estimators.objectives.network import Layers, Network, NetworkPredictor
@@ -120,7 +121,9 @@ class BaseMLP(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
-            task.start(executor, blocks)
+            # Epochs print themselves, in scikit-learn's words.
+            lines = [print_line] if self.verbose and settings.update is None else []
+            task.start(executor, blocks, lines)
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
             random_state = check_random_state(self.random_state)
             start = (
@@ -151,8 +154,8 @@ class BaseMLP(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
                 **self._model_attributes(job, found.parameters.astype(job.start.dtype)),
                 "n_iter_": found.n_iter,
                 "t_": 0,
-                "loss_": found.value,
-                "best_loss_": found.value,
+                "loss_": np.float64(found.value),
+                "best_loss_": np.float64(found.value),
                 "loss_curve_": [entry["loss"] for entry in found.history],
                 "validation_scores_": None,
                 "best_validation_score_": None,
@@ -318,9 +321,9 @@ class BaseMLP(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
         scored = self.early_stopping
         return {
             "n_iter_": n_epochs,
-            "loss_": progress.losses[-1] if progress.losses else np.inf,
+            "loss_": np.float64(progress.losses[-1] if progress.losses else np.inf),
             "loss_curve_": list(progress.losses),
-            "best_loss_": None if scored else progress.best_loss,
+            "best_loss_": None if scored else np.float64(progress.best_loss),
             "validation_scores_": list(progress.scores) if scored else None,
             "best_validation_score_": progress.best_score if scored else None,
             "history_": list(progress.history),

@@ -25,7 +25,7 @@ from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.mlp.base import BaseMLP
 from dlbd_estimators.mlp.settings import has_batches
 from dlbd_estimators.mlp.targets import Targets, class_targets, label_targets, named_classes
-from dlbd_estimators.objectives.scores import WrongClass, WrongLabels
+from dlbd_estimators.objectives.scores import Errors, OtherClass, WrongClass, WrongLabels
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -64,7 +64,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         By how much an epoch must be better; for ``"lbfgs"`` the largest acceptable entry of
         the gradient.
     verbose, warm_start : bool, default=False
-        Print each epoch; start from the last fit's parameters.
+        Print each epoch or step; start from the last fit's.
     momentum, nesterovs_momentum : float, bool, default=0.9, True
         For ``"sgd"``; the momentum is in [0, 1].
     early_stopping : bool, default=False
@@ -94,7 +94,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels; of several labels, their numbers.
+        Class labels (a single one has a model too); of several labels, their numbers.
     coefs_, intercepts_ : list of ndarray
         Weights, of shape (units, units of the next layer), and intercepts, by layer.
     loss_, best_loss_ : float
@@ -214,15 +214,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The loss or a parameter is no longer finite; names epoch and round. A ValueError
             and a FloatingPointError. The estimator's attributes are left as they were.
         ValueError
-            NaN or infinity (names block, row and column), lengths that differ, a single class,
-            parameters out of range.
+            NaN or infinity (names block, row and column), lengths that differ, bad parameters.
         MemoryError
             A worker has no room for the buffer; raised before training.
 
         Warns
         -----
         ConvergenceWarning
-            ``max_iter`` was not enough.
+            ``max_iter`` was not enough, or training diverged and ``early_stopping`` kept its best.
         """
         return self._fit(X, y, sample_weight)
 
@@ -322,7 +321,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return float(super().score(X, y, sample_weight))
         labels = self._has_labels
         encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
-        errors, model = WrongLabels() if labels else WrongClass(), self._model()
+        errors: Errors = OtherClass() if len(self.classes_) == 1 else WrongClass()
+        errors, model = WrongLabels() if labels else errors, self._model()
         return score(
             self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
         )

@@ -63,7 +63,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         By how much an epoch must be better; for ``"lbfgs"`` the largest acceptable entry of
         the gradient.
     verbose, warm_start : bool, default=False
-        Print each epoch; start from the last fit's parameters.
+        Print each epoch or step; start from the last fit's parameters.
     momentum, nesterovs_momentum : float, bool, default=0.9, True
         For ``"sgd"``; the momentum is in [0, 1].
     early_stopping : bool, default=False
@@ -216,7 +216,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Warns
         -----
         ConvergenceWarning
-            ``max_iter`` was not enough.
+            ``max_iter`` was not enough, or training diverged and ``early_stopping`` kept its best.
         """
         return self._fit(X, y, sample_weight)
 

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from dask.utils import parse_bytes
 
-from dlbd_estimators._parameters import check_choice, check_flag, check_integer, check_number
+from dlbd_estimators._parameters import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    check_verbose,
+    refused,
+)
 from dlbd_estimators.objectives.activations import ACTIVATIONS, Activation
 from dlbd_estimators.objectives.updates import SGD, Adam, Update
 from dlbd_estimators.solvers.outer import OuterStep
@@ -79,6 +86,7 @@ class Settings:
             check_integer(estimator, name, low=1)
         for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
             check_flag(estimator, name)
+        check_verbose(estimator)
         check_number(estimator, "outer_learning_rate", low=0.0, open_low=True)
         check_number(estimator, "outer_momentum", low=0.0, high=1.0, open_high=True)
         if estimator.solver == "lbfgs" and estimator.n_replicas not in ("auto", 1):
@@ -137,10 +145,8 @@ def _hidden(estimator: Any) -> tuple[int, ...]:
     except TypeError:
         hidden = (None,)
     if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in hidden):
-        raise ValueError(
-            f"The 'hidden_layer_sizes' parameter of {type(estimator).__name__} must be an integer "
-            f"or a sequence of integers, one a hidden layer, but is {sizes!r}."
-        )
+        units = "an int in the range [1, inf)"
+        raise refused(estimator, "hidden_layer_sizes", "an array-like of ints, one a layer", units)
     if not all(n > 0 for n in hidden):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {list(hidden)}.")
     return tuple(int(n) for n in hidden)
@@ -163,8 +169,6 @@ def _buffer_nbytes(estimator: Any) -> int | None:
     except (ValueError, TypeError, AttributeError):
         nbytes = 0
     if nbytes <= 0:
-        raise ValueError(
-            f"The 'buffer_size' parameter of {type(estimator).__name__} must be a number of bytes, "
-            f"a string such as '256 MiB', or 'auto', but is {size!r}."
-        )
+        allowed = ("a number of bytes", "a str such as '256 MiB'", "'auto'")
+        raise refused(estimator, "buffer_size", *allowed)
     return nbytes

@@ -21,7 +21,13 @@ from dlbd_estimators.objectives.losses import (
     HalfSquaredError,
     Loss,
 )
-from dlbd_estimators.objectives.scores import Errors, SquaredErrors, WrongClass, WrongLabels
+from dlbd_estimators.objectives.scores import (
+    Errors,
+    OtherClass,
+    SquaredErrors,
+    WrongClass,
+    WrongLabels,
+)
 
 
 @dataclass(frozen=True)
@@ -128,25 +134,25 @@ def class_targets(
     Raises
     ------
     ValueError
-        The classes are not those known before, or there are too few.
+        The classes are not those known before.
     """
     if isinstance(estimator.class_weight, str) and incremental:
         raise ValueError(
             "class_weight='balanced' cannot be used with partial_fit, which has not seen all "
             "rows. Pass a dict of factors, computed from all labels."
         )
-    fewest = 2 if known is None else 1
-    counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=fewest)
+    counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=1)
     if known is not None:
         _check_known(counts, known, incremental=incremental)
         counts = _among(counts, known)
     labels = counts.labels
-    binary = len(labels) == 2
+    # A single class has a single output, as in scikit-learn: that of a class which never comes.
+    binary = len(labels) <= 2
     return Targets(
         Encoding(labels, class_factors(estimator, counts)),
         1 if binary else len(labels),
         HalfBinomialLoss() if binary else HalfMultinomialLoss(),
-        WrongClass(),
+        WrongClass() if len(labels) > 1 else OtherClass(),
         "logistic" if binary else "softmax",
         attributes={"classes_": labels},
     )
@@ -164,8 +170,6 @@ def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
             f"warm_start can only be used where `y` has the same classes as in the previous "
             f"call to fit. Previously got {known}, `y` has {counts.labels}"
         )
-    if len(known) < 2:
-        raise ValueError(f"MLPClassifier needs at least 2 classes, but `classes` is {known}.")
 
 
 def _among(counts: LabelCounts, classes: Any) -> LabelCounts:

@@ -74,6 +74,14 @@ class WrongClass(Errors):
 
 
 @dataclass(frozen=True)
+class OtherClass(Errors):
+    """1 where the class is not the only one that is known, whatever is predicted."""
+
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        return np.asarray(targets[:, :1] != 0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class WrongLabels(Errors):
     """1 where any of a row's labels, each yes or no, is wrong."""
 

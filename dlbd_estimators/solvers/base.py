@@ -109,6 +109,7 @@ def minimize(
     before_step: Callable[[Any], None] | None = None,
     on_step: Callable[[Any, dict[str, float]], bool] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
+    opening: str = "",
 ) -> Solution:
     """Drive a solver until the error is at most ``tol``.
 
@@ -134,6 +135,8 @@ def minimize(
         solver ends at anyway, this changes nothing.
     on_warning : callable, optional
         Called with why the fit ends and what the user is warned of, before they are.
+    opening : str, default=""
+        What the warning of an error above ``tol`` begins with, where users look for certain words.
 
     Raises
     ------
@@ -187,7 +190,9 @@ def minimize(
         message = status.value.format(
             solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
         )
-        warn(on_warning, status.name.lower(), message, status.category, 3)
+        if status in (Status.MAX_ITER, Status.STALLED):
+            message = opening + message
+        warn(on_warning, status.name.lower(), message, status.category)
     parameters = objective.original(state.parameters)
     return Solution(parameters, status, len(history), objective.n_passes, history, state)
 

@@ -155,7 +155,7 @@ def minimize_in_passes(
             f"lbfgs failed to converge after {found.nit} iteration(s): {found.message}. Increase "
             f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X."
         )
-        warn(on_warning, "max_iter", message, ConvergenceWarning, 4)
+        warn(on_warning, "max_iter", message, ConvergenceWarning)
     return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, history)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from enum import Enum
 
+from sklearn import callback
 from sklearn.exceptions import ConvergenceWarning
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_CALLBACKS = os.path.join(os.path.dirname(str(callback.__file__)), "")
 
 
 class SeparableWarning(ConvergenceWarning):
@@ -54,9 +60,21 @@ def warn(
     status: str,
     message: str,
     category: type[Warning],
-    stacklevel: int,
 ) -> None:
     """Warn the user; before that tell ``on_warning`` why the fit ends, and what they will read."""
     if on_warning is not None:
         on_warning(status, message)
-    warnings.warn(message, category, stacklevel=stacklevel + 1)
+    warn_user(message, category)
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn, and point to the line that called this package, whatever lies in between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(filename: str) -> bool:
+    # scikit-learn's decorator of ``fit`` lies between it and its caller.
+    return filename.startswith((_PACKAGE, _CALLBACKS))

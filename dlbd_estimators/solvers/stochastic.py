@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.courses import Course, Epoch, Training
 from dlbd_estimators.solvers.status import warn
@@ -106,6 +107,13 @@ class Progress:
             self.best_score = score
             self.best_parameters = parameters.copy()
 
+    def add_divergence(self, rate: float, seconds: float) -> None:
+        """Record an epoch that came to nothing."""
+        self.losses.append(np.nan)
+        self.scores.append(np.nan)
+        self.n_passes += 1.0
+        self.history.append(_entry(self, Epoch(np.nan, 0, 0, 0), rate, seconds, True))
+
 
 def train(
     course: Course,
@@ -156,12 +164,13 @@ def train(
     Raises
     ------
     Diverged
-        The loss became infinite or NaN.
+        The loss became infinite or NaN, before any score that could be kept.
 
     Warns
     -----
     ConvergenceWarning
-        ``max_epochs`` were not enough, and ``on_step`` did not ask for an end.
+        ``max_epochs`` were not enough, and ``on_step`` did not ask for an end; or training diverged
+        after an epoch with a score, whose parameters are kept.
     UserWarning
         The user interrupted; the model is that of the last whole epoch.
     """
@@ -171,7 +180,14 @@ def train(
             rate = training.learning_rate
             if before_step is not None:
                 before_step(training)
-            trained, epoch = course.epoch(training)
+            outcome = _epoch(course, training, progress, scored=score is not None)
+            if isinstance(outcome, Diverged):
+                n_epochs += 1
+                progress.add_divergence(rate, clock())
+                message = f"{outcome} The model is that of the best validation score."
+                warn(on_warning, "diverged", message, ConvergenceWarning)
+                break
+            trained, epoch = outcome
             scored = None if score is None else score(trained.parameters)
             # From here on the epoch counts: an interruption before leaves no half of it.
             training = trained
@@ -196,11 +212,23 @@ def train(
                     f"Stochastic Optimizer: Maximum iterations ({rules.max_epochs}) reached and "
                     f"the optimization hasn't converged yet."
                 )
-                warn(on_warning, "max_iter", message, ConvergenceWarning, 4)
+                warn(on_warning, "max_iter", message, ConvergenceWarning)
                 break
     except KeyboardInterrupt:
-        warn(on_warning, "interrupted", "Training interrupted by user.", UserWarning, 4)
+        warn(on_warning, "interrupted", "Training interrupted by user.", UserWarning)
     return training, n_epochs
+
+
+def _epoch(
+    course: Course, training: Training, progress: Progress, *, scored: bool
+) -> tuple[Training, Epoch] | Diverged:
+    """Run an epoch; return its divergence where there is an earlier model to end with."""
+    try:
+        return course.epoch(training)
+    except Diverged as error:
+        if not scored or progress.best_parameters is None:
+            raise
+        return error
 
 
 def _judge(
