@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 #: Parts of the names of threads that Dask and zarr keep for the next time, or end by and by.
-KEPT_THREADS = ("zarr_", "Dask-Offload", "Dask-Default-Threads", "ThreadPoolExecutor-")
+KEPT_THREADS = ("zarr_", "asyncio_", "Dask-Offload", "Dask-Default-Threads", "ThreadPoolExecutor-")
 #: Seconds that threads and processes get to end in: those of a closed cluster do so by and by.
 GRACE = 20.0
 
