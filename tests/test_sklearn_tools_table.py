@@ -70,24 +70,10 @@ def stored(values, n_rows):
     return array
 
 
-#: scikit-learn turns X to a NumPy array before it calls us: right, and not for large data.
-LOADING = [
-    tools.selected_rows,
-    tools.eliminated,
-    tools.eliminated_by_folds,
-    tools.bagged,
-    tools.permuted,
-]
 Y_ALONE = "y and sample_weight are lazy but X is in memory"
 ERRORS = {
     **{(tools.feature_union, kind): (ValueError, "unknown shape") for kind in NO_LENGTH},
-    **{
-        (tools.selected_one_by_one, kind): (
-            ValueError,
-            "y and sample_weight are lazy but X is in memory",
-        )
-        for kind in KINDS
-    },
+    **{(tools.selected_one_by_one, kind): (ValueError, Y_ALONE) for kind in KINDS},
     (tools.permuted, "frame and array"): (TypeError, "Scalar"),
     **{(tools.permuted, kind): (TypeError, Y_ALONE) for kind in ["unknown", "zarr"]},
 }
@@ -139,9 +125,7 @@ def test_tools_give_what_they_give_in_memory(tool, target, kind, loaded):
 
 
 @pytest.mark.parametrize("kind", SOME_KINDS)
-@pytest.mark.parametrize(
-    "tool", [*LOADING, tools.selected_one_by_one], ids=lambda each: each.__name__
-)
+@pytest.mark.parametrize("tool", tools.LOADING, ids=lambda each: each.__name__)
 @pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:X does not have valid feature names")
 def test_tools_that_load_the_data(tool, kind, loaded):
     cv = model_selection.KFold(2)
