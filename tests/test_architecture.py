@@ -34,6 +34,7 @@ LAYER_OF = {
     "_predict": "estimators",
     "_predictions": "estimators",
     "_validation": "estimators",
+    "_versions": "estimators",
     "compose": "estimators",
     "elastic_net": "estimators",
     "linear": "estimators",
