@@ -31,6 +31,7 @@ LAYER_OF = {
     "_leaving": "estimators",
     "_least_squares": "estimators",
     "_parameters": "estimators",
+    "_part_of": "estimators",
     "_predict": "estimators",
     "_predictions": "estimators",
     "_validation": "estimators",
