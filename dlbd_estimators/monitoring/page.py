@@ -178,11 +178,9 @@ class TrainingView:
             fig.title.text = title
 
     def _show_courses(self, drawn: list[Fit], newest: Fit) -> None:
-        """Close what none of the fits has; open what says most about a fit that is new."""
+        """Open what says most about a fit that is new, and leave what none of the fits has."""
+        # All panels stay: Bokeh 3.9 draws no lines in one that comes later.
         shown = figures.courses_of(drawn)
-        # Not taken out: Bokeh 3.9 draws no lines in a panel that comes later.
-        for name, panel in self._panels.items():
-            panel.disabled = name not in shown
         # A rate says little, and is all that there is of a network after one epoch.
         own = [name for name in figures.courses_of([newest]) if name != "learning_rate"]
         names = list(self._panels)

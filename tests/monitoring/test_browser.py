@@ -238,7 +238,7 @@ def test_a_search_is_watched_and_then_one_line(browser, cluster, arrays):
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_no_panel_of_a_network_is_empty(browser, cluster, arrays):
+def test_the_open_panel_of_a_network_is_not_empty(browser, cluster, arrays):
     X, y = arrays
     Ridge().fit(X, y)
     with opened(browser, address_of(cluster)) as (page, errors):
@@ -247,9 +247,6 @@ def test_no_panel_of_a_network_is_empty(browser, cluster, arrays):
         page.locator(".slick-row").first.locator(".slick-cell").nth(1).click()
         page.wait_for_function(f"{CURVES}['name'].length === 1", timeout=20_000)
         page.wait_for_timeout(700)
-        panels = "Bokeh.documents[0].get_model_by_name('courses').tabs"
-        closed = read(page, f"{panels}.filter(t => t.disabled).map(t => t.title)")
-        assert closed == ["error", "validation", "gradient"]
         assert page.locator(".bk-tab.bk-active").all_inner_texts()[1] == "above the lowest"
         # What threads could read is far more than what they do; the axis is for what they do.
         fastest = max(read(page, f"{CURVES}['throughput'][0]"))
