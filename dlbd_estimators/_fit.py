@@ -13,7 +13,15 @@ from dlbd_estimators._callbacks import FitTask
 from dlbd_estimators._parameters import check_flag, check_integer, check_number
 from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers import Objective, Solution, Status, check_name, choose, minimize
+from dlbd_estimators.solvers import (
+    Objective,
+    Solution,
+    Status,
+    advice,
+    check_name,
+    choose,
+    minimize,
+)
 from dlbd_estimators.solvers.base import State
 
 
@@ -87,6 +95,7 @@ def solve(
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
         on_warning=task.warn,
+        advice=advice(estimator.solver, solver, objective),
     )
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))

@@ -7,7 +7,7 @@ loop. ``SOLVERS`` names those a user can ask for.
 from __future__ import annotations
 
 from dlbd_estimators.solvers.base import Solution, Solver, minimize
-from dlbd_estimators.solvers.choose import SOLVERS, check_name, choose
+from dlbd_estimators.solvers.choose import SOLVERS, advice, check_name, choose
 from dlbd_estimators.solvers.objective import Objective, check_weight
 from dlbd_estimators.solvers.status import SeparableWarning, Status
 
@@ -18,6 +18,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "advice",
     "check_name",
     "check_weight",
     "choose",
