@@ -14,6 +14,7 @@ from dlbd_estimators._parameters import check_flag, check_integer, check_number
 from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers import (
+    ROW_SPACE,
     Objective,
     Solution,
     Status,
@@ -21,6 +22,7 @@ from dlbd_estimators.solvers import (
     check_name,
     choose,
     minimize,
+    row_space,
 )
 from dlbd_estimators.solvers.base import State
 
@@ -55,8 +57,12 @@ def solve(
     """
     began = time.perf_counter()
     lines = [print_line] if estimator.verbose else []
+    blocks = objective.blocks
+    reduced = row_space(objective) if estimator.solver in ROW_SPACE else None
+    if reduced is not None:
+        objective, start = reduced, None if start is None else reduced.coordinates(start)
     solver = choose(estimator.solver, objective)
-    task.start(objective.executor, objective.blocks, lines)
+    task.start(objective.executor, blocks, lines)
     history: list[dict[str, float]] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:

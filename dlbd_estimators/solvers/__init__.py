@@ -7,11 +7,13 @@ loop. ``SOLVERS`` names those a user can ask for.
 from __future__ import annotations
 
 from dlbd_estimators.solvers.base import Solution, Solver, minimize
-from dlbd_estimators.solvers.choose import SOLVERS, advice, check_name, choose
+from dlbd_estimators.solvers.choose import ROW_SPACE, SOLVERS, advice, check_name, choose
 from dlbd_estimators.solvers.objective import Objective, check_weight
+from dlbd_estimators.solvers.row_space import row_space
 from dlbd_estimators.solvers.status import SeparableWarning, Status
 
 __all__ = [
+    "ROW_SPACE",
     "SOLVERS",
     "Objective",
     "SeparableWarning",
@@ -23,4 +25,5 @@ __all__ = [
     "check_weight",
     "choose",
     "minimize",
+    "row_space",
 ]

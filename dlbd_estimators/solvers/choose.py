@@ -40,6 +40,9 @@ SOLVERS: dict[str, type[Solver[Any]]] = {
     )
 }
 
+#: Names of those whose steps are the same in coordinates of the row space, but cheaper.
+ROW_SPACE = frozenset({"auto", Newton.name, NewtonCG.name})
+
 #: What solvers ask for, in words.
 _NEEDS = {
     "gradient": "a loss with a gradient",
