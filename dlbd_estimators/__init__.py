@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlbd_estimators._leaving import to_sklearn
+    from dlbd_estimators._versions import InconsistentVersionWarning
     from dlbd_estimators.elastic_net import ElasticNet, Lasso
     from dlbd_estimators.linear import LinearRegression, Ridge
     from dlbd_estimators.logistic import LogisticRegression
@@ -23,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ElasticNet",
+    "InconsistentVersionWarning",
     "Lasso",
     "LinearRegression",
     "LogisticRegression",
@@ -30,10 +33,12 @@ __all__ = [
     "MLPRegressor",
     "Ridge",
     "SeparableWarning",
+    "to_sklearn",
 ]
 
 _HOME = {
     "ElasticNet": "dlbd_estimators.elastic_net",
+    "InconsistentVersionWarning": "dlbd_estimators._versions",
     "Lasso": "dlbd_estimators.elastic_net",
     "LinearRegression": "dlbd_estimators.linear",
     "LogisticRegression": "dlbd_estimators.logistic",
@@ -41,6 +46,7 @@ _HOME = {
     "MLPRegressor": "dlbd_estimators.mlp",
     "Ridge": "dlbd_estimators.linear",
     "SeparableWarning": "dlbd_estimators.solvers",
+    "to_sklearn": "dlbd_estimators._leaving",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from sklearn import callback
 
+from dlbd_estimators._part_of import part_of
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.monitoring.events import FitEvents, Listener
@@ -99,6 +100,7 @@ class FitTask:
             n_rows=None if blocks.sizes is None else sum(blocks.sizes),
             n_features=blocks.n_features,
             n_blocks=blocks.n_blocks,
+            part=None if self._callbacks is None else part_of(self._callbacks.context),
             listeners=[*listeners_of(executor), *listeners],
         )
 
@@ -140,6 +142,11 @@ class CallbackTask:
         self._fit = estimator._init_callback_context(max_subtasks=int(estimator.max_iter))
         self._fit.call_on_fit_task_begin(**self._facts)
         self._step: Any = None
+
+    @property
+    def context(self) -> Any:
+        """scikit-learn's context of the fit."""
+        return self._fit
 
     def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
         """Tell callbacks that a step begins.

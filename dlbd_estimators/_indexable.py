@@ -34,19 +34,24 @@ Function = Callable[..., Any]
 
 def install() -> None:
     """Put the functions below in front of scikit-learn's, once."""
+    replaced: list[tuple[str, Function, Function]] = []
     for (home, name), wrap in _WRAPPERS.items():
         original = getattr(home, name, None)
         if original is not None and not hasattr(original, "_takes_lazy_data"):
             wrapper = wrap(original)
             wrapper._takes_lazy_data = True  # type: ignore[attr-defined]
-            _replace(name, original, wrapper)
+            replaced.append((name, original, wrapper))
+    if replaced:
+        _replace(replaced)
 
 
-def _replace(name: str, original: Function, wrapper: Function) -> None:
-    # Modules that are imported later take the name from those replaced here.
+def _replace(replaced: list[tuple[str, Function, Function]]) -> None:
+    # Modules that are imported later take the names from those replaced here.
     for path, module in list(sys.modules.items()):
-        if path.split(".")[0] == "sklearn" and vars(module).get(name) is original:
-            setattr(module, name, wrapper)
+        if path == "sklearn" or path.startswith("sklearn."):
+            for name, original, wrapper in replaced:
+                if vars(module).get(name) is original:
+                    setattr(module, name, wrapper)
 
 
 def _wrap_indexable(original: Function) -> Function:

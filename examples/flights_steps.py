@@ -150,13 +150,15 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
         curves.append((label, np.array([passes[0] - 1.0, *passes]), np.array(losses)))
     first = late[0].model
     local = split.in_memory
-    effects = first.coef_[0] * local.X_train.std(axis=0)
+    std = local.X_train.std(axis=0)
     compared = "compared with: " + ", ".join(f"{name} {level}" for name, level in ONE_HOT.items())
     probability = first.predict_proba(local.X_test)[:, 1]
     return [
         plots.loss_by_pass(out / "loss_by_pass.png", curves, min(minima)),
         plots.probabilities(out / "probabilities.png", is_late(local.y_test), probability),
-        plots.coefficients(out / "coefficients.png", data.feature_names, effects, compared),
+        plots.coefficients(
+            out / "coefficients.png", data.feature_names, first.coef_[0], std, compared
+        ),
         *(plots.mlp_curve(out / "mlp_curve.png", _curve(task, first, split)) for task in networks),
     ]
 

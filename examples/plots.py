@@ -197,9 +197,13 @@ def probabilities(
 
 
 def coefficients(
-    path: Path, names: Sequence[str], effects: npt.NDArray[np.float64], compared: str
+    path: Path,
+    names: Sequence[str],
+    coef: npt.NDArray[np.float64],
+    std: npt.NDArray[np.float64],
+    compared: str,
 ) -> Path:
-    """Largest coefficients by name, in log-odds for one standard deviation of the feature.
+    """Largest coefficients by name, for one standard deviation of the feature and for one unit.
 
     Parameters
     ----------
@@ -207,11 +211,12 @@ def coefficients(
         PNG file to write.
     names : sequence of str
         Features.
-    effects : ndarray of float
-        Coefficient times standard deviation, for each.
+    coef, std : ndarray of float
+        Coefficient and standard deviation of each feature.
     compared : str
         What 0/1 features are compared with.
     """
+    effects = coef * std
     largest = np.argsort(-np.abs(effects))[:_N_COEFFICIENTS][::-1]
     values = effects[largest]
     with plt.rc_context(STYLE):
@@ -221,9 +226,9 @@ def coefficients(
         axes.axvline(0, color="black", linewidth=1)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
-        for row, value in enumerate(values):
+        for row, (value, unit) in enumerate(zip(values, coef[largest], strict=True)):
             axes.annotate(
-                f"{value:+.2f}",
+                f"{value:+.2f} ({unit:+.2g})",
                 (value, row),
                 xytext=(4 if value > 0 else -4, 0),
                 textcoords="offset points",
@@ -231,9 +236,12 @@ def coefficients(
                 ha="left" if value > 0 else "right",
                 fontsize=10,
             )
-        axes.margins(x=0.12)
+        axes.margins(x=0.28)
         axes.set(
-            xlabel=f"change in log-odds for one standard deviation of the feature\n{compared}",
+            xlabel=(
+                f"change in log-odds for one standard deviation of the feature (for one unit)\n"
+                f"{compared}"
+            ),
             title="Late by more than 15 minutes: largest coefficients",
         )
         figure.savefig(path)

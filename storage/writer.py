@@ -184,7 +184,7 @@ def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[S
         index = (block, *(0 for _ in writer.layout.row_shape))
         return writer(array[start : start + writer.block_rows], index)
 
-    pool = ThreadPoolExecutor(CPU_COUNT)
+    pool = ThreadPoolExecutor(CPU_COUNT, "write")
     try:
         n_blocks = len(row_chunks(writer.layout, writer.block_rows)[0])
         return tuple(

@@ -1,10 +1,15 @@
-"""What a test may not leave behind: settings, clients, files."""
+"""What a test may not leave behind: settings, clients, files, modules, threads, processes."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
+import shlex
+import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,14 @@ from typing import Any
 import dask.config
 import distributed  # before the first test: it adds its defaults to Dask's configuration
 import numpy as np
+import psutil
+
+#: Parts of the names of threads that Dask and zarr keep for the next time, or end by and by.
+KEPT_THREADS = ("zarr_", "asyncio_", "Dask-Offload", "Dask-Default-Threads", "ThreadPoolExecutor-")
+#: Seconds that threads and processes get to end in: those of a closed cluster do so by and by.
+GRACE = 20.0
+
+_OWN = Path(f"/proc/self/task/{os.getpid()}/children")
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,9 @@ class Surroundings:
     errstate: dict[str, str]
     level: int
     client: Any
+    modules: dict[str, Any]
+    threads: frozenset[threading.Thread]
+    processes: frozenset[int]
 
     @classmethod
     def now(cls) -> Surroundings:
@@ -36,6 +52,9 @@ class Surroundings:
             np.geterr(),
             logging.getLogger().level,
             _default_client(),
+            dict(sys.modules),
+            frozenset(threading.enumerate()),
+            _children(),
         )
 
     def leftovers(self) -> list[str]:
@@ -63,7 +82,33 @@ class Surroundings:
             found.append(f"the level of logging: {now.level}")
         if now.client is not None and now.client is not self.client:
             found.append(f"a default client: {now.client}")
-        return found
+        modules = [
+            name
+            for name in {*self.modules, *now.modules}
+            if now.modules.get(name) is not self.modules.get(name, now.modules.get(name))
+            or (name not in self.modules and now.modules[name] is None)
+        ]
+        if modules:
+            found.append(f"modules that are others now, or missing: {sorted(modules)}")
+        return [*found, *self._running()]
+
+    def _running(self) -> list[str]:
+        """Return a line for threads and one for processes that do not end in time."""
+        deadline = time.monotonic() + GRACE
+        while True:
+            threads = [
+                each.name
+                for each in set(threading.enumerate()) - self.threads
+                if not any(part in each.name for part in KEPT_THREADS)
+            ]
+            processes = _children() - self.processes
+            if not (threads or processes) or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        return [
+            *([f"threads: {sorted(threads)}"] if threads else []),
+            *([f"processes: {sorted(map(_command, processes))}"] if processes else []),
+        ]
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -75,3 +120,22 @@ def _default_client() -> Any:
         return distributed.default_client()
     except ValueError:
         return None
+
+
+def _children() -> frozenset[int]:
+    """Return the numbers of the processes that this one has started and has not waited for."""
+    if not _OWN.exists():
+        return frozenset(each.pid for each in psutil.Process().children())
+    # The kernel's own list. To psutil's, 50 times slower, every process of the machine counts.
+    numbers: set[str] = set()
+    for thread in _OWN.parent.parent.iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            numbers.update((thread / "children").read_text().split())
+    return frozenset(map(int, numbers))
+
+
+def _command(number: int) -> str:
+    try:
+        return f"{number} {shlex.join(psutil.Process(number).cmdline())}"
+    except psutil.Error:
+        return str(number)

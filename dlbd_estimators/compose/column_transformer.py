@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators._leaving import Leaving
 from dlbd_estimators.blocks_sources import is_frame, is_lazy
 from dlbd_estimators.compose.side_by_side import read_once, side_by_side, take
 from dlbd_estimators.compose.stand_ins import Work, is_entry, original, positions_of, stand_in
@@ -175,7 +176,7 @@ class _LazyColumns:
         )
 
 
-class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
+class ColumnTransformer(Leaving, _LazyColumns, sklearn.compose.ColumnTransformer):
     """Transform each group of columns in its own way, and put the results side by side.
 
     scikit-learn's own class for data in memory. On lazy data the result is lazy, and the

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.base import tokenize
@@ -116,6 +115,8 @@ def _array(
 
 
 def _frame(X: Any, outputs: Sequence[Any], weights: Sequence[Any], names: pd.Index) -> Any:
+    import dask.dataframe as dd  # a second of its own, which arrays do not need
+
     frames = [
         dd.from_dask_array(each, columns=list(range(each.shape[1])))
         if isinstance(each, da.Array)

@@ -7,7 +7,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import dask.config
 
@@ -16,9 +16,12 @@ from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost, Spent
 from dlbd_estimators.execution.reduce import join
-from dlbd_estimators.execution.turns import Turn, TurnResult
 from dlbd_estimators.objectives.kernels import Kernel
-from dlbd_estimators.objectives.learner import Learner
+
+if TYPE_CHECKING:
+    # Of networks; a linear model's process, and its workers, do without.
+    from dlbd_estimators.execution.turns import Turn, TurnResult
+    from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask.config
 from dask.system import CPU_COUNT
@@ -16,9 +16,11 @@ from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.memory import Memory, process_memory
 from dlbd_estimators.execution.reduce import nodes
-from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import Kernel
-from dlbd_estimators.objectives.learner import Learner
+
+if TYPE_CHECKING:
+    from dlbd_estimators.execution.turns import Turn, TurnResult
+    from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
 Result = TypeVar("Result")
@@ -75,6 +77,8 @@ class ThreadExecutor(Executor):
         return 0, self._n_threads
 
     def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
+        from dlbd_estimators.execution.turns import run_turn  # networks alone take turns
+
         n_threads = max(1, self._n_threads // len(turns))
         if len(turns) == 1:
             return [run_turn(turns[0], learner, n_threads)]

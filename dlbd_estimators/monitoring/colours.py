@@ -16,4 +16,4 @@ PHASE_COLOURS = {
 
 def colour_of(fit: Fit) -> str:
     """Return the colour of a fit: the same wherever and whenever it is drawn."""
-    return _FITS[fit.number % len(_FITS)]
+    return _FITS[fit.hue % len(_FITS)]

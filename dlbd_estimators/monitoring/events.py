@@ -8,7 +8,9 @@ since 1970). By kind:
 ``fit_started``
     ``estimator``, ``parameters`` (as text, by name), ``step`` (what a step is called),
     ``max_steps``, ``tol``, ``n_rows`` (None where not known yet), ``n_features``, ``n_blocks``,
-    ``n_workers`` (0: threads of the process that fits), ``n_threads``.
+    ``n_workers`` (0: threads of the process that fits), ``n_threads``, ``part`` (None, or which
+    part of a search it is: ``id``, ``of``, ``n_fits``, ``refit``, ``parameters``, ``fold``,
+    ``n_folds``).
 ``step``
     The entry that ``history_`` gets, ``iteration`` to ``bytes_read``; and of this step alone
     ``step_seconds``, ``step_bytes`` (decoded and loaded), ``cache_hits``, ``n_blocks`` (taken),
@@ -77,6 +79,7 @@ class FitEvents:
         n_rows: int | None,
         n_features: int,
         n_blocks: int,
+        part: Mapping[str, Any] | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
         """Tell that a fit begins to read data, also to some more listeners."""
@@ -95,6 +98,7 @@ class FitEvents:
             n_blocks=n_blocks,
             n_workers=n_workers,
             n_threads=n_threads,
+            part=part,
         )
 
     def step(self, entry: Mapping[str, float]) -> None:

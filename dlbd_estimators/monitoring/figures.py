@@ -6,7 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import (
+    ColumnDataSource,
+    DataRange1d,
+    HoverTool,
+    NumeralTickFormatter,
+    PrintfTickFormatter,
+    Range1d,
+)
 from bokeh.plotting import figure
 
 from dlbd_estimators.monitoring.colours import PHASE_COLOURS, colour_of
@@ -15,10 +22,13 @@ from dlbd_estimators.monitoring.phases import PHASES
 
 _Y = (
     "loss",
-    "positive_loss",
+    "same_loss",
+    "same_positive_loss",
+    "excess",
     "validation_score",
     "gradient_norm",
     "error",
+    "learning_rate",
     "throughput",
     "decode_rate",
     "cached",
@@ -39,7 +49,17 @@ _MOST_MARKED = 40
 _MOST_STEPS = 40
 _GB = 1e9
 #: What is drawn on a log scale, where zero has no place.
-_LOG = ("positive_loss", "gradient_norm", "error")
+LOG = ("same_positive_loss", "excess", "gradient_norm", "error")
+#: Losses that can be compared, of all fits that are drawn: those of the newest one's kind.
+_SAME = ("same_loss", "same_positive_loss")
+#: Curves beside the loss, the one that says most of a fit first: its title, and its tab's.
+COURSES = {
+    "error": ("Distance to the optimum", "error"),
+    "validation_score": ("Validation score", "validation"),
+    "gradient_norm": ("Gradient norm", "gradient"),
+    "excess": ("Loss above its lowest", "above the lowest"),
+    "learning_rate": ("Learning rate", "learning rate"),
+}
 
 
 def curves_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
@@ -49,7 +69,7 @@ def curves_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
         data["name"].append(fit.name)
         data["colour"].append(colour_of(fit))
         for name in ("pass", *_Y):
-            data[name].append(_thinned(fit, name))
+            data[name].append(_thinned(fit, name, fits[0].kind))
     return data
 
 
@@ -62,8 +82,17 @@ def points_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
             data["name"] += [fit.name] * n_points
             data["colour"] += [colour_of(fit)] * n_points
             for name in ("pass", *_Y):
-                data[name] += _thinned(fit, name)
+                data[name] += _thinned(fit, name, fits[0].kind)
     return data
+
+
+def courses_of(fits: Sequence[Fit]) -> list[str]:
+    """Return those courses of which some fits have something to draw, as names of curves."""
+    return [
+        name
+        for name in COURSES
+        if any(not math.isnan(each) for fit in fits for each in _thinned(fit, name, fit.kind))
+    ]
 
 
 def steps_of(fit: Fit) -> dict[str, list[Any]]:
@@ -83,6 +112,8 @@ def curve(
     """Return a figure of one quantity by pass."""
     fig = _figure(title, y_axis_type="log" if log else "linear")
     _draw(fig, curves, points, name)
+    if not log:  # all digits that differ
+        fig.yaxis.formatter = PrintfTickFormatter(format="%.8g")
     if share:
         fig.y_range = Range1d(-0.02, 1.02)
         fig.yaxis.formatter = NumeralTickFormatter(format="0%")
@@ -94,12 +125,13 @@ def curve(
 
 def throughput(curves: ColumnDataSource, points: ColumnDataSource) -> Any:
     """Return a figure of what is read, beside what could be if that were all."""
-    fig = _figure("GB/s read and decoded (dashed: if all threads did nothing else)")
-    _draw(fig, curves, points, "throughput")
+    fig = _figure("GB/s read and decoded (dashed: if threads did nothing else)")
+    drawn = _draw(fig, curves, points, "throughput")
     fig.multi_line(
         "pass", "decode_rate", source=curves, line_color="colour", line_dash="dashed", alpha=0.6
     )
-    fig.y_range.start = 0
+    # What could be is often ten times what is, and would make a flat line of it.
+    fig.y_range = DataRange1d(renderers=drawn, start=0)
     return fig
 
 
@@ -138,18 +170,25 @@ def _figure(title: str, *, x_axis_label: str = "pass", **options: Any) -> Any:
     return fig
 
 
-def _draw(fig: Any, curves: ColumnDataSource, points: ColumnDataSource, name: str) -> None:
-    fig.multi_line("pass", name, source=curves, line_color="colour", line_width=2)
-    fig.scatter("pass", name, source=points, color="colour", size=5)
+def _draw(fig: Any, curves: ColumnDataSource, points: ColumnDataSource, name: str) -> list[Any]:
+    return [
+        fig.multi_line("pass", name, source=curves, line_color="colour", line_width=2),
+        fig.scatter("pass", name, source=points, color="colour", size=5),
+    ]
 
 
-def _thinned(fit: Fit, name: str) -> list[float]:
-    values = fit.columns["loss" if name == "positive_loss" else name]
+def _thinned(fit: Fit, name: str, kind: str) -> list[float]:
+    values = fit.columns["loss" if name in (*_SAME, "excess") else name]
+    if name in _SAME and fit.kind != kind:
+        values = [None] * len(values)
+    if name == "excess":
+        lowest = min((each for each in values if each is not None), default=0.0)
+        values = [None if each is None else each - lowest for each in values]
     step = -(-len(values) // _MOST_POINTS) if values else 1
     # From the end: the newest point is always there.
     chosen = values[::-1][::step][::-1]
     scale = _GB if name in ("throughput", "decode_rate") else 1.0
-    nowhere = (lambda value: value is None or value <= 0) if name in _LOG else _is_none
+    nowhere = (lambda value: value is None or value <= 0) if name in LOG else _is_none
     return [math.nan if nowhere(value) else value / scale for value in chosen]
 
 

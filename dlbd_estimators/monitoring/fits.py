@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dlbd_estimators.monitoring.events import Event
@@ -23,6 +24,7 @@ COLUMNS = (
     "validation_score",
     "gradient_norm",
     "error",
+    "learning_rate",
     "throughput",
     "decode_rate",
     "cached",
@@ -56,6 +58,12 @@ class Fit:
         Decoded bytes loaded.
     remaining : Remaining
         A guess.
+    search_name : str or None
+        Class and number of the search that it is a part of.
+    hue : int
+        Which colour it is drawn in: neighbours in the list have different ones.
+    began : float
+        When it began, by the clock of the process that fits.
     """
 
     def __init__(self, name: str, number: int, event: Event) -> None:
@@ -65,13 +73,45 @@ class Fit:
         self.columns: dict[str, list[Any]] = {column: [] for column in (*COLUMNS, *PHASES)}
         self.n_steps, self.seconds, self.bytes_read = 0, 0.0, 0.0
         self.remaining = Remaining()
-        self._began = event["time"]
+        self.search_name: str | None = None
+        self.hue = number
+        self.began: float = event["time"]
         self._heard = time.monotonic()
 
     @property
     def quiet(self) -> float:
         """Seconds since its last event; 0 if it is over."""
         return time.monotonic() - self._heard if self.running else 0.0
+
+    @property
+    def kind(self) -> str:
+        """What its loss is: losses of one kind can be compared."""
+        loss = self.facts.get("parameters", {}).get("loss")
+        name = str(self.facts.get("estimator", "fit"))
+        return name if loss is None else f"{name}, {loss}"
+
+    @property
+    def search(self) -> str | None:
+        """Id of the search that it is a part of."""
+        part = self.facts.get("part")
+        return None if part is None else str(part["id"])
+
+    @property
+    def part(self) -> str:
+        """Which part of a search it is, in words."""
+        part = self.facts.get("part")
+        if part is None:
+            return ""
+        if part["refit"]:
+            return "refit"
+        parameters = part["parameters"] or {}
+        short = {name: name.rsplit("__", 1)[-1] for name in parameters}
+        if len(set(short.values())) < len(short):
+            short = {name: name for name in parameters}
+        told = [f"{short[name]}={value}" for name, value in parameters.items()]
+        if part["fold"] is not None:
+            told.append(f"fold {part['fold']}/{part['n_folds']}")
+        return ", ".join(told) or "a part"
 
     @property
     def running(self) -> bool:
@@ -87,7 +127,7 @@ class Fit:
         """Take an event of this fit."""
         self._heard = time.monotonic()
         self.remaining.add(event)
-        self.seconds = event["time"] - self._began
+        self.seconds = event["time"] - self.began
         if event["event"] == "step":
             self._add_step(event)
         elif event["event"] == "warning":
@@ -113,6 +153,15 @@ class Fit:
                 del values[1 : MAX_POINTS // 2 : 2]
 
 
+@dataclass
+class _Search:
+    """A search, by name and colour, and how many fits it has made."""
+
+    name: str
+    hue: int
+    n_fits: int = 0
+
+
 class FitLog:
     """All fits that a scheduler has heard of, by the id of each.
 
@@ -128,6 +177,9 @@ class FitLog:
         self._fits: dict[str, Fit] = {}
         self._clients: dict[str, str] = {}
         self._numbers: Counter[str] = Counter()
+        self._searches: dict[str, _Search] = {}
+        self._n_lines = 0
+        self._numbers_of_searches: Counter[str] = Counter()
         self.version = self.n_steps = self.bytes_read = 0
 
     def __iter__(self) -> Iterator[tuple[str, Fit]]:
@@ -148,6 +200,7 @@ class FitLog:
                 f"{estimator} {self._numbers[estimator]}", self._numbers.total() - 1, event
             )
             self._clients[key] = client
+            self._place(self._fits[key])
             self._forget_some()
         self._fits[key].add(event)
         if event["event"] == "step":
@@ -161,6 +214,26 @@ class FitLog:
             if self._clients[key] == client and fit.running:
                 fit.state, fit.message = "lost", "The client that ran it is gone."
                 self.version += 1
+
+    def _place(self, fit: Fit) -> None:
+        """Give a fit its colour and the name of its search, which is one line when it is over."""
+        part = fit.facts.get("part")
+        if part is None:
+            fit.hue = self._n_lines
+            self._n_lines += 1
+            return
+        if part["id"] not in self._searches:
+            self._numbers_of_searches[part["of"]] += 1
+            name = f"{part['of']} {self._numbers_of_searches[part['of']]}"
+            self._searches[part["id"]] = _Search(name, self._n_lines)
+            self._n_lines += 1
+            if len(self._searches) > MAX_FITS:
+                del self._searches[next(iter(self._searches))]
+        search = self._searches[part["id"]]
+        fit.search_name = search.name
+        # The refit stands for the search in the end.
+        search.n_fits += 1
+        fit.hue = search.hue + (0 if part["refit"] else search.n_fits)
 
     def _forget_some(self) -> None:
         over = (key for key, fit in self._fits.items() if not fit.running)

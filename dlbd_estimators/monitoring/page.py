@@ -14,6 +14,7 @@ from distributed.dashboard.scheduler import template_variables
 
 from dlbd_estimators.monitoring import figures
 from dlbd_estimators.monitoring.fits import Fit, FitLog
+from dlbd_estimators.monitoring.listing import Entry, entries_of
 from dlbd_estimators.monitoring.table import ROWS, columns_of, rows_of
 
 _PAGE = "training"
@@ -21,6 +22,10 @@ _PAGE = "training"
 _INTERVAL = 500
 #: Fits whose curves are drawn where nobody has chosen.
 _MOST_DRAWN = 5
+#: Lines of the list that are seen at once, at least and at most; more are scrolled to.
+_LINES = (6, 16)
+#: Pixels of a line.
+_LINE = 25
 
 
 def install(scheduler: Any, log: FitLog) -> None:
@@ -81,7 +86,7 @@ class TrainingView:
         self._version = -1
         self._chosen: set[str] = set()
         self._newest = ""
-        self._keys: list[str] = []
+        self._keys: list[tuple[str, ...]] = []
         self._rows = ColumnDataSource({name: [] for name in ROWS})
         self._curves = ColumnDataSource({name: [] for name in figures.CURVES}, name="curves")
         self._points = ColumnDataSource({name: [] for name in figures.POINTS})
@@ -93,32 +98,32 @@ class TrainingView:
             index_position=None,
             autosize_mode="none",
             sizing_mode="stretch_width",
-            height=190,
+            height=_height(0),
             name="fits",
         )
+        self._parts = next(each for each in self._table.columns if each.field == "part")
         curve = partial(figures.curve, self._curves, self._points)
         self._phases = figures.phases(self._steps)
         loss = Tabs(
             tabs=[
-                TabPanel(child=curve("loss", "Loss"), title="linear"),
-                TabPanel(child=curve("positive_loss", "Loss", log=True), title="log"),
+                TabPanel(child=curve("same_loss", "Loss"), title="linear"),
+                TabPanel(child=curve("same_positive_loss", "Loss", log=True), title="log"),
             ],
             sizing_mode="stretch_width",
         )
-        courses = Tabs(
-            tabs=[
-                TabPanel(child=curve("error", "Distance to the optimum", log=True), title="error"),
-                TabPanel(child=curve("gradient_norm", "Gradient norm", log=True), title="gradient"),
-                TabPanel(child=curve("validation_score", "Validation score"), title="validation"),
-            ],
-            sizing_mode="stretch_width",
+        self._losses = [panel.child for panel in loss.tabs]
+        self._panels = {
+            name: TabPanel(child=curve(name, title, log=name in figures.LOG), title=short)
+            for name, (title, short) in figures.COURSES.items()
+        }
+        self._courses = Tabs(
+            tabs=list(self._panels.values()), sizing_mode="stretch_width", name="courses"
         )
-        self._courses = courses
         self.root = column(
             self._table,
             gridplot(
                 [
-                    [loss, courses],
+                    [loss, self._courses],
                     [figures.throughput(self._curves, self._points), self._phases],
                     [
                         curve("cached", "Blocks found in the cache", share=True),
@@ -137,19 +142,23 @@ class TrainingView:
         if not changed and not any(fit.running for _, fit in self._log):
             return
         self._version = self._log.version
-        fits = list(self._log)
-        moved, self._keys = self._keys, [key for key, _ in fits]
-        self._rows.data = rows_of([fit for _, fit in fits])
+        entries = entries_of(self._log)
+        moved, self._keys = self._keys, [entry.keys for entry in entries]
+        self._rows.data = rows_of(entries)
+        self._table.height = _height(len(entries))
+        # The place is better used by what else there is to tell, where there is no search.
+        self._parts.visible = any(entry.part for entry in entries)
         # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
         # rows are not enough.
         self._table.view.filter = AllIndices()
         if self._chosen and moved != self._keys:  # a new fit moves all others down
             self._rows.selected.indices = [
-                index for index, key in enumerate(self._keys) if key in self._chosen
+                index for index, keys in enumerate(self._keys) if self._chosen.intersection(keys)
             ]
         if not changed:  # only time goes by
             return
-        drawn = self._drawn(fits)
+        drawn = self._drawn(entries)
+        self._name_losses(drawn)
         self._curves.data = figures.curves_of(drawn)
         self._points.data = figures.points_of(drawn)
         with_steps = [fit for fit in drawn if fit.n_steps]
@@ -157,21 +166,49 @@ class TrainingView:
             newest = with_steps[0]
             self._steps.data = figures.steps_of(newest)
             self._phases.title.text = f"Seconds by phase, last steps of {newest.name}"
-            if newest.name != self._newest:  # what it has; from there on it is the reader's choice
-                self._newest = newest.name
-                self._courses.active = _course_of(newest)
+            self._show_courses(drawn, newest)
 
-    def _drawn(self, fits: list[tuple[str, Fit]]) -> list[Fit]:
-        chosen = [fit for key, fit in fits if key in self._chosen]
-        return chosen or [fit for _, fit in fits[:_MOST_DRAWN]]
+    def _name_losses(self, drawn: list[Fit]) -> None:
+        """Say whose losses are on the axis, if not all are."""
+        kinds = dict.fromkeys(fit.kind for fit in drawn)
+        title = "Loss"
+        if len(kinds) > 1:
+            title = f"Loss of {drawn[0].kind} alone: others are of another kind"
+        for fig in self._losses:
+            fig.title.text = title
+
+    def _show_courses(self, drawn: list[Fit], newest: Fit) -> None:
+        """Leave out what none of the fits has; open what says most about a fit that is new."""
+        shown = figures.courses_of(drawn)
+        before = self._courses.tabs
+        open_ = before[self._courses.active] if self._courses.active < len(before) else None
+        panels = [self._panels[name] for name in shown]
+        if panels and panels != before:
+            self._courses.update(tabs=panels, active=panels.index(open_) if open_ in panels else 0)
+        # A rate says little, and is all that there is of a network after one epoch.
+        own = [name for name in figures.courses_of([newest]) if name != "learning_rate"]
+        # From there on it is the reader's choice.
+        if own and newest.name != self._newest:
+            self._newest = newest.name
+            self._courses.active = shown.index(own[0])
+
+    def _drawn(self, entries: list[Entry]) -> list[Fit]:
+        chosen = [
+            fit
+            for entry in entries
+            for key, fit in zip(entry.keys, entry.fits, strict=True)
+            if key in self._chosen
+        ]
+        return chosen or [entry.newest for entry in entries[:_MOST_DRAWN]]
 
     def _choose(self, _attribute: str, _old: list[int], new: list[int]) -> None:
-        self._chosen = {self._keys[index] for index in new if index < len(self._keys)}
+        self._chosen = {
+            key for index in new if index < len(self._keys) for key in self._keys[index]
+        }
         self._version = -1
 
 
-def _course_of(fit: Fit) -> int:
-    """Return the tab that says most about a fit: its error, else its score, else its gradient."""
-    if fit.last("error") is not None:
-        return 0
-    return 1 if fit.last("validation_score") is None else 2
+def _height(n_lines: int) -> int:
+    fewest, most = _LINES
+    # The header is a line, and the bar to scroll sideways needs some room.
+    return _LINE * (min(max(n_lines, fewest), most) + 1) + 15

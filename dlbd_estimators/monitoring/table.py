@@ -9,11 +9,13 @@ from bokeh.models import HTMLTemplateFormatter, TableColumn
 
 from dlbd_estimators.monitoring.colours import colour_of
 from dlbd_estimators.monitoring.fits import Fit
+from dlbd_estimators.monitoring.listing import Entry
 
 _TITLES = {
     "fit": ("Fit", 175),
+    "part": ("Part of", 270),
     "state": ("State", 85),
-    "rows": ("Rows x features", 140),
+    "rows": ("Rows x features", 125),
     "step": ("Step", 100),
     "pass": ("Pass", 60),
     "loss": ("Loss", 110),
@@ -31,50 +33,61 @@ ROWS = (*_TITLES, "colour")
 
 def columns_of() -> list[Any]:
     """Return the columns of the table."""
-    # `value` is escaped by the template.
-    mark = HTMLTemplateFormatter(
-        template='<span style="color:<%= colour %>">&#9632;</span> <%- value %>'
-    )
+    # `value` is escaped by the template. What is too long for its cell is shown under the pointer.
+    formatters = {
+        "fit": HTMLTemplateFormatter(
+            template='<span style="color:<%= colour %>">&#9632;</span> <%- value %>'
+        ),
+        "part": HTMLTemplateFormatter(template='<span title="<%- value %>"><%- value %></span>'),
+    }
     return [
         TableColumn(
             field=field,
             title=title,
             width=width,
             sortable=False,
-            **({"formatter": mark} if field == "fit" else {}),
+            **({"formatter": formatters[field]} if field in formatters else {}),
         )
         for field, (title, width) in _TITLES.items()
     ]
 
 
-def rows_of(fits: Sequence[Fit]) -> dict[str, list[str]]:
+def rows_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
     """Return the table's contents, as text."""
     rows: dict[str, list[str]] = {name: [] for name in ROWS}
-    for fit in fits:
-        for name, text in _row(fit).items():
+    for entry in entries:
+        for name, text in _row(entry).items():
             rows[name].append(text)
     return rows
 
 
-def _row(fit: Fit) -> dict[str, str]:
+def _row(entry: Entry) -> dict[str, str]:
+    fit = entry.newest
     facts = fit.facts
+    if len(entry.fits) > 1:
+        steps = f"{sum(each.n_steps for each in entry.fits):,} in all"
+        passes = sum(each.last("pass") or 0.0 for each in entry.fits)
+    else:
+        steps = f"{fit.n_steps:,} of {_count(facts.get('max_steps'))}"
+        passes = fit.last("pass")
     rate, cached = fit.last("throughput"), fit.last("cached")
     return {
-        "fit": fit.name,
+        "fit": entry.name,
+        "part": entry.part,
         "colour": colour_of(fit),
-        "state": fit.state.replace("_", " "),
+        "state": entry.state,
         "rows": f"{_count(facts.get('n_rows'))} x {_count(facts.get('n_features'))}",
-        "step": f"{fit.n_steps:,} of {_count(facts.get('max_steps'))}",
-        "pass": _number(fit.last("pass"), ".2f"),
+        "step": steps,
+        "pass": _number(passes, ".2f"),
         "loss": _number(fit.last("loss"), ".7g"),
         "error": _number(fit.last("error"), ".1e"),
         "score": _number(fit.last("validation_score"), ".4f"),
-        "elapsed": duration(fit.seconds + fit.quiet),
+        "elapsed": duration(entry.seconds),
         "left": _left(fit),
         "rate": "" if rate is None else f"{rate / 1e9:.2f}",
         "cached": "" if cached is None else f"{cached:.0%}",
         "workers": _number(fit.last("n_workers"), "d"),
-        "message": fit.message,
+        "message": entry.message,
     }
 
 

@@ -8,7 +8,9 @@ not depend on how many threads there are; no product is cut by BLAS, which runs 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import isfinite
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +185,7 @@ class _Run:
                     1.0 / weight,
                 )
             wait()
-            value = sum(self._losses)
+            value = _total(self._losses)
             if not isfinite(value):
                 self.total = value
                 return
@@ -195,7 +197,7 @@ class _Run:
             n_updates += 1
             wait()
             if thread == 0:
-                self.total += (value + sum(self._penalties)) * batch.n_rows
+                self.total += (value + _total(self._penalties)) * batch.n_rows
                 self.n_updates = n_updates
 
     def _batch(self, rows: slice) -> tuple[Block, NDArray[np.intp] | None]:
@@ -221,6 +223,11 @@ class _Run:
             moments = tuple(moment[run] for moment in self._replica.moments)
             self._update.apply(parameters, gradient, moments, n_updates, self._learning_rate)
         self._penalties[panel] = penalty
+
+
+def _total(terms: list[float]) -> float:
+    # Plain addition: the builtin sum of floats gives other bits from Python 3.12 on.
+    return reduce(add, terms)
 
 
 class _Shards:

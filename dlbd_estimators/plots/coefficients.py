@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.plots.axes import BLUE, GREY, ORANGE, PALE_GREY, axes
+from dlbd_estimators.plots.column_scales import per_what
 
 
 class CoefficientsDisplay:
@@ -26,6 +27,8 @@ class CoefficientsDisplay:
         Of the model, shown or not.
     name : str, optional
         Of the model, for the title.
+    per : str, default="unit of the model's column"
+        What the coefficients are the change for, for the axis.
 
     Attributes
     ----------
@@ -44,11 +47,13 @@ class CoefficientsDisplay:
         feature_names: NDArray[Any],
         n_features: int,
         name: str | None = None,
+        per: str = "unit of the model's column",
     ) -> None:
         self.coef = coef
         self.feature_names = feature_names
         self.n_features = n_features
         self.name = name
+        self.per = per
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the bars, the largest on top.
@@ -75,7 +80,7 @@ class CoefficientsDisplay:
         ax.axvline(0.0, color=GREY, linewidth=0.8)
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.8)
-        ax.set_xlabel("Coefficient")
+        ax.set_xlabel(f"Coefficient per {self.per}")
         name = self.name if name is None else name
         if name is not None:
             of = "" if len(self.coef) == self.n_features else f" of {self.n_features:,}"
@@ -93,12 +98,15 @@ class CoefficientsDisplay:
         feature_names: Sequence[str] | None = None,
         n_features: int = 20,
         class_: Any = None,
+        per: str = "model",
+        X: Any = None,
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the largest coefficients of a linear model.
 
-        They are comparable where the features have about the same spread: scale them first.
+        Per standard deviation they can be compared with each other, per unit they can be told to
+        somebody. The axis says which they are.
 
         Parameters
         ----------
@@ -113,6 +121,14 @@ class CoefficientsDisplay:
             One of ``classes_`` (of a regression, the index of a target), whose coefficients to
             show: needed where there are several rows of them. The one row of two classes
             belongs to the greater one.
+        per : {"model", "unit", "std"}, default="model"
+            What a coefficient is the change for. ``"model"``: a unit of the column that the model
+            sees, as ``coef_`` has it; behind a StandardScaler that is a standard deviation.
+            ``"unit"``: a unit of the column before the scalers of the pipeline. ``"std"``: a
+            standard deviation of the column. Columns of categories are 1 or 0 in any case.
+        X : array-like or Dask collection of shape (n_samples, n_features), optional
+            For ``per="std"``: rows whose standard deviations to take of those columns that the
+            pipeline does not standardise; one pass over lazy rows.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new ones.
         **kwargs
@@ -126,7 +142,8 @@ class CoefficientsDisplay:
             It has no ``coef_``.
         ValueError
             ``class_`` is missing or unknown, ``n_features`` is below 1, or there are more or
-            fewer names than coefficients.
+            fewer names than coefficients; ``per`` is none of the three, needs X or has no use for
+            it.
         """
         if n_features < 1:
             raise ValueError(f"n_features must be at least 1, but is {n_features!r}.")
@@ -141,12 +158,14 @@ class CoefficientsDisplay:
         names = _names(estimator, model, len(coef)) if feature_names is None else feature_names
         if len(names) != len(coef):
             raise ValueError(f"There are {len(names)} feature_names for {len(coef)} coefficients.")
+        coef, told = per_what(estimator, coef, per, X)
         largest = np.argsort(-np.abs(coef), kind="stable")[:n_features]
         display = cls(
             coef=coef[largest],
             feature_names=np.asarray(names, dtype=object)[largest],
             n_features=len(coef),
             name=type(model).__name__ + ("" if class_ is None else f", {class_}"),
+            per=told,
         )
         return display.plot(ax, **kwargs)
 

@@ -101,6 +101,9 @@ class Blockwise(LazyTransformer, _InMemory):
         fitted = _is_fitted(self.transformer)
         return type(self)(copy.deepcopy(self.transformer) if fitted else clone(self.transformer))
 
+    def _wrapped(self) -> Any:
+        return getattr(self, "transformer_", self.transformer)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.transformer)

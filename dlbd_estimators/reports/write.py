@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
@@ -45,8 +46,9 @@ def report(
     estimator : estimator or Pipeline
         Fitted; an estimator of this package, or a pipeline that ends in one.
     X_test, y_test : array-like or Dask collection
-        Rows that the model has not seen. Lazy ones are read by passes: one a score, and of two
-        classes one each for the ROC curve and the calibration.
+        Rows that the model has not seen. Lazy ones are read by passes: one a score, of two
+        classes one each for the ROC curve and the calibration, and of a linear model without a
+        StandardScaler before it one for the standard deviations of its columns.
     path : str or path-like, default="report.html"
         Where to write. What is there stays until the new page is complete.
     sample_weight : array-like or Dask collection of shape (n_samples,), optional
@@ -162,11 +164,11 @@ def _plots(
     if getattr(model, "coef_", None) is not None and (
         model.coef_.ndim == 1 or len(model.coef_) == 1
     ):
-        drawn.append(
-            lambda ax: plots.CoefficientsDisplay.from_estimator(
-                estimator, feature_names=feature_names, ax=ax
+        # Both: by the one they can be compared, the other can be told to somebody.
+        for per, rows in (("unit", None), ("std", X)):
+            drawn.append(
+                partial(_coefficients, estimator, feature_names=feature_names, per=per, X=rows)
             )
-        )
     if is_classifier(model) and len(model.classes_) == 2 and hasattr(model, "predict_proba"):
         drawn.append(
             lambda ax: plots.RocCurveDisplay.from_estimator(
@@ -177,6 +179,12 @@ def _plots(
             lambda ax: plots.CalibrationDisplay.from_estimator(estimator, X, y, n_bins=10, ax=ax)
         )
     return [_svg(draw) for draw in drawn]
+
+
+def _coefficients(estimator: Any, ax: Any, **options: Any) -> None:
+    from dlbd_estimators import plots
+
+    plots.CoefficientsDisplay.from_estimator(estimator, ax=ax, **options)
 
 
 def _svg(draw: Callable[[Any], Any]) -> str:

@@ -72,14 +72,15 @@ def test_a_turn_is_its_fills_learned_one_after_the_other(
     before = turn.replica.copy()
     result = run_turn(turn, LEARNER)
 
-    replica, total, n_rows, nbytes = before.copy(), 0.0, 0, 0
+    replica, losses, n_rows, nbytes = before.copy(), [], 0, 0
     for number, fill in enumerate(parts):
         rows = rows_in(blocks, fill)
         order = None
         if shuffled:
             order = np.random.default_rng(seeds[number]).permutation(rows.n_rows)
         replica, loss = LEARNER.learn(replica, rows, order, 0.01)
-        total, n_rows = total + loss, n_rows + rows.n_rows
+        losses.append(loss)
+        n_rows += rows.n_rows
         nbytes += sum(blocks.load(index).nbytes for index in fill)
 
     np.testing.assert_array_equal(result.replica.parameters, replica.parameters)
@@ -87,7 +88,7 @@ def test_a_turn_is_its_fills_learned_one_after_the_other(
     for mine, other in zip(result.replica.moments, replica.moments, strict=True):
         np.testing.assert_array_equal(mine, other)
     assert result.replica.n_updates == replica.n_updates
-    assert (sum(result.totals), result.n_rows, result.cost.bytes_read) == (total, n_rows, nbytes)
+    assert (result.totals, result.n_rows, result.cost.bytes_read) == (losses, n_rows, nbytes)
     cost = result.cost
     assert (cost.n_tasks, cost.n_blocks) == (1, sum(map(len, parts)))
     assert 0.0 <= cost.waited <= cost.seconds

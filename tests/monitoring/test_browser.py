@@ -16,8 +16,10 @@ import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client
+from sklearn.model_selection import GridSearchCV
 
 from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators.model_selection import KFold
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = [
@@ -185,6 +187,78 @@ def test_rows_that_are_clicked_are_those_that_are_drawn(browser, cluster, arrays
         selected = "Bokeh.documents[0].get_model_by_name('fits').source.selected.indices"
         page.wait_for_function(f"{selected}[0] === 2", timeout=20_000)
         assert read(page, f"{CURVES}['name']") == [names[1]]
+        assert not errors
+
+
+def figure(page, title):
+    """The figure whose title begins so: what it shows from where to where, and its renderers."""
+    return read(
+        page,
+        "Array.from(Bokeh.documents[0]._all_models.values())"
+        f".filter(m => m.type === 'Figure' && m.title.text.startsWith('{title}'))"
+        ".map(m => ({title: m.title.text, start: m.y_range.start, end: m.y_range.end}))",
+    )[0]
+
+
+def tabs(page):
+    return page.locator(".bk-tab").all_inner_texts()
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_search_is_watched_and_then_one_line(browser, cluster, arrays):
+    X, y = arrays
+    for alpha in range(8):
+        Ridge(alpha=alpha + 1.0).fit(X, y)
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 10.0]}, cv=KFold(2))
+    with opened(browser, address_of(cluster)) as (page, errors):
+        n_lines = len(read(page, f"{ROWS}['fit']"))
+        # Not only in the data: all of the newest are seen without scrolling.
+        assert page.locator(".slick-row").count() >= min(n_lines, 8)
+        assert read(page, f"{ROWS}['fit']")[0].startswith("Ridge")
+        worker = threading.Thread(target=search.fit, args=(X, y), daemon=True)
+        worker.start()
+        page.wait_for_function(f"{ROWS}['part'][0].endsWith('C=0.1, fold 1/2')", timeout=30_000)
+        page.locator(".slick-cell", has_text="C=0.1, fold 1/2").first.wait_for(timeout=20_000)
+        worker.join()
+        page.wait_for_function(f"{ROWS}['fit'][0].startsWith('GridSearchCV')", timeout=30_000)
+        assert len(read(page, f"{ROWS}['fit']")) == n_lines + 1
+        assert read(page, f"{ROWS}['part'][0]") == "5 fits, LogisticRegression"
+        # Its refit is drawn with the others, and its loss not with theirs.
+        page.wait_for_function(f"{CURVES}['name'].length > 1", timeout=20_000)
+        assert figure(page, "Loss of")["title"].startswith("Loss of LogisticRegression alone")
+        same = read(page, f"{CURVES}['same_loss']")
+        assert same[0][-1] == pytest.approx(search.best_estimator_.history_[-1]["loss"])
+        assert set(same[1]) <= {None, "NaN"}
+        page.locator(".slick-row").first.locator(".slick-cell").nth(1).click()
+        page.wait_for_function(f"{CURVES}['name'].length === 5", timeout=20_000)
+        page.wait_for_function(
+            "Array.from(Bokeh.documents[0]._all_models.values())"
+            ".some(m => m.type === 'Title' && m.text === 'Loss')",
+            timeout=20_000,
+        )
+        assert not errors
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_panel_of_a_network_is_empty(browser, cluster, arrays):
+    X, y = arrays
+    Ridge().fit(X, y)
+    with opened(browser, address_of(cluster)) as (page, errors):
+        MLPClassifier((4,), max_iter=4, random_state=0).fit(X, y)
+        wait_for_state(page, 0, "max iter")
+        page.locator(".slick-row").first.locator(".slick-cell").nth(1).click()
+        page.wait_for_function(f"{CURVES}['name'].length === 1", timeout=20_000)
+        page.locator(".bk-tab", has_text="learning rate").wait_for(timeout=20_000)
+        page.wait_for_timeout(700)
+        assert tabs(page)[2:] == ["above the lowest", "learning rate"]
+        assert page.locator(".bk-tab.bk-active").all_inner_texts()[1] == "above the lowest"
+        # What threads could read is far more than what they do; the axis is for what they do.
+        fastest = max(read(page, f"{CURVES}['throughput'][0]"))
+        shown = figure(page, "GB/s")
+        assert shown["start"] == 0
+        assert fastest < shown["end"] < 1.5 * fastest
         assert not errors
 
 

@@ -24,7 +24,7 @@ from dlbd_estimators.monitoring.phases import PHASES
 BOTH = {"event", "fit", "number", "time"}
 STARTED = BOTH | {
     "estimator", "parameters", "step", "max_steps", "tol", "n_rows", "n_features", "n_blocks",
-    "n_workers", "n_threads",
+    "n_workers", "n_threads", "part",
 }  # fmt: skip
 ENTRY = {
     "iteration", "pass", "loss", "gradient_norm", "error", "step", "seconds", "bytes_read",

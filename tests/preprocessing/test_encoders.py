@@ -192,7 +192,10 @@ def test_ties_of_infrequent_categories(encoder: Any, counts: list[int], data: An
         {"drop": ["d", 12], "min_frequency": 9},
         {"dtype": np.int8},
         {"sparse_output": False, "dtype": np.float32},
-        {"feature_name_combiner": lambda feature, category: f"{feature}={category}"},
+        pytest.param(
+            {"feature_name_combiner": lambda feature, category: f"{feature}={category}"},
+            id="feature_name_combiner",  # a function's own name is another in each process
+        ),
         {"categories": [["d", "a", "b", "long word", "new"], [-1, 0, 3, 7, 12, 90]]},
         {
             "categories": [["d", "a", "b", "long word", "new"], [-1, 0, 3, 7, 12, 90]],

@@ -102,6 +102,18 @@ def test_a_pipeline_and_several_classes(data, tmp_path):
     assert "ROC" not in page.words
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_coefficients_are_shown_per_unit_and_per_standard_deviation(data, tmp_path, lazy):
+    X = data[0] * [1.0, 100.0, 0.01]
+    y = X @ [1.0, 0.01, 100.0]
+    rows = (da.from_array(X, chunks=(100, 3)), da.from_array(y, chunks=100)) if lazy else (X, y)
+    for model in (Ridge(), make_pipeline(StandardScaler(), Ridge())):
+        text = report(model.fit(*rows), *rows, path=tmp_path / "page.html").read_text()
+        # Matplotlib writes what it draws into a comment beside the outlines.
+        assert text.count("<!-- Coefficient per unit of the column -->") == 1
+        assert text.count("<!-- Coefficient per standard deviation of the column -->") == 1
+
+
 def test_a_regression(data, tmp_path):
     X = data[0]
     y = X @ [1.0, 2.0, 3.0] + 0.1 * np.sin(10 * X[:, 0])

@@ -1,0 +1,153 @@
+"""How often LogisticRegression reads the data, on many shapes of it, with default parameters.
+
+    python benchmarks/passes.py [--quick]
+
+The count of passes does not depend on the machine. Errors are the largest of a coefficient, in
+standard deviations of its column and relative to the largest coefficient, from scikit-learn's
+newton-cholesky at tol 1e-12.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from sklearn import linear_model
+
+from dlbd_estimators import LogisticRegression
+
+N_FEATURES, N_BLOCKS = 40, 200
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Problem:
+    """Rows, how labels are drawn for them, and what is asked of the fit."""
+
+    X: Floats
+    coef: Floats
+    rng: np.random.Generator
+    intercept: float = 0.0
+    flipped: float = 0.0
+    C: float = 1.0
+    weight: Floats | None = None
+    order: Callable[[Floats, npt.NDArray[np.intp]], Floats] | None = None
+
+    def rows(self) -> tuple[Floats, npt.NDArray[np.intp]]:
+        """Draw labels, and put rows into the order asked for."""
+        z = (self.X - self.X.mean(axis=0)) @ self.coef + self.intercept
+        y = (z > self.rng.logistic(size=len(z))).astype(np.intp)
+        y ^= self.rng.random(len(y)) < self.flipped
+        if self.order is None:
+            return self.X, y
+        order = np.argsort(self.order(self.X, y), kind="stable")
+        return self.X[order], y[order]
+
+
+def problems(n_rows: int) -> dict[str, Callable[[], Problem]]:
+    """Return each shape of problem by name."""
+
+    def plain(scale: float = 0.5, **options: Any) -> Problem:
+        rng = np.random.default_rng(0)
+        X, coef = rng.normal(size=(n_rows, N_FEATURES)), scale * rng.normal(size=N_FEATURES)
+        return Problem(X, coef, rng, **options)
+
+    def made(change: Callable[[Problem], Floats]) -> Callable[[], Problem]:
+        def make() -> Problem:
+            problem = plain()
+            problem.X = change(problem)
+            return problem
+
+        return make
+
+    def correlated(problem: Problem) -> Floats:
+        X = problem.X
+        for j in range(1, N_FEATURES):
+            X[:, j] = 0.95 * X[:, j - 1] + np.sqrt(1 - 0.95**2) * X[:, j]
+        return X
+
+    def rounded(problem: Problem) -> Floats:
+        X = problem.X
+        X[:, : N_FEATURES // 2] = np.round(X[:, : N_FEATURES // 2], 1)
+        X[:, 1:] += 0.4 * X[:, :-1]
+        return X
+
+    def scaled() -> Problem:
+        problem, scales = plain(), np.logspace(-3, 3, N_FEATURES)
+        problem.X, problem.coef = problem.X * scales, problem.coef / scales
+        return problem
+
+    def weighted() -> Problem:
+        problem = plain()
+        problem.weight = np.exp(2 * problem.rng.normal(size=n_rows))
+        return problem
+
+    return {
+        "standard normal": plain,
+        "correlated, AR(1) 0.95": made(correlated),
+        "half of the columns rounded": made(rounded),
+        "Student t, 2.5 degrees": made(lambda p: p.rng.standard_t(2.5, p.X.shape)),
+        "scales 1e-3 to 1e3": scaled,
+        "one-hot, 40 levels": made(lambda p: np.eye(N_FEATURES)[p.rng.integers(0, 40, n_rows)]),
+        "5 % ones, else zero": made(lambda p: (p.rng.random(p.X.shape) < 0.05) * 1.0),
+        "log-normal": made(lambda p: 0.2 * np.exp(1.2 * p.X)),
+        "strong signal": lambda: plain(2.0),
+        "weak signal": lambda: plain(0.025),
+        "1 positive in 1,000": lambda: plain(intercept=-9.0),
+        "means of 1e4": made(lambda p: p.X + 1e4),
+        "C = 1e-4": lambda: plain(C=1e-4),
+        "C = 1e4": lambda: plain(C=1e4),
+        "C = inf": lambda: plain(C=np.inf),
+        "log-normal weights": weighted,
+        "20 % of labels flipped": lambda: plain(flipped=0.2),
+        "sorted by label": lambda: plain(order=lambda _, y: y),
+        "sorted by a column": lambda: plain(order=lambda X, _: X[:, 0]),
+    }
+
+
+def measure(problem: Problem) -> tuple[float, float]:
+    """Fit with defaults; return passes, and the largest error of a coefficient."""
+    X, y = problem.rows()
+    lengths = len(X) // N_BLOCKS
+    lazy = [da.from_array(X, chunks=(lengths, -1)), da.from_array(y, chunks=lengths)]
+    if problem.weight is not None:
+        lazy.append(da.from_array(problem.weight, chunks=lengths))
+    model = LogisticRegression(C=problem.C).fit(*lazy)
+    peer = linear_model.LogisticRegression(
+        C=problem.C, solver="newton-cholesky", tol=1e-12, max_iter=1000
+    )
+    scale = X.std(axis=0)
+    with warnings.catch_warnings():
+        # scikit-learn scales with the data: where columns differ in scale it cannot reach 1e-12.
+        warnings.simplefilter("ignore")
+        peer.fit((X - X.mean(axis=0)), y, problem.weight)
+    expected = peer.coef_[0] * scale
+    error = np.abs(model.coef_[0] * scale - expected).max() / np.abs(expected).max()
+    return model.n_passes_, float(error)
+
+
+def main() -> None:
+    """Print passes and errors of each shape, the median and the worst."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    n_rows = 40_000 if parser.parse_args().quick else 400_000
+    print(f"LogisticRegression(), {n_rows:,} x {N_FEATURES} float64 in {N_BLOCKS} blocks\n")
+    print(f"{'shape':<30}{'passes':>8}{'error':>10}")
+    found = []
+    for name, make in problems(n_rows).items():
+        passes, error = measure(make())
+        found.append((passes, error))
+        print(f"{name:<30}{passes:>8.2f}{error:>10.0e}", flush=True)
+    passes, errors = np.transpose(found)
+    print(f"{'median':<30}{np.median(passes):>8.2f}{np.median(errors):>10.0e}")
+    print(f"{'worst':<30}{passes.max():>8.2f}{errors.max():>10.0e}")
+
+
+if __name__ == "__main__":
+    main()

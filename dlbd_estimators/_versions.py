@@ -1,0 +1,100 @@
+"""Pickles carry the versions that wrote them; loading one of other versions warns."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import sklearn
+import sklearn.exceptions
+
+import dlbd_estimators
+
+_OURS, _THEIRS = "_dlbd_estimators_version", "_sklearn_version"
+#: Where scikit-learn keeps callbacks and their tasks from the begin of a fit to its end.
+ONLY_WITHIN_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
+#: What stands between the line of the user that loads a pickle and the object that is filled.
+_LOADERS = ("cloudpickle", "copy", "dlbd_estimators", "distributed", "joblib", "pickle", "sklearn")
+
+
+class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
+    """An estimator was pickled by other versions than those that load it.
+
+    A filter for scikit-learn's warning of the same name holds for this one, too.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Class of the estimator.
+    current_version, original_version : str
+        Of this package, now and where the pickle was written.
+    current_sklearn_version, original_sklearn_version : str
+        Of scikit-learn.
+    """
+
+    def __init__(
+        self,
+        *,
+        estimator_name: str,
+        current_version: str,
+        original_version: str,
+        current_sklearn_version: str,
+        original_sklearn_version: str,
+    ) -> None:
+        super().__init__(
+            estimator_name=estimator_name,
+            current_sklearn_version=current_sklearn_version,
+            original_sklearn_version=original_sklearn_version,
+        )
+        self.current_version = current_version
+        self.original_version = original_version
+
+    def __str__(self) -> str:
+        return (
+            f"{self.estimator_name} was pickled by dlbd_estimators {self.original_version} with "
+            f"scikit-learn {self.original_sklearn_version}, and is loaded by dlbd_estimators "
+            f"{self.current_version} with scikit-learn {self.current_sklearn_version}: it may "
+            f"fail, or predict something else. Fit it again, or load it with the versions that "
+            f"wrote it."
+        )
+
+
+class Versioned:
+    """Mixin before scikit-learn's BaseEstimator: versions in the state that is pickled.
+
+    scikit-learn writes its version for its own classes alone. Ours are made of its parts, so
+    both versions are written.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment] # scikit-learn's
+        # A model that a callback saves in the middle of a fit is not itself in a fit.
+        state = {name: each for name, each in state.items() if name not in ONLY_WITHIN_A_FIT}
+        return {**state, _OURS: dlbd_estimators.__version__, _THEIRS: sklearn.__version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        written = (state.pop(_OURS, "of unknown version"), state.pop(_THEIRS, "of unknown version"))
+        if written != (dlbd_estimators.__version__, sklearn.__version__):
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_version=dlbd_estimators.__version__,
+                    original_version=written[0],
+                    current_sklearn_version=sklearn.__version__,
+                    original_sklearn_version=written[1],
+                ),
+                stacklevel=_level_of_the_user(),
+            )
+        super().__setstate__(state)  # type: ignore[misc] # as above
+
+
+def _level_of_the_user() -> int:
+    """Return the stack level, for the function that asks, of the line that loads the pickle."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and (
+        frame.f_globals.get("__name__", "").split(".")[0] in _LOADERS
+    ):
+        level, frame = level + 1, frame.f_back
+    return level
