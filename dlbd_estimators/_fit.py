@@ -15,7 +15,16 @@ from dlbd_estimators._parameters import check_flag, check_integer, check_number,
 from dlbd_estimators._solver_names import opening_of
 from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers import Objective, Solution, Status, choose, minimize
+from dlbd_estimators.solvers import (
+    ROW_SPACE,
+    Objective,
+    Solution,
+    Status,
+    advice,
+    choose,
+    minimize,
+    row_space,
+)
 from dlbd_estimators.solvers.base import State
 from dlbd_estimators.solvers.status import warn_user
 
@@ -53,8 +62,12 @@ def solve(
     """
     began = time.perf_counter()
     lines = [print_line] if estimator.verbose else []
+    whole, reduced = objective, row_space(objective) if solver_name in ROW_SPACE else None
+    begin = start
+    if reduced is not None:
+        objective, begin = reduced, None if start is None else reduced.coordinates(start)
     solver = choose(solver_name, objective)
-    task.start(objective.executor, objective.blocks, lines)
+    task.start(whole.executor, whole.blocks, lines)
     history: list[dict[str, float]] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:
@@ -84,7 +97,7 @@ def solve(
         return task.end_step(entry, stopped_at(state))
 
     if not most_steps(estimator):
-        solution = _at_start(objective, start)
+        solution = _at_start(whole, start)
         warn_user(f"{solver.name} made no step: max_iter=0. Increase it.", ConvergenceWarning)
         task.warn(solution.status.name.lower(), "max_iter=0")
         vars(estimator).update(attributes(solution))
@@ -92,7 +105,7 @@ def solve(
     solution = minimize(
         solver,
         objective,
-        start=start,
+        start=begin,
         tol=estimator.tol,
         max_iter=most_steps(estimator),
         clock=lambda: time.perf_counter() - began,
@@ -100,6 +113,7 @@ def solve(
         on_step=on_step,
         on_warning=task.warn,
         opening=opening_of(estimator),
+        advice=advice(solver_name, solver, objective),
     )
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))

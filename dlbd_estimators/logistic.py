@@ -75,15 +75,20 @@ class LogisticRegression(
     random_state : int, RandomState or None, default=None
         Chooses the sample of blocks that the fit starts from; None is a fixed seed. The
         solution depends on it by less than ``tol``.
-    solver : {"auto", "newton", "lbfgs", "gradient_descent", "proximal_newton", "working_set", \
-            "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, default="auto"
-        ``"auto"`` takes Newton's method where a row's Hessian costs about what reading the
-        row costs, and L-BFGS elsewhere: for many classes or features, and in memory. With
-        an l1 part it is ``"proximal_newton"``, and only that will do. The last five are
-        scikit-learn's names and stand for ``"auto"``, ``"newton-cholesky"`` for ``"newton"``;
-        ``solver_`` says which was used. What scikit-learn refuses under them is refused.
+    solver : {"auto", "newton", "newton_cg", "lbfgs", "gradient_descent", "proximal_newton", \
+            "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, \
+            default="auto"
+        ``"auto"`` takes what is expected to be done first: Newton's method where a Hessian is
+        cheap beside reading the rows, L-BFGS in the metric of a sample's Hessian for many rows
+        in memory, and ``"newton_cg"``, Newton's method by conjugate gradients, for many classes
+        or features. With an l1 part it is ``"proximal_newton"``, and only that will do. The last
+        five are scikit-learn's names and stand for ``"auto"``, ``"newton-cholesky"`` for
+        ``"newton"``; ``solver_`` says which was used. What scikit-learn refuses under them is
+        refused.
     max_iter : int, default=100
-        Largest number of steps of the solver; 0 leaves the coefficients at zero.
+        Largest number of steps of the solver; 0 leaves the coefficients at zero. As in
+        scikit-learn, passes that only shorten a step are part of it, and so are the products of
+        ``"newton_cg"``.
     warm_start : bool, default=False
         Start from the last solution instead of a sample's.
     verbose : int or bool, default=0

@@ -13,6 +13,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlbd_estimators import LogisticRegression, blocks_sources
 from dlbd_estimators.blocks_dask import from_dask
 from dlbd_estimators.exceptions import LengthMismatch
 from tests.strategies import cuts, random_generators
@@ -199,3 +200,27 @@ def test_two_blocks_of_one_stored_chunk_do_not_carry_it():
     assert not loads
     assert blocks.load(0).X.sum() == blocks.load(1).X.sum() == 600.0
     assert len(loads) == 2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "float16"])
+def test_bytes_in_zarr_are_cut_by_what_they_become(dtype, tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(blocks_sources, "_BLOCK_NBYTES", 2**14)
+    stored = zarr.create_array(tmp_path / "a.zarr", shape=(2500, 8), chunks=(1000, 8), dtype=dtype)
+    stored[:] = values = rng.integers(0, 2, (2500, 8)).astype(dtype)
+    lazy = blocks_sources.from_zarr(stored)
+    assert max(lazy.chunks[0]) * 8 * 8 <= 2**14
+    edges = np.cumsum(lazy.chunks[0])
+    assert {1000, 2000, 2500} <= set(edges.tolist())
+    np.testing.assert_array_equal(lazy.compute(), values)
+    y = rng.integers(0, 2, 2500)
+    model = LogisticRegression().fit(stored, y)
+    expected = LogisticRegression().fit(values.astype(float), y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-8)
+
+
+def test_chunks_of_floats_stay_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks_sources, "_BLOCK_NBYTES", 2**14)
+    stored = zarr.create_array(
+        tmp_path / "a.zarr", shape=(2500, 8), chunks=(1000, 8), dtype="float32"
+    )
+    assert blocks_sources.from_zarr(stored).chunks[0] == (1000, 1000, 500)

@@ -213,7 +213,8 @@ class Executor(ABC):
                 f"A block of X takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
                 f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
                 f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk X to at most "
-                f"{rows} rows a chunk: X.rechunk({{0: {rows}}})."
+                f"{rows} rows a chunk: X.rechunk({{0: {rows}}}), or of a Zarr array pass "
+                f"dask.array.from_zarr(X, chunks=({rows}, -1))."
             )
 
 

@@ -83,3 +83,11 @@ class Centring:
             square[:, :-1] -= self.mean[:, None, None] * square[:, -1:]
             square[..., :-1] -= square[..., -1:] * self.mean
         return np.asarray(square.reshape(matrix.shape))
+
+    def per_output(self, matrices: FloatArray) -> FloatArray:
+        """Return each output's own Hessian, (n_outputs, width, width), for the centred features."""
+        matrices = matrices.copy()
+        if self.packing.fit_intercept:
+            matrices[:, :-1] -= self.mean[:, None] * matrices[:, -1:]
+            matrices[..., :-1] -= matrices[..., -1:] * self.mean
+        return matrices

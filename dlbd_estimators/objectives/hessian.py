@@ -35,6 +35,9 @@ class HessianSum:
         Rows of the largest tile.
     origin : ndarray of shape (n_features,) or None
         What the features of the result are centred by; None is zero.
+    per_output : int
+        Above zero, only the products of each output with itself are formed, of every so manieth
+        row, which stands for those up to the next.
     """
 
     def __init__(
@@ -45,14 +48,15 @@ class HessianSum:
         block: FloatArray,
         size: int,
         origin: FloatArray | None,
+        per_output: int = 0,
     ) -> None:
         self._loss = loss
         self._packing = packing
+        self._per_output = per_output
         n = packing.n_features
-        free = packing.n_outputs - 1 if loss.coupled else packing.n_outputs
-        self._pairs = [
-            (k, j) for k in range(free) for j in range(k, free) if loss.coupled or j == k
-        ]
+        crossed = loss.coupled and not per_output
+        free = packing.n_outputs - 1 if crossed else packing.n_outputs
+        self._pairs = [(k, j) for k in range(free) for j in range(k, free) if crossed or j == k]
         # Products, borders sum h x, and curvatures sum h.
         self._sums = {pair: (np.zeros((n, n)), np.zeros(n), np.zeros(())) for pair in self._pairs}
         self._source = scratch("source", (size, n), dtype)
@@ -79,6 +83,9 @@ class HessianSum:
         point : ndarray
             Curvature of its rows, as the loss gave it.
         """
+        if self._per_output:
+            rows = slice(None, None, self._per_output)
+            X, narrow, point = X[rows], narrow[rows], point[rows]
         curvatures = [self._loss.curvature_between(point, k, j) for k, j in self._pairs]
         for pair, curvature in zip(self._pairs, curvatures, strict=True):
             _, border, total = self._sums[pair]
@@ -106,22 +113,32 @@ class HessianSum:
         return source
 
     def packed(self) -> FloatArray:
-        """Return the whole symmetric Hessian in the packed order."""
+        """Return the whole symmetric Hessian in the packed order.
+
+        Per output, it is an array of shape (n_outputs, width, width).
+        """
         outputs, width = self._packing.shape
-        n = self._packing.n_features
-        centre = self._offset
+        if self._per_output:
+            return self._per_output * np.stack([self._square(pair) for pair in self._pairs])
         full = np.zeros((outputs, width, outputs, width))
-        for (k, j), (products, border, total) in self._sums.items():
-            outer = np.outer(centre, border - 0.5 * total * centre)
-            block = np.empty((width, width))
-            block[:n, :n] = products + outer + outer.T
-            if width > n:
-                block[:n, n] = block[n, :n] = border
-                block[n, n] = total
-            full[k, :, j, :] = full[j, :, k, :] = block
+        for k, j in self._pairs:
+            full[k, :, j, :] = full[j, :, k, :] = self._square((k, j))
         if self._loss.coupled:
             last = outputs - 1
             full[:last, :, last, :] = -full[:last, :, :last, :].sum(axis=2)
             full[last, :, :last, :] = full[:last, :, last, :].transpose(1, 0, 2)
             full[last, :, last, :] = -full[:last, :, last, :].sum(axis=0)
         return full.reshape(outputs * width, outputs * width)
+
+    def _square(self, pair: tuple[int, int]) -> FloatArray:
+        """Return the second derivatives in the parameters of two outputs."""
+        n, width = self._packing.n_features, self._packing.shape[1]
+        centre = self._offset
+        products, border, total = self._sums[pair]
+        outer = np.outer(centre, border - 0.5 * total * centre)
+        square = np.empty((width, width))
+        square[:n, :n] = products + outer + outer.T
+        if width > n:
+            square[:n, n] = square[n, :n] = border
+            square[n, n] = total
+        return square

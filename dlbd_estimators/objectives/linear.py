@@ -98,6 +98,9 @@ class LinearKernel(Kernel[LinearSums]):
     own_centre : bool
         Parameters are those of the features as they are; derivatives are those of features that
         each block centres as it likes, and ``LinearSums.centre`` says how.
+    per_output : int
+        Above zero, a Hessian is that of each output's own parameters alone, of shape (n_outputs,
+        width, width), summed over every so manieth row, which stands for those up to the next.
     """
 
     loss: Loss
@@ -109,11 +112,14 @@ class LinearKernel(Kernel[LinearSums]):
     count_errors: bool = False
     centre: FloatArray | None = field(default=None, repr=False)
     own_centre: bool = False
+    per_output: int = 0
 
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        size = tile_rows(packing.n_features, products=self.order >= Order.HESSIAN)
+        # Of many outputs the raw predictions are wider than the rows.
+        columns = max(packing.n_features, packing.n_outputs)
+        size = tile_rows(columns, products=self.order >= Order.HESSIAN)
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
         gradient = np.zeros(packing.shape)
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
@@ -125,33 +131,36 @@ class LinearKernel(Kernel[LinearSums]):
             middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
-        hessian = HessianSum(self.loss, packing, self.hessian_dtype, block.X, len(wide), centre)
+        hessian = self._hessian_sum(block, len(wide), centre)
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
-            X = wide[: len(narrow)]
-            if centre is None:
-                np.copyto(X, narrow)
-            elif narrow.dtype == X.dtype:
-                np.subtract(narrow, centre, out=X)
-            else:  # converting within the subtraction would be half as fast: NumPy then buffers
-                np.copyto(X, narrow)
-                X -= centre
-            raw = _raw_predictions(X, coef, intercept)
+            X = centred_tile(narrow, centre, wide)
+            raw = raw_predictions(X, coef, intercept)
             point = self.loss.evaluate(y, raw, weight, self.order)
             sums.value += point.value
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
-                _add_gradient(gradient, point.gradient, X)
+                add_gradient(gradient, point.gradient, X)
             self._describe(sums, X, y, weight, raw, centre)
-            if point.curvature is not None:
+            if point.curvature is not None and hessian is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
         if self.order >= Order.GRADIENT:
             sums.gradient = gradient.ravel()
-        if self.order >= Order.HESSIAN:
+        if hessian is not None:
             sums.hessian = hessian.packed()
         return sums
+
+    def _hessian_sum(
+        self, block: Block, n_rows: int, centre: FloatArray | None
+    ) -> HessianSum | None:
+        """Return where a Hessian is summed, if one is asked for: its memory is square."""
+        if self.order < Order.HESSIAN:
+            return None
+        return HessianSum(
+            self.loss, self.packing, self.hessian_dtype, block.X, n_rows, centre, self.per_output
+        )
 
     def _describe(
         self,
@@ -206,7 +215,8 @@ class LinearKernel(Kernel[LinearSums]):
             if sums.gradient is not None:
                 sums.gradient = centring.gradient(sums.gradient)
             if sums.hessian is not None:
-                sums.hessian = centring.matrix(sums.hessian)
+                move = centring.per_output if self.per_output else centring.matrix
+                sums.hessian = move(sums.hessian)
         if sums.moments is not None and sums.shift is not None and goal.shift is not None:
             gap = sums.shift - goal.shift
             first, second = sums.moments
@@ -222,13 +232,28 @@ class LinearKernel(Kernel[LinearSums]):
         )
 
 
-def _raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
+    """Return the rows of a tile in float64, less a centre, in the memory of ``wide``."""
+    X = wide[: len(narrow)]
+    if centre is None:
+        np.copyto(X, narrow)
+    elif narrow.dtype == X.dtype:
+        np.subtract(narrow, centre, out=X)
+    else:  # converting within the subtraction would be half as fast: NumPy then buffers
+        np.copyto(X, narrow)
+        X -= centre
+    return X
+
+
+def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    """Return ``X coef.T + intercept``, of shape (n_rows, n_outputs)."""
     if len(coef) == 1:  # a matrix-vector product runs faster than one of width one
         return np.asarray(X @ coef[0] + intercept[0])[:, None]
     return np.asarray(X @ coef.T + intercept)
 
 
-def _add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
+def add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
+    """Add ``residual.T [X, 1]``, the derivative in the parameters, to a gradient in rows."""
     n_features = X.shape[1]
     if residual.shape[1] == 1:
         gradient[0, :n_features] += residual[:, 0] @ X

@@ -30,6 +30,9 @@ from scipy.special import xlogy
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 
+#: From here on pairs of classes are not looked at one by one.
+_MANY_CLASSES = 64
+
 
 class Pointwise(NamedTuple):
     """What a loss says about the rows of one tile.
@@ -82,6 +85,19 @@ class Loss(ABC):
     @abstractmethod
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
         """Second derivative of each row's loss in outputs ``k`` and ``j``."""
+
+    def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
+        """Derivative of each row's gradient along a change of its raw predictions.
+
+        Parameters
+        ----------
+        curvature : ndarray
+            As :meth:`evaluate` gave it.
+        change : ndarray of shape (n_rows, n_outputs)
+            Used up: it may not be the same afterwards.
+        """
+        change *= curvature.reshape(len(change), -1)
+        return change
 
     @abstractmethod
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
@@ -254,6 +270,13 @@ class HalfMultinomialLoss(Loss):
         weighted = curvature[:, k] * curvature[:, -1]
         return weighted * ((1.0 if k == j else 0.0) - curvature[:, j])
 
+    def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
+        probability = curvature[:, :-1]
+        change -= np.einsum("ik,ik->i", probability, change)[:, None]
+        change *= probability
+        change *= curvature[:, -1:]
+        return change
+
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         rows = np.arange(len(raw))
         label = y.astype(np.intp)
@@ -263,5 +286,7 @@ class HalfMultinomialLoss(Loss):
 
     def spread(self, steps: FloatArray) -> FloatArray:
         # E[(u-Eu)^2 (v-Ev)] <= (max v - min v) Var(u): differences of two classes.
+        if len(steps) > _MANY_CLASSES:  # their pairs are more than fit; no two differ by more
+            return np.asarray(2.0 * (steps - steps.mean(axis=0)))
         upper, lower = np.triu_indices(len(steps), 1)
         return steps[upper] - steps[lower]

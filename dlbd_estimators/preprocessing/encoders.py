@@ -28,6 +28,7 @@ from dlbd_estimators.preprocessing.lazy import (
     transform_rows,
 )
 from dlbd_estimators.preprocessing.reduction import reduce_rows
+from dlbd_estimators.preprocessing.widening import check_room, cut
 
 
 class _LazyEncoder(LazyTransformer):
@@ -134,7 +135,7 @@ class _LazyEncoder(LazyTransformer):
         like = encoder.transform(self._first_categories())
         return transform_rows(
             self,
-            X,
+            cut(X, like.shape[1] * like.itemsize),
             _Encode(encoder, like[:0]),
             dtype=like.dtype,
             n_columns=like.shape[1],
@@ -205,6 +206,7 @@ class _Encode:
     def __call__(self, block: Any) -> NDArray[Any]:
         if len(block) == 0:
             return self.empty
+        check_room(len(block), self.empty.shape[1] * self.empty.itemsize)
         block = without_na(block)
         if isinstance(block, pd.DataFrame):
             block = block.set_axis(range(block.shape[1]), axis=1)

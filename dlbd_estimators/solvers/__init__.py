@@ -7,19 +7,22 @@ loop. ``SOLVERS`` names those a user can ask for.
 from __future__ import annotations
 
 from dlbd_estimators.solvers.base import Solution, Solver, minimize
-from dlbd_estimators.solvers.choose import SOLVERS, check_name, choose
+from dlbd_estimators.solvers.choose import ROW_SPACE, SOLVERS, advice, choose
 from dlbd_estimators.solvers.objective import Objective, check_weight
+from dlbd_estimators.solvers.row_space import row_space
 from dlbd_estimators.solvers.status import SeparableWarning, Status
 
 __all__ = [
+    "ROW_SPACE",
     "SOLVERS",
     "Objective",
     "SeparableWarning",
     "Solution",
     "Solver",
     "Status",
-    "check_name",
+    "advice",
     "check_weight",
     "choose",
     "minimize",
+    "row_space",
 ]

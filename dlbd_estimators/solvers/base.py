@@ -36,6 +36,8 @@ class State:
         Length of the last step, relative to the solver's natural one.
     status : Status or None
         Set when the solver knows that it must stop.
+    shortened : bool
+        The last step was found too long, and no more came of the pass than a shorter one.
     """
 
     parameters: FloatArray
@@ -44,6 +46,7 @@ class State:
     gradient_norm: float = np.inf
     step: float = 0.0
     status: Status | None = None
+    shortened: bool = False
 
 
 StateT = TypeVar("StateT", bound=State)
@@ -110,6 +113,7 @@ def minimize(
     on_step: Callable[[Any, dict[str, float]], bool] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
     opening: str = "",
+    advice: str = "use solver='auto'",
 ) -> Solution:
     """Drive a solver until the error is at most ``tol``.
 
@@ -124,7 +128,7 @@ def minimize(
     tol : float
         Largest acceptable ``State.error``.
     max_iter : int
-        Largest number of steps.
+        Largest number of steps; a pass that only shortens the last one is part of it.
     clock : callable
         Seconds since the fit began.
     before_step : callable, optional
@@ -137,6 +141,8 @@ def minimize(
         Called with why the fit ends and what the user is warned of, before they are.
     opening : str, default=""
         What the warning of an error above ``tol`` begins with, where users look for certain words.
+    advice : str
+        What else than more steps may be done about a fit that does not converge.
 
     Raises
     ------
@@ -155,7 +161,7 @@ def minimize(
         # Steps never move all classes by a common shift: it must not be in the start.
         state = solver.init(objective, None if start is None else objective.without_shift(start))
     while state.status is None:
-        if before_step is not None:
+        if before_step is not None and not state.shortened:
             before_step(state)
         with _undisturbed():
             state = solver.step(objective, state, tol)
@@ -164,6 +170,8 @@ def minimize(
                 f"{solver.name} reached a non-finite objective in iteration "
                 f"{len(history) + 1}. Scale the columns of X or strengthen the penalty."
             )
+        if state.shortened and state.status is None:
+            continue  # as scikit-learn does not count what its line searches look at
         history.append(
             {
                 "iteration": len(history) + 1,
@@ -188,10 +196,13 @@ def minimize(
         status = Status.STALLED
     if status.is_warned_of:
         message = status.value.format(
-            solver=solver.name, max_iter=max_iter, error=state.error, tol=tol
+            opening=opening,
+            solver=solver.name,
+            max_iter=max_iter,
+            error=state.error,
+            tol=tol,
+            advice=advice,
         )
-        if status in (Status.MAX_ITER, Status.STALLED):
-            message = opening + message
         warn(on_warning, status.name.lower(), message, status.category)
     parameters = objective.original(state.parameters)
     return Solution(parameters, status, len(history), objective.n_passes, history, state)

@@ -1,10 +1,11 @@
-"""Which solver: by name, or by what a pass is expected to cost.
+"""Which solver: by name, or by what a fit is expected to cost.
 
-A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its
-gradient and, for Newton, its Hessian. From the solution of a sample Newton needs about 3
-passes, L-BFGS with the sample's Hessian as metric about 8. The cheaper one is taken. The rates
-below were measured on one core of a server of 2023; only their ratios matter, and only
-roughly.
+A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its gradient and,
+for Newton, its Hessian. From the solution of a sample Newton needs about 3 passes and L-BFGS with
+the sample's Hessian as metric about 8; Newton by conjugate gradients, which forms no Hessian, about
+5 and 30 products with one. Without a sample L-BFGS has no metric and may not arrive; of the others,
+the cheaper one is taken. The rates below were measured on one core of a server of 2023; only their
+ratios matter, and only roughly.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dlbd_estimators.solvers.gradient_descent import GradientDescent
 from dlbd_estimators.solvers.gram import Gram
 from dlbd_estimators.solvers.lbfgs import LBFGS
 from dlbd_estimators.solvers.newton import Newton
+from dlbd_estimators.solvers.newton_cg import NewtonCG, stride
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.working_set import WorkingSet
@@ -29,6 +31,7 @@ SOLVERS: dict[str, type[Solver[Any]]] = {
     for solver in (
         Gram,
         Newton,
+        NewtonCG,
         LBFGS,
         GradientDescent,
         CoordinateDescent,
@@ -36,6 +39,9 @@ SOLVERS: dict[str, type[Solver[Any]]] = {
         WorkingSet,
     )
 }
+
+#: Names of those whose steps are the same in coordinates of the row space, but cheaper.
+ROW_SPACE = frozenset({"auto", Newton.name, NewtonCG.name})
 
 #: What solvers ask for, in words.
 _NEEDS = {
@@ -51,8 +57,19 @@ _MEMORY_BYTES_PER_SECOND = 1.5e10
 _GRADIENT_FLOPS_PER_SECOND = 8e9
 _SECONDS_PER_OUTPUT = 1.5e-8
 _HESSIAN_FLOPS_PER_SECOND = 4e10
-#: Passes of Newton and of L-BFGS from the solution of a sample, and from nothing.
-_PASSES = {True: (3.0, 8.0), False: (7.0, 25.0)}
+#: Steps of Newton, from the solution of a sample and from nothing; of L-BFGS from a sample; steps
+#: and products of Newton by conjugate gradients.
+_NEWTON = {True: 3.0, False: 12.0}
+_LBFGS = 8.0
+_NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
+#: A product takes this many gradients,
+_PRODUCT = 1.5
+#: and the Hessians of all stages of a sample this share of one of all rows.
+_ON_SAMPLES = 0.25
+#: Of a pass over nothing.
+_PASS_SECONDS = 5e-4
+#: Rows where their number is not known.
+_MANY_ROWS = 1_000_000
 
 
 def check_name(name: str) -> None:
@@ -104,6 +121,27 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
     return solver()
 
 
+def advice(name: str, solver: Solver[Any], objective: Objective) -> str:
+    """Say what else may be done about a fit that did not converge: never what was just done.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for.
+    solver : Solver
+        What was taken.
+    objective : Objective
+        What was minimised.
+    """
+    if name != "auto" and not isinstance(solver, _cheapest(objective)):
+        return "use solver='auto'"
+    if isinstance(solver, LBFGS | GradientDescent):
+        return "use solver='newton_cg'"
+    if objective.loss.quadratic or objective.l1 is not None:
+        return "accept a larger tol"
+    return "strengthen the penalty (a smaller C)"
+
+
 def _check_size(objective: Objective, solver: type[Solver[Any]]) -> None:
     """Refuse a problem whose quadratic does not fit in memory."""
     if "prox" in solver.needs and _quadratic_size(objective) > LARGEST_HESSIAN:
@@ -133,12 +171,33 @@ def _cheapest(objective: Objective) -> type[Solver[Any]]:
         return direct
     if objective.loss.quadratic:
         return Gram if packing.n_features <= LARGEST_HESSIAN else LBFGS
-    if packing.size > LARGEST_HESSIAN:
-        return LBFGS
-    blocks = objective.blocks
-    passes = _PASSES[bool(objective.samples)]
+    costs = expected_seconds(objective)
+    return min(costs, key=lambda solver: costs[solver])
+
+
+def expected_seconds(objective: Objective) -> dict[type[Solver[Any]], float]:
+    """Return what the solvers that may do for a smooth loss are expected to take, on one core."""
+    packing, blocks = objective.packing, objective.blocks
+    sampled, n_rows = bool(objective.samples), objective.n_rows or _MANY_ROWS
     fused, plain = seconds_per_row(packing, blocks.in_memory, blocks.itemsize)
-    return Newton if passes[0] * fused <= passes[1] * plain else LBFGS
+    hessian = fused - plain
+    outputs, width = packing.shape
+    own = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(objective)
+    steps, products = _NEWTON_CG[sampled]
+    costs: dict[type[Solver[Any]], float] = {
+        NewtonCG: n_rows * (steps * (plain + own) + products * _PRODUCT * plain)
+        + (steps + products) * _PASS_SECONDS
+    }
+    on_samples = _ON_SAMPLES * hessian if sampled else 0.0
+    if packing.size <= LARGEST_HESSIAN:
+        factor = packing.size**3 / _HESSIAN_FLOPS_PER_SECOND + _PASS_SECONDS
+        costs[Newton] = n_rows * (_NEWTON[sampled] * fused + on_samples) + _NEWTON[sampled] * factor
+        if sampled:
+            costs[LBFGS] = n_rows * (_LBFGS * plain + on_samples) + _LBFGS * _PASS_SECONDS
+    elif not blocks.in_memory and width > LARGEST_HESSIAN:
+        # Where reading is what costs, fewer passes that may not suffice come first.
+        costs = {LBFGS: 0.0}
+    return costs
 
 
 def seconds_per_row(packing: Packing, in_memory: bool, itemsize: int) -> tuple[float, float]:

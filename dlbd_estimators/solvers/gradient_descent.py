@@ -18,8 +18,9 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.metric import Standardised, across
-from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
     ellipsoid_to_ask,
     is_endless,

@@ -18,9 +18,10 @@ import numpy as np
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised, across
-from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
     ellipsoid_to_ask,
     is_endless,
@@ -159,6 +160,7 @@ class LBFGS(Solver[LBFGSState]):
             base_gradient=here.gradient,
             slope=slope,
             tried_step=1.0,
+            shortened=False,
             pairs=pairs,
             metric=metric,
             from_sample=False,
@@ -197,6 +199,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
         gradient_norm=float(np.abs(gradient).max()),
         step=shorter,
         tried_step=shorter,
+        shortened=True,
         status=Status.STALLED if shorter < 2.0**-_MAX_HALVINGS else None,
     )
 

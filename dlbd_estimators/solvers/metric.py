@@ -11,7 +11,8 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.centring import Centring
-from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.objective import Objective
 
 #: Columns with a larger mean than this, in units of their spread, are looked at by their spread.
 _FAR = 1e4

@@ -27,14 +27,16 @@ import numpy as np
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
 from dlbd_estimators.solvers.metric import across
-from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
     is_endless,
     is_settled,
     largest_change,
+    remainder,
 )
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
@@ -139,7 +141,7 @@ class Newton(Solver[NewtonState]):
         radius = here.radius if ellipsoid is not None else state.radius
         change = largest_change(objective, step, columns, radius)
         rough = is_rough(factor, state.hessian_dtype)
-        error = np.inf if rough else decrement * (_remainder(change) + min(hessian_error, 1.0))
+        error = np.inf if rough else decrement * (remainder(change) + min(hessian_error, 1.0))
         if decrement == 0.0:  # and not times infinity
             error = 0.0
         if error > tol and change < 1.0 and state.sample is not None:
@@ -166,12 +168,13 @@ class Newton(Solver[NewtonState]):
             value=here.value,
             error=error,
             gradient_norm=float(np.abs(here.gradient).max()),
-            step=1.0,
+            step=state.tried_step,
             status=status,
             base=state.parameters,
             base_value=here.value,
             slope=slope,
             tried_step=1.0,
+            shortened=False,
             columns=columns,
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
@@ -208,6 +211,7 @@ class Newton(Solver[NewtonState]):
             error=np.inf,
             step=share,
             tried_step=share,
+            shortened=True,
             status=Status.STALLED if stalled else None,
         )
 
@@ -291,12 +295,3 @@ def _correction_sample(objective: Objective) -> list[int] | None:
 def _smallest_decrement(factor: Factor) -> float:
     """Rounding of the gradient, as a decrement; for a singular matrix that of its range."""
     return rounding("float64") * float(np.sqrt(min(factor.condition_on_range, 1e14)))
-
-
-def _remainder(change: float) -> float:
-    """``exp(R/2) (exp(R) - 1 - R) / R``, the share of a decrement left by a Newton step."""
-    if change < 1e-4:
-        return 0.5 * change * (1.0 + change)
-    if change > 20.0:
-        return np.inf
-    return float(np.exp(change / 2) * (np.expm1(change) - change) / change)

@@ -14,7 +14,7 @@ zero. Only :meth:`Objective.original` gives parameters for the features as they 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,8 @@ from dlbd_estimators.objectives.linear import LinearKernel, LinearSums
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
+from dlbd_estimators.objectives.products import HessianProductKernel, ProductSums
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 
 #: A sample has at least this many rows for each parameter,
@@ -38,43 +40,6 @@ _SAMPLE_ROWS_PER_PARAMETER = 30
 _SAMPLE_SHARE = 1 / 6
 #: A mean this many times the spread is far from zero: sums about the origin lose four digits.
 _FAR = 100.0
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Weighted mean (less the objective's centre) and variance of each feature."""
-
-    mean: FloatArray
-    variance: FloatArray
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The objective at one point.
-
-    Attributes
-    ----------
-    point : ndarray
-        Where. The first pass fixes the centre: the same point has other parameters from then on.
-    value : float
-        F.
-    gradient, hessian : ndarray or None
-        Of F without its l1 part, in the packed order.
-    n_errors : int
-        Rows without a positive margin, where they were counted.
-    radius : float
-        See :class:`~dlbd_estimators.objectives.linear.LinearKernel`.
-    columns : Columns or None
-        Where moments were asked for.
-    """
-
-    point: FloatArray
-    value: float
-    gradient: FloatArray
-    hessian: FloatArray | None
-    n_errors: int
-    radius: float
-    columns: Columns | None
 
 
 class Objective:
@@ -213,6 +178,7 @@ class Objective:
         hessian_dtype: str = "float64",
         ellipsoid: tuple[FloatArray, FloatArray] | None = None,
         moments: bool = False,
+        per_output: int = 0,
     ) -> Evaluation:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
         unknown = self._centre is None
@@ -226,6 +192,7 @@ class Objective:
             count_errors=self.may_separate,
             centre=self.centre if self.centre.any() else None,
             own_centre=unknown and self.packing.fit_intercept,
+            per_output=per_output,
         )
         sums: LinearSums = self.run(kernel, parameters, label, indices)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
@@ -241,12 +208,8 @@ class Objective:
     def _normalise(
         self, sums: LinearSums, parameters: FloatArray, indices: list[int] | None
     ) -> Evaluation:
-        # A sample's penalty has its weight in the whole, as far as that is known.
-        total = self.total_weight
         weight = sums.weight or np.nan  # of a sample that weighs nothing, every mean is NaN
-        if total is None:
-            assert indices is not None
-            total = weight / self.share(indices)
+        total = self._whole_weight(weight, indices)
         columns = None if sums.moments is None else self._describe(sums, weight)
         packing, centring = self.packing, None
         if sums.centre is not None:  # of the blocks' own choice
@@ -262,13 +225,43 @@ class Objective:
             gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
             gradient = gradient / weight + penalty.gradient(packing, parameters) / shared
         hessian = None
-        if sums.hessian is not None:
+        if sums.hessian is not None and sums.hessian.ndim == 3:
+            hessian = sums.hessian if centring is None else centring.per_output(sums.hessian)
+            hessian = hessian / weight
+            width = np.arange(packing.shape[1])
+            hessian[:, width, width] += penalty.diagonal(packing).reshape(packing.shape) / shared
+        elif sums.hessian is not None:
             hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
             hessian = hessian / weight
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
         return Evaluation(parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns)
+
+    def _whole_weight(self, weight: float, indices: list[int] | None) -> float:
+        """Return the sum of all weights: a sample's penalty has its weight in the whole."""
+        if self.total_weight is None:
+            assert indices is not None
+            return weight / self.share(indices)
+        return self.total_weight
+
+    def product(
+        self,
+        parameters: FloatArray,
+        vector: FloatArray,
+        label: str,
+        indices: list[int] | None = None,
+    ) -> FloatArray:
+        """Return the Hessian of F without its l1 part, times a vector, by a pass.
+
+        The centre has to be fixed: by an evaluation before.
+        """
+        centre = self.centre if self.centre.any() else None
+        kernel = HessianProductKernel(self.loss, self.packing, centre)
+        sums: ProductSums = self.run(kernel, np.stack([parameters, vector]), label, indices)
+        weight = sums.weight or np.nan
+        shared = 1.0 if self.penalty.of_mean else self._whole_weight(weight, indices)
+        return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
 
     def _describe(self, sums: LinearSums, weight: float) -> Columns:
         """Return mean and variance of the columns, which fix centre and unit if unknown."""

@@ -22,8 +22,9 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1
 from dlbd_estimators.solvers.active_set import polish
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.metric import across
-from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.quadratic_model import Model
 from dlbd_estimators.solvers.status import Status
 
@@ -116,12 +117,13 @@ class ProximalNewton(Solver[ProximalState]):
             value=here.value,
             error=error,
             gradient_norm=float(np.abs(here.gradient).max(initial=0.0)),
-            step=1.0,
+            step=state.tried_step,
             status=status,
             base=state.parameters,
             base_value=here.value,
             promised=promised,
             tried_step=1.0,
+            shortened=False,
             columns=columns,
             from_sample=False,
         )
@@ -147,6 +149,7 @@ def _reject(objective: Objective, state: ProximalState, here: Evaluation) -> Pro
         error=np.inf,
         step=share,
         tried_step=share,
+        shortened=True,
         status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
     )
 

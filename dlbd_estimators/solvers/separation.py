@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.objective import Objective
 
 #: Within this change of predictions curvature stays of its size: a minimiser is near.
 _SETTLED = 0.5
@@ -74,6 +75,19 @@ def largest_change(
         offset = offset + rows[:, -1]
     norms = (coef * coef) @ (1.0 / ellipsoid_scale(columns)) + offset**2
     return radius * float(np.sqrt(norms.max()))
+
+
+def remainder(change: float) -> float:
+    """Return the share of a decrement that a Newton step leaves, by self-concordance.
+
+    ``exp(R/2) (exp(R) - 1 - R) / R`` for a largest change ``R`` of a prediction; see
+    :mod:`~dlbd_estimators.solvers.newton`.
+    """
+    if change < 1e-4:
+        return 0.5 * change * (1.0 + change)
+    if change > 20.0:
+        return np.inf
+    return float(np.exp(change / 2) * (np.expm1(change) - change) / change)
 
 
 def is_settled(

@@ -25,11 +25,11 @@ class Status(Enum):
     CONVERGED = ""
     STOPPED = "{solver} was asked to stop."
     MAX_ITER = (
-        "{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
-        "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or use solver='auto'."
+        "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
+        "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}."
     )
     STALLED = (
-        "{solver} stopped at the limit of floating-point precision with an error bound of "
+        "{opening}{solver} stopped at the limit of floating-point precision with an error bound of "
         "{error:.1e}, above tol={tol:.1e}. The columns may be nearly collinear."
     )
     SEPARABLE = (

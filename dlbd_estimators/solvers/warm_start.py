@@ -14,8 +14,9 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough
-from dlbd_estimators.solvers.objective import Columns, Evaluation, Objective
+from dlbd_estimators.solvers.objective import Objective
 
 #: A sample that takes longer does not determine the parameters well enough to help.
 _MAX_ITER = 15

@@ -21,8 +21,9 @@ from dlbd_estimators.objectives.kernels import Kernel
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.coordinate_descent import CoordinateDescent, certify
+from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.objective import Columns, Objective
+from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.status import Status
 

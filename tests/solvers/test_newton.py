@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators import LogisticRegression, SeparableWarning
 from dlbd_estimators.objectives.arrays import Order
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
+from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import Factor
-from dlbd_estimators.solvers.newton import Newton, _remainder
-from dlbd_estimators.solvers.objective import Columns
-from dlbd_estimators.solvers.separation import ellipsoid_of, largest_change
+from dlbd_estimators.solvers.newton import Newton
+from dlbd_estimators.solvers.separation import ellipsoid_of, largest_change, remainder
 from tests.solvers.dense import dense_decrement, objective_of, run
 from tests.strategies import features, random_generators, weights
 
@@ -86,12 +86,12 @@ def test_the_decrement_after_a_full_step_is_at_most_its_bound(problem, noise, rn
         true_change = np.abs(moved[present]).max()
     assert true_change <= change * (1 + 1e-9) + 1e-12
     after = dense_decrement(objective, X, y, point + step, weight)
-    assert after <= decrement * _remainder(change) * (1 + 1e-6) + 1e-9
+    assert after <= decrement * remainder(change) * (1 + 1e-6) + 1e-9
 
 
 @given(st.floats(0.0, 30.0))
 def test_the_remainder_is_the_formula_and_never_below_it(change):
-    found = _remainder(change)
+    found = remainder(change)
     if change == 0.0:
         assert found == 0.0
     elif change > 20.0:

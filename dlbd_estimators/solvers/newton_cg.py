@@ -1,0 +1,296 @@
+"""Newton's method without a Hessian: each step by conjugate gradients, a product a pass.
+
+For many classes, or features: the whole Hessian of K classes and p features has (K p)^2 entries,
+and forming it takes K p times as long as a gradient. A step here is one fused pass for value,
+gradient and the preconditioner, some passes for products of the Hessian with a vector, and the
+full step from there. As in :mod:`~dlbd_estimators.solvers.newton` the next pass shows whether the
+value fell enough, a sample of blocks gives the start, and what the last step leaves is bounded by
+generalised self-concordance; what conjugate gradients leave of it is an estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from dlbd_estimators.objectives.arrays import FloatArray, Order
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.conjugate_gradients import (
+    InexactStep,
+    PerOutput,
+    Preconditioner,
+    inexact_step,
+)
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
+from dlbd_estimators.solvers.metric import Standardised, across
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.separation import (
+    ellipsoid_of,
+    is_endless,
+    is_settled,
+    largest_change,
+    remainder,
+)
+from dlbd_estimators.solvers.status import Status
+
+_MAX_HALVINGS = 40
+#: Products with the Hessian in a step; what they have not found then, the next step goes for.
+_MAX_PRODUCTS = 400
+#: Steps on a sample; one that takes more does not determine the parameters.
+_MAX_ON_SAMPLE = 25
+#: Steps within rounding after which no further progress is expected.
+_PATIENCE = 5
+#: The preconditioner has this many rows for each parameter, where there are more,
+_ROWS_PER_PARAMETER = 8
+#: and of a share of the rows this much of the correlations is not believed.
+_SHRINKAGE = 0.05
+
+
+@dataclass(frozen=True)
+class NewtonCGState(State):
+    """Adds what accepting or halving a step needs.
+
+    Attributes
+    ----------
+    base, base_value : ndarray, float
+        The last accepted point and its value.
+    slope : float
+        Decrease that the step promised to first order.
+    tried_step : float
+        Share of the step that ``parameters`` takes.
+    columns : Columns or None
+        Column moments, as soon as a pass has brought them.
+    radius : float or None
+        Largest scaled row norm, as soon as a full pass has brought it.
+    from_sample : bool
+        The point is a sample's solution, and not yet known to be good for anything.
+    best : float
+        The least decrement so far.
+    since_best : int
+        Steps since.
+    """
+
+    base: FloatArray | None = None
+    base_value: float = np.inf
+    slope: float = 0.0
+    tried_step: float = 1.0
+    columns: Columns | None = None
+    radius: float | None = None
+    from_sample: bool = False
+    best: float = np.inf
+    since_best: int = 0
+
+
+class NewtonCG(Solver[NewtonCGState]):
+    """Newton's method by preconditioned conjugate gradients."""
+
+    name: ClassVar[str] = "newton_cg"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
+
+    def init(self, objective: Objective, start: FloatArray | None) -> NewtonCGState:
+        if start is not None:
+            return NewtonCGState(start)
+        warm = None if objective.loss.quadratic else _solve_samples(objective)
+        if warm is not None:
+            return NewtonCGState(warm, from_sample=True)
+        return NewtonCGState(np.zeros(objective.packing.size))
+
+    def step(self, objective: Objective, state: NewtonCGState, tol: float) -> NewtonCGState:
+        columns = state.columns
+        ellipsoid = None
+        if columns is not None and state.radius is None:
+            ellipsoid = ellipsoid_of(columns)
+        here = _evaluate(
+            objective,
+            state.parameters,
+            f"newton-cg-pass-{int(objective.n_passes) + 1}",
+            ellipsoid=ellipsoid,
+            moments=columns is None,
+        )
+        state = replace(state, parameters=here.point)
+        rejected = _reject(objective, state, here)
+        if rejected is not None:
+            return rejected
+        columns = here.columns or columns
+        assert columns is not None
+        radius = here.radius if ellipsoid is not None else state.radius
+        metric = _preconditioner(objective, here, columns)
+        least = rounding("float64") * float(np.sqrt(min(_condition(metric), 1e14)))
+        # A way down without end is told by steps that stay long, however little they gain.
+        enough = 0.0 if objective.may_separate else 0.1 * max(tol, least)
+        found = _inexact(objective, here, metric, enough=enough)
+        step = objective.without_shift(found.step)
+        slope = -float(step @ here.gradient)
+        decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
+        left = found.left / objective.unit
+        change = largest_change(objective, step, columns, radius)
+        error = left if decrement == 0.0 else decrement * remainder(change) + left
+        error = max(error, across(objective, here.gradient, columns))
+        settled = is_settled(objective, step, columns, radius)
+        # What conjugate gradients leave of a quadratic is all there is, and only estimated.
+        unseen = objective.loss.quadratic and decrement > max(tol, least)
+        status = None
+        if not settled or unseen:
+            error = np.inf
+        elif decrement + left <= max(tol, least):
+            # As near as the gradient's own rounding lets anyone come.
+            error, status = min(error, decrement + left), Status.CONVERGED
+        noise = objective.rounding(here.value)
+        since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
+        if objective.separated(here):
+            status = Status.SEPARABLE
+        elif is_endless(objective, decrement, change):
+            error, status = np.inf, Status.QUASI_SEPARABLE
+        elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
+            status = Status.STALLED
+        return replace(
+            state,
+            parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
+            value=here.value,
+            error=error,
+            gradient_norm=float(np.abs(here.gradient).max()),
+            step=state.tried_step,
+            status=status,
+            base=state.parameters,
+            base_value=here.value,
+            slope=slope,
+            tried_step=1.0,
+            shortened=False,
+            columns=columns,
+            radius=radius,
+            from_sample=False,
+            best=min(decrement, state.best),
+            since_best=since_best,
+        )
+
+
+def _evaluate(
+    objective: Objective,
+    parameters: FloatArray,
+    label: str,
+    *,
+    indices: list[int] | None = None,
+    ellipsoid: tuple[FloatArray, FloatArray] | None = None,
+    moments: bool = True,
+) -> Evaluation:
+    """Evaluate the objective, and with it the preconditioner, where its memory allows one."""
+    fits = _fits(objective)
+    return objective.evaluate(
+        parameters,
+        Order.HESSIAN if fits else Order.GRADIENT,
+        label,
+        indices=indices,
+        ellipsoid=ellipsoid,
+        moments=moments,
+        per_output=stride(objective) if fits else 0,
+    )
+
+
+def _fits(objective: Objective) -> bool:
+    outputs, width = objective.packing.shape
+    return outputs * width**2 <= LARGEST_HESSIAN**2
+
+
+def stride(objective: Objective) -> int:
+    """Return how many rows each row of the preconditioner stands for."""
+    return max(1, (objective.n_rows or 0) // (_ROWS_PER_PARAMETER * objective.packing.size))
+
+
+def _preconditioner(objective: Objective, here: Evaluation, columns: Columns) -> Preconditioner:
+    if here.hessian is None:
+        return Standardised(objective, columns)
+    return PerOutput(here.hessian, _SHRINKAGE if stride(objective) > 1 else 0.0)
+
+
+def _condition(metric: Preconditioner) -> float:
+    return metric.condition if isinstance(metric, PerOutput) else 1.0
+
+
+def _inexact(
+    objective: Objective,
+    here: Evaluation,
+    metric: Preconditioner,
+    *,
+    enough: float,
+    indices: list[int] | None = None,
+) -> InexactStep:
+    """Return a step as exact as is worth its passes: the nearer the minimum, the more so."""
+    decrement = float(np.sqrt(max(float(here.gradient @ metric.solve(here.gradient)), 0.0)))
+
+    def product(vector: FloatArray) -> FloatArray:
+        return objective.product(here.point, vector, "newton-cg-product", indices)
+
+    return inexact_step(
+        product,
+        here.gradient,
+        metric,
+        objective.without_shift,
+        share=min(0.25, float(np.sqrt(decrement / objective.unit))),
+        enough=enough * objective.unit,
+        max_products=_MAX_PRODUCTS,
+    )
+
+
+def _reject(objective: Objective, state: NewtonCGState, here: Evaluation) -> NewtonCGState | None:
+    """Return the state to go on from where the last step was too long."""
+    if state.from_sample and objective.value_at_zero is not None:
+        # A sample that says nothing about the whole (data sorted by class, say).
+        if here.value > objective.value_at_zero:
+            zero = np.zeros_like(state.parameters)
+            return replace(state, parameters=zero, value=here.value, from_sample=False)
+        return None
+    if state.base is None:
+        return None
+    noise = objective.rounding(state.base_value, here.value)
+    if here.value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise:
+        return None
+    share = state.tried_step / 2
+    return replace(
+        state,
+        parameters=state.base + (state.parameters - state.base) / 2,
+        value=here.value,
+        error=np.inf,
+        step=share,
+        tried_step=share,
+        shortened=True,
+        status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
+    )
+
+
+def _solve_samples(objective: Objective) -> FloatArray | None:
+    """Return the minimiser of a sample of blocks, or None where there is none to be had."""
+    point: FloatArray | None = None
+    for indices in objective.samples:
+        point = _solve_sample(objective, point, indices)
+        if point is None:
+            return None
+    return point
+
+
+def _solve_sample(
+    objective: Objective, start: FloatArray | None, indices: list[int]
+) -> FloatArray | None:
+    # Beyond its own sampling error a sample says nothing about the whole.
+    enough = 0.1 * objective.sampling_error(indices)
+    parameters = np.zeros(objective.packing.size) if start is None else start
+    base, step, slope, scale = np.inf, np.zeros_like(parameters), 0.0, 1.0
+    for _ in range(_MAX_ON_SAMPLE):
+        here = _evaluate(objective, parameters, "newton-cg-sample", indices=indices)
+        if not np.isfinite(here.value) or objective.separated(here):
+            return None
+        if here.value > base - 1e-4 * scale * slope:
+            scale /= 2
+            parameters = parameters - scale * step
+            continue
+        assert here.columns is not None
+        metric = _preconditioner(objective, here, here.columns)
+        found = _inexact(objective, here, metric, enough=0.1 * enough, indices=indices)
+        step = objective.without_shift(found.step)
+        base, slope, scale = here.value, -float(step @ here.gradient), 1.0
+        parameters = here.point + step
+        if slope <= enough:
+            return np.asarray(parameters)
+    return None
