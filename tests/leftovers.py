@@ -19,8 +19,16 @@ import distributed  # before the first test: it adds its defaults to Dask's conf
 import numpy as np
 import psutil
 
-#: Parts of the names of threads that Dask and zarr keep for the next time, or end by and by.
-KEPT_THREADS = ("zarr_", "asyncio_", "Dask-Offload", "Dask-Default-Threads", "ThreadPoolExecutor-")
+#: Parts of the names of threads that Dask, zarr and scikit-learn's callbacks keep, or end by and by.
+KEPT_THREADS = (
+    "zarr_",
+    "asyncio_",
+    "Dask-Offload",
+    "Dask-Default-Threads",
+    "ThreadPoolExecutor-",
+    "(_accept)",
+    "(_handle)",
+)
 #: Seconds that threads and processes get to end in: those of a closed cluster do so by and by.
 GRACE = 20.0
 
