@@ -19,7 +19,7 @@ import distributed  # before the first test: it adds its defaults to Dask's conf
 import numpy as np
 import psutil
 
-#: Parts of the names of threads that Dask, zarr and scikit-learn's callbacks keep, or end by and by.
+#: Parts of the names of threads that Dask, zarr and scikit-learn's callbacks keep, or end late.
 KEPT_THREADS = (
     "zarr_",
     "asyncio_",
