@@ -57,8 +57,10 @@ class HessianSum:
         crossed = loss.coupled and not per_output
         free = packing.n_outputs - 1 if crossed else packing.n_outputs
         self._pairs = [(k, j) for k in range(free) for j in range(k, free) if crossed or j == k]
-        # Products, borders sum h x, and curvatures sum h.
-        self._sums = {pair: (np.zeros((n, n)), np.zeros(n), np.zeros(())) for pair in self._pairs}
+        # Products, borders sum h x, and curvatures sum h, of each pair.
+        self._products = np.zeros((len(self._pairs), n, n))
+        self._borders = np.zeros((len(self._pairs), n))
+        self._totals = np.zeros(len(self._pairs))
         self._source = scratch("source", (size, n), dtype)
         self._scaled = scratch("scaled", (size, n), dtype)
         self._product = scratch("product", (n, n), dtype)
@@ -87,20 +89,36 @@ class HessianSum:
             rows = slice(None, None, self._per_output)
             X, narrow, point = X[rows], narrow[rows], point[rows]
         curvatures = [self._loss.curvature_between(point, k, j) for k, j in self._pairs]
-        for pair, curvature in zip(self._pairs, curvatures, strict=True):
-            _, border, total = self._sums[pair]
-            border += curvature @ X
-            total += curvature.sum()
-        scaled = self._scaled[: len(X)]
+        for index, curvature in enumerate(curvatures):
+            self._borders[index] += curvature @ X
+            self._totals[index] += curvature.sum()
         with np.errstate(over="ignore", invalid="ignore"):
             source = self._centred(X, narrow)
-            for (k, j), curvature in zip(self._pairs, curvatures, strict=True):
-                # One operand twice: BLAS then does half the work (syrk).
-                factor = np.sqrt(curvature) if k == j else curvature
-                np.multiply(source, factor.astype(scaled.dtype)[:, None], out=scaled)
-                np.matmul(scaled.T, scaled if k == j else source, out=self._product)
-                products = self._sums[k, j][0]
-                products += self._product
+            if self._per_output and len(self._pairs) > source.shape[1]:
+                self._add_by_feature(source, curvatures)
+            else:
+                self._add_by_pair(source, curvatures)
+
+    def _add_by_pair(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
+        scaled = self._scaled[: len(source)]
+        for (k, j), curvature, products in zip(
+            self._pairs, curvatures, self._products, strict=True
+        ):
+            # One operand twice: BLAS then does half the work (syrk).
+            factor = np.sqrt(curvature) if k == j else curvature
+            np.multiply(source, factor.astype(scaled.dtype)[:, None], out=scaled)
+            np.matmul(scaled.T, scaled if k == j else source, out=self._product)
+            products += self._product
+
+    def _add_by_feature(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
+        """Add the same for outputs more than features: a few large products, not many small."""
+        stacked = np.stack(curvatures).astype(source.dtype, copy=False)
+        for i in range(source.shape[1]):
+            scaled = self._scaled[: len(source), i:]
+            np.multiply(source[:, i, None], source[:, i:], out=scaled)
+            below = stacked @ scaled
+            self._products[:, i, i:] += below
+            self._products[:, i + 1 :, i] += below[:, 1:]
 
     def _centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
         source = self._source[: len(X)]
@@ -119,10 +137,10 @@ class HessianSum:
         """
         outputs, width = self._packing.shape
         if self._per_output:
-            return self._per_output * np.stack([self._square(pair) for pair in self._pairs])
+            return self._per_output * np.stack(list(map(self._square, range(len(self._pairs)))))
         full = np.zeros((outputs, width, outputs, width))
-        for k, j in self._pairs:
-            full[k, :, j, :] = full[j, :, k, :] = self._square((k, j))
+        for index, (k, j) in enumerate(self._pairs):
+            full[k, :, j, :] = full[j, :, k, :] = self._square(index)
         if self._loss.coupled:
             last = outputs - 1
             full[:last, :, last, :] = -full[:last, :, :last, :].sum(axis=2)
@@ -130,11 +148,12 @@ class HessianSum:
             full[last, :, last, :] = -full[:last, :, last, :].sum(axis=0)
         return full.reshape(outputs * width, outputs * width)
 
-    def _square(self, pair: tuple[int, int]) -> FloatArray:
-        """Return the second derivatives in the parameters of two outputs."""
+    def _square(self, index: int) -> FloatArray:
+        """Return the second derivatives in the parameters of a pair of outputs."""
         n, width = self._packing.n_features, self._packing.shape[1]
         centre = self._offset
-        products, border, total = self._sums[pair]
+        products, border = self._products[index], self._borders[index]
+        total = self._totals[index]
         outer = np.outer(centre, border - 0.5 * total * centre)
         square = np.empty((width, width))
         square[:n, :n] = products + outer + outer.T
