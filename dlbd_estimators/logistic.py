@@ -79,16 +79,13 @@ class LogisticRegression(
             "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, \
             default="auto"
         ``"auto"`` takes what is expected to be done first: Newton's method where a Hessian is
-        cheap beside reading the rows, L-BFGS in the metric of a sample's Hessian for many rows
-        in memory, and ``"newton_cg"``, Newton's method by conjugate gradients, for many classes
-        or features. With an l1 part it is ``"proximal_newton"``, and only that will do. The last
-        five are scikit-learn's names and stand for ``"auto"``, ``"newton-cholesky"`` for
-        ``"newton"``; ``solver_`` says which was used. What scikit-learn refuses under them is
-        refused.
+        cheap beside reading the rows, L-BFGS for many rows in memory, and ``"newton_cg"``,
+        Newton's method by conjugate gradients, for many classes or features. An l1 part takes
+        ``"proximal_newton"``, and only that will do. The last five are scikit-learn's names for
+        ``"auto"`` and (``"newton-cholesky"``) ``"newton"``, and refuse what they refuse there.
     max_iter : int, default=100
         Largest number of steps of the solver; 0 leaves the coefficients at zero. As in
-        scikit-learn, passes that only shorten a step are part of it, and so are the products of
-        ``"newton_cg"``.
+        scikit-learn, what a step tries on the way is part of it.
     warm_start : bool, default=False
         Start from the last solution instead of a sample's.
     verbose : int or bool, default=0

@@ -28,7 +28,9 @@ settings.load_profile(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the cluster, so that `-m "not cluster"` leaves it out."""
+    """Put long tests first; mark what runs on the cluster: `-m "not cluster"` leaves it out."""
+    # They have been shuffled by now: pytest-randomly comes first.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)

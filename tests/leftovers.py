@@ -72,11 +72,16 @@ class Surroundings:
         if now.config != self.config:
             found.append(f"the Dask configuration of {_changed(self.config, now.config)}")
         # pytest names the running test in the environment; libraries note private settings there
-        # when they are first imported.
+        # when they are first imported, and Dask what its first worker process shall find.
+        expected = {
+            "PYTEST_CURRENT_TEST",
+            "PYTHONHASHSEED",
+            *dask.config.get("distributed.nanny.pre-spawn-environ"),
+        }
         variables = [
             name
             for name in _changed(self.environment, now.environment)
-            if name != "PYTEST_CURRENT_TEST" and not name.startswith("_")
+            if name not in expected and not name.startswith("_")
         ]
         if variables:
             found.append(f"the environment variables {variables}")
@@ -109,13 +114,17 @@ class Surroundings:
                 for each in set(threading.enumerate()) - self.threads
                 if not any(part in each.name for part in KEPT_THREADS)
             ]
-            processes = _children() - self.processes
+            processes = {
+                command
+                for command in map(_command, _children() - self.processes)
+                if "resource_tracker" not in command  # one for all of a process's life
+            }
             if not (threads or processes) or time.monotonic() > deadline:
                 break
             time.sleep(0.02)
         return [
             *([f"threads: {sorted(threads)}"] if threads else []),
-            *([f"processes: {sorted(map(_command, processes))}"] if processes else []),
+            *([f"processes: {sorted(processes)}"] if processes else []),
         ]
 
 

@@ -18,6 +18,8 @@ from dlbd_estimators.objectives.kernels import Block
 
 #: A fit that has not asked for this long is taken to be gone (its client may have died).
 _IDLE_SECONDS = 120.0
+#: Fits whose end is remembered.
+_MAX_ENDED = 256
 
 
 @dataclass
@@ -35,6 +37,8 @@ class BlockCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fits: dict[str, _Fit] = {}
+        # In the order of their ends; a dict, because a set has no order.
+        self._ended: dict[str, None] = {}
 
     def get(self, fit: str, index: int) -> Block | None:
         """Return a cached block, or None."""
@@ -49,11 +53,14 @@ class BlockCache:
         """Keep a block if all that is kept then still fits in ``budget`` bytes.
 
         Arrays that are views into something larger are not kept: they would hold
-        memory that the budget does not see.
+        memory that the budget does not see. Nor are blocks of a fit that was dropped: where a fit
+        fails, some of its tasks end later than it does.
         """
         if not all(_owns(array) for array in (block.X, block.y, block.weight)):
             return
         with self._lock:
+            if fit in self._ended:
+                return
             now = time.monotonic()
             used = sum(entry.nbytes() for entry in self._fits.values())
             if used + block.nbytes > budget:
@@ -68,6 +75,9 @@ class BlockCache:
         """Forget the blocks of a fit."""
         with self._lock:
             self._fits.pop(fit, None)
+            self._ended[fit] = None
+            if len(self._ended) > _MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
 
     def _drop_idle(self, now: float) -> None:
         for fit, entry in list(self._fits.items()):

@@ -7,6 +7,8 @@ import pytest
 from tests.drop_in.reasons import reason
 from tests.drop_in.run import FILES, run
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(900)
 def test_scikit_learns_tests_pass_but_for_reasons_that_are_written_down(tmp_path):

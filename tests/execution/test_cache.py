@@ -57,6 +57,17 @@ def test_fits_share_the_budget():
     assert kept.get("two", 1) is not None
 
 
+def test_what_a_task_brings_after_its_fit_ended_is_not_kept(monkeypatch):
+    monkeypatch.setattr(cache, "_MAX_ENDED", 2)
+    kept = BlockCache()
+    for fit in ("one", "two", "three"):
+        kept.drop(fit)
+        kept.put(fit, 0, block(), 10 * NBYTES)
+        assert kept.get(fit, 0) is None
+    kept.put("one", 0, block(), 10 * NBYTES)  # too long ago to be remembered
+    assert kept.get("one", 0) is not None
+
+
 def test_weights_count():
     heavy = Block(np.zeros((10, 9)), np.zeros(10), np.zeros(10))
     kept = BlockCache()

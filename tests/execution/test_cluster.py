@@ -25,6 +25,8 @@ from tests.test_blocks_dask import never
 
 N, P, ROWS = 6000, 5, 150
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def own_cluster(n_workers, directory, *, threads=1):
@@ -41,6 +43,8 @@ def own_cluster(n_workers, directory, *, threads=1):
         Client(cluster) as client,
     ):
         yield client
+        # Dask leaves processes behind where it is closed while it starts workers anew.
+        client.wait_for_workers(n_workers, timeout=60)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from dlbd_estimators.preprocessing import OneHotEncoder, StandardScaler
 
 N_PARTS, N_ROWS = 8, 40_000
 
+pytestmark = pytest.mark.long
+
 
 def made(number):
     rng = np.random.default_rng(number)

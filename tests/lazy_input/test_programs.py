@@ -17,6 +17,7 @@ REFUSED = {
     "must be numeric": "Dask makes arrays of objects of frames that mix dtypes",
 }
 pytestmark = [
+    pytest.mark.long,
     # Third parties' warnings.
     pytest.mark.filterwarnings(
         # pandas' own word on .values of nullable columns, which `arrays` asks for.
@@ -26,7 +27,7 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: At least 300 in all; 12,000 with HYPOTHESIS_PROFILE=nightly.
+#: At least 260 in all; 10,000 with HYPOTHESIS_PROFILE=nightly.
 N_EXAMPLES = max(settings().max_examples, 50)
 
 
@@ -69,10 +70,10 @@ def test_arrays_on_threads(tmp_path):
 
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_frames_on_a_cluster(tmp_path, client):  # noqa: ARG001 - Dask's own default then
-    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
+    explore(frame_programs(), programs.run, sources.Sources(tmp_path), 3 * N_EXAMPLES // 5)
 
 
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_arrays_on_a_cluster(tmp_path, client):
     made = arrays.Sources(tmp_path, client)
-    explore(sensible_array_programs(), array_programs.run, made, N_EXAMPLES)
+    explore(sensible_array_programs(), array_programs.run, made, 3 * N_EXAMPLES // 5)

@@ -117,9 +117,9 @@ def test_arrays_in_memory_stay_in_this_process(client: Client):
     assert len(scheduler_keys(client)) == before
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def four(tmp_path_factory):
-    """A client of four workers that may be killed; what comes last finds them as they are."""
+    """A client of four workers that may be killed."""
     with own_cluster(4, tmp_path_factory.mktemp("four")) as client:
         yield client
 

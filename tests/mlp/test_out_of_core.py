@@ -153,7 +153,7 @@ def test_the_buffer_holds_what_it_was_given_room_for(size, fills, monkeypatch):
         return run_turn(turn, *args)
 
     run_turn = turns.run_turn
-    monkeypatch.setattr("dlbd_estimators.execution.threads.run_turn", run)
+    monkeypatch.setattr(turns, "run_turn", run)
     fit("number", X, y, buffer_size=size, max_iter=1)
     assert sum(map(sum, seen)) == 10
     assert sum(map(len, seen)) == fills

@@ -23,6 +23,7 @@ from dlbd_estimators.model_selection import KFold
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)"),
     # Playwright's driver is a process of its own, which it leaves to the interpreter to close.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -39,6 +40,22 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_fits_yet(request):
+    """The page lists the last hundred fits: forget those of other tests on the shared cluster."""
+
+    def forget(dask_scheduler):
+        if "dlbd-estimators" in dask_scheduler.plugins:
+            log = dask_scheduler.plugins["dlbd-estimators"].log
+            log._fits.clear()
+            log._clients.clear()
+            log.version += 1
+
+    if "cluster" in request.fixturenames:
+        with Client(request.getfixturevalue("cluster")) as client:
+            client.run_on_scheduler(forget)
 
 
 @contextmanager
