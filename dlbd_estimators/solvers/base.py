@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
@@ -38,6 +38,8 @@ class State:
         Set when the solver knows that it must stop.
     shortened : bool
         The last step was found too long, and no more came of the pass than a shorter one.
+    dependent : tuple of int
+        Columns that are nearly dependent on one another, where the solver lost its way for it.
     """
 
     parameters: FloatArray
@@ -47,7 +49,11 @@ class State:
     step: float = 0.0
     status: Status | None = None
     shortened: bool = False
+    dependent: tuple[int, ...] = ()
 
+
+#: Columns in a message.
+_MOST_NAMED = 10
 
 StateT = TypeVar("StateT", bound=State)
 
@@ -195,6 +201,7 @@ def minimize(
     if status is Status.CONVERGED and not (state.error <= tol or solver.direct):
         status = Status.STALLED
     if status.is_warned_of:
+        columns = _named(state.dependent, objective.blocks.feature_names)
         message = status.value.format(
             opening=opening,
             solver=solver.name,
@@ -202,10 +209,21 @@ def minimize(
             error=state.error,
             tol=tol,
             advice=advice,
+            columns=columns,
+            hint=f" {columns} may be nearly collinear." if state.dependent else "",
         )
         warn(on_warning, status.name.lower(), message, status.category)
     parameters = objective.original(state.parameters)
     return Solution(parameters, status, len(history), objective.n_passes, history, state)
+
+
+def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:
+    """Name columns in a message, or all of them where none is known."""
+    if not columns:
+        return "The columns"
+    shown = [f"{i}" if names is None else f"{i} ({names[i]!r})" for i in columns[:_MOST_NAMED]]
+    more = len(columns) - len(shown)
+    return f"Columns {', '.join(shown)}{f' and {more} more' if more else ''}"
 
 
 @contextmanager

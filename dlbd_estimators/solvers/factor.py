@@ -71,6 +71,7 @@ class Factor:
         scaled = matrix * self._scale * self._scale[:, None]
         self._inverse: FloatArray | None = None
         self._null: FloatArray = np.zeros((len(matrix), 0))
+        self._weakest: FloatArray = self._null
         self.condition = self.condition_on_range = np.inf
         self.rank = len(matrix)
         try:
@@ -101,6 +102,22 @@ class Factor:
             right = self._centring.gradient(right)
         return float(np.linalg.norm(self._null.T @ (self._scale * right)))
 
+    def dependent(self) -> tuple[int, ...]:
+        """Return the rows that are nearest to being linearly dependent on one another.
+
+        They are those with a share in the null space, or in the eigenvector of the least
+        eigenvalue, which inverse iteration finds.
+        """
+        if self._inverse is not None:
+            share = np.sqrt((self._weakest**2).sum(axis=1))
+        else:
+            share = np.random.default_rng(0).normal(size=len(self._scale))
+            for _ in range(10):
+                share = linalg.cho_solve((self._cholesky, True), share, check_finite=False)
+                share /= np.linalg.norm(share)
+        large = np.abs(share) >= 0.1 * np.abs(share).max()
+        return tuple(int(index) for index in np.flatnonzero(large))
+
     def _solve(self, right: FloatArray) -> FloatArray:
         if self._inverse is not None:
             return self._inverse @ right
@@ -115,6 +132,7 @@ class Factor:
         kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
         self.rank = int(np.count_nonzero(kept))
         self._null = vectors[:, ~kept]
+        self._weakest = vectors[:, : max(self._null.shape[1], 1)]
         vectors = vectors * self._scale[:, None]
         null, basis = vectors[:, ~kept], vectors[:, kept]
         q, r = linalg.qr(null, mode="economic", check_finite=False)

@@ -180,6 +180,7 @@ class Newton(Solver[NewtonState]):
             hessian_dtype="float64" if rough else state.hessian_dtype,
             from_sample=False,
             rank=rank,
+            dependent=_dependent(objective, factor) if lost else (),
         )
 
     def _reject(
@@ -285,6 +286,15 @@ def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns
         return False
     unseen = factor.unseen(gradient) > _UNSEEN * objective.unit
     return unseen or across(objective, gradient, columns) > _ACROSS
+
+
+def _dependent(objective: Objective, factor: Factor) -> tuple[int, ...]:
+    """Return the columns that are nearest to being dependent on one another."""
+    if not objective.of_columns:
+        return ()
+    width = objective.packing.shape[1]
+    columns = {index % width for index in factor.dependent()}
+    return tuple(sorted(columns - {objective.packing.n_features}))
 
 
 def _correction_sample(objective: Objective) -> list[int] | None:

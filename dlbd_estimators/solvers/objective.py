@@ -69,6 +69,9 @@ class Objective:
         Number of rows where the blocks do not know theirs; without it, no sampling.
     """
 
+    #: Whether its features are columns that a user knows, and not coordinates made of them.
+    of_columns = True
+
     def __init__(
         self,
         executor: Executor,

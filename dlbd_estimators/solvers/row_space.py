@@ -35,6 +35,8 @@ class RowSpace(Objective):
         The features of all its rows; finite.
     """
 
+    of_columns = False
+
     def __init__(self, whole: Objective, X: FloatArray) -> None:
         loader = whole.blocks.loader
         assert isinstance(loader, ArrayLoader)

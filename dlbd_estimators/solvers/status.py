@@ -26,11 +26,11 @@ class Status(Enum):
     STOPPED = "{solver} was asked to stop."
     MAX_ITER = (
         "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
-        "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}."
+        "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}.{hint}"
     )
     STALLED = (
         "{opening}{solver} stopped at the limit of floating-point precision with an error bound of "
-        "{error:.1e}, above tol={tol:.1e}. The columns may be nearly collinear."
+        "{error:.1e}, above tol={tol:.1e}. {columns} may be nearly collinear."
     )
     SEPARABLE = (
         "The classes are perfectly separable and there is no penalty: the coefficients have "

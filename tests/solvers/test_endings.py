@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,3 +134,15 @@ def test_what_a_sparse_model_cannot_tell_from_nothing_is_not_called_zero(rng):
     solution = run(SOLVERS["proximal_newton"](), objective)
     again = run(SOLVERS["proximal_newton"](), objective, start=solution.parameters)
     assert 0.0 < again.history[-1]["error"] <= 1e-9
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_columns_that_are_nearly_collinear_are_named(rng, named):
+    X = rng.normal(size=(500, 5))
+    X[:, 3] = X[:, 1] + 1e-8 * rng.normal(size=500)
+    y = (X[:, 0] + X[:, 1] > rng.logistic(size=500)).astype(int)
+    found = r"Columns 1 \('b'\), 3 \('d'\) may" if named else "Columns 1, 3 may"
+    with pytest.warns(ConvergenceWarning, match=found):
+        LogisticRegression(C=np.inf, solver="newton").fit(
+            pd.DataFrame(X, columns=list("abcde")) if named else X, y
+        )

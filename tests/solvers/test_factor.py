@@ -83,3 +83,12 @@ def test_the_condition_on_the_range_is_finite(rng):
 
 def test_a_matrix_of_zeros_moves_nothing():
     np.testing.assert_array_equal(Factor(np.zeros((3, 3))).solve(np.ones(3)), np.zeros(3))
+
+
+@given(random_generators(), st.integers(2, 8), st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]), st.data())
+def test_columns_that_are_nearly_the_same_are_found(rng, n, difference, data):
+    i, j = sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=2, max_size=2)))
+    rows = rng.normal(size=(50, n))
+    rows[:, j] = rows[:, i] + difference * rng.normal(size=50)
+    rows *= 10.0 ** rng.integers(-3, 4, n)
+    assert Factor(rows.T @ rows).dependent() == (i, j)
