@@ -10,6 +10,9 @@ from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 
+#: So many outputs are no loop to avoid.
+_FEW_OUTPUTS = 8
+
 
 class HessianSum:
     """Weighted cross products of the features of one block, summed over its tiles.
@@ -94,7 +97,7 @@ class HessianSum:
             self._totals[index] += curvature.sum()
         with np.errstate(over="ignore", invalid="ignore"):
             source = self._centred(X, narrow)
-            if self._per_output and len(self._pairs) > source.shape[1]:
+            if self._per_output and len(self._pairs) > max(source.shape[1], _FEW_OUTPUTS):
                 self._add_by_feature(source, curvatures)
             else:
                 self._add_by_pair(source, curvatures)

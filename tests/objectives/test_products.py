@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlbd_estimators.objectives import hessian
 from dlbd_estimators.objectives.arrays import Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.kernels import Block
@@ -55,13 +56,16 @@ def test_products_of_pieces_add_up(problem, seed, data):
     assert joined.weight == pytest.approx(whole.weight)
 
 
-@given(problems(), st.booleans())
-def test_each_output_alone_is_the_diagonal_of_the_whole(problem, shifted):
+@pytest.mark.parametrize("few", [0, 8])
+@given(problem=problems(), shifted=st.booleans())
+def test_each_output_alone_is_the_diagonal_of_the_whole(few, problem, shifted):
     centre, packing = centres(problem, shifted), problem.packing
     options = {"order": Order.HESSIAN, "centre": centre}
     whole = LinearKernel(problem.loss, packing, **options)(problem.block, problem.parameters)
     alone = LinearKernel(problem.loss, packing, **options, per_output=1)
-    found = alone(problem.block, problem.parameters).hessian
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(hessian, "_FEW_OUTPUTS", few)  # of more, by feature
+        found = alone(problem.block, problem.parameters).hessian
     outputs, width = packing.shape
     square = whole.hessian.reshape(outputs, width, outputs, width)
     expected = np.stack([square[k, :, k] for k in range(outputs)])
