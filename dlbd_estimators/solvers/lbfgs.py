@@ -17,8 +17,13 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
-from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.backtracking import (
+    TrialState,
+    accepted,
+    at_zero,
+    sample_misled,
+)
+from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
@@ -46,23 +51,17 @@ class _Metric(Protocol):
 
 
 @dataclass(frozen=True)
-class LBFGSState(State):
-    """Adds the last accepted point, curvature pairs, the metric and what rows are like."""
+class LBFGSState(TrialState):
+    """Adds the last accepted gradient, curvature pairs, the metric and what rows are like."""
 
-    base: FloatArray | None = None
-    base_value: float = np.inf
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
-    slope: float = 0.0
-    tried_step: float = 1.0
     pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
     metric: _Metric | None = None
     exact_metric: bool = False
-    from_sample: bool = False
     best_error: float = np.inf
     since_best: int = 0
     decrement: float = np.inf
     rate: float = 1.0
-    columns: Columns | None = None
     radius: float | None = None
     n_settled: int = 0
 
@@ -104,17 +103,9 @@ class LBFGS(Solver[LBFGSState]):
         )
         assert state.columns is not None
         metric = state.metric or Standardised(objective, state.columns)
-        at_zero = objective.value_at_zero
-        if state.from_sample and at_zero is not None and here.value > at_zero:
-            return replace(
-                state,
-                parameters=np.zeros_like(state.parameters),
-                value=here.value,
-                metric=None,
-                exact_metric=False,
-                from_sample=False,
-                columns=None,
-            )
+        if sample_misled(objective, state, here.value):
+            begun = at_zero(state, here.value)
+            return replace(begun, metric=None, exact_metric=False, columns=None)
         noise = objective.rounding(here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
@@ -148,22 +139,13 @@ class LBFGS(Solver[LBFGSState]):
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
-            state,
+            accepted(state, here, slope),
             parameters=state.parameters + (direction if status in _GOING_ON else 0.0),
-            value=here.value,
             error=error,
-            gradient_norm=float(np.abs(here.gradient).max()),
-            step=state.tried_step,
             status=status,
-            base=state.parameters,
-            base_value=here.value,
             base_gradient=here.gradient,
-            slope=slope,
-            tried_step=1.0,
-            shortened=False,
             pairs=pairs,
             metric=metric,
-            from_sample=False,
             best_error=min(decrement, state.best_error),
             since_best=since_best,
             decrement=decrement,

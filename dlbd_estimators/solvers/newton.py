@@ -26,7 +26,15 @@ import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
-from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.backtracking import (
+    TrialState,
+    accepted,
+    at_zero,
+    fell_enough,
+    halved,
+    sample_misled,
+)
+from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
 from dlbd_estimators.solvers.metric import across
@@ -41,7 +49,6 @@ from dlbd_estimators.solvers.separation import (
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
 
-_MAX_HALVINGS = 40
 #: More slope than this, in standard units, where a Hessian seems singular is not rounding: columns
 #: are so nearly dependent that the Hessian has no digits left for what their differences say.
 _UNSEEN = 1e-13
@@ -52,42 +59,26 @@ _MAX_CORRECTIONS = 3
 
 
 @dataclass(frozen=True)
-class NewtonState(State):
-    """Adds what accepting or halving a step needs.
+class NewtonState(TrialState):
+    """Adds what is known of rows and Hessians.
 
     Attributes
     ----------
-    base, base_value : ndarray, float
-        The last accepted point and its value.
-    slope : float
-        Decrease that the step promised to first order.
-    tried_step : float
-        Share of the step that ``parameters`` takes.
-    columns : Columns or None
-        Column moments, as soon as a pass has brought them.
     radius : float or None
         Largest scaled row norm, as soon as a full pass has brought it.
     sample : list of int or None
         Blocks of the sample.
     hessian_dtype : str
         Precision of the next Hessian.
-    from_sample : bool
-        The point is a sample's solution, and not yet known to be good for anything.
     given : bool
         The start was the user's.
     rank : int
         Largest of a Hessian's so far.
     """
 
-    base: FloatArray | None = None
-    base_value: float = np.inf
-    slope: float = 0.0
-    tried_step: float = 1.0
-    columns: Columns | None = None
     radius: float | None = None
     sample: list[int] | None = None
     hessian_dtype: str = "float32"
-    from_sample: bool = False
     given: bool = False
     rank: int = 0
 
@@ -126,9 +117,10 @@ class Newton(Solver[NewtonState]):
             moments=columns is None,
         )
         state = replace(state, parameters=here.point)
-        rejected = self._reject(objective, state, here)
-        if rejected is not None:
-            return rejected
+        if sample_misled(objective, state, here.value):
+            return replace(at_zero(state, here.value), sample=None)
+        if not fell_enough(objective, state, here.value):
+            return halved(state, here.value)
         assert here.hessian is not None
         columns = here.columns or columns
         assert columns is not None
@@ -163,57 +155,15 @@ class Newton(Solver[NewtonState]):
             # Along a way without curvature the step, of least norm, does not go on.
             error, status = np.inf, Status.QUASI_SEPARABLE
         return replace(
-            state,
+            accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
-            value=here.value,
             error=error,
-            gradient_norm=float(np.abs(here.gradient).max()),
-            step=state.tried_step,
             status=status,
-            base=state.parameters,
-            base_value=here.value,
-            slope=slope,
-            tried_step=1.0,
-            shortened=False,
             columns=columns,
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
-            from_sample=False,
             rank=rank,
             dependent=_dependent(objective, factor) if lost else (),
-        )
-
-    def _reject(
-        self, objective: Objective, state: NewtonState, here: Evaluation
-    ) -> NewtonState | None:
-        """Return the state to go on from where the last step was too long."""
-        if state.from_sample and objective.value_at_zero is not None:
-            # A sample that says nothing about the whole (data sorted by class, say).
-            if here.value > objective.value_at_zero:
-                return replace(
-                    state,
-                    parameters=np.zeros_like(state.parameters),
-                    value=here.value,
-                    sample=None,
-                    from_sample=False,
-                )
-            return None
-        if state.base is None:
-            return None
-        noise = objective.rounding(state.base_value, here.value)
-        if here.value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise:
-            return None
-        share = state.tried_step / 2
-        stalled = share < 2.0**-_MAX_HALVINGS
-        return replace(
-            state,
-            parameters=state.base + (state.parameters - state.base) / 2,
-            value=here.value,
-            error=np.inf,
-            step=share,
-            tried_step=share,
-            shortened=True,
-            status=Status.STALLED if stalled else None,
         )
 
     def _correction(

@@ -16,7 +16,15 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray, Order
-from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.backtracking import (
+    TrialState,
+    accepted,
+    at_zero,
+    fell_enough,
+    halved,
+    sample_misled,
+)
+from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.conjugate_gradients import (
     InexactStep,
     PerOutput,
@@ -36,7 +44,6 @@ from dlbd_estimators.solvers.separation import (
 )
 from dlbd_estimators.solvers.status import Status
 
-_MAX_HALVINGS = 40
 #: Products with the Hessian in a step; what they have not found then, the next step goes for.
 _MAX_PRODUCTS = 400
 #: Steps on a sample; one that takes more does not determine the parameters.
@@ -50,36 +57,20 @@ _SHRINKAGE = 0.05
 
 
 @dataclass(frozen=True)
-class NewtonCGState(State):
-    """Adds what accepting or halving a step needs.
+class NewtonCGState(TrialState):
+    """Adds what is known of rows and of the way so far.
 
     Attributes
     ----------
-    base, base_value : ndarray, float
-        The last accepted point and its value.
-    slope : float
-        Decrease that the step promised to first order.
-    tried_step : float
-        Share of the step that ``parameters`` takes.
-    columns : Columns or None
-        Column moments, as soon as a pass has brought them.
     radius : float or None
         Largest scaled row norm, as soon as a full pass has brought it.
-    from_sample : bool
-        The point is a sample's solution, and not yet known to be good for anything.
     best : float
         The least decrement so far.
     since_best : int
         Steps since.
     """
 
-    base: FloatArray | None = None
-    base_value: float = np.inf
-    slope: float = 0.0
-    tried_step: float = 1.0
-    columns: Columns | None = None
     radius: float | None = None
-    from_sample: bool = False
     best: float = np.inf
     since_best: int = 0
 
@@ -111,9 +102,10 @@ class NewtonCG(Solver[NewtonCGState]):
             moments=columns is None,
         )
         state = replace(state, parameters=here.point)
-        rejected = _reject(objective, state, here)
-        if rejected is not None:
-            return rejected
+        if sample_misled(objective, state, here.value):
+            return at_zero(state, here.value)
+        if not fell_enough(objective, state, here.value):
+            return halved(state, here.value)
         columns = here.columns or columns
         assert columns is not None
         radius = here.radius if ellipsoid is not None else state.radius
@@ -147,21 +139,12 @@ class NewtonCG(Solver[NewtonCGState]):
         elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
-            state,
+            accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
-            value=here.value,
             error=error,
-            gradient_norm=float(np.abs(here.gradient).max()),
-            step=state.tried_step,
             status=status,
-            base=state.parameters,
-            base_value=here.value,
-            slope=slope,
-            tried_step=1.0,
-            shortened=False,
             columns=columns,
             radius=radius,
-            from_sample=False,
             best=min(decrement, state.best),
             since_best=since_best,
         )
@@ -231,32 +214,6 @@ def _inexact(
         share=min(0.25, float(np.sqrt(decrement / objective.unit))),
         enough=enough * objective.unit,
         max_products=_MAX_PRODUCTS,
-    )
-
-
-def _reject(objective: Objective, state: NewtonCGState, here: Evaluation) -> NewtonCGState | None:
-    """Return the state to go on from where the last step was too long."""
-    if state.from_sample and objective.value_at_zero is not None:
-        # A sample that says nothing about the whole (data sorted by class, say).
-        if here.value > objective.value_at_zero:
-            zero = np.zeros_like(state.parameters)
-            return replace(state, parameters=zero, value=here.value, from_sample=False)
-        return None
-    if state.base is None:
-        return None
-    noise = objective.rounding(state.base_value, here.value)
-    if here.value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise:
-        return None
-    share = state.tried_step / 2
-    return replace(
-        state,
-        parameters=state.base + (state.parameters - state.base) / 2,
-        value=here.value,
-        error=np.inf,
-        step=share,
-        tried_step=share,
-        shortened=True,
-        status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
     )
 
 

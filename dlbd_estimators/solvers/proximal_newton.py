@@ -9,7 +9,7 @@ is halved. Intercepts, which are not penalised, follow from the coefficients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +21,15 @@ from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1
 from dlbd_estimators.solvers.active_set import polish
-from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.backtracking import (
+    TrialState,
+    accepted,
+    at_zero,
+    fell_enough,
+    halved,
+    sample_misled,
+)
+from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
@@ -30,7 +38,6 @@ from dlbd_estimators.solvers.status import Status
 
 #: Steps on a sample, at most.
 _SAMPLE_STEPS = 15
-_MAX_HALVINGS = 40
 #: Relative gap that is left of a quadratic.
 _MODEL_GAP = 1e-14
 #: A slope, in standard units, that the minimiser of a quadratic may still have. More is what
@@ -42,41 +49,15 @@ _ACROSS = 1e-6
 _EXACT_STEPS = 100
 
 
-@dataclass(frozen=True)
-class ProximalState(State):
-    """Adds what accepting or halving a step needs.
-
-    Attributes
-    ----------
-    base, base_value : ndarray, float
-        The last accepted point and its value.
-    promised : float
-        Decrease that the quadratic promised for the whole step.
-    tried_step : float
-        Share of the step that ``parameters`` takes.
-    columns : Columns or None
-        Column moments, as soon as a pass has brought them.
-    from_sample : bool
-        The point is a sample's solution, and not yet known to be good for anything.
-    """
-
-    base: FloatArray | None = None
-    base_value: float = np.inf
-    promised: float = 0.0
-    tried_step: float = 1.0
-    columns: Columns | None = None
-    from_sample: bool = False
-
-
-class ProximalNewton(Solver[ProximalState]):
+class ProximalNewton(Solver[TrialState]):
     """Newton's method with coordinate descent on each quadratic."""
 
     name: ClassVar[str] = "proximal_newton"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "prox"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> ProximalState:
+    def init(self, objective: Objective, start: FloatArray | None) -> TrialState:
         if start is not None:
-            return ProximalState(start)
+            return TrialState(start)
         parameters: FloatArray = np.zeros(objective.packing.size)
         used = False
         for indices in objective.samples:
@@ -84,9 +65,9 @@ class ProximalNewton(Solver[ProximalState]):
             if found is None:
                 break
             parameters, used = found, True
-        return ProximalState(parameters, from_sample=used)
+        return TrialState(parameters, from_sample=used)
 
-    def step(self, objective: Objective, state: ProximalState, tol: float) -> ProximalState:
+    def step(self, objective: Objective, state: TrialState, tol: float) -> TrialState:
         here = objective.evaluate(
             state.parameters,
             Order.HESSIAN,
@@ -94,9 +75,10 @@ class ProximalNewton(Solver[ProximalState]):
             moments=state.columns is None,
         )
         state = replace(state, parameters=here.point)
-        rejected = _reject(objective, state, here)
-        if rejected is not None:
-            return rejected
+        if sample_misled(objective, state, here.value):
+            return at_zero(state, here.value)
+        if not fell_enough(objective, state, here.value):
+            return halved(state, here.value)
         columns = here.columns or state.columns
         assert columns is not None
         step, promised, missed = _step(objective, state.parameters, here, columns)
@@ -112,46 +94,12 @@ class ProximalNewton(Solver[ProximalState]):
             error = max(error, hidden)
         status = Status.CONVERGED if promised <= rounding else None
         return replace(
-            state,
+            accepted(state, here, promised),
             parameters=state.parameters + step,
-            value=here.value,
             error=error,
-            gradient_norm=float(np.abs(here.gradient).max(initial=0.0)),
-            step=state.tried_step,
             status=status,
-            base=state.parameters,
-            base_value=here.value,
-            promised=promised,
-            tried_step=1.0,
-            shortened=False,
             columns=columns,
-            from_sample=False,
         )
-
-
-def _reject(objective: Objective, state: ProximalState, here: Evaluation) -> ProximalState | None:
-    """Return the state to go on from where the last step was too long."""
-    if state.from_sample and objective.value_at_zero is not None:
-        if here.value <= objective.value_at_zero:
-            return None
-        zero = np.zeros_like(state.parameters)
-        return replace(state, parameters=zero, value=here.value, from_sample=False)
-    if state.base is None:
-        return None
-    noise = objective.rounding(state.base_value, here.value)
-    if here.value <= state.base_value - 1e-4 * state.tried_step * state.promised + noise:
-        return None
-    share = state.tried_step / 2
-    return replace(
-        state,
-        parameters=state.base + (state.parameters - state.base) / 2,
-        value=here.value,
-        error=np.inf,
-        step=share,
-        tried_step=share,
-        shortened=True,
-        status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
-    )
 
 
 def _step(
