@@ -143,7 +143,7 @@ def independent(
 def shuffled_apart(
     graph: Graph, dependencies: Dependencies, columns: Sequence[Sequence[Key]]
 ) -> bool:
-    """Tell whether collections do not share the shuffle that decides the order of their rows.
+    """Tell whether collections do not share the shuffles that decide the order of their rows.
 
     Parameters
     ----------
@@ -160,7 +160,8 @@ def shuffled_apart(
         # All blocks take their rows from one partition, or a number that all share was shuffled.
         found = [barriers.intersection(reachable(dependencies, keys)) for keys in columns]
         orders = [each for each in found if each]
-    return any(a.isdisjoint(b) for i, a in enumerate(orders) for b in orders[:i])
+    # A merge shuffles both of its sides: to share one of them is not to share the order.
+    return any(each != orders[0] for each in orders[1:])
 
 
 def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: set[Key]) -> set[Key]:

@@ -177,6 +177,8 @@ class LinearKernel(Kernel[LinearSums]):
             sums.n_errors += self.loss.n_errors(y[present], raw[present])
         if self.ellipsoid is not None:
             centre, scale = self.ellipsoid
+            if self.own_centre and origin is not None:
+                centre = centre - origin
             distance = np.subtract(X, centre, out=scratch("described", X.shape))
             distance *= distance
             sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))

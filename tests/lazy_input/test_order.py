@@ -70,6 +70,16 @@ def test_rows_in_other_orders_are_refused(frame, shuffle, other, use):
         use(shuffled[COLUMNS], y)
 
 
+@pytest.mark.parametrize("use", [coefs, split_first, score])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_columns_that_became_arrays_apart_are_refused(frame, shuffle, use):
+    # Both sides of a merge are shuffled; the arrays share the shuffle of the right one alone.
+    shuffled = SHUFFLES[shuffle](frame)
+    X = shuffled[COLUMNS].values if use is not score else shuffled[COLUMNS]
+    with pytest.raises(LengthMismatch, match="do not belong together"):
+        use(X, shuffled["y"].values)
+
+
 @pytest.mark.parametrize("use", [coefs, split_first])
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_a_shuffled_frame_that_became_an_array_has_one_order(frame, shuffle, use):

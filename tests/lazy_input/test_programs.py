@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 
@@ -28,13 +27,8 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: At least 200 in all; 10,000 with HYPOTHESIS_PROFILE=nightly.
+#: At least 260 in all; 10,000 with HYPOTHESIS_PROFILE=nightly.
 N_EXAMPLES = max(settings().max_examples, 50)
-nightly = pytest.mark.skipif(
-    os.environ.get("HYPOTHESIS_PROFILE") != "nightly",
-    reason="Dask's own compute of the expected rows was seen to wait on the cluster without end: "
-    "run it with HYPOTHESIS_PROFILE=nightly",
-)
 
 
 def explore(strategy, run, made, n_examples):
@@ -74,13 +68,11 @@ def test_arrays_on_threads(tmp_path):
     explore(sensible_array_programs(), array_programs.run, arrays.Sources(tmp_path), 2 * N_EXAMPLES)
 
 
-@nightly
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_frames_on_a_cluster(tmp_path, client):  # noqa: ARG001 - Dask's own default then
     explore(frame_programs(), programs.run, sources.Sources(tmp_path), 3 * N_EXAMPLES // 5)
 
 
-@nightly
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_arrays_on_a_cluster(tmp_path, client):
     made = arrays.Sources(tmp_path, client)

@@ -173,13 +173,22 @@ def test_centres_of_the_blocks_own_choice_lose_no_digits(problem, data):
     loss, packing, near, far, mean, _ = problem
     parameters = np.zeros(packing.size)  # a prediction far from zero would itself be rounded
     parameters.reshape(packing.shape)[:, -1] = np.linspace(-1, 1, packing.n_outputs)
-    expected = LinearKernel(loss, packing, Order.HESSIAN)(near, parameters)
-    kernel = LinearKernel(loss, packing, Order.HESSIAN, moments=True, own_centre=True)
+    radius = (np.linspace(-1, 1, len(mean)), np.linspace(0.5, 2, len(mean)))
+    expected = LinearKernel(loss, packing, Order.HESSIAN, ellipsoid=radius)(near, parameters)
+    kernel = LinearKernel(
+        loss,
+        packing,
+        Order.HESSIAN,
+        ellipsoid=(radius[0] + mean, radius[1]),
+        moments=True,
+        own_centre=True,
+    )
     sizes = data.draw(cuts(near.n_rows))
     sums = reduce(kernel.combine, [kernel(each, parameters) for each in pieces(far, sizes)])
     gradient, hessian = moved(kernel, sums, mean)
     np.testing.assert_allclose(gradient, expected.gradient, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(hessian, expected.hessian, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(sums.radius, expected.radius, rtol=1e-9)
 
 
 @given(problems(integer_weights=True), st.sampled_from([1.0, -3.0, 1e9]))
