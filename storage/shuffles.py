@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
 from dask.array.core import Array as DaskArray
 from dask.blockwise import Blockwise
+from dask.core import flatten
 
 __all__ = ["refuse_shuffled_apart"]
 
@@ -16,42 +17,90 @@ _BARRIERS = ("barrier-", "zpartd-", "shuffle-barrier-")
 
 
 def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
-    """Raise where two arrays come from shuffles that are not the same.
+    """Raise where rows were shuffled, and not all arrays share the shuffles that ordered them.
 
     Raises
     ------
     ValueError
-        When each comes from shuffles, and they share none.
+        Names two arrays that do not.
     """
-    shuffles = {
-        name: found
+    shuffled = {
+        name: _Tasks(array)
         for name, array in arrays.items()
-        if isinstance(array, DaskArray) and (found := _barriers(array))
+        if isinstance(array, DaskArray) and any(map(_holds_barrier, array.dask.layers.values()))
     }
-    for one, other in combinations(shuffles, 2):
-        if not shuffles[one] & shuffles[other]:
+    orders = {name: tasks.last_barriers() for name, tasks in shuffled.items()}
+    if any(orders.values()):
+        orders = {name: orders.get(name, set()) for name in arrays}
+    else:
+        # All rows were put together, or it is a number of a shuffled frame that is needed.
+        found = {name: tasks.barriers() for name, tasks in shuffled.items()}
+        orders = {name: each for name, each in found.items() if each}
+    for one, other in combinations(orders, 2):
+        if orders[one] != orders[other]:
             raise ValueError(
-                f"{one} and {other} come from two separate shuffles, and each leaves the rows "
-                f"in an order of its own: rows of {one} would stand beside rows of another "
+                f"{one} and {other} do not come from the same shuffle, and a shuffle leaves the "
+                f"rows in an order of its own: rows of {one} would stand beside rows of another "
                 f"{other}. Columns of one shuffled frame (set_index, merge, sort_values, "
-                f"shuffle) that were made arrays one by one, with to_dask_array or values, are "
-                f"shuffled apart: give the frames themselves, or one array that is cut into "
-                f"{one} and {other}. Join frames that were shuffled one by one into one frame first"
+                f"shuffle) that were made arrays or computed one by one are shuffled apart: give "
+                f"the frames themselves, or one array that is cut into {one} and {other}, or "
+                f"persist the frame first. Join frames that were shuffled one by one into one "
+                f"frame first"
             )
 
 
-def _barriers(array: DaskArray) -> set[Any]:
-    if not any(map(_holds_barrier, array.dask.layers.values())):
-        return set()
-    # Other arrays' tasks may lie in the same graph.
-    culled = array.dask.cull(set(_flat(array.__dask_keys__())))
-    return {
-        key
-        for layer in culled.layers.values()
-        if not isinstance(layer, Blockwise)
-        for key in layer
-        if _is_barrier(layer, key)
-    }
+class _Tasks:
+    """The tasks that an array needs.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        Other arrays' tasks may lie in the same graph.
+    """
+
+    def __init__(self, array: DaskArray) -> None:
+        keys = array.__dask_keys__()
+        graph = array.dask.cull(set(flatten(keys)))
+        self._needs = graph.get_all_dependencies()
+        self._barriers = {
+            key
+            for layer in graph.layers.values()
+            if not isinstance(layer, Blockwise)
+            for key in layer
+            if _is_barrier(layer, key)
+        }
+        self._blocks = [list(flatten([block])) for block in keys]
+
+    def barriers(self) -> set[Any]:
+        """All shuffles that anything in the array needs."""
+        return self._barriers
+
+    def last_barriers(self) -> set[Any]:
+        """The shuffles that blocks take their rows from, the last one on each way.
+
+        What the first and the last block both need on the way is a number (the mean of a frame,
+        say), which does not order the rows.
+        """
+        numbers: set[Any] = set()
+        if len(self._blocks) > 1:
+            first, last = (self._reached(self._blocks[i], set()) for i in (0, -1))
+            # A mean needs all partitions in its turn; no block takes its rows by way of it.
+            shared = (first & last) - self._barriers
+            entered = (self._reached(self._blocks[i], shared) & shared for i in (0, -1))
+            numbers = set.intersection(*entered)
+        return self._reached(flatten(self._blocks), numbers) & self._barriers
+
+    def _reached(self, keys: Iterable[Any], ends: Collection[Any]) -> set[Any]:
+        """What tasks need, up to shuffles and to ``ends``."""
+        seen: set[Any] = set()
+        stack = list(keys)
+        while stack:
+            key = stack.pop()
+            if key not in seen:
+                seen.add(key)
+                if key not in self._barriers and key not in ends:
+                    stack.extend(self._needs[key])
+        return seen
 
 
 def _holds_barrier(layer: Any) -> bool:
@@ -64,11 +113,3 @@ def _is_barrier(layer: Any, key: Any) -> bool:
         return False
     # Workers exchange parts of arrays behind barriers too; there, every row has its place.
     return "Rechunk" not in type(getattr(layer[key], "spec", None)).__name__
-
-
-def _flat(keys: Any) -> Any:
-    for key in keys:
-        if isinstance(key, list):
-            yield from _flat(key)
-        else:
-            yield key

@@ -194,11 +194,64 @@ def test_arrays_that_were_shuffled_apart_are_refused(tmp_path, method):
         np.testing.assert_array_equal(data.X[:, 0].compute(), data.y.compute())
         return
     for given in ((X, y), (s[["a", "b"]], y), (X, s["y"])):
-        with pytest.raises(ValueError, match="X and y come from two separate shuffles"):
+        with pytest.raises(ValueError, match="X and y do not come from the same shuffle"):
             storage.create_dataset(tmp_path / "d", *given)
-    with pytest.raises(ValueError, match="X and sample_weight come from two"):
+    with pytest.raises(ValueError, match="X and sample_weight do not come"):
         storage.create_dataset(tmp_path / "d", s[["a"]], s["y"], s["w"].to_dask_array())
     assert not (tmp_path / "d").exists()
+
+
+def merged():
+    keys = pd.DataFrame({"k": np.arange(12), "z": 1.0})
+    left = dd.from_pandas(table(), npartitions=4)
+    return left.merge(dd.from_pandas(keys, npartitions=3), on="k", broadcast=False)
+
+
+OTHER_ORDERS = {
+    "array": lambda frame: frame["y"].to_dask_array(),
+    "pandas": lambda frame: frame["y"].compute(),
+    "numpy": lambda frame: frame["y"].compute().to_numpy(),
+    "array in memory": lambda frame: dask.array.from_array(frame["y"].compute().to_numpy()),
+    "not shuffled": lambda _: dd.from_pandas(table(), npartitions=4)["y"],
+}
+
+
+def refuse_other_order(tmp_path, other):
+    # Both of its sides are shuffled: arrays made of it apart share the shuffle of the right one.
+    frame = merged()
+    for X in (frame[["a", "b"]], frame[["a", "b"]].to_dask_array()):
+        with pytest.raises(ValueError, match="X and y do not come from the same shuffle"):
+            storage.create_dataset(tmp_path / "d", X, OTHER_ORDERS[other](frame))
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("other", OTHER_ORDERS)
+def test_rows_of_a_merge_stand_beside_rows_of_the_same_merge(tmp_path, other):
+    refuse_other_order(tmp_path, other)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("other", OTHER_ORDERS)
+def test_rows_of_a_merge_between_workers(tmp_path, other, client):  # noqa: ARG001
+    refuse_other_order(tmp_path, other)
+
+
+@pytest.mark.parametrize("n_partitions", [2, 4])
+def test_a_number_of_a_shuffled_frame_orders_nothing(tmp_path, n_partitions):
+    frame = dd.from_pandas(table(), npartitions=n_partitions)
+    X = (frame[["a", "b"]] - merged()["a"].mean()).to_dask_array()
+    data = storage.create_dataset(tmp_path / "d", X, frame["y"].to_dask_array())
+    expected = table()["a"] - merged()["a"].mean().compute()
+    np.testing.assert_allclose(data.X[:, 0].compute(), expected, rtol=1e-12)
+
+
+def test_rows_put_together_and_cut_again_keep_their_order(tmp_path):
+    s = dd.from_pandas(table(), npartitions=4).shuffle("k")
+    one = s.repartition(npartitions=1).repartition(npartitions=3)
+    data = storage.create_dataset(tmp_path / "d", one[["a", "b"]], one["y"])
+    np.testing.assert_array_equal(data.X[:, 0].compute(), data.y.compute())
+    with pytest.raises(ValueError, match="not come from the same shuffle"):
+        storage.create_dataset(tmp_path / "e", one[["a", "b"]], one["y"].values)
 
 
 def test_one_array_of_a_shuffled_frame_is_cut_into_both(tmp_path):
@@ -212,7 +265,7 @@ def test_one_array_of_a_shuffled_frame_is_cut_into_both(tmp_path):
 @pytest.mark.usefixtures("client")
 def test_arrays_on_a_cluster(tmp_path):
     s = dd.from_pandas(table(), npartitions=4).shuffle("k")
-    with pytest.raises(ValueError, match="two separate shuffles"):
+    with pytest.raises(ValueError, match="not come from the same shuffle"):
         storage.create_dataset(tmp_path / "d", s[["a", "b"]].values, s["y"].values)
     # Workers exchange parts here too, but every row has its place.
     X = dask.array.from_array(table()[["a", "b"]].to_numpy(), chunks=(700, 1))
