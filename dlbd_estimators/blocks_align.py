@@ -18,9 +18,9 @@ from dlbd_estimators.blocks_graph import (
     dependencies_of,
     independent,
     is_barrier,
-    sharing,
     shuffled_apart,
 )
+from dlbd_estimators.blocks_sharing import sharing
 from dlbd_estimators.exceptions import LengthMismatch
 
 

@@ -36,8 +36,8 @@ from dlbd_estimators.blocks_graph import (
     is_future,
     p2p_outputs,
     reachable,
-    sharing,
 )
+from dlbd_estimators.blocks_sharing import sharing
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18

@@ -1,19 +1,19 @@
-"""What a Dask graph says of blocks: what each needs, what they share, what orders their rows.
+"""What a Dask graph says of blocks: what each needs, and what orders their rows.
 
 Pure questions about tasks and their dependencies; nothing is run here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from dask.core import get_dependencies
 from dask.task_spec import GraphNode
 from dask.typing import Key
+
+from dlbd_estimators.blocks_sharing import sharing
 
 Graph = dict[Key, Any]
 Dependencies = dict[Key, frozenset[Key]]
@@ -63,66 +63,6 @@ def is_future(value: Any) -> bool:
     """Tell whether a value of a graph is a result on a cluster."""
     # The name alone tells it, so that this module works where distributed is not imported.
     return type(value).__module__.startswith("distributed.") and hasattr(value, "status")
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """What blocks have in common.
-
-    Attributes
-    ----------
-    shared : list of key
-        What more than half of the blocks need, other than by way of another such part.
-    replays : float
-        How often a task that is not shared would be run to read every block once, on average.
-    """
-
-    shared: list[Key]
-    replays: float
-
-
-def sharing(
-    dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]], many: int | None = None
-) -> Sharing:
-    """Find what blocks have in common.
-
-    Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to find the
-    mean.
-
-    Parameters
-    ----------
-    dependencies : dict
-        Of all tasks.
-    outputs : sequence of tuple of key
-        What makes up each block.
-    many : int, optional
-        What more blocks than this need is shared; by default half of them, or two.
-    """
-    users = Counter(key for keys in dependencies.values() for key in keys)
-    # Bit i of a key's mask: block i needs it, by a path that meets no shared key.
-    masks: dict[Key, int] = dict.fromkeys(dependencies, 0)
-    for index, keys in enumerate(outputs):
-        for key in keys:
-            masks[key] |= 1 << index
-    # Of two blocks each may touch the same stored chunk: no reason to send that with both.
-    many = max(2, len(outputs) // 2) if many is None else many
-    shared: list[Key] = []
-    runs = tasks = 0
-    ready = [key for key in dependencies if not users[key]]
-    while ready:
-        key = ready.pop()
-        mask = masks.pop(key)
-        if mask.bit_count() > many:
-            shared.append(key)
-            mask = 0
-        runs += mask.bit_count()
-        tasks += mask > 0
-        for needed in dependencies[key]:
-            masks[needed] |= mask
-            users[needed] -= 1
-            if not users[needed]:
-                ready.append(needed)
-    return Sharing(shared, runs / max(tasks, 1))
 
 
 def independent(
