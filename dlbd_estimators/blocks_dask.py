@@ -13,18 +13,21 @@ then brought together once, by Dask, and stay on the workers until the fit is ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.base import get_scheduler
+from dask.blockwise import Blockwise
 from dask.core import flatten, istask
 from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
+from dask.utils import ensure_dict
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
 from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
@@ -33,9 +36,9 @@ from dlbd_estimators.blocks_graph import (
     Graph,
     array_slices,
     dependencies_of,
+    futures_of,
     is_future,
     p2p_outputs,
-    reachable,
 )
 from dlbd_estimators.blocks_sharing import sharing
 
@@ -71,41 +74,43 @@ class GraphLoader(Loader):
     ----------
     graph : dict
         Tasks of all blocks it can read.
-    outputs : dict of int to tuple
+    outputs : sequence or dict of int to tuple
         Keys of X, y and, where there are weights, sample_weight, by block.
-    needs : dict of int to tuple
-        All keys a block needs, by block.
     futures : dict
         Values that lie on a cluster already, by key.
     """
 
     graph: Graph
-    outputs: dict[int, tuple[Key, ...]]
-    needs: dict[int, tuple[Key, ...]]
+    outputs: Sequence[tuple[Key, ...]] | Mapping[int, tuple[Key, ...]]
     futures: Graph
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         keys = self.outputs[index]
         wanted = list(keys if features else keys[1:])
-        # Cull again: the targets' part alone must not read the features.
-        graph, _ = cull({key: self.graph[key] for key in self.needs[index]}, wanted)
+        graph, _ = cull(self.graph, wanted)
         values = iter(dask.get(graph, wanted))
         X = next(values) if features else None
         y = next(values)
         return Rows(X, y, next(values, None))
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
-        keys = {key for index in indices for key in self.needs[index]}
+        keys = self._needed(indices)
         return GraphLoader(
             {key: self.graph[key] for key in keys},
             {index: self.outputs[index] for index in indices},
-            {index: self.needs[index] for index in indices},
             {key: self.futures[key] for key in keys & self.futures.keys()},
         )
 
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        keys = {key for index in indices for key in self.needs[index]}
-        return {key: self.futures[key] for key in keys & self.futures.keys()}
+        if not self.futures:
+            return {}
+        keys = self._needed(indices) & self.futures.keys()
+        return {key: self.futures[key] for key in keys}
+
+    def _needed(self, indices: Sequence[int]) -> KeysView[Key]:
+        """Return all keys that some blocks need."""
+        wanted = (key for index in indices for key in self.outputs[index])
+        return dependencies_of(self.graph, wanted).keys()
 
     def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
         return replace(self, graph={**self.graph, **_values(inputs)}, futures={})
@@ -143,9 +148,9 @@ def from_dask(
         name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
     }
     arrays = align(given)
-    graph, futures, keys = _optimised(list(arrays.values()))
-    whole = {**graph, **futures}
-    check_order(whole, dependencies_of(whole, flatten(keys)), keys)
+    graph, keys = _optimised(list(arrays.values()))
+    dependencies = dependencies_of(graph, flatten(keys))
+    check_order(graph, dependencies, keys)
     if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
         # As many blocks of each are no sign that these hold the same rows.
         X, y, *weights = with_lengths(*arrays.values())
@@ -156,10 +161,13 @@ def from_dask(
     sizes = first.chunks[0]
     is_known = known(first)
     rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
+    if len(rows) < len(outputs):
+        outputs = [outputs[index] for index in rows]
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if first.dtype == np.float32 else 8
     return Blocks(
-        loader=_loader(whole, [outputs[index] for index in rows], first, remote),
+        loader=_loader(graph, dependencies, outputs, first, remote),
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
@@ -170,88 +178,99 @@ def from_dask(
     )
 
 
-def _optimised(arrays: list[da.Array]) -> tuple[Graph, Graph, list[list[Key]]]:
-    """Return one graph of all arrays, the futures in it, and the keys of their blocks."""
+def _optimised(arrays: list[da.Array]) -> tuple[Graph, list[list[Key]]]:
+    """Return one graph of all arrays, with the futures in it, and the keys of their blocks."""
     # Optimisation leaves the names of persisted chunks without their values.
-    futures = {
-        key: value
-        for array in arrays
-        for key, value in dict(array.__dask_graph__()).items()
-        if is_future(value)
-    }
+    futures: Graph = {}
+    for array in arrays:
+        for layer in array.dask.layers.values():
+            # What is still to be written out, block by block, holds tasks alone.
+            if not isinstance(layer, Blockwise):
+                futures |= futures_of(layer)
     optimised = dask.optimize(*arrays)
     graph: Graph = {}
     for array in optimised:
-        graph.update(array.__dask_graph__())
-    return graph, futures, [list(flatten(array.__dask_keys__())) for array in optimised]
+        graph |= ensure_dict(array.__dask_graph__())
+    return {**graph, **futures}, [list(flatten(array.__dask_keys__())) for array in optimised]
 
 
 def _loader(
-    graph: Graph, outputs: list[tuple[Key, ...]], array: da.Array, remote: Remote | None
+    graph: Graph,
+    dependencies: Dependencies,
+    outputs: list[tuple[Key, ...]],
+    array: da.Array,
+    remote: Remote | None,
 ) -> GraphLoader:
-    wanted = [key for keys in outputs for key in keys]
-    dependencies = dependencies_of(graph, wanted)
-    graph = {key: graph[key] for key in dependencies if key in graph}
     missing = [key for key in dependencies if key not in graph]
-    if remote is None and (missing or any(is_future(value) for value in graph.values())):
+    graph = {key: graph[key] for key in dependencies if key in graph}
+    if remote is not None:
+        graph.update(remote.handles(missing))
+        parts = _on_cluster(graph, dependencies, outputs, remote)
+    elif missing or futures_of(graph):
         raise ValueError(
             "The data lie on a Dask cluster (they were persisted, or made of futures), but no "
             "client of it is active here. Use them where the client is, or compute them first."
         )
-    if remote is None:
-        graph, shared = _with_values(graph, dependencies, outputs, array)
     else:
-        graph.update(remote.handles(missing))
-        graph, shared = _on_cluster(graph, outputs, remote)
-    dependencies = dependencies_of(graph, wanted)
+        parts = _with_values(graph, dependencies, outputs, array)
+    graph, dependencies, shared = parts
     slices = _slices(graph, dependencies, shared & dependencies.keys())
-    graph.update(slices)
-    dependencies = dependencies_of(graph, wanted)
-    needs = [tuple(reachable(dependencies, keys)) for keys in outputs]
-    return GraphLoader(
-        {key: graph[key] for key in dependencies},
-        dict(enumerate(outputs)),
-        dict(enumerate(needs)),
-        {key: graph[key] for key in dependencies if is_future(graph[key])},
-    )
+    if slices:
+        graph = {**graph, **slices}
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    graph = {key: graph[key] for key in dependencies}
+    return GraphLoader(graph, outputs, futures_of(graph))
+
+
+#: A graph, the dependencies in it of what blocks need, and what of that they share by value.
+_Parts = tuple[Graph, Dependencies, set[Key]]
 
 
 def _with_values(
     graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], array: da.Array
-) -> tuple[Graph, set[Key]]:
-    """Compute what most blocks need in this process; return the graph and what is shared."""
+) -> _Parts:
+    """Compute what most blocks need in this process."""
     found = sharing(dependencies, outputs)
     tasks = [key for key in found.shared if _is_task(graph[key])]
     if found.replays > _MOST_REPLAYS:
-        tasks = [key for keys in outputs for key in keys]
+        tasks = list(chain.from_iterable(outputs))
     if tasks:
         part, _ = cull(graph, tasks)
         values = get_scheduler(collections=[array])(part, tasks)
         graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
-    return graph, set(found.shared)
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    return graph, dependencies, set(found.shared)
 
 
 def _on_cluster(
-    graph: Graph, outputs: list[tuple[Key, ...]], remote: Remote
-) -> tuple[Graph, set[Key]]:
-    """Compute what blocks share on the cluster; return the graph and what is shared by value."""
-    wanted = [key for keys in outputs for key in keys]
-    dependencies = dependencies_of(graph, wanted)
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], remote: Remote
+) -> _Parts:
+    """Compute what blocks share on the cluster."""
+
+    def with_results(found: Graph) -> tuple[Graph, Dependencies]:
+        """Put results in the place of tasks, which leaves what these need out."""
+        if not found:
+            return graph, dependencies
+        merged = {**graph, **found}
+        return merged, dependencies_of(merged, chain.from_iterable(outputs))
+
     between = p2p_outputs(dependencies)
     if between:
-        graph = {**graph, **remote.persist(graph, between)}
-        dependencies = dependencies_of(graph, wanted)
+        graph, dependencies = with_results(remote.persist(graph, between))
     found = sharing(dependencies, outputs)
     tasks = [key for key in found.shared if _is_task(graph[key])]
-    graph = {**graph, **(remote.persist(graph, tasks) if tasks else {})}
+    if tasks:
+        graph, dependencies = with_results(remote.persist(graph, tasks))
     futures = {key: graph[key] for key in found.shared if is_future(graph[key])}
     sizes = remote.nbytes(futures)
     small = {key: each for key, each in futures.items() if sizes[key] < _LARGE_NBYTES}
     large = [key for key in tasks if key not in small]
     if len(large) > _FEW or found.replays > _MOST_REPLAYS:
-        return {**graph, **remote.persist(graph, wanted)}, set()
-    graph = {**graph, **_values(remote.gather(small))}
-    return graph, {key for key in found.shared if not is_future(graph[key])}
+        wanted = list(chain.from_iterable(outputs))
+        graph, dependencies = with_results(remote.persist(graph, wanted))
+        return graph, dependencies, set()
+    graph, dependencies = with_results(_values(remote.gather(small)))
+    return graph, dependencies, {key for key in found.shared if not is_future(graph[key])}
 
 
 def _is_task(value: Any) -> bool:

@@ -39,11 +39,11 @@ def dependencies_of(graph: Graph, wanted: Iterable[Key]) -> Dependencies:
 
 
 def _needed_by(graph: Graph, key: Key) -> frozenset[Key]:
-    if key not in graph or is_future(graph[key]):
-        return frozenset()
-    task = graph[key]
+    task = graph.get(key)
     if isinstance(task, GraphNode):
         return frozenset(task.dependencies)
+    if key not in graph or is_future(task):
+        return frozenset()
     return frozenset(get_dependencies(graph, key))  # a task of Dask's older form: a tuple
 
 
@@ -61,8 +61,19 @@ def reachable(dependencies: Mapping[Key, Iterable[Key]], keys: Iterable[Key]) ->
 
 def is_future(value: Any) -> bool:
     """Tell whether a value of a graph is a result on a cluster."""
+    return _is_of_futures(type(value))
+
+
+def futures_of(graph: Mapping[Key, Any]) -> Graph:
+    """Return the values of a graph that are results on a cluster, by key."""
+    # Of many tasks there are few kinds.
+    kinds = {kind for kind in set(map(type, graph.values())) if _is_of_futures(kind)}
+    return {key: value for key, value in graph.items() if type(value) in kinds} if kinds else {}
+
+
+def _is_of_futures(kind: type) -> bool:
     # The name alone tells it, so that this module works where distributed is not imported.
-    return type(value).__module__.startswith("distributed.") and hasattr(value, "status")
+    return kind.__module__.startswith("distributed.") and hasattr(kind, "status")
 
 
 def independent(
