@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +52,8 @@ class Loader(ABC):
     def select(self, indices: Sequence[int]) -> Loader:
         """Return a loader that can read these blocks and carries no more than it needs."""
 
-    def stored(self) -> tuple[Loader, tuple[int, ...]] | None:
-        """Return a loader of all rows, and the sizes of its blocks, where this one leaves some out.
+    def stored(self) -> Blocks | None:
+        """Return the same blocks with all their rows, where this loader leaves some out.
 
         Messages name rows by their place among all.
         """
@@ -160,7 +162,8 @@ class Blocks:
     n_blocks, n_features : int
         Their number, and the columns of each.
     sizes : tuple of int or None
-        Rows of each block; None where they are not known before the blocks are read.
+        Rows of each block; None where they are not known before the blocks are read, and of
+        selected blocks.
     block_nbytes : int or None
         Size of the largest block of X, in bytes; None where unknown.
     itemsize : int
@@ -173,6 +176,8 @@ class Blocks:
         For messages.
     y_shape : tuple of int or None
         Shape of one row's targets, if promised.
+    selected : dict of int to range or None
+        Rows of selected blocks, where they are known.
     """
 
     loader: Loader
@@ -185,6 +190,7 @@ class Blocks:
     encoding: Encoding = Encoding()
     feature_names: Sequence[str] | None = None
     y_shape: tuple[int, ...] | None = None
+    selected: dict[int, range] | None = None
 
     def encoded(self, encoding: Encoding) -> Blocks:
         """Return the same blocks with another encoding."""
@@ -204,7 +210,25 @@ class Blocks:
 
     def select(self, indices: Sequence[int]) -> Blocks:
         """Return blocks that carry what reading ``indices`` needs; numbers stay."""
-        return replace(self, loader=self.loader.select(indices))
+        rows = {index: self.rows(index) for index in indices}
+        known = {index: each for index, each in rows.items() if each is not None}
+        # The sizes of all blocks would go to each task.
+        return replace(self, loader=self.loader.select(indices), sizes=None, selected=known or None)
+
+    def rows(self, index: int) -> range | None:
+        """Return the numbers of a block's rows among all, where known."""
+        if self.selected is not None:
+            return self.selected[index]
+        return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """First row of each block: every block that is read is named, should it be bad."""
+        return [0, *accumulate(self.sizes or ())]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tasks carry these blocks.
+        return {name: value for name, value in vars(self).items() if name != "_starts"}
 
     def load(self, index: int, *, features: bool = True) -> Block:
         """Read and check one block.
@@ -231,7 +255,7 @@ class Blocks:
     def _stored(self) -> Blocks | None:
         """The same blocks with all their rows, where some are left out."""
         whole = self.loader.stored()
-        return None if whole is None else replace(self, loader=whole[0], sizes=whole[1])
+        return None if whole is None else whole.encoded(self.encoding)
 
     def _load(self, index: int, *, features: bool) -> Block:
         where = self.where(index)
@@ -279,10 +303,10 @@ class Blocks:
 
     def where(self, index: int) -> str:
         """Name a block and, where known, its rows."""
-        if self.sizes is None:
-            return f"block {index}"
-        start = sum(self.sizes[:index])
-        return f"block {index} (rows {start} to {start + self.sizes[index]})"
+        rows = self.rows(index)
+        return f"block {index}" + (
+            f" (rows {rows.start} to {rows.stop})" if rows is not None else ""
+        )
 
     def _locate(self, name: str, values: FloatArray, index: int) -> str:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])

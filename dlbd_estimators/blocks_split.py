@@ -21,26 +21,23 @@ class SplitLoader(Loader):
 
     Parameters
     ----------
-    whole : Loader
-        Reads all rows.
+    whole : Blocks
+        All rows.
     fraction : float
         Share of each block's rows that is held out, rounded at random.
     seed : int
         Of the choice.
     held_out : bool
         Read these rows; otherwise all others.
-    sizes : tuple of int
-        Rows of each whole block, for messages.
     """
 
-    whole: Loader
+    whole: Blocks
     fraction: float
     seed: int
     held_out: bool
-    sizes: tuple[int, ...] = ()
 
     def read(self, index: int, *, features: bool = True) -> Rows:
-        rows = self.whole.read(index, features=features)
+        rows = self.whole.loader.read(index, features=features)
         chosen = self.choose(index, len(rows.y))
         return Rows(*(None if part is None else np.asarray(part)[chosen] for part in rows))
 
@@ -51,17 +48,18 @@ class SplitLoader(Loader):
         order = rng.permutation(n_rows)
         return np.sort(order[:n_held_out] if self.held_out else order[n_held_out:])
 
-    def stored(self) -> tuple[Loader, tuple[int, ...]]:
-        return self.whole, self.sizes
+    def stored(self) -> Blocks:
+        return self.whole
 
     def select(self, indices: Sequence[int]) -> Loader:
         return replace(self, whole=self.whole.select(indices))
 
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        return self.whole.remote_inputs(indices)
+        return self.whole.loader.remote_inputs(indices)
 
     def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
-        return replace(self, whole=self.whole.with_inputs(inputs))
+        loader = self.whole.loader.with_inputs(inputs)
+        return replace(self, whole=replace(self.whole, loader=loader))
 
 
 def split(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
@@ -79,7 +77,7 @@ def split(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
     assert blocks.sizes is not None
     parts = []
     for held_out in (False, True):
-        loader = SplitLoader(blocks.loader, fraction, seed, held_out, blocks.sizes)
+        loader = SplitLoader(blocks, fraction, seed, held_out)
         sizes = tuple(len(loader.choose(i, size)) for i, size in enumerate(blocks.sizes))
         parts.append(replace(blocks, loader=loader, sizes=sizes))
     return parts[0], parts[1]

@@ -170,6 +170,26 @@ def test_a_block_carries_its_own_graph_alone(n_blocks):
     assert len(cloudpickle.dumps(blocks.select([5]).loader)) < 10_000
 
 
+def test_a_block_does_not_carry_the_sizes_of_all_others():
+    X, y = da.zeros((20_000, 1), chunks=(1, 1)), da.zeros(20_000, chunks=1)
+    blocks = from_dask(X, y, None)
+    part = blocks.select([19_000])
+    assert len(cloudpickle.dumps(part)) < 10_000
+    assert part.where(19_000) == blocks.where(19_000) == "block 19000 (rows 19000 to 19001)"
+
+
+@given(cuts(40, empty=False), st.data())
+def test_selected_blocks_have_the_numbers_and_the_names_they_had(sizes, data):
+    X, y = da.zeros((40, 1), chunks=(sizes, 1)), da.zeros(40, chunks=(sizes,))
+    for blocks in (from_dask(X, y, None), from_dask(unknown(X), unknown(X)[:, 0], None)):
+        chosen = data.draw(st.lists(st.sampled_from(range(blocks.n_blocks)), unique=True))
+        part = pickle.loads(pickle.dumps(blocks.select(chosen)))
+        for index in chosen:
+            assert part.where(index) == blocks.where(index)
+            assert part.rows(index) == blocks.rows(index)
+            assert blocks.sizes is None or len(part.rows(index)) == sizes[index]
+
+
 def test_splitting_a_graph_takes_time_and_memory_by_its_size_not_its_square():
     X = da.zeros((3000, 2), chunks=(1, 2))
     blocks = from_dask(X - X.mean(axis=0), da.zeros(3000, chunks=1), None)

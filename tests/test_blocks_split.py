@@ -7,12 +7,14 @@ import pickle
 import dask
 import dask.array as da
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.blocks import from_arrays
 from dlbd_estimators.blocks_dask import from_dask
 from dlbd_estimators.blocks_split import SplitLoader, split
+from dlbd_estimators.exceptions import NonFiniteValues
 from tests.strategies import cuts, random_generators
 
 FRACTIONS = st.floats(0.01, 0.99)
@@ -68,7 +70,7 @@ def test_a_selection_or_a_copy_reads_the_same_rows(sizes, fraction, seed, rng):
 
 @given(st.integers(50, 200), st.integers(2, 5), SEEDS)
 def test_blocks_and_seeds_choose_rows_of_their_own(size, n_blocks, seed):
-    loader = SplitLoader(from_arrays(np.zeros((1, 1)), np.zeros(1), None).loader, 0.5, seed, True)
+    loader = SplitLoader(from_arrays(np.zeros((1, 1)), np.zeros(1), None), 0.5, seed, True)
     chosen = [tuple(loader.choose(index, size)) for index in range(n_blocks)]
     chosen += [tuple(SplitLoader(loader.whole, 0.5, seed + 1, True).choose(0, size))]
     assert len(set(chosen)) == n_blocks + 1
@@ -77,9 +79,7 @@ def test_blocks_and_seeds_choose_rows_of_their_own(size, n_blocks, seed):
 
 @given(st.sampled_from([0.05, 0.1, 0.25, 0.5, 0.9]), st.integers(1, 5), SEEDS)
 def test_fractions_are_right_on_average_however_small_the_blocks(fraction, size, seed):
-    loader = SplitLoader(
-        from_arrays(np.zeros((1, 1)), np.zeros(1), None).loader, fraction, seed, True
-    )
+    loader = SplitLoader(from_arrays(np.zeros((1, 1)), np.zeros(1), None), fraction, seed, True)
     chosen = [loader.choose(index, size) for index in range(2000)]
     share = sum(map(len, chosen)) / (2000 * size)
     # Six standard deviations of a rounding.
@@ -87,3 +87,19 @@ def test_fractions_are_right_on_average_however_small_the_blocks(fraction, size,
     # Every place in a block as often as any other.
     counts = np.bincount(np.concatenate(chosen), minlength=size) / 2000
     assert np.abs(counts - fraction).max() < 6 * 0.5 / np.sqrt(2000)
+
+
+def test_what_reads_held_out_rows_elsewhere_names_a_row_among_all():
+    values = np.zeros((40, 2))
+    values[27] = np.nan
+    X, y = da.from_array(values, chunks=(8, 2)), da.zeros(40, chunks=8)
+    for part in split(from_dask(X, y, None), 0.5, 0):
+        blocks = pickle.loads(pickle.dumps(part.select([3])))
+        assert len(blocks.rows(3)) == part.sizes[3]
+        block = blocks.load(3)
+        if not np.isfinite(block.X).all():
+            with pytest.raises(NonFiniteValues, match=r"row 3 of block 3 \(rows 24 to 32\)"):
+                blocks.check_features(3, block)
+            break
+    else:
+        raise AssertionError("the row is on neither side")

@@ -60,8 +60,8 @@ class Turn:
 
     def fill_rows(self, fill: Sequence[int]) -> int:
         """Rows of a fill."""
-        assert self.blocks.sizes is not None
-        return sum(self.blocks.sizes[index] for index in fill)
+        rows = [self.blocks.rows(index) for index in fill]
+        return sum(len(each) for each in rows if each is not None)
 
 
 @dataclass
