@@ -31,6 +31,7 @@ from dask.utils import ensure_dict
 
 from dlbd_estimators.blocks import Blocks, Loader, Rows
 from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
+from dlbd_estimators.blocks_compute import compute
 from dlbd_estimators.blocks_graph import (
     Dependencies,
     Graph,
@@ -86,9 +87,7 @@ class GraphLoader(Loader):
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         keys = self.outputs[index]
-        wanted = list(keys if features else keys[1:])
-        graph, _ = cull(self.graph, wanted)
-        values = iter(dask.get(graph, wanted))
+        values = iter(compute(self.graph, keys if features else keys[1:]))
         X = next(values) if features else None
         y = next(values)
         return Rows(X, y, next(values, None))
