@@ -42,6 +42,7 @@ from dlbd_estimators.blocks_graph import (
     p2p_outputs,
 )
 from dlbd_estimators.blocks_sharing import sharing
+from dlbd_estimators.blocks_steps import read_last_steps
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -87,8 +88,11 @@ class GraphLoader(Loader):
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         keys = self.outputs[index]
-        values = iter(compute(self.graph, keys if features else keys[1:]))
-        X = next(values) if features else None
+        wanted = list(keys if features else keys[1:])
+        graph, _ = cull(self.graph, wanted)
+        X = read_last_steps(graph, keys[0], wanted[1:]) if features else None
+        values = iter(compute(graph, wanted if X is None else wanted[1:]))
+        X = next(values) if features and X is None else X
         y = next(values)
         return Rows(X, y, next(values, None))
 
