@@ -10,7 +10,7 @@ MemoryError
 |-- BlockTooLarge         a block does not fit beside another in a worker
 `-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
 FloatingPointError, ValueError
-`-- Diverged              training left the finite numbers; names the epoch and the round
+`-- Diverged              training left the finite numbers; names the step or the epoch
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
 TimeoutError
