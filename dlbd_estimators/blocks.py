@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -281,8 +283,17 @@ class Blocks:
         """Name a block and, where known, its rows."""
         if self.sizes is None:
             return f"block {index}"
-        start = sum(self.sizes[:index])
+        start = self._starts[index]
         return f"block {index} (rows {start} to {start + self.sizes[index]})"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """First row of each block: every block that is read is named, should it be bad."""
+        return [0, *accumulate(self.sizes or ())]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tasks carry these blocks.
+        return {name: value for name, value in vars(self).items() if name != "_starts"}
 
     def _locate(self, name: str, values: FloatArray, index: int) -> str:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
