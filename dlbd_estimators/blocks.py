@@ -304,9 +304,8 @@ class Blocks:
     def where(self, index: int) -> str:
         """Name a block and, where known, its rows."""
         rows = self.rows(index)
-        return f"block {index}" + (
-            f" (rows {rows.start} to {rows.stop})" if rows is not None else ""
-        )
+        known = "" if rows is None else f" (rows {rows.start} to {rows.stop})"
+        return f"block {index}{known}"
 
     def _locate(self, name: str, values: FloatArray, index: int) -> str:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
