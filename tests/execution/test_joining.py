@@ -160,38 +160,45 @@ def test_costs_are_those_of_the_bundles(client):
     assert mine.cost.bytes_read == other.cost.bytes_read
 
 
-class _Slowly:
-    """Takes its time, and says in a directory that it has begun, and where."""
+class _Reads:
+    """Says in a directory that a block is read; the last one waits there until workers died."""
 
     def __init__(self, directory):
         self.directory = directory
 
-    def __call__(self, block):
-        (Path(self.directory) / f"{time.monotonic_ns()}-{os.getpid()}").touch()
-        time.sleep(0.05)
+    def __call__(self, block, block_info=None):
+        directory = Path(self.directory)
+        (directory / f"read-{time.monotonic_ns()}-{os.getpid()}").touch()
+        deadline = time.monotonic() + 100
+        if block_info[0]["chunk-location"][0] == N // ROWS - 1:
+            while not (directory / "killed").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
         return block
 
 
 def holders(client):
-    """Workers with partials of a pass in memory."""
-    return {
+    """Workers with partials of a pass in memory, those that run tasks besides first."""
+    running = client.processing()
+    found = [
         worker
         for worker, keys in client.has_what().items()
         if any(str(key).startswith("ridge-gram-pass") for key in keys)
-    }
+    ]
+    return sorted(found, key=lambda worker: -len(running.get(worker, ())))
 
 
-def kill_a_holder(client, n_victims, killed):
-    """Kill workers as soon as they hold partials, in the middle of the pass."""
+def kill_holders(client, n_victims, directory, killed):
+    """Kill workers that hold partials, and others besides, when only the last block is missing."""
     pids = client.run(os.getpid)
-    deadline = time.monotonic() + 60
-    while len(found := holders(client)) < n_victims:
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.002)
-    for victim in sorted(found)[:n_victims]:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not killed:
+        time.sleep(0.1)
+        found = holders(client)
+        if found and len(list(directory.glob("read-*"))) >= N // ROWS:
+            killed += [*found, *(worker for worker in pids if worker not in found)][:n_victims]
+    (directory / "killed").touch()
+    for victim in killed:
         os.kill(pids[victim], signal.SIGKILL)
-        killed.append(victim)
 
 
 @pytest.mark.long
@@ -202,20 +209,20 @@ def kill_a_holder(client, n_victims, killed):
 def test_workers_killed_while_they_hold_partials_change_no_bit(
     n_workers, n_victims, failures, expected, tmp_path
 ):
-    begun = tmp_path / "begun"
-    begun.mkdir()
-    X, score = arrays(_Slowly(begun))
+    reads = tmp_path / "reads"
+    reads.mkdir()
+    X, score = arrays(_Reads(reads))
     killed = []
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": failures}),
         own_cluster(n_workers, tmp_path) as client,
     ):
         client.wait_for_workers(n_workers)
-        killer = threading.Thread(target=kill_a_holder, args=(client, n_victims, killed))
+        killer = threading.Thread(target=kill_holders, args=(client, n_victims, reads, killed))
         killer.start()
         model = Ridge().fit(X, score)
         killer.join()
     assert len(killed) == n_victims
     # What they had read and held was read again.
-    assert len(list(begun.iterdir())) > X.numblocks[0]
+    assert len(list(reads.glob("read-*"))) > N // ROWS
     assert_same_bits([np.append(model.coef_, model.intercept_)], expected[:1])
