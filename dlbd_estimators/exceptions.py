@@ -7,7 +7,8 @@ ValueError
 `-- BadBlock              one block cannot be used; names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
-`-- BlockTooLarge         a block does not fit beside another in a worker
+|-- BlockTooLarge         a block does not fit beside another in a worker
+`-- DenseTooLarge         sparse rows do not fit in memory once they are dense
 FloatingPointError, ValueError
 `-- Diverged              training left the finite numbers; names the epoch and the round
 RuntimeError
@@ -45,6 +46,10 @@ class NonFiniteValues(BadBlock):
 
 class BlockTooLarge(MemoryError):
     """A block is too large for the memory of a worker."""
+
+
+class DenseTooLarge(MemoryError):
+    """Sparse rows in memory would not fit there once they are dense."""
 
 
 class Diverged(FloatingPointError, ValueError):
