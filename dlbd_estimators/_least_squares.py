@@ -7,14 +7,12 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.callback import CallbackSupportMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._callbacks import fit_task
 from dlbd_estimators._fit import seed_of, solve
-from dlbd_estimators._html import SummaryHTML
-from dlbd_estimators._leaving import Leaving
+from dlbd_estimators._model import Model
 from dlbd_estimators._parameters import check_flag
 from dlbd_estimators._predict import predict, score
 from dlbd_estimators._validation import training_data
@@ -30,15 +28,7 @@ from dlbd_estimators.objectives.scores import SquaredErrors
 from dlbd_estimators.solvers import Objective, Solution
 
 
-class LeastSquares(
-    Leaving,
-    SummaryHTML,
-    CallbackSupportMixin,
-    MultiOutputMixin,
-    RegressorMixin,
-    BaseEstimator,
-    ABC,
-):
+class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
     """Fit, predict and score of the least-squares estimators."""
 
     fit_intercept: bool
@@ -100,7 +90,7 @@ class LeastSquares(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns

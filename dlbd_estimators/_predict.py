@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from sklearn.base import clone
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._predictions import predictions
+from dlbd_estimators._sparse_input import features_in_memory
 from dlbd_estimators._validation import lazy_features, training_data
 from dlbd_estimators.blocks import Encoding
 from dlbd_estimators.blocks_checks import CheckedRows
@@ -57,8 +58,7 @@ def predict(
     """
     check_is_fitted(estimator)
     if not is_lazy(X):
-        X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=False)
-        return _predict_block(X, model, finish)
+        return _predict_block(features_in_memory(estimator, X, reset=False), model, finish)
     array = lazy_features(estimator, X, reset=False)
     like = np.zeros((1, array.shape[1]), dtype=array.dtype)
     sample = _predict_block(like, model, finish)

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from dlbd_estimators import _indexable, blocks, blocks_dask
+from dlbd_estimators._sparse_input import features_in_memory
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import known, one_column_of_chunks, with_lengths
 from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
@@ -63,7 +64,10 @@ def training_data(
     LengthMismatch
         X, y and sample_weight differ in length (before anything is computed).
     TypeError, ValueError
-        X or y is sparse, complex, not numeric, empty, or has the wrong dimensions.
+        X or y is complex, not numeric, empty, or has the wrong dimensions; y, or a block of X, is
+        sparse.
+    DenseTooLarge
+        X is sparse, and dense would not fit in memory.
     """
     if y is None:
         raise ValueError(
@@ -75,9 +79,7 @@ def training_data(
     refuse_lazy(y=y, sample_weight=sample_weight)
     # NaN and infinities are found by the first pass, which then names the row: a look of
     # its own would read all of X once more.
-    X = validate_data(
-        estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=reset
-    )
+    X = features_in_memory(estimator, X, ensure_all_finite=False, reset=reset)
     y = _targets_in_memory(y, len(X), classify, multi_label)
     weight = _weights_in_memory(sample_weight, len(X))
     names = getattr(estimator, "feature_names_in_", None)

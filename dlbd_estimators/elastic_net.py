@@ -34,7 +34,7 @@ class _Sparse(LeastSquares):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.

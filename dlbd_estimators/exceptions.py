@@ -8,7 +8,8 @@ ValueError
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
 |-- BlockTooLarge         a block does not fit beside another in a worker
-`-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
+|-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
+`-- DenseTooLarge         sparse rows do not fit in memory once they are dense
 FloatingPointError, ValueError
 `-- Diverged              training left the finite numbers; names the step or the epoch
 RuntimeError
@@ -50,6 +51,10 @@ class BlockTooLarge(MemoryError):
 
 class MatrixTooLarge(MemoryError):
     """A matrix that a solver needs is too large for the memory of a worker."""
+
+
+class DenseTooLarge(MemoryError):
+    """Sparse rows in memory would not fit there once they are dense."""
 
 
 class Diverged(FloatingPointError, ValueError):

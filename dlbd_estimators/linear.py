@@ -123,7 +123,7 @@ class LinearRegression(LeastSquares):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
@@ -143,7 +143,8 @@ class LinearRegression(LeastSquares):
         TypeError
             X or y is not numeric.
         MemoryError
-            A block does not fit in a worker; raised before reading.
+            A block does not fit in a worker, or sparse rows do not fit in memory once they are
+            dense; raised before reading.
         """
         check_stopping(self)
         check_n_jobs(self)
@@ -246,7 +247,7 @@ class Ridge(LeastSquares):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.

@@ -6,16 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.callback import CallbackSupportMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators._callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators._classes import class_factors, count_labels
 from dlbd_estimators._fit import seed_of, solve
-from dlbd_estimators._html import SummaryHTML
-from dlbd_estimators._leaving import Leaving
 from dlbd_estimators._logistic_parameters import UNSET, Penalty, asked_for
+from dlbd_estimators._model import Model
 from dlbd_estimators._predict import (
     Labels,
     decision,
@@ -39,9 +37,7 @@ from dlbd_estimators.objectives.scores import WrongClass
 from dlbd_estimators.solvers import Objective, Solution
 
 
-class LogisticRegression(
-    Leaving, SparseCoefficients, SummaryHTML, CallbackSupportMixin, ClassifierMixin, BaseEstimator
-):
+class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
@@ -169,7 +165,7 @@ class LogisticRegression(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,)
             Labels: strings, integers or booleans.
@@ -189,7 +185,8 @@ class LogisticRegression(
         TypeError
             X is not numeric.
         MemoryError
-            A block does not fit in a worker; raised before reading.
+            A block does not fit in a worker, or sparse rows do not fit in memory once they are
+            dense; raised before reading.
 
         Warns
         -----
@@ -271,7 +268,7 @@ class LogisticRegression(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns
@@ -286,7 +283,7 @@ class LogisticRegression(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns
@@ -301,7 +298,7 @@ class LogisticRegression(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns
@@ -316,7 +313,7 @@ class LogisticRegression(
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns

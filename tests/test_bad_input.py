@@ -7,7 +7,6 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -180,9 +179,6 @@ def test_dtypes_that_are_no_numbers(model, arrays):
     frame = pd.DataFrame({"height": X[:, 0], "colour": ["red"] * N})
     with pytest.raises(TypeError, match="Column 'colour' of X has dtype"):
         fit(model, dd.from_pandas(frame, npartitions=3), y)
-    for bad in (sparse.csr_array(X), sparse.csr_matrix(X)):
-        with pytest.raises(TypeError, match=r"[Ss]parse"):
-            fit(model, bad, y)
     for weight in (np.full(N, 1j), da.full(N, 1j)):
         data = (X, y) if isinstance(weight, np.ndarray) else as_kind("dask", X, y)[:2]
         with pytest.raises(ValueError, match="Complex data not supported"):

@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 
 from dlbd_estimators._callbacks import FitTask, fit_task, hooks
-from dlbd_estimators._html import SummaryHTML
-from dlbd_estimators._leaving import Leaving
+from dlbd_estimators._model import Model
 from dlbd_estimators._predict import Finish, predict
 from dlbd_estimators._validation import Data
 from dlbd_estimators.blocks import Blocks
@@ -62,7 +59,7 @@ class _Job:
         return time.perf_counter() - self.began
 
 
-class BaseMLP(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(Model, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
     _training: Training

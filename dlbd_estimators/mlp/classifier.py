@@ -196,7 +196,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
             Classes: strings, integers or booleans; or labels, each 0 or 1.
@@ -216,7 +216,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError
             NaN or infinity (names block, row and column), lengths that differ, bad parameters.
         MemoryError
-            A worker has no room for the buffer; raised before training.
+            There is no room for the buffer, or for sparse rows made dense; raised before training.
 
         Warns
         -----
@@ -233,7 +233,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
             As for :meth:`fit`; need not hold all classes.
@@ -261,7 +261,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns
@@ -278,7 +278,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns
@@ -295,7 +295,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns

@@ -190,7 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
@@ -211,7 +211,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             NaN or infinity (names block, row and column), lengths that differ, y below 0
             for ``"poisson"``, parameters out of range.
         MemoryError
-            A worker has no room for the buffer; raised before training.
+            There is no room for the buffer, or for sparse rows made dense; raised before training.
 
         Warns
         -----
@@ -226,7 +226,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
@@ -250,7 +250,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
 
         Returns

@@ -23,9 +23,7 @@ from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
     ellipsoid_to_ask,
-    is_endless,
-    is_settled,
-    largest_change,
+    outlook,
 )
 from dlbd_estimators.solvers.status import Status
 
@@ -115,13 +113,17 @@ class GradientDescent(Solver[DescentState]):
             assert state.columns is not None
             error = max(error, across(objective, here.gradient, state.columns))
             newton = metric.parameters(gradient / min(curvatures))
-            if is_endless(
+            _, settled, endless = outlook(
                 objective,
+                newton,
+                state.columns,
+                state.radius,
                 float(error),
-                largest_change(objective, newton, state.columns, state.radius),
-            ):
+                "gradient-descent-largest-change",
+            )
+            if endless:
                 status = Status.QUASI_SEPARABLE
-            if not is_settled(objective, newton, state.columns, state.radius):
+            if not settled:
                 error = np.inf
         if not np.any(gradient):
             error = 0.0

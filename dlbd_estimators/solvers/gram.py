@@ -170,15 +170,23 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
     error = float(np.finfo(float).eps) * size / objective.unit
+    told = error > _SMALLEST_TOLD
     return replace(
         state,
         parameters=packing.pack(coef, centre[n:] - coef @ (centre[:n] - objective.centre)),
         value=value / moments.weight,
         error=error,
-        status=Status.CONVERGED if error <= _SMALLEST_TOLD else Status.STALLED,
+        status=Status.STALLED if told else Status.CONVERGED,
+        dependent=_dependent(objective, moments) if told else (),
         singular=singular,
         rank=int(kept.sum()),
     )
+
+
+def _dependent(objective: Objective, moments: Moments) -> tuple[int, ...]:
+    """Return the columns that are nearest to being dependent on one another."""
+    n = objective.packing.n_features
+    return Factor(moments.products[:n, :n]).dependent() if objective.of_columns else ()
 
 
 def _strengths(objective: Objective) -> FloatArray:

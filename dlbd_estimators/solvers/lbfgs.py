@@ -30,9 +30,7 @@ from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.room import holds
 from dlbd_estimators.solvers.separation import (
     ellipsoid_to_ask,
-    is_endless,
-    is_settled,
-    largest_change,
+    outlook,
 )
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.warm_start import warm_start
@@ -126,17 +124,18 @@ class LBFGS(Solver[LBFGSState]):
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
             error = max(error, across(objective, here.gradient, state.columns))
-        settled = is_settled(objective, direction, state.columns, state.radius)
+        _, settled, endless = outlook(
+            objective, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
+        )
         n_settled = state.n_settled + 1 if settled else 0
         if objective.may_separate and n_settled < _SETTLED_STEPS:
             error = np.inf
-        change = largest_change(objective, direction, state.columns, state.radius)
         status = None
         if error <= tol:
             status = Status.CONVERGED
         elif objective.separated(here):
             status = Status.SEPARABLE
-        elif is_endless(objective, decrement, change):
+        elif endless:
             status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED

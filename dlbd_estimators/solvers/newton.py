@@ -41,9 +41,7 @@ from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
-    is_endless,
-    is_settled,
-    largest_change,
+    outlook,
     remainder,
 )
 from dlbd_estimators.solvers.status import Status
@@ -131,7 +129,9 @@ class Newton(Solver[NewtonState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        change = largest_change(objective, step, columns, radius)
+        change, settled, endless = outlook(
+            objective, step, columns, radius, decrement, "newton-largest-change"
+        )
         rough = is_rough(factor, state.hessian_dtype)
         error = np.inf if rough else decrement * (remainder(change) + min(hessian_error, 1.0))
         if decrement == 0.0:  # and not times infinity
@@ -140,7 +140,6 @@ class Newton(Solver[NewtonState]):
             step = self._correction(objective, state, here, step, centring)
         rank = state.rank if rough else max(state.rank, _first_rank(objective, state, factor))
         lost = _is_lost(objective, factor, here.gradient, columns)
-        settled = is_settled(objective, step, columns, radius)
         if lost or not settled:
             error = np.inf
         status = None
@@ -151,7 +150,7 @@ class Newton(Solver[NewtonState]):
         vanished = objective.may_separate and not rough and factor.rank < rank
         if objective.separated(here):
             status = Status.SEPARABLE
-        elif vanished or is_endless(objective, decrement, change):
+        elif vanished or endless:
             # Along a way without curvature the step, of least norm, does not go on.
             error, status = np.inf, Status.QUASI_SEPARABLE
         return replace(

@@ -38,9 +38,7 @@ from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.room import holds
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
-    is_endless,
-    is_settled,
-    largest_change,
+    outlook,
     remainder,
 )
 from dlbd_estimators.solvers.status import Status
@@ -51,6 +49,10 @@ _MAX_PRODUCTS = 400
 _MAX_ON_SAMPLE = 25
 #: Steps within rounding after which no further progress is expected.
 _PATIENCE = 5
+#: Steps in a row that tell of a minimum near, where classes may separate. Conjugate gradients leave
+#: of a step what is small in their metric, such as a way without end that has little left to gain;
+#: the next gradient holds little else, so that the next step does go there.
+_SETTLED_STEPS = 3
 #: The preconditioner has this many rows for each parameter, where there are more,
 _ROWS_PER_PARAMETER = 8
 #: and of a share of the rows this much of the correlations is not believed.
@@ -69,11 +71,14 @@ class NewtonCGState(TrialState):
         The least decrement so far.
     since_best : int
         Steps since.
+    n_settled : int
+        The last steps in a row that told of a minimum near.
     """
 
     radius: float | None = None
     best: float = np.inf
     since_best: int = 0
+    n_settled: int = 0
 
 
 class NewtonCG(Solver[NewtonCGState]):
@@ -119,14 +124,17 @@ class NewtonCG(Solver[NewtonCGState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         left = found.left / objective.unit
-        change = largest_change(objective, step, columns, radius)
+        change, settled, endless = outlook(
+            objective, step, columns, radius, decrement, "newton-cg-largest-change"
+        )
         error = left if decrement == 0.0 else decrement * remainder(change) + left
         error = max(error, across(objective, here.gradient, columns))
-        settled = is_settled(objective, step, columns, radius)
         # What conjugate gradients leave of a quadratic is all there is, and only estimated.
         unseen = objective.loss.quadratic and decrement > max(tol, least)
+        n_settled = state.n_settled + 1 if settled else 0
+        early = objective.may_separate and n_settled < _SETTLED_STEPS
         status = None
-        if not settled or unseen:
+        if early or unseen:
             error = np.inf
         elif decrement + left <= max(tol, least):
             # As near as the gradient's own rounding lets anyone come.
@@ -135,7 +143,7 @@ class NewtonCG(Solver[NewtonCGState]):
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if objective.separated(here):
             status = Status.SEPARABLE
-        elif is_endless(objective, decrement, change):
+        elif endless:
             error, status = np.inf, Status.QUASI_SEPARABLE
         elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
@@ -148,6 +156,7 @@ class NewtonCG(Solver[NewtonCGState]):
             radius=radius,
             best=min(decrement, state.best),
             since_best=since_best,
+            n_settled=n_settled,
         )
 
 

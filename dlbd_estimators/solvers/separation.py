@@ -7,14 +7,19 @@ rows by about one, for ever. Near a minimiser steps change the predictions of al
 less.
 
 A step ``d`` changes a row's prediction by ``x_i d``. That is at most the largest norm of a row,
-which a pass brings, times the step's norm.
+which a pass brings, times the step's norm. Where columns are nearly collinear the bound is far too
+large: a long step along their difference moves no prediction. So before a fit is told to have no
+minimiser, a pass measures the change.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.objectives.changes import LargestChange, LargestChangeKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.objective import Objective
 
@@ -90,32 +95,63 @@ def remainder(change: float) -> float:
     return float(np.exp(change / 2) * (np.expm1(change) - change) / change)
 
 
-def is_settled(
-    objective: Objective, step: FloatArray, columns: Columns | None, radius: float | None
-) -> bool:
-    """Tell whether a minimiser is near a point, by the length of a Newton step from there.
+class Outlook(NamedTuple):
+    """What the length of a Newton step says of where it leads.
+
+    Attributes
+    ----------
+    change : float
+        The largest change of a prediction: a bound, or measured.
+    settled : bool
+        A minimiser is near.
+    endless : bool
+        The step is long where there is nothing left to gain: F has no minimiser.
+    """
+
+    change: float
+    settled: bool
+    endless: bool
+
+
+def outlook(
+    objective: Objective,
+    step: FloatArray,
+    columns: Columns | None,
+    radius: float | None,
+    decrement: float,
+    label: str,
+) -> Outlook:
+    """Tell a minimum from a way without end, by a Newton step.
 
     Where the largest row norm is not known yet, it is at most the root of the sum of their squares.
-    """
-    if not objective.may_separate:
-        return True
-    if radius is None and objective.n_rows is not None:
-        radius = float(np.sqrt(objective.n_rows * objective.packing.shape[1]))
-    return largest_change(objective, step, columns, radius) < _SETTLED
-
-
-def is_endless(objective: Objective, decrement: float, change: float) -> bool:
-    """Tell whether steps stay long where there is nothing left to gain: F has no minimiser.
+    The change is measured, by a pass, where there is nothing to gain and the bound alone would
+    say that there is no end.
 
     Parameters
     ----------
-    objective : Objective
-        Of classes.
+    objective, step, columns, radius
+        As for :func:`largest_change`.
     decrement : float
         Newton decrement of the mean loss.
-    change : float
-        Of :func:`largest_change`, for a Newton step.
+    label : str
+        Names the pass.
     """
-    if not (objective.may_separate and _SETTLED <= change < np.inf):
-        return False
-    return decrement**2 * (objective.n_rows or 1) <= _NOTHING_TO_GAIN
+    change = largest_change(objective, step, columns, radius)
+    if not objective.may_separate:
+        return Outlook(change, True, False)
+    spent = decrement**2 * (objective.n_rows or 1) <= _NOTHING_TO_GAIN
+    if spent and _SETTLED <= change < np.inf:
+        change = _measured_change(objective, step, label)
+        return Outlook(change, change < _SETTLED, change >= _SETTLED)
+    bound = change
+    if radius is None and objective.n_rows is not None:
+        widest = float(np.sqrt(objective.n_rows * objective.packing.shape[1]))
+        bound = largest_change(objective, step, columns, widest)
+    return Outlook(change, bound < _SETTLED, False)
+
+
+def _measured_change(objective: Objective, step: FloatArray, label: str) -> float:
+    centre = objective.centre if objective.centre.any() else None
+    kernel = LargestChangeKernel(objective.packing, objective.loss.coupled, centre)
+    found: LargestChange = objective.run(kernel, step, label)
+    return found.change

@@ -59,7 +59,6 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Any:
     if report.when == "call" or report.outcome != "passed":
         outcomes[item.nodeid] = {
             "outcome": report.outcome,
-            "sparse": _is_sparse(item),
             "error": "" if call.excinfo is None else call.excinfo.exconly(),
         }
     return report
@@ -88,12 +87,3 @@ def _holds_ours(value: Any) -> bool:
 def _names(code: CodeType) -> set[str]:
     inner = (each for each in code.co_consts if isinstance(each, CodeType))
     return set(code.co_names).union(*map(_names, inner))
-
-
-def _is_sparse(item: Any) -> bool:
-    """Tell whether a test is given a sparse container, and makes use of it."""
-    parameters = getattr(item, "callspec", None)
-    if parameters is None or parameters.params.get("sparse_X") is False:
-        return False
-    names = (getattr(value, "__name__", "") for value in parameters.params.values())
-    return any(name.startswith(("coo_", "csc_", "csr_", "dok_", "lil_")) for name in names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-SPARSE = "sparse input is not taken"
 COLD = "a fit without warm_start begins at the solution of a sample, not at zero"
 PRIVATE = "looks at private attributes or methods of scikit-learn's class"
+DENSE = "sparse rows are made dense, and every solver takes them"
+FLOAT32 = "coef_ is float64 for float32 data too"
+_CSR = ("csr_matrix", "csr_array")
 
 #: By file and function, or file, function and parameters where only some fail.
 _REASONS = {
@@ -16,22 +18,33 @@ _REASONS = {
         "test_warm_start_newton_solver[1-False-newton-cg]": COLD,
         "test_warm_start_newton_solver[inf-False-newton-cholesky]": COLD,
         "test_warm_start_newton_solver[inf-False-newton-cg]": COLD,
-        "test_large_sparse_matrix": SPARSE,
+        **{
+            f"test_dtype_match[{container}-{intercept}-{solver}]": FLOAT32
+            for container in _CSR
+            for intercept in (True, False)
+            for solver in ("lbfgs", "newton-cg", "newton-cholesky", "sag", "saga")
+        },
+        **{
+            f"test_large_sparse_matrix[{container}-{solver}]": DENSE
+            for container in _CSR
+            for solver in ("liblinear", "sag", "saga")
+        },
         "test_liblinear_with_large_values": "values above 1e30 freeze liblinear, and nothing here",
         "test_newton_cholesky_fallback_to_lbfgs": "newton needs no other solver for wide data",
         "test_logistic_regression_callback_support": "counts an empty task after the last step",
         "test_logistic_regression_callback_support_warning": "every solver tells callbacks",
-        "test_sparsify": SPARSE,
     },
     "linear_model/tests/test_ridge.py": {
         "test_ridge_regression": "solver_ names our solver",
         "test_n_iter": "the direct solver takes one step, whatever max_iter is",
-        "test_dtype_match": "coef_ is float64 for float32 data too",
-        "test_dtype_match_cholesky": "coef_ is float64 for float32 data too",
+        "test_dtype_match": FLOAT32,
+        "test_dtype_match_cholesky": FLOAT32,
+        "test_ridge_fit_intercept_sparse_error": DENSE,
+        "test_ridge_fit_intercept_sparse_sag": DENSE,
         "test_lbfgs_solver_error": "the warning names coordinate descent, which runs in its place",
     },
     "linear_model/tests/test_base.py": {
-        "test_linear_regression_sparse": SPARSE,
+        "test_raises_value_error_if_positive_and_sparse": DENSE,
         "test_inplace_data_preprocessing[42-True-None]": "X is never changed",
         "test_inplace_data_preprocessing[42-False-None]": "X is never changed",
     },
@@ -45,7 +58,7 @@ _REASONS = {
         "test_warm_start_convergence_with_regularizer_decrement": "any fit takes two steps",
         "test_check_input_false": "the input is always checked, and brought into order",
         "test_enet_copy_X_False_check_input_False": "X is never changed",
-        "test_enet_float_precision": "coef_ is float64 for float32 data too",
+        "test_enet_float_precision": FLOAT32,
         "test_enet_coordinate_descent_raises_convergence": "converges in the two steps it is given",
     },
     "neural_network/tests/test_mlp.py": {

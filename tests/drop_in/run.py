@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sklearn
 
-from tests.drop_in.reasons import PRIVATE, SLOW, SPARSE, reason
+from tests.drop_in.reasons import PRIVATE, SLOW, reason
 
 SKLEARN = Path(sklearn.__file__).parent
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,7 +32,7 @@ class Sorted(NamedTuple):
     Attributes
     ----------
     counts : dict of Counter
-        By file: ``passed``, ``failed``, ``sparse``, ``private``, ``skipped``.
+        By file: ``passed``, ``failed``, ``private``, ``skipped``.
     unexpected : dict of str
         Failures without a reason, with their errors.
     outdated : list of str
@@ -45,7 +45,7 @@ class Sorted(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Share passed, of tests that are about neither sparse input nor private code."""
+        """Share passed, of tests that are not about private code."""
         total = sum(self.counts.values(), Counter[str]())
         return total["passed"] / (total["passed"] + total["failed"])
 
@@ -87,8 +87,6 @@ def _sorted(outcomes: dict[str, dict[str, Any]]) -> Sorted:
         count = counts.setdefault(name.split("::")[0], Counter())
         if each["outcome"] == "skipped":
             count["skipped"] += 1
-        elif each["sparse"] or why == SPARSE:
-            count["sparse"] += 1
         elif why == PRIVATE:
             count["private"] += 1
         else:

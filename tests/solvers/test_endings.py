@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression, SeparableWarning
@@ -146,3 +147,36 @@ def test_columns_that_are_nearly_collinear_are_named(rng, named):
         LogisticRegression(C=np.inf, solver="newton").fit(
             pd.DataFrame(X, columns=list("abcde")) if named else X, y
         )
+
+
+@pytest.mark.parametrize(
+    ("solver", "seed", "shape"),
+    [("newton", 6, (1000, 3)), ("newton", 14, (300, 6)), ("newton_cg", 1, (2000, 1))],
+)
+def test_nearly_collinear_columns_are_not_separable(solver, seed, shape):
+    """The step that is left is long along their difference, which moves no prediction."""
+    rng = np.random.default_rng(seed)
+    if solver == "newton":  # as the cases were found
+        rng.choice([300, 1000, 3000]), rng.choice([1, 3, 6])
+    columns, other = rng.normal(size=shape), rng.normal(size=shape[0])
+    draws = rng.random(shape[0])
+    coef = rng.normal(size=shape[1]) if solver == "newton" else np.ones(1)
+    y = (draws < expit(columns @ coef)) * 1
+    X = np.column_stack([columns, columns[:, 0] + 1e-5 * other])
+    model = LogisticRegression(C=np.inf, solver=solver).fit(X, y)
+    apart = np.column_stack([columns, other])
+    expected = LogisticRegression(C=np.inf).fit(apart, y).decision_function(apart)
+    np.testing.assert_allclose(model.decision_function(X), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_features", [1, 8])
+def test_inexact_steps_see_separable_rows_at_a_loose_tol(n_features, n_classes, seed):
+    """Conjugate gradients leave of a step what is small in their metric."""
+    rng = np.random.default_rng(seed)
+    X, y = quasi_separable(rng, 600, n_classes, 0.02)
+    X = np.column_stack([X, rng.normal(size=(600, n_features - 1))])
+    for tol in (1e-10, 1e-5, 1e-4):
+        with pytest.warns(SeparableWarning, match="Some rows are perfectly separable"):
+            LogisticRegression(C=np.inf, solver="newton_cg", tol=tol, max_iter=300).fit(X, y)
