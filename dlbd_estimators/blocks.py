@@ -1,16 +1,15 @@
 """What a block is, and how blocks of in-memory arrays are cut.
 
 :class:`Blocks` is a numbered sequence of aligned rows of (X, y, sample_weight) that can
-be loaded one at a time, in any process. Where the rows come from is a :class:`Loader`'s
+be loaded one at a time, in any process. Where the rows come from is a loader's
 business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks_dask`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from dlbd_estimators.blocks_checks import (
     check_weights,
     same_length,
 )
+from dlbd_estimators.blocks_sequence import BlockSequence, Loader, Rows
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block, tile_rows
@@ -29,41 +29,6 @@ from dlbd_estimators.objectives.kernels import Block, tile_rows
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
 _IN_MEMORY_BLOCKS = 128
-
-
-class Rows(NamedTuple):
-    """One block as it was stored: X is None where only the targets were asked for."""
-
-    X: Any
-    y: Any
-    weight: Any
-
-
-class Loader(ABC):
-    """Something that can read block ``index``; it is pickled into the tasks that do."""
-
-    @abstractmethod
-    def read(self, index: int, *, features: bool = True) -> Rows:
-        """Read one block; without ``features``, only its targets and weights."""
-
-    @abstractmethod
-    def select(self, indices: Sequence[int]) -> Loader:
-        """Return a loader that can read these blocks and carries no more than it needs."""
-
-    def stored(self) -> tuple[Loader, tuple[int, ...]] | None:
-        """Return a loader of all rows, and the sizes of its blocks, where this one leaves some out.
-
-        Messages name rows by their place among all.
-        """
-        return None
-
-    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        """Return the parts of these blocks that already lie on a cluster, by key."""
-        return {}
-
-    def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
-        """Return a loader that has the values of its remote inputs at hand."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -150,7 +115,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(BlockSequence):
     """A numbered sequence of blocks of one data set.
 
     Parameters
@@ -202,9 +167,9 @@ class Blocks:
         loader = replace(self.loader, bounds=(0, n_rows))
         return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
 
-    def select(self, indices: Sequence[int]) -> Blocks:
-        """Return blocks that carry what reading ``indices`` needs; numbers stay."""
-        return replace(self, loader=self.loader.select(indices))
+    def with_loader(self, loader: Loader) -> Self:
+        """Return the same blocks, read by another loader."""
+        return replace(self, loader=loader)
 
     def load(self, index: int, *, features: bool = True) -> Block:
         """Read and check one block.
@@ -276,13 +241,6 @@ class Blocks:
             f"{self.where(index).capitalize()} overflowed: X holds finite values, but sums "
             f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
         )
-
-    def where(self, index: int) -> str:
-        """Name a block and, where known, its rows."""
-        if self.sizes is None:
-            return f"block {index}"
-        start = sum(self.sizes[:index])
-        return f"block {index} (rows {start} to {start + self.sizes[index]})"
 
     def _locate(self, name: str, values: FloatArray, index: int) -> str:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])

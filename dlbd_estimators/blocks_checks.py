@@ -185,7 +185,7 @@ class CheckedRows(Generic[Result]):
         return type(self).__name__, normalize_token(self.function), normalize_token(self._promised)
 
     def __call__(self, *blocks: Any) -> Result:
-        return self.function(*map(_checked, blocks, self._promised))
+        return self.function(*map(checked, blocks, self._promised))
 
 
 class Promised(NamedTuple):
@@ -224,7 +224,16 @@ def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
         )
 
 
-def _checked(block: Any, promised: Aligned | Promised) -> Any:
+def checked(block: Any, promised: Aligned | Promised) -> Any:
+    """Return a block that is what its collection promises, its columns in order.
+
+    Raises
+    ------
+    BadBlock
+        It is something else.
+    TypeError
+        It is masked or sparse.
+    """
     while isinstance(block, list):  # of the only chunk along an axis of a block of several
         (block,) = block
     if isinstance(promised, Aligned):

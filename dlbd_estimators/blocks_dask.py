@@ -26,7 +26,7 @@ from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
 
-from dlbd_estimators.blocks import Blocks, Loader, Rows
+from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
 from dlbd_estimators.blocks_graph import (
     Dependencies,
@@ -38,6 +38,7 @@ from dlbd_estimators.blocks_graph import (
     reachable,
     sharing,
 )
+from dlbd_estimators.blocks_sequence import Loader, Rows
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -72,7 +73,8 @@ class GraphLoader(Loader):
     graph : dict
         Tasks of all blocks it can read.
     outputs : dict of int to tuple
-        Keys of X, y and, where there are weights, sample_weight, by block.
+        Keys of all that makes up a block: of a fit X, y and, where there are weights,
+        sample_weight.
     needs : dict of int to tuple
         All keys a block needs, by block.
     futures : dict
@@ -93,6 +95,11 @@ class GraphLoader(Loader):
         X = next(values) if features else None
         y = next(values)
         return Rows(X, y, next(values, None))
+
+    def values(self, index: int) -> list[Any]:
+        """Read all that makes up a block."""
+        graph = {key: self.graph[key] for key in self.needs[index]}
+        return list(dask.get(graph, list(self.outputs[index])))
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = {key for index in indices for key in self.needs[index]}
@@ -143,8 +150,7 @@ def from_dask(
         name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
     }
     arrays = align(given)
-    graph, futures, keys = _optimised(list(arrays.values()))
-    whole = {**graph, **futures}
+    whole, keys = _optimised(list(arrays.values()))
     check_order(whole, dependencies_of(whole, flatten(keys)), keys)
     if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
         # As many blocks of each are no sign that these hold the same rows.
@@ -159,7 +165,7 @@ def from_dask(
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if first.dtype == np.float32 else 8
     return Blocks(
-        loader=_loader(whole, [outputs[index] for index in rows], first, remote),
+        loader=graph_loader(whole, [outputs[index] for index in rows], first, remote),
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
@@ -170,25 +176,50 @@ def from_dask(
     )
 
 
-def _optimised(arrays: list[da.Array]) -> tuple[Graph, Graph, list[list[Key]]]:
-    """Return one graph of all arrays, the futures in it, and the keys of their blocks."""
-    # Optimisation leaves the names of persisted chunks without their values.
-    futures = {
-        key: value
-        for array in arrays
-        for key, value in dict(array.__dask_graph__()).items()
-        if is_future(value)
-    }
+def _optimised(arrays: list[da.Array]) -> tuple[Graph, list[list[Key]]]:
+    """Return one graph of all arrays, the futures in it included, and the keys of their blocks."""
     optimised = dask.optimize(*arrays)
     graph: Graph = {}
     for array in optimised:
         graph.update(array.__dask_graph__())
-    return graph, futures, [list(flatten(array.__dask_keys__())) for array in optimised]
+    keys = [list(flatten(array.__dask_keys__())) for array in optimised]
+    return {**graph, **futures_of(arrays)}, keys
 
 
-def _loader(
-    graph: Graph, outputs: list[tuple[Key, ...]], array: da.Array, remote: Remote | None
+def futures_of(collections: Sequence[Any]) -> Graph:
+    """Return what lies on a cluster of some collections, by key.
+
+    Optimisation leaves the names of persisted chunks without their values.
+    """
+    return {
+        key: value
+        for each in collections
+        for key, value in dict(each.__dask_graph__()).items()
+        if is_future(value)
+    }
+
+
+def graph_loader(
+    graph: Graph, outputs: list[tuple[Key, ...]], first: Any, remote: Remote | None
 ) -> GraphLoader:
+    """Split a graph into the parts that blocks need, and compute what they share.
+
+    Parameters
+    ----------
+    graph : dict
+        Of all blocks, with the futures in it.
+    outputs : list of tuple of key
+        What makes up each block.
+    first : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        One of the collections, whose scheduler computes what is shared in this process.
+    remote : Remote or None
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    ValueError
+        Something lies on a cluster, but there is none.
+    """
     wanted = [key for keys in outputs for key in keys]
     dependencies = dependencies_of(graph, wanted)
     graph = {key: graph[key] for key in dependencies if key in graph}
@@ -199,7 +230,7 @@ def _loader(
             "client of it is active here. Use them where the client is, or compute them first."
         )
     if remote is None:
-        graph, shared = _with_values(graph, dependencies, outputs, array)
+        graph, shared = _with_values(graph, dependencies, outputs, first)
     else:
         graph.update(remote.handles(missing))
         graph, shared = _on_cluster(graph, outputs, remote)
@@ -217,7 +248,7 @@ def _loader(
 
 
 def _with_values(
-    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], array: da.Array
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], first: Any
 ) -> tuple[Graph, set[Key]]:
     """Compute what most blocks need in this process; return the graph and what is shared."""
     found = sharing(dependencies, outputs)
@@ -226,7 +257,7 @@ def _with_values(
         tasks = [key for keys in outputs for key in keys]
     if tasks:
         part, _ = cull(graph, tasks)
-        values = get_scheduler(collections=[array])(part, tasks)
+        values = get_scheduler(collections=[first])(part, tasks)
         graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
     return graph, set(found.shared)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import dask
 import dask.array as da
@@ -11,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlbd_estimators.exceptions import LengthMismatch
-from dlbd_estimators.preprocessing.reduction import reduce_rows
+from dlbd_estimators.exceptions import BlockTooLarge, LengthMismatch
+from dlbd_estimators.execution.rows import each_block, reduce_rows
 from tests.preprocessing.lazy_forms import ARRAYS, counted, lazy, names
 
 
@@ -97,16 +98,14 @@ def test_tree_depends_on_the_number_of_blocks_alone():
         with dask.config.set(scheduler=scheduler, num_workers=4):
             trees.add(reduce_rows([X], label, nested, name="test"))
     (tree,) = trees
-    assert tree.replace("(", "").replace(")", "").split() == [str(i) for i in range(20)]
-    parts = [_left_to_right(first, min(first + 8, 20)) for first in (0, 8, 16)]
-    assert tree == f"(({parts[0]}{parts[1]}){parts[2]})"
+    assert tree == _halved(0, 20)
 
 
-def _left_to_right(first, last):
-    tree = f"{first} "
-    for index in range(first + 1, last):
-        tree = f"({tree}{index} )"
-    return tree
+def _halved(start, stop):
+    if stop - start == 1:
+        return f"{start} "
+    middle = (start + stop) // 2
+    return f"({_halved(start, middle)}{_halved(middle, stop)})"
 
 
 def test_few_blocks_are_held_at_a_time():
@@ -127,26 +126,45 @@ def test_few_blocks_are_held_at_a_time():
     X = da.ones((512, 1), chunks=(1, 1))
     with dask.config.set(scheduler="threads", num_workers=2):
         reduce_rows([X], Partial, Partial, name="test")
-    # Three levels of eight, and what two threads have in hand.
-    assert most[0] <= 3 * 8 + 8
+    # Eight bundles, and of 64 blocks what two threads have in hand: one a level, and one more.
+    assert most[0] <= 8 + 2 * (6 + 2)
 
 
 def test_blocks_do_not_outlive_their_kernel():
-    """Loading and kernel are one task, so that no scheduler can load ahead of kernels."""
-    keys = []
+    """A thread holds the block it works on, the next one, and one that waits to be freed."""
+    alive, most, loads = [], [0], []
 
-    class Keys(dask.callbacks.Callback):
-        def _pretask(self, key, dsk, state):
-            keys.append(key)
+    class Watched(np.ndarray):
+        """Views keep their owner alive, and only arrays of a class of one's own can be watched."""
 
-    loads = []
-    X = counted(np.ones((60, 2)), 10, loads) + 1
-    with Keys(), dask.config.set(scheduler="synchronous"):
+    def watch(block):
+        alive[:] = [each for each in alive if each() is not None]
+        block = block.view(Watched)
+        alive.append(weakref.ref(block))
+        most[0] = max(most[0], len(alive))
+        return block
+
+    X = counted(np.ones((600, 2)), 10, loads).map_blocks(watch, meta=np.empty((0, 2)))
+    with dask.config.set(scheduler="synchronous"):
         total = reduce_rows([X], lambda block: float(block.sum()), float.__add__, name="test")
-    assert total == 240
-    assert sorted(loads) == list(range(6))
-    # No chunk is a task of its own.
-    assert all("test-" in str(key) for key in keys), keys
+    assert total == 1200
+    assert sorted(loads) == list(range(60))
+    assert most[0] <= 3
+
+
+def test_values_of_blocks_come_in_order():
+    X = da.from_array(np.arange(60), chunks=((7, 0, 40, 13),))
+    values = each_block(X, lambda number, block: (number, len(block)), name="test", called="y")
+    assert values == [(0, 7), (1, 0), (2, 40), (3, 13)]
+
+
+def test_a_block_that_is_too_large_is_refused_before_it_is_read():
+    loads = []
+    X = counted(np.ones((600, 2)), 300, loads)
+    memory = {"dlbd-estimators.memory": 10_000, "num_workers": 1}
+    with dask.config.set(memory), pytest.raises(BlockTooLarge, match=r"A block of y_pred takes"):
+        reduce_rows([X], as_list, join, name="test", names=["y_pred"])
+    assert loads == []
 
 
 def test_what_arrays_share_is_read_once():
