@@ -224,8 +224,17 @@ def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
         )
 
 
-def checked(block: Any, promised: Aligned | Promised) -> Any:
+def checked(block: Any, promised: Aligned | Promised, where: str = "a block") -> Any:
     """Return a block that is what its collection promises, its columns in order.
+
+    Parameters
+    ----------
+    block : ndarray, DataFrame or Series
+        As it was read.
+    promised : Aligned or Promised
+        By the collection.
+    where : str
+        Names the block of an array.
 
     Raises
     ------
@@ -240,5 +249,5 @@ def checked(block: Any, promised: Aligned | Promised) -> Any:
         return promised.aligned(block)
     if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
         block = block.to_numpy()
-    check_block(block, promised)
+    check_block(block, promised, where)
     return block

@@ -104,7 +104,10 @@ class RowBlocks(BlockSequence):
         TypeError
             It is masked or sparse.
         """
-        columns = tuple(map(checked, self.loader.values(index), self.promised))
+        columns = tuple(
+            checked(block, promised, f"block {index}")
+            for block, promised in zip(self.loader.values(index), self.promised, strict=True)
+        )
         lengths = [len(each) for each in columns]
         if len(set(lengths)) > 1:
             raise LengthMismatch(
