@@ -27,7 +27,7 @@ from dask.task_spec import DataNode
 from dask.typing import Key
 
 from dlbd_estimators.blocks import Blocks
-from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
+from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_graph import (
     Dependencies,
     Graph,
@@ -129,7 +129,8 @@ def from_dask(
     """Align Dask arrays and split their graphs into blocks of rows.
 
     Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
-    unknown as long as the arrays have the same number of them and come from the same source.
+    unknown. :func:`dlbd_estimators.execution.rows.with_lengths_of_one_source` counts them where
+    the arrays have not the same number of them, or do not come from the same source.
 
     Parameters
     ----------
@@ -152,11 +153,6 @@ def from_dask(
     arrays = align(given)
     whole, keys = _optimised(list(arrays.values()))
     check_order(whole, dependencies_of(whole, flatten(keys)), keys)
-    if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
-        # As many blocks of each are no sign that these hold the same rows.
-        X, y, *weights = with_lengths(*arrays.values())
-        weight = weights[0] if weights else None
-        return from_dask(X, y, weight, feature_names, remote=remote)
     outputs = list(zip(*keys, strict=True))
     first = arrays["X"]
     sizes = first.chunks[0]

@@ -16,12 +16,12 @@ import dask.array as da
 from dask.base import collections_to_expr
 from dask.core import flatten
 
-from dlbd_estimators.blocks_align import align, check_order, known, one_column_of_chunks
+from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned, column, features
 from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_of, graph_loader
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_graph import Graph, dependencies_of
+from dlbd_estimators.blocks_graph import Graph, dependencies_of, is_barrier
 from dlbd_estimators.blocks_sequence import BlockSequence, Loader
 from dlbd_estimators.blocks_sources import is_frame
 from dlbd_estimators.exceptions import LengthMismatch
@@ -120,34 +120,22 @@ class RowBlocks(BlockSequence):
         """Do nothing: kernels of rows look at the numbers themselves."""
 
 
-def aligned_rows(collections: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """Bring collections whose rows belong together to the same blocks.
+def columns_of(collections: Sequence[Any]) -> list[Any]:
+    """Bring collections whose rows belong together to one graph.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        Blocks are the row chunks (partitions) of the first; the columns of an array are joined to
-        one chunk.
-    names : sequence of str
-        What the user calls them, for messages.
+        Some rows.
 
     Returns
     -------
     list
-        The same rows; a data frame stays one where it is the only collection, and becomes an array
-        beside others. Chunks of unknown length stay unknown where there are as many of each.
-
-    Raises
-    ------
-    LengthMismatch
-        They have different numbers of rows.
+        The same rows: a data frame stays one where it is the only collection, and becomes an array
+        beside others.
     """
     frames = together(*collections)
-    if len(frames) == 1:
-        (only,) = frames
-        return [only if is_frame(only) else one_column_of_chunks(only)]
-    arrays = map(_as_array, frames)
-    return list(align(dict(zip(names, arrays, strict=True))).values())
+    return frames if len(frames) == 1 else [_as_array(each) for each in frames]
 
 
 def _as_array(collection: Any) -> da.Array:
@@ -160,12 +148,13 @@ def _as_array(collection: Any) -> da.Array:
 def row_blocks(
     collections: Sequence[Any], names: Sequence[str], *, remote: Remote | None = None
 ) -> RowBlocks:
-    """Split the graphs of aligned collections into blocks of rows.
+    """Align collections and split their graphs into blocks of rows.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        As :func:`aligned_rows` gives them.
+        As :func:`columns_of` gives them. Blocks are the row chunks (partitions) of the first;
+        the columns of an array are joined to one chunk. Chunks of unknown length stay unknown.
     names : sequence of str
         What the user calls them, for messages.
     remote : Remote, optional
@@ -174,11 +163,15 @@ def row_blocks(
     Raises
     ------
     LengthMismatch
-        They were shuffled each for itself.
+        They have different numbers of rows, or were shuffled each for itself.
+    ValueError
+        Lengths are not known, and there are not as many chunks of each.
     """
+    if not is_frame(collections[0]):
+        collections = list(align(dict(zip(names, collections, strict=True))).values())
     graph = _read_together(collections)
     keys = [list(flatten(each.__dask_keys__())) for each in collections]
-    if len(collections) > 1:
+    if len(collections) > 1 and any(map(is_barrier, graph)):
         check_order(graph, dependencies_of(graph, flatten(keys)), keys)
     outputs = list(zip(*keys, strict=True))
     promised = [promise(each, name) for each, name in zip(collections, names, strict=True)]

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from dlbd_estimators.blocks_align import known, with_lengths
-from dlbd_estimators.blocks_rows import RowBlock, RowBlocks, aligned_rows, row_blocks
+from dlbd_estimators.blocks_align import (
+    have_one_source,
+    known,
+    lengths_needed,
+    lengths_of,
+    refuse_shuffled_apart,
+    with_sizes,
+)
+from dlbd_estimators.blocks_rows import RowBlock, RowBlocks, columns_of, row_blocks
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.select import active_cluster, executor_for
 from dlbd_estimators.objectives.kernels import PassKernel
@@ -61,15 +68,17 @@ def reduce_rows(
     read again: once for the lengths, and once for the result.
     """
     names = list(names) or _names(len(collections))
-    aligned = aligned_rows(collections, names)
+    columns = columns_of(collections)
+    if len(columns) > 1 and lengths_needed(columns):
+        refuse_shuffled_apart(columns)  # before lengths are counted
+        columns = with_lengths(*columns)
     of_rows = _OfRows(kernel, combine)
     try:
-        return _reduce(aligned, of_rows, name, names)
+        return _reduce(columns, of_rows, name, names)
     except LengthMismatch:
-        if len(aligned) == 1 or all(known(each) for each in aligned):
+        if len(columns) == 1 or all(map(known, columns)):
             raise
-    aligned = aligned_rows(with_lengths(*aligned), names)
-    return _reduce(aligned, of_rows, name, names)
+    return _reduce(with_lengths(*columns), of_rows, name, names)
 
 
 def each_block(
@@ -88,21 +97,70 @@ def each_block(
     called : str
         What the user calls the collection, for messages.
     """
-    aligned = aligned_rows([collection], [called])
-    return _reduce(aligned, _OfEachBlock(function), name, [called])
+    return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
+
+
+def with_lengths(*arrays: Any) -> list[Any]:
+    """Return arrays with the lengths of their chunks, of which unknown ones are counted."""
+    counted = iter(block_lengths(*(each for each in arrays if not known(each))))
+    return [each if known(each) else with_sizes(each, next(counted)) for each in arrays]
+
+
+def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
+    """Return arrays whose rows can be matched: chunks of unknown length are counted where needed.
+
+    They stay unknown where there are as many of each and the arrays come from the same source:
+    then, as in Dask itself, they are taken to be cut alike.
+
+    Raises
+    ------
+    LengthMismatch
+        They do not share a shuffle that orders the rows of some.
+    """
+    if all(map(known, arrays)):
+        return list(arrays)
+    refuse_shuffled_apart(arrays)  # before lengths are counted
+    if lengths_needed(arrays) or not have_one_source(*arrays):
+        return with_lengths(*arrays)
+    return list(arrays)
+
+
+def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
+    """Count the rows of each block of some collections.
+
+    Those with the same number of blocks are counted in one pass, in which what blocks have in
+    common is read once.
+
+    Parameters
+    ----------
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks_frames.together` gives them.
+    """
+    lengths = [lengths_of(each) for each in collections]
+    found: dict[int, tuple[int, ...]] = {}
+    for number in {each.numblocks[0] for each in lengths}:
+        alike = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
+        names = [f"the lengths of array {i}" for i in alike]
+        counts = _reduce([lengths[i] for i in alike], _OfEachBlock(_numbers), "lengths", names)
+        found |= zip(alike, zip(*counts, strict=True), strict=True)
+    return [found[i] for i in range(len(lengths))]
 
 
 def _names(number: int) -> list[str]:
     return ["X"] if number == 1 else [f"array {each}" for each in range(number)]
 
 
+def _numbers(_: int, *columns: Any) -> tuple[int, ...]:
+    return tuple(int(column[0]) for column in columns)
+
+
 def _reduce(
-    aligned: Sequence[Any],
+    columns: Sequence[Any],
     kernel: PassKernel[RowBlock, Partial],
     name: str,
     names: Sequence[str],
 ) -> Partial:
-    blocks: RowBlocks = row_blocks(aligned, names, remote=active_cluster())
+    blocks: RowBlocks = row_blocks(columns, names, remote=active_cluster())
     with executor_for(blocks) as executor:
         return executor.map_reduce(kernel, None, blocks, name=name).partial
 
@@ -127,9 +185,9 @@ class _OfRows(PassKernel[RowBlock, Partial]):
 
 
 class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
-    """A function of a block and its number, whose values are listed."""
+    """A function of a block's number and its columns, whose values are listed."""
 
-    def __init__(self, function: Callable[[int, Any], Value]) -> None:
+    def __init__(self, function: Callable[..., Value]) -> None:
         self._function = function
 
     def __call__(self, block: RowBlock, parameters: None) -> list[Value]:
