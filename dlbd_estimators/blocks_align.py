@@ -155,8 +155,9 @@ def lengths_of(collection: Any) -> da.Array:
     first = collection
     if math.prod(collection.numblocks[1:]) > 1:  # the first chunk of a block tells of them all
         first = collection.blocks[(slice(None), *([0] * (n_axes - 1)))]
-    counted: da.Array = first.map_blocks(
+    counted: da.Array = da.map_blocks(
         _n_rows,
+        first,
         drop_axis=list(range(1, n_axes)),
         chunks=((1,) * first.numblocks[0],),
         meta=meta,
