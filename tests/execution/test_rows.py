@@ -11,10 +11,15 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.exceptions import BlockTooLarge, LengthMismatch
-from dlbd_estimators.execution.rows import each_block, reduce_rows
+from dlbd_estimators.execution.rows import block_lengths, each_block, reduce_rows, with_lengths
 from tests.preprocessing.lazy_forms import ARRAYS, counted, lazy, names
+from tests.strategies import cuts
+from tests.test_blocks_dask import unknown
 
 
 def as_list(*blocks):
@@ -174,6 +179,48 @@ def test_what_arrays_share_is_read_once():
     assert sorted(loads) == list(range(6))
 
 
+@given(st.data())
+def test_rows_of_any_chunking_stay_together_and_in_order(data):
+    n, p = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 3))
+    table = np.arange(n * p).reshape(n, p)
+    arrays = []
+    for columns in [data.draw(cuts(p, empty=False)), *[(p,)] * data.draw(st.integers(0, 2))]:
+        array = da.from_array(table, chunks=(data.draw(cuts(n)), columns))
+        arrays.append(unknown(array) if data.draw(st.booleans()) else array)
+    with dask.config.set(scheduler="threads", num_workers=data.draw(st.integers(1, 3))):
+        blocks = reduce_rows(arrays, as_list, join, name="test")
+    for column in zip(*blocks, strict=True):
+        assert [row for rows in column for row in rows] == table.tolist()
+
+
+@given(st.data())
+def test_lengths_of_blocks_are_counted(data):
+    arrays = []
+    for _ in range(data.draw(st.integers(0, 3))):
+        n, p = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 3))
+        rows, columns = data.draw(cuts(n)), data.draw(cuts(p, empty=False))
+        arrays.append(da.zeros((n, p), chunks=(rows, columns)))
+    expected = [each.chunks[0] for each in arrays]
+    with dask.config.set(scheduler="synchronous"):
+        assert block_lengths(*map(unknown, arrays)) == expected
+        assert [each.chunks[0] for each in with_lengths(*map(unknown, arrays))] == expected
+
+
+def test_lengths_of_arrays_are_counted_in_one_pass_over_what_they_share():
+    loads = []
+    X = counted(np.ones((60, 2)), 10, loads)
+    assert block_lengths(unknown(X), X[:, 1]) == [(10,) * 6] * 2
+    assert sorted(loads) == list(range(6))
+
+
+def test_lengths_of_partitions_are_counted_beside_those_of_chunks():
+    frame = dd.from_pandas(pd.DataFrame({"a": np.arange(50)}), npartitions=4)
+    frame = frame[frame["a"] % 20 > 0]
+    expected = tuple(len(part) for part in dask.compute(*frame.to_delayed()))
+    found = block_lengths(*together(frame, frame["a"]), da.zeros(9, chunks=4))
+    assert found == [expected, expected, (4, 4, 1)]
+
+
 @pytest.mark.usefixtures("client")
 def test_on_a_cluster():
     X = np.random.default_rng(0).normal(size=(100, 3))
@@ -181,6 +228,27 @@ def test_on_a_cluster():
     with dask.config.set(scheduler="synchronous"):
         alone = reduce_rows([da.from_array(X, chunks=(7, 3))], _total, np.add, name="test")
     assert total.tobytes() == alone.tobytes()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["persisted array", "persisted frame", "shuffled frame"])
+def test_rows_that_lie_on_a_cluster(kind, client):  # noqa: ARG001
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    frame = dd.from_pandas(pd.DataFrame(X, columns=names(3)), npartitions=6)
+    lazy = {
+        "persisted array": da.from_array(X, chunks=(7, 3)).persist,
+        "persisted frame": frame.persist,
+        "shuffled frame": lambda: frame.assign(key=frame[names(1)[0]].round(1)).shuffle("key"),
+    }[kind]()
+    # What lies on the workers comes as inputs of tasks; what a shuffle hands out is kept there.
+    total = reduce_rows([lazy], _total, np.add, name="test")
+    np.testing.assert_allclose(np.asarray(total)[:3], X.sum(axis=0), rtol=1e-12)
+    both = reduce_rows([lazy, lazy], _totals, np.add, name="test")
+    np.testing.assert_allclose(both[:3], 2 * X.sum(axis=0), rtol=1e-12)
+
+
+def _totals(left, right):
+    return left.sum(axis=0) + right.sum(axis=0)
 
 
 def _total(block):
