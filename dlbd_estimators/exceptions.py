@@ -9,7 +9,7 @@ ValueError
 MemoryError
 `-- BlockTooLarge         a block does not fit beside another in a worker
 FloatingPointError, ValueError
-`-- Diverged              training left the finite numbers; names the epoch and the round
+`-- Diverged              training left the finite numbers; names the step or the epoch
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
 TimeoutError

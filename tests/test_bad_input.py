@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
-from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+from dlbd_estimators.exceptions import BadBlock, Diverged, LengthMismatch, NonFiniteValues
 from tests.inputs import as_kind
 from tests.test_blocks_dask import uncomputable, unknown
 
@@ -334,5 +334,6 @@ def test_missing_labels(model, kind, missing, arrays):
 def test_values_that_overflow_say_so(model, arrays):
     X, y = arrays
     X = X * 1e200
-    with pytest.raises((BadBlock, FloatingPointError), match="Scale the columns"):
+    with pytest.raises((BadBlock, Diverged), match="Scale the columns") as error:
         fit(model, X, y)
+    assert isinstance(error.value, ValueError), "what callers of scikit-learn catch"

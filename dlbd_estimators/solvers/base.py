@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.objective import Objective
@@ -152,7 +153,7 @@ def minimize(
 
     Raises
     ------
-    FloatingPointError
+    Diverged
         The objective became infinite or NaN on finite data.
 
     Warns
@@ -172,7 +173,7 @@ def minimize(
         with _undisturbed():
             state = solver.step(objective, state, tol)
         if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
-            raise FloatingPointError(
+            raise Diverged(
                 f"{solver.name} reached a non-finite objective in iteration "
                 f"{len(history) + 1}. Scale the columns of X or strengthen the penalty."
             )

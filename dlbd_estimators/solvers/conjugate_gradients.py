@@ -15,6 +15,7 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
+from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 
 #: What is added to a matrix of unit diagonal, until it has a Cholesky factor.
@@ -49,7 +50,7 @@ class PerOutput:
 
     def __init__(self, matrices: FloatArray, shrinkage: float = 0.0) -> None:
         if not np.isfinite(matrices).all():
-            raise FloatingPointError("The Hessian overflowed. Scale the columns of X.")
+            raise Diverged("The Hessian overflowed. Scale the columns of X.")
         diagonal = np.diagonal(matrices, axis1=1, axis2=2).copy()
         diagonal[~(diagonal > 0)] = 1.0
         self._scale = 1.0 / np.sqrt(diagonal)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
+from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.centring import Centring
 
@@ -55,13 +56,13 @@ class Factor:
 
     Raises
     ------
-    FloatingPointError
+    Diverged
         The matrix holds infinities or NaN.
     """
 
     def __init__(self, matrix: FloatArray, centring: Centring | None = None) -> None:
         if not np.isfinite(matrix).all():
-            raise FloatingPointError("The Hessian overflowed. Scale the columns of X.")
+            raise Diverged("The Hessian overflowed. Scale the columns of X.")
         self._centring = centring
         if centring is not None:
             matrix = centring.matrix(matrix)
