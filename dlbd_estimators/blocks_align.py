@@ -18,7 +18,7 @@ from dlbd_estimators.blocks_graph import (
     Graph,
     dependencies_of,
     independent,
-    is_barrier,
+    is_of_shuffle,
     sharing,
     shuffled_apart,
 )
@@ -86,7 +86,7 @@ def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
         lazy = is_dask_collection(each)
         columns.append(list(flatten(each.__dask_keys__())) if lazy else [])
         graph.update(each.__dask_graph__() if lazy else {})
-    if any(map(is_barrier, graph)):
+    if any(map(is_of_shuffle, graph)):
         check_order(graph, dependencies_of(graph, flatten(columns)), columns)
 
 

@@ -177,15 +177,13 @@ class CheckedRows(Generic[Result]):
     ) -> None:
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
-        self._promised = [
-            promise(each, name) for name, each in zip(names, collections, strict=True)
-        ]
+        self.promised = [promise(each, name) for name, each in zip(names, collections, strict=True)]
 
     def __dask_tokenize__(self) -> Any:
-        return type(self).__name__, normalize_token(self.function), normalize_token(self._promised)
+        return type(self).__name__, normalize_token(self.function), normalize_token(self.promised)
 
-    def __call__(self, *blocks: Any) -> Result:
-        return self.function(*map(checked, blocks, self._promised))
+    def __call__(self, *blocks: Any, **options: Any) -> Result:
+        return self.function(*map(checked, blocks, self.promised), **options)
 
 
 class Promised(NamedTuple):

@@ -39,6 +39,7 @@ from dlbd_estimators.blocks_graph import (
     sharing,
 )
 from dlbd_estimators.blocks_sequence import Loader, Rows
+from dlbd_estimators.blocks_steps import read_last_steps
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -91,8 +92,9 @@ class GraphLoader(Loader):
         wanted = list(keys if features else keys[1:])
         # Cull again: the targets' part alone must not read the features.
         graph, _ = cull({key: self.graph[key] for key in self.needs[index]}, wanted)
-        values = iter(dask.get(graph, wanted))
-        X = next(values) if features else None
+        X = read_last_steps(graph, keys[0], wanted[1:]) if features else None
+        values = iter(dask.get(graph, wanted if X is None else wanted[1:]))
+        X = next(values) if features and X is None else X
         y = next(values)
         return Rows(X, y, next(values, None))
 

@@ -21,6 +21,8 @@ Dependencies = dict[Key, frozenset[Key]]
 #: Begins the keys of the tasks that wait until a shuffle between workers has all rows.
 P2P_BARRIER = "shuffle-barrier-"
 _DISK_BARRIER = "barrier-"
+#: Is in the keys of a shuffle by tasks alone, before its token.
+_TASK_SHUFFLE = "taskshuffle-"
 
 
 def dependencies_of(graph: Graph, wanted: Iterable[Key]) -> Dependencies:
@@ -152,6 +154,8 @@ def shuffled_apart(
     columns : sequence of sequence of key
         Blocks of each collection; none for what is in memory.
     """
+    if _cut_apart(dependencies, columns):
+        return True
     barriers = {key for key in dependencies if _leaves_order_to_chance(graph, key)}
     if not barriers:
         return False
@@ -164,15 +168,48 @@ def shuffled_apart(
     return any(each != orders[0] for each in orders[1:])
 
 
+def _cut_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
+    """Tell whether shuffles by tasks alone were given different partitions.
+
+    They leave nothing to chance, but put rows into an order that depends on the partitions they
+    began with. Those of Parquet files depend on which columns are read.
+    """
+    if not any(map(_is_task_shuffle, dependencies)):
+        return False
+    found = [_task_shuffles(dependencies, keys) for keys in columns]
+    found = [each for each in found if each]
+    return any(each != found[0] for each in found[1:])
+
+
+def _task_shuffles(dependencies: Dependencies, keys: Sequence[Key]) -> list[int]:
+    """Return of how many partitions the rows of blocks were shuffled by tasks, each time."""
+    needed = set(reachable(dependencies, keys))
+    common = _common(dependencies, keys, needed)
+    way: set[Key] = set()
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key in way or (key in common and not _is_task_shuffle(key)):
+            continue
+        way.add(key)
+        if _is_task_shuffle(key):
+            way.update(reachable(dependencies, [key]))
+        else:
+            stack.extend(dependencies[key])
+    inputs: dict[str, set[Key]] = {}
+    for key in filter(_is_task_shuffle, way):
+        token = _name(key).rpartition("-")[2]
+        given = inputs.setdefault(token, set())
+        given.update(each for each in dependencies[key] if token not in _name(each))
+    return sorted(map(len, inputs.values()))
+
+
 def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: set[Key]) -> set[Key]:
     """Return the shuffles that blocks take their rows from, the last one on each way.
 
     What all blocks need is a number (the mean of another frame, say), and does not order the rows.
     """
-    needed = set(reachable(dependencies, keys))
-    outputs = [(key,) for key in keys]
-    part = {key: dependencies[key] for key in needed}
-    common = set(sharing(part, outputs, many=max(1, len(keys) - 1)).shared)
+    common = _common(dependencies, keys, set(reachable(dependencies, keys)))
     seen: set[Key] = set()
     stack = list(keys)
     while stack:
@@ -185,6 +222,13 @@ def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: se
             elif key not in common and key not in barriers:
                 stack.extend(dependencies[key])
     return seen & barriers
+
+
+def _common(dependencies: Dependencies, keys: Sequence[Key], needed: set[Key]) -> set[Key]:
+    """Return what all blocks need, or all but one."""
+    part = {key: dependencies[key] for key in needed}
+    outputs = [(key,) for key in keys]
+    return set(sharing(part, outputs, many=max(1, len(keys) - 1)).shared)
 
 
 def p2p_outputs(dependencies: Dependencies) -> list[Key]:
@@ -209,6 +253,15 @@ def _leaves_order_to_chance(graph: Graph, key: Key) -> bool:
 def is_barrier(key: Key) -> bool:
     """Tell whether a key is that of a task that waits until a shuffle has all rows."""
     return _name(key).startswith((P2P_BARRIER, _DISK_BARRIER))
+
+
+def is_of_shuffle(key: Key) -> bool:
+    """Tell whether a key is that of a task of a shuffle, of those that tell shuffles apart."""
+    return is_barrier(key) or _is_task_shuffle(key)
+
+
+def _is_task_shuffle(key: Key) -> bool:
+    return _TASK_SHUFFLE in _name(key)
 
 
 def _name(key: Key) -> str:

@@ -16,12 +16,12 @@ import dask.array as da
 from dask.base import collections_to_expr
 from dask.core import flatten
 
-from dlbd_estimators.blocks_align import align, check_order, known
+from dlbd_estimators.blocks_align import align, known, refuse_shuffled_apart
 from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned, column, features
 from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_of, graph_loader
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_graph import Graph, dependencies_of, is_barrier
+from dlbd_estimators.blocks_graph import Graph
 from dlbd_estimators.blocks_sequence import BlockSequence, Loader
 from dlbd_estimators.blocks_sources import is_frame
 from dlbd_estimators.exceptions import LengthMismatch
@@ -169,10 +169,10 @@ def row_blocks(
     """
     if not is_frame(collections[0]):
         collections = list(align(dict(zip(names, collections, strict=True))).values())
+    if len(collections) > 1:
+        refuse_shuffled_apart(collections)
     graph = _read_together(collections)
     keys = [list(flatten(each.__dask_keys__())) for each in collections]
-    if len(collections) > 1 and any(map(is_barrier, graph)):
-        check_order(graph, dependencies_of(graph, flatten(keys)), keys)
     outputs = list(zip(*keys, strict=True))
     promised = [promise(each, name) for each, name in zip(collections, names, strict=True)]
     sizes = _sizes(collections)

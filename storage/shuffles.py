@@ -14,6 +14,8 @@ __all__ = ["refuse_shuffled_apart"]
 
 # Tasks that wait for all partitions, once a shuffle: by way of the disk, and between workers.
 _BARRIERS = ("barrier-", "zpartd-", "shuffle-barrier-")
+# Is in the keys of a shuffle by tasks alone, before its token.
+_TASK_SHUFFLE = "taskshuffle-"
 
 
 def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
@@ -27,8 +29,9 @@ def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
     shuffled = {
         name: _Tasks(array)
         for name, array in arrays.items()
-        if isinstance(array, DaskArray) and any(map(_holds_barrier, array.dask.layers.values()))
+        if isinstance(array, DaskArray) and any(map(_holds_shuffle, array.dask.layers.values()))
     }
+    _refuse_others({name: tasks.partitions_shuffled() for name, tasks in shuffled.items()})
     orders = {name: tasks.last_barriers() for name, tasks in shuffled.items()}
     if any(orders.values()):
         orders = {name: orders.get(name, set()) for name in arrays}
@@ -36,6 +39,10 @@ def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
         # All rows were put together, or it is a number of a shuffled frame that is needed.
         found = {name: tasks.barriers() for name, tasks in shuffled.items()}
         orders = {name: each for name, each in found.items() if each}
+    _refuse_others(orders)
+
+
+def _refuse_others(orders: Mapping[str, Any]) -> None:
     for one, other in combinations(orders, 2):
         if orders[one] != orders[other]:
             raise ValueError(
@@ -81,14 +88,34 @@ class _Tasks:
         What the first and the last block both need on the way is a number (the mean of a frame,
         say), which does not order the rows.
         """
+        return self._reached(flatten(self._blocks), self._numbers()) & self._barriers
+
+    def partitions_shuffled(self) -> list[int]:
+        """Of how many partitions rows were shuffled by tasks, each time.
+
+        These leave nothing to chance, but put rows into an order that depends on it: Dask reads as
+        many Parquet files at once as the columns are few.
+        """
+        numbers = self._numbers()
+        way = self._reached(flatten(self._blocks), numbers)
+        last = set(filter(_is_task_shuffle, way))
+        inputs: dict[str, set[Any]] = {}
+        for key in filter(_is_task_shuffle, self._reached(last, set())):
+            token = key[0].rpartition("-")[2]
+            given = {each for each in self._needs[key] if token not in str(each)}
+            inputs.setdefault(token, set()).update(given)
+        return sorted(map(len, inputs.values()))
+
+    def _numbers(self) -> set[Any]:
         numbers: set[Any] = set()
         if len(self._blocks) > 1:
             first, last = (self._reached(self._blocks[i], set()) for i in (0, -1))
             # A mean needs all partitions in its turn; no block takes its rows by way of it.
             shared = (first & last) - self._barriers
+            shared -= set(filter(_is_task_shuffle, shared))
             entered = (self._reached(self._blocks[i], shared) & shared for i in (0, -1))
             numbers = set.intersection(*entered)
-        return self._reached(flatten(self._blocks), numbers) & self._barriers
+        return numbers
 
     def _reached(self, keys: Iterable[Any], ends: Collection[Any]) -> set[Any]:
         """What tasks need, up to shuffles and to ``ends``."""
@@ -103,8 +130,14 @@ class _Tasks:
         return seen
 
 
-def _holds_barrier(layer: Any) -> bool:
-    return not isinstance(layer, Blockwise) and any(_is_barrier(layer, key) for key in layer)
+def _holds_shuffle(layer: Any) -> bool:
+    return not isinstance(layer, Blockwise) and any(
+        _is_task_shuffle(key) or _is_barrier(layer, key) for key in layer
+    )
+
+
+def _is_task_shuffle(key: Any) -> bool:
+    return isinstance(key, tuple) and _TASK_SHUFFLE in str(key[0])
 
 
 def _is_barrier(layer: Any, key: Any) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.preprocessing.missing import missing_mask, refuse_others, values_of
+from dlbd_estimators.blocks_steps import Change
+from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
+from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
 
 
@@ -47,6 +49,15 @@ class FillRows:
         if len(self.indicators):
             filled = np.hstack([filled, mask[:, self.indicators]])
         return filled.astype(self.dtype, copy=False)
+
+    def change(self, dtype: np.dtype[Any], n_columns: int) -> Change | None:
+        """Return what fills a tile in place, where the result is as wide and of its dtype."""
+        as_wide = len(self.kept) == n_columns and not len(self.indicators)
+        return self._fill if as_wide and dtype == self.dtype and is_nan(self.marker) else None
+
+    def _fill(self, tile: NDArray[Any], start: int) -> None:
+        refuse_infinity(tile, start=start)
+        np.copyto(tile, self.values, where=np.isnan(tile))
 
 
 @dataclass(frozen=True)

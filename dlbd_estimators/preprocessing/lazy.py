@@ -24,6 +24,7 @@ from dlbd_estimators.blocks_align import one_column_of_chunks
 from dlbd_estimators.blocks_checks import CheckedRows
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
+from dlbd_estimators.blocks_steps import after
 from dlbd_estimators.preprocessing import fusion
 from dlbd_estimators.preprocessing.columns import without_na
 
@@ -170,13 +171,13 @@ def map_rows(
         else:
             meta = np.empty((0, n_columns), dtype=dtype)
     (X,) = together(X)
-    checked = CheckedRows(function, X)
     if is_frame(X):
-        lazy: da.Array = X.map_partitions(checked, meta=meta)
+        lazy: da.Array = X.map_partitions(CheckedRows(function, X), meta=meta)
         return lazy
+    before, checked = after(X, function)
     mapped: da.Array = da.map_blocks(
         checked,
-        X,
+        before,
         dtype=meta.dtype,
         meta=meta,
         chunks=(X.chunks[0], (meta.shape[1],)),

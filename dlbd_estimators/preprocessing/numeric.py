@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -16,6 +17,7 @@ from dlbd_estimators.blocks_columns import (
     check_numeric_columns,
     check_numeric_dtype,
 )
+from dlbd_estimators.blocks_steps import Change
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.preprocessing.columns import known_dtype
 from dlbd_estimators.preprocessing.lazy import check_lazy
@@ -105,6 +107,26 @@ class FloatRows:
             refuse_infinity(floats, cause=error)
             raise
         return result
+
+    def change(self, dtype: np.dtype[Any], n_columns: int) -> Change | None:
+        """Return what maps a tile in place, where the transformer knows it as operations."""
+        # A subclass of a user's may do otherwise.
+        known = type(self.plain).__module__.startswith(__package__) and dtype in _FLOATS
+        if not known or self.method != "transform":
+            return None
+        operations = self.plain._operations(dtype)
+        return None if operations is None else partial(_operate, operations)
+
+
+#: A ufunc and its second operand, one value for each column.
+Operation = tuple[np.ufunc, NDArray[Any]]
+
+
+def _operate(operations: list[Operation], tile: NDArray[Any], start: int) -> None:
+    refuse_infinity(tile, start=start)
+    for ufunc, operand in operations:
+        # In the precision of the operand, rounded to that of the tile: as scikit-learn's `X *= a`.
+        ufunc(tile, operand, out=tile, casting="same_kind")
 
 
 def refuse_infinity(

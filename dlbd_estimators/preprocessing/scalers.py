@@ -8,6 +8,7 @@ import numpy as np
 import sklearn.preprocessing
 
 from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.preprocessing.numeric import Operation
 from dlbd_estimators.preprocessing.scaling import LazyScaler, fitted
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 
@@ -153,6 +154,9 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
         slope = self.scale_.astype(np.float64)
         return mean * slope + self.min_.astype(np.float64) + rest * slope, slope
 
+    def _operations(self, dtype: np.dtype[Any]) -> list[Operation] | None:
+        return None if self.clip else [(np.multiply, self.scale_), (np.add, self.min_)]
+
     def _cancelled(self) -> Floats:
         return np.asarray(2 * np.abs(self.min_), dtype=np.float64)
 
@@ -208,6 +212,9 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
     def _map_mean(self, mean: Floats, rest: Floats, dtype: np.dtype[Any]) -> tuple[Floats, Floats]:
         scale = self.scale_.astype(np.float64)
         return (mean + rest) / scale, 1 / scale
+
+    def _operations(self, dtype: np.dtype[Any]) -> list[Operation] | None:
+        return None if self.clip else [(np.divide, self.scale_)]
 
     def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         inside = (known.max_abs <= self.max_abs_) | (known.count == 0)

@@ -9,7 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.preprocessing import fusion
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
-from dlbd_estimators.preprocessing.numeric import FloatRows, float_dtype, in_memory, numeric_rows
+from dlbd_estimators.preprocessing.numeric import (
+    FloatRows,
+    Operation,
+    float_dtype,
+    in_memory,
+    numeric_rows,
+)
 from dlbd_estimators.preprocessing.passes import gather
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 
@@ -115,6 +121,10 @@ class LazyScaler(LazyTransformer):
         self, mean: Floats, rest: Floats, dtype: np.dtype[Any]
     ) -> tuple[Floats, Floats | float]:
         """Map means, ``mean + rest``, with parameters as rows of dtype meet them; and the slope."""
+        raise NotImplementedError
+
+    def _operations(self, dtype: np.dtype[Any]) -> list[Operation] | None:
+        """Return what ``transform`` does to floats of dtype, or None where it is more than that."""
         raise NotImplementedError
 
     def _cancelled(self) -> Floats | float:

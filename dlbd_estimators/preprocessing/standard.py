@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.preprocessing.lazy import LazyTransformer
+from dlbd_estimators.preprocessing.numeric import Operation
 from dlbd_estimators.preprocessing.scaling import LazyScaler
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats, merge
 
@@ -210,6 +211,14 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
             scale = self.scale_.astype(dtype).astype(np.float64)
             mean, slope = mean / scale, 1 / scale
         return mean, slope
+
+    def _operations(self, dtype: np.dtype[Any]) -> list[Operation]:
+        found: list[Operation] = []
+        if self.with_mean:
+            found.append((np.subtract, self.mean_.astype(dtype)))
+        if self.with_std:
+            found.append((np.divide, self.scale_.astype(dtype)))
+        return found
 
     def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         # The spread of a column that is constant but for rounding is rounding.

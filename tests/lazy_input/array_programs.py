@@ -92,9 +92,12 @@ def _features(D, view, lazy):
         case "fancy":
             X = D[:, [3, 0, 2]]
         case "standardised":
+            rows = X
             if lazy and known(D):  # of an empty chunk Dask's std is NaN
-                X = X.rechunk({0: tuple(size for size in X.chunks[0] if size)})
-            X = (X - X.mean(axis=0)) / (X.std(axis=0) + 1.0)
+                X = rows = X.rechunk({0: tuple(size for size in X.chunks[0] if size)})
+            elif lazy:
+                rows = X.compute()
+            X = (X - rows.mean(axis=0)) / (rows.std(axis=0) + 1.0)
         case "frames" if lazy:
             X = dd.from_dask_array(X.rechunk({1: -1}), columns=list("abci"))
         case "one_column":

@@ -180,6 +180,8 @@ def class_metrics(d):
 def probability_metrics(d):
     found = d.y > 0
     probability = LogisticRegression(tol=1e-10).fit(d.X, found).predict_proba(d.X)[:, 1]
+    # Rows that are equal are one point of a curve, which they are not if one is rounded otherwise.
+    probability = probability.round(10)
     return (
         metrics.roc_auc_score(found, probability, sample_weight=d.w),
         metrics.brier_score_loss(found, probability),

@@ -120,6 +120,41 @@ def test_partitions_put_together_and_cut_again_keep_their_order(frame, partition
         coefs(shuffled[COLUMNS], shuffled["y"].values)
 
 
+def test_other_shuffles_by_tasks_put_rows_into_another_order(frame):
+    shuffled = frame.shuffle("k", shuffle_method="tasks").drop_duplicates(split_out=3)
+    # Dask leaves the first shuffle out where it optimises: of an array, and not of the frame.
+    X = shuffled[["row", *COLUMNS]].to_dask_array(lengths=True)
+    for use in (coefs, split_first):
+        np.testing.assert_allclose(use(shuffled[COLUMNS], shuffled["y"]), EXPECTED, rtol=1e-9)
+        with pytest.raises(LengthMismatch, match="do not belong together"):
+            use(X, shuffled["y"])
+    with pytest.raises(LengthMismatch, match="do not belong together"):
+        train_test_split(X, stratify=shuffled["k"])
+
+
+def test_a_shuffle_by_tasks_of_other_partitions_is_another(tmp_path):
+    # Dask reads as many files at once as the columns are few, and a shuffle of many partitions
+    # orders their rows by the number of these.
+    wide = table().assign(**{f"more{number}": 0.5 for number in range(20)})
+    for part in range(12):
+        wide.iloc[part * 50 : part * 50 + 50].to_parquet(tmp_path / f"{part:02}.parquet")
+    shuffled = dd.read_parquet(tmp_path).shuffle("k", shuffle_method="tasks", npartitions=6)
+    X = shuffled[[*COLUMNS, *(f"more{number}" for number in range(9))]]
+    expected = [*EXPECTED, *[0.0] * 9]
+    np.testing.assert_allclose(coefs(X, shuffled["y"]), expected, rtol=1e-9, atol=1e-9)
+    with pytest.raises(LengthMismatch, match="do not belong together"):
+        coefs(X.values, shuffled["y"].values)
+
+
+def test_a_shuffle_by_tasks_of_the_same_partitions_has_one_order(frame):
+    shuffled = frame.shuffle("k", shuffle_method="tasks")
+    X, y = shuffled[COLUMNS].values, shuffled["y"].values
+    np.testing.assert_allclose(coefs(X, y), EXPECTED, rtol=1e-9)
+    np.testing.assert_allclose(coefs(X - frame.a.mean(), y), EXPECTED, rtol=1e-9)
+    mean = frame.shuffle("k", shuffle_method="tasks", npartitions=2).a.mean()
+    np.testing.assert_allclose(coefs(X - mean, y), EXPECTED, rtol=1e-9)
+
+
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_features_less_their_mean_go_with_targets_of_the_same_shuffle(frame, shuffle):
     X = SHUFFLES[shuffle](frame)[COLUMNS]

@@ -245,6 +245,22 @@ def test_a_number_of_a_shuffled_frame_orders_nothing(tmp_path, n_partitions):
     np.testing.assert_allclose(data.X[:, 0].compute(), expected, rtol=1e-12)
 
 
+def test_other_shuffles_by_tasks_put_rows_into_another_order(tmp_path):
+    wide = table().assign(**{f"more{number}": 0.5 for number in range(20)})
+    for part in range(12):
+        wide.iloc[part * 250 : part * 250 + 250].to_parquet(tmp_path / f"{part:02}.parquet")
+    s = dd.read_parquet(tmp_path).shuffle("k", shuffle_method="tasks", npartitions=6)
+    # Dask reads as many files at once as the columns are few.
+    X, y = s[["a", *(f"more{number}" for number in range(9))]], s["y"]
+    data = storage.create_dataset(tmp_path / "d", X, y)
+    np.testing.assert_array_equal(data.X[:, 0].compute(), data.y.compute())
+    with pytest.raises(ValueError, match="not come from the same shuffle"):
+        storage.create_dataset(tmp_path / "e", X.values, y.values)
+    mean = s["a"].mean()
+    data = storage.create_dataset(tmp_path / "f", X - mean, y - mean)
+    np.testing.assert_array_equal(data.X[:, 0].compute(), data.y.compute())
+
+
 def test_rows_put_together_and_cut_again_keep_their_order(tmp_path):
     s = dd.from_pandas(table(), npartitions=4).shuffle("k")
     one = s.repartition(npartitions=1).repartition(npartitions=3)
