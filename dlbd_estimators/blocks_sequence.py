@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple, Self
 
 
@@ -98,5 +100,14 @@ class BlockSequence(ABC):
         """Name a block and, where known, its rows."""
         if self.sizes is None:
             return f"block {index}"
-        start = sum(self.sizes[:index])
+        start = self._starts[index]
         return f"block {index} (rows {start} to {start + self.sizes[index]})"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """First row of each block: every block that is read is named, should it be bad."""
+        return [0, *accumulate(self.sizes or ())]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tasks carry these blocks.
+        return {name: value for name, value in vars(self).items() if name != "_starts"}

@@ -128,8 +128,8 @@ class ElasticNet(_Sparse):
         Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
         ``"random"`` is told of once.
     solver : {"auto", "coordinate_descent"}, default="auto"
-        Coordinate descent on second moments up to 4,000 features, and beyond on those of a
-        growing set of features that are not zero.
+        Coordinate descent on second moments up to 4,000 features, or fewer where workers have
+        little memory, and beyond on those of a growing set of features that are not zero.
     verbose : int or bool, default=0
         1 prints a line a step: loss, gradient, error, seconds and reading speed.
 

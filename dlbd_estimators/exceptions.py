@@ -7,7 +7,8 @@ ValueError
 `-- BadBlock              one block cannot be used; names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
-`-- BlockTooLarge         a block does not fit beside another in a worker
+|-- BlockTooLarge         a block does not fit beside another in a worker
+`-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
 FloatingPointError, ValueError
 `-- Diverged              training left the finite numbers; names the step or the epoch
 RuntimeError
@@ -45,6 +46,10 @@ class NonFiniteValues(BadBlock):
 
 class BlockTooLarge(MemoryError):
     """A block is too large for the memory of a worker."""
+
+
+class MatrixTooLarge(MemoryError):
+    """A matrix that a solver needs is too large for the memory of a worker."""
 
 
 class Diverged(FloatingPointError, ValueError):

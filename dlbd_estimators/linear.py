@@ -45,7 +45,8 @@ class LinearRegression(LeastSquares):
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
             default="auto"
         ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, then ``"lbfgs"``;
+        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, if workers have memory
+        for their products, else ``"lbfgs"``;
         with ``positive`` it is ``"coordinate_descent"``.
     random_state : int, RandomState or None, default=None
         Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.

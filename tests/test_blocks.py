@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +38,35 @@ def test_the_cut_depends_on_the_shape_alone(n):
     assert min(blocks.sizes) >= 1
     assert blocks.n_blocks <= 128
     assert blocks.n_blocks == 1 or min(blocks.sizes[:-1]) >= tile_rows(1)
+
+
+class Read(tuple):
+    """Sizes of blocks that count how many of them are read."""
+
+    __slots__ = ()
+    n_read = 0
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        Read.n_read += len(found) if isinstance(index, slice) else 1
+        return found
+
+    def __iter__(self):
+        Read.n_read += len(self)
+        return super().__iter__()
+
+
+def test_naming_blocks_reads_each_size_once(rng):
+    blocks = from_arrays(np.zeros((500, 2)), np.zeros(500), None)
+    sizes = tuple(int(size) for size in rng.integers(0, 5, 1000))
+    blocks = replace(blocks, sizes=Read(sizes))
+    pickled = len(pickle.dumps(blocks))
+    starts = np.cumsum([0, *sizes])
+    for index, size in enumerate(sizes):
+        start = starts[index]
+        assert blocks.where(index) == f"block {index} (rows {start} to {start + size})"
+    assert Read.n_read <= 3 * len(sizes)
+    assert len(pickle.dumps(blocks)) == pickled
 
 
 def test_without_features_only_targets_and_weights_are_read(rng):

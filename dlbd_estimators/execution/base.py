@@ -15,6 +15,7 @@ from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost, Spent
+from dlbd_estimators.execution.matrices import MatrixRoom, matrix_room
 from dlbd_estimators.execution.reduce import join
 from dlbd_estimators.objectives.kernels import PassKernel
 
@@ -161,6 +162,13 @@ class Executor(ABC):
                 f"buffer holds at least two blocks, so blocks may have to be smaller: "
                 f"X.rechunk({{0: ...}})."
             )
+
+    def matrix_room(self, blocks: BlockSequence) -> MatrixRoom | None:
+        """Return the room for a matrix that passes over all blocks sum; None is no limit known."""
+        memory = self.memory()
+        if memory is None:
+            return None
+        return matrix_room(*memory, blocks.n_blocks, bundle_depth(self.crew()[1]))
 
     def __enter__(self) -> Self:
         return self

@@ -26,9 +26,8 @@ _MAX_ENDED = 256
 class _Fit:
     blocks: dict[int, Block] = field(default_factory=dict)
     last_used: float = 0.0
-
-    def nbytes(self) -> int:
-        return sum(block.nbytes for block in self.blocks.values())
+    #: Of its blocks together: they may be many, and each that is put has to fit beside them.
+    nbytes: int = 0
 
 
 class BlockCache:
@@ -62,13 +61,13 @@ class BlockCache:
             if fit in self._ended:
                 return
             now = time.monotonic()
-            used = sum(entry.nbytes() for entry in self._fits.values())
-            if used + block.nbytes > budget:
+            if not self._fits_in(budget, block.nbytes):
                 self._drop_idle(now)
-                used = sum(entry.nbytes() for entry in self._fits.values())
-            if used + block.nbytes <= budget:
+            if self._fits_in(budget, block.nbytes):
                 entry = self._fits.setdefault(fit, _Fit())
                 entry.last_used = now
+                before = entry.blocks.get(index)
+                entry.nbytes += block.nbytes - (0 if before is None else before.nbytes)
                 entry.blocks[index] = block
 
     def drop(self, fit: str) -> None:
@@ -78,6 +77,9 @@ class BlockCache:
             self._ended[fit] = None
             if len(self._ended) > _MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
+
+    def _fits_in(self, budget: int, nbytes: int) -> bool:
+        return sum(entry.nbytes for entry in self._fits.values()) + nbytes <= budget
 
     def _drop_idle(self, now: float) -> None:
         for fit, entry in list(self._fits.items()):

@@ -21,7 +21,8 @@ from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
-from dlbd_estimators.execution.gathering import Node, gather
+from dlbd_estimators.execution.gathering import gather
+from dlbd_estimators.execution.held import Held, held_if_large, join_held, large_nbytes
 from dlbd_estimators.execution.placement import Placement, Workers, homes_of, place
 from dlbd_estimators.execution.readiness import (
     PACKAGE,
@@ -29,7 +30,7 @@ from dlbd_estimators.execution.readiness import (
     modules_of,
     wait_for_workers,
 )
-from dlbd_estimators.execution.reduce import nodes
+from dlbd_estimators.execution.reduce import Node, nodes
 from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
 from dlbd_estimators.objectives.kernels import PassKernel
 from dlbd_estimators.objectives.learner import Learner
@@ -94,10 +95,12 @@ class ClusterExecutor(Executor):
             # Chunks that lie on the workers are inputs of a task: one block a task, so
             # that the scheduler moves the task to the chunk and never gathers a bundle.
             depth = len(indices).bit_length()
+        ranges = nodes(len(indices), depth)
+        large = large_nbytes(len(ranges))
         self._n_passes += 1
-        prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
+        number = f"{self._fit[:8]}-{self._n_passes}"
 
-        def submit(node: Node, attempt: int = 0) -> Future[Any]:
+        def submit(node: Node, attempt: int) -> Future[Any]:
             chosen = list(indices[slice(*node)])
             home = homes[chosen[0]] if homes else None
             memory = (workers[home]["memory_limit"] or 0) if home else shared
@@ -113,18 +116,35 @@ class ClusterExecutor(Executor):
                     bundle,
                     kernel,
                     parameters,
+                    large,
                     list(inputs),
                     list(inputs.values()),
-                    key=f"{prefix}-{node[0]}-{node[1]}-{attempt}",
+                    key=f"{name}-{number}-{node[0]}-{node[1]}-{attempt}",
                     workers=None if anywhere else [home],
                     allow_other_workers=not anywhere,
+                    pure=False,
+                )
+
+        def join(node: Node, attempt: int, left: Future[Any], right: Future[Any]) -> Future[Any]:
+            # Before bundles that have not begun: two partials become one.
+            with dask.annotate(span=self._span(name), **_sooner()):
+                return self.client.submit(
+                    join_held,
+                    kernel,
+                    left,
+                    right,
+                    key=f"{key_split(name)}-join-{number}-{node[0]}-{node[1]}-{attempt}",
                     pure=False,
                 )
 
         def where(node: Node) -> str:
             return blocks.where(indices[node[0]])
 
-        return gather(self.client, submit, nodes(len(indices), depth), where)
+        results = gather(self.client, submit, ranges, where, join)
+        return {
+            node: result.result() if isinstance(result, Held) else result
+            for node, result in results.items()
+        }
 
     def crew(self) -> tuple[int, int]:
         return len(self._workers), sum(worker["nthreads"] for worker in self._workers.values())
@@ -230,18 +250,25 @@ def client_of(scheduler: Any) -> Client | None:
     return client if isinstance(client, Client) else None
 
 
+def _sooner() -> dict[str, int]:
+    """Return the annotation for a task that is to come before the others of a fit."""
+    priority = dask.get_annotations().get("priority") or 0
+    return {} if callable(priority) else {"priority": priority + 1}
+
+
 def _run_on_worker(
     bundle: Bundle,
     kernel: PassKernel[Any, Any],
     parameters: Any,
+    large: int,
     keys: list[Any],
     values: list[Any],
-) -> BundleResult[Any]:
+) -> BundleResult[Any] | Held:
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
     at_home = bundle.home is None or get_worker().address == bundle.home
-    return _metered(run_bundle(bundle, kernel, parameters, keep=at_home))
+    return held_if_large(_metered(run_bundle(bundle, kernel, parameters, keep=at_home)), large)
 
 
 def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[Any]) -> TurnResult:

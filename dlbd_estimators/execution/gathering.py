@@ -1,21 +1,31 @@
-"""Waits for the tasks of a pass on a Dask cluster, and sends out again what dead workers had."""
+"""Waits for the tasks of a pass on a Dask cluster, and sends out again what dead workers had.
+
+Results that are :class:`~dlbd_estimators.execution.held.Held` stay on their workers: where two
+neighbours in the tree are there, a task joins them, and the client asks only for what is left in
+the end. All others it asks for when they are there. Dask makes again what is lost with a worker, as
+far as it tolerates the deaths of workers; what is beyond that is sent out again here.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed, rejoin, secede
 from distributed.worker import thread_state
 
 from dlbd_estimators.exceptions import WorkersLost
-from dlbd_estimators.execution.reduce import split
+from dlbd_estimators.execution.held import Held
+from dlbd_estimators.execution.reduce import Node, parent, split, within
 
-Node = tuple[int, int]
 #: ``submit(node, attempt)`` sends out the task of a node of the tree. The first attempt (0) may
 #: prefer a worker, later ones may not.
 Submit = Callable[[Node, int], Future[Any]]
+#: ``join(node, attempt, left, right)`` sends out the task that joins the results of two halves.
+Join = Callable[[Node, int, Future[Any], Future[Any]], Future[Any]]
 
 #: How often a block is read alone after workers that read it beside others died: a death
 #: marks all tasks of its worker, so that a block may be suspected for another's fault.
@@ -25,7 +35,11 @@ _LOOK_EVERY = 5.0
 
 
 def gather(
-    client: Client, submit: Submit, ranges: list[Node], where: Callable[[Node], str]
+    client: Client,
+    submit: Submit,
+    ranges: list[Node],
+    where: Callable[[Node], str],
+    join: Join | None = None,
 ) -> dict[Node, Any]:
     """Send out tasks and gather their results; send out again those whose workers died.
 
@@ -36,9 +50,16 @@ def gather(
     submit : callable
         Sends out a task.
     ranges : list of tuple of int
-        Nodes of the tree: one task each, which may be split into single blocks.
+        Nodes of the tree, in order: one task each, which may be split into single blocks.
     where : callable
         Names a single block, for the error.
+    join : callable, optional
+        Sends out a task that joins results which stay on their workers.
+
+    Returns
+    -------
+    results : dict
+        Of nodes that together cover ``ranges``.
 
     Raises
     ------
@@ -46,97 +67,203 @@ def gather(
         Workers died whenever they read one block.
     """
     with _away_from_the_pool():
-        return _gather(client, submit, ranges, where)
+        tasks = _Tasks(client, submit, ranges, join)
+        try:
+            tasks.run()
+        finally:
+            tasks.cancel()
+        for node in tasks.suspects:
+            tasks.results[node] = _alone(tasks, node, where(node))
+        return tasks.results
 
 
-def _gather(
-    client: Client, submit: Submit, ranges: list[Node], where: Callable[[Node], str]
-) -> dict[Node, Any]:
-    tasks = _Tasks(client, submit, ranges)
-    suspects: list[Node] = []
-    results: dict[Node, Any] = {}
-    try:
-        for node, future, outcome in tasks.ended():
-            if future.status == "finished":
-                results[node] = outcome
-            elif not _killed(future):
-                future.result()  # raises the task's own error, or its cancellation
-            elif node[1] - node[0] == 1:
-                suspects.append(node)
-            else:
-                for part in split(*node):
-                    tasks.send(part)
-        for node in suspects:
-            results[node] = _alone(submit, node, where(node))
-    finally:
-        tasks.cancel()
-    return results
+@dataclass(frozen=True)
+class _Task:
+    """The task of a node; of one that joins, with the tasks of both halves, should it fail."""
+
+    node: Node
+    future: Future[Any]
+    halves: tuple[_Task, ...] = ()
 
 
 class _Tasks:
-    """Tasks that were sent out, by the nodes of the tree that they are."""
+    """Tasks that were sent out.
 
-    def __init__(self, client: Client, submit: Submit, nodes: list[Node]) -> None:
+    Each is *running* until it has ended. Then its result is *held* on its worker until it is joined
+    or nothing runs any more, or it is *fetched*.
+
+    Attributes
+    ----------
+    results : dict
+        What has come, by node.
+    suspects : list of tuple of int
+        Single blocks that workers died of, or beside.
+    """
+
+    def __init__(
+        self, client: Client, submit: Submit, ranges: list[Node], join: Join | None
+    ) -> None:
+        self.results: dict[Node, Any] = {}
+        self.suspects: list[Node] = []
         self._client = client
         self._submit = submit
-        self._pending = {submit(node, 0): node for node in nodes}
-        #: Tasks that may prefer a worker.
-        self._first = set(self._pending)
-        self._completed = as_completed(
-            list(self._pending), loop=client.loop, with_results=True, raise_errors=False
-        )
+        self._join = join
+        self._ranges = ranges
+        self._attempts: Counter[Node] = Counter()
+        #: Keys of the tasks that may prefer a worker.
+        self._preferring: dict[Node, Any] = {}
+        #: Nodes that are not joined on workers again: some died of it, or beside it.
+        self._apart: set[Node] = set()
+        self._running: dict[Future[Any], _Task] = {}
+        self._held: dict[Node, _Task] = {}
+        self._fetched: dict[Future[Any], _Task] = {}
+        self._ended = as_completed(loop=client.loop)
+        self._arrived = as_completed(loop=client.loop, with_results=True, raise_errors=False)
+        for node in ranges:
+            self._follow(_Task(node, self.submit(node)))
 
-    def send(self, node: Node) -> None:
-        """Send out a task again, or a part of one."""
-        future = self._submit(node, 1)
-        self._pending[future] = node
-        self._completed.add(future)
+    def submit(self, node: Node, *, again: bool = False) -> Future[Any]:
+        """Send out the task of a node; only the first time it may prefer a worker."""
+        attempt = self._attempts[node] + again
+        self._attempts[node] = attempt + 1
+        future = self._submit(node, attempt)
+        if attempt == 0:
+            self._preferring[node] = future.key
+        return future
 
-    def ended(self) -> Iterator[tuple[Node, Future[Any], Any]]:
-        """Yield each task when it has ended, with its result."""
-        while self._pending:
-            if not self._wait():
+    def run(self) -> None:
+        """Wait until all results have come, but those of suspects."""
+        while self._running or self._held or self._fetched:
+            if self._running:
+                if _wait(self._ended):
+                    task = self._running.pop(next(self._ended), None)
+                    if task is not None:  # else it was given up, and cancelled
+                        self._end(task)
+                else:
+                    self._send_stranded()
+            elif self._held:
+                for node in list(self._held):
+                    self._fetch(self._held.pop(node))
+            elif _wait(self._arrived):
+                future, result = next(self._arrived)
+                if future in self._fetched:
+                    self._arrive(self._fetched.pop(future), result)
+            else:
                 self._send_stranded()
-                continue
-            future, outcome = next(self._completed)
-            if future in self._pending:  # else it was stranded, and cancelled for that
-                yield self._pending.pop(future), future, outcome
 
     def cancel(self) -> None:
-        """Cancel what has not ended."""
-        if self._pending:
-            self._client.cancel(list(self._pending), force=True)
+        """Cancel what has not come, and let go of what is held."""
+        unwanted = [*self._running, *self._fetched]
+        if unwanted:
+            self._client.cancel(unwanted, force=True)
+        for tasks in (self._running, self._held, self._fetched):
+            tasks.clear()
 
-    def _wait(self) -> bool:
-        """Wait for a result, or for a while; tell whether there is one."""
-        condition = self._completed.thread_condition
-        with condition:  # in which whoever brings a result notifies
-            return bool(condition.wait_for(self._completed.has_ready, _LOOK_EVERY))
+    def _follow(self, task: _Task) -> None:
+        self._running[task.future] = task
+        self._ended.add(task.future)
+
+    def _fetch(self, task: _Task) -> None:
+        self._fetched[task.future] = task
+        self._arrived.add(task.future)
+
+    def _end(self, task: _Task) -> None:
+        """Go on from a task that has ended."""
+        status = task.future.status
+        if status in ("lost", "pending"):  # with its worker, since: Dask runs it again
+            self._follow(task)
+        elif status != "finished":
+            self._fail(task)
+        elif self._join is not None and task.future.type is Held:
+            self._hold(_Task(task.node, task.future), self._join)
+        else:
+            self._fetch(_Task(task.node, task.future))
+
+    def _arrive(self, task: _Task, result: Any) -> None:
+        if task.future.status == "finished":
+            self.results[task.node] = result
+        else:  # it was lost with its worker, and could not be made again
+            self._fail(task)
+
+    def _hold(self, task: _Task, join: Join) -> None:
+        """Leave a result on its worker; join it with its neighbour's, if that is there."""
+        self._held[task.node] = task
+        above = parent(task.node, self._ranges[-1][1])
+        if above is None or above in self._apart or not self._held.keys() >= set(split(*above)):
+            return
+        left, right = (self._held.pop(half) for half in split(*above))
+        future = join(above, self._attempts[above], left.future, right.future)
+        self._attempts[above] += 1
+        self._follow(_Task(above, future, (left, right)))
+
+    def _fail(self, task: _Task) -> None:
+        """Send out again, in halves, what workers died of; raise any other error."""
+        if not _killed(task.future):
+            task.future.result()  # raises the task's own error, or its cancellation
+        self._apart.add(task.node)
+        for half in task.halves:
+            if half.future.status == "error":
+                self._fail(half)
+            else:  # it was the join that failed; this is fetched in the end
+                self._held[half.node] = half
+        if task.halves:
+            return
+        start, stop = task.node
+        if stop - start == 1:
+            self.suspects.append(task.node)
+        else:
+            for node in split(start, stop):
+                self._follow(_Task(node, self.submit(node, again=True)))
 
     def _send_stranded(self) -> None:
         """Send out again the tasks for which the scheduler has no worker.
 
         A task that prefers a worker may run on any other. But where the scheduler finds no worker
         at all, it keeps the task until the preferred one comes back, and a worker that is started
-        again comes back as another.
+        again comes back as another. So it is with a task whose result was lost with its worker.
         """
-        waiting = self._first & self._pending.keys()
-        if not waiting:
+        if not self._preferring:
             return
         scheduler: Any = self._client.scheduler
-        states = self._client.sync(
-            scheduler.get_task_status, keys=[future.key for future in waiting]
-        )
-        stranded = [future for future in waiting if states.get(future.key) == "no-worker"]
-        for future in stranded:
-            self.send(self._pending.pop(future))
-        self._client.cancel(stranded, force=True)
+        keys = list(self._preferring.values())
+        states = self._client.sync(scheduler.get_task_status, keys=keys)
+        for node, key in list(self._preferring.items()):
+            if states.get(key) == "no-worker" and node in self._preferring:
+                self._give_up(node)
+
+    def _give_up(self, node: Node) -> None:
+        """Cancel what waits for the task of a node, and send out what it was made of."""
+        tasks = [*self._running.values(), *self._held.values(), *self._fetched.values()]
+        for task in tasks:
+            if within(node, task.node):
+                break
+        else:
+            return  # its result has come, or is not needed any more
+        self._running.pop(task.future, None)
+        self._held.pop(task.node, None)
+        self._fetched.pop(task.future, None)
+        self._client.cancel([task.future], force=True)
+        if task.halves:
+            self._held.update((half.node, half) for half in task.halves)
+            self._give_up(node)
+            return
+        for part in self._ranges:
+            if within(part, task.node):
+                self._preferring.pop(part, None)
+                self._follow(_Task(part, self.submit(part, again=True)))
 
 
-def _alone(submit: Submit, node: Node, where: str) -> Any:
+def _wait(queue: as_completed) -> bool:
+    """Wait for a future, or for a while; tell whether there is one."""
+    condition = queue.thread_condition
+    with condition:  # in which whoever brings one notifies
+        return bool(condition.wait_for(queue.has_ready, _LOOK_EVERY))
+
+
+def _alone(tasks: _Tasks, node: Node, where: str) -> Any:
     """Run one block while nothing else runs that could have killed its worker."""
-    for attempt in range(_BLOCK_ATTEMPTS):
-        future = submit(node, 2 + attempt)
+    for _ in range(_BLOCK_ATTEMPTS):
+        future = tasks.submit(node, again=True)
         future.exception()  # waits for the end
         if not _killed(future):
             return future.result()

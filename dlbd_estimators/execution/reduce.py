@@ -13,16 +13,32 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 Partial = TypeVar("Partial")
+#: Consecutive blocks ``start..stop``.
+Node = tuple[int, int]
 Combine = Callable[[Partial, Partial], Partial]
 
 
-def split(start: int, stop: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def split(start: int, stop: int) -> tuple[Node, Node]:
     """Split a node of the tree into its two children."""
     middle = (start + stop) // 2
     return (start, middle), (middle, stop)
 
 
-def nodes(n: int, depth: int) -> list[tuple[int, int]]:
+def within(node: Node, other: Node) -> bool:
+    """Tell whether a node is another, or lies below it."""
+    return other[0] <= node[0] and node[1] <= other[1]
+
+
+def parent(node: Node, n: int) -> Node | None:
+    """Return the node above one of the tree over ``n`` blocks; there is none above the root."""
+    above, below = None, (0, n)
+    while below != node:
+        above, (left, right) = below, split(*below)
+        below = left if within(node, left) else right
+    return above
+
+
+def nodes(n: int, depth: int) -> list[Node]:
     """Return the ranges at ``depth`` of the tree over ``n`` blocks, in order.
 
     Ranges of one block are not split further, so there are at most ``min(n, 2**depth)``.
@@ -52,7 +68,7 @@ def reduce_range(
 
 
 def join(
-    partials: dict[tuple[int, int], Partial], combine: Combine[Partial], start: int, stop: int
+    partials: dict[Node, Partial], combine: Combine[Partial], start: int, stop: int
 ) -> Partial:
     """Join the partials of nodes that together cover ``start..stop``."""
     if (start, stop) in partials:

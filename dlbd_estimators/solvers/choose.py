@@ -23,6 +23,7 @@ from dlbd_estimators.solvers.newton import Newton
 from dlbd_estimators.solvers.newton_cg import NewtonCG, stride
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.room import check_room, holds
 from dlbd_estimators.solvers.working_set import WorkingSet
 
 #: Every solver a user can name.
@@ -98,6 +99,8 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
     ------
     ValueError
         No such solver, or it needs what the objective does not provide.
+    MatrixTooLarge
+        It needs a matrix for which the workers have no room.
     """
     check_name(name)
     if name == "auto":
@@ -113,6 +116,7 @@ def choose(name: str, objective: Objective) -> Solver[Any]:
         )
     if solver is not WorkingSet:
         _check_size(objective, solver)
+        _check_room(objective, solver)
     elif not (objective.l1 and objective.l1.strength):
         raise ValueError(
             f"solver='working_set' needs an l1 penalty, and {objective.name} regression as it was "
@@ -156,6 +160,33 @@ def _check_size(objective: Objective, solver: type[Solver[Any]]) -> None:
         )
 
 
+def _check_room(objective: Objective, solver: type[Solver[Any]]) -> None:
+    """Refuse a matrix that does not fit in the workers."""
+    side = _matrix_side(objective, solver)
+    if side:
+        check_room(objective, solver.name, side, _without_matrix(objective))
+
+
+def _matrix_side(objective: Objective, solver: type[Solver[Any]]) -> int:
+    """Return the rows of the square matrix that a solver cannot do without; 0 is none."""
+    packing = objective.packing
+    if solver in (Gram, CoordinateDescent):  # of the targets too
+        return packing.n_features + packing.n_outputs
+    return packing.size if solver in (Newton, ProximalNewton) else 0
+
+
+def _without_matrix(objective: Objective) -> str:
+    if objective.l1 is None:
+        return "Take solver='lbfgs', which needs none"
+    if objective.l1.strength:
+        return "Take solver='working_set', which needs one of some columns only"
+    return "Select columns first"
+
+
+def _fits(objective: Objective, solver: type[Solver[Any]]) -> bool:
+    return holds(objective, _matrix_side(objective, solver) ** 2)
+
+
 def _quadratic_size(objective: Objective) -> int:
     packing = objective.packing
     return packing.n_features if objective.loss.quadratic else packing.size
@@ -165,12 +196,15 @@ def _cheapest(objective: Objective) -> type[Solver[Any]]:
     packing = objective.packing
     if objective.l1 is not None:
         direct = CoordinateDescent if objective.loss.quadratic else ProximalNewton
-        if objective.l1.strength and _quadratic_size(objective) > LARGEST_HESSIAN:
+        few = _quadratic_size(objective) <= LARGEST_HESSIAN
+        if objective.l1.strength and not (few and _fits(objective, direct)):
             return WorkingSet
         _check_size(objective, direct)
+        _check_room(objective, direct)
         return direct
     if objective.loss.quadratic:
-        return Gram if packing.n_features <= LARGEST_HESSIAN else LBFGS
+        few = packing.n_features <= LARGEST_HESSIAN
+        return Gram if few and _fits(objective, Gram) else LBFGS
     costs = expected_seconds(objective)
     return min(costs, key=lambda solver: costs[solver])
 
@@ -189,12 +223,15 @@ def expected_seconds(objective: Objective) -> dict[type[Solver[Any]], float]:
         + (steps + products) * _PASS_SECONDS
     }
     on_samples = _ON_SAMPLES * hessian if sampled else 0.0
-    if packing.size <= LARGEST_HESSIAN:
+    few = packing.size <= LARGEST_HESSIAN
+    if few and _fits(objective, Newton):
         factor = packing.size**3 / _HESSIAN_FLOPS_PER_SECOND + _PASS_SECONDS
         costs[Newton] = n_rows * (_NEWTON[sampled] * fused + on_samples) + _NEWTON[sampled] * factor
         if sampled:
             costs[LBFGS] = n_rows * (_LBFGS * plain + on_samples) + _LBFGS * _PASS_SECONDS
-    elif not blocks.in_memory and width > LARGEST_HESSIAN:
+    elif not blocks.in_memory and (
+        width > LARGEST_HESSIAN or (few and not holds(objective, outputs * width**2))
+    ):
         # Where reading is what costs, fewer passes that may not suffice come first.
         costs = {LBFGS: 0.0}
     return costs

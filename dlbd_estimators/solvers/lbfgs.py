@@ -27,6 +27,7 @@ from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.room import holds
 from dlbd_estimators.solvers.separation import (
     ellipsoid_to_ask,
     is_endless,
@@ -74,7 +75,8 @@ class LBFGS(Solver[LBFGSState]):
 
     def init(self, objective: Objective, start: FloatArray | None) -> LBFGSState:
         warm = None
-        if objective.packing.size <= LARGEST_HESSIAN:
+        size = objective.packing.size
+        if size <= LARGEST_HESSIAN and holds(objective, size**2):
             warm = warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(

@@ -35,6 +35,7 @@ from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.room import holds
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
     is_endless,
@@ -174,7 +175,8 @@ def _evaluate(
 
 def _fits(objective: Objective) -> bool:
     outputs, width = objective.packing.shape
-    return outputs * width**2 <= LARGEST_HESSIAN**2
+    n_entries = outputs * width**2
+    return n_entries <= LARGEST_HESSIAN**2 and holds(objective, n_entries)
 
 
 def stride(objective: Objective) -> int:

@@ -25,6 +25,7 @@ from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.room import largest_side
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
@@ -144,7 +145,8 @@ def _grow(objective: Objective, state: WorkingState, descent: FloatArray) -> NDA
     used = np.any(coef != 0, axis=0)
     slopes = (descent if objective.l1.positive else np.abs(descent)).max(axis=0)
     missed = ~used & (slopes > l1 * (1.0 + _VIOLATION))
-    room = LARGEST_HESSIAN // (1 if objective.loss.quadratic else packing.n_outputs)
+    room = min(LARGEST_HESSIAN, largest_side(objective))
+    room = max(1, room // (1 if objective.loss.quadratic else packing.n_outputs))
     n_used = int(used.sum())
     if n_used > room or (n_used == room and missed.any()):
         raise ValueError(

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
 from dlbd_estimators.exceptions import NoWorkers
+from dlbd_estimators.execution import cluster
 from dlbd_estimators.execution.placement import Placement, place
 
 N, P, ROWS = 600, 3, 50
@@ -182,6 +183,18 @@ def test_priorities_and_retries_reach_the_scheduler(fit, mixed):
     mixed.tasks.seen.clear()
     fit()
     assert all((seen[0], seen[1]) == (0, 0) for seen in mixed.tasks.seen.values())
+
+
+def test_annotations_reach_the_tasks_that_join_partials_on_workers(mixed, expected, monkeypatch):
+    monkeypatch.setattr(cluster, "large_nbytes", lambda _n_bundles: 0)
+    mixed.tasks.seen.clear()
+    with dask.annotate(workers=["a"], priority=7, retries=2):
+        np.testing.assert_array_equal(linear(), expected[linear])
+    assert ran_on == {"a"}
+    joins = [seen for key, seen in mixed.tasks.seen.items() if "-join-" in key]
+    # They come before bundles that have not begun: two partials become one.
+    assert {(priority, retries) for priority, retries, _ in joins} == {(-8, 2)}
+    assert all(len(workers) == 1 for _, _, workers in joins)
 
 
 @pytest.mark.usefixtures("mixed")

@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlbd_estimators.execution import cache
 from dlbd_estimators.execution.cache import BlockCache
@@ -75,6 +77,65 @@ def test_weights_count():
     assert kept.get("fit", 0) is None
     kept.put("fit", 0, heavy, heavy.nbytes)
     assert kept.get("fit", 0) is heavy
+
+
+class Weighed(Block):
+    """Counts how often it is asked for its size."""
+
+    times = 0
+
+    @property
+    def nbytes(self):
+        Weighed.times += 1
+        return super().nbytes
+
+
+def test_what_is_kept_is_not_weighed_again():
+    kept = BlockCache()
+    for index in range(1000):
+        kept.put("fit", index, Weighed(np.zeros((1, 1)), np.zeros(1)), 16 * 900)
+    assert kept.get("fit", 899) is not None
+    assert kept.get("fit", 900) is None
+    assert Weighed.times <= 4 * 1000
+
+
+def _total(fits):
+    return sum(block.nbytes for blocks in fits.values() for block in blocks.values())
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("put"), st.integers(0, 3), st.integers(0, 5), st.integers(1, 8)),
+    st.tuples(st.just("drop"), st.integers(0, 3)),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 200.0])),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_the_budget_is_that_of_all_that_is_kept(steps):
+    """Blocks of the fits, by their number, against a plain dict that is summed each time."""
+    budget, now = 20 * 8 * 3, 0.0
+    kept, model, used = BlockCache(), {}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache.time, "monotonic", lambda: now)
+        for number, (kind, *step) in enumerate(steps):
+            if kind == "wait":
+                now += step[0]
+            elif kind == "drop":
+                kept.drop(f"{step[0]}")
+                patch.setattr(kept, "_ended", {})  # so that it may begin again
+                model.pop(step[0], None)
+            else:
+                fit, index, rows = step
+                mine = Block(np.full((rows, 2), number), np.zeros(rows))
+                kept.put(f"{fit}", index, mine, budget)
+                if _total(model) + mine.nbytes > budget:
+                    model = {f: b for f, b in model.items() if now - used[f] <= 120.0}
+                if _total(model) + mine.nbytes <= budget:
+                    model.setdefault(fit, {})[index] = mine
+                    used[fit] = now
+        for fit in range(4):
+            for index in range(6):
+                assert kept.get(f"{fit}", index) is model.get(fit, {}).get(index)
 
 
 def test_idle_fits_give_way_and_busy_ones_do_not(monkeypatch):

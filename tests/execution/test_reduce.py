@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.execution.reduce import join, nodes, reduce_range, split, stratified
+from dlbd_estimators.execution.reduce import (
+    join,
+    nodes,
+    parent,
+    reduce_range,
+    split,
+    stratified,
+    within,
+)
 
 
 def written(left, right):
@@ -84,3 +92,14 @@ def test_a_stratified_sample_has_one_block_of_each_node(n, depth, rng):
     assert len(chosen) == len(nodes(n, depth))
     for index, (start, stop) in zip(chosen, nodes(n, depth), strict=True):
         assert start <= index < stop
+
+
+@given(st.integers(1, 300), st.data())
+def test_the_parent_of_a_node_is_the_one_that_splits_into_it(n, data):
+    node = (0, n)
+    assert parent(node, n) is None
+    while node[1] - node[0] > 1 and data.draw(st.booleans()):
+        above, node = node, data.draw(st.sampled_from(split(*node)))
+        assert parent(node, n) == above
+        assert within(node, above)
+        assert not within(above, node)

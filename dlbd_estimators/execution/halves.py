@@ -1,0 +1,149 @@
+"""Partials as they lie on workers and travel between them: of a symmetric matrix, one half.
+
+A matrix is halved only where both halves have the same bits, so packing and unpacking change
+none. What unpacking returns shares no memory with what was packed: whoever joins partials may
+write to them, and a worker may have to hand out the packed ones again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Smaller matrices are not worth the loop over their rows.
+_FEWEST_ROWS = 64
+#: Rows and columns that fit in a core's cache, read one way and written the other.
+_TILE = 128
+
+
+@dataclass(frozen=True)
+class Half:
+    """The upper triangles of symmetric matrices, row by row.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the matrices: square in the last two axes.
+    upper : ndarray of shape (n_matrices, n_rows * (n_rows + 1) // 2)
+        The rows, from the diagonal on.
+    """
+
+    shape: tuple[int, ...]
+    upper: NDArray[Any]
+
+    @staticmethod
+    def of(matrices: NDArray[Any]) -> Half:
+        """Halve what :func:`is_symmetric` has found to be symmetric."""
+        n = matrices.shape[-1]
+        flat = matrices.reshape(-1, n, n)
+        upper = np.empty((len(flat), n * (n + 1) // 2), matrices.dtype)
+        for matrix, row in zip(flat, upper, strict=True):
+            start = 0
+            for i in range(n):
+                row[start : start + n - i] = matrix[i, i:]
+                start += n - i
+        return Half(matrices.shape, upper)
+
+    def whole(self) -> NDArray[Any]:
+        """Return the matrices, in memory of their own."""
+        n = self.shape[-1]
+        flat = np.empty((len(self.upper), n, n), self.upper.dtype)
+        below = np.tri(_TILE, k=-1, dtype=bool)
+        for matrix, row in zip(flat, self.upper, strict=True):
+            start = 0
+            for i in range(n):
+                matrix[i, i:] = row[start : start + n - i]
+                start += n - i
+            for i in range(0, n, _TILE):
+                rows = slice(i, i + _TILE)
+                square = matrix[rows, rows]
+                np.copyto(square, square.T.copy(), where=below[: len(square), : len(square)])
+                for j in range(i + _TILE, n, _TILE):
+                    columns = slice(j, j + _TILE)
+                    matrix[columns, rows] = matrix[rows, columns].T
+        return flat.reshape(self.shape)
+
+
+def is_symmetric(array: NDArray[Any]) -> bool:
+    """Tell whether an array is of symmetric matrices, to the last bit, and large enough to halve.
+
+    The bits are compared, because zeros of either sign are equal and NaN is not.
+    """
+    if (
+        array.ndim < 2
+        or array.dtype not in (np.float32, np.float64)
+        or not array.flags.c_contiguous
+    ):
+        return False
+    n = array.shape[-1]
+    if n != array.shape[-2] or n < _FEWEST_ROWS:
+        return False
+    bits = array.reshape(-1, n, n).view(np.uint32 if array.itemsize == 4 else np.uint64)
+    return all(
+        np.array_equal(
+            bits[:, i : i + _TILE, j : j + _TILE].swapaxes(1, 2),
+            bits[:, j : j + _TILE, i : i + _TILE],
+        )
+        for i in range(0, n, _TILE)
+        for j in range(i, n, _TILE)
+    )
+
+
+def pack(partial: Any) -> Any:
+    """Return a partial with its symmetric matrices halved; it shares what else it holds."""
+
+    def halved(leaf: Any) -> Any:
+        return Half.of(leaf) if isinstance(leaf, np.ndarray) and is_symmetric(leaf) else leaf
+
+    return _mapped(partial, halved)
+
+
+def unpack(packed: Any) -> Any:
+    """Return the partial that was packed, with the same bits, in memory of its own."""
+
+    def whole(leaf: Any) -> Any:
+        return leaf.whole() if isinstance(leaf, Half) else copy.deepcopy(leaf)
+
+    return _mapped(packed, whole)
+
+
+def nbytes(partial: Any) -> int:
+    """Memory of the arrays of a partial, packed or not."""
+    sizes: list[int] = []
+
+    def measured(leaf: Any) -> Any:
+        array = leaf.upper if isinstance(leaf, Half) else leaf
+        sizes.append(getattr(array, "nbytes", 0))
+        return leaf
+
+    _mapped(partial, measured)
+    return sum(sizes)
+
+
+def _mapped(partial: Any, of_leaf: Callable[[Any], Any]) -> Any:
+    """Return a partial with other leaves: it is a tree of data classes, tuples, lists and dicts."""
+
+    def mapped(part: Any) -> Any:
+        return _mapped(part, of_leaf)
+
+    match partial:
+        case Half():
+            return of_leaf(partial)
+        case list() | tuple():
+            parts = map(mapped, partial)
+            make = getattr(partial, "_make", type(partial))  # of named tuples
+            return make(parts)
+        case dict():
+            return {key: mapped(part) for key, part in partial.items()}
+    if not is_dataclass(partial) or isinstance(partial, type):
+        return of_leaf(partial)
+    changed = copy.copy(partial)
+    for field in fields(partial):
+        # Not by `replace`: fields need not be arguments, and the class may be frozen.
+        object.__setattr__(changed, field.name, mapped(getattr(partial, field.name)))
+    return changed

@@ -1,0 +1,61 @@
+"""Whether workers have the memory for the matrix that a solver needs."""
+
+from __future__ import annotations
+
+import math
+
+from dlbd_estimators.exceptions import MatrixTooLarge
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.objective import Objective
+
+#: Smaller matrices fit anywhere, and many fits are over before one has looked.
+_ANYWHERE = 2**20
+
+
+def holds(objective: Objective, n_entries: int) -> bool:
+    """Tell whether the workers have room for a matrix, or several, of so many entries."""
+    nbytes = 8 * n_entries
+    if nbytes <= _ANYWHERE:
+        return True
+    room = objective.executor.matrix_room(objective.blocks)
+    return room is None or nbytes <= room.nbytes
+
+
+def largest_side(objective: Objective) -> int:
+    """Return how many rows a square matrix may have."""
+    room = objective.executor.matrix_room(objective.blocks)
+    if room is None:
+        return LARGEST_HESSIAN
+    return min(LARGEST_HESSIAN, math.isqrt(max(room.nbytes, _ANYWHERE) // 8))
+
+
+def check_room(objective: Objective, solver: str, n_rows: int, otherwise: str) -> None:
+    """Refuse a solver whose matrix does not fit, before anything is read.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is to be minimised.
+    solver : str
+        Its name.
+    n_rows : int
+        Of the square matrix that it needs.
+    otherwise : str
+        What to do instead; a sentence.
+
+    Raises
+    ------
+    MatrixTooLarge
+        Says what it needs, what there is and what to do.
+    """
+    room = objective.executor.matrix_room(objective.blocks)
+    if room is None or holds(objective, n_rows**2):
+        return
+    nbytes = 8 * n_rows**2
+    raise MatrixTooLarge(
+        f"solver={solver!r} needs a matrix of {n_rows} x {n_rows} numbers, which takes "
+        f"{nbytes / 2**20:.0f} MiB, and a pass has up to {room.copies} of them at a time in each "
+        f"thread. A worker with {room.limit / 2**20:.0f} MiB of memory and {room.threads} "
+        f"thread(s) has room for {room.nbytes / 2**20:.1f} MiB each. {otherwise}, or give each "
+        f"thread of the workers more memory."
+    )
