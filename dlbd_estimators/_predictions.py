@@ -11,7 +11,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks_align import with_lengths
+from dlbd_estimators.execution.rows import with_lengths
 
 
 class Predictions(da.Array):

@@ -17,11 +17,12 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 from dlbd_estimators import _indexable, blocks, blocks_dask
 from dlbd_estimators._sparse_input import features_in_memory
 from dlbd_estimators.blocks import Blocks
-from dlbd_estimators.blocks_align import known, one_column_of_chunks, with_lengths
+from dlbd_estimators.blocks_align import known, one_column_of_chunks
 from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened, refuse_lazy
 from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.execution.rows import with_lengths, with_lengths_of_one_source
 from dlbd_estimators.execution.select import active_cluster
 
 _indexable.install()
@@ -138,6 +139,8 @@ def _lazy_data(
         if weight.ndim != 1:
             raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
     names = getattr(estimator, "feature_names_in_", None)
+    X, y, *weights = with_lengths_of_one_source([X, y] if weight is None else [X, y, weight])
+    weight = weights[0] if weights else None
     found = blocks_dask.from_dask(X, y, weight, names, remote=active_cluster())
     return Data(found, y.shape[1:])
 

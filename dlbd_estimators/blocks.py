@@ -1,18 +1,15 @@
 """What a block is, and how blocks of in-memory arrays are cut.
 
 :class:`Blocks` is a numbered sequence of aligned rows of (X, y, sample_weight) that can
-be loaded one at a time, in any process. Where the rows come from is a :class:`Loader`'s
+be loaded one at a time, in any process. Where the rows come from is a loader's
 business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks_dask`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +21,7 @@ from dlbd_estimators.blocks_checks import (
     check_weights,
     same_length,
 )
+from dlbd_estimators.blocks_sequence import BlockSequence, Loader, Rows
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.kernels import Block, tile_rows
@@ -31,41 +29,6 @@ from dlbd_estimators.objectives.kernels import Block, tile_rows
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
 _IN_MEMORY_BLOCKS = 128
-
-
-class Rows(NamedTuple):
-    """One block as it was stored: X is None where only the targets were asked for."""
-
-    X: Any
-    y: Any
-    weight: Any
-
-
-class Loader(ABC):
-    """Something that can read block ``index``; it is pickled into the tasks that do."""
-
-    @abstractmethod
-    def read(self, index: int, *, features: bool = True) -> Rows:
-        """Read one block; without ``features``, only its targets and weights."""
-
-    @abstractmethod
-    def select(self, indices: Sequence[int]) -> Loader:
-        """Return a loader that can read these blocks and carries no more than it needs."""
-
-    def stored(self) -> Blocks | None:
-        """Return the same blocks with all their rows, where this loader leaves some out.
-
-        Messages name rows by their place among all.
-        """
-        return None
-
-    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        """Return the parts of these blocks that already lie on a cluster, by key."""
-        return {}
-
-    def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
-        """Return a loader that has the values of its remote inputs at hand."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -152,7 +115,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Blocks(BlockSequence):
     """A numbered sequence of blocks of one data set.
 
     Parameters
@@ -208,7 +171,7 @@ class Blocks:
         loader = replace(self.loader, bounds=(0, n_rows))
         return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
 
-    def select(self, indices: Sequence[int]) -> Blocks:
+    def select(self, indices: Sequence[int]) -> Self:
         """Return blocks that carry what reading ``indices`` needs; numbers stay."""
         rows = {index: self.rows(index) for index in indices}
         known = {index: each for index, each in rows.items() if each is not None}
@@ -221,14 +184,9 @@ class Blocks:
             return self.selected[index]
         return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])
 
-    @cached_property
-    def _starts(self) -> list[int]:
-        """First row of each block: every block that is read is named, should it be bad."""
-        return [0, *accumulate(self.sizes or ())]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tasks carry these blocks.
-        return {name: value for name, value in vars(self).items() if name != "_starts"}
+    def with_loader(self, loader: Loader) -> Self:
+        """Return the same blocks, read by another loader."""
+        return replace(self, loader=loader)
 
     def load(self, index: int, *, features: bool = True) -> Block:
         """Read and check one block.
@@ -255,7 +213,7 @@ class Blocks:
     def _stored(self) -> Blocks | None:
         """The same blocks with all their rows, where some are left out."""
         whole = self.loader.stored()
-        return None if whole is None else whole.encoded(self.encoding)
+        return whole.encoded(self.encoding) if isinstance(whole, Blocks) else None
 
     def _load(self, index: int, *, features: bool) -> Block:
         where = self.where(index)

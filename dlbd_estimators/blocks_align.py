@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection
 from dask.core import flatten
 from dask.typing import Key
+from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_graph import (
     Dependencies,
@@ -41,11 +42,12 @@ def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
     ------
     LengthMismatch
         The arrays have different numbers of rows.
+    ValueError
+        :func:`lengths_needed` says that these have to be counted first.
     """
+    if lengths_needed(list(arrays.values())):
+        raise ValueError("Chunk lengths have to be counted before these rows can be matched.")
     aligned = {name: one_column_of_chunks(array) for name, array in arrays.items()}
-    if len({array.numblocks[0] for array in aligned.values()}) > 1:
-        # Lengths must be found before rows can be matched; this reads the data once.
-        aligned = dict(zip(aligned, with_lengths(*aligned.values()), strict=True))
     leader = next((each for each in aligned.values() if known(each)), None)
     if leader is None:
         return aligned
@@ -129,18 +131,39 @@ def known(array: da.Array) -> bool:
     return not np.isnan(array.shape[0])
 
 
-def with_lengths(*arrays: da.Array) -> list[da.Array]:
-    """Return arrays with the lengths of their chunks, of which unknown ones are counted.
+def lengths_needed(arrays: Sequence[da.Array]) -> bool:
+    """Tell whether chunk lengths have to be counted before the rows of arrays can be matched.
 
-    All are counted in one computation, so that what they have in common is read once.
+    As many chunks of each may be cut alike. Whether they are shows when they are read.
     """
-    counting = [
-        [dask.delayed(_n_rows, pure=False)(block) for block in blocks_of(array)]
-        for array in arrays
-        if not known(array)
-    ]
-    found = iter(dask.compute(*counting)) if counting else iter(())
-    return [array if known(array) else with_sizes(array, next(found)) for array in arrays]
+    return len({each.numblocks[0] for each in arrays}) > 1 and not all(map(known, arrays))
+
+
+def lengths_of(collection: Any) -> da.Array:
+    """Return the number of rows of each block of an array or a data frame, a chunk for each.
+
+    Parameters
+    ----------
+    collection : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks_frames.together` gives them.
+    """
+    meta = np.empty(0, dtype=np.int64)
+    if not isinstance(collection, da.Array):
+        lengths: da.Array = collection.map_partitions(_n_rows, meta=meta)
+        return lengths
+    n_axes = collection.ndim
+    first = collection
+    if math.prod(collection.numblocks[1:]) > 1:  # the first chunk of a block tells of them all
+        first = collection.blocks[(slice(None), *([0] * (n_axes - 1)))]
+    counted: da.Array = da.map_blocks(
+        _n_rows,
+        first,
+        drop_axis=list(range(1, n_axes)),
+        chunks=((1,) * first.numblocks[0],),
+        meta=meta,
+        dtype=meta.dtype,
+    )
+    return counted
 
 
 def with_sizes(array: da.Array, sizes: Any) -> da.Array:
@@ -150,12 +173,5 @@ def with_sizes(array: da.Array, sizes: Any) -> da.Array:
     )
 
 
-def blocks_of(array: da.Array) -> list[Any]:
-    """Return the blocks along the rows of an array, as delayed objects of one graph."""
-    # Not optimised, because each array would then read what they have in common.
-    parts = array.to_delayed(optimize_graph=False)
-    return list(parts.reshape(len(parts), -1)[:, 0])
-
-
-def _n_rows(block: Any) -> int:
-    return int(block.shape[0])
+def _n_rows(block: Any) -> NDArray[np.int64]:
+    return np.array([block.shape[0]], dtype=np.int64)

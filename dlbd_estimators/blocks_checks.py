@@ -183,7 +183,7 @@ class CheckedRows(Generic[Result]):
         return type(self).__name__, normalize_token(self.function), normalize_token(self.promised)
 
     def __call__(self, *blocks: Any, **options: Any) -> Result:
-        return self.function(*map(_checked, blocks, self.promised), **options)
+        return self.function(*map(checked, blocks, self.promised), **options)
 
 
 class Promised(NamedTuple):
@@ -222,12 +222,30 @@ def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
         )
 
 
-def _checked(block: Any, promised: Aligned | Promised) -> Any:
+def checked(block: Any, promised: Aligned | Promised, where: str = "a block") -> Any:
+    """Return a block that is what its collection promises, its columns in order.
+
+    Parameters
+    ----------
+    block : ndarray, DataFrame or Series
+        As it was read.
+    promised : Aligned or Promised
+        By the collection.
+    where : str
+        Names the block of an array.
+
+    Raises
+    ------
+    BadBlock
+        It is something else.
+    TypeError
+        It is masked or sparse.
+    """
     while isinstance(block, list):  # of the only chunk along an axis of a block of several
         (block,) = block
     if isinstance(promised, Aligned):
         return promised.aligned(block)
     if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
         block = block.to_numpy()
-    check_block(block, promised)
+    check_block(block, promised, where)
     return block

@@ -24,13 +24,14 @@ import numpy as np
 from dask.base import get_scheduler
 from dask.blockwise import Blockwise
 from dask.core import flatten, istask
+from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
 from dask.utils import ensure_dict
 
-from dlbd_estimators.blocks import Blocks, Loader, Rows
-from dlbd_estimators.blocks_align import align, check_order, have_one_source, known, with_lengths
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_compute import compute
 from dlbd_estimators.blocks_graph import (
     Dependencies,
@@ -41,6 +42,7 @@ from dlbd_estimators.blocks_graph import (
     is_future,
     p2p_outputs,
 )
+from dlbd_estimators.blocks_sequence import Loader, Rows
 from dlbd_estimators.blocks_sharing import sharing
 from dlbd_estimators.blocks_steps import read_last_steps
 
@@ -77,7 +79,8 @@ class GraphLoader(Loader):
     graph : dict
         Tasks of all blocks it can read.
     outputs : sequence or dict of int to tuple
-        Keys of X, y and, where there are weights, sample_weight, by block.
+        Keys of all that makes up a block: of a fit X, y and, where there are weights,
+        sample_weight.
     futures : dict
         Values that lie on a cluster already, by key.
     """
@@ -95,6 +98,12 @@ class GraphLoader(Loader):
         X = next(values) if features and X is None else X
         y = next(values)
         return Rows(X, y, next(values, None))
+
+    def values(self, index: int) -> list[Any]:
+        """Read all that makes up a block."""
+        wanted = list(self.outputs[index])
+        graph, _ = cull(self.graph, wanted)
+        return list(compute(graph, wanted))
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = self._needed(indices)
@@ -130,7 +139,8 @@ def from_dask(
     """Align Dask arrays and split their graphs into blocks of rows.
 
     Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
-    unknown as long as the arrays have the same number of them and come from the same source.
+    unknown. :func:`dlbd_estimators.execution.rows.with_lengths_of_one_source` counts them where
+    the arrays have not the same number of them, or do not come from the same source.
 
     Parameters
     ----------
@@ -154,11 +164,6 @@ def from_dask(
     graph, keys = _optimised(list(arrays.values()))
     dependencies = dependencies_of(graph, flatten(keys))
     check_order(graph, dependencies, keys)
-    if not all(known(each) for each in arrays.values()) and not have_one_source(*arrays.values()):
-        # As many blocks of each are no sign that these hold the same rows.
-        X, y, *weights = with_lengths(*arrays.values())
-        weight = weights[0] if weights else None
-        return from_dask(X, y, weight, feature_names, remote=remote)
     outputs = list(zip(*keys, strict=True))
     first = arrays["X"]
     sizes = first.chunks[0]
@@ -170,7 +175,7 @@ def from_dask(
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if first.dtype == np.float32 else 8
     return Blocks(
-        loader=_loader(graph, dependencies, outputs, first, remote),
+        loader=graph_loader(graph, dependencies, outputs, first, remote),
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
@@ -183,27 +188,56 @@ def from_dask(
 
 def _optimised(arrays: list[da.Array]) -> tuple[Graph, list[list[Key]]]:
     """Return one graph of all arrays, with the futures in it, and the keys of their blocks."""
-    # Optimisation leaves the names of persisted chunks without their values.
-    futures: Graph = {}
-    for array in arrays:
-        for layer in array.dask.layers.values():
-            # What is still to be written out, block by block, holds tasks alone.
-            if not isinstance(layer, Blockwise):
-                futures |= futures_of(layer)
     optimised = dask.optimize(*arrays)
     graph: Graph = {}
     for array in optimised:
         graph |= ensure_dict(array.__dask_graph__())
-    return {**graph, **futures}, [list(flatten(array.__dask_keys__())) for array in optimised]
+    keys = [list(flatten(array.__dask_keys__())) for array in optimised]
+    return {**graph, **futures_in(arrays)}, keys
 
 
-def _loader(
+def futures_in(collections: Sequence[Any]) -> Graph:
+    """Return what lies on a cluster of some collections, by key.
+
+    Optimisation leaves the names of persisted chunks without their values.
+    """
+    futures: Graph = {}
+    for each in collections:
+        graph = each.__dask_graph__()
+        for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else [graph]:
+            # What is still to be written out, block by block, holds tasks alone.
+            if not isinstance(layer, Blockwise):
+                futures |= futures_of(layer)
+    return futures
+
+
+def graph_loader(
     graph: Graph,
     dependencies: Dependencies,
     outputs: list[tuple[Key, ...]],
-    array: da.Array,
+    first: Any,
     remote: Remote | None,
 ) -> GraphLoader:
+    """Split a graph into the parts that blocks need, and compute what they share.
+
+    Parameters
+    ----------
+    graph : dict
+        Of all blocks, with the futures in it.
+    dependencies : dict
+        Of all tasks that blocks need.
+    outputs : list of tuple of key
+        What makes up each block.
+    first : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        One of the collections, whose scheduler computes what is shared in this process.
+    remote : Remote or None
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    ValueError
+        Something lies on a cluster, but there is none.
+    """
     missing = [key for key in dependencies if key not in graph]
     graph = {key: graph[key] for key in dependencies if key in graph}
     if remote is not None:
@@ -215,7 +249,7 @@ def _loader(
             "client of it is active here. Use them where the client is, or compute them first."
         )
     else:
-        parts = _with_values(graph, dependencies, outputs, array)
+        parts = _with_values(graph, dependencies, outputs, first)
     graph, dependencies, shared = parts
     slices = _slices(graph, dependencies, shared & dependencies.keys())
     if slices:
@@ -230,7 +264,7 @@ _Parts = tuple[Graph, Dependencies, set[Key]]
 
 
 def _with_values(
-    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], array: da.Array
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], first: Any
 ) -> _Parts:
     """Compute what most blocks need in this process."""
     found = sharing(dependencies, outputs)
@@ -239,7 +273,7 @@ def _with_values(
         tasks = list(chain.from_iterable(outputs))
     if tasks:
         part, _ = cull(graph, tasks)
-        values = get_scheduler(collections=[array])(part, tasks)
+        values = get_scheduler(collections=[first])(part, tasks)
         graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
         dependencies = dependencies_of(graph, chain.from_iterable(outputs))
     return graph, dependencies, set(found.shared)

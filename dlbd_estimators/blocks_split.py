@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks import Blocks, Loader, Rows
+from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_sequence import Loader, Rows
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,13 @@ DASK_SETTINGS = (
     "dask.config", "dask.system", "dask.base.get_scheduler", "dask.utils.key_split",
     "dask.utils.parse_bytes", "dask.utils.parse_timedelta",
 )  # fmt: skip
+# What computes Dask collections. Rows are read by passes of the engine, and by nothing else; what
+# blocks of a pass share is computed where they are cut.
+COMPUTES = {"compute", "persist", "compute_chunk_sizes", "get_sync"}
+# Not rows but one of them, by its number, where scikit-learn looks at what labels are. Names alone
+# do not tell where NumPy's functions load a column: scikit-learn's tools ask for labels and
+# predictions in one piece (model_selection.by_number, _predictions, _indexable).
+MAY_COMPUTE = {"dlbd_estimators/model_selection/by_number/frames.py"}
 MAY_BE_IMPORTED_BY_OBJECTIVES = {"numpy", "scipy"} | sys.stdlib_module_names
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
@@ -211,6 +218,19 @@ def dask_out_of_place(root: Path) -> list[str]:
     ]
 
 
+def computing_outside_the_engine(root: Path) -> list[str]:
+    return [
+        f"{path}:{node.lineno} calls {ast.unparse(node.func)}"
+        for path in sources(root)
+        if path.parts[0] == "dlbd_estimators"
+        and path.parts[1] not in ("execution", "blocks_dask.py")
+        for node in ast.walk(ast.parse((root / path).read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in COMPUTES
+        and path.as_posix() not in MAY_COMPUTE
+    ]
+
+
 def impure_objectives(root: Path) -> list[str]:
     return [
         str(found)
@@ -251,6 +271,7 @@ CHECKERS: tuple[Callable[[Path], list[str]], ...] = (
     imports_between_packages,
     distributed_out_of_place,
     dask_out_of_place,
+    computing_outside_the_engine,
     impure_objectives,
     private_sklearn,
     shapeless_modules,
@@ -297,6 +318,13 @@ BROKEN = [
     (dask_out_of_place, "dlbd_estimators/solvers/newton.py", "import dask.config"),
     (dask_out_of_place, "dlbd_estimators/execution/base.py",
      "if TYPE_CHECKING:\n    from dask.array import Array"),
+    (computing_outside_the_engine, "dlbd_estimators/metrics/rows.py",
+     "import dask\ndask.compute(1)"),
+    (computing_outside_the_engine, "dlbd_estimators/linear.py",
+     "def f(X):\n    X.mean().compute()"),
+    (computing_outside_the_engine, "dlbd_estimators/blocks_align.py", "X.compute_chunk_sizes()"),
+    (computing_outside_the_engine, "dlbd_estimators/model_selection/split.py",
+     "from dask import persist\npersist(1)"),
     (impure_objectives, "dlbd_estimators/objectives/losses.py", "import sklearn"),
     (impure_objectives, "dlbd_estimators/objectives/losses.py", "import dask.array"),
     (private_sklearn, "dlbd_estimators/linear.py", "import sklearn.linear_model._base"),
@@ -342,6 +370,8 @@ ALLOWED = [
      "import math\nimport numpy as np\nfrom scipy import special\nfrom . import losses"),
     ("dlbd_estimators/objectives/linear.py", "from dlbd_estimators.exceptions import BadBlock"),
     ("dlbd_estimators/linear.py", "from sklearn import __version__, base"),
+    ("dlbd_estimators/blocks_dask.py", "def f(remote):\n    remote.persist({}, [])"),
+    ("storage/verify.py", "def f(X):\n    X.compute()"),
     ("storage/writer.py", "import dask.array as da\nfrom storage.chunks import grid"),
     ("storage/commons.py", "x = 1\n" * LONGEST_FILE),
 ]  # fmt: skip

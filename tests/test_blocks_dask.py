@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dlbd_estimators import LogisticRegression, blocks_sources
 from dlbd_estimators.blocks_dask import from_dask
 from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.execution.rows import with_lengths_of_one_source
 from tests.strategies import cuts, random_generators
 
 
@@ -58,7 +59,7 @@ def test_any_chunking_of_the_arrays_gives_the_same_rows(data, rng):
         for array, hide in zip((lazy, target, weights), hidden, strict=True)
     )
     with dask.config.set(scheduler="synchronous"):
-        blocks = from_dask(lazy, target, weights)
+        blocks = from_dask(*with_lengths_of_one_source([lazy, target, weights]))
         found = all_rows(blocks)
     for mine, other in zip(found, (X, y, weight), strict=True):
         np.testing.assert_array_equal(mine, other)
@@ -98,7 +99,8 @@ def test_unknown_lengths_are_compared_block_by_block():
 
 def test_unknown_lengths_of_other_sources_are_counted():
     X, y = da.ones((30, 2), chunks=(10, 2)), da.ones(30, chunks=((10, 9, 11),))
-    assert from_dask(unknown(X), unknown(y), None).sizes == (10, 10, 10)
+    X, y = with_lengths_of_one_source([unknown(X), unknown(y)])
+    assert from_dask(X, y, None).sizes == (10, 10, 10)
 
 
 def test_targets_alone_do_not_read_the_features():

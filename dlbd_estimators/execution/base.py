@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import dask.config
 
-from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost, Spent
 from dlbd_estimators.execution.matrices import MatrixRoom, matrix_room
 from dlbd_estimators.execution.reduce import join
-from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.kernels import PassKernel
 
 if TYPE_CHECKING:
     # Of networks; a linear model's process, and its workers, do without.
@@ -62,9 +62,9 @@ class Executor(ABC):
 
     def map_reduce(
         self,
-        kernel: Kernel[Partial],
+        kernel: PassKernel[Any, Partial],
         parameters: Any,
-        blocks: Blocks,
+        blocks: BlockSequence,
         *,
         name: str,
         indices: Sequence[int] | None = None,
@@ -74,11 +74,11 @@ class Executor(ABC):
 
         Parameters
         ----------
-        kernel : Kernel
+        kernel : PassKernel
             What to compute.
         parameters : object
             Passed to the kernel inside each task.
-        blocks : Blocks
+        blocks : BlockSequence
             The data.
         name : str
             What a person reads on the dashboard.
@@ -163,7 +163,7 @@ class Executor(ABC):
                 f"X.rechunk({{0: ...}})."
             )
 
-    def matrix_room(self, blocks: Blocks) -> MatrixRoom | None:
+    def matrix_room(self, blocks: BlockSequence) -> MatrixRoom | None:
         """Return the room for a matrix that passes over all blocks sum; None is no limit known."""
         memory = self.memory()
         if memory is None:
@@ -197,16 +197,16 @@ class Executor(ABC):
     @abstractmethod
     def _run(
         self,
-        kernel: Kernel[Partial],
+        kernel: PassKernel[Any, Partial],
         parameters: Any,
-        blocks: Blocks,
+        blocks: BlockSequence,
         indices: Sequence[int],
         name: str,
         features: bool,
     ) -> dict[tuple[int, int], BundleResult[Partial]]:
         """Run the bundles of a pass; return their results by node of the tree."""
 
-    def _check_block_size(self, blocks: Blocks) -> None:
+    def _check_block_size(self, blocks: BlockSequence) -> None:
         if blocks.block_nbytes is None or blocks.in_memory:
             return
         memory = self.memory()
@@ -217,12 +217,13 @@ class Executor(ABC):
         room = int(limit * _WORKING_SHARE / (2 * threads))
         if blocks.block_nbytes > room:
             rows = max(1, room * max(blocks.sizes or (1,)) // blocks.block_nbytes)
+            name = blocks.leader
             raise BlockTooLarge(
-                f"A block of X takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
+                f"A block of {name} takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
                 f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
-                f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk X to at most "
-                f"{rows} rows a chunk: X.rechunk({{0: {rows}}}), or of a Zarr array pass "
-                f"dask.array.from_zarr(X, chunks=({rows}, -1))."
+                f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk {name} to at most "
+                f"{rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or of a Zarr array pass "
+                f"dask.array.from_zarr({name}, chunks=({rows}, -1))."
             )
 
 

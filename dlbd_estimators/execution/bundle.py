@@ -9,13 +9,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.ahead import load_ahead, load_between
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.cost import Cost, decoding_seconds
 from dlbd_estimators.execution.reduce import reduce_range
-from dlbd_estimators.objectives.kernels import Block, Kernel
+from dlbd_estimators.objectives.kernels import PassKernel
 
 Partial = TypeVar("Partial")
 
@@ -39,7 +39,7 @@ class Bundle:
     ----------
     fit : str
         Whose blocks they are, for the cache.
-    blocks : Blocks
+    blocks : BlockSequence
         Can read the blocks named below.
     indices : sequence of int
         Block of each position of the pass.
@@ -54,7 +54,7 @@ class Bundle:
     """
 
     fit: str
-    blocks: Blocks
+    blocks: BlockSequence
     indices: Sequence[int]
     start: int
     stop: int
@@ -65,7 +65,7 @@ class Bundle:
 
 def run_bundle(
     bundle: Bundle,
-    kernel: Kernel[Partial],
+    kernel: PassKernel[Any, Partial],
     parameters: Any,
     *,
     keep: bool = True,
@@ -73,14 +73,15 @@ def run_bundle(
     """Stream the blocks of a bundle through a kernel, reading one ahead."""
     began = time.perf_counter()
     reading = Cost()
+    cached = bundle.cache_nbytes > 0 and bundle.blocks.read_again
 
-    def load(number: int) -> Block:
+    def load(number: int) -> Any:
         nonlocal reading
-        block, cost = _load(bundle, bundle.indices[number], keep and bundle.cache_nbytes > 0)
+        block, cost = _load(bundle, bundle.indices[number], keep and cached)
         reading += cost
         return block
 
-    def reduce(take: Callable[[], Block]) -> Partial:
+    def reduce(take: Callable[[], Any]) -> Partial:
         def evaluate(position: int) -> Partial:
             block = take()
             partial = kernel(block, parameters)
@@ -103,7 +104,7 @@ def run_bundle(
     return BundleResult(partial, cost)
 
 
-def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Block, Cost]:
+def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:
     block = block_cache.get(bundle.fit, index) if bundle.features else None
     if block is not None:
         return block, Cost(cache_hits=1)
@@ -113,7 +114,7 @@ def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Block, Cost]:
     return block, cost
 
 
-def timed_load(blocks: Blocks, index: int, *, features: bool = True) -> tuple[Block, Cost]:
+def timed_load(blocks: BlockSequence, index: int, *, features: bool = True) -> tuple[Any, Cost]:
     """Load a block, and tell what that took."""
     began, decoded = time.perf_counter(), decoding_seconds()
     block = blocks.load(index, features=features)

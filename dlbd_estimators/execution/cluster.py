@@ -17,7 +17,7 @@ from dask.utils import key_split
 from distributed import Client, Future, get_worker
 from distributed.metrics import context_meter
 
-from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
@@ -32,10 +32,11 @@ from dlbd_estimators.execution.readiness import (
 )
 from dlbd_estimators.execution.reduce import Node, nodes
 from dlbd_estimators.execution.turns import Turn, TurnResult, run_turn
-from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.kernels import PassKernel
 from dlbd_estimators.objectives.learner import Learner
 
 Partial = TypeVar("Partial")
+AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 Result = TypeVar("Result", BundleResult[Any], TurnResult)
 
 
@@ -78,9 +79,9 @@ class ClusterExecutor(Executor):
 
     def _run(
         self,
-        kernel: Kernel[Partial],
+        kernel: PassKernel[Any, Partial],
         parameters: Any,
-        blocks: Blocks,
+        blocks: BlockSequence,
         indices: Sequence[int],
         name: str,
         features: bool,
@@ -187,7 +188,7 @@ class ClusterExecutor(Executor):
         results = gather(self.client, submit, ranges, where)
         return [results[node] for node in ranges]
 
-    def _crew(self, blocks: Blocks, indices: Sequence[int]) -> tuple[Workers, bool]:
+    def _crew(self, blocks: BlockSequence, indices: Sequence[int]) -> tuple[Workers, bool]:
         """Return the workers of the next pass, and whether blocks have homes among them."""
         if self._modules is PACKAGE:
             # Blocks of one data set are read alike; of two joined, by either end.
@@ -257,7 +258,7 @@ def _sooner() -> dict[str, int]:
 
 def _run_on_worker(
     bundle: Bundle,
-    kernel: Kernel[Any],
+    kernel: PassKernel[Any, Any],
     parameters: Any,
     large: int,
     keys: list[Any],
@@ -284,15 +285,15 @@ def _metered(result: Result) -> Result:
     return result
 
 
-def _without_inputs(blocks: Blocks, indices: Sequence[int]) -> tuple[Blocks, dict[Any, Any]]:
+def _without_inputs(blocks: AnyBlocks, indices: Sequence[int]) -> tuple[AnyBlocks, dict[Any, Any]]:
     """Return what reads some blocks, without what lies on workers, and what does, by key."""
     part = blocks.select(indices)
     inputs = part.loader.remote_inputs(indices)
     return (_with_inputs(part, dict.fromkeys(inputs)) if inputs else part), inputs
 
 
-def _with_inputs(blocks: Blocks, inputs: dict[Any, Any]) -> Blocks:
-    return replace(blocks, loader=blocks.loader.with_inputs(inputs))
+def _with_inputs(blocks: AnyBlocks, inputs: dict[Any, Any]) -> AnyBlocks:
+    return blocks.with_loader(blocks.loader.with_inputs(inputs))
 
 
 async def _drop(fit: str) -> None:

@@ -18,7 +18,7 @@ from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost
 from dlbd_estimators.execution.halves import nbytes, pack, unpack
-from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.kernels import PassKernel
 
 #: What a smaller partial takes on its way to the client is less than the task that would join it
 #: takes of the scheduler, about 3 ms.
@@ -57,7 +57,7 @@ def held_if_large(result: BundleResult[Any], large: int) -> BundleResult[Any] | 
     return Held(pack(result.partial), result.cost)
 
 
-def join_held(kernel: Kernel[Any], left: Held, right: Held) -> Held:
+def join_held(kernel: PassKernel[Any, Any], left: Held, right: Held) -> Held:
     """Join the results of two neighbours in the tree."""
     began = time.perf_counter()
     first, second = left.result(), right.result()

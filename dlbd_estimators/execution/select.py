@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dask.base import get_scheduler
 
-from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_dask import Remote
+from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.threads import ThreadExecutor
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-def executor_for(blocks: Blocks) -> Executor:
+def executor_for(blocks: BlockSequence) -> Executor:
     """Return an executor for some blocks, as Dask itself would choose.
 
     Arrays in memory never leave the process. Dask collections run on the active client,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dask.config
 from dask.system import CPU_COUNT
 
-from dlbd_estimators.blocks import Blocks
+from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
 from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.memory import Memory, process_memory
 from dlbd_estimators.execution.reduce import nodes
-from dlbd_estimators.objectives.kernels import Kernel
+from dlbd_estimators.objectives.kernels import PassKernel
 
 if TYPE_CHECKING:
     from dlbd_estimators.execution.turns import Turn, TurnResult
@@ -55,9 +55,9 @@ class ThreadExecutor(Executor):
 
     def _run(
         self,
-        kernel: Kernel[Partial],
+        kernel: PassKernel[Any, Partial],
         parameters: Any,
-        blocks: Blocks,
+        blocks: BlockSequence,
         indices: Sequence[int],
         name: str,
         features: bool,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dlbd_estimators._validation import lazy_column
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_lazy, opened
+from dlbd_estimators.execution.rows import reduce_rows
 from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.preprocessing.reduction import reduce_rows
 
 Partial = TypeVar("Partial")
 

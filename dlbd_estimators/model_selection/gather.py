@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks_align import known, with_sizes
 from dlbd_estimators.blocks_checks import Promised, check_block, promise
 from dlbd_estimators.blocks_columns import Aligned
+from dlbd_estimators.execution.rows import each_block
 from dlbd_estimators.model_selection.rows import Rows, Selection
 from dlbd_estimators.model_selection.sources import Lazy
 
@@ -200,9 +201,13 @@ def _all_positions(selection: Selection, labels: da.Array | None) -> NDArray[np.
     if labels is None:
         return selection.indices()
     starts = np.cumsum([0, *selection.sizes])
-    parts = stratified_positions(selection, labels).to_delayed()
-    found = dask.compute(*parts)
+    positions = stratified_positions(selection, labels)
+    found = each_block(positions, _block, name="positions", called="stratify")
     return np.concatenate([start + part for start, part in zip(starts, found, strict=False)])
+
+
+def _block(_: int, block: NDArray[np.intp]) -> NDArray[np.intp]:
+    return block
 
 
 def in_memory(array: Any, where: NDArray[np.intp]) -> Any:

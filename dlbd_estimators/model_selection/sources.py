@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks_align import have_one_source, refuse_shuffled_apart, with_lengths
+from dlbd_estimators.blocks_align import have_one_source, refuse_shuffled_apart
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.execution.rows import block_lengths
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
         sizes = _lengths(each) or next(
             (a.sizes for a in counted if _is_cut_alike(a.data, each)), None
         )
-        counted.append(Lazy(each, _measure(each) if sizes is None else sizes))
+        counted.append(Lazy(each, block_lengths(each)[0] if sizes is None else sizes))
     by_object = {id(each.data): each for each in counted}
     found = [by_object.get(id(each), each) for each in fixed]
     _check_lengths(found)
@@ -135,13 +135,6 @@ def _row_nbytes(collection: Any) -> int:
 
 def _is_cut_alike(a: Any, b: Any) -> bool:
     return _n_blocks(a) == _n_blocks(b) and have_one_source(a, b)
-
-
-def _measure(collection: Any) -> tuple[int, ...]:
-    if _is_array(collection):
-        (counted,) = with_lengths(collection)
-        return tuple(map(int, counted.chunks[0]))
-    return tuple(dask.compute(*(dask.delayed(len)(part) for part in collection.to_delayed())))
 
 
 def _is_array(collection: Any) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_align import with_sizes
-from dlbd_estimators.blocks_checks import Promised, check_block, check_present, promise
+from dlbd_estimators.blocks_checks import check_present
 from dlbd_estimators.blocks_columns import column
+from dlbd_estimators.execution.rows import each_block
 from dlbd_estimators.model_selection.shares import Integers, allocate
 from dlbd_estimators.model_selection.sources import Lazy
 
@@ -56,10 +56,7 @@ def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
     NonFiniteValues
         A label is missing; names the block and the row.
     """
-    tally = dask.delayed(_tally, pure=True)
-    parts = enumerate(labels.to_delayed())
-    promised = promise(labels, "stratify")
-    found = dask.compute(*(tally(part, promised, f"block {block}") for block, part in parts))
+    found = each_block(labels, _tally, name="strata", called="stratify")
     classes = np.unique(np.concatenate([block for block, _ in found]))
     counts = np.zeros((len(found), len(classes)), dtype=np.int64)
     for row, (block, numbers) in zip(counts, found, strict=True):
@@ -67,11 +64,8 @@ def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
     return classes, counts
 
 
-def _tally(
-    block: NDArray[Any], promised: Promised, where: str
-) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    check_block(block, promised, where)
-    check_present(block, where)
+def _tally(number: int, block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    check_present(block, f"block {number}")
     return np.unique(block, return_counts=True)
 
 

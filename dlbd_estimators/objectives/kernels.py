@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.objectives.arrays import FloatArray
 
 Partial = TypeVar("Partial")
+AnyBlock_contra = TypeVar("AnyBlock_contra", contravariant=True)
 
 #: A tile this large stays in a core's own cache beside the temporaries made of it.
 _TILE_NBYTES = 2**20
@@ -64,11 +65,11 @@ class Block:
         return self.X.nbytes + self.y.nbytes + weight
 
 
-class Kernel(ABC, Generic[Partial]):
-    """A picklable function of one block and parameters that returns sums over rows."""
+class PassKernel(ABC, Generic[AnyBlock_contra, Partial]):
+    """A picklable function of one block, of some kind, and parameters that returns a partial."""
 
     @abstractmethod
-    def __call__(self, block: Block, parameters: Any) -> Partial:
+    def __call__(self, block: AnyBlock_contra, parameters: Any) -> Partial:
         """Evaluate one block."""
 
     @abstractmethod
@@ -78,6 +79,10 @@ class Kernel(ABC, Generic[Partial]):
     @abstractmethod
     def is_finite(self, partial: Partial) -> bool:
         """Tell whether a block's partial holds finite numbers only."""
+
+
+class Kernel(PassKernel[Block, Partial]):
+    """A kernel of the rows of a fit, which returns sums over them."""
 
 
 class _Scratch(threading.local):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.execution.rows import reduce_rows
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,
@@ -27,7 +28,6 @@ from dlbd_estimators.preprocessing.lazy import (
     map_rows,
     transform_rows,
 )
-from dlbd_estimators.preprocessing.reduction import reduce_rows
 from dlbd_estimators.preprocessing.widening import check_room, cut
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.execution.rows import reduce_rows
 from dlbd_estimators.preprocessing import fusion
 from dlbd_estimators.preprocessing.columns import known_dtype, numbers_dtype, without_na
 from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
@@ -23,7 +24,6 @@ from dlbd_estimators.preprocessing.lazy import (
 )
 from dlbd_estimators.preprocessing.missing import Present, PresentKernel, is_nan, most_frequent
 from dlbd_estimators.preprocessing.numeric import in_memory
-from dlbd_estimators.preprocessing.reduction import reduce_rows
 from dlbd_estimators.preprocessing.scaling import fitted
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from dlbd_estimators.blocks_sources import is_lazy, opened
+from dlbd_estimators.execution.rows import reduce_rows
 from dlbd_estimators.preprocessing.numeric import as_floats
-from dlbd_estimators.preprocessing.reduction import reduce_rows
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 
 from dlbd_estimators import blocks_sources
-from dlbd_estimators.blocks_align import blocks_of, with_sizes
+from dlbd_estimators.blocks_align import with_sizes
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_sources import is_frame, is_lazy
 from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.execution.rows import block_lengths
 from dlbd_estimators.model_selection.by_number import arrays
 from dlbd_estimators.model_selection.by_number.parts import recut
 
@@ -88,24 +88,14 @@ def _plain(*collections: Any) -> list[Any]:
 def _lengths(collections: Sequence[Any]) -> list[Sizes]:
     """Return the rows of each block, those that are not known by one pass over all of them."""
     known = [known_sizes(each) for each in collections]
-    length = dask.delayed(_n_rows, pure=True)
     unknown = [each for each, sizes in zip(collections, known, strict=True) if sizes is None]
-    found = iter(dask.compute([[length(part) for part in _blocks(each)] for each in unknown])[0])
-    return [tuple(next(found)) if sizes is None else sizes for sizes in known]
+    found = iter(block_lengths(*unknown))
+    return [next(found) if sizes is None else sizes for sizes in known]
 
 
 def count_rows(data: Any) -> int:
     """Count the rows of lazy data."""
     return sum(_lengths(_plain(data))[0])
-
-
-def _blocks(data: Any) -> list[Any]:
-    """Return a delayed object for each block of rows, of an array its first columns."""
-    return blocks_of(data) if isinstance(data, da.Array) else list(data.to_delayed())
-
-
-def _n_rows(block: Any) -> int:
-    return int(block.shape[0])
 
 
 def _cut(data: Any, sizes: Sizes, wanted: Sizes) -> Any:
