@@ -180,9 +180,7 @@ class Blocks(BlockSequence):
 
     def rows(self, index: int) -> range | None:
         """Return the numbers of a block's rows among all, where known."""
-        if self.selected is not None:
-            return self.selected[index]
-        return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])
+        return super().rows(index) if self.selected is None else self.selected[index]
 
     def with_loader(self, loader: Loader) -> Self:
         """Return the same blocks, read by another loader."""
@@ -258,12 +256,6 @@ class Blocks(BlockSequence):
             f"{self.where(index).capitalize()} overflowed: X holds finite values, but sums "
             f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
         )
-
-    def where(self, index: int) -> str:
-        """Name a block and, where known, its rows."""
-        rows = self.rows(index)
-        known = "" if rows is None else f" (rows {rows.start} to {rows.stop})"
-        return f"block {index}{known}"
 
     def _locate(self, name: str, values: FloatArray, index: int) -> str:
         row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])

@@ -96,12 +96,15 @@ class BlockSequence(ABC):
         """Return blocks that carry what reading ``indices`` needs; numbers stay."""
         return self.with_loader(self.loader.select(indices))
 
+    def rows(self, index: int) -> range | None:
+        """Return the numbers of a block's rows among all, where known."""
+        return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])
+
     def where(self, index: int) -> str:
         """Name a block and, where known, its rows."""
-        if self.sizes is None:
-            return f"block {index}"
-        start = self._starts[index]
-        return f"block {index} (rows {start} to {start + self.sizes[index]})"
+        rows = self.rows(index)
+        known = "" if rows is None else f" (rows {rows.start} to {rows.stop})"
+        return f"block {index}{known}"
 
     @cached_property
     def _starts(self) -> list[int]:
