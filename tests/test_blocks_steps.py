@@ -145,6 +145,28 @@ def test_a_block_that_others_hold_stays_as_it_was(kind, tmp_path):
     np.testing.assert_array_equal(lazy.compute(), X)
 
 
+def test_a_block_that_nobody_else_holds_is_overwritten(tmp_path, monkeypatch):
+    X, y = rows()
+    stored = da.from_zarr(zarr.create_array(tmp_path / "X.zarr", data=X, chunks=(500, 3)))
+    transformed = pipeline(stored)
+    target = da.from_array(y, chunks=500)
+    told = []
+    run = Steps.__call__
+
+    def spy(self, block, *, overwrite=False):
+        told.append(overwrite)
+        return run(self, block, overwrite=overwrite)
+
+    monkeypatch.setattr(Steps, "__call__", spy)
+    Ridge().fit(transformed, target)
+    assert len(told) >= 8
+    assert all(told)
+    told.clear()
+    Ridge().fit(pipeline(da.from_array(X, chunks=(500, 3))), target)
+    assert len(told) >= 8
+    assert not any(told)
+
+
 def test_a_pipeline_out_of_core_gives_the_bits_of_its_steps(tmp_path):
     X, y = rows()
     stored = da.from_zarr(zarr.create_array(tmp_path / "X.zarr", data=X, chunks=(500, 3)))
