@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # a test's time limit is pytest-timeout's business. The same examples on every run, but for nightly
 # ones: what fails on one machine fails on others too.
 settings.register_profile("dev", deadline=None, max_examples=25, derandomize=True)
-settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")

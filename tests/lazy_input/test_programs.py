@@ -27,8 +27,8 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: 260 in all; 5,200 with HYPOTHESIS_PROFILE=nightly.
-N_EXAMPLES = max(settings().max_examples // 2, 50)
+#: 260 in all; 10,400 with HYPOTHESIS_PROFILE=nightly.
+N_EXAMPLES = max(settings().max_examples, 50)
 
 
 def explore(strategy, run, made, n_examples):

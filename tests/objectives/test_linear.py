@@ -173,15 +173,11 @@ def test_centres_of_the_blocks_own_choice_lose_no_digits(problem, data):
     loss, packing, near, far, mean, _ = problem
     parameters = np.zeros(packing.size)  # a prediction far from zero would itself be rounded
     parameters.reshape(packing.shape)[:, -1] = np.linspace(-1, 1, packing.n_outputs)
-    radius = (np.linspace(-1, 1, len(mean)), np.linspace(0.5, 2, len(mean)))
-    expected = LinearKernel(loss, packing, Order.HESSIAN, ellipsoid=radius)(near, parameters)
+    centre, scale = np.linspace(-1, 1, len(mean)) + mean, np.linspace(0.5, 2, len(mean))
+    near_zero = LinearKernel(loss, packing, Order.HESSIAN, ellipsoid=(centre - mean, scale))
+    expected = near_zero(near, parameters)
     kernel = LinearKernel(
-        loss,
-        packing,
-        Order.HESSIAN,
-        ellipsoid=(radius[0] + mean, radius[1]),
-        moments=True,
-        own_centre=True,
+        loss, packing, Order.HESSIAN, ellipsoid=(centre, scale), moments=True, own_centre=True
     )
     sizes = data.draw(cuts(near.n_rows))
     sums = reduce(kernel.combine, [kernel(each, parameters) for each in pieces(far, sizes)])
