@@ -27,8 +27,8 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: 260 in all; 10,400 with HYPOTHESIS_PROFILE=nightly.
-N_EXAMPLES = max(settings().max_examples, 50)
+#: 520 in all; 10,400 with HYPOTHESIS_PROFILE=nightly.
+N_EXAMPLES = max(settings().max_examples, 100)
 
 
 def explore(strategy, run, made, n_examples):
