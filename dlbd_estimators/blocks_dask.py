@@ -101,9 +101,7 @@ class GraphLoader(Loader):
 
     def values(self, index: int) -> list[Any]:
         """Read all that makes up a block."""
-        wanted = list(self.outputs[index])
-        graph, _ = cull(self.graph, wanted)
-        return list(compute(graph, wanted))
+        return compute(self.graph, self.outputs[index])
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = self._needed(indices)

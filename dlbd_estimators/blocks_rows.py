@@ -16,7 +16,7 @@ import dask.array as da
 from dask.base import collections_to_expr
 from dask.core import flatten
 
-from dlbd_estimators.blocks_align import align, known, refuse_shuffled_apart
+from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned, column, features
 from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_in, graph_loader
@@ -169,12 +169,11 @@ def row_blocks(
     """
     if not is_frame(collections[0]):
         collections = list(align(dict(zip(names, collections, strict=True))).values())
-    if len(collections) > 1:
-        refuse_shuffled_apart(collections)
     graph = _read_together(collections)
     keys = [list(flatten(each.__dask_keys__())) for each in collections]
     outputs = list(zip(*keys, strict=True))
     dependencies = dependencies_of(graph, flatten(keys))
+    check_order(graph, dependencies, keys)
     promised = [promise(each, name) for each, name in zip(collections, names, strict=True)]
     sizes = _sizes(collections)
     return RowBlocks(

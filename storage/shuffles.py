@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -88,7 +89,7 @@ class _Tasks:
         What the first and the last block both need on the way is a number (the mean of a frame,
         say), which does not order the rows.
         """
-        return self._reached(flatten(self._blocks), self._numbers()) & self._barriers
+        return self._reached(flatten(self._blocks), self._numbers) & self._barriers
 
     def partitions_shuffled(self) -> list[int]:
         """Of how many partitions rows were shuffled by tasks, each time.
@@ -96,8 +97,7 @@ class _Tasks:
         These leave nothing to chance, but put rows into an order that depends on it: Dask reads as
         many Parquet files at once as the columns are few.
         """
-        numbers = self._numbers()
-        way = self._reached(flatten(self._blocks), numbers)
+        way = self._reached(flatten(self._blocks), self._numbers)
         last = set(filter(_is_task_shuffle, way))
         inputs: dict[str, set[Any]] = {}
         for key in filter(_is_task_shuffle, self._reached(last, set())):
@@ -106,7 +106,9 @@ class _Tasks:
             inputs.setdefault(token, set()).update(given)
         return sorted(map(len, inputs.values()))
 
+    @cached_property
     def _numbers(self) -> set[Any]:
+        """Keys by way of which no block takes its rows."""
         numbers: set[Any] = set()
         if len(self._blocks) > 1:
             first, last = (self._reached(self._blocks[i], set()) for i in (0, -1))
