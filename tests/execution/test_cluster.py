@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -236,16 +236,40 @@ def test_a_block_too_large_is_refused_before_anything_is_read():
             model.fit(X, y)
 
 
-class _Slowly:
-    """Takes its time, and says in a directory that it has begun."""
+class _WaitsForDeaths:
+    """Counts reads in a directory; from the given one on, they wait until workers were killed."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, reads):
         self.directory = directory
+        self.reads = reads
+        directory.mkdir()
 
     def __call__(self, block):
-        (Path(self.directory) / f"{time.monotonic_ns()}-{os.getpid()}").touch()
-        time.sleep(0.05)
+        begun = self.directory / f"{time.monotonic_ns()}-{os.getpid()}"
+        begun.touch()
+        deadline = time.monotonic() + 100
+        while len(self.begun()) >= self.reads and not self.killed.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
         return block
+
+    @property
+    def killed(self):
+        return self.directory / "killed"
+
+    def begun(self):
+        return [each for each in self.directory.iterdir() if each != self.killed]
+
+    def kill(self, victims):
+        """Kill processes in the middle of the pass; return how many reads had begun."""
+        deadline = time.monotonic() + 90
+        while len(self.begun()) < self.reads and time.monotonic() < deadline:
+            time.sleep(0.01)
+        n_reads = len(self.begun())
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        self.killed.touch()
+        return n_reads
 
 
 def test_a_worker_killed_in_the_middle_of_a_pass_changes_no_bit(arrays, tmp_path):
@@ -253,30 +277,21 @@ def test_a_worker_killed_in_the_middle_of_a_pass_changes_no_bit(arrays, tmp_path
     cases = [(LogisticRegression(tol=1e-4), y), (Ridge(), score)]
     with dask.config.set(scheduler="threads"):
         expected = [model.fit(X, target).coef_.copy() for model, target in cases]
-    # No cache: every pass reads every block, slowly.
+    # No cache: every pass reads every block.
     with (
         dask.config.set({"dlbd-estimators.cache-share": 0}),
         own_cluster(3, tmp_path) as client,
     ):
         for number, (model, target) in enumerate(cases):
-            begun = tmp_path / f"begun-{number}"
-            begun.mkdir()
-            slow = X.map_blocks(_Slowly(begun), meta=np.empty((0, 0)))
+            reads = _WaitsForDeaths(tmp_path / f"begun-{number}", X.numblocks[0] // 2)
+            held = X.map_blocks(reads, meta=np.empty((0, 0)))
             client.wait_for_workers(3)
             victim = next(iter(client.run(os.getpid).values()))
-            killed = []
-
-            def kill(begun=begun, victim=victim, killed=killed):
-                while len(list(begun.iterdir())) < X.numblocks[0] // 2:
-                    time.sleep(0.002)
-                os.kill(victim, signal.SIGKILL)
-                killed.append(len(list(begun.iterdir())))
-
-            killer = threading.Thread(target=kill)
-            killer.start()
-            model.fit(slow, target)
-            killer.join()
-            assert killed[0] < X.numblocks[0]  # in the middle of the first pass
+            with ThreadPoolExecutor(1) as killer:
+                n_reads = killer.submit(reads.kill, [victim])
+                model.fit(held, target)
+            # In the middle of the first pass.
+            assert X.numblocks[0] // 2 <= n_reads.result() < X.numblocks[0]
             assert victim not in client.run(os.getpid).values()
             np.testing.assert_array_equal(model.coef_, expected[number])
 
@@ -286,23 +301,15 @@ def test_the_death_of_all_workers_at_once_changes_no_bit(n_workers, arrays, tmp_
     X, _, score = lazy(arrays)
     with dask.config.set(scheduler="threads"):
         expected = Ridge().fit(X, score).coef_
-    begun = tmp_path / "begun"
-    begun.mkdir()
-    slow = X.map_blocks(_Slowly(begun), meta=np.empty((0, 0)))
+    reads = _WaitsForDeaths(tmp_path / "begun", X.numblocks[0] // 4)
+    held = X.map_blocks(reads, meta=np.empty((0, 0)))
     with own_cluster(n_workers, tmp_path) as client:
         client.wait_for_workers(n_workers)
-        victims = client.run(os.getpid).values()
-
-        def kill():
-            while len(list(begun.iterdir())) < X.numblocks[0] // 4:
-                time.sleep(0.002)
-            for victim in victims:
-                os.kill(victim, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        model = Ridge().fit(slow, score)
-        killer.join()
+        victims = list(client.run(os.getpid).values())
+        with ThreadPoolExecutor(1) as killer:
+            n_reads = killer.submit(reads.kill, victims)
+            model = Ridge().fit(held, score)
+        assert X.numblocks[0] // 4 <= n_reads.result() < X.numblocks[0]
     np.testing.assert_array_equal(model.coef_, expected)
 
 
