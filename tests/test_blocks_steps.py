@@ -177,6 +177,11 @@ def test_a_block_that_nobody_else_holds_is_overwritten(tmp_path, monkeypatch):
     assert len(told) >= 8
     assert all(told)
     told.clear()
+    # A pass of statistics reads as a fit does.
+    before = StandardScaler().fit(transformed)
+    assert told == [True] * 8
+    np.testing.assert_array_equal(before.mean_, StandardScaler().fit(transformed.persist()).mean_)
+    told.clear()
     Ridge().fit(pipeline(da.from_array(X, chunks=(500, 3))), target)
     assert len(told) >= 8
     assert not any(told)
