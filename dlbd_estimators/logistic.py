@@ -34,7 +34,7 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.predictors import LinearPredictor
 from dlbd_estimators.objectives.scores import WrongClass
-from dlbd_estimators.solvers import Objective, Solution
+from dlbd_estimators.solvers import Known, Objective, Solution
 
 
 class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
@@ -220,6 +220,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
             )
             l1 = penalty.l1_ratio / penalty.C
+            total = float(counts.weights.sum() if weights is None else counts.weights @ weights)
             blocks = data.blocks.encoded(Encoding(classes, weights))
             objective = Objective(
                 blocks,
@@ -229,9 +230,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 name="logistic",
                 l1=L1(l1) if l1 > 0 else None,
                 seed=seed_of(self.random_state),
-                total_weight=float(
-                    counts.weights.sum() if weights is None else counts.weights @ weights
-                ),
+                known=Known(total),
                 n_rows=counts.n_rows,
                 room=executor.matrix_room(blocks),
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.choose import ROW_SPACE, SOLVERS, advice, choose
 from dlbd_estimators.solvers.driver import minimize, minimize_together
+from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.fit import Fit, Solution
 from dlbd_estimators.solvers.objective import Objective, check_weight
 from dlbd_estimators.solvers.row_space import row_space
@@ -18,6 +19,7 @@ __all__ = [
     "ROW_SPACE",
     "SOLVERS",
     "Fit",
+    "Known",
     "Objective",
     "SeparableWarning",
     "Solution",

@@ -20,7 +20,7 @@ from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfSquaredError
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
-from dlbd_estimators.solvers import SOLVERS, Fit, Objective, minimize, minimize_together
+from dlbd_estimators.solvers import SOLVERS, Fit, Known, Objective, minimize, minimize_together
 from dlbd_estimators.solvers import room as room_of_matrices
 from tests.strategies import random_generators
 
@@ -62,7 +62,7 @@ def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, room=None, **more)
         Packing(1, P, True),
         name="test",
         l1=l1,
-        total_weight=float(sum(blocks.sizes)),
+        known=Known(float(sum(blocks.sizes))),
         room=room,
     )
     return Fit(SOLVERS[name](), objective, None, tol, max_iter, float, **more)
