@@ -34,7 +34,7 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.predictors import LinearPredictor
 from dlbd_estimators.objectives.scores import WrongClass
-from dlbd_estimators.solvers import Known, Objective, Solution
+from dlbd_estimators.solvers import Known, Objective, Solution, room_for
 
 
 class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
@@ -109,7 +109,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
         Passes over the features; a sample counts by its share of the rows. Finding the
         classes reads the labels alone and is not counted.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.base.Solution`.
+        One entry a step; see :class:`dlbd_estimators.solvers.Solution`.
 
     Notes
     -----
@@ -232,7 +232,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 seed=seed_of(self.random_state),
                 known=Known(total),
                 n_rows=counts.n_rows,
-                room=executor.matrix_room(blocks),
+                room=room_for(executor, blocks, packing),
             )
 
             def model(solution: Solution) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Objective:
     n_rows : int, optional
         Number of rows where the blocks do not know theirs; without it, no sampling.
     room : MatrixRoom, optional
-        What the workers have for a matrix; None is no limit known.
+        What the workers have for a matrix; None is no limit known, or none that matters.
     known : Known
         What is known of the data.
     passes_before, bytes_before : int

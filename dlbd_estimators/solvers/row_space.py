@@ -27,6 +27,7 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.room import room_for
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,14 +79,15 @@ class RowSpace(Objective):
         kept[0] = True  # of constant columns one remains, which is zero
         reduced = left[:, : len(scale)][:, kept] * scale[kept]
         blocks = from_arrays(reduced, loader.y, loader.weight).encoded(whole.blocks.encoding)
+        inner = Packing(packing.n_outputs, reduced.shape[1], packing.fit_intercept)
         return cls(
             blocks,
             whole.loss,
             whole.penalty,
-            Packing(packing.n_outputs, reduced.shape[1], packing.fit_intercept),
+            inner,
             name=whole.name,
             known=Known(whole.total_weight),
-            room=executor.matrix_room(blocks),
+            room=room_for(executor, blocks, inner),
             passes_before=1,
             bytes_before=X.nbytes,
             whole=packing,
