@@ -55,19 +55,26 @@ def sent(monkeypatch):
     return sizes
 
 
-def test_only_the_first_pass_sends_the_graphs(client, sent):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The client of one worker: of two, one may take what was meant for the other."""
+    with own_cluster(1, tmp_path_factory.mktemp("alone")) as client:
+        yield client
+
+
+def test_only_the_first_pass_sends_the_graphs(alone, sent):
     X = da.random.default_rng(0).normal(size=(4000, 2), chunks=(4, 2))
     y = X[:, 0] + X[:, 1] ** 2 > 0
     model = LogisticRegression(solver="gradient_descent", tol=1e-3).fit(X, y)
     first, *others = sent.values()
     assert len(others) >= 3
     assert first > 200_000  # 1,000 blocks
-    assert max(others) < 30_000
+    assert max(others) < first / 10
     with dask.config.set(scheduler="threads"):
         again = LogisticRegression(solver="gradient_descent", tol=1e-3).fit(X, y)
     np.testing.assert_array_equal(model.coef_, again.coef_)
     deadline = time.monotonic() + 30
-    while any(client.run(kept_parts).values()):
+    while any(alone.run(kept_parts).values()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -77,26 +84,26 @@ def summed(executor, blocks):
 
 
 @pytest.mark.parametrize("large", [0, 2**20])
-def test_what_a_worker_has_not_kept_is_sent_again(client, sent, monkeypatch, large):
+def test_what_a_worker_has_not_kept_is_sent_again(alone, sent, monkeypatch, large):
     monkeypatch.setattr(cluster_module, "large_nbytes", lambda _n_bundles: large)
     blocks = from_dask(*arrays(), None)
     with ThreadExecutor(2) as executor:
         expected = summed(executor, blocks)
-    with ClusterExecutor(client) as executor:
+    with ClusterExecutor(alone) as executor:
         for number in range(5):
             if number == 2:
-                client.run(forget_parts)
+                alone.run(forget_parts)
             np.testing.assert_array_equal(summed(executor, blocks), expected)
     named = [size < 30_000 for size in sent.values()]
     assert named == [False, True, False, False, True]
 
 
-def test_a_part_that_is_too_large_goes_with_each_pass(client, sent, monkeypatch):
+def test_a_part_that_is_too_large_goes_with_each_pass(alone, sent, monkeypatch):
     monkeypatch.setattr(parts, "_SHARE", 1e-9)
     blocks = from_dask(*arrays(), None)
-    with ClusterExecutor(client) as executor:
+    with ClusterExecutor(alone) as executor:
         first, second = (summed(executor, blocks) for _ in range(2))
-        assert not any(client.run(kept_parts).values())
+        assert not any(alone.run(kept_parts).values())
     np.testing.assert_array_equal(first, second)
     assert min(sent.values()) > 8 * N
 
