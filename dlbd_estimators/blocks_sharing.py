@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from dask.typing import Key
@@ -61,7 +62,11 @@ def sharing(
     n_blocks = len(outputs)
     # Of two blocks each may touch the same stored chunk: no reason to send that with both.
     many = max(2, n_blocks // 2) if many is None else many
-    users = Counter(key for keys in dependencies.values() for key in keys)
+    users = Counter(chain.from_iterable(dependencies.values()))
+    made = set(chain.from_iterable(outputs))
+    references = users.total() + sum(map(len, outputs))
+    if outputs and references == len(made | users.keys()):
+        return Sharing([], 1.0)  # nothing is needed twice, as nearly always
     # By key, the sets of its users and of the blocks that it makes up: joined when all are known.
     needed_by: dict[Key, list[BlockSet]] = {}
     for index, keys in enumerate(outputs):
@@ -74,7 +79,8 @@ def sharing(
     while ready:
         key = ready.pop()
         # Blocks that need it by a path that meets no shared key.
-        blocks = union(needed_by.pop(key, []), n_blocks)
+        sets = needed_by.pop(key, [])
+        blocks = sets[0] if len(sets) == 1 else union(sets, n_blocks)
         count = size(blocks)
         if count > many:
             shared.append(key)
