@@ -156,7 +156,8 @@ def exact_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 def _tile_statistics(tile: NDArray[Any], weight: Floats | None, memory: Floats) -> ColumnStatistics:
     """Return the statistics of a tile of floats, with memory for as many values to work in."""
     n_rows, n_features = tile.shape
-    order: Literal["C", "F"] = "F" if tile.strides[0] < tile.strides[1] else "C"
+    between_rows, between_columns = map(abs, tile.strides)
+    order: Literal["C", "F"] = "F" if between_rows < between_columns else "C"
     missing = np.isnan(tile)
     places = np.flatnonzero(missing.ravel(order))
     # Of the tile as it is: of float32 these are a quarter of the work on its copy.
