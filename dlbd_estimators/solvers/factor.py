@@ -9,6 +9,7 @@ from scipy.linalg import lapack
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.centring import Centring
+from dlbd_estimators.solvers.objective import Objective
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
@@ -27,6 +28,15 @@ def rounding(dtype: str) -> float:
 def is_rough(factor: Factor, dtype: str) -> bool:
     """Tell whether a Hessian formed in float32 should be formed again in float64."""
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
+
+
+def dependent_columns(objective: Objective, factor: Factor) -> tuple[int, ...]:
+    """Return the columns that are nearest to being dependent on one another, by a Hessian."""
+    if not objective.of_columns:
+        return ()
+    width = objective.packing.shape[1]
+    columns = {index % width for index in factor.dependent()}
+    return tuple(sorted(columns - {objective.packing.n_features}))
 
 
 class Factor:

@@ -36,7 +36,7 @@ from dlbd_estimators.solvers.backtracking import (
 )
 from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
+from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
 from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.separation import (
@@ -162,7 +162,7 @@ class Newton(Solver[NewtonState]):
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
-            dependent=_dependent(objective, factor) if lost else (),
+            dependent=dependent_columns(objective, factor) if lost else (),
         )
 
     def _correction(
@@ -235,15 +235,6 @@ def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns
         return False
     unseen = factor.unseen(gradient) > _UNSEEN * objective.unit
     return unseen or across(objective, gradient, columns) > _ACROSS
-
-
-def _dependent(objective: Objective, factor: Factor) -> tuple[int, ...]:
-    """Return the columns that are nearest to being dependent on one another."""
-    if not objective.of_columns:
-        return ()
-    width = objective.packing.shape[1]
-    columns = {index % width for index in factor.dependent()}
-    return tuple(sorted(columns - {objective.packing.n_features}))
 
 
 def _correction_sample(objective: Objective) -> list[int] | None:
