@@ -16,6 +16,8 @@ LARGEST_HESSIAN = 4000
 #: A float32 Hessian gives way to float64 where its error could slow the convergence.
 _WORST_ERROR = 1e-3
 
+#: Columns are told to be dependent from this condition number of a Hessian on.
+_DEPENDENT = 1e10
 #: From this condition number on a matrix is singular: what is small in it is rounding.
 _SINGULAR = 1e14
 
@@ -32,7 +34,7 @@ def is_rough(factor: Factor, dtype: str) -> bool:
 
 def dependent_columns(objective: Objective, factor: Factor) -> tuple[int, ...]:
     """Return the columns that are nearest to being dependent on one another, by a Hessian."""
-    if not objective.of_columns:
+    if not objective.of_columns or factor.condition <= _DEPENDENT:
         return ()
     width = objective.packing.shape[1]
     columns = {index % width for index in factor.dependent()}

@@ -3,11 +3,11 @@
 The two-loop recursion (Nocedal 1980) starts from an inverse Hessian of its own. Where a
 sample of blocks can give one, that is used: the curvature pairs then only correct what the
 sample got wrong, and 5-15 passes do where a scaled identity needs a hundred. Otherwise the
-standardised columns are the metric. Where the steps do not gain on the error (the sample misled, or
-the curvature is another one far from where it was looked at), a pass over all rows brings the
-Hessian of where the solver is, as a metric for the steps that follow. A unit step is tried first and shortened by the next
-pass's verdict, so that no pass goes into a line search. The error reported is an estimate: the
-decrement that the metric gives, times what the last steps made of theirs.
+standardised columns are the metric. Where the steps do not gain on the error (the sample misled,
+or curvature has changed since it was looked at), a pass over all rows brings the Hessian of where
+the solver is, as a metric for the steps that follow. A unit step is tried first and shortened by
+the next pass's verdict, so that no pass goes into a line search. The error reported is an
+estimate: the decrement that the metric gives, times what the last steps made of theirs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.backtracking import (
     TrialState,
     accepted,
     at_zero,
+    rounding,
     sample_misled,
+    stayed,
 )
 from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.evaluation import Evaluation
@@ -50,8 +53,6 @@ _POOR = 0.5
 _MAX_POOR = 3
 #: and steps after which the standardised columns give way to one: before patience ends.
 _MAX_WITHOUT_HESSIAN = 25
-#: Columns are told to be dependent from this condition number of a Hessian on.
-_DEPENDENT = 1e10
 #: Where the last direction is taken; elsewhere the point it was found at is kept.
 _GOING_ON = (None, Status.CONVERGED)
 
@@ -64,7 +65,8 @@ class _Metric(Protocol):
 class LBFGSState(TrialState):
     """Adds the last accepted gradient, curvature pairs, the metric and what rows are like.
 
-    ``n_poor`` counts the steps that speak for a Hessian as the metric (again). The next pass forms one if ``renews``, and none ever does if ``singular``.
+    ``n_poor`` counts the steps that speak for a Hessian as the metric, or for a new one. The next
+    pass forms it if ``renews``, and none ever does if ``singular``.
     """
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -88,11 +90,11 @@ class LBFGS(Solver[LBFGSState]):
     name: ClassVar[str] = "lbfgs"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> LBFGSState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[LBFGSState]:
         warm = None
         fits = _fits(objective)
         if fits:
-            warm = warm_start(objective, "lbfgs-sample")
+            warm = yield from warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,
@@ -107,12 +109,12 @@ class LBFGS(Solver[LBFGSState]):
             singular=not fits,
         )
 
-    def step(self, objective: Objective, state: LBFGSState, tol: float) -> LBFGSState:
+    def step(self, objective: Objective, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             state.parameters,
             Order.HESSIAN if state.renews else Order.GRADIENT,
-            f"lbfgs-pass-{int(objective.n_passes) + 1}",
+            "lbfgs-pass-{}",
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
@@ -126,11 +128,12 @@ class LBFGS(Solver[LBFGSState]):
         if sample_misled(objective, state, here.value):
             begun = at_zero(state, here.value)
             return replace(begun, metric=None, exact_metric=False, columns=None, renews=True)
-        noise = objective.rounding(here.value)
+        noise = rounding(objective, state, here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)
         state = _renewed(objective, state, here)
+        assert state.columns is not None
         metric = state.metric or Standardised(objective, state.columns)
         pairs = _with_last_move(state, here.gradient)
         inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
@@ -149,7 +152,7 @@ class LBFGS(Solver[LBFGSState]):
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or not state.exact_metric else 0
         most = _MAX_POOR if state.exact_metric else _MAX_WITHOUT_HESSIAN
-        _, settled, endless = outlook(
+        _, settled, endless = yield from outlook(
             objective, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
         )
         n_settled = state.n_settled + 1 if settled else 0
@@ -197,7 +200,7 @@ def _renewed(objective: Objective, state: LBFGSState, here: Evaluation) -> LBFGS
     assert state.columns is not None
     factor = Factor(here.hessian, Centring(objective.packing, state.columns.mean))
     singular = factor.rank < objective.packing.size
-    dependent = dependent_columns(objective, factor) if factor.condition > _DEPENDENT else ()
+    dependent = dependent_columns(objective, factor)
     state = replace(state, renews=False, n_poor=0, singular=singular, dependent=dependent)
     if singular:
         return state
@@ -234,6 +237,8 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     excess = value - state.base_value + step * state.slope
     factor = float(np.clip(0.5 * step * state.slope / excess, 0.1, 0.5))
     shorter = step * factor
+    if shorter < 2.0**-_MAX_HALVINGS:
+        return stayed(state)
     return replace(
         state,
         parameters=state.base + (state.parameters - state.base) * factor,
@@ -243,7 +248,6 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
         step=shorter,
         tried_step=shorter,
         shortened=True,
-        status=Status.STALLED if shorter < 2.0**-_MAX_HALVINGS else None,
     )
 
 

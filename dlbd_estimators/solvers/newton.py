@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.backtracking import (
@@ -34,6 +35,7 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
+from dlbd_estimators.solvers.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
@@ -52,6 +54,10 @@ from dlbd_estimators.solvers.warm_start import warm_start
 _UNSEEN = 1e-13
 #: The same of a decrement in units of the columns' spread.
 _ACROSS = 1e-6
+#: Steps that bring no nearer, and within rounding or far shorter than meant, after which no further
+#: progress is expected.
+_PATIENCE = 5
+_SHORT = 0.1
 #: Newton steps on the sample's higher-order terms after one full pass.
 _MAX_CORRECTIONS = 3
 
@@ -72,6 +78,10 @@ class NewtonState(TrialState):
         The start was the user's.
     rank : int
         Largest of a Hessian's so far.
+    best : float
+        The least decrement so far.
+    since_best : int
+        Steps since.
     """
 
     radius: float | None = None
@@ -79,6 +89,8 @@ class NewtonState(TrialState):
     hessian_dtype: str = "float32"
     given: bool = False
     rank: int = 0
+    best: float = np.inf
+    since_best: int = 0
 
 
 class Newton(Solver[NewtonState]):
@@ -87,11 +99,11 @@ class Newton(Solver[NewtonState]):
     name: ClassVar[str] = "newton"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[NewtonState]:
         if start is not None:
             return NewtonState(start, sample=_correction_sample(objective), given=True)
         if not objective.loss.quadratic:
-            warm = warm_start(objective, "newton-sample")
+            warm = yield from warm_start(objective, "newton-sample")
             if warm is not None:
                 return NewtonState(
                     warm.parameters,
@@ -101,15 +113,15 @@ class Newton(Solver[NewtonState]):
                 )
         return NewtonState(np.zeros(objective.packing.size))
 
-    def step(self, objective: Objective, state: NewtonState, tol: float) -> NewtonState:
+    def step(self, objective: Objective, state: NewtonState, tol: float) -> Asks[NewtonState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             state.parameters,
             Order.HESSIAN,
-            f"newton-pass-{int(objective.n_passes) + 1}",
+            "newton-pass-{}",
             hessian_dtype=state.hessian_dtype,
             ellipsoid=ellipsoid,
             moments=columns is None,
@@ -129,16 +141,14 @@ class Newton(Solver[NewtonState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        change, settled, endless = outlook(
+        change, settled, endless = yield from outlook(
             objective, step, columns, radius, decrement, "newton-largest-change"
         )
         rough = is_rough(factor, state.hessian_dtype)
-        error = np.inf if rough else decrement * (remainder(change) + min(hessian_error, 1.0))
-        if decrement == 0.0:  # and not times infinity
-            error = 0.0
+        error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
         if error > tol and change < 1.0 and state.sample is not None:
-            step = self._correction(objective, state, here, step, centring)
-        rank = state.rank if rough else max(state.rank, _first_rank(objective, state, factor))
+            step = yield from self._correction(objective, state, here, step, centring)
+        rank = state.rank if rough else (yield from _rank(objective, state, factor))
         lost = _is_lost(objective, factor, here.gradient, columns)
         if lost or not settled:
             error = np.inf
@@ -147,12 +157,17 @@ class Newton(Solver[NewtonState]):
             # As near as the gradient's own rounding lets anyone come.
             error = np.inf if lost else min(error, decrement)
             status = Status.STALLED if lost else Status.CONVERGED
+        since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = objective.may_separate and not rough and factor.rank < rank
         if objective.separated(here):
             status = Status.SEPARABLE
         elif vanished or endless:
             # Along a way without curvature the step, of least norm, does not go on.
             error, status = np.inf, Status.QUASI_SEPARABLE
+        elif status is None and since_best > _PATIENCE and not error <= tol:
+            noise = noise_of(objective, state, here.value)
+            short = lost and state.tried_step < _SHORT
+            status = Status.STALLED if short or slope <= noise else None
         return replace(
             accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
@@ -162,7 +177,9 @@ class Newton(Solver[NewtonState]):
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
-            dependent=dependent_columns(objective, factor) if lost else (),
+            best=min(decrement, state.best),
+            since_best=since_best,
+            dependent=dependent_columns(objective, factor) if not error <= tol else (),
         )
 
     def _correction(
@@ -172,7 +189,7 @@ class Newton(Solver[NewtonState]):
         here: Evaluation,
         step: FloatArray,
         centring: Centring,
-    ) -> FloatArray:
+    ) -> Asks[FloatArray]:
         """Correct a Newton step for how the sample sees the Hessian change along it.
 
         The step goes to the minimiser of F's quadratic model plus the sample's terms of
@@ -181,13 +198,13 @@ class Newton(Solver[NewtonState]):
         assert state.sample is not None
         assert here.hessian is not None
         hessian = here.hessian
-        before = self._on_sample(objective, state, np.zeros_like(step))
+        before = yield from self._on_sample(objective, state, np.zeros_like(step))
         if not np.isfinite(before.value):  # a sample that weighs nothing
             return step
         total, first = step, 0.0
         unknown = objective.sampling_error(state.sample)
         for _ in range(_MAX_CORRECTIONS):
-            after = self._on_sample(objective, state, total)
+            after = yield from self._on_sample(objective, state, total)
             assert before.hessian is not None
             assert after.hessian is not None
             residual = here.gradient + hessian @ total
@@ -204,7 +221,9 @@ class Newton(Solver[NewtonState]):
                 break
         return total
 
-    def _on_sample(self, objective: Objective, state: NewtonState, step: FloatArray) -> Evaluation:
+    def _on_sample(
+        self, objective: Objective, state: NewtonState, step: FloatArray
+    ) -> Asks[Evaluation]:
         return objective.evaluate(
             state.parameters + step,
             Order.HESSIAN,
@@ -214,19 +233,28 @@ class Newton(Solver[NewtonState]):
         )
 
 
-def _first_rank(objective: Objective, state: NewtonState, factor: Factor) -> int:
+def _rank(objective: Objective, state: NewtonState, factor: Factor) -> Asks[int]:
     """Return the largest rank known of a Hessian, for a way without curvature to be told by.
 
     A start of the user's may lie where curvature has vanished already. There is most at zero.
     """
     singular = factor.rank < objective.packing.size
     if not (singular and objective.may_separate and state.rank == 0 and state.given):
-        return factor.rank
+        return max(state.rank, factor.rank)
     zero = np.zeros_like(state.parameters)
-    there = objective.evaluate(zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True)
+    there = yield from objective.evaluate(
+        zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True
+    )
     assert there.hessian is not None
     assert there.columns is not None
     return Factor(there.hessian, Centring(objective.packing, there.columns.mean)).rank
+
+
+def _bound(decrement: float, change: float, hessian_error: float) -> float:
+    """Bound the decrement that a full step leaves."""
+    if decrement == 0.0:  # and not times infinity
+        return 0.0
+    return decrement * (remainder(change) + hessian_error)
 
 
 def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
