@@ -15,7 +15,7 @@ import numpy as np
 from dask.base import normalize_token
 from dask.blockwise import Blockwise
 from dask.optimization import cull
-from dask.task_spec import Alias, DataNode, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 from dask.typing import Key
 from numpy.typing import NDArray
 
@@ -159,13 +159,21 @@ def _last_task(graph: Graph, key: Key) -> tuple[Graph, Any]:
             continue
         inner, last, names, *values = task.args
         inputs = {
-            name: Alias(name, value.key) if isinstance(value, TaskRef) else DataNode(name, value())
+            name: _input(name, value)
             for name, value in zip(names, values, strict=True)
             if not (isinstance(value, TaskRef) and value.key == name)
         }
         graph = {**graph, **inputs, **inner}
         task = inner[last]
     return graph, task
+
+
+def _input(name: Key, value: Any) -> GraphNode:
+    """Return a task that gives the value of a joined task's argument."""
+    if isinstance(value, TaskRef):
+        return Alias(name, value.key)
+    # A task in its turn, which may need others: they are keys of the graph around it.
+    return value if isinstance(value, GraphNode) else DataNode(name, value)
 
 
 def _name_of_function(task: Any) -> str:

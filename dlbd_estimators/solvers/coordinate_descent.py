@@ -79,7 +79,9 @@ def _from_moments(objective: Objective, state: CoordinateState) -> Asks[Coordina
     # Without l1 no dual point tells of directions that are lost in rounding.
     precise = state.precise or (objective.l1 is not None and objective.l1.strength == 0.0)
     kernel = MomentsKernel(packing.fit_intercept, precise)
-    moments: Moments = yield from objective.ask(kernel, None, "moments-pass-{}")
+    moments: Moments = yield from objective.ask(
+        kernel, None, "moments-pass-{}", n_entries=(n + packing.n_outputs) ** 2
+    )
     check_weight(moments.weight, moments.n_rows)
     objective.total_weight = moments.weight
     gram = moments.products[:n, :n] / moments.weight + _l2(objective) * np.eye(n)

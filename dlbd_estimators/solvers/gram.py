@@ -75,7 +75,10 @@ class Gram(Solver[GramState]):
 def _from_moments(objective: Objective, state: GramState) -> Asks[GramState]:
     packing = objective.packing
     moments: Moments = yield from objective.ask(
-        MomentsKernel(packing.fit_intercept), None, "gram-pass-1"
+        MomentsKernel(packing.fit_intercept),
+        None,
+        "gram-pass-1",
+        n_entries=(packing.n_features + packing.n_outputs) ** 2,
     )
     check_weight(moments.weight, moments.n_rows)
     objective.total_weight = moments.weight
@@ -152,7 +155,9 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     packing, n = objective.packing, objective.packing.n_features
     constant = packing.fit_intercept
     centre = moments.mean.copy()
-    triangle = yield from objective.ask(TriangleKernel(constant), centre, "gram-pass-2")
+    triangle = yield from objective.ask(
+        TriangleKernel(constant), centre, "gram-pass-2", n_entries=centre.size**2
+    )
     if constant:
         centre += triangle[0, 1:] / triangle[0, 0]
         triangle = triangle[1:, 1:]

@@ -165,10 +165,11 @@ class Objective:
         parameters: Any,
         label: str,
         indices: list[int] | None = None,
+        n_entries: int = 0,
     ) -> Asks[Any]:
-        """Ask for a pass, and return the partial."""
+        """Ask for a pass, with so many entries of matrices in its partial, and return that."""
         chosen = None if indices is None else tuple(indices)
-        return (yield Pass(kernel, parameters, f"{self.name}-{label}", chosen))
+        return (yield Pass(kernel, parameters, f"{self.name}-{label}", chosen, n_entries))
 
     def evaluate(
         self,
@@ -196,12 +197,16 @@ class Objective:
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
         )
-        sums: LinearSums = yield from self.ask(kernel, parameters, label, indices)
+        outputs, width = self.packing.shape
+        n_entries = 0
+        if order >= Order.HESSIAN:
+            n_entries = outputs * width**2 if per_output else self.packing.size**2
+        sums: LinearSums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
-                sums = yield from self.ask(kernel, parameters, label, indices)
+                sums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
             self.total_weight = sums.weight

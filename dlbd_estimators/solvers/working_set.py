@@ -79,9 +79,15 @@ class _Restricted(Objective):
         self._centre = whole.centre[features]
 
     def ask(
-        self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
+        self,
+        kernel: Kernel[Any],
+        parameters: Any,
+        label: str,
+        indices: list[int] | None = None,
+        n_entries: int = 0,
     ) -> Asks[Any]:
-        return super().ask(OnColumns(kernel, self._features), parameters, label, indices)
+        kernel = OnColumns(kernel, self._features)
+        return super().ask(kernel, parameters, label, indices, n_entries)
 
 
 class WorkingSet(Solver[WorkingState]):
