@@ -57,11 +57,12 @@ def fill_of(X):
     st.integers(1, 9),
     st.integers(1, 12),
     st.sampled_from("CF"),
+    st.sampled_from([0.0, 0.2, 0.9]),
 )
 def test_steps_in_a_row_give_the_bits_of_one_after_the_other(
-    rng, n, p, dtype, fills, scalers, tile_rows, length, order
+    rng, n, p, dtype, fills, scalers, tile_rows, length, order, share
 ):
-    X = np.asarray(block_of(rng, n, p, dtype), order=order)
+    X = np.asarray(block_of(rng, n, p, dtype, share), order=order)
     functions = [fill_of(X)] if fills else []
     for scaler in scalers:
         fitted = type(scaler)(**scaler.get_params()).fit(np.abs(X) + np.ones(p, dtype))

@@ -10,7 +10,7 @@ import numpy as np
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
-from dlbd_estimators.solvers.room import holds
+from dlbd_estimators.solvers.room import sweep_holds
 
 
 def minimize(executor: Executor, fit: Fit) -> Solution:
@@ -87,15 +87,16 @@ def _sweep(executor: Executor, running: Sequence[FitRun]) -> None:
     and one reading of all blocks serves them all.
     """
     first = min(running, key=lambda run: run.share)
-    objective, together, n_entries = first.fit.objective, [first], first.n_entries
+    blocks, together, n_entries = first.fit.objective.blocks, [first], first.n_entries
     for run in running:
-        same = run.fit.objective.blocks is objective.blocks and run.indices == first.indices
-        if same and run is not first and holds(objective, n_entries + run.n_entries):
+        same = run.fit.objective.blocks is blocks and run.indices == first.indices
+        more = n_entries + run.n_entries
+        if same and run is not first and sweep_holds(executor, blocks, more):
             together.append(run)
-            n_entries += run.n_entries
+            n_entries = more
     passes = [run.asked for run in together if run.asked is not None]
     try:
-        results = executor.sweep(passes, objective.blocks)
+        results = executor.sweep(passes, blocks)
     except Exception as error:  # noqa: BLE001  (of the data, which are those of all of them)
         for run in together:
             run.fail(error)

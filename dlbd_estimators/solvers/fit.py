@@ -30,8 +30,8 @@ class Fit:
         The method.
     objective : Objective
         What to minimise.
-    start : ndarray or None
-        Where to begin; None lets the solver choose.
+    start : ndarray, State or None
+        Where to begin, or where another fit stopped; None lets the solver choose.
     tol : float
         Largest acceptable ``State.error``.
     max_iter : int
@@ -54,7 +54,7 @@ class Fit:
 
     solver: Solver[Any]
     objective: Objective
-    start: FloatArray | None
+    start: FloatArray | State | None
     tol: float
     max_iter: int
     clock: Callable[[], float]
@@ -116,13 +116,18 @@ class FitRun:
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
         self._history: list[dict[str, float]] = []
-        self._state: State | None = None
-        self._n_passes = float(fit.objective.passes_before)
-        self._bytes_read = fit.objective.bytes_before
-        # Steps never move all classes by a common shift: it must not be in the start.
-        start = None if fit.start is None else fit.objective.without_shift(fit.start)
-        self._step: Asks[State] = fit.solver.init(fit.objective, start)
         self._begun = self._stopped = False
+        objective, start = fit.objective, fit.start
+        if isinstance(start, State):
+            self._step: Asks[State] = _at_once(start)
+            self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
+        else:
+            # Steps never move all classes by a common shift: it must not be in the start.
+            start = None if start is None else objective.without_shift(start)
+            self._step = fit.solver.init(objective, start)
+            self._n_passes = float(objective.passes_before)
+            self._bytes_read = objective.bytes_before
+        self._state: State | None = None
 
     @property
     def indices(self) -> tuple[int, ...] | None:
@@ -183,8 +188,9 @@ class FitRun:
             # A step that was found too long goes on; nor does scikit-learn count what its line
             # searches look at.
             if over or not state.shortened:
+                self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._record(state)
-                enough = state.error <= fit.tol or len(self._history) >= fit.max_iter
+                enough = state.error <= fit.tol or state.n_iter >= fit.max_iter
                 over = over or self._stopped or enough
         if over:
             self.outcome = self._solve(state)
@@ -192,18 +198,18 @@ class FitRun:
         if fit.before_step is not None and not state.shortened:
             fit.before_step(state)
         self._begun = True
-        self._step = fit.solver.step(fit.objective, state, fit.tol)
+        self._step = fit.solver.step(fit.objective.at(state.known), state, fit.tol)
 
     def _check(self, state: State) -> None:
         if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
             raise Diverged(
                 f"{self.fit.solver.name} reached a non-finite objective in iteration "
-                f"{len(self._history) + 1}. Scale the columns of X or strengthen the penalty."
+                f"{state.n_iter + 1}. Scale the columns of X or strengthen the penalty."
             )
 
     def _record(self, state: State) -> None:
         entry = {
-            "iteration": len(self._history) + 1,
+            "iteration": state.n_iter,
             "pass": state.n_passes,
             "loss": state.value,
             "gradient_norm": state.gradient_norm,
@@ -237,9 +243,14 @@ class FitRun:
                 hint=f" {columns} may be nearly collinear." if state.dependent else "",
             )
             warn(fit.on_warning, status.name.lower(), message, status.category)
-        parameters = fit.objective.original(state.parameters)
-        n_iter = len(self._history)
-        return Solution(parameters, status, n_iter, state.n_passes, self._history, state)
+        parameters = fit.objective.at(state.known).original(state.parameters)
+        return Solution(parameters, status, state.n_iter, state.n_passes, self._history, state)
+
+
+def _at_once(state: State) -> Asks[State]:
+    """Return a state without a pass."""
+    yield from ()
+    return state
 
 
 def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:

@@ -13,7 +13,7 @@ estimate: the decrement that the metric gives, times what the last steps made of
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from dlbd_estimators.solvers.backtracking import (
     sample_misled,
     stayed,
 )
-from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.metric import Standardised, across
@@ -57,13 +57,9 @@ _MAX_WITHOUT_HESSIAN = 25
 _GOING_ON = (None, Status.CONVERGED)
 
 
-class _Metric(Protocol):
-    def solve(self, right: FloatArray, /) -> FloatArray: ...
-
-
 @dataclass(frozen=True)
 class LBFGSState(TrialState):
-    """Adds the last accepted gradient, curvature pairs, the metric and what rows are like.
+    """Adds the last accepted gradient, curvature pairs, a Hessian and a row's norm.
 
     ``n_poor`` counts the steps that speak for a Hessian as the metric, or for a new one. The next
     pass forms it if ``renews``, and none ever does if ``singular``.
@@ -71,8 +67,7 @@ class LBFGSState(TrialState):
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
-    metric: _Metric | None = None
-    exact_metric: bool = False
+    factor: Factor | None = None
     best_error: float = np.inf
     since_best: int = 0
     decrement: float = np.inf
@@ -88,26 +83,24 @@ class LBFGS(Solver[LBFGSState]):
     """Limited-memory BFGS, preconditioned by a sample of blocks."""
 
     name: ClassVar[str] = "lbfgs"
+    state: ClassVar[type[State]] = LBFGSState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[LBFGSState]:
-        warm = None
+        warm, begin = None, np.zeros(objective.packing.size) if start is None else start
         fits = _fits(objective)
         if fits:
-            warm = yield from warm_start(objective, "lbfgs-sample")
+            objective, warm = yield from warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,
-                metric=Factor(warm.hessian, Centring(objective.packing, warm.columns.mean)),
-                exact_metric=True,
+                known=objective.known,
+                factor=Factor.of(warm.hessian, Centring(objective.packing, warm.columns.mean)),
                 from_sample=start is None,
                 columns=warm.columns,
             )
-        return LBFGSState(
-            np.zeros(objective.packing.size) if start is None else start,
-            renews=fits and bool(objective.samples),
-            singular=not fits,
-        )
+        renews = fits and bool(objective.samples)
+        return LBFGSState(begin, known=objective.known, renews=renews, singular=not fits)
 
     def step(self, objective: Objective, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
@@ -118,25 +111,26 @@ class LBFGS(Solver[LBFGSState]):
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
+        objective = objective.at(here.known)
         state = replace(
             state,
             parameters=here.point,
+            known=here.known,
             columns=here.columns if state.columns is None else state.columns,
             radius=state.radius if ellipsoid is None else here.radius,
         )
         assert state.columns is not None
         if sample_misled(objective, state, here.value):
-            begun = at_zero(state, here.value)
-            return replace(begun, metric=None, exact_metric=False, columns=None, renews=True)
+            return replace(at_zero(state, here.value), factor=None, columns=None, renews=True)
         noise = rounding(objective, state, here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)
         state = _renewed(objective, state, here)
         assert state.columns is not None
-        metric = state.metric or Standardised(objective, state.columns)
+        metric = state.factor or Standardised(objective, state.columns)
         pairs = _with_last_move(state, here.gradient)
-        inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
+        inverse = _two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
         direction = objective.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
@@ -144,14 +138,14 @@ class LBFGS(Solver[LBFGSState]):
         whole = state.tried_step == 1.0 and np.isfinite(state.decrement)
         rate = decrement / state.decrement if whole and state.decrement > 0 else 1.0
         error = np.inf
-        if state.exact_metric or pairs:
+        if state.factor or pairs:
             # What the step about to be made leaves, if it does no better than a quarter as
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
             error = max(error, across(objective, here.gradient, state.columns))
         poor = rate > _POOR and np.isfinite(state.decrement)
-        n_poor = state.n_poor + 1 if poor or not state.exact_metric else 0
-        most = _MAX_POOR if state.exact_metric else _MAX_WITHOUT_HESSIAN
+        n_poor = state.n_poor + 1 if poor or state.factor is None else 0
+        most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
         _, settled, endless = yield from outlook(
             objective, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
         )
@@ -174,7 +168,6 @@ class LBFGS(Solver[LBFGSState]):
             status=status,
             base_gradient=here.gradient,
             pairs=pairs,
-            metric=metric,
             best_error=min(decrement, state.best_error),
             since_best=since_best,
             decrement=decrement,
@@ -198,7 +191,7 @@ def _renewed(objective: Objective, state: LBFGSState, here: Evaluation) -> LBFGS
     if here.hessian is None:
         return state
     assert state.columns is not None
-    factor = Factor(here.hessian, Centring(objective.packing, state.columns.mean))
+    factor = Factor.of(here.hessian, Centring(objective.packing, state.columns.mean))
     singular = factor.rank < objective.packing.size
     dependent = dependent_columns(objective, factor)
     state = replace(state, renews=False, n_poor=0, singular=singular, dependent=dependent)
@@ -206,8 +199,7 @@ def _renewed(objective: Objective, state: LBFGSState, here: Evaluation) -> LBFGS
         return state
     return replace(
         state,
-        metric=factor,
-        exact_metric=True,
+        factor=factor,
         base=None,
         pairs=(),
         # Of another metric, and no measure for what this one gives.
@@ -254,7 +246,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
 def _two_loops(
     gradient: FloatArray,
     pairs: tuple[tuple[FloatArray, FloatArray], ...],
-    metric: _Metric,
+    metric: Factor | Standardised,
     *,
     rescale: bool,
 ) -> FloatArray:

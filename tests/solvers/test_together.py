@@ -20,7 +20,7 @@ from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfSquaredError
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
-from dlbd_estimators.solvers import SOLVERS, Fit, Objective, minimize, minimize_together
+from dlbd_estimators.solvers import SOLVERS, Fit, Known, Objective, minimize, minimize_together
 from dlbd_estimators.solvers import room as room_of_matrices
 from tests.strategies import random_generators
 
@@ -52,7 +52,7 @@ def numbers(rng):
     return in_blocks(X, X @ [1.0, 2.0, 0.0] + rng.normal(size=N))
 
 
-def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, room=None, **more):
+def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, **more):
     loss = HalfSquaredError() if blocks.encoding.classes is None else HalfBinomialLoss()
     l1 = L1(strength) if name in NEEDS_L1 else None
     objective = Objective(
@@ -62,8 +62,7 @@ def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, room=None, **more)
         Packing(1, P, True),
         name="test",
         l1=l1,
-        total_weight=float(sum(blocks.sizes)),
-        room=room,
+        known=Known(float(sum(blocks.sizes))),
     )
     return Fit(SOLVERS[name](), objective, None, tol, max_iter, float, **more)
 
@@ -134,7 +133,8 @@ def test_no_sweep_brings_more_matrices_than_workers_hold(rng, monkeypatch):
     assert set(sweeps) == {1}
     sweeps.clear()
     little = MatrixRoom(2 * 3 * 8 * (P + 1) ** 2, 1, 1)
-    fits = [fit("newton", blocks, strength, room=little) for strength in STRENGTHS]
+    monkeypatch.setattr(ThreadExecutor, "matrix_room", lambda *_: little)
+    fits = [fit("newton", blocks, strength) for strength in STRENGTHS]
     with ThreadExecutor(1) as executor:
         assert_same(minimize_together(executor, fits), expected)
     assert max(sweeps) == 3
