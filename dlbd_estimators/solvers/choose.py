@@ -3,9 +3,9 @@
 A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its gradient and,
 for Newton, its Hessian. From the solution of a sample Newton needs about 3 passes and L-BFGS with
 the sample's Hessian as metric about 8; Newton by conjugate gradients, which forms no Hessian, about
-5 and 30 products with one. Without a sample L-BFGS has no metric and may not arrive; of the others,
-the cheaper one is taken. The rates below were measured on one core of a server of 2023; only their
-ratios matter, and only roughly.
+5 and 30 products with one. Without a sample L-BFGS begins without a metric and takes far more; of
+the others, the cheaper one is taken. The rates below were measured on one core of a server of 2023;
+only their ratios matter, and only roughly.
 """
 
 from __future__ import annotations
