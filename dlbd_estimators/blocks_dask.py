@@ -21,14 +21,13 @@ from typing import Any, Protocol
 import dask
 import dask.array as da
 import numpy as np
-from dask.base import get_scheduler
+from dask.base import collections_to_expr, get_scheduler
 from dask.blockwise import Blockwise
 from dask.core import flatten, istask
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
-from dask.utils import ensure_dict
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import align, check_order, known
@@ -45,6 +44,7 @@ from dlbd_estimators.blocks_graph import (
 from dlbd_estimators.blocks_sequence import Loader, Rows
 from dlbd_estimators.blocks_sharing import sharing
 from dlbd_estimators.blocks_steps import read_last_steps
+from dlbd_estimators.exceptions import BadBlock
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -95,9 +95,13 @@ class GraphLoader(Loader):
         graph, _ = cull(self.graph, wanted)
         X = read_last_steps(graph, keys[0], wanted[1:]) if features else None
         values = iter(compute(graph, wanted if X is None else wanted[1:]))
-        X = next(values) if features and X is None else X
-        y = next(values)
-        return Rows(X, y, next(values, None))
+        parts = [next(values) if features and X is None else X, *values]
+        for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
+            # None means that nothing was asked for; a user's function must not say so.
+            if part is None and (features or name != "X"):
+                raise BadBlock(f"{name} is None where an array was promised.")
+        X, y, *weights = parts
+        return Rows(X, y, weights[0] if weights else None)
 
     def values(self, index: int) -> list[Any]:
         """Read all that makes up a block."""
@@ -159,7 +163,8 @@ def from_dask(
         name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
     }
     arrays = align(given)
-    graph, keys = _optimised(list(arrays.values()))
+    graph = optimised(list(arrays.values()))
+    keys = [list(flatten(each.__dask_keys__())) for each in arrays.values()]
     dependencies = dependencies_of(graph, flatten(keys))
     check_order(graph, dependencies, keys)
     outputs = list(zip(*keys, strict=True))
@@ -184,14 +189,16 @@ def from_dask(
     )
 
 
-def _optimised(arrays: list[da.Array]) -> tuple[Graph, list[list[Key]]]:
-    """Return one graph of all arrays, with the futures in it, and the keys of their blocks."""
-    optimised = dask.optimize(*arrays)
+def optimised(arrays: Sequence[da.Array]) -> Graph:
+    """Return one graph of all arrays, with the futures in it.
+
+    They are optimised as one expression: :func:`dask.optimize` would optimise each for itself, and
+    so read for each what two of them share.
+    """
     graph: Graph = {}
-    for array in optimised:
-        graph |= ensure_dict(array.__dask_graph__())
-    keys = [list(flatten(array.__dask_keys__())) for array in optimised]
-    return {**graph, **futures_in(arrays)}, keys
+    if arrays:
+        graph = dict(collections_to_expr(list(arrays)).optimize().__dask_graph__())
+    return {**graph, **futures_in(arrays)}
 
 
 def futures_in(collections: Sequence[Any]) -> Graph:

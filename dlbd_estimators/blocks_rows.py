@@ -13,13 +13,12 @@ from math import prod
 from typing import Any, ClassVar, Self
 
 import dask.array as da
-from dask.base import collections_to_expr
 from dask.core import flatten
 
 from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned, column, features
-from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_in, graph_loader
+from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_in, graph_loader, optimised
 from dlbd_estimators.blocks_frames import together
 from dlbd_estimators.blocks_graph import Graph, dependencies_of
 from dlbd_estimators.blocks_sequence import BlockSequence, Loader
@@ -187,13 +186,11 @@ def row_blocks(
 
 def _read_together(collections: Sequence[Any]) -> Graph:
     """Return one graph of all collections, the futures in it included."""
-    # Of arrays as one expression: dask.optimize optimises each for itself, and what two of them
-    # share would be read for both. Data frames are optimised already.
-    arrays = [each for each in collections if not is_frame(each)]
-    graph: Graph = dict(collections_to_expr(arrays).optimize().__dask_graph__()) if arrays else {}
-    for each in collections:
-        graph.update(each.__dask_graph__() if is_frame(each) else {})
-    return {**graph, **futures_in(collections)}
+    graph = optimised([each for each in collections if not is_frame(each)])
+    frames = [each for each in collections if is_frame(each)]  # optimised already
+    for each in frames:
+        graph.update(each.__dask_graph__())
+    return {**graph, **futures_in(frames)}
 
 
 def _sizes(collections: Sequence[Any]) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ from dask.base import get_scheduler
 from dask.task_spec import Alias, Task, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Graph, is_barrier
+from dlbd_estimators.blocks_graph import Graph, is_barrier, taken_apart, under_key
 
 #: Functions whose tasks hand out the rows that a shuffle has brought together, in no fixed order.
 _UNORDERED = {"collect", "shuffle_unpack", "merge_unpack"}
@@ -91,11 +91,16 @@ def _unfused(graph: Graph) -> Graph:
     parts: Graph = {}
     whole: Graph = {}
     for key, task in graph.items():
-        inner = task.args[0] if _function_name(task) == "_execute_subgraph" else {}
+        if _function_name(task) != "_execute_subgraph":
+            continue
+        inner, last, given = taken_apart(task)
         if not any(map(_is_unordered, inner.values())):
             continue
-        _, last, names, *values = task.args
-        outside = {name: value.key for name, value in zip(names, values, strict=True)}
+        outside: dict[Any, Any] = {}
+        for name, value in given.items():
+            outside[name] = value.key if isinstance(value, TaskRef) else (f"{key}-given", name)
+            if not isinstance(value, TaskRef):
+                parts[outside[name]] = under_key(outside[name], value)
         parts |= {each: part.substitute(outside) for each, part in inner.items()}
         whole[key] = Alias(key, last)
     # The last part may have the name that optimisation has made an alias of the whole.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_checks import CheckedRows, Promised
 from dlbd_estimators.blocks_compute import compute
-from dlbd_estimators.blocks_graph import Graph
+from dlbd_estimators.blocks_graph import Graph, taken_apart, under_key
 
 #: Changes a tile in place, given the number of its first row in the block.
 Change = Callable[[NDArray[Any], int], None]
@@ -155,10 +155,10 @@ def _last_task(graph: Graph, key: Key) -> tuple[Graph, Any]:
         if isinstance(task, Alias):
             task = graph[task.target]
             continue
-        inner, last, names, *values = task.args
+        inner, last, given = taken_apart(task)
         inputs = {
-            name: Alias(name, value.key) if isinstance(value, TaskRef) else DataNode(name, value())
-            for name, value in zip(names, values, strict=True)
+            name: Alias(name, value.key) if isinstance(value, TaskRef) else under_key(name, value)
+            for name, value in given.items()
             if not (isinstance(value, TaskRef) and value.key == name)
         }
         graph = {**graph, **inputs, **inner}
