@@ -13,10 +13,12 @@ from sklearn.utils import check_random_state
 from dlbd_estimators._callbacks import FitTask, most_steps
 from dlbd_estimators._parameters import check_flag, check_integer, check_number, check_verbose
 from dlbd_estimators._solver_names import opening_of
+from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers import (
     ROW_SPACE,
+    Fit,
     Objective,
     Solution,
     Status,
@@ -31,6 +33,7 @@ from dlbd_estimators.solvers.status import warn_user
 
 def solve(
     estimator: Any,
+    executor: Executor,
     objective: Objective,
     start: FloatArray | None = None,
     *,
@@ -47,6 +50,8 @@ def solve(
     ----------
     estimator : estimator
         What is fitted.
+    executor : Executor
+        Runs the passes.
     objective : Objective
         What to minimise.
     start : ndarray, optional
@@ -62,12 +67,12 @@ def solve(
     """
     began = time.perf_counter()
     lines = [print_line] if estimator.verbose else []
-    whole, reduced = objective, row_space(objective) if solver_name in ROW_SPACE else None
+    whole, reduced = objective, row_space(objective, executor) if solver_name in ROW_SPACE else None
     begin = start
     if reduced is not None:
         objective, begin = reduced, None if start is None else reduced.coordinates(start)
     solver = choose(solver_name, objective)
-    task.start(whole.executor, whole.blocks, lines)
+    task.start(executor, whole.blocks, lines)
     history: list[dict[str, float]] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def solve(
                 parameters,
                 Status.STOPPED,
                 len(history),
-                objective.n_passes,
+                state.n_passes,
                 list(history),
                 state,
             )
@@ -102,7 +107,7 @@ def solve(
         task.warn(solution.status.name.lower(), "max_iter=0")
         vars(estimator).update(attributes(solution))
         return solution
-    solution = minimize(
+    fit = Fit(
         solver,
         objective,
         start=begin,
@@ -115,6 +120,7 @@ def solve(
         opening=opening_of(estimator),
         advice=advice(solver_name, solver, objective),
     )
+    solution = minimize(executor, fit)
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
     return solution

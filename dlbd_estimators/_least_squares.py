@@ -57,7 +57,6 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
             single = not data.y_shape
             with executor_for(data.blocks) as executor:
                 objective = Objective(
-                    executor,
                     data.blocks,
                     HalfSquaredError(),
                     penalty,
@@ -65,10 +64,11 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
                     name=name,
                     l1=l1,
                     seed=seed_of(getattr(self, "random_state", None)),
+                    room=executor.matrix_room(data.blocks),
                 )
                 model = partial(self._attributes, packing, single)
                 start = self._start(packing)
-                solve(self, objective, start, solver_name=solver, task=task, model=model)
+                solve(self, executor, objective, start, solver_name=solver, task=task, model=model)
         return self
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dask
 from dask.optimization import cull
-from dask.task_spec import GraphNode
+from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.typing import Key
 
 from dlbd_estimators.blocks_graph import Dependencies, Graph, dependencies_of
@@ -34,17 +34,42 @@ def compute(graph: Graph, keys: Sequence[Key]) -> list[Any]:
     if not all(isinstance(graph[key], GraphNode) for key in dependencies):
         # Tasks of Dask's older form, and values as they are: Dask knows how to read them.
         return list(dask.get(cull(graph, list(keys))[0], list(keys)))
+    return _run_all(graph, dependencies, keys)
+
+
+def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> list[Any]:
+    """Run tasks, each after those that it depends on; return the values of some."""
     uses = Counter(keys)
     for each in dependencies.values():
         uses.update(each)
     values: Graph = {}
     for key in _in_order(dependencies, keys):
-        values[key] = graph[key](values)
+        values[key] = _run(graph[key], values)
         for needed in dependencies[key]:
             uses[needed] -= 1
             if not uses[needed]:
                 del values[needed]
     return [values[key] for key in keys]
+
+
+def _run(task: Any, values: Graph) -> Any:
+    """Run a task, given the values of those that it depends on."""
+    if getattr(getattr(task, "func", None), "__name__", "") != "_execute_subgraph":
+        return task(values)
+    # Tasks that Dask's optimisation has joined to one: Dask would plan them anew for each block.
+    inner, last, names, *given = task.args
+    inputs = {
+        name: DataNode(name, _value(each, values)) for name, each in zip(names, given, strict=True)
+    }
+    graph = {**inner, **inputs}
+    (value,) = _run_all(graph, dependencies_of(graph, [last]), [last])
+    return value
+
+
+def _value(argument: Any, values: Graph) -> Any:
+    if isinstance(argument, TaskRef):
+        return values[argument.key]
+    return argument(values) if isinstance(argument, GraphNode) else argument
 
 
 def _in_order(dependencies: Dependencies, keys: Sequence[Key]) -> list[Key]:

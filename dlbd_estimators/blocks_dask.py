@@ -90,12 +90,8 @@ class GraphLoader(Loader):
     futures: Graph
 
     def read(self, index: int, *, features: bool = True) -> Rows:
-        keys = self.outputs[index]
-        wanted = list(keys if features else keys[1:])
-        graph, _ = cull(self.graph, wanted)
-        X = read_last_steps(graph, keys[0], wanted[1:]) if features else None
-        values = iter(compute(graph, wanted if X is None else wanted[1:]))
-        parts = [next(values) if features and X is None else X, *values]
+        values = self.values(index, first=features)
+        parts = values if features else [None, *values]
         for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
             # None means that nothing was asked for; a user's function must not say so.
             if part is None and (features or name != "X"):
@@ -103,9 +99,13 @@ class GraphLoader(Loader):
         X, y, *weights = parts
         return Rows(X, y, weights[0] if weights else None)
 
-    def values(self, index: int) -> list[Any]:
-        """Read all that makes up a block."""
-        return compute(self.graph, self.outputs[index])
+    def values(self, index: int, *, first: bool = True) -> list[Any]:
+        """Read all that makes up a block, or all but the first of it."""
+        keys = self.outputs[index]
+        wanted = list(keys if first else keys[1:])
+        graph, _ = cull(self.graph, wanted)
+        made = read_last_steps(graph, wanted[0], wanted[1:])
+        return compute(graph, wanted) if made is None else [made, *compute(graph, wanted[1:])]
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = self._needed(indices)

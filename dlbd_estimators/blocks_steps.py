@@ -23,8 +23,9 @@ from dlbd_estimators.blocks_checks import CheckedRows, Promised
 from dlbd_estimators.blocks_compute import compute
 from dlbd_estimators.blocks_graph import Graph, taken_apart, under_key
 
-#: Changes a tile in place, given the number of its first row in the block.
-Change = Callable[[NDArray[Any], int], None]
+#: Changes a tile in place, given the number of its first row in the block, and whether something
+#: before has seen to it that the tile holds no infinity; returns whether that holds afterwards.
+Change = Callable[[NDArray[Any], int, bool], bool]
 
 _TILE_NBYTES = 2**20
 
@@ -77,8 +78,9 @@ def _by_tiles(changes: list[Change], block: NDArray[Any], out: NDArray[Any]) -> 
         tile = out[start : start + size]
         if out is not block:
             np.copyto(tile, block[start : start + size])
+        finite = False
         for change in changes:
-            change(tile, start)
+            finite = change(tile, start, finite)
     return out
 
 

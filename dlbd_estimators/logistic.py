@@ -220,9 +220,9 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
             )
             l1 = penalty.l1_ratio / penalty.C
+            blocks = data.blocks.encoded(Encoding(classes, weights))
             objective = Objective(
-                executor,
-                data.blocks.encoded(Encoding(classes, weights)),
+                blocks,
                 HalfBinomialLoss() if binary else HalfMultinomialLoss(),
                 L2((1.0 - penalty.l1_ratio) / penalty.C),
                 packing,
@@ -233,6 +233,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                     counts.weights.sum() if weights is None else counts.weights @ weights
                 ),
                 n_rows=counts.n_rows,
+                room=executor.matrix_room(blocks),
             )
 
             def model(solution: Solution) -> dict[str, Any]:
@@ -243,7 +244,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 }  # fmt: skip
 
             start = self._start(packing, classes, shifted=l1 > 0)
-            solve(self, objective, start, solver_name=solver, task=task, model=model)
+            solve(self, executor, objective, start, solver_name=solver, task=task, model=model)
 
     def _start(
         self, packing: Packing, classes: NDArray[Any], *, shifted: bool

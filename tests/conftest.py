@@ -16,15 +16,14 @@ from tests.leftovers import Surroundings
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-# No deadline in any profile: the first call of a kernel pays for BLAS threads and page faults, and
-# a test's time limit is pytest-timeout's business. The same examples on every run, but for nightly
-# ones: what fails on one machine fails on others too.
-settings.register_profile("dev", deadline=None, max_examples=25, derandomize=True)
-settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
-settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+# No deadline: the first call of a kernel pays for BLAS threads and page faults, and a test's time
+# limit is pytest-timeout's business. The same examples on every run and machine, so that what fails
+# on one fails on others too; nightly runs draw other ones each time.
+settings.register_profile(
+    "default", deadline=None, max_examples=30, derandomize=True, print_blob=True
 )
+settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -53,7 +53,7 @@ class Surroundings:
     @classmethod
     def now(cls) -> Surroundings:
         return cls(
-            copy.deepcopy(dask.config.config),
+            _configuration(),
             dict(os.environ),
             os.getcwd(),
             frozenset(each.name for each in Path.cwd().iterdir()),
@@ -95,12 +95,14 @@ class Surroundings:
             found.append(f"the level of logging: {now.level}")
         if now.client is not None and now.client is not self.client:
             found.append(f"a default client: {now.client}")
-        modules = [
-            name
-            for name in {*self.modules, *now.modules}
-            if now.modules.get(name) is not self.modules.get(name, now.modules.get(name))
-            or (name not in self.modules and now.modules[name] is None)
-        ]
+        modules = []
+        if now.modules != self.modules:  # rarely, and looking at thousands takes milliseconds
+            modules = [
+                name
+                for name in {*self.modules, *now.modules}
+                if now.modules.get(name) is not self.modules.get(name, now.modules.get(name))
+                or (name not in self.modules and now.modules[name] is None)
+            ]
         if modules:
             found.append(f"modules that are others now, or missing: {sorted(modules)}")
         return [*found, *self._running()]
@@ -126,6 +128,17 @@ class Surroundings:
             *([f"threads: {sorted(threads)}"] if threads else []),
             *([f"processes: {sorted(processes)}"] if processes else []),
         ]
+
+
+_last_configuration: dict[str, Any] = {}
+
+
+def _configuration() -> dict[str, Any]:
+    """Return a copy of Dask's configuration: the last one where nothing has changed since."""
+    global _last_configuration  # noqa: PLW0603 - a copy takes milliseconds, before and after each test
+    if _last_configuration != dask.config.config:
+        _last_configuration = copy.deepcopy(dask.config.config)
+    return _last_configuration
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

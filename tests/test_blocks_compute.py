@@ -7,7 +7,7 @@ import weakref
 import dask
 import numpy as np
 import pytest
-from dask.task_spec import Alias, DataNode, Task, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +18,19 @@ def joined(name, *parts):
     return (name, *parts)
 
 
+def fused(draw, key, needed):
+    """Draw a task that Dask has made of several in a row, each of which may need others."""
+    inner = [Task(("inner", key, 0), joined, 0, *map(TaskRef, needed))]
+    for number in range(1, draw(st.integers(2, 4))):
+        others = draw(st.lists(st.sampled_from(needed), max_size=2)) if needed else []
+        before = TaskRef(inner[-1].key)
+        inner.append(Task(("inner", key, number), joined, before, *map(TaskRef, others)))
+    whole = GraphNode.fuse(*inner, key=key)
+    if draw(st.booleans()):  # once more, as when a graph is optimised again
+        whole = GraphNode.fuse(whole, Task(("outer", key), joined, TaskRef(key)), key=key)
+    return whole
+
+
 @st.composite
 def graphs(draw):
     """Draw a graph of tasks, values and other names, in any order, and some of its keys."""
@@ -26,9 +39,11 @@ def graphs(draw):
         key = draw(st.sampled_from([("part", number), f"part-{number}"]))
         earlier = list(graph)
         needed = draw(st.lists(st.sampled_from(earlier), max_size=4)) if earlier else []
-        kind = draw(st.sampled_from(["task", "value", "name"]))
+        kind = draw(st.sampled_from(["task", "value", "name", "fused"]))
         if kind == "name" and needed:
             graph[key] = Alias(key, needed[0])
+        elif kind == "fused":
+            graph[key] = fused(draw, key, needed)
         elif kind == "value":
             graph[key] = DataNode(key, (number,))
         else:
@@ -54,6 +69,23 @@ def test_each_task_that_is_needed_runs_once_and_no_other():
     }
     assert compute(graph, ["c", "b", "c"]) == [None] * 3
     assert ran == ["a", "b", "c"]
+
+
+def test_fused_tasks_are_run_without_planning_them(monkeypatch):
+    # Dask puts the tasks within a fused one into an order anew for each block that is read.
+    inner = [
+        Task("a", joined, 1),
+        Task("b", joined, TaskRef("a"), TaskRef("value")),
+        Task("c", joined, TaskRef("b")),
+    ]
+    graph = {"value": DataNode("value", 2), "c": GraphNode.fuse(*inner)}
+    expected = dask.get(graph, "c")
+
+    def planned(*_, **__):
+        raise AssertionError("planned")
+
+    monkeypatch.setattr(dask.order, "order", planned)
+    assert compute(graph, ["c"]) == [expected]
 
 
 def test_a_task_of_older_form_is_computed_too():

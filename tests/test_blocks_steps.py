@@ -52,11 +52,13 @@ def fill_of(X):
     st.booleans(),
     st.lists(st.sampled_from(SCALERS), min_size=1, max_size=3),
     st.integers(1, 9),
+    st.integers(1, 12),
+    st.sampled_from("CF"),
 )
 def test_steps_in_a_row_give_the_bits_of_one_after_the_other(
-    rng, n, p, dtype, fills, scalers, tile_rows
+    rng, n, p, dtype, fills, scalers, tile_rows, length, order
 ):
-    X = block_of(rng, n, p, dtype)
+    X = np.asarray(block_of(rng, n, p, dtype), order=order)
     functions = [fill_of(X)] if fills else []
     for scaler in scalers:
         fitted = type(scaler)(**scaler.get_params()).fit(np.abs(X) + np.ones(p, dtype))
@@ -68,6 +70,7 @@ def test_steps_in_a_row_give_the_bits_of_one_after_the_other(
     steps = Steps(functions)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dlbd_estimators.blocks_steps._TILE_NBYTES", tile_rows * p * X.itemsize)
+        patch.setattr("dlbd_estimators.preprocessing.end_to_end._LENGTH", length)
         np.testing.assert_array_equal(steps(X), expected)
         assert steps(X).dtype == expected.dtype
         np.testing.assert_array_equal(X, before)
@@ -82,6 +85,18 @@ def test_infinity_is_named_by_its_row_in_the_block():
         for overwrite in (False, True):
             with pytest.raises(NonFiniteValues, match="row 98765 of the block, column 1"):
                 Steps(functions)(X.copy(), overwrite=overwrite)
+
+
+def test_infinity_that_a_step_makes_is_found_by_the_next():
+    X = block_of(np.random.default_rng(0), 50, 2, "float32")
+    filled = FillRows(np.nan, X.dtype, np.arange(2), np.full(2, np.inf, X.dtype), np.array([], int))
+    fitted = StandardScaler(with_mean=False).fit(np.full((2, 2), 1e-30) * [[1], [2]])
+    scale = FloatRows(fitted, "transform")
+    row = np.flatnonzero(np.isnan(X).any(axis=1))[0]
+    with pytest.raises(NonFiniteValues, match=f"infinity at row {row} of the block"):
+        Steps([filled, scale])(X)
+    with np.errstate(over="ignore"), pytest.raises(NonFiniteValues, match="infinity at row 0"):
+        Steps([fill_of(X), scale, scale])(np.full_like(X, 1e20))
 
 
 def rows(n=4_000, p=3):
@@ -161,6 +176,11 @@ def test_a_block_that_nobody_else_holds_is_overwritten(tmp_path, monkeypatch):
     Ridge().fit(transformed, target)
     assert len(told) >= 8
     assert all(told)
+    told.clear()
+    # A pass of statistics reads as a fit does.
+    before = StandardScaler().fit(transformed)
+    assert told == [True] * 8
+    np.testing.assert_array_equal(before.mean_, StandardScaler().fit(transformed.persist()).mean_)
     told.clear()
     Ridge().fit(pipeline(da.from_array(X, chunks=(500, 3))), target)
     assert len(told) >= 8

@@ -10,6 +10,7 @@ import threading
 import types
 from pathlib import Path
 
+import dask.array
 import dask.config
 import numpy as np
 import pytest

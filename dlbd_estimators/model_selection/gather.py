@@ -29,7 +29,7 @@ from dlbd_estimators.model_selection.rows import Rows, Selection
 from dlbd_estimators.model_selection.sources import Lazy
 
 
-def gather(source: Any, selection: Selection, labels: da.Array | None = None) -> Any:
+def gather(source: Any, selection: Selection, where: da.Array | None = None) -> Any:
     """Return the selected rows of one array.
 
     Parameters
@@ -38,8 +38,8 @@ def gather(source: Any, selection: Selection, labels: da.Array | None = None) ->
         All rows.
     selection : Selection
         Which ones.
-    labels : dask.array.Array of shape (n_samples,), optional
-        What the selection is stratified by, on the blocks of the selection.
+    where : dask.array.Array, optional
+        Of a selection that depends on labels, its :func:`stratified_positions`.
 
     Returns
     -------
@@ -47,19 +47,18 @@ def gather(source: Any, selection: Selection, labels: da.Array | None = None) ->
         Of the kind that came.
     """
     if not isinstance(source, Lazy):
-        return in_memory(source, _all_positions(selection, labels))
+        return in_memory(source, _all_positions(selection, where))
     if isinstance(source.data, da.Array):
-        return _of_array(source, selection, labels)
-    return _of_frame(source, selection, labels)
+        return _of_array(source, selection, where)
+    return _of_frame(source, selection, where)
 
 
-def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da.Array:
+def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.Array:
     data = source.data
     if source.sizes != selection.sizes:
         if not known(data):
             data = with_sizes(data, source.sizes)
         data = data.rechunk({0: selection.sizes})
-    where = None if labels is None else stratified_positions(selection, labels)
     name = f"rows-{tokenize(data.name, selection, where)}"
     layer: dict[Any, Any] = {}
     lengths = []
@@ -98,7 +97,15 @@ def _of_array(source: Lazy, selection: Selection, labels: da.Array | None) -> da
 
 
 def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
-    """Return the positions of the selected rows within their blocks, one chunk a block."""
+    """Return the positions of the selected rows within their blocks, one chunk a block.
+
+    Parameters
+    ----------
+    selection : Selection
+        Which rows.
+    labels : dask.array.Array of shape (n_samples,)
+        What the selection is stratified by, on its blocks.
+    """
     name = f"positions-{tokenize(selection, labels.name)}"
     layer: dict[Any, Any] = {}
     for block in range(len(selection.sizes)):
@@ -146,21 +153,22 @@ def take(
     return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
 
 
-def _of_frame(source: Lazy, selection: Selection, labels: da.Array | None) -> Any:
+def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any:
     import dask.dataframe as dd
 
     blocks = source.data.to_delayed()
     if source.sizes != selection.sizes:
         blocks = list(_cut(blocks, source.sizes, selection.sizes))
-    where: Any = [None] * len(selection.sizes)
-    if labels is not None:
-        where = stratified_positions(selection, labels).to_delayed(optimize_graph=False)
+    positions: Any = [None] * len(selection.sizes)
+    if where is not None:
+        positions = where.to_delayed(optimize_graph=False)
     taking, joining = dask.delayed(take, pure=True), dask.delayed(_join, pure=True)
     promised = promise(source.data, "an array")
     parts = []
     for chunk in selection.chunks():
         taken = [
-            taking(blocks[block], selection.rows(block), where[block], promised) for block in chunk
+            taking(blocks[block], selection.rows(block), positions[block], promised)
+            for block in chunk
         ]
         parts.append(joining(taken) if len(taken) > 1 else taken[0])
     # Not from_delayed: optimisation of what is made of it (to_dask_array, say) loses its tasks.
@@ -195,12 +203,11 @@ def _join(frames: list[Any]) -> Any:
     return pd.concat(frames)
 
 
-def _all_positions(selection: Selection, labels: da.Array | None) -> NDArray[np.intp]:
-    if labels is None:
+def _all_positions(selection: Selection, where: da.Array | None) -> NDArray[np.intp]:
+    if where is None:
         return selection.indices()
     starts = np.cumsum([0, *selection.sizes])
-    positions = stratified_positions(selection, labels)
-    found = each_block(positions, _block, name="positions", called="stratify")
+    found = each_block(where, _block, name="positions", called="stratify")
     return np.concatenate([start + part for start, part in zip(starts, found, strict=False)])
 
 

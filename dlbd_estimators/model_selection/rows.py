@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -97,7 +98,7 @@ class Selection:
     ranges: Integers
     seed: int | None
 
-    @property
+    @cached_property
     def lengths(self) -> Integers:
         """Rows taken of each block."""
         taken: Integers = (self.ranges[..., 1] - self.ranges[..., 0]).sum(axis=1)
@@ -105,25 +106,36 @@ class Selection:
 
     def rows(self, block: int) -> Rows:
         """Return what is taken of one block."""
-        ranges = tuple((int(a), int(b)) for a, b in self.ranges[block] if b > a)
-        return Rows(block, self.sizes[block], ranges, self.seed)
+        return self._rows[block]
+
+    @cached_property
+    def _rows(self) -> list[Rows]:
+        """What is taken of each block: the same for all arrays that are split together."""
+        # As lists first: of an array, each number would be brought to Python by itself.
+        return [
+            Rows(block, size, tuple((a, b) for a, b in ranges if b > a), self.seed)
+            for block, (size, ranges) in enumerate(
+                zip(self.sizes, self.ranges.tolist(), strict=True)
+            )
+        ]
 
     def chunks(self) -> Iterator[list[int]]:
         """Yield the blocks whose rows make up each chunk of the part.
 
         A chunk has at most as many rows as the largest block, and empty ones are left out.
         """
-        lengths = self.lengths
         most = max(self.sizes)
         chunk: list[int] = []
         n_rows = 0
-        for block in np.flatnonzero(lengths):
-            full = n_rows + lengths[block] > most or len(chunk) == _BLOCKS_A_CHUNK
+        for block, length in enumerate(self.lengths.tolist()):
+            if not length:
+                continue
+            full = n_rows + length > most or len(chunk) == _BLOCKS_A_CHUNK
             if chunk and full:
                 yield chunk
                 chunk, n_rows = [], 0
-            chunk.append(int(block))
-            n_rows += int(lengths[block])
+            chunk.append(block)
+            n_rows += length
         yield chunk or [0]
 
     def indices(self) -> NDArray[np.intp]:

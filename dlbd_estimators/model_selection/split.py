@@ -10,7 +10,7 @@ from sklearn import model_selection
 from sklearn.utils import check_random_state
 
 from dlbd_estimators.blocks_sources import is_lazy
-from dlbd_estimators.model_selection.gather import gather
+from dlbd_estimators.model_selection.gather import gather, stratified_positions
 from dlbd_estimators.model_selection.rows import Division
 from dlbd_estimators.model_selection.shares import Integers, allocate, consecutive
 from dlbd_estimators.model_selection.sizes import split_sizes
@@ -115,8 +115,11 @@ def train_test_split(
         else:
             labels = label_array(found.pop(), sizes)
             division = _stratified_division(labels, sizes, n_train, n_test, seed)
-    train, test = (division.part(number) for number in numbers)
-    return [gather(each, part, labels) for each in found for part in (train, test)]
+    selections = [division.part(number) for number in numbers]
+    # Once for all arrays, as their tasks are.
+    positions = [None if labels is None else stratified_positions(x, labels) for x in selections]
+    parts = list(zip(selections, positions, strict=True))
+    return [gather(each, part, where) for each in found for part, where in parts]
 
 
 def new_seed(random_state: np.random.RandomState) -> int:

@@ -55,9 +55,20 @@ class FillRows:
         as_wide = len(self.kept) == n_columns and not len(self.indicators)
         return self._fill if as_wide and dtype == self.dtype and is_nan(self.marker) else None
 
-    def _fill(self, tile: NDArray[Any], start: int) -> None:
-        refuse_infinity(tile, start=start)
-        np.copyto(tile, self.values, where=np.isnan(tile))
+    def _fill(self, tile: NDArray[Any], start: int, finite: bool) -> bool:
+        odd = np.isfinite(tile)
+        np.logical_not(odd, out=odd)
+        if tile.flags.c_contiguous:
+            # Missing values are few: looking at these alone is faster than at each for each use.
+            places = np.flatnonzero(odd)
+            flat = tile.reshape(-1)
+            if not np.isnan(flat[places]).all():
+                refuse_infinity(tile, start=start)
+            flat[places] = self.values[places % tile.shape[1]]
+        else:
+            refuse_infinity(tile, start=start)
+            np.copyto(tile, self.values, where=odd)
+        return bool(np.isfinite(self.values).all())
 
 
 @dataclass(frozen=True)

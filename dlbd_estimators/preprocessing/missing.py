@@ -129,6 +129,10 @@ class PresentKernel:
 
     def __call__(self, block: Any) -> Present:
         values = values_of(block, self.dtype, self.marker)
+        if values.dtype.kind != "O" and is_nan(self.marker) and not self.counting:
+            # The statistics look for infinity, and count NaN.
+            found = column_statistics(values, names=self.names)
+            return Present(len(values), found.n_missing.astype(np.int64), found, None)
         refuse_others(values, self.marker, self.names)
         mask = missing_mask(values, self.marker)
         statistics = None

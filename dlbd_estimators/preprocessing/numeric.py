@@ -20,6 +20,7 @@ from dlbd_estimators.blocks_columns import (
 from dlbd_estimators.blocks_steps import Change
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.preprocessing.columns import known_dtype
+from dlbd_estimators.preprocessing.end_to_end import in_place, repeated
 from dlbd_estimators.preprocessing.lazy import check_lazy
 
 #: What scikit-learn's scalers leave as it is; all else becomes the first of them.
@@ -115,18 +116,26 @@ class FloatRows:
         if not known or self.method != "transform":
             return None
         operations = self.plain._operations(dtype)
-        return None if operations is None else partial(_operate, operations)
+        if operations is None:
+            return None
+        return partial(_operate, [(ufunc, row, repeated(row)) for ufunc, row in operations])
 
 
 #: A ufunc and its second operand, one value for each column.
 Operation = tuple[np.ufunc, NDArray[Any]]
 
 
-def _operate(operations: list[Operation], tile: NDArray[Any], start: int) -> None:
-    refuse_infinity(tile, start=start)
-    for ufunc, operand in operations:
-        # In the precision of the operand, rounded to that of the tile: as scikit-learn's `X *= a`.
-        ufunc(tile, operand, out=tile, casting="same_kind")
+def _operate(
+    operations: list[tuple[np.ufunc, NDArray[Any], NDArray[Any]]],
+    tile: NDArray[Any],
+    start: int,
+    finite: bool,
+) -> bool:
+    if not finite:
+        refuse_infinity(tile, start=start)
+    for ufunc, row, long_row in operations:
+        in_place(ufunc, tile, row, long_row)
+    return False  # what is finite may have overflowed
 
 
 def refuse_infinity(

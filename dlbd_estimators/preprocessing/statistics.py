@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.end_to_end import in_place, reduced
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 
 Floats = NDArray[np.float64]
@@ -76,14 +77,21 @@ def merge(left: ColumnStatistics, right: ColumnStatistics) -> ColumnStatistics:
         share = right.weight / weight
         mean, rest = exact_sum(left.mean, left.rest + delta * share)
         m2 = left.m2 + right.m2 + delta**2 * left.weight * share
-    alone = [left.weight == 0, right.weight == 0]
+    only_right, only_left = left.weight == 0, right.weight == 0
+    if only_right.any() or only_left.any():
+
+        def chosen(name: str, both: Floats) -> Floats:
+            mine, other = getattr(left, name), getattr(right, name)
+            return np.where(only_right, other, np.where(only_left, mine, both))
+
+        mean, rest, m2 = chosen("mean", mean), chosen("rest", rest), chosen("m2", m2)
     return ColumnStatistics(
         n_rows=left.n_rows + right.n_rows,
         count=left.count + right.count,
         weight=weight,
-        mean=np.select(alone, [right.mean, left.mean], mean),
-        rest=np.select(alone, [right.rest, left.rest], rest),
-        m2=np.select(alone, [right.m2, left.m2], m2),
+        mean=mean,
+        rest=rest,
+        m2=m2,
         minimum=np.fmin(left.minimum, right.minimum),
         maximum=np.fmax(left.maximum, right.maximum),
     )
@@ -122,12 +130,17 @@ def column_statistics(
     n_rows, n_features = X.shape
     rows = max(1, _TILE_VALUES // max(1, n_features))
     total = _nothing(n_features)
+    memory = np.empty(min(rows, n_rows) * n_features)
     for start in range(0, n_rows, rows):
         part = slice(start, start + rows)
-        tile = X[part].astype(np.float64)
+        tile = X[part]
+        if tile.dtype.kind != "f":
+            tile = tile.astype(np.float64)
         tile_weight = None if weight is None else weight[part].astype(np.float64)
-        refuse_infinity(tile, start=start, names=names)
-        total = merge(total, _tile_statistics(tile, tile_weight))
+        found = _tile_statistics(tile, tile_weight, memory[: tile.size])
+        if np.isinf(found.minimum).any() or np.isinf(found.maximum).any():
+            refuse_infinity(tile, start=start, names=names)
+        total = merge(total, found)
     return total
 
 
@@ -140,26 +153,33 @@ def exact_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     return total, np.where(np.isfinite(rest), rest, 0.0)
 
 
-def _tile_statistics(tile: Floats, weight: Floats | None) -> ColumnStatistics:
+def _tile_statistics(tile: NDArray[Any], weight: Floats | None, memory: Floats) -> ColumnStatistics:
+    """Return the statistics of a tile of floats, with memory for as many values to work in."""
     n_rows, n_features = tile.shape
+    order: Literal["C", "F"] = "F" if tile.strides[0] < tile.strides[1] else "C"
     missing = np.isnan(tile)
-    if not missing.any():
-        minimum, maximum = tile.min(axis=0), tile.max(axis=0)
-        count = np.full(n_features, float(n_rows))
-    else:
-        minimum, maximum = np.fmin.reduce(tile, axis=0), np.fmax.reduce(tile, axis=0)
-        count = n_rows - missing.sum(axis=0, dtype=np.float64)
+    places = np.flatnonzero(missing.ravel(order))
+    # Of the tile as it is: of float32 these are a quarter of the work on its copy.
+    minimum = reduced(np.fmin, tile).astype(np.float64)
+    maximum = reduced(np.fmax, tile).astype(np.float64)
+    count = np.full(n_features, float(n_rows))
+    if len(places):
+        columns = places % n_features if order == "C" else places // n_rows
+        count -= np.bincount(columns, minlength=n_features)
     ones = np.ones(n_rows) if weight is None else weight
     # Summed alike for all columns: those without NaN have the same weight to the last bit.
     total = count if weight is None else (weight[:, np.newaxis] * ~missing).sum(axis=0)
+    copy = memory.reshape(tile.shape, order=order)
+    np.copyto(copy, tile)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         # First about the first guess of the mean, and again about the corrected one: neither
         # sum loses digits to a large mean.
-        mean = (ones @ np.where(missing, 0.0, tile)) / total
-        deviation = np.subtract(tile, mean, out=tile)
-        deviation[missing] = 0.0
-        drift = (ones @ deviation) / total
-        m2 = ones @ np.square(deviation, out=deviation) - drift**2 * total
+        memory[places] = 0.0
+        mean = (ones @ copy) / total
+        in_place(np.subtract, copy, mean)
+        memory[places] = 0.0
+        drift = (ones @ copy) / total
+        m2 = ones @ np.square(copy, out=copy) - drift**2 * total
         mean, rest = exact_sum(mean, drift)
     constant = (minimum == maximum) & (total != 0)
     none = total == 0
@@ -167,7 +187,7 @@ def _tile_statistics(tile: Floats, weight: Floats | None) -> ColumnStatistics:
         n_rows=n_rows,
         count=count,
         weight=total,
-        mean=np.select([constant, none], [minimum, np.nan], mean),
+        mean=np.where(constant, minimum, np.where(none, np.nan, mean)),
         rest=np.where(constant | none, 0.0, rest),
         m2=np.where(constant | none, 0.0, m2),
         minimum=minimum,

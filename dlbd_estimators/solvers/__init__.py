@@ -1,13 +1,14 @@
 """Minimise a smooth convex objective that is known by passes over the data.
 
-A solver is ``init -> step -> done`` over an explicit state; :func:`minimize` owns the
-loop. ``SOLVERS`` names those a user can ask for.
+A solver is ``init -> step -> done`` over an explicit state, and asks for the passes that it
+needs; :func:`minimize` owns the loop and runs them. ``SOLVERS`` names those a user can ask for.
 """
 
 from __future__ import annotations
 
-from dlbd_estimators.solvers.base import Solution, Solver, minimize
+from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.choose import ROW_SPACE, SOLVERS, advice, choose
+from dlbd_estimators.solvers.driver import Fit, Solution, minimize
 from dlbd_estimators.solvers.objective import Objective, check_weight
 from dlbd_estimators.solvers.row_space import row_space
 from dlbd_estimators.solvers.status import SeparableWarning, Status
@@ -15,6 +16,7 @@ from dlbd_estimators.solvers.status import SeparableWarning, Status
 __all__ = [
     "ROW_SPACE",
     "SOLVERS",
+    "Fit",
     "Objective",
     "SeparableWarning",
     "Solution",

@@ -16,6 +16,7 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.exceptions import Diverged
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray
 
 #: What is added to a matrix of unit diagonal, until it has a Cholesky factor.
@@ -104,7 +105,7 @@ class InexactStep:
 
 
 def inexact_step(
-    product: Callable[[FloatArray], FloatArray],
+    product: Callable[[FloatArray], Asks[FloatArray]],
     gradient: FloatArray,
     preconditioner: Preconditioner,
     project: Callable[[FloatArray], FloatArray],
@@ -112,13 +113,13 @@ def inexact_step(
     share: float,
     enough: float,
     max_products: int,
-) -> InexactStep:
+) -> Asks[InexactStep]:
     """Solve ``H step = -gradient`` until little is left.
 
     Parameters
     ----------
     product : callable
-        Multiplies the Hessian with a vector.
+        Asks for the Hessian times a vector.
     gradient : ndarray
         In the packed order.
     preconditioner : Preconditioner
@@ -140,7 +141,7 @@ def inexact_step(
     lengths: list[float] = []
     ratios: list[float] = []
     while size > max(share**2 * first, enough**2) and len(lengths) < max_products:
-        bent = product(direction)
+        bent = yield from product(direction)
         curvature = float(direction @ bent)
         if not curvature > 0:
             break

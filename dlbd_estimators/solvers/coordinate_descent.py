@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.moments import Moments, MomentsKernel
 from dlbd_estimators.objectives.residuals import CentredModel, ResidualKernel, ResidualSums
@@ -60,22 +61,25 @@ class CoordinateDescent(Solver[CoordinateState]):
     name: ClassVar[str] = "coordinate_descent"
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> CoordinateState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[CoordinateState]:
+        yield from ()  # it begins without a pass
         return CoordinateState(np.zeros(objective.packing.size) if start is None else start)
 
-    def step(self, objective: Objective, state: CoordinateState, tol: float) -> CoordinateState:
+    def step(
+        self, objective: Objective, state: CoordinateState, tol: float
+    ) -> Asks[CoordinateState]:
         if state.moments is None or state.model is None:
             return _from_moments(objective, state)
         return _from_residuals(objective, state, state.moments, state.model, tol)
 
 
-def _from_moments(objective: Objective, state: CoordinateState) -> CoordinateState:
+def _from_moments(objective: Objective, state: CoordinateState) -> Asks[CoordinateState]:
     """Solve the problem as the moments tell it, to be certified by the next step."""
     packing, n = objective.packing, objective.packing.n_features
     # Without l1 no dual point tells of directions that are lost in rounding.
     precise = state.precise or (objective.l1 is not None and objective.l1.strength == 0.0)
     kernel = MomentsKernel(packing.fit_intercept, precise)
-    moments: Moments = objective.run(kernel, None, f"moments-pass-{int(objective.n_passes) + 1}")
+    moments: Moments = yield from objective.ask(kernel, None, "moments-pass-{}")
     check_weight(moments.weight, moments.n_rows)
     objective.total_weight = moments.weight
     gram = moments.products[:n, :n] / moments.weight + _l2(objective) * np.eye(n)
@@ -99,12 +103,12 @@ def _from_moments(objective: Objective, state: CoordinateState) -> CoordinateSta
 
 def _from_residuals(
     objective: Objective, state: CoordinateState, moments: Moments, model: Model, tol: float
-) -> CoordinateState:
+) -> Asks[CoordinateState]:
     """Certify the last solution on the data, and mend it where it is not good enough."""
     packing = objective.packing
     centre = moments.mean[: packing.n_features] - objective.centre
     coef, intercept = packing.unpack(state.parameters)
-    proof = certify(objective, coef, intercept, centre, model)
+    proof = yield from certify(objective, coef, intercept, centre, model)
     gaps, intercept = proof.gaps, proof.intercept
     spread = _spread(moments, objective)
     error = float(np.max(gaps / spread))
@@ -157,8 +161,8 @@ def certify(
     intercept: FloatArray,
     centre: FloatArray,
     model: Model | None,
-) -> Proof:
-    """Make a pass for the residuals.
+) -> Asks[Proof]:
+    """Ask for a pass for the residuals.
 
     Parameters
     ----------
@@ -171,10 +175,10 @@ def certify(
     model : Model or None
         The quadratic; only a problem without l1 needs it.
     """
-    sums: ResidualSums = objective.run(
+    sums: ResidualSums = yield from objective.ask(
         ResidualKernel(),
         CentredModel(coef, objective.centre + centre, intercept + coef @ centre),
-        f"certificate-pass-{int(objective.n_passes) + 1}",
+        "certificate-pass-{}",
     )
     fitted = objective.packing.fit_intercept
     left_over = sums.total / sums.weight if fitted else np.zeros(len(coef))

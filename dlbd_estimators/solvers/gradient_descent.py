@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.evaluation import Columns
@@ -75,17 +76,18 @@ class GradientDescent(Solver[DescentState]):
     name: ClassVar[str] = "gradient_descent"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> DescentState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[DescentState]:
+        yield from ()  # it begins without a pass
         return DescentState(np.zeros(objective.packing.size) if start is None else start)
 
-    def step(self, objective: Objective, state: DescentState, tol: float) -> DescentState:
+    def step(self, objective: Objective, state: DescentState, tol: float) -> Asks[DescentState]:
         metric, trial = state.metric, state.trial
         point = state.parameters if metric is None or trial is None else metric.parameters(trial)
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             point,
             Order.GRADIENT,
-            f"gradient-descent-pass-{int(objective.n_passes) + 1}",
+            "gradient-descent-pass-{}",
             moments=metric is None,
             ellipsoid=ellipsoid,
         )
@@ -113,7 +115,7 @@ class GradientDescent(Solver[DescentState]):
             assert state.columns is not None
             error = max(error, across(objective, here.gradient, state.columns))
             newton = metric.parameters(gradient / min(curvatures))
-            _, settled, endless = outlook(
+            _, settled, endless = yield from outlook(
                 objective,
                 newton,
                 state.columns,

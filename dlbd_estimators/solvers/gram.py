@@ -22,6 +22,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.moments import Moments, MomentsKernel
 from dlbd_estimators.objectives.orthogonal import TriangleKernel
@@ -59,10 +60,11 @@ class Gram(Solver[GramState]):
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
     direct: ClassVar[bool] = True
 
-    def init(self, objective: Objective, start: FloatArray | None) -> GramState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[GramState]:
+        yield from ()  # it begins without a pass
         return GramState(np.zeros(objective.packing.size))
 
-    def step(self, objective: Objective, state: GramState, tol: float) -> GramState:
+    def step(self, objective: Objective, state: GramState, tol: float) -> Asks[GramState]:
         if state.moments is None:
             return _from_moments(objective, state)
         if state.risk <= _SMALL:
@@ -70,9 +72,11 @@ class Gram(Solver[GramState]):
         return _from_triangle(objective, state, state.moments)
 
 
-def _from_moments(objective: Objective, state: GramState) -> GramState:
+def _from_moments(objective: Objective, state: GramState) -> Asks[GramState]:
     packing = objective.packing
-    moments: Moments = objective.run(MomentsKernel(packing.fit_intercept), None, "gram-pass-1")
+    moments: Moments = yield from objective.ask(
+        MomentsKernel(packing.fit_intercept), None, "gram-pass-1"
+    )
     check_weight(moments.weight, moments.n_rows)
     objective.total_weight = moments.weight
     n = packing.n_features
@@ -114,11 +118,11 @@ def _from_moments(objective: Objective, state: GramState) -> GramState:
     )
 
 
-def _refine(objective: Objective, state: GramState) -> GramState:
+def _refine(objective: Objective, state: GramState) -> Asks[GramState]:
     """One Newton step: the gradient is exact to float64, the products may be rough."""
     assert state.moments is not None
     packing, n = objective.packing, objective.packing.n_features
-    here = objective.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
+    here = yield from objective.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
     gradient = here.gradient.reshape(packing.shape) * state.moments.weight
     centre = state.moments.mean[:n] - objective.centre
     coef, intercept = packing.unpack(state.parameters)
@@ -143,12 +147,12 @@ def _refine(objective: Objective, state: GramState) -> GramState:
     )
 
 
-def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> GramState:
+def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> Asks[GramState]:
     """Solve by the singular values of R; they are those of the centred X."""
     packing, n = objective.packing, objective.packing.n_features
     constant = packing.fit_intercept
     centre = moments.mean.copy()
-    triangle = objective.run(TriangleKernel(constant), centre, "gram-pass-2")
+    triangle = yield from objective.ask(TriangleKernel(constant), centre, "gram-pass-2")
     if constant:
         centre += triangle[0, 1:] / triangle[0, 0]
         triangle = triangle[1:, 1:]

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.backtracking import (
@@ -71,11 +72,11 @@ class LBFGS(Solver[LBFGSState]):
     name: ClassVar[str] = "lbfgs"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> LBFGSState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[LBFGSState]:
         warm = None
         size = objective.packing.size
         if size <= LARGEST_HESSIAN and holds(objective, size**2):
-            warm = warm_start(objective, "lbfgs-sample")
+            warm = yield from warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,
@@ -86,12 +87,12 @@ class LBFGS(Solver[LBFGSState]):
             )
         return LBFGSState(np.zeros(objective.packing.size) if start is None else start)
 
-    def step(self, objective: Objective, state: LBFGSState, tol: float) -> LBFGSState:
+    def step(self, objective: Objective, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             state.parameters,
             Order.GRADIENT,
-            f"lbfgs-pass-{int(objective.n_passes) + 1}",
+            "lbfgs-pass-{}",
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
@@ -124,7 +125,7 @@ class LBFGS(Solver[LBFGSState]):
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
             error = max(error, across(objective, here.gradient, state.columns))
-        _, settled, endless = outlook(
+        _, settled, endless = yield from outlook(
             objective, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
         )
         n_settled = state.n_settled + 1 if settled else 0

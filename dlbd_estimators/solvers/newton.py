@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.backtracking import (
@@ -87,11 +88,11 @@ class Newton(Solver[NewtonState]):
     name: ClassVar[str] = "newton"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> NewtonState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[NewtonState]:
         if start is not None:
             return NewtonState(start, sample=_correction_sample(objective), given=True)
         if not objective.loss.quadratic:
-            warm = warm_start(objective, "newton-sample")
+            warm = yield from warm_start(objective, "newton-sample")
             if warm is not None:
                 return NewtonState(
                     warm.parameters,
@@ -101,15 +102,15 @@ class Newton(Solver[NewtonState]):
                 )
         return NewtonState(np.zeros(objective.packing.size))
 
-    def step(self, objective: Objective, state: NewtonState, tol: float) -> NewtonState:
+    def step(self, objective: Objective, state: NewtonState, tol: float) -> Asks[NewtonState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             state.parameters,
             Order.HESSIAN,
-            f"newton-pass-{int(objective.n_passes) + 1}",
+            "newton-pass-{}",
             hessian_dtype=state.hessian_dtype,
             ellipsoid=ellipsoid,
             moments=columns is None,
@@ -129,7 +130,7 @@ class Newton(Solver[NewtonState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        change, settled, endless = outlook(
+        change, settled, endless = yield from outlook(
             objective, step, columns, radius, decrement, "newton-largest-change"
         )
         rough = is_rough(factor, state.hessian_dtype)
@@ -137,8 +138,8 @@ class Newton(Solver[NewtonState]):
         if decrement == 0.0:  # and not times infinity
             error = 0.0
         if error > tol and change < 1.0 and state.sample is not None:
-            step = self._correction(objective, state, here, step, centring)
-        rank = state.rank if rough else max(state.rank, _first_rank(objective, state, factor))
+            step = yield from self._correction(objective, state, here, step, centring)
+        rank = state.rank if rough else (yield from _rank(objective, state, factor))
         lost = _is_lost(objective, factor, here.gradient, columns)
         if lost or not settled:
             error = np.inf
@@ -172,7 +173,7 @@ class Newton(Solver[NewtonState]):
         here: Evaluation,
         step: FloatArray,
         centring: Centring,
-    ) -> FloatArray:
+    ) -> Asks[FloatArray]:
         """Correct a Newton step for how the sample sees the Hessian change along it.
 
         The step goes to the minimiser of F's quadratic model plus the sample's terms of
@@ -181,13 +182,13 @@ class Newton(Solver[NewtonState]):
         assert state.sample is not None
         assert here.hessian is not None
         hessian = here.hessian
-        before = self._on_sample(objective, state, np.zeros_like(step))
+        before = yield from self._on_sample(objective, state, np.zeros_like(step))
         if not np.isfinite(before.value):  # a sample that weighs nothing
             return step
         total, first = step, 0.0
         unknown = objective.sampling_error(state.sample)
         for _ in range(_MAX_CORRECTIONS):
-            after = self._on_sample(objective, state, total)
+            after = yield from self._on_sample(objective, state, total)
             assert before.hessian is not None
             assert after.hessian is not None
             residual = here.gradient + hessian @ total
@@ -204,7 +205,9 @@ class Newton(Solver[NewtonState]):
                 break
         return total
 
-    def _on_sample(self, objective: Objective, state: NewtonState, step: FloatArray) -> Evaluation:
+    def _on_sample(
+        self, objective: Objective, state: NewtonState, step: FloatArray
+    ) -> Asks[Evaluation]:
         return objective.evaluate(
             state.parameters + step,
             Order.HESSIAN,
@@ -214,16 +217,18 @@ class Newton(Solver[NewtonState]):
         )
 
 
-def _first_rank(objective: Objective, state: NewtonState, factor: Factor) -> int:
+def _rank(objective: Objective, state: NewtonState, factor: Factor) -> Asks[int]:
     """Return the largest rank known of a Hessian, for a way without curvature to be told by.
 
     A start of the user's may lie where curvature has vanished already. There is most at zero.
     """
     singular = factor.rank < objective.packing.size
     if not (singular and objective.may_separate and state.rank == 0 and state.given):
-        return factor.rank
+        return max(state.rank, factor.rank)
     zero = np.zeros_like(state.parameters)
-    there = objective.evaluate(zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True)
+    there = yield from objective.evaluate(
+        zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True
+    )
     assert there.hessian is not None
     assert there.columns is not None
     return Factor(there.hessian, Centring(objective.packing, there.columns.mean)).rank

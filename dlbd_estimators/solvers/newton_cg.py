@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.solvers.backtracking import (
     TrialState,
@@ -87,23 +88,23 @@ class NewtonCG(Solver[NewtonCGState]):
     name: ClassVar[str] = "newton_cg"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> NewtonCGState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[NewtonCGState]:
         if start is not None:
             return NewtonCGState(start)
-        warm = None if objective.loss.quadratic else _solve_samples(objective)
+        warm = None if objective.loss.quadratic else (yield from _solve_samples(objective))
         if warm is not None:
             return NewtonCGState(warm, from_sample=True)
         return NewtonCGState(np.zeros(objective.packing.size))
 
-    def step(self, objective: Objective, state: NewtonCGState, tol: float) -> NewtonCGState:
+    def step(self, objective: Objective, state: NewtonCGState, tol: float) -> Asks[NewtonCGState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
-        here = _evaluate(
+        here = yield from _evaluate(
             objective,
             state.parameters,
-            f"newton-cg-pass-{int(objective.n_passes) + 1}",
+            "newton-cg-pass-{}",
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
@@ -119,12 +120,12 @@ class NewtonCG(Solver[NewtonCGState]):
         least = rounding("float64") * float(np.sqrt(min(_condition(metric), 1e14)))
         # A way down without end is told by steps that stay long, however little they gain.
         enough = 0.0 if objective.may_separate else 0.1 * max(tol, least)
-        found = _inexact(objective, here, metric, enough=enough)
+        found = yield from _inexact(objective, here, metric, enough=enough)
         step = objective.without_shift(found.step)
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
         left = found.left / objective.unit
-        change, settled, endless = outlook(
+        change, settled, endless = yield from outlook(
             objective, step, columns, radius, decrement, "newton-cg-largest-change"
         )
         error = left if decrement == 0.0 else decrement * remainder(change) + left
@@ -168,7 +169,7 @@ def _evaluate(
     indices: list[int] | None = None,
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
-) -> Evaluation:
+) -> Asks[Evaluation]:
     """Evaluate the objective, and with it the preconditioner, where its memory allows one."""
     fits = _fits(objective)
     return objective.evaluate(
@@ -210,11 +211,11 @@ def _inexact(
     *,
     enough: float,
     indices: list[int] | None = None,
-) -> InexactStep:
+) -> Asks[InexactStep]:
     """Return a step as exact as is worth its passes: the nearer the minimum, the more so."""
     decrement = float(np.sqrt(max(float(here.gradient @ metric.solve(here.gradient)), 0.0)))
 
-    def product(vector: FloatArray) -> FloatArray:
+    def product(vector: FloatArray) -> Asks[FloatArray]:
         return objective.product(here.point, vector, "newton-cg-product", indices)
 
     return inexact_step(
@@ -228,11 +229,11 @@ def _inexact(
     )
 
 
-def _solve_samples(objective: Objective) -> FloatArray | None:
+def _solve_samples(objective: Objective) -> Asks[FloatArray | None]:
     """Return the minimiser of a sample of blocks, or None where there is none to be had."""
     point: FloatArray | None = None
     for indices in objective.samples:
-        point = _solve_sample(objective, point, indices)
+        point = yield from _solve_sample(objective, point, indices)
         if point is None:
             return None
     return point
@@ -240,13 +241,13 @@ def _solve_samples(objective: Objective) -> FloatArray | None:
 
 def _solve_sample(
     objective: Objective, start: FloatArray | None, indices: list[int]
-) -> FloatArray | None:
+) -> Asks[FloatArray | None]:
     # Beyond its own sampling error a sample says nothing about the whole.
     enough = 0.1 * objective.sampling_error(indices)
     parameters = np.zeros(objective.packing.size) if start is None else start
     base, step, slope, scale = np.inf, np.zeros_like(parameters), 0.0, 1.0
     for _ in range(_MAX_ON_SAMPLE):
-        here = _evaluate(objective, parameters, "newton-cg-sample", indices=indices)
+        here = yield from _evaluate(objective, parameters, "newton-cg-sample", indices=indices)
         if not np.isfinite(here.value) or objective.separated(here):
             return None
         if here.value > base - 1e-4 * scale * slope:
@@ -255,7 +256,7 @@ def _solve_sample(
             continue
         assert here.columns is not None
         metric = _preconditioner(objective, here, here.columns)
-        found = _inexact(objective, here, metric, enough=0.1 * enough, indices=indices)
+        found = yield from _inexact(objective, here, metric, enough=0.1 * enough, indices=indices)
         step = objective.without_shift(found.step)
         base, slope, scale = here.value, -float(step @ here.gradient), 1.0
         parameters = here.point + step

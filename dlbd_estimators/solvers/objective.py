@@ -1,4 +1,4 @@
-"""The objective a solver sees: evaluate it at some parameters, by a pass over the data.
+"""The objective a solver sees: what it is at some parameters, asked for by a pass over the data.
 
     F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2 + l1 |coef|_1) / sum_i s_i
 
@@ -14,6 +14,7 @@ zero. Only :meth:`Objective.original` gives parameters for the features as they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.blocks import Blocks
-from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.matrices import MatrixRoom
+from dlbd_estimators.execution.passes import Asks, Pass
 from dlbd_estimators.execution.reduce import nodes, stratified
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
@@ -47,8 +49,6 @@ class Objective:
 
     Parameters
     ----------
-    executor : Executor
-        Runs the passes.
     blocks : Blocks
         The data.
     loss : Loss
@@ -67,14 +67,18 @@ class Objective:
         Sum of the weights if known; else found in the first full pass.
     n_rows : int, optional
         Number of rows where the blocks do not know theirs; without it, no sampling.
+    room : MatrixRoom, optional
+        What the workers have for a matrix; None is no limit known.
     """
 
     #: Whether its features are columns that a user knows, and not coordinates made of them.
     of_columns = True
+    #: Readings of the data, and bytes, that it took to set it up.
+    passes_before = 0
+    bytes_before = 0
 
     def __init__(
         self,
-        executor: Executor,
         blocks: Blocks,
         loss: Loss,
         penalty: L2,
@@ -85,8 +89,8 @@ class Objective:
         seed: int = 0,
         total_weight: float | None = None,
         n_rows: int | None = None,
+        room: MatrixRoom | None = None,
     ) -> None:
-        self.executor = executor
         self.blocks = blocks
         self.loss = loss
         self.penalty = penalty
@@ -97,8 +101,7 @@ class Objective:
         self.n_rows = n_rows if blocks.sizes is None else sum(blocks.sizes)
         #: Divides a decrement, to free it from the units of y: 1 for classes.
         self.unit = 1.0
-        self.n_passes = 0.0
-        self.bytes_read = 0
+        self.room = room
         self._centre: FloatArray | None = None
         self._rng = np.random.default_rng(seed)
 
@@ -156,20 +159,16 @@ class Objective:
         floor = 0.0 if self.loss.quadratic else 1.0
         return 16 * float(np.finfo(float).eps) * max(floor, *map(abs, values))
 
-    def run(
+    def ask(
         self,
         kernel: Kernel[Any],
         parameters: Any,
         label: str,
         indices: list[int] | None = None,
-    ) -> Any:
-        """Run a pass, count it, and return the partial."""
-        result = self.executor.map_reduce(
-            kernel, parameters, self.blocks, name=f"{self.name}-{label}", indices=indices
-        )
-        self.bytes_read += result.cost.bytes_read
-        self.n_passes += 1.0 if indices is None else self.share(indices)
-        return result.partial
+    ) -> Asks[Any]:
+        """Ask for a pass, and return the partial."""
+        chosen = None if indices is None else tuple(indices)
+        return (yield Pass(kernel, parameters, f"{self.name}-{label}", chosen))
 
     def evaluate(
         self,
@@ -182,7 +181,7 @@ class Objective:
         ellipsoid: tuple[FloatArray, FloatArray] | None = None,
         moments: bool = False,
         per_output: int = 0,
-    ) -> Evaluation:
+    ) -> Asks[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
         unknown = self._centre is None
         kernel = LinearKernel(
@@ -197,12 +196,12 @@ class Objective:
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
         )
-        sums: LinearSums = self.run(kernel, parameters, label, indices)
+        sums: LinearSums = yield from self.ask(kernel, parameters, label, indices)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
-                sums = self.run(kernel, parameters, label, indices)
+                sums = yield from self.ask(kernel, parameters, label, indices)
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
             self.total_weight = sums.weight
@@ -254,14 +253,16 @@ class Objective:
         vector: FloatArray,
         label: str,
         indices: list[int] | None = None,
-    ) -> FloatArray:
+    ) -> Asks[FloatArray]:
         """Return the Hessian of F without its l1 part, times a vector, by a pass.
 
         The centre has to be fixed: by an evaluation before.
         """
         centre = self.centre if self.centre.any() else None
         kernel = HessianProductKernel(self.loss, self.packing, centre)
-        sums: ProductSums = self.run(kernel, np.stack([parameters, vector]), label, indices)
+        sums: ProductSums = yield from self.ask(
+            kernel, np.stack([parameters, vector]), label, indices
+        )
         weight = sums.weight or np.nan
         shared = 1.0 if self.penalty.of_mean else self._whole_weight(weight, indices)
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
@@ -291,7 +292,7 @@ class Objective:
         rows = step.reshape(self.packing.shape)
         return np.asarray((rows - rows.mean(axis=0)).ravel())
 
-    def share(self, indices: list[int]) -> float:
+    def share(self, indices: Sequence[int]) -> float:
         """Share of the rows that lie in some blocks."""
         sizes = self.blocks.sizes
         if sizes is None:

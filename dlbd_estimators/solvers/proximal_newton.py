@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.packing import Packing
@@ -55,23 +56,23 @@ class ProximalNewton(Solver[TrialState]):
     name: ClassVar[str] = "proximal_newton"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "prox"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> TrialState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[TrialState]:
         if start is not None:
             return TrialState(start)
         parameters: FloatArray = np.zeros(objective.packing.size)
         used = False
         for indices in objective.samples:
-            found = _solve_sample(objective, parameters, indices)
+            found = yield from _solve_sample(objective, parameters, indices)
             if found is None:
                 break
             parameters, used = found, True
         return TrialState(parameters, from_sample=used)
 
-    def step(self, objective: Objective, state: TrialState, tol: float) -> TrialState:
-        here = objective.evaluate(
+    def step(self, objective: Objective, state: TrialState, tol: float) -> Asks[TrialState]:
+        here = yield from objective.evaluate(
             state.parameters,
             Order.HESSIAN,
-            f"proximal-newton-pass-{int(objective.n_passes) + 1}",
+            "proximal-newton-pass-{}",
             moments=state.columns is None,
         )
         state = replace(state, parameters=here.point)
@@ -178,12 +179,14 @@ def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return places[:, : packing.n_features].ravel(), places[:, packing.n_features :].ravel()
 
 
-def _solve_sample(objective: Objective, start: FloatArray, indices: list[int]) -> FloatArray | None:
+def _solve_sample(
+    objective: Objective, start: FloatArray, indices: list[int]
+) -> Asks[FloatArray | None]:
     enough = 0.1 * objective.sampling_error(indices)
     parameters, step = start, np.zeros_like(start)
     base, promised, scale = np.inf, 0.0, 1.0
     for _ in range(_SAMPLE_STEPS):
-        here = objective.evaluate(
+        here = yield from objective.evaluate(
             parameters, Order.HESSIAN, "proximal-newton-sample", indices=indices, moments=True
         )
         if not np.isfinite(here.value):  # a sample that weighs nothing

@@ -17,16 +17,14 @@ def holds(objective: Objective, n_entries: int) -> bool:
     nbytes = 8 * n_entries
     if nbytes <= _ANYWHERE:
         return True
-    room = objective.executor.matrix_room(objective.blocks)
-    return room is None or nbytes <= room.nbytes
+    return objective.room is None or nbytes <= objective.room.nbytes
 
 
 def largest_side(objective: Objective) -> int:
     """Return how many rows a square matrix may have."""
-    room = objective.executor.matrix_room(objective.blocks)
-    if room is None:
+    if objective.room is None:
         return LARGEST_HESSIAN
-    return min(LARGEST_HESSIAN, math.isqrt(max(room.nbytes, _ANYWHERE) // 8))
+    return min(LARGEST_HESSIAN, math.isqrt(max(objective.room.nbytes, _ANYWHERE) // 8))
 
 
 def check_room(objective: Objective, solver: str, n_rows: int, otherwise: str) -> None:
@@ -48,7 +46,7 @@ def check_room(objective: Objective, solver: str, n_rows: int, otherwise: str) -
     MatrixTooLarge
         Says what it needs, what there is and what to do.
     """
-    room = objective.executor.matrix_room(objective.blocks)
+    room = objective.room
     if room is None or holds(objective, n_rows**2):
         return
     nbytes = 8 * n_rows**2

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import linalg
 
 from dlbd_estimators.blocks import ArrayLoader, from_arrays
+from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.packing import Packing
@@ -33,11 +34,14 @@ class RowSpace(Objective):
         With more columns than rows.
     X : ndarray of shape (n_rows, n_features)
         The features of all its rows; finite.
+    executor : Executor
+        Will run the passes.
     """
 
     of_columns = False
+    passes_before = 1
 
-    def __init__(self, whole: Objective, X: FloatArray) -> None:
+    def __init__(self, whole: Objective, X: FloatArray, executor: Executor) -> None:
         loader = whole.blocks.loader
         assert isinstance(loader, ArrayLoader)
         self._whole = whole.packing
@@ -56,15 +60,15 @@ class RowSpace(Objective):
         reduced = left[:, : len(scale)][:, kept] * scale[kept]
         blocks = from_arrays(reduced, loader.y, loader.weight).encoded(whole.blocks.encoding)
         super().__init__(
-            whole.executor,
             blocks,
             whole.loss,
             whole.penalty,
             Packing(whole.packing.n_outputs, reduced.shape[1], whole.packing.fit_intercept),
             name=whole.name,
             total_weight=whole.total_weight,
+            room=executor.matrix_room(blocks),
         )
-        self.n_passes, self.bytes_read = 1.0, X.nbytes
+        self.bytes_before = X.nbytes
 
     def original(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters for the features as they are."""
@@ -79,7 +83,7 @@ class RowSpace(Objective):
         return self.packing.pack(along, intercept + coef @ self._origin)
 
 
-def row_space(objective: Objective) -> RowSpace | None:
+def row_space(objective: Objective, executor: Executor) -> RowSpace | None:
     """Return an objective in coordinates of its row space, where that is fewer, and worth it.
 
     None where the rows lie on disk, are more than the columns, or hold NaN, which the next pass
@@ -93,4 +97,4 @@ def row_space(objective: Objective) -> RowSpace | None:
         return None
     if objective.loss.quadratic and packing.n_features <= LARGEST_HESSIAN:
         return None
-    return RowSpace(objective, X) if np.isfinite(X).all() else None
+    return RowSpace(objective, X, executor) if np.isfinite(X).all() else None

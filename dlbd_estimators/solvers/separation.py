@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.changes import LargestChange, LargestChangeKernel
 from dlbd_estimators.solvers.evaluation import Columns
@@ -120,7 +121,7 @@ def outlook(
     radius: float | None,
     decrement: float,
     label: str,
-) -> Outlook:
+) -> Asks[Outlook]:
     """Tell a minimum from a way without end, by a Newton step.
 
     Where the largest row norm is not known yet, it is at most the root of the sum of their squares.
@@ -141,7 +142,7 @@ def outlook(
         return Outlook(change, True, False)
     spent = decrement**2 * (objective.n_rows or 1) <= _NOTHING_TO_GAIN
     if spent and _SETTLED <= change < np.inf:
-        change = _measured_change(objective, step, label)
+        change = yield from _measured_change(objective, step, label)
         return Outlook(change, change < _SETTLED, change >= _SETTLED)
     bound = change
     if radius is None and objective.n_rows is not None:
@@ -150,8 +151,8 @@ def outlook(
     return Outlook(change, bound < _SETTLED, False)
 
 
-def _measured_change(objective: Objective, step: FloatArray, label: str) -> float:
+def _measured_change(objective: Objective, step: FloatArray, label: str) -> Asks[float]:
     centre = objective.centre if objective.centre.any() else None
     kernel = LargestChangeKernel(objective.packing, objective.loss.coupled, centre)
-    found: LargestChange = objective.run(kernel, step, label)
+    found: LargestChange = yield from objective.ask(kernel, step, label)
     return found.change

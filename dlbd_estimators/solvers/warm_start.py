@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
@@ -41,7 +42,7 @@ class WarmStart:
     columns: Columns
 
 
-def warm_start(objective: Objective, label: str) -> WarmStart | None:
+def warm_start(objective: Objective, label: str) -> Asks[WarmStart | None]:
     """Solve a sample of the blocks by Newton's method.
 
     Returns
@@ -53,7 +54,7 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
     solved = None
     parameters: FloatArray = np.zeros(objective.packing.size)
     for indices in objective.samples:
-        solved = _newton(objective, parameters, indices, label)
+        solved = yield from _newton(objective, parameters, indices, label)
         if solved is None:
             return None
         parameters = solved[0]
@@ -67,13 +68,13 @@ def warm_start(objective: Objective, label: str) -> WarmStart | None:
 
 def _newton(
     objective: Objective, start: FloatArray, indices: list[int], label: str
-) -> tuple[FloatArray, Evaluation] | None:
+) -> Asks[tuple[FloatArray, Evaluation] | None]:
     # Beyond its own sampling error a sample says nothing about the whole.
     enough = 0.1 * objective.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
     dtype = "float32"
     for _ in range(_MAX_ITER):
-        evaluation = objective.evaluate(
+        evaluation = yield from objective.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
         if not np.isfinite(evaluation.value):  # a sample that weighs nothing

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.columns import OnColumns
 from dlbd_estimators.objectives.kernels import Kernel
@@ -58,12 +59,11 @@ class WorkingState(State):
 
 
 class _Restricted(Objective):
-    """The same objective of some of the features; its passes count as the whole's."""
+    """The same objective of some of the features; its passes read all columns."""
 
     def __init__(self, whole: Objective, features: NDArray[np.intp]) -> None:
         packing = whole.packing
         super().__init__(
-            whole.executor,
             whole.blocks,
             whole.loss,
             whole.penalty,
@@ -72,18 +72,16 @@ class _Restricted(Objective):
             l1=whole.l1,
             total_weight=whole.total_weight,
             n_rows=whole.n_rows,
+            room=whole.room,
         )
         self.unit = whole.unit
-        self._whole = whole
         self._features = features
         self._centre = whole.centre[features]
 
-    def run(
+    def ask(
         self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
-    ) -> Any:
-        partial = self._whole.run(OnColumns(kernel, self._features), parameters, label, indices)
-        self.n_passes = self._whole.n_passes
-        return partial
+    ) -> Asks[Any]:
+        return super().ask(OnColumns(kernel, self._features), parameters, label, indices)
 
 
 class WorkingSet(Solver[WorkingState]):
@@ -92,21 +90,22 @@ class WorkingSet(Solver[WorkingState]):
     name: ClassVar[str] = "working_set"
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "prox"})
 
-    def init(self, objective: Objective, start: FloatArray | None) -> WorkingState:
+    def init(self, objective: Objective, start: FloatArray | None) -> Asks[WorkingState]:
+        yield from ()  # it begins without a pass
         return WorkingState(np.zeros(objective.packing.size) if start is None else start)
 
-    def step(self, objective: Objective, state: WorkingState, tol: float) -> WorkingState:
+    def step(self, objective: Objective, state: WorkingState, tol: float) -> Asks[WorkingState]:
         columns = state.columns
         if objective.loss.quadratic and columns is not None:
             coef, intercept = objective.packing.unpack(state.parameters)
-            proof = certify(objective, coef, intercept, columns.mean, None)
+            proof = yield from certify(objective, coef, intercept, columns.mean, None)
             descent, value, gaps = proof.descent, proof.value, proof.gaps
             error = float(gaps.max()) / objective.unit**2
         else:
-            here = objective.evaluate(
+            here = yield from objective.evaluate(
                 state.parameters,
                 Order.GRADIENT,
-                f"all-features-pass-{int(objective.n_passes) + 1}",
+                "all-features-pass-{}",
                 moments=columns is None,
             )
             state = replace(state, parameters=here.point)
@@ -123,7 +122,7 @@ class WorkingSet(Solver[WorkingState]):
             # Nothing was missed: the set's solution is the whole's.
             status = Status.CONVERGED if error <= tol else Status.STALLED
             return replace(state, error=error, status=status)
-        return _solve(objective, state, features, tol)
+        return (yield from _solve(objective, state, features, tol))
 
 
 def _descent(objective: Objective, gradient: FloatArray, columns: Columns) -> FloatArray:
@@ -160,13 +159,15 @@ def _grow(objective: Objective, state: WorkingState, descent: FloatArray) -> NDA
 
 def _solve(
     objective: Objective, state: WorkingState, features: NDArray[np.intp], tol: float
-) -> WorkingState:
+) -> Asks[WorkingState]:
     restricted = _Restricted(objective, features)
     coef, intercept = objective.packing.unpack(state.parameters)
     solver: Solver[Any] = CoordinateDescent() if objective.loss.quadratic else ProximalNewton()
-    inner = solver.init(restricted, restricted.packing.pack(coef[:, features], intercept))
+    inner = yield from solver.init(
+        restricted, restricted.packing.pack(coef[:, features], intercept)
+    )
     for _ in range(_SET_STEPS):
-        inner = solver.step(restricted, inner, tol)
+        inner = yield from solver.step(restricted, inner, tol)
         if inner.status is not None or inner.error <= tol:
             break
     part, intercept = restricted.packing.unpack(inner.parameters)

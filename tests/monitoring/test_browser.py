@@ -105,7 +105,7 @@ def address_of(cluster):
 def watch_two_fits(page, X, y):
     """Fit while the page is open; return the models, oldest first, and curve lengths met."""
     network = MLPClassifier(
-        (8,), max_iter=40, early_stopping=True, random_state=0, n_iter_no_change=40
+        (8,), max_iter=15, early_stopping=True, random_state=0, n_iter_no_change=15
     )
     worker = threading.Thread(target=network.fit, args=(X, y), daemon=True)
     worker.start()

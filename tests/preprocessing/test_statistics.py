@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.preprocessing import statistics
+from dlbd_estimators.preprocessing import end_to_end, statistics
 from dlbd_estimators.preprocessing.statistics import column_statistics, merge
 
 FIELDS = ("count", "weight", "mean", "m2", "minimum", "maximum")
@@ -63,6 +63,45 @@ def test_any_chunking_gives_numpys_statistics(case):
     np.testing.assert_allclose(found.variance, variance, rtol=1e-12, atol=1e-15)
     assert found.m2[3] == 0
     assert found.mean[3] == X[0, 3]
+
+
+def plainly(tile, weight):
+    """Mean, what rounding took of it, and squared deviations: each formula a line of NumPy."""
+    missing = np.isnan(tile)
+    ones = np.ones(len(tile)) if weight is None else weight
+    total = (ones[:, np.newaxis] * ~missing).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first = (ones @ np.where(missing, 0.0, tile)) / total
+        deviation = np.where(missing, 0.0, tile - first)
+        drift = (ones @ deviation) / total
+        m2 = ones @ deviation**2 - drift**2 * total
+        mean, rest = statistics.exact_sum(first, drift)
+    one_value = np.fmin.reduce(tile) == np.fmax.reduce(tile)
+    mean = np.where(one_value, np.fmin.reduce(tile), mean)
+    none = total == 0
+    unspread = one_value | none
+    return np.where(none, np.nan, mean), np.where(unspread, 0, rest), np.where(unspread, 0, m2)
+
+
+@given(
+    rows(),
+    st.sampled_from([np.float64, np.float32]),
+    st.booleans(),
+    st.sampled_from("CF"),
+    st.integers(1, 40),
+)
+def test_a_tile_has_the_bits_of_the_formulas(case, dtype, weighted, order, length):
+    X = np.asarray(case[0].astype(dtype), order=order)
+    weight = np.arange(1.0, len(X) + 1) if weighted else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(end_to_end, "_LENGTH", length)
+        found = column_statistics(X, weight)
+    expected = plainly(np.asarray(X.astype(np.float64), order=order), weight)
+    for field, values in zip(("mean", "rest", "m2"), expected, strict=True):
+        np.testing.assert_array_equal(getattr(found, field), values, err_msg=field)
+    np.testing.assert_array_equal(found.count, (~np.isnan(X)).sum(axis=0))
+    np.testing.assert_array_equal(found.minimum, np.fmin.reduce(X))
+    np.testing.assert_array_equal(found.maximum, np.fmax.reduce(X))
 
 
 @given(rows())

@@ -13,19 +13,18 @@ from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfMultinomialLoss, HalfSquaredError
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L2
-from dlbd_estimators.solvers import Objective, minimize
+from dlbd_estimators.solvers import Fit, Objective, minimize
 
 
 def objective_of(
     X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, weight=None, seed=0, l1=None
 ):
-    """An objective that runs on one thread of this process."""
+    """An objective over arrays in memory."""
     blocks = from_arrays(X, y, weight)
     if not isinstance(loss, HalfSquaredError):
         n_classes = n_outputs if isinstance(loss, HalfMultinomialLoss) else 2
         blocks = blocks.encoded(Encoding(np.arange(float(n_classes))))
     return Objective(
-        ThreadExecutor(1),
         blocks,
         loss,
         L2(strength),
@@ -33,17 +32,50 @@ def objective_of(
         name="test",
         l1=l1,
         seed=seed,
+        room=ThreadExecutor(1).matrix_room(blocks),
     )
 
 
-def run(solver, objective, *, start=None, tol=1e-9, max_iter=5000, quiet=False):
-    """Minimise; a warning is an error unless `quiet`."""
-    with warnings.catch_warnings():
+def run(
+    solver,
+    objective,
+    *,
+    start=None,
+    tol=1e-9,
+    max_iter=5000,
+    quiet=False,
+    executor=None,
+    clock=time.perf_counter,
+    **hooks,
+):
+    """Minimise, on one thread unless told otherwise; a warning is an error unless `quiet`."""
+    fit = Fit(solver, objective, start, tol, max_iter, clock, **hooks)
+    with warnings.catch_warnings(), executor or ThreadExecutor(1) as running:
         if quiet:
             warnings.simplefilter("ignore")
-        return minimize(
-            solver, objective, start=start, tol=tol, max_iter=max_iter, clock=time.perf_counter
-        )
+        return minimize(running, fit)
+
+
+def answer(asks, run):
+    """What somebody finds who is told what `run` makes of each thing asked for."""
+    told = None
+    while True:
+        try:
+            told = run(asks.send(told))
+        except StopIteration as end:
+            return end.value
+
+
+def evaluate(objective, *args, **kwargs):
+    """Evaluate an objective, on one thread."""
+
+    def run(asked):
+        return executor.map_reduce(
+            asked.kernel, asked.parameters, objective.blocks, name=asked.name
+        ).partial
+
+    with ThreadExecutor(1) as executor:
+        return answer(objective.evaluate(*args, **kwargs), run)
 
 
 def dense_derivatives(objective, X, y, parameters, weight=None):

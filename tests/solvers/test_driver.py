@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfSquaredError
-from dlbd_estimators.solvers import SOLVERS, Status, minimize
+from dlbd_estimators.solvers import SOLVERS, Status
+from tests.solvers import dense
 from tests.solvers.dense import objective_of
 
 SOLVER_NAMES = ["newton", "lbfgs", "gradient_descent"]
@@ -24,15 +25,7 @@ def objective(seed=0, loss=None):
 
 
 def run(name, problem, *, tol=1e-9, max_iter=100, **hooks):
-    return minimize(
-        SOLVERS[name](),
-        problem,
-        start=None,
-        tol=tol,
-        max_iter=max_iter,
-        clock=lambda: 0.0,
-        **hooks,
-    )
+    return dense.run(SOLVERS[name](), problem, tol=tol, max_iter=max_iter, clock=float, **hooks)
 
 
 @given(st.sampled_from(SOLVER_NAMES), st.integers(1, 6), st.integers(0, 99))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dlbd_estimators import LinearRegression, Ridge
+from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfSquaredError
 from dlbd_estimators.solvers.gram import Gram
 from tests.solvers.dense import objective_of, run
@@ -71,14 +72,15 @@ def test_each_tier_is_taken_and_accurate(condition, dtype, tier, rng, monkeypatc
     y = X @ truth + 0.01 * rng.normal(size=N) / condition + 3.0
     objective = objective_of(X, y, HalfSquaredError())
     kernels = []
-    map_reduce = objective.executor.map_reduce
+    executor = ThreadExecutor(1)
+    map_reduce = executor.map_reduce
 
     def watched(kernel, *args, **kwargs):
         kernels.append(type(kernel).__name__)
         return map_reduce(kernel, *args, **kwargs)
 
-    monkeypatch.setattr(objective.executor, "map_reduce", watched)
-    solution = run(Gram(), objective)
+    monkeypatch.setattr(executor, "map_reduce", watched)
+    solution = run(Gram(), objective, executor=executor)
     second = {"moments": [], "gradient": ["LinearKernel"], "triangle": ["TriangleKernel"]}[tier]
     assert kernels == ["MomentsKernel", *second]
     assert solution.n_passes == len(kernels) == solution.n_iter

@@ -78,7 +78,7 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
     value, _, _ = dense_derivatives(objective, X, y, solution.parameters, weight)
     assert solution.history[-1]["loss"] == pytest.approx(value, rel=1e-6, abs=1e-12)
     assert solution.n_iter == len(solution.history)
-    assert solution.n_passes == solution.history[-1]["pass"] == objective.n_passes
+    assert solution.n_passes == solution.history[-1]["pass"] == solution.state.n_passes
 
 
 @pytest.mark.parametrize("name", ["newton", "lbfgs", "gradient_descent"])

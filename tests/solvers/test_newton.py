@@ -17,7 +17,7 @@ from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.newton import Newton
 from dlbd_estimators.solvers.separation import ellipsoid_of, largest_change, remainder
-from tests.solvers.dense import dense_decrement, objective_of, run
+from tests.solvers.dense import dense_decrement, evaluate, objective_of, run
 from tests.strategies import features, random_generators, weights
 
 
@@ -73,7 +73,7 @@ def test_the_decrement_after_a_full_step_is_at_most_its_bound(problem, noise, rn
     # Any centre and any positive weights must do.
     centre = X.mean(axis=0) + noise * rng.normal(size=p)
     columns = Columns(centre, X.var(axis=0) * np.exp(noise * rng.normal(size=p)))
-    here = objective.evaluate(point, Order.HESSIAN, "test", ellipsoid=ellipsoid_of(columns))
+    here = evaluate(objective, point, Order.HESSIAN, "test", ellipsoid=ellipsoid_of(columns))
     step = objective.without_shift(-Factor(here.hessian).solve(here.gradient))
     decrement = np.sqrt(max(-float(step @ here.gradient), 0.0))
     change = largest_change(objective, step, columns, here.radius)

@@ -18,7 +18,7 @@ from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialL
 from dlbd_estimators.solvers import newton_cg
 from dlbd_estimators.solvers.conjugate_gradients import PerOutput, inexact_step
 from dlbd_estimators.solvers.newton_cg import NewtonCG
-from tests.solvers.dense import dense_decrement, objective_of, run
+from tests.solvers.dense import answer, dense_decrement, objective_of, run
 from tests.strategies import random_generators
 
 
@@ -30,6 +30,16 @@ def many_classes(rng, n, p, n_classes):
     return X, y
 
 
+def solved(matrix, gradient, metric, **limits):
+    """What conjugate gradients find that are told products with the matrix."""
+
+    def product(vector):
+        return (yield vector)
+
+    asks = inexact_step(product, gradient, metric, lambda vector: vector, **limits)
+    return answer(asks, lambda vector: matrix @ vector)
+
+
 @given(random_generators(), st.integers(1, 4), st.integers(1, 6), st.sampled_from([0.0, 0.05]))
 def test_conjugate_gradients_solve_a_system(rng, outputs, width, shrinkage):
     size = outputs * width
@@ -37,11 +47,10 @@ def test_conjugate_gradients_solve_a_system(rng, outputs, width, shrinkage):
     matrix = root.T @ root
     blocks = np.stack([matrix[i : i + width, i : i + width] for i in range(0, size, width)])
     gradient = matrix @ (rng.normal(size=size) / np.sqrt(np.diag(matrix)))
-    found = inexact_step(
-        lambda vector: matrix @ vector,
+    found = solved(
+        matrix,
         gradient,
         PerOutput(blocks, shrinkage),
-        lambda vector: vector,
         share=1e-12,
         enough=0.0,
         max_products=20 * size,
@@ -62,11 +71,10 @@ def test_what_an_early_end_leaves_is_told(rng, width, share):
     gradient = rng.normal(size=size)
     blocks = np.stack([matrix[i : i + width, i : i + width] for i in range(0, size, width)])
     metric = PerOutput(blocks)
-    found = inexact_step(
-        lambda vector: matrix @ vector,
+    found = solved(
+        matrix,
         gradient,
         metric,
-        lambda vector: vector,
         share=share,
         enough=0.0,
         max_products=100,
@@ -144,15 +152,14 @@ def test_many_classes_of_lazy_data_arrive(rng):
 @settings(max_examples=5)
 def test_bits_do_not_depend_on_threads(rng):
     X, y = many_classes(rng, 20_000, 3, 5)
-    found = []
+    parameters = []
     for n_threads in (1, 3):
         objective = objective_of(
             X, y.astype(float), HalfMultinomialLoss(), n_outputs=5, strength=1.0
         )
-        with ThreadExecutor(n_threads) as executor:
-            objective.executor = executor
-            found.append(run(NewtonCG(), objective).parameters)
-    np.testing.assert_array_equal(*found)
+        executor = ThreadExecutor(n_threads)
+        parameters.append(run(NewtonCG(), objective, executor=executor).parameters)
+    np.testing.assert_array_equal(*parameters)
 
 
 def test_separable_classes_are_told():

@@ -121,4 +121,4 @@ def test_real_memory_decides(data):
 
 def room_copies(X, y):
     objective = objective_of(X, y, HalfSquaredError())
-    return objective.executor.matrix_room(objective.blocks).copies
+    return objective.room.copies

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators import LogisticRegression, Ridge
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.solvers import row_space
 from dlbd_estimators.solvers.newton import Newton
@@ -43,7 +44,7 @@ def test_the_solution_is_that_of_all_columns(rng, n, more, n_classes, doubled, i
     whole = objective_of(
         X, y, loss, n_outputs=outputs, strength=1.0, fit_intercept=intercept, weight=weight
     )
-    reduced = row_space(whole)
+    reduced = row_space(whole, ThreadExecutor(1))
     assert reduced.packing.n_features <= n - intercept or doubled
     solution = run(Newton(), reduced, tol=1e-10, max_iter=100)
     assert len(solution.parameters) == whole.packing.size
@@ -54,7 +55,8 @@ def test_the_solution_is_that_of_all_columns(rng, n, more, n_classes, doubled, i
 def test_coordinates_and_parameters_belong_together(rng, n, more, intercept):
     X, y = wide_rows(rng, n, n + more, 3, False)
     reduced = row_space(
-        objective_of(X, y, HalfMultinomialLoss(), n_outputs=3, fit_intercept=intercept)
+        objective_of(X, y, HalfMultinomialLoss(), n_outputs=3, fit_intercept=intercept),
+        ThreadExecutor(1),
     )
     z = rng.normal(size=reduced.packing.size)
     there = reduced.original(z)
