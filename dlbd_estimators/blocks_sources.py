@@ -14,6 +14,8 @@ import numpy as np
 import scipy.sparse
 from dask.base import is_dask_collection
 
+from dlbd_estimators.blocks_graph import is_future
+
 #: Decoded size that chunks of a Zarr array are joined to.
 _BLOCK_NBYTES = 2**25
 
@@ -28,6 +30,10 @@ _ADVICE = {
     "Dataset": (
         "Choose its variables and stack them to one array of rows and columns: "
         "dataset[[...]].to_dataarray().transpose(...).data."
+    ),
+    "Future": (
+        "Say what it will be: dask.array.from_delayed(future, shape=..., dtype=...) or "
+        "dask.dataframe.from_delayed([future], meta=...)."
     ),
     "Group": "Choose an array of it: group[name].",
     "Index": "Make a column of it: index.to_series().",
@@ -52,6 +58,7 @@ def is_lazy(X: Any) -> bool:
         or _is_zarr(X, "Group")
         or _is_lazy_xarray(X)
         or _is_polars_lazy(X)
+        or is_future(X)
         or is_list_of_lazy(X)
     )
 

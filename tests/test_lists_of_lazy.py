@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from distributed import wait
 
 from dlbd_estimators import LogisticRegression, MLPRegressor, Ridge, metrics
+from dlbd_estimators.exceptions import WorkersLost
 from dlbd_estimators.model_selection import train_test_split
 from dlbd_estimators.preprocessing import OneHotEncoder, StandardScaler
 
@@ -94,3 +96,19 @@ def test_masked_and_sparse_values_beside_lazy_rows_are_refused():
     for given in ({"y": masked}, {"y": Y, "sample_weight": masked}):
         with pytest.raises(TypeError, match="is masked"):
             Ridge().fit(LAZY, **given)
+
+
+def test_futures_are_told_what_to_do(client):
+    future = client.submit(np.zeros, (12, 3), pure=False)
+    given = [(future, Y), (LAZY, client.submit(np.zeros, 12)), ([future, future], Y)]
+    for X, y in given:
+        with pytest.raises(TypeError, match=r"from_delayed"):
+            Ridge().fit(X, y)
+
+
+def test_data_that_a_cluster_has_lost_are_named_as_the_cause(client):
+    X = LAZY.persist()
+    wait(X)
+    client.cancel(X, force=True)
+    with pytest.raises(WorkersLost, match="persist them again"):
+        Ridge().fit(X, da.from_array(Y, chunks=4))
