@@ -47,6 +47,12 @@ LINES = {
         "more than LogisticRegression alone",
         1.0,
     ),
+    "pipeline-time": Line.at_most("the same: wall / LogisticRegression alone", 1.5),
+    "pipeline-shapes": Line.at_most(
+        "the same, cache off, {shape_mb} MB each of 10 and 200 columns, float32 and float64, "
+        "without gaps and with: median wall / LogisticRegression alone",
+        1.5,
+    ),
     "search": Line(
         "GridSearchCV over 4 values of C x 3 folds on {shared_rows} x 100 rows in Zarr, two "
         "{memory} workers: peak resident memory a worker",
@@ -109,7 +115,8 @@ def measurements(peers: bool) -> list[Measurement]:
         (on_disk.against_bare_work, ("passes", "bare-work", "ridge")),
         (on_disk.memory, ("memory",)),
         (on_disk.by_hand, ("memmap",)),
-        (pipelines.passes, ("pipeline",)),
+        (pipelines.against_alone, ("pipeline", "pipeline-time")),
+        (pipelines.shapes, ("pipeline-shapes",)),
         (pipelines.search, ("search",)),
     ]
     if peers:
@@ -134,10 +141,15 @@ def main() -> int:
     program = Program("benchmark", LINES, NOTES, measurements, PEERS)
     parser = program.parser("Hold figures against the ones to reach.")
     parser.add_argument("--rows", type=int, help="of the data set on disk, default: 8_000_000")
+    parser.add_argument(
+        "--shape-mb", type=int, help="of each data set of pipeline-shapes, default: 400"
+    )
     options = parser.parse_args()
 
     def workload(folder: Path) -> Workload:
         sizes = Workload.quick(folder) if options.quick else Workload(folder)
+        if options.shape_mb:
+            sizes = replace(sizes, shape_nbytes=options.shape_mb * 1_000_000)
         return replace(sizes, rows=options.rows) if options.rows else sizes
 
     return program.run(options, workload)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from distributed import Client
 from lines import Table
 from on_disk import warm_fit
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from timing import timed_fit
-from workload import Workload, peak_memory, reset_peak, warm_page_cache
+from sklearn.pipeline import Pipeline, make_pipeline
+from timing import Fit, in_turns, seconds_of, spread, timed_fit
+from workload import (
+    Workload,
+    check_free,
+    make_dataset,
+    peak_memory,
+    reset_peak,
+    warm_page_cache,
+)
 
+import storage
 from dlbd_estimators import LogisticRegression
 from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
@@ -23,28 +34,157 @@ from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
 _MISSING_BELOW = -2.0
 
 
-def passes(workload: Workload, table: Table) -> None:
-    """Count the passes of a pipeline, and those of its last step alone on the same data."""
+@dataclass(frozen=True)
+class _Shape:
+    """Rows of one width and dtype, with gaps or without, stored in ``Workload.shape_nbytes``."""
+
+    n_features: int
+    dtype: str
+    gaps: bool
+
+    def __str__(self) -> str:
+        return f"{self.n_features} columns of {self.dtype}{', gaps' if self.gaps else ''}"
+
+
+_SHAPES = [
+    _Shape(n_features, dtype, gaps)
+    for n_features in (10, 200)
+    for dtype in ("float32", "float64")
+    for gaps in (False, True)
+]
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A fit of the pipeline, and one of its last step alone just before or after."""
+
+    whole: Fit
+    alone: Fit
+    #: Processor seconds of the workers.
+    processor: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        return self.whole.seconds / self.alone.seconds
+
+    @property
+    def more_passes(self) -> float:
+        return sum(self._passes) - float(self.alone.model.n_passes_)
+
+    @property
+    def passes(self) -> str:
+        whole = " + ".join(f"{each:.2f}" for each in self._passes)
+        return f"{whole} against {self.alone.model.n_passes_:.2f}"
+
+    @property
+    def _passes(self) -> list[float]:
+        return [step.n_passes_ for _, step in self.whole.model.steps]
+
+    @property
+    def processor_ratio(self) -> float:
+        return self.processor[0] / self.processor[1]
+
+
+def against_alone(workload: Workload, table: Table) -> None:
+    """Compare a pipeline with its last step alone, on the same rows without gaps."""
     data = workload.dataset()
-    X = da.map_blocks(_with_gaps, data.X, dtype=data.X.dtype, meta=data.X._meta)
+    gaps = _with_gaps(workload, data, f"gaps-{workload.rows}")
     with workload.two_workers() as client:
-        alone = warm_fit(LogisticRegression(), data)
+        timed_fit(_pipeline(), gaps.X, gaps.y)  # the workers import what they need
         reset_peak(client)
-        pipeline = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
-        warm_page_cache(data.path)
-        began = time.perf_counter()
-        pipeline.fit(X, data.y)
-        seconds = time.perf_counter() - began
+        turns = _in_turns(client, data, gaps, workload.repeats)
         peak = max(peak_memory(client).values())
-    steps = [step.n_passes_ for _, step in pipeline.steps]
-    more = sum(steps) - alone.model.n_passes_
+    more = turns[-1].more_passes
     table.number(
-        "pipeline",
-        more,
-        f"{more:.2f}: {' + '.join(f'{each:.2f}' for each in steps)} against "
-        f"{alone.model.n_passes_:.2f}; {seconds:.1f} s against {alone.seconds:.1f} s; peak "
-        f"{peak / 1e6:.0f} MB a worker",
+        "pipeline", more, f"{more:.2f}: {turns[-1].passes}; peak {peak / 1e6:.0f} MB a worker"
     )
+    ratios = [turn.ratio for turn in turns]
+    table.number(
+        "pipeline-time",
+        float(np.median(ratios)),
+        f"{spread(ratios)}; {seconds_of([turn.whole for turn in turns])} against "
+        f"{seconds_of([turn.alone for turn in turns])}; processor time "
+        f"{spread([turn.processor_ratio for turn in turns])}",
+    )
+
+
+def shapes(workload: Workload, table: Table) -> None:
+    """Do the same for small data of several shapes, without the cache that would hold them."""
+    found = {}
+    for shape in _SHAPES:
+        n_rows = workload.shape_nbytes // (shape.n_features * np.dtype(shape.dtype).itemsize)
+        data = _dataset(workload, n_rows, shape)
+        other = data
+        if shape.gaps:
+            other = _with_gaps(workload, data, f"gaps-{n_rows}-{shape.n_features}-{shape.dtype}")
+        with workload.two_workers(cache=False) as client:
+            timed_fit(_pipeline(), other.X, other.y)
+            found[shape] = _in_turns(client, data, other, workload.repeats)
+    ratios = {shape: float(np.median([t.ratio for t in turns])) for shape, turns in found.items()}
+    worst = max(ratios, key=lambda shape: ratios[shape])
+    table.number(
+        "pipeline-shapes",
+        float(np.median(list(ratios.values()))),
+        f"{np.median(list(ratios.values())):.2f}, worst {ratios[worst]:.2f} ({worst})",
+    )
+    table.beside(
+        "SimpleImputer -> StandardScaler -> LogisticRegression / LogisticRegression alone",
+        ("shape", "wall", "processor time", "passes"),
+        [
+            (
+                str(shape),
+                spread([turn.ratio for turn in turns]),
+                spread([turn.processor_ratio for turn in turns]),
+                turns[-1].passes,
+            )
+            for shape, turns in found.items()
+        ],
+    )
+
+
+def _pipeline() -> Pipeline:
+    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
+
+
+def _in_turns(
+    client: Client, data: storage.Dataset, gaps: storage.Dataset, repeats: int
+) -> list[_Turn]:
+    def fit(model: Any, rows: storage.Dataset) -> tuple[Fit, float]:
+        warm_page_cache(rows.path)
+        before = sum(client.run(time.process_time).values())
+        fitted = timed_fit(model, rows.X, rows.y)
+        return fitted, sum(client.run(time.process_time).values()) - before
+
+    contestants = {
+        "alone": lambda: fit(LogisticRegression(), data),
+        "whole": lambda: fit(_pipeline(), gaps),
+    }
+    measured = in_turns(contestants, repeats, warm_up=False)
+    return [
+        _Turn(whole, alone, (processor, processor_alone))
+        for (whole, processor), (alone, processor_alone) in zip(
+            measured["whole"], measured["alone"], strict=True
+        )
+    ]
+
+
+def _dataset(workload: Workload, n_rows: int, shape: _Shape) -> storage.Dataset:
+    path = workload.folder / f"shape-{n_rows}-{shape.n_features}-{shape.dtype}.zarr"
+    with suppress(storage.DatasetNotFound):
+        return storage.open_dataset(path)
+    narrow = make_dataset(workload.folder / f"narrow-{path.name}", n_rows, shape.n_features)
+    X = narrow.X.astype(shape.dtype)
+    return storage.create_dataset(path, X, narrow.y, target="label", source="benchmark")
+
+
+def _with_gaps(workload: Workload, data: storage.Dataset, name: str) -> storage.Dataset:
+    """Store the same rows with some entries missing."""
+    path = workload.folder / f"{name}.zarr"
+    with suppress(storage.DatasetNotFound):
+        return storage.open_dataset(path)
+    check_free(workload.folder, data.nbytes)
+    X = da.map_blocks(_missing, data.X, dtype=data.X.dtype, meta=data.X._meta)
+    return storage.create_dataset(path, X, data.y, target="label", source="benchmark")
 
 
 def search(workload: Workload, table: Table) -> None:
@@ -67,5 +207,5 @@ def search(workload: Workload, table: Table) -> None:
     )
 
 
-def _with_gaps(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _missing(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(block < _MISSING_BELOW, np.nan, block).astype(block.dtype)

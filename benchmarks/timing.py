@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
 
 Measured = TypeVar("Measured")
 
@@ -52,7 +53,11 @@ def timed_fit(model: Any, X: Any, y: Any) -> Fit:
 
 
 def flat(model: Any) -> npt.NDArray[np.float64]:
-    """Return coefficients and intercepts of a linear model or a network in one vector."""
+    """Return coefficients and intercepts of a linear model or a network in one vector.
+
+    Of a pipeline those of its last step.
+    """
+    model = model[-1] if isinstance(model, Pipeline) else model
     layers = hasattr(model, "coefs_")
     parts = [*model.coefs_, *model.intercepts_] if layers else [model.coef_, model.intercept_]
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)

@@ -40,6 +40,7 @@ __all__ = [
     "check_free",
     "float64_rows",
     "local_workers",
+    "make_dataset",
     "memory_troubles",
     "peak_memory",
     "reset_peak",
@@ -62,6 +63,8 @@ class Workload:
         Where data sets lie.
     rows : int
         Of the data set on disk.
+    shape_nbytes : int
+        Of each of the data sets on disk that differ in shape.
     memory_rows, multinomial_rows, lasso_rows, scaled_rows, shared_rows : int
         Of the problems in memory, and of the data set that clusters of several sizes fit.
     repeats : int
@@ -70,6 +73,7 @@ class Workload:
 
     folder: Path
     rows: int = 8_000_000
+    shape_nbytes: int = 400_000_000
     memory_rows: int = 1_000_000
     multinomial_rows: int = 200_000
     lasso_rows: int = 500_000
@@ -83,6 +87,7 @@ class Workload:
         return cls(
             folder,
             rows=400_000,
+            shape_nbytes=40_000_000,
             memory_rows=100_000,
             multinomial_rows=20_000,
             lasso_rows=50_000,
@@ -97,6 +102,7 @@ class Workload:
             "rows": f"{self.rows:,}",
             "twice": f"{2 * self.rows:,}",
             "features": str(FEATURES),
+            "shape_mb": str(self.shape_nbytes // 1_000_000),
             "memory": MEMORY,
             "memory_rows": f"{self.memory_rows:,}",
             "multinomial_rows": f"{self.multinomial_rows:,}",

@@ -84,8 +84,7 @@ def solve(
         }
 
     def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
-        # Now, and not when asked: the next pass may centre the features otherwise.
-        parameters = objective.original(state.parameters)
+        parameters = objective.at(state.known).original(state.parameters)
         return lambda: attributes(
             Solution(
                 parameters,

@@ -25,7 +25,7 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.predictors import LinearPredictor
 from dlbd_estimators.objectives.scores import SquaredErrors
-from dlbd_estimators.solvers import Objective, Solution
+from dlbd_estimators.solvers import Objective, Solution, room_for
 
 
 class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
@@ -64,7 +64,7 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
                     name=name,
                     l1=l1,
                     seed=seed_of(getattr(self, "random_state", None)),
-                    room=executor.matrix_room(data.blocks),
+                    room=room_for(executor, data.blocks, packing),
                 )
                 model = partial(self._attributes, packing, single)
                 start = self._start(packing)

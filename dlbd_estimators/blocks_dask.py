@@ -1,6 +1,6 @@
 """Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
 
-The arrays are aligned, their graphs optimised together, and the graph of every block is culled
+The arrays are aligned, their graphs optimised as one, and the graph of every block is culled
 from the whole, so a block can be read anywhere by executing its own part. What more than half of
 the blocks need (a global mean, say) is computed once, first, and travels with them as a value. A
 part shared by a few neighbours is recomputed by each: keeping it would make memory grow with the
@@ -13,6 +13,7 @@ then brought together once, by Dask, and stay on the workers until the fit is ov
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -21,10 +22,8 @@ from typing import Any, Protocol
 import dask
 import dask.array as da
 import numpy as np
-from dask.base import collections_to_expr, get_scheduler
-from dask.blockwise import Blockwise
+from dask.base import get_scheduler
 from dask.core import flatten, istask
-from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
@@ -41,6 +40,7 @@ from dlbd_estimators.blocks_graph import (
     is_future,
     p2p_outputs,
 )
+from dlbd_estimators.blocks_optimised import optimised
 from dlbd_estimators.blocks_sequence import Loader, Rows
 from dlbd_estimators.blocks_sharing import sharing
 from dlbd_estimators.blocks_steps import read_last_steps
@@ -96,7 +96,7 @@ class GraphLoader(Loader):
             # None means that nothing was asked for; a user's function must not say so.
             if part is None and (features or name != "X"):
                 raise BadBlock(f"{name} is None where an array was promised.")
-        X, y, *weights = parts
+        X, y, *weights = map(_apart, parts)
         return Rows(X, y, weights[0] if weights else None)
 
     def values(self, index: int, *, first: bool = True) -> list[Any]:
@@ -128,6 +128,18 @@ class GraphLoader(Loader):
 
     def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
         return replace(self, graph={**self.graph, **_values(inputs)}, futures={})
+
+
+def _apart(part: Any) -> Any:
+    """Copy what was cut out of a larger array, where nothing else holds that.
+
+    Of the columns of X and y, read together, only these stay in memory, and may be kept there.
+    """
+    whole = getattr(part, "base", None)
+    if not isinstance(whole, np.ndarray) or whole.nbytes <= part.nbytes:
+        return part
+    # Three references: the name here, the argument, and that of the part.
+    return part.copy(order="K") if sys.getrefcount(whole) == 3 else part
 
 
 def from_dask(
@@ -164,7 +176,7 @@ def from_dask(
     }
     arrays = align(given)
     graph = optimised(list(arrays.values()))
-    keys = [list(flatten(each.__dask_keys__())) for each in arrays.values()]
+    keys = [list(flatten(array.__dask_keys__())) for array in arrays.values()]
     dependencies = dependencies_of(graph, flatten(keys))
     check_order(graph, dependencies, keys)
     outputs = list(zip(*keys, strict=True))
@@ -187,33 +199,6 @@ def from_dask(
         feature_names=feature_names,
         y_shape=arrays["y"].shape[1:],
     )
-
-
-def optimised(arrays: Sequence[da.Array]) -> Graph:
-    """Return one graph of all arrays, with the futures in it.
-
-    They are optimised as one expression: :func:`dask.optimize` would optimise each for itself, and
-    so read for each what two of them share.
-    """
-    graph: Graph = {}
-    if arrays:
-        graph = dict(collections_to_expr(list(arrays)).optimize().__dask_graph__())
-    return {**graph, **futures_in(arrays)}
-
-
-def futures_in(collections: Sequence[Any]) -> Graph:
-    """Return what lies on a cluster of some collections, by key.
-
-    Optimisation leaves the names of persisted chunks without their values.
-    """
-    futures: Graph = {}
-    for each in collections:
-        graph = each.__dask_graph__()
-        for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else [graph]:
-            # What is still to be written out, block by block, holds tasks alone.
-            if not isinstance(layer, Blockwise):
-                futures |= futures_of(layer)
-    return futures
 
 
 def graph_loader(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from dask.core import get_dependencies
-from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.task_spec import GraphNode
 from dask.typing import Key
 
 from dlbd_estimators.blocks_sharing import sharing
@@ -47,36 +47,6 @@ def _needed_by(graph: Graph, key: Key) -> frozenset[Key]:
     if key not in graph or is_future(task):
         return frozenset()
     return frozenset(get_dependencies(graph, key))  # a task of Dask's older form: a tuple
-
-
-def taken_apart(task: Task) -> tuple[Graph, Key, dict[Key, TaskRef | GraphNode]]:
-    """Return what a task is made of that Dask's optimisation has put together.
-
-    Returns
-    -------
-    tasks : dict
-        By key.
-    last : key
-        Of the task whose value is that of the whole.
-    given : dict of key to TaskRef or GraphNode
-        What the tasks take from outside, by the key that they know it by: one value of the graph,
-        or a node that may need several (the chunks that are joined along an axis, say).
-    """
-    tasks, last, names, *values = task.args
-    given = {
-        name: value if isinstance(value, TaskRef | GraphNode) else DataNode(name, value)
-        for name, value in zip(names, values, strict=True)
-    }
-    return tasks, last, given
-
-
-def under_key(key: Key, node: GraphNode) -> Task:
-    """Return a task that computes a node without a key of its own, a list of keys for example."""
-    return Task(key, _same, node)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def reachable(dependencies: Mapping[Key, Iterable[Key]], keys: Iterable[Key]) -> Iterator[Key]:

@@ -18,9 +18,10 @@ from dask.core import flatten
 from dlbd_estimators.blocks_align import align, check_order, known
 from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned, column, features
-from dlbd_estimators.blocks_dask import GraphLoader, Remote, futures_in, graph_loader, optimised
+from dlbd_estimators.blocks_dask import GraphLoader, Remote, graph_loader
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_graph import Graph, dependencies_of
+from dlbd_estimators.blocks_graph import dependencies_of
+from dlbd_estimators.blocks_optimised import optimised
 from dlbd_estimators.blocks_sequence import BlockSequence, Loader
 from dlbd_estimators.blocks_sources import is_frame
 from dlbd_estimators.exceptions import LengthMismatch
@@ -168,7 +169,7 @@ def row_blocks(
     """
     if not is_frame(collections[0]):
         collections = list(align(dict(zip(names, collections, strict=True))).values())
-    graph = _read_together(collections)
+    graph = optimised(collections)
     keys = [list(flatten(each.__dask_keys__())) for each in collections]
     outputs = list(zip(*keys, strict=True))
     dependencies = dependencies_of(graph, flatten(keys))
@@ -182,15 +183,6 @@ def row_blocks(
         sizes=sizes,
         block_nbytes=None if sizes is None else max(sizes) * sum(map(_row_nbytes, collections)),
     )
-
-
-def _read_together(collections: Sequence[Any]) -> Graph:
-    """Return one graph of all collections, the futures in it included."""
-    graph = optimised([each for each in collections if not is_frame(each)])
-    frames = [each for each in collections if is_frame(each)]  # optimised already
-    for each in frames:
-        graph.update(each.__dask_graph__())
-    return {**graph, **futures_in(frames)}
 
 
 def _sizes(collections: Sequence[Any]) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ from dask.base import get_scheduler
 from dask.task_spec import Alias, Task, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Graph, is_barrier, taken_apart, under_key
+from dlbd_estimators.blocks_graph import Graph, is_barrier
 
 #: Functions whose tasks hand out the rows that a shuffle has brought together, in no fixed order.
 _UNORDERED = {"collect", "shuffle_unpack", "merge_unpack"}
@@ -93,18 +93,22 @@ def _unfused(graph: Graph) -> Graph:
     for key, task in graph.items():
         if _function_name(task) != "_execute_subgraph":
             continue
-        inner, last, given = taken_apart(task)
+        inner, last, names, *values = task.args
         if not any(map(_is_unordered, inner.values())):
             continue
         outside: dict[Any, Any] = {}
-        for name, value in given.items():
+        for name, value in zip(names, values, strict=True):
             outside[name] = value.key if isinstance(value, TaskRef) else (f"{key}-given", name)
-            if not isinstance(value, TaskRef):
-                parts[outside[name]] = under_key(outside[name], value)
+            if not isinstance(value, TaskRef):  # a list of keys, for example
+                parts[outside[name]] = Task(outside[name], _same, value)
         parts |= {each: part.substitute(outside) for each, part in inner.items()}
         whole[key] = Alias(key, last)
     # The last part may have the name that optimisation has made an alias of the whole.
     return {**graph, **whole, **parts}
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _is_moved(key: Any) -> bool:

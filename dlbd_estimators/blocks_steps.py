@@ -15,13 +15,13 @@ import numpy as np
 from dask.base import normalize_token
 from dask.blockwise import Blockwise
 from dask.optimization import cull
-from dask.task_spec import Alias, DataNode, TaskRef
+from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 from dask.typing import Key
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_checks import CheckedRows, Promised
 from dlbd_estimators.blocks_compute import compute
-from dlbd_estimators.blocks_graph import Graph, taken_apart, under_key
+from dlbd_estimators.blocks_graph import Graph
 
 #: Changes a tile in place, given the number of its first row in the block, and whether something
 #: before has seen to it that the tile holds no infinity; returns whether that holds afterwards.
@@ -157,15 +157,23 @@ def _last_task(graph: Graph, key: Key) -> tuple[Graph, Any]:
         if isinstance(task, Alias):
             task = graph[task.target]
             continue
-        inner, last, given = taken_apart(task)
+        inner, last, names, *values = task.args
         inputs = {
-            name: Alias(name, value.key) if isinstance(value, TaskRef) else under_key(name, value)
-            for name, value in given.items()
+            name: _input(name, value)
+            for name, value in zip(names, values, strict=True)
             if not (isinstance(value, TaskRef) and value.key == name)
         }
         graph = {**graph, **inputs, **inner}
         task = inner[last]
     return graph, task
+
+
+def _input(name: Key, value: Any) -> GraphNode:
+    """Return a task that gives the value of a joined task's argument."""
+    if isinstance(value, TaskRef):
+        return Alias(name, value.key)
+    # A task in its turn, which may need others: they are keys of the graph around it.
+    return value if isinstance(value, GraphNode) else DataNode(name, value)
 
 
 def _name_of_function(task: Any) -> str:

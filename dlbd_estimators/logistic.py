@@ -34,7 +34,7 @@ from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.predictors import LinearPredictor
 from dlbd_estimators.objectives.scores import WrongClass
-from dlbd_estimators.solvers import Objective, Solution
+from dlbd_estimators.solvers import Known, Objective, Solution, room_for
 
 
 class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
@@ -109,7 +109,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
         Passes over the features; a sample counts by its share of the rows. Finding the
         classes reads the labels alone and is not counted.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.base.Solution`.
+        One entry a step; see :class:`dlbd_estimators.solvers.Solution`.
 
     Notes
     -----
@@ -220,6 +220,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 1 if binary else len(classes), data.blocks.n_features, bool(self.fit_intercept)
             )
             l1 = penalty.l1_ratio / penalty.C
+            total = float(counts.weights.sum() if weights is None else counts.weights @ weights)
             blocks = data.blocks.encoded(Encoding(classes, weights))
             objective = Objective(
                 blocks,
@@ -229,11 +230,9 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
                 name="logistic",
                 l1=L1(l1) if l1 > 0 else None,
                 seed=seed_of(self.random_state),
-                total_weight=float(
-                    counts.weights.sum() if weights is None else counts.weights @ weights
-                ),
+                known=Known(total),
                 n_rows=counts.n_rows,
-                room=executor.matrix_room(blocks),
+                room=room_for(executor, blocks, packing),
             )
 
             def model(solution: Solution) -> dict[str, Any]:

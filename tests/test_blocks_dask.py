@@ -148,6 +148,71 @@ def test_what_all_blocks_share_is_computed_once_and_their_own_parts_are_not(tmp_
     assert len(cloudpickle.dumps(blocks.select([3]))) < 20_000
 
 
+class _Source:
+    """Rows of three columns that counts how often a part of it is read."""
+
+    shape, dtype, ndim = (40, 3), np.dtype(np.float64), 2
+
+    def __init__(self):
+        self.n_reads = 0
+        self.rows = np.random.default_rng(0).normal(size=self.shape)
+
+    def __getitem__(self, index):
+        self.n_reads += 1
+        return self.rows[index].copy()
+
+    def apart(self):
+        return self.rows[:, :2], self.rows[:, 2]
+
+
+def _of_stored(source):
+    return da.from_array(source, chunks=(10, 3))
+
+
+def _of_a_function(source):
+    numbers = da.arange(4, chunks=1)
+    return numbers.map_blocks(
+        lambda block: source[10 * block[0] : 10 * block[0] + 10],
+        new_axis=1,
+        chunks=((10,) * 4, (3,)),
+        dtype=float,
+    )
+
+
+@pytest.mark.parametrize("make", [_of_stored, _of_a_function])
+def test_what_features_and_targets_are_cut_out_of_is_read_once(make):
+    source = _Source()
+    table = make(source)
+    blocks = from_dask(table[:, :2], table[:, 2], table[:, 2] ** 2)
+    source.n_reads = 0  # Dask itself has looked at the type of what it gives
+    X, y, weight = all_rows(blocks)
+    assert source.n_reads == 4
+    np.testing.assert_array_equal(np.column_stack([X, y]), source.rows)
+    np.testing.assert_array_equal(weight, source.rows[:, 2] ** 2)
+
+
+@pytest.mark.parametrize("make", [_of_stored, _of_a_function])
+def test_a_fit_keeps_what_it_cuts_out_of_a_source(make):
+    source = _Source()
+    table = make(source)
+    with dask.config.set(scheduler="synchronous"):
+        X, y = table[:, :2], table[:, 2] > 0
+        source.n_reads = 0
+        model = LogisticRegression().fit(X, y)
+        assert model.n_passes_ > 2
+        # Once for the classes, and once for all passes over the features.
+        assert source.n_reads == 2 * 4
+        X, y = (da.from_array(each, chunks=(10, *each.shape[1:])) for each in source.apart())
+        again = LogisticRegression().fit(X, y > 0)
+    np.testing.assert_array_equal(model.coef_, again.coef_)
+
+
+def test_what_is_cut_out_of_an_array_in_memory_is_not_copied():
+    table = da.from_array(np.ones((40, 3)), chunks=(10, 3))
+    blocks = from_dask(table[:, :2], table[:, 2], None)
+    assert np.shares_memory(blocks.load(1).X, blocks.load(1).X)
+
+
 def test_a_zarr_array_is_not_read_before_its_blocks_are(tmp_path):
     stored = zarr.create_array(tmp_path / "X", shape=(1000, 100), chunks=(10, 100), dtype="f8")
     stored[:] = np.arange(100_000.0).reshape(1000, 100)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from dlbd_estimators import LogisticRegression, Ridge
 from dlbd_estimators.blocks_steps import Steps, after
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.metrics import accuracy_score
 from dlbd_estimators.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -54,11 +57,12 @@ def fill_of(X):
     st.integers(1, 9),
     st.integers(1, 12),
     st.sampled_from("CF"),
+    st.sampled_from([0.0, 0.2, 0.9]),
 )
 def test_steps_in_a_row_give_the_bits_of_one_after_the_other(
-    rng, n, p, dtype, fills, scalers, tile_rows, length, order
+    rng, n, p, dtype, fills, scalers, tile_rows, length, order, share
 ):
-    X = np.asarray(block_of(rng, n, p, dtype), order=order)
+    X = np.asarray(block_of(rng, n, p, dtype, share), order=order)
     functions = [fill_of(X)] if fills else []
     for scaler in scalers:
         fitted = type(scaler)(**scaler.get_params()).fit(np.abs(X) + np.ones(p, dtype))
@@ -195,3 +199,18 @@ def test_a_pipeline_out_of_core_gives_the_bits_of_its_steps(tmp_path):
     apart = da.from_array(transformed.compute(), chunks=(500, 3))
     again = LogisticRegression().fit(apart, da.from_array(y, chunks=500))
     np.testing.assert_array_equal(model.coef_, again.coef_)
+
+
+def test_rows_that_a_reduction_was_taken_from_are_read_in_steps():
+    def made(number):
+        X, y = rows()
+        part = slice(500 * number, 500 * (number + 1))
+        return pd.DataFrame(np.nan_to_num(X)[part], columns=list("abc")).assign(y=y[part])
+
+    frame = dd.from_map(made, range(4), meta=made(0).iloc[:0])
+    frame = frame.assign(c=frame.c - frame.c.mean())
+    X, y = frame[list("abc")], frame["y"]
+    model = LogisticRegression().fit(X, y)
+    # Of joined tasks, one is given a list of others.
+    score = accuracy_score(y, model.predict(X))
+    assert score == np.mean(y.compute() == model.predict(X.compute()))

@@ -16,8 +16,10 @@ from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost, Spent
 from dlbd_estimators.execution.matrices import MatrixRoom, matrix_room
+from dlbd_estimators.execution.passes import Pass
 from dlbd_estimators.execution.reduce import join
 from dlbd_estimators.objectives.kernels import PassKernel
+from dlbd_estimators.objectives.sweep import SweepKernel
 
 if TYPE_CHECKING:
     # Of networks; a linear model's process, and its workers, do without.
@@ -102,6 +104,36 @@ class Executor(ABC):
         partial = join(partials, kernel.combine, 0, len(chosen))
         cost = self._count(began, ran, [result.cost for result in results.values()])
         return PassResult(partial, cost)
+
+    def sweep(self, passes: Sequence[Pass[Any]], blocks: BlockSequence) -> list[PassResult[Any]]:
+        """Run passes over the same blocks by reading each of these once; return their results.
+
+        The cost of each is that of the sweep.
+
+        Parameters
+        ----------
+        passes : sequence of Pass
+            At least one; all of the same sample. The name of the first is that of the sweep.
+        blocks : BlockSequence
+            The data.
+
+        Raises
+        ------
+        BlockTooLarge
+            Two blocks do not fit in a worker; raised before anything is read.
+        """
+        name, indices = passes[0].name, passes[0].indices
+        if len(passes) == 1:
+            kernel, parameters = passes[0].kernel, passes[0].parameters
+            return [self.map_reduce(kernel, parameters, blocks, name=name, indices=indices)]
+        together = self.map_reduce(
+            SweepKernel(tuple(each.kernel for each in passes)),
+            tuple(each.parameters for each in passes),
+            blocks,
+            name=name,
+            indices=indices,
+        )
+        return [PassResult(partial, together.cost) for partial in together.partial]
 
     def run_turns(
         self, turns: Sequence[Turn], learner: Learner, *, name: str

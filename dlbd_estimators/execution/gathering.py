@@ -200,9 +200,9 @@ class _Tasks:
         """Send out again, in halves, what workers died of; raise any other error."""
         if task.future.status == "cancelled":
             raise WorkersLost(
-                "The cluster has cancelled a part of the pass, or lacks what it needs. If data that "
-                "it kept (persisted collections, futures) were cancelled, lie on another cluster, "
-                "or the cluster was started anew since, persist them again here."
+                "The cluster has cancelled a part of the pass, or lacks what it needs. If data "
+                "that it kept (persisted collections, futures) were cancelled, lie on another "
+                "cluster, or it was started anew since, persist them again here."
             ) from task.future.exception()
         if not _killed(task.future):
             task.future.result()  # raises the task's own error

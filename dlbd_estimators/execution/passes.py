@@ -31,12 +31,15 @@ class Pass(Generic[Partial]):
         What a person reads on the dashboard; ``{}`` stands for the number of the pass.
     indices : tuple of int or None
         Blocks of a sample; None is all.
+    n_entries : int
+        Of the matrices in its partial: what passes of one sweep share their room by.
     """
 
     kernel: PassKernel[Any, Partial]
     parameters: Any
     name: str
     indices: tuple[int, ...] | None = None
+    n_entries: int = 0
 
 
 #: What yields passes, is sent the partial of each, and returns what it was after.

@@ -179,8 +179,13 @@ class TrainingView:
 
     def _show_courses(self, drawn: list[Fit], newest: Fit) -> None:
         """Open what says most about a fit that is new, and leave what none of the fits has."""
-        # All panels stay: Bokeh 3.9 draws no lines in one that comes later.
+        # All panels stay: Bokeh 3.9 draws no lines in one that comes later, and it does not draw a
+        # tab anew that is disabled later. So one that is opened though empty says that it is.
         shown = figures.courses_of(drawn)
+        for name, panel in self._panels.items():
+            title = figures.COURSES[name][0]
+            empty = "" if name in shown else ": none of these fits has one"
+            panel.child.title.text = title + empty
         # A rate says little, and is all that there is of a network after one epoch.
         own = [name for name in figures.courses_of([newest]) if name != "learning_rate"]
         names = list(self._panels)

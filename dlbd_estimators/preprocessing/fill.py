@@ -13,6 +13,9 @@ from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_o
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
 
+#: Share of values up to which they are filled in one by one. Of more there are long runs.
+_FEW = 0.75
+
 
 @dataclass(frozen=True)
 class FillRows:
@@ -58,8 +61,8 @@ class FillRows:
     def _fill(self, tile: NDArray[Any], start: int, finite: bool) -> bool:
         odd = np.isfinite(tile)
         np.logical_not(odd, out=odd)
-        if tile.flags.c_contiguous:
-            # Missing values are few: looking at these alone is faster than at each for each use.
+        if tile.flags.c_contiguous and np.count_nonzero(odd) <= _FEW * odd.size:
+            # Looking at these alone is faster than at all values for each use.
             places = np.flatnonzero(odd)
             flat = tile.reshape(-1)
             if not np.isnan(flat[places]).all():

@@ -112,7 +112,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         except (TypeError, ValueError) as error:
             _name_columns(error, rows)
             raise
-        known = fusion.known(X) if self._spares_a_pass() else None
+        known = fusion.known(self, X) if self._spares_a_pass() else None
         present = self._gather(rows, dtype) if known is None else _present(known)
         self._set(present, dtype)
         self.n_passes_ = float(known is None)
@@ -183,7 +183,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         output = transform_rows(self, rows, fill, meta=result[:0], name="simpleimputer-transform")
         statistics = fusion.seen(self) if is_nan(self.missing_values) else None
         if statistics is not None and result.dtype.kind != "O":
-            fusion.remember(output, filled_statistics(fill, statistics))
+            fusion.remember(self, output, filled_statistics(fill, statistics))
         return output
 
     def _in_memory(self, X: Any) -> Any:

@@ -37,7 +37,7 @@ class LazyScaler(LazyTransformer):
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
         _check_parameters(self)
         rows = numeric_rows(self, X, reset=first)
-        statistics = None if sample_weight is not None else fusion.known(X)
+        statistics = None if sample_weight is not None else fusion.known(self, X)
         n_passes = float(statistics is None)
         if statistics is None:
             names = getattr(self, "feature_names_in_", None)
@@ -62,7 +62,7 @@ class LazyScaler(LazyTransformer):
         statistics = fusion.seen(self)
         mapped = None if statistics is None else self._map_statistics(statistics, dtype)
         if mapped is not None:
-            fusion.remember(output, mapped)
+            fusion.remember(self, output, mapped)
         return output
 
     def _inverse_lazy(self, X: Any) -> Any:

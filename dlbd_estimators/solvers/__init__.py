@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dlbd_estimators.solvers.base import Solver
 from dlbd_estimators.solvers.choose import ROW_SPACE, SOLVERS, advice, choose
-from dlbd_estimators.solvers.driver import Fit, Solution, minimize
+from dlbd_estimators.solvers.driver import minimize, minimize_together
+from dlbd_estimators.solvers.evaluation import Known
+from dlbd_estimators.solvers.fit import Fit, Solution
 from dlbd_estimators.solvers.objective import Objective, check_weight
+from dlbd_estimators.solvers.room import room_for
 from dlbd_estimators.solvers.row_space import row_space
 from dlbd_estimators.solvers.status import SeparableWarning, Status
 
@@ -17,6 +20,7 @@ __all__ = [
     "ROW_SPACE",
     "SOLVERS",
     "Fit",
+    "Known",
     "Objective",
     "SeparableWarning",
     "Solution",
@@ -26,5 +30,7 @@ __all__ = [
     "check_weight",
     "choose",
     "minimize",
+    "minimize_together",
+    "room_for",
     "row_space",
 ]

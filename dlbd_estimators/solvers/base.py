@@ -10,6 +10,7 @@ import numpy as np
 
 from dlbd_estimators.execution.passes import Asks
 from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Known
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.status import Status
 
@@ -38,10 +39,14 @@ class State:
         The last step was found too long, and no more came of the pass than a shorter one.
     dependent : tuple of int
         Columns that are nearly dependent on one another, where the solver lost its way for it.
+    known : Known
+        What passes have taught of the data.
+    n_iter : int
+        Steps until now, which the driver counts.
     n_passes : float
-        Passes over the data until the last step has ended, which the driver counts.
+        Passes over the data until now, which it counts too.
     bytes_read : int
-        What they read, which it counts too.
+        What they read.
     """
 
     parameters: FloatArray
@@ -52,6 +57,8 @@ class State:
     status: Status | None = None
     shortened: bool = False
     dependent: tuple[int, ...] = ()
+    known: Known = NOTHING_KNOWN
+    n_iter: int = 0
     n_passes: float = 0.0
     bytes_read: int = 0
 
@@ -62,12 +69,15 @@ StateT = TypeVar("StateT", bound=State)
 class Solver(ABC, Generic[StateT]):
     """A method to minimise an objective, one step after the other.
 
-    A solver runs nothing. Its steps are generators: they yield the passes that they need, and
-    are sent the partials.
+    A solver keeps nothing: all that changes is in its state, so that a fit can be stopped, saved
+    and resumed. Nor does it run anything: its steps are generators that yield the passes they
+    need, and are sent the partials.
     """
 
     #: The name users ask for.
     name: ClassVar[str]
+    #: The class of its states.
+    state: ClassVar[type[State]]
     #: What the objective must provide.
     needs: ClassVar[frozenset[str]]
     #: Solves in a fixed number of passes, as well as the rounding of the data's dtype allows.

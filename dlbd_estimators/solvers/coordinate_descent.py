@@ -59,11 +59,13 @@ class CoordinateDescent(Solver[CoordinateState]):
     """Coordinate descent on second moments, certified by a pass over the data."""
 
     name: ClassVar[str] = "coordinate_descent"
+    state: ClassVar[type[State]] = CoordinateState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[CoordinateState]:
         yield from ()  # it begins without a pass
-        return CoordinateState(np.zeros(objective.packing.size) if start is None else start)
+        begin = np.zeros(objective.packing.size) if start is None else start
+        return CoordinateState(begin, known=objective.known)
 
     def step(
         self, objective: Objective, state: CoordinateState, tol: float
@@ -79,21 +81,25 @@ def _from_moments(objective: Objective, state: CoordinateState) -> Asks[Coordina
     # Without l1 no dual point tells of directions that are lost in rounding.
     precise = state.precise or (objective.l1 is not None and objective.l1.strength == 0.0)
     kernel = MomentsKernel(packing.fit_intercept, precise)
-    moments: Moments = yield from objective.ask(kernel, None, "moments-pass-{}")
+    moments: Moments = yield from objective.ask(
+        kernel, None, "moments-pass-{}", n_entries=(n + packing.n_outputs) ** 2
+    )
     check_weight(moments.weight, moments.n_rows)
-    objective.total_weight = moments.weight
+    known = replace(objective.known, total_weight=moments.weight)
+    variance = np.diag(moments.products)[:n] / moments.weight
+    objective = objective.at(known).with_centre(moments.mean[:n], variance)
     gram = moments.products[:n, :n] / moments.weight + _l2(objective) * np.eye(n)
     model = Model.of(gram, epsilon=moments.epsilon)
     slopes = moments.products[:n, n:].T / moments.weight
     start, _ = packing.unpack(state.parameters)
     coef = _solve(objective, model, slopes, start, _spread(moments, objective))
-    objective.fix_centre(moments.mean[:n], np.diag(moments.products)[:n] / moments.weight)
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - objective.centre)
     squares = np.trace(moments.products[n:, n:]) / moments.weight
     gain = np.sum(coef * slopes) - 0.5 * np.einsum("ki,ij,kj->", coef, gram, coef)
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
+        known=objective.known,
         value=float(0.5 * squares - gain + _l1(objective) * np.abs(coef).sum()),
         step=1.0,
         moments=moments,

@@ -16,6 +16,28 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What passes have taught of the data; the first that can tell each of these fixes it.
+
+    Attributes
+    ----------
+    total_weight : float or None
+        Sum of the weights, as soon as it is known.
+    unit : float
+        Divides a decrement, to free it from the units of y: 1 for classes.
+    centre : ndarray of shape (n_features,) or None
+        What features are centred by, as soon as it is fixed.
+    """
+
+    total_weight: float | None = None
+    unit: float = 1.0
+    centre: FloatArray | None = None
+
+
+NOTHING_KNOWN = Known()
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The objective at one point.
 
@@ -33,6 +55,8 @@ class Evaluation:
         See :class:`~dlbd_estimators.objectives.linear.LinearKernel`.
     columns : Columns or None
         Where moments were asked for.
+    known : Known
+        With what this pass has taught.
     """
 
     point: FloatArray
@@ -42,3 +66,4 @@ class Evaluation:
     n_errors: int
     radius: float
     columns: Columns | None
+    known: Known

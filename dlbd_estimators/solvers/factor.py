@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
@@ -29,6 +31,7 @@ def is_rough(factor: Factor, dtype: str) -> bool:
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
 
 
+@dataclass(frozen=True)
 class Factor:
     """A factorisation of a symmetric positive semi-definite matrix.
 
@@ -38,60 +41,103 @@ class Factor:
     its order; van der Sluis 1969), so that units of the columns cost no digits. A singular
     matrix is inverted on its range, for the step of least norm.
 
-    Parameters
-    ----------
-    matrix : ndarray of shape (n, n)
-        Not changed.
-    centring : Centring, optional
-        Change of variables to centred features.
-
     Attributes
     ----------
+    scale : ndarray of shape (n,)
+        Brings the matrix to a unit diagonal.
+    cholesky : ndarray of shape (n, n)
+        Of the scaled matrix; of no use where this is singular.
+    centring : Centring or None
+        Change of variables to centred features.
+    inverse : ndarray of shape (n, n) or None
+        Of a singular matrix on its range.
+    null, weakest : ndarray of shape (n, n_null), (n, n_weakest)
+        Directions in which the scaled matrix is singular, and those in which it is most nearly so.
     condition : float
         Estimated condition number after scaling; infinite for a singular matrix.
     condition_on_range : float
         The same without the directions in which the matrix is singular.
     rank : int
         Number of directions in which it is not.
-
-    Raises
-    ------
-    Diverged
-        The matrix holds infinities or NaN.
     """
 
-    def __init__(self, matrix: FloatArray, centring: Centring | None = None) -> None:
+    scale: FloatArray
+    cholesky: FloatArray
+    centring: Centring | None
+    inverse: FloatArray | None
+    null: FloatArray
+    weakest: FloatArray
+    condition: float
+    condition_on_range: float
+    rank: int
+
+    @classmethod
+    def of(cls, matrix: FloatArray, centring: Centring | None = None) -> Factor:
+        """Factor a symmetric positive semi-definite matrix.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n, n)
+            Not changed.
+        centring : Centring, optional
+            Change of variables to centred features.
+
+        Raises
+        ------
+        Diverged
+            The matrix holds infinities or NaN.
+        """
         if not np.isfinite(matrix).all():
             raise Diverged("The Hessian overflowed. Scale the columns of X.")
-        self._centring = centring
         if centring is not None:
             matrix = centring.matrix(matrix)
         diagonal = np.diag(matrix).copy()
         diagonal[~(diagonal > 0)] = 1.0
-        self._scale = 1.0 / np.sqrt(diagonal)
-        scaled = matrix * self._scale * self._scale[:, None]
-        self._inverse: FloatArray | None = None
-        self._null: FloatArray = np.zeros((len(matrix), 0))
-        self._weakest: FloatArray = self._null
-        self.condition = self.condition_on_range = np.inf
-        self.rank = len(matrix)
+        scale = 1.0 / np.sqrt(diagonal)
+        scaled = matrix * scale * scale[:, None]
         try:
-            self._cholesky = linalg.cholesky(scaled, lower=True, check_finite=False)
+            cholesky = linalg.cholesky(scaled, lower=True, check_finite=False)
         except linalg.LinAlgError:
-            self._invert_on_range(scaled)
-            return
+            return cls._on_range(scaled, scale, centring, np.zeros((0, 0)), np.inf)
         norm = float(np.abs(scaled).sum(axis=0).max())
-        reciprocal, _ = lapack.dpocon(self._cholesky, norm, uplo="L")
-        self.condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
-        self.condition_on_range = self.condition
-        if self.condition > _SINGULAR:
-            self._invert_on_range(scaled)
+        reciprocal, _ = lapack.dpocon(cholesky, norm, uplo="L")
+        condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
+        if condition > _SINGULAR:
+            return cls._on_range(scaled, scale, centring, cholesky, condition)
+        none = np.zeros((len(matrix), 0))
+        rank = len(matrix)
+        return cls(scale, cholesky, centring, None, none, none, condition, condition, rank)
+
+    @classmethod
+    def _on_range(
+        cls,
+        scaled: FloatArray,
+        scale: FloatArray,
+        centring: Centring | None,
+        cholesky: FloatArray,
+        condition: float,
+    ) -> Factor:
+        # What is singular is told after scaling, where columns of small units are not
+        # taken for noise; the norm to be least is that of the unscaled solution.
+        values, vectors = linalg.eigh(scaled, check_finite=False)
+        kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
+        singular = vectors[:, ~kept]
+        weakest = vectors[:, : max(singular.shape[1], 1)]
+        vectors = vectors * scale[:, None]
+        null, basis = vectors[:, ~kept], vectors[:, kept]
+        q, r = linalg.qr(null, mode="economic", check_finite=False)
+        # By columns of `null`, not of `q`: only these are null to the last digit of each row.
+        basis -= null @ linalg.solve_triangular(r, q.T @ basis, check_finite=False)
+        inverse = np.asarray((basis / values[kept]) @ basis.T)
+        on_range = float(values[-1] / values[kept][0]) if kept.any() else condition
+        rank = int(np.count_nonzero(kept))
+        return cls(scale, cholesky, centring, inverse, singular, weakest, condition, on_range, rank)
 
     def solve(self, right: FloatArray) -> FloatArray:
         """Return the solution for a right-hand side (n,) or (n, k)."""
-        if self._centring is not None:
-            solution = self._solve(self._centring.gradient(right))
-            return self._centring.parameters(solution)
+        if self.centring is not None:
+            solution = self._solve(self.centring.gradient(right))
+            return self.centring.parameters(solution)
         return self._solve(right)
 
     def unseen(self, right: FloatArray) -> float:
@@ -99,9 +145,9 @@ class Factor:
 
         In units in which the diagonal is one. What stands there, :meth:`solve` passes over.
         """
-        if self._centring is not None:
-            right = self._centring.gradient(right)
-        return float(np.linalg.norm(self._null.T @ (self._scale * right)))
+        if self.centring is not None:
+            right = self.centring.gradient(right)
+        return float(np.linalg.norm(self.null.T @ (self.scale * right)))
 
     def dependent(self) -> tuple[int, ...]:
         """Return the rows that are nearest to being linearly dependent on one another.
@@ -109,36 +155,19 @@ class Factor:
         They are those with a share in the null space, or in the eigenvector of the least
         eigenvalue, which inverse iteration finds.
         """
-        if self._inverse is not None:
-            share = np.sqrt((self._weakest**2).sum(axis=1))
+        if self.inverse is not None:
+            share = np.sqrt((self.weakest**2).sum(axis=1))
         else:
-            share = np.random.default_rng(0).normal(size=len(self._scale))
+            share = np.random.default_rng(0).normal(size=len(self.scale))
             for _ in range(10):
-                share = linalg.cho_solve((self._cholesky, True), share, check_finite=False)
+                share = linalg.cho_solve((self.cholesky, True), share, check_finite=False)
                 share /= np.linalg.norm(share)
         large = np.abs(share) >= 0.1 * np.abs(share).max()
         return tuple(int(index) for index in np.flatnonzero(large))
 
     def _solve(self, right: FloatArray) -> FloatArray:
-        if self._inverse is not None:
-            return self._inverse @ right
-        scale = self._scale if right.ndim == 1 else self._scale[:, None]
-        solution = linalg.cho_solve((self._cholesky, True), right * scale, check_finite=False)
+        if self.inverse is not None:
+            return self.inverse @ right
+        scale = self.scale if right.ndim == 1 else self.scale[:, None]
+        solution = linalg.cho_solve((self.cholesky, True), right * scale, check_finite=False)
         return np.asarray(solution * scale)
-
-    def _invert_on_range(self, scaled: FloatArray) -> None:
-        # What is singular is told after scaling, where columns of small units are not
-        # taken for noise; the norm to be least is that of the unscaled solution.
-        values, vectors = linalg.eigh(scaled, check_finite=False)
-        kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
-        self.rank = int(np.count_nonzero(kept))
-        self._null = vectors[:, ~kept]
-        self._weakest = vectors[:, : max(self._null.shape[1], 1)]
-        vectors = vectors * self._scale[:, None]
-        null, basis = vectors[:, ~kept], vectors[:, kept]
-        q, r = linalg.qr(null, mode="economic", check_finite=False)
-        # By columns of `null`, not of `q`: only these are null to the last digit of each row.
-        basis -= null @ linalg.solve_triangular(r, q.T @ basis, check_finite=False)
-        self._inverse = np.asarray((basis / values[kept]) @ basis.T)
-        if kept.any():
-            self.condition_on_range = float(values[-1] / values[kept][0])

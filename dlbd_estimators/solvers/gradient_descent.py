@@ -39,8 +39,6 @@ class DescentState(State):
 
     Attributes
     ----------
-    metric : Standardised or None
-        The coordinates, known after the first pass.
     trial : ndarray or None
         Where the next pass evaluates F.
     descended : ndarray or None
@@ -57,7 +55,6 @@ class DescentState(State):
         Moments of the columns and the largest norm of a row, as soon as passes have brought them.
     """
 
-    metric: Standardised | None = None
     trial: FloatArray | None = None
     descended: FloatArray | None = None
     accepted: FloatArray | None = None
@@ -74,30 +71,36 @@ class GradientDescent(Solver[DescentState]):
     """Nesterov's accelerated gradient method."""
 
     name: ClassVar[str] = "gradient_descent"
+    state: ClassVar[type[State]] = DescentState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[DescentState]:
         yield from ()  # it begins without a pass
-        return DescentState(np.zeros(objective.packing.size) if start is None else start)
+        begin = np.zeros(objective.packing.size) if start is None else start
+        return DescentState(begin, known=objective.known)
 
     def step(self, objective: Objective, state: DescentState, tol: float) -> Asks[DescentState]:
-        metric, trial = state.metric, state.trial
-        point = state.parameters if metric is None or trial is None else metric.parameters(trial)
+        point, trial = state.parameters, state.trial
+        if state.columns is not None and trial is not None:
+            point = Standardised(objective, state.columns).parameters(trial)
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
         here = yield from objective.evaluate(
             point,
             Order.GRADIENT,
             "gradient-descent-pass-{}",
-            moments=metric is None,
+            moments=trial is None,
             ellipsoid=ellipsoid,
         )
+        objective = objective.at(here.known)
+        columns = state.columns or here.columns
+        assert columns is not None
+        state = replace(state, known=here.known, columns=columns)
         if ellipsoid is not None:
             state = replace(state, radius=here.radius)
-        if metric is None or trial is None:
-            assert here.columns is not None
-            metric = Standardised(objective, here.columns)
+        metric = Standardised(objective, columns)
+        if trial is None:
             trial = metric.coordinates(here.point)
-            state = replace(state, metric=metric, descended=trial, columns=here.columns)
+            state = replace(state, descended=trial)
         assert state.descended is not None
         gradient = metric.gradient(here.gradient)
         if not _smooth(objective, state, trial, here.value, gradient):
@@ -112,13 +115,12 @@ class GradientDescent(Solver[DescentState]):
         error, status = np.inf, None
         if curvatures and min(curvatures) > 0:
             error = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / objective.unit
-            assert state.columns is not None
-            error = max(error, across(objective, here.gradient, state.columns))
+            error = max(error, across(objective, here.gradient, columns))
             newton = metric.parameters(gradient / min(curvatures))
             _, settled, endless = yield from outlook(
                 objective,
                 newton,
-                state.columns,
+                columns,
                 state.radius,
                 float(error),
                 "gradient-descent-largest-change",

@@ -57,12 +57,13 @@ class Gram(Solver[GramState]):
     """Normal equations, with a second pass where they are not accurate enough."""
 
     name: ClassVar[str] = "gram"
+    state: ClassVar[type[State]] = GramState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
     direct: ClassVar[bool] = True
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[GramState]:
         yield from ()  # it begins without a pass
-        return GramState(np.zeros(objective.packing.size))
+        return GramState(np.zeros(objective.packing.size), known=objective.known)
 
     def step(self, objective: Objective, state: GramState, tol: float) -> Asks[GramState]:
         if state.moments is None:
@@ -75,22 +76,25 @@ class Gram(Solver[GramState]):
 def _from_moments(objective: Objective, state: GramState) -> Asks[GramState]:
     packing = objective.packing
     moments: Moments = yield from objective.ask(
-        MomentsKernel(packing.fit_intercept), None, "gram-pass-1"
+        MomentsKernel(packing.fit_intercept),
+        None,
+        "gram-pass-1",
+        n_entries=(packing.n_features + packing.n_outputs) ** 2,
     )
     check_weight(moments.weight, moments.n_rows)
-    objective.total_weight = moments.weight
     n = packing.n_features
     spread = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight))
-    objective.unit = spread or 1.0
     gram, cross = moments.products[:n, :n], moments.products[:n, n:]
+    known = replace(objective.known, total_weight=moments.weight, unit=spread or 1.0)
+    variance = np.diag(gram) / moments.weight
+    objective = objective.at(known).with_centre(moments.mean[:n], variance)
     coef, condition = np.zeros((packing.n_outputs, n)), 1.0
     strengths = _strengths(objective)
     for strength in np.unique(strengths):
-        factor = Factor(gram + strength * np.eye(n))
+        factor = Factor.of(gram + strength * np.eye(n))
         same = strengths == strength
         coef[same] = factor.solve(cross[:, same]).T
         condition = max(condition, factor.condition)
-    objective.fix_centre(moments.mean[:n], np.diag(gram) / moments.weight)
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - objective.centre)
     explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
     noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
@@ -105,6 +109,7 @@ def _from_moments(objective: Objective, state: GramState) -> Asks[GramState]:
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
+        known=objective.known,
         value=loss,
         # What the rounding of the products leaves of the gradient, as a decrement.
         error=moments.epsilon * float(np.sqrt(condition)) * size / objective.unit if done else risk,
@@ -133,7 +138,7 @@ def _refine(objective: Objective, state: GramState) -> Asks[GramState]:
         right = gradient[same, :n]
         if packing.fit_intercept:
             right = right - gradient[same, -1:] * centre
-        move = Factor(gram + strength * np.eye(n)).solve(right.T).T
+        move = Factor.of(gram + strength * np.eye(n)).solve(right.T).T
         coef[same] -= move
         if packing.fit_intercept:
             intercept[same] -= gradient[same, -1] / state.moments.weight - move @ centre
@@ -152,7 +157,9 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
     packing, n = objective.packing, objective.packing.n_features
     constant = packing.fit_intercept
     centre = moments.mean.copy()
-    triangle = yield from objective.ask(TriangleKernel(constant), centre, "gram-pass-2")
+    triangle = yield from objective.ask(
+        TriangleKernel(constant), centre, "gram-pass-2", n_entries=centre.size**2
+    )
     if constant:
         centre += triangle[0, 1:] / triangle[0, 0]
         triangle = triangle[1:, 1:]
@@ -190,7 +197,7 @@ def _from_triangle(objective: Objective, state: GramState, moments: Moments) -> 
 def _dependent(objective: Objective, moments: Moments) -> tuple[int, ...]:
     """Return the columns that are nearest to being dependent on one another."""
     n = objective.packing.n_features
-    return Factor(moments.products[:n, :n]).dependent() if objective.of_columns else ()
+    return Factor.of(moments.products[:n, :n]).dependent() if objective.of_columns else ()
 
 
 def _strengths(objective: Objective) -> FloatArray:

@@ -11,7 +11,7 @@ decrement that the metric gives, times what the last steps made of theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from dlbd_estimators.solvers.backtracking import (
     at_zero,
     sample_misled,
 )
-from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
@@ -46,18 +46,13 @@ _SETTLED_STEPS = 4
 _GOING_ON = (None, Status.CONVERGED)
 
 
-class _Metric(Protocol):
-    def solve(self, right: FloatArray, /) -> FloatArray: ...
-
-
 @dataclass(frozen=True)
 class LBFGSState(TrialState):
-    """Adds the last accepted gradient, curvature pairs, the metric and what rows are like."""
+    """Adds the last accepted gradient, curvature pairs, a sample's Hessian and a row's norm."""
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
-    metric: _Metric | None = None
-    exact_metric: bool = False
+    factor: Factor | None = None
     best_error: float = np.inf
     since_best: int = 0
     decrement: float = np.inf
@@ -70,22 +65,23 @@ class LBFGS(Solver[LBFGSState]):
     """Limited-memory BFGS, preconditioned by a sample of blocks."""
 
     name: ClassVar[str] = "lbfgs"
+    state: ClassVar[type[State]] = LBFGSState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[LBFGSState]:
-        warm = None
+        warm, begin = None, np.zeros(objective.packing.size) if start is None else start
         size = objective.packing.size
         if size <= LARGEST_HESSIAN and holds(objective, size**2):
-            warm = yield from warm_start(objective, "lbfgs-sample")
+            objective, warm = yield from warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,
-                metric=Factor(warm.hessian, Centring(objective.packing, warm.columns.mean)),
-                exact_metric=True,
+                known=objective.known,
+                factor=Factor.of(warm.hessian, Centring(objective.packing, warm.columns.mean)),
                 from_sample=start is None,
                 columns=warm.columns,
             )
-        return LBFGSState(np.zeros(objective.packing.size) if start is None else start)
+        return LBFGSState(begin, known=objective.known)
 
     def step(self, objective: Objective, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
@@ -96,23 +92,24 @@ class LBFGS(Solver[LBFGSState]):
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
+        objective = objective.at(here.known)
         state = replace(
             state,
             parameters=here.point,
+            known=here.known,
             columns=here.columns if state.columns is None else state.columns,
             radius=state.radius if ellipsoid is None else here.radius,
         )
         assert state.columns is not None
-        metric = state.metric or Standardised(objective, state.columns)
+        metric = state.factor or Standardised(objective, state.columns)
         if sample_misled(objective, state, here.value):
-            begun = at_zero(state, here.value)
-            return replace(begun, metric=None, exact_metric=False, columns=None)
+            return replace(at_zero(state, here.value), factor=None, columns=None)
         noise = objective.rounding(here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)
         pairs = _with_last_move(state, here.gradient)
-        inverse = _two_loops(here.gradient, pairs, metric, rescale=not state.exact_metric)
+        inverse = _two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
         direction = objective.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / objective.unit
@@ -120,7 +117,7 @@ class LBFGS(Solver[LBFGSState]):
         whole = state.tried_step == 1.0 and np.isfinite(state.decrement)
         rate = decrement / state.decrement if whole and state.decrement > 0 else 1.0
         error = np.inf
-        if state.exact_metric or pairs:
+        if state.factor or pairs:
             # What the step about to be made leaves, if it does no better than a quarter as
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
@@ -147,7 +144,6 @@ class LBFGS(Solver[LBFGSState]):
             status=status,
             base_gradient=here.gradient,
             pairs=pairs,
-            metric=metric,
             best_error=min(decrement, state.best_error),
             since_best=since_best,
             decrement=decrement,
@@ -191,7 +187,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
 def _two_loops(
     gradient: FloatArray,
     pairs: tuple[tuple[FloatArray, FloatArray], ...],
-    metric: _Metric,
+    metric: Factor | Standardised,
     *,
     rescale: bool,
 ) -> FloatArray:

@@ -35,11 +35,12 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
-from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
 from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
     outlook,
@@ -65,7 +66,7 @@ class NewtonState(TrialState):
     ----------
     radius : float or None
         Largest scaled row norm, as soon as a full pass has brought it.
-    sample : list of int or None
+    sample : tuple of int or None
         Blocks of the sample.
     hessian_dtype : str
         Precision of the next Hessian.
@@ -76,7 +77,7 @@ class NewtonState(TrialState):
     """
 
     radius: float | None = None
-    sample: list[int] | None = None
+    sample: Sample | None = None
     hessian_dtype: str = "float32"
     given: bool = False
     rank: int = 0
@@ -86,21 +87,24 @@ class Newton(Solver[NewtonState]):
     """Newton's method, warm-started and corrected by a sample of blocks."""
 
     name: ClassVar[str] = "newton"
+    state: ClassVar[type[State]] = NewtonState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[NewtonState]:
         if start is not None:
-            return NewtonState(start, sample=_correction_sample(objective), given=True)
+            known, sample = objective.known, _correction_sample(objective)
+            return NewtonState(start, known=known, sample=sample, given=True)
         if not objective.loss.quadratic:
-            warm = yield from warm_start(objective, "newton-sample")
+            objective, warm = yield from warm_start(objective, "newton-sample")
             if warm is not None:
                 return NewtonState(
                     warm.parameters,
+                    known=objective.known,
                     columns=warm.columns,
                     sample=_correction_sample(objective),
                     from_sample=True,
                 )
-        return NewtonState(np.zeros(objective.packing.size))
+        return NewtonState(np.zeros(objective.packing.size), known=objective.known)
 
     def step(self, objective: Objective, state: NewtonState, tol: float) -> Asks[NewtonState]:
         columns = state.columns
@@ -115,7 +119,8 @@ class Newton(Solver[NewtonState]):
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
-        state = replace(state, parameters=here.point)
+        objective = objective.at(here.known)
+        state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(objective, state, here.value):
             return replace(at_zero(state, here.value), sample=None)
         if not fell_enough(objective, state, here.value):
@@ -124,7 +129,7 @@ class Newton(Solver[NewtonState]):
         columns = here.columns or columns
         assert columns is not None
         centring = Centring(objective.packing, columns.mean)
-        factor = Factor(here.hessian, centring)
+        factor = Factor.of(here.hessian, centring)
         hessian_error = rounding(state.hessian_dtype) * factor.condition
         step = objective.without_shift(-factor.solve(here.gradient))
         slope = -float(step @ here.gradient)
@@ -193,7 +198,7 @@ class Newton(Solver[NewtonState]):
             assert after.hessian is not None
             residual = here.gradient + hessian @ total
             residual += after.gradient - before.gradient - before.hessian @ total
-            bent = Factor(hessian + after.hessian - before.hessian, centring)
+            bent = Factor.of(hessian + after.hessian - before.hessian, centring)
             move = objective.without_shift(-bent.solve(residual))
             size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
             # Trust it only as far as it is small beside the step it corrects.
@@ -231,7 +236,7 @@ def _rank(objective: Objective, state: NewtonState, factor: Factor) -> Asks[int]
     )
     assert there.hessian is not None
     assert there.columns is not None
-    return Factor(there.hessian, Centring(objective.packing, there.columns.mean)).rank
+    return Factor.of(there.hessian, Centring(objective.packing, there.columns.mean)).rank
 
 
 def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
@@ -251,7 +256,7 @@ def _dependent(objective: Objective, factor: Factor) -> tuple[int, ...]:
     return tuple(sorted(columns - {objective.packing.n_features}))
 
 
-def _correction_sample(objective: Objective) -> list[int] | None:
+def _correction_sample(objective: Objective) -> Sample | None:
     """Return the last stage but one: three evaluations there cost less than one more."""
     return objective.samples[-2:][0] if objective.samples else None
 

@@ -25,7 +25,7 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
-from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.conjugate_gradients import (
     InexactStep,
     PerOutput,
@@ -37,6 +37,7 @@ from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.room import holds
+from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.separation import (
     ellipsoid_of,
     outlook,
@@ -86,15 +87,18 @@ class NewtonCG(Solver[NewtonCGState]):
     """Newton's method by preconditioned conjugate gradients."""
 
     name: ClassVar[str] = "newton_cg"
+    state: ClassVar[type[State]] = NewtonCGState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[NewtonCGState]:
         if start is not None:
-            return NewtonCGState(start)
-        warm = None if objective.loss.quadratic else (yield from _solve_samples(objective))
+            return NewtonCGState(start, known=objective.known)
+        warm = None
+        if not objective.loss.quadratic:
+            objective, warm = yield from _solve_samples(objective)
         if warm is not None:
-            return NewtonCGState(warm, from_sample=True)
-        return NewtonCGState(np.zeros(objective.packing.size))
+            return NewtonCGState(warm, known=objective.known, from_sample=True)
+        return NewtonCGState(np.zeros(objective.packing.size), known=objective.known)
 
     def step(self, objective: Objective, state: NewtonCGState, tol: float) -> Asks[NewtonCGState]:
         columns = state.columns
@@ -108,7 +112,8 @@ class NewtonCG(Solver[NewtonCGState]):
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
-        state = replace(state, parameters=here.point)
+        objective = objective.at(here.known)
+        state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(objective, state, here.value):
             return at_zero(state, here.value)
         if not fell_enough(objective, state, here.value):
@@ -166,7 +171,7 @@ def _evaluate(
     parameters: FloatArray,
     label: str,
     *,
-    indices: list[int] | None = None,
+    indices: Sample | None = None,
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
 ) -> Asks[Evaluation]:
@@ -210,7 +215,7 @@ def _inexact(
     metric: Preconditioner,
     *,
     enough: float,
-    indices: list[int] | None = None,
+    indices: Sample | None = None,
 ) -> Asks[InexactStep]:
     """Return a step as exact as is worth its passes: the nearer the minimum, the more so."""
     decrement = float(np.sqrt(max(float(here.gradient @ metric.solve(here.gradient)), 0.0)))
@@ -229,27 +234,31 @@ def _inexact(
     )
 
 
-def _solve_samples(objective: Objective) -> Asks[FloatArray | None]:
-    """Return the minimiser of a sample of blocks, or None where there is none to be had."""
+def _solve_samples(objective: Objective) -> Asks[tuple[Objective, FloatArray | None]]:
+    """Return the minimiser of a sample of blocks, or None where there is none to be had.
+
+    With it comes the objective, with what the samples have taught.
+    """
     point: FloatArray | None = None
     for indices in objective.samples:
-        point = yield from _solve_sample(objective, point, indices)
+        objective, point = yield from _solve_sample(objective, point, indices)
         if point is None:
-            return None
-    return point
+            break
+    return objective, point
 
 
 def _solve_sample(
-    objective: Objective, start: FloatArray | None, indices: list[int]
-) -> Asks[FloatArray | None]:
+    objective: Objective, start: FloatArray | None, indices: Sample
+) -> Asks[tuple[Objective, FloatArray | None]]:
     # Beyond its own sampling error a sample says nothing about the whole.
     enough = 0.1 * objective.sampling_error(indices)
     parameters = np.zeros(objective.packing.size) if start is None else start
     base, step, slope, scale = np.inf, np.zeros_like(parameters), 0.0, 1.0
     for _ in range(_MAX_ON_SAMPLE):
         here = yield from _evaluate(objective, parameters, "newton-cg-sample", indices=indices)
+        objective = objective.at(here.known)
         if not np.isfinite(here.value) or objective.separated(here):
-            return None
+            return objective, None
         if here.value > base - 1e-4 * scale * slope:
             scale /= 2
             parameters = parameters - scale * step
@@ -261,5 +270,5 @@ def _solve_sample(
         base, slope, scale = here.value, -float(step @ here.gradient), 1.0
         parameters = here.point + step
         if slope <= enough:
-            return np.asarray(parameters)
-    return None
+            return objective, np.asarray(parameters)
+    return objective, None

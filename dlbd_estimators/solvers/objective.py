@@ -10,21 +10,21 @@ With an intercept, solvers work on features less a *centre*: parameters, gradien
 all those of the centred features, in which the intercept is the prediction at the centre. The first
 pass that brings column means fixes it: the means, where a column is far from zero, and otherwise
 zero. Only :meth:`Objective.original` gives parameters for the features as they are.
+
+An objective never changes. What a pass teaches is in its evaluation, and a solver goes on with
+the objective :meth:`Objective.at` that; its state keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.matrices import MatrixRoom
 from dlbd_estimators.execution.passes import Asks, Pass
-from dlbd_estimators.execution.reduce import nodes, stratified
 from dlbd_estimators.objectives.arrays import FloatArray, Order
 from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.objectives.kernels import Kernel
@@ -33,17 +33,15 @@ from dlbd_estimators.objectives.losses import Loss
 from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.objectives.penalties import L1, L2
 from dlbd_estimators.objectives.products import HessianProductKernel, ProductSums
-from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Columns, Evaluation, Known
 from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
+from dlbd_estimators.solvers.sampling import Sample, stages
 
-#: A sample has at least this many rows for each parameter,
-_SAMPLE_ROWS_PER_PARAMETER = 30
-#: and costs more than it saves where it is a larger share of the data than this.
-_SAMPLE_SHARE = 1 / 6
 #: A mean this many times the spread is far from zero: sums about the origin lose four digits.
 _FAR = 100.0
 
 
+@dataclass(frozen=True, eq=False)
 class Objective:
     """A penalised linear model's objective over blocks.
 
@@ -63,47 +61,50 @@ class Objective:
         The part of the penalty that has no gradient everywhere.
     seed : int
         Chooses the sample of blocks.
-    total_weight : float, optional
-        Sum of the weights if known; else found in the first full pass.
     n_rows : int, optional
         Number of rows where the blocks do not know theirs; without it, no sampling.
     room : MatrixRoom, optional
-        What the workers have for a matrix; None is no limit known.
+        What the workers have for a matrix; None is no limit known, or none that matters.
+    known : Known
+        What is known of the data.
+    passes_before, bytes_before : int
+        Readings of the data, and bytes, that it took to set it up.
     """
 
-    #: Whether its features are columns that a user knows, and not coordinates made of them.
-    of_columns = True
-    #: Readings of the data, and bytes, that it took to set it up.
-    passes_before = 0
-    bytes_before = 0
+    blocks: Blocks = field(repr=False)
+    loss: Loss
+    penalty: L2
+    packing: Packing
+    _: KW_ONLY
+    name: str
+    l1: L1 | None = None
+    seed: int = 0
+    n_rows: int | None = None
+    room: MatrixRoom | None = None
+    known: Known = NOTHING_KNOWN
+    passes_before: int = 0
+    bytes_before: int = 0
 
-    def __init__(
-        self,
-        blocks: Blocks,
-        loss: Loss,
-        penalty: L2,
-        packing: Packing,
-        *,
-        name: str,
-        l1: L1 | None = None,
-        seed: int = 0,
-        total_weight: float | None = None,
-        n_rows: int | None = None,
-        room: MatrixRoom | None = None,
-    ) -> None:
-        self.blocks = blocks
-        self.loss = loss
-        self.penalty = penalty
-        self.l1 = l1
-        self.packing = packing
-        self.name = name
-        self.total_weight = total_weight
-        self.n_rows = n_rows if blocks.sizes is None else sum(blocks.sizes)
-        #: Divides a decrement, to free it from the units of y: 1 for classes.
-        self.unit = 1.0
-        self.room = room
-        self._centre: FloatArray | None = None
-        self._rng = np.random.default_rng(seed)
+    #: Whether its features are columns that a user knows, and not coordinates made of them.
+    of_columns: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.blocks.sizes is not None:
+            object.__setattr__(self, "n_rows", sum(self.blocks.sizes))
+
+    def at(self, known: Known) -> Self:
+        """Return the same objective, with what is known of its data."""
+        return replace(self, known=known)
+
+    @property
+    def total_weight(self) -> float | None:
+        """Sum of the weights, as soon as it is known."""
+        return self.known.total_weight
+
+    @property
+    def unit(self) -> float:
+        """Divides a decrement, to free it from the units of y: 1 for classes."""
+        return self.known.unit
 
     @property
     def provides(self) -> frozenset[str]:
@@ -130,13 +131,15 @@ class Objective:
     @property
     def centre(self) -> FloatArray:
         """What features are centred by; zero until it is fixed."""
-        return np.zeros(self.packing.n_features) if self._centre is None else self._centre
+        centre = self.known.centre
+        return np.zeros(self.packing.n_features) if centre is None else centre
 
-    def fix_centre(self, mean: FloatArray, variance: FloatArray) -> None:
+    def with_centre(self, mean: FloatArray, variance: FloatArray) -> Self:
         """Fix the centre, unless it is known: at the means, if any is far from zero."""
-        if self._centre is None:
-            far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
-            self._centre = mean if far else np.zeros_like(mean)
+        if self.known.centre is not None:
+            return self
+        far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
+        return self.at(replace(self.known, centre=mean if far else np.zeros_like(mean)))
 
     def original(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters for the features as they are; intercepts of classes sum to zero."""
@@ -164,11 +167,11 @@ class Objective:
         kernel: Kernel[Any],
         parameters: Any,
         label: str,
-        indices: list[int] | None = None,
+        indices: Sample | None = None,
+        n_entries: int = 0,
     ) -> Asks[Any]:
-        """Ask for a pass, and return the partial."""
-        chosen = None if indices is None else tuple(indices)
-        return (yield Pass(kernel, parameters, f"{self.name}-{label}", chosen))
+        """Ask for a pass, with so many entries of matrices in its partial, and return that."""
+        return (yield Pass(kernel, parameters, f"{self.name}-{label}", indices, n_entries))
 
     def evaluate(
         self,
@@ -176,14 +179,14 @@ class Objective:
         order: Order,
         label: str,
         *,
-        indices: list[int] | None = None,
+        indices: Sample | None = None,
         hessian_dtype: str = "float64",
         ellipsoid: tuple[FloatArray, FloatArray] | None = None,
         moments: bool = False,
         per_output: int = 0,
     ) -> Asks[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
-        unknown = self._centre is None
+        unknown = self.known.centre is None
         kernel = LinearKernel(
             self.loss,
             self.packing,
@@ -196,27 +199,34 @@ class Objective:
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
         )
-        sums: LinearSums = yield from self.ask(kernel, parameters, label, indices)
+        outputs, width = self.packing.shape
+        n_entries = 0
+        if order >= Order.HESSIAN:
+            n_entries = outputs * width**2 if per_output else self.packing.size**2
+        sums: LinearSums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
-                sums = yield from self.ask(kernel, parameters, label, indices)
+                sums = yield from self.ask(kernel, parameters, label, indices, n_entries)
+        here = self
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
-            self.total_weight = sums.weight
-        return self._normalise(sums, parameters, indices)
+            here = self.at(replace(self.known, total_weight=sums.weight))
+        return here._normalise(sums, parameters, indices)
 
     def _normalise(
-        self, sums: LinearSums, parameters: FloatArray, indices: list[int] | None
+        self, sums: LinearSums, parameters: FloatArray, indices: Sample | None
     ) -> Evaluation:
         weight = sums.weight or np.nan  # of a sample that weighs nothing, every mean is NaN
         total = self._whole_weight(weight, indices)
-        columns = None if sums.moments is None else self._describe(sums, weight)
+        here, columns = self, None
+        if sums.moments is not None:
+            here, columns = self._described(sums, weight)
         packing, centring = self.packing, None
         if sums.centre is not None:  # of the blocks' own choice
-            parameters = Centring(packing, self.centre).centred(parameters)
-            centring = Centring(packing, self.centre - sums.centre)
+            parameters = Centring(packing, here.centre).centred(parameters)
+            centring = Centring(packing, here.centre - sums.centre)
         penalty = self.penalty
         shared = 1.0 if penalty.of_mean else total
         value = sums.value / weight + penalty.value(packing, parameters) / shared
@@ -238,9 +248,11 @@ class Objective:
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
-        return Evaluation(parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns)
+        return Evaluation(
+            parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns, here.known
+        )
 
-    def _whole_weight(self, weight: float, indices: list[int] | None) -> float:
+    def _whole_weight(self, weight: float, indices: Sample | None) -> float:
         """Return the sum of all weights: a sample's penalty has its weight in the whole."""
         if self.total_weight is None:
             assert indices is not None
@@ -252,7 +264,7 @@ class Objective:
         parameters: FloatArray,
         vector: FloatArray,
         label: str,
-        indices: list[int] | None = None,
+        indices: Sample | None = None,
     ) -> Asks[FloatArray]:
         """Return the Hessian of F without its l1 part, times a vector, by a pass.
 
@@ -267,20 +279,21 @@ class Objective:
         shared = 1.0 if self.penalty.of_mean else self._whole_weight(weight, indices)
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
 
-    def _describe(self, sums: LinearSums, weight: float) -> Columns:
-        """Return mean and variance of the columns, which fix centre and unit if unknown."""
+    def _described(self, sums: LinearSums, weight: float) -> tuple[Self, Columns]:
+        """Return mean and variance of the columns, and what centre and unit they fix."""
         assert sums.moments is not None
         assert sums.shift is not None
         n = self.packing.n_features
         offset, square = sums.moments / weight
         variance = np.maximum(square - offset * offset, 0.0)
+        here = self
         if np.isfinite(weight):
-            self.fix_centre((sums.shift + offset)[:n], variance[:n])
+            here = here.with_centre((sums.shift + offset)[:n], variance[:n])
         spread = float(np.sqrt(variance[n:].sum()))
         if self.loss.quadratic and spread > 0:
-            self.unit = spread
+            here = here.at(replace(here.known, unit=spread))
         # In this order, or the mean is rounded to the digits that the centre has.
-        return Columns((sums.shift[:n] - self.centre) + offset[:n], variance[:n])
+        return here, Columns((sums.shift[:n] - here.centre) + offset[:n], variance[:n])
 
     def without_shift(self, step: FloatArray) -> FloatArray:
         """Remove what a step moves all classes by in common, which is rounding.
@@ -292,43 +305,24 @@ class Objective:
         rows = step.reshape(self.packing.shape)
         return np.asarray((rows - rows.mean(axis=0)).ravel())
 
-    def share(self, indices: Sequence[int]) -> float:
+    def share(self, indices: Sample) -> float:
         """Share of the rows that lie in some blocks."""
         sizes = self.blocks.sizes
         if sizes is None:
             return len(indices) / self.blocks.n_blocks
         return sum(sizes[index] for index in indices) / sum(sizes)
 
-    def sampling_error(self, indices: list[int]) -> float:
+    def sampling_error(self, indices: Sample) -> float:
         """Return about how far, as a decrement, a sample's minimiser is from the whole's."""
         rows = self.share(indices) * float(self.n_rows or 0)
         return float(np.sqrt(self.packing.size / rows))
 
-    @cached_property
-    def samples(self) -> list[list[int]]:
-        """Blocks to sample, in stages: each four times the one before and around it.
-
-        The first has just enough rows for the model's parameters. Every stage has one
-        block from each part of the whole range, because data may be sorted. Empty where
-        even the first stage would be too large a share of the data.
-        """
-        n_blocks = self.blocks.n_blocks
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Blocks to sample, in stages, the largest last; empty where that does not pay."""
         if self.n_rows is None:
-            return []
-        wanted = _SAMPLE_ROWS_PER_PARAMETER * self.packing.size * n_blocks
-        smallest = 0
-        while self.n_rows * 2**smallest < wanted:
-            smallest += 1
-        largest = int(n_blocks * _SAMPLE_SHARE).bit_length() - 1
-        if largest < smallest:
-            return []
-        chosen = list(stratified(n_blocks, largest, lambda a, b: int(self._rng.integers(a, b))))
-        stages = [chosen]
-        for depth in sorted({smallest, *range(largest - 2, smallest, -2)}, reverse=True):
-            if depth < largest:
-                ranges = nodes(len(stages[0]), depth)
-                stages.insert(0, [stages[0][self._rng.integers(a, b)] for a, b in ranges])
-        return stages
+            return ()
+        return stages(self.blocks.n_blocks, self.n_rows, self.packing.size, self.seed)
 
 
 def check_weight(weight: float, n_rows: int) -> None:

@@ -30,11 +30,12 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
-from dlbd_estimators.solvers.base import Solver
+from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.quadratic_model import Model
+from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.status import Status
 
 #: Steps on a sample, at most.
@@ -54,19 +55,20 @@ class ProximalNewton(Solver[TrialState]):
     """Newton's method with coordinate descent on each quadratic."""
 
     name: ClassVar[str] = "proximal_newton"
+    state: ClassVar[type[State]] = TrialState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "prox"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[TrialState]:
         if start is not None:
-            return TrialState(start)
+            return TrialState(start, known=objective.known)
         parameters: FloatArray = np.zeros(objective.packing.size)
         used = False
         for indices in objective.samples:
-            found = yield from _solve_sample(objective, parameters, indices)
+            objective, found = yield from _solve_sample(objective, parameters, indices)
             if found is None:
                 break
             parameters, used = found, True
-        return TrialState(parameters, from_sample=used)
+        return TrialState(parameters, known=objective.known, from_sample=used)
 
     def step(self, objective: Objective, state: TrialState, tol: float) -> Asks[TrialState]:
         here = yield from objective.evaluate(
@@ -75,7 +77,8 @@ class ProximalNewton(Solver[TrialState]):
             "proximal-newton-pass-{}",
             moments=state.columns is None,
         )
-        state = replace(state, parameters=here.point)
+        objective = objective.at(here.known)
+        state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(objective, state, here.value):
             return at_zero(state, here.value)
         if not fell_enough(objective, state, here.value):
@@ -180,8 +183,8 @@ def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _solve_sample(
-    objective: Objective, start: FloatArray, indices: list[int]
-) -> Asks[FloatArray | None]:
+    objective: Objective, start: FloatArray, indices: Sample
+) -> Asks[tuple[Objective, FloatArray | None]]:
     enough = 0.1 * objective.sampling_error(indices)
     parameters, step = start, np.zeros_like(start)
     base, promised, scale = np.inf, 0.0, 1.0
@@ -189,8 +192,9 @@ def _solve_sample(
         here = yield from objective.evaluate(
             parameters, Order.HESSIAN, "proximal-newton-sample", indices=indices, moments=True
         )
+        objective = objective.at(here.known)
         if not np.isfinite(here.value):  # a sample that weighs nothing
-            return None
+            return objective, None
         if here.value > base - 1e-4 * scale * promised:
             scale /= 2
             parameters = parameters - scale * step
@@ -201,5 +205,5 @@ def _solve_sample(
         parameters = parameters + step
         # The step just made leaves about the square of this decrement.
         if promised <= enough**2 or np.sqrt(max(promised, 0.0)) <= enough:
-            return parameters
-    return None
+            return objective, parameters
+    return objective, None

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
+from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.exceptions import MatrixTooLarge
+from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.execution.matrices import MatrixRoom
+from dlbd_estimators.objectives.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.objective import Objective
 
@@ -12,12 +16,24 @@ from dlbd_estimators.solvers.objective import Objective
 _ANYWHERE = 2**20
 
 
+def room_for(executor: Executor, blocks: Blocks, packing: Packing) -> MatrixRoom | None:
+    """Return the room for the matrices of a model; None is none that limits them."""
+    side = max(packing.size, packing.n_features + packing.n_outputs)
+    return executor.matrix_room(blocks) if 8 * side**2 > _ANYWHERE else None
+
+
 def holds(objective: Objective, n_entries: int) -> bool:
     """Tell whether the workers have room for a matrix, or several, of so many entries."""
-    nbytes = 8 * n_entries
-    if nbytes <= _ANYWHERE:
-        return True
-    return objective.room is None or nbytes <= objective.room.nbytes
+    return 8 * n_entries <= _ANYWHERE or _is_within(objective.room, n_entries)
+
+
+def sweep_holds(executor: Executor, blocks: Blocks, n_entries: int) -> bool:
+    """Tell whether the workers have room for the matrices of all passes of a sweep."""
+    return 8 * n_entries <= _ANYWHERE or _is_within(executor.matrix_room(blocks), n_entries)
+
+
+def _is_within(room: MatrixRoom | None, n_entries: int) -> bool:
+    return room is None or 8 * n_entries <= room.nbytes
 
 
 def largest_side(objective: Objective) -> int:

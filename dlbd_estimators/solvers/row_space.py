@@ -13,6 +13,9 @@ of rows, which would square the condition number.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import ClassVar
+
 import numpy as np
 from scipy import linalg
 
@@ -21,66 +24,89 @@ from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.room import room_for
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RowSpace(Objective):
     """An objective over arrays in memory, in coordinates of their row space.
 
     Parameters
     ----------
-    whole : Objective
-        With more columns than rows.
-    X : ndarray of shape (n_rows, n_features)
-        The features of all its rows; finite.
-    executor : Executor
-        Will run the passes.
+    whole : Packing
+        Of the parameters for the features as they are.
+    origin : ndarray of shape (n_features,)
+        What rows are centred by.
+    basis, turn : ndarray of shape (n_features, n_rows), (n_coordinates, n_rows)
+        Q, and V transposed.
     """
 
-    of_columns = False
-    passes_before = 1
+    of_columns: ClassVar[bool] = False
 
-    def __init__(self, whole: Objective, X: FloatArray, executor: Executor) -> None:
-        loader = whole.blocks.loader
+    whole: Packing
+    origin: FloatArray = field(repr=False)
+    basis: FloatArray = field(repr=False)
+    turn: FloatArray = field(repr=False)
+
+    @classmethod
+    def of(cls, whole: Objective, X: FloatArray, executor: Executor) -> RowSpace:
+        """Factor the rows.
+
+        Parameters
+        ----------
+        whole : Objective
+            With more columns than rows.
+        X : ndarray of shape (n_rows, n_features)
+            The features of all its rows; finite.
+        executor : Executor
+            Will run the passes.
+        """
+        loader, packing = whole.blocks.loader, whole.packing
         assert isinstance(loader, ArrayLoader)
-        self._whole = whole.packing
         rows = X.astype(np.float64)
-        self._origin = rows.mean(axis=0) if whole.packing.fit_intercept else np.zeros(X.shape[1])
-        rows -= self._origin
+        origin = rows.mean(axis=0) if packing.fit_intercept else np.zeros(X.shape[1])
+        rows -= origin
         with single_threaded_blas:
             # The transpose of rows that lie one after the other is what LAPACK takes as it is.
-            self._basis, triangle = linalg.qr(
+            basis, triangle = linalg.qr(
                 rows.T, mode="economic", overwrite_a=True, check_finite=False
             )
-            left, scale, self._turn = linalg.svd(triangle.T, check_finite=False)
+            left, scale, turn = linalg.svd(triangle.T, check_finite=False)
         kept = scale > scale[0] * np.finfo(float).eps * max(X.shape)
         kept[0] = True  # of constant columns one remains, which is zero
-        self._turn = self._turn[: len(scale)][kept]
         reduced = left[:, : len(scale)][:, kept] * scale[kept]
         blocks = from_arrays(reduced, loader.y, loader.weight).encoded(whole.blocks.encoding)
-        super().__init__(
+        inner = Packing(packing.n_outputs, reduced.shape[1], packing.fit_intercept)
+        return cls(
             blocks,
             whole.loss,
             whole.penalty,
-            Packing(whole.packing.n_outputs, reduced.shape[1], whole.packing.fit_intercept),
+            inner,
             name=whole.name,
-            total_weight=whole.total_weight,
-            room=executor.matrix_room(blocks),
+            known=Known(whole.total_weight),
+            room=room_for(executor, blocks, inner),
+            passes_before=1,
+            bytes_before=X.nbytes,
+            whole=packing,
+            origin=origin,
+            basis=basis,
+            turn=turn[: len(scale)][kept],
         )
-        self.bytes_before = X.nbytes
 
     def original(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters for the features as they are."""
         coef, intercept = self.packing.unpack(super().original(parameters))
-        coef = (self._basis @ (self._turn.T @ coef.T)).T
-        return self._whole.pack(coef, intercept - coef @ self._origin)
+        coef = (self.basis @ (self.turn.T @ coef.T)).T
+        return self.whole.pack(coef, intercept - coef @ self.origin)
 
     def coordinates(self, parameters: FloatArray) -> FloatArray:
         """Return the coordinates of parameters, less what is across the row space."""
-        coef, intercept = self._whole.unpack(parameters)
-        along = (self._turn @ (self._basis.T @ coef.T)).T
-        return self.packing.pack(along, intercept + coef @ self._origin)
+        coef, intercept = self.whole.unpack(parameters)
+        along = (self.turn @ (self.basis.T @ coef.T)).T
+        return self.packing.pack(along, intercept + coef @ self.origin)
 
 
 def row_space(objective: Objective, executor: Executor) -> RowSpace | None:
@@ -97,4 +123,4 @@ def row_space(objective: Objective, executor: Executor) -> RowSpace | None:
         return None
     if objective.loss.quadratic and packing.n_features <= LARGEST_HESSIAN:
         return None
-    return RowSpace(objective, X, executor) if np.isfinite(X).all() else None
+    return RowSpace.of(objective, X, executor) if np.isfinite(X).all() else None

@@ -18,6 +18,7 @@ from dlbd_estimators.objectives.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough
 from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.sampling import Sample
 
 #: A sample that takes longer does not determine the parameters well enough to help.
 _MAX_ITER = 15
@@ -42,33 +43,35 @@ class WarmStart:
     columns: Columns
 
 
-def warm_start(objective: Objective, label: str) -> Asks[WarmStart | None]:
+def warm_start(objective: Objective, label: str) -> Asks[tuple[Objective, WarmStart | None]]:
     """Solve a sample of the blocks by Newton's method.
 
     Returns
     -------
-    WarmStart or None
+    objective : Objective
+        With what the samples have taught.
+    start : WarmStart or None
         None where the data are too few to sample, or where the sample alone does not
         determine the parameters (its classes are separable, say).
     """
     solved = None
     parameters: FloatArray = np.zeros(objective.packing.size)
     for indices in objective.samples:
-        solved = yield from _newton(objective, parameters, indices, label)
+        objective, solved = yield from _newton(objective, parameters, indices, label)
         if solved is None:
-            return None
+            return objective, None
         parameters = solved[0]
     if solved is None:
-        return None
+        return objective, None
     evaluation = solved[1]
     assert evaluation.hessian is not None
     assert evaluation.columns is not None
-    return WarmStart(parameters, evaluation.hessian, evaluation.columns)
+    return objective, WarmStart(parameters, evaluation.hessian, evaluation.columns)
 
 
 def _newton(
-    objective: Objective, start: FloatArray, indices: list[int], label: str
-) -> Asks[tuple[FloatArray, Evaluation] | None]:
+    objective: Objective, start: FloatArray, indices: Sample, label: str
+) -> Asks[tuple[Objective, tuple[FloatArray, Evaluation] | None]]:
     # Beyond its own sampling error a sample says nothing about the whole.
     enough = 0.1 * objective.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
@@ -77,10 +80,11 @@ def _newton(
         evaluation = yield from objective.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
+        objective = objective.at(evaluation.known)
         if not np.isfinite(evaluation.value):  # a sample that weighs nothing
-            return None
+            return objective, None
         if objective.separated(evaluation):
-            return None
+            return objective, None
         if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2
             parameters = parameters - scale * direction
@@ -88,7 +92,7 @@ def _newton(
         assert evaluation.hessian is not None
         assert evaluation.columns is not None
         centring = Centring(objective.packing, evaluation.columns.mean)
-        factor = Factor(evaluation.hessian, centring)
+        factor = Factor.of(evaluation.hessian, centring)
         if is_rough(factor, dtype):
             dtype = "float64"
             continue
@@ -98,5 +102,5 @@ def _newton(
         parameters = parameters + direction
         # The step just made leaves about the square of this decrement.
         if slope <= enough:
-            return parameters, evaluation
-    return None
+            return objective, (parameters, evaluation)
+    return objective, None

@@ -27,6 +27,7 @@ from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.room import largest_side
+from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
@@ -58,41 +59,51 @@ class WorkingState(State):
     set_error: float = np.inf
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Restricted(Objective):
     """The same objective of some of the features; its passes read all columns."""
 
-    def __init__(self, whole: Objective, features: NDArray[np.intp]) -> None:
+    features: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, whole: Objective, features: NDArray[np.intp]) -> _Restricted:
         packing = whole.packing
-        super().__init__(
+        return cls(
             whole.blocks,
             whole.loss,
             whole.penalty,
             Packing(packing.n_outputs, len(features), packing.fit_intercept),
             name=whole.name,
             l1=whole.l1,
-            total_weight=whole.total_weight,
             n_rows=whole.n_rows,
             room=whole.room,
+            known=replace(whole.known, centre=whole.centre[features]),
+            features=features,
         )
-        self.unit = whole.unit
-        self._features = features
-        self._centre = whole.centre[features]
 
     def ask(
-        self, kernel: Kernel[Any], parameters: Any, label: str, indices: list[int] | None = None
+        self,
+        kernel: Kernel[Any],
+        parameters: Any,
+        label: str,
+        indices: Sample | None = None,
+        n_entries: int = 0,
     ) -> Asks[Any]:
-        return super().ask(OnColumns(kernel, self._features), parameters, label, indices)
+        kernel = OnColumns(kernel, self.features)
+        return super().ask(kernel, parameters, label, indices, n_entries)
 
 
 class WorkingSet(Solver[WorkingState]):
     """Solve on a growing set of features, and prove it on all of them."""
 
     name: ClassVar[str] = "working_set"
+    state: ClassVar[type[State]] = WorkingState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "prox"})
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[WorkingState]:
         yield from ()  # it begins without a pass
-        return WorkingState(np.zeros(objective.packing.size) if start is None else start)
+        begin = np.zeros(objective.packing.size) if start is None else start
+        return WorkingState(begin, known=objective.known)
 
     def step(self, objective: Objective, state: WorkingState, tol: float) -> Asks[WorkingState]:
         columns = state.columns
@@ -108,7 +119,8 @@ class WorkingSet(Solver[WorkingState]):
                 "all-features-pass-{}",
                 moments=columns is None,
             )
-            state = replace(state, parameters=here.point)
+            objective = objective.at(here.known)
+            state = replace(state, parameters=here.point, known=here.known)
             columns = here.columns or columns
             assert columns is not None
             descent, value, gaps = _descent(objective, here.gradient, columns), here.value, None
@@ -160,14 +172,14 @@ def _grow(objective: Objective, state: WorkingState, descent: FloatArray) -> NDA
 def _solve(
     objective: Objective, state: WorkingState, features: NDArray[np.intp], tol: float
 ) -> Asks[WorkingState]:
-    restricted = _Restricted(objective, features)
+    restricted = _Restricted.of(objective, features)
     coef, intercept = objective.packing.unpack(state.parameters)
     solver: Solver[Any] = CoordinateDescent() if objective.loss.quadratic else ProximalNewton()
     inner = yield from solver.init(
         restricted, restricted.packing.pack(coef[:, features], intercept)
     )
     for _ in range(_SET_STEPS):
-        inner = yield from solver.step(restricted, inner, tol)
+        inner = yield from solver.step(restricted.at(inner.known), inner, tol)
         if inner.status is not None or inner.error <= tol:
             break
     part, intercept = restricted.packing.unpack(inner.parameters)

@@ -270,6 +270,11 @@ def test_the_open_panel_of_a_network_is_not_empty(browser, cluster, arrays):
         shown = figure(page, "GB/s")
         assert shown["start"] == 0
         assert fastest < shown["end"] < 1.5 * fastest
+        # Panels that nothing is drawn in can be opened, and say so.
+        page.locator(".bk-tab", has_text="error").click()
+        title = figure(page, "Distance to the optimum")["title"]
+        assert title == "Distance to the optimum: none of these fits has one"
+        assert figure(page, "Loss above")["title"] == "Loss above its lowest"
         assert not errors
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
+
 import dask
 import dask.array as da
 import dask.dataframe as dd
@@ -19,6 +22,7 @@ from dlbd_estimators.preprocessing import (
     MinMaxScaler,
     SimpleImputer,
     StandardScaler,
+    fusion,
 )
 from dlbd_estimators.preprocessing.fusion import input_statistics, known, see, seen
 from dlbd_estimators.preprocessing.passes import gather
@@ -51,7 +55,7 @@ class Probe(TransformerMixin, BaseEstimator):
     """A step that hands on what it gets, and notes it and what is known of it."""
 
     def fit(self, X, y=None):
-        self.input_, self.known_ = X, known(X)
+        self.input_, self.known_ = X, known(self, X)
         return self
 
     def transform(self, X):
@@ -207,7 +211,7 @@ def test_a_pipeline_that_is_fitted_again_reads_again(kind):
     np.testing.assert_allclose(scaler.mean_, case.old.mean(axis=0))
     kept = probe.input_
     case.rewrite()
-    assert known(kept) is None
+    assert known(probe, kept) is None
     assert StandardScaler().fit(kept).mean_[0] > 10
     # In another pipeline's fit, too: what was kept is of the fit that is over.
     for _ in range(20):
@@ -219,10 +223,57 @@ def test_a_pipeline_that_is_fitted_again_reads_again(kind):
     np.testing.assert_allclose(scaler.mean_, case.new.mean(axis=0))
 
 
+@pytest.mark.parametrize("output", ["default", "pandas"])
+@pytest.mark.parametrize("kind", ["zarr", "numpy"])
+def test_what_a_step_was_given_is_read_again_by_the_next_pipeline(kind, output):
+    """Fits come and go at the same places of memory; none is taken for another."""
+    case = Rewritten(kind)
+
+    def passes_and_means():
+        case.store[:] = case.old
+        probe = Probe()
+        make_pipeline(SimpleImputer().set_output(transform=output), probe, Probe()).fit(case.lazy)
+        kept = probe.input_
+        del probe
+        case.rewrite()
+        scaler = StandardScaler()
+        make_pipeline(scaler, Probe()).fit(kept)
+        assert not [name for name in getattr(kept, "__dict__", {}) if "dlbd" in name]
+        return scaler.n_passes_, scaler.mean_
+
+    # On a stack of its own, where little else is allocated: places are soon used again.
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):
+            n_passes, mean = pool.submit(passes_and_means).result()
+            assert n_passes == 1.0
+            np.testing.assert_allclose(mean, case.new.mean(axis=0))
+
+
+def test_the_last_step_shares_too():
+    scaler = StandardScaler()
+    make_pipeline(SimpleImputer(), scaler).fit(lazy("many", data()[:, :4]))
+    assert scaler.n_passes_ == 0.0
+
+
+def test_pipelines_in_two_threads_share_each_for_itself():
+    X = [lazy("many", data()[:, :4]), lazy("many", data()[:, :4] * 3 + 1)]
+
+    def fit(number):
+        model = make_pipeline(SimpleImputer(), StandardScaler(), MaxAbsScaler())
+        return model.fit(X[number % 2])
+
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(fit, range(12)))
+    for number, model in enumerate(models):
+        assert [step.n_passes_ for _, step in model.steps] == [1.0, 0.0, 0.0]
+        np.testing.assert_array_equal(model[1].mean_, models[number % 2][1].mean_)
+    assert (models[0][1].mean_ != models[1][1].mean_).all()
+
+
 def test_nothing_is_shared_outside_of_a_pipeline():
     X = lazy("many", data()[:, :4])
     Z = SimpleImputer().fit_transform(X)
-    assert known(Z) is None
+    assert known(Probe(), Z) is None
     assert StandardScaler().fit(Z).n_passes_ == 1.0
     imputer = SimpleImputer().fit(X)
     assert StandardScaler().fit(imputer.transform(X)).n_passes_ == 1.0
@@ -307,17 +358,23 @@ def test_what_was_learnt_with_weights_is_not_handed_on():
     assert probe.known_ is None
 
 
-def test_clipping_takes_a_pass_where_something_may_be_clipped():
+def test_clipping_takes_a_pass_where_something_may_be_clipped(monkeypatch):
     X = lazy("many", data()[:, :3])
     for scaler in (MinMaxScaler(clip=True), MaxAbsScaler(clip=True)):
         probe = Probe()
         fitted(X, StandardScaler(), scaler, probe)
         assert probe.known_ is not None
         # Clipped to the range of other data: what comes out is not the map of what is known.
-        wider = StandardScaler(with_mean=False).fit_transform(X)
-        with input_statistics(scaler):
+        same, wider = (StandardScaler(with_mean=each).fit_transform(X) for each in (True, False))
+        told = Mock()
+        with monkeypatch.context() as patch, input_statistics(scaler):
+            patch.setattr(fusion, "remember", told)
+            see(scaler, gather(same, None, None, "test"))
+            scaler.transform(same)
+            told.assert_called_once()
             see(scaler, gather(wider, None, None, "test"))
-            assert known(scaler.transform(wider)) is None
+            scaler.transform(wider)
+            told.assert_called_once()
 
 
 def test_columns_that_are_constant_to_rounding_take_a_pass():

@@ -21,7 +21,7 @@ def test_solves_for_one_or_several_right_hand_sides(rng, n, columns):
     matrix = definite(rng, n)
     right = rng.normal(size=n if columns is None else (n, columns))
     before = matrix.copy()
-    np.testing.assert_allclose(matrix @ Factor(matrix).solve(right), right, atol=1e-12)
+    np.testing.assert_allclose(matrix @ Factor.of(matrix).solve(right), right, atol=1e-12)
     np.testing.assert_array_equal(matrix, before)
 
 
@@ -29,8 +29,8 @@ def test_solves_for_one_or_several_right_hand_sides(rng, n, columns):
 def test_units_of_the_columns_cost_no_digits(rng, n):
     matrix, scale = definite(rng, n), 10.0 ** rng.integers(-9, 10, n)
     right = rng.normal(size=n)
-    expected = Factor(matrix).solve(right)
-    factor = Factor(matrix * scale * scale[:, None])
+    expected = Factor.of(matrix).solve(right)
+    factor = Factor.of(matrix * scale * scale[:, None])
     np.testing.assert_allclose(factor.solve(right * scale) * scale, expected, rtol=1e-9, atol=1e-12)
     assert factor.condition < 1e3
 
@@ -38,7 +38,7 @@ def test_units_of_the_columns_cost_no_digits(rng, n):
 @pytest.mark.parametrize("condition", [1.0, 1e4, 1e8, 1e12])
 def test_condition_is_told_within_a_factor_of_the_order(condition, rng):
     n = 6
-    factor = Factor(definite(rng, n, condition))
+    factor = Factor.of(definite(rng, n, condition))
     assert condition / (2 * n * n) <= factor.condition <= condition * n * n
 
 
@@ -50,7 +50,7 @@ def test_a_singular_matrix_gives_the_solution_of_least_norm(rng, n, data):
     columns = columns * scale
     matrix = columns.T @ columns
     right = columns.T @ rng.normal(size=30)
-    factor = Factor(matrix)
+    factor = Factor.of(matrix)
     found = factor.solve(right)
     residual = (matrix @ found - right) / scale
     np.testing.assert_allclose(residual, 0.0, atol=1e-7 * np.abs(right / scale).max())
@@ -67,22 +67,22 @@ def test_small_units_are_not_taken_for_noise_beside_a_singular_pair(rng):
     X = rng.normal(size=(100, 3)) * [1.0, 1e9, 1e-9]
     X = np.column_stack([X, X[:, 0]])
     target = X @ [1.0, 2e-9, 3e9, 1.0]
-    found = Factor(X.T @ X).solve(X.T @ target)
+    found = Factor.of(X.T @ X).solve(X.T @ target)
     np.testing.assert_allclose(found[[1, 2]], [2e-9, 3e9], rtol=1e-9)
     assert found[0] + found[3] == pytest.approx(2.0, rel=1e-9)
 
 
 def test_the_condition_on_the_range_is_finite(rng):
     X = rng.normal(size=(50, 3))
-    singular = Factor(np.pad(X.T @ X, (0, 1)))
+    singular = Factor.of(np.pad(X.T @ X, (0, 1)))
     assert singular.condition == np.inf
     assert singular.condition_on_range < 100
-    regular = Factor(X.T @ X)
+    regular = Factor.of(X.T @ X)
     assert regular.condition_on_range == regular.condition
 
 
 def test_a_matrix_of_zeros_moves_nothing():
-    np.testing.assert_array_equal(Factor(np.zeros((3, 3))).solve(np.ones(3)), np.zeros(3))
+    np.testing.assert_array_equal(Factor.of(np.zeros((3, 3))).solve(np.ones(3)), np.zeros(3))
 
 
 @given(random_generators(), st.integers(2, 8), st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]), st.data())
@@ -91,4 +91,4 @@ def test_columns_that_are_nearly_the_same_are_found(rng, n, difference, data):
     rows = rng.normal(size=(50, n))
     rows[:, j] = rows[:, i] + difference * rng.normal(size=50)
     rows *= 10.0 ** rng.integers(-3, 4, n)
-    assert Factor(rows.T @ rows).dependent() == (i, j)
+    assert Factor.of(rows.T @ rows).dependent() == (i, j)

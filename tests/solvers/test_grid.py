@@ -73,7 +73,8 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
         pytest.skip("an ill-conditioned problem that no scaling of single columns mends")
     solution = run(solver, objective, tol=TOL)
     assert solution.status is Status.CONVERGED
-    assert dense_decrement(objective, X, y, solution.parameters, weight) / objective.unit <= 3 * TOL
+    unit = solution.state.known.unit
+    assert dense_decrement(objective, X, y, solution.parameters, weight) / unit <= 3 * TOL
     assert solution.history[-1]["error"] <= TOL or name == "gram"
     value, _, _ = dense_derivatives(objective, X, y, solution.parameters, weight)
     assert solution.history[-1]["loss"] == pytest.approx(value, rel=1e-6, abs=1e-12)

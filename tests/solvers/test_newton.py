@@ -74,7 +74,7 @@ def test_the_decrement_after_a_full_step_is_at_most_its_bound(problem, noise, rn
     centre = X.mean(axis=0) + noise * rng.normal(size=p)
     columns = Columns(centre, X.var(axis=0) * np.exp(noise * rng.normal(size=p)))
     here = evaluate(objective, point, Order.HESSIAN, "test", ellipsoid=ellipsoid_of(columns))
-    step = objective.without_shift(-Factor(here.hessian).solve(here.gradient))
+    step = objective.without_shift(-Factor.of(here.hessian).solve(here.gradient))
     decrement = np.sqrt(max(-float(step @ here.gradient), 0.0))
     change = largest_change(objective, step, columns, here.radius)
     coef, intercept = objective.packing.unpack(step)

@@ -38,7 +38,7 @@ def violation(objective, X, y, parameters, weight=None):
     _, gradient, _ = dense_derivatives(objective, X, y, parameters, weight)
     rows, coefs = (a.reshape(objective.packing.shape) for a in (gradient, parameters))
     n = objective.packing.n_features
-    l1 = objective.l1.strength / objective.total_weight
+    l1 = objective.l1.strength / (len(X) if weight is None else weight.sum())
     slope, coef = rows[:, :n], coefs[:, :n]
     free = np.abs(rows[:, n:]).max(initial=0.0)
     zero = np.maximum(np.abs(slope) - l1, 0.0)

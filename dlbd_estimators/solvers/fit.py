@@ -1,0 +1,262 @@
+"""A fit as its driver sees it: what is to be minimised, how it goes, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.exceptions import Diverged
+from dlbd_estimators.execution.base import PassResult
+from dlbd_estimators.execution.passes import Asks, Pass
+from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.status import Status, warn
+
+#: Columns in a message.
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is to be minimised, and how.
+
+    Attributes
+    ----------
+    solver : Solver
+        The method.
+    objective : Objective
+        What to minimise.
+    start : ndarray, State or None
+        Where to begin, or where another fit stopped; None lets the solver choose.
+    tol : float
+        Largest acceptable ``State.error``.
+    max_iter : int
+        Largest number of steps; a pass that only shortens the last one is part of it.
+    clock : callable
+        Seconds since the fit began.
+    before_step : callable, optional
+        Called with the solver's state before each step.
+    on_step : callable, optional
+        Called with the solver's state after each step and the step's entry in the history;
+        True stops the solver there. Where that step has met ``tol``, or is one that the
+        solver ends at anyway, this changes nothing.
+    on_warning : callable, optional
+        Called with why the fit ends and what the user is warned of, before they are.
+    opening : str, default=""
+        What the warning of an error above ``tol`` begins with, where users look for certain words.
+    advice : str
+        What else than more steps may be done about a fit that does not converge.
+    """
+
+    solver: Solver[Any]
+    objective: Objective
+    start: FloatArray | State | None
+    tol: float
+    max_iter: int
+    clock: Callable[[], float]
+    before_step: Callable[[Any], None] | None = None
+    on_step: Callable[[Any, dict[str, float]], bool] | None = None
+    on_warning: Callable[[str, str], None] | None = None
+    opening: str = ""
+    advice: str = "use solver='auto'"
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What was found.
+
+    Attributes
+    ----------
+    parameters : ndarray
+        In the packed order, for the features as they are.
+    status : Status
+        Why the solver stopped.
+    n_iter : int
+        Steps made.
+    n_passes : float
+        Passes over the data; a sample of blocks counts by its share of the rows.
+    history : list of dict
+        One entry a step: ``iteration``, ``pass`` (passes consumed by its end), ``loss``
+        (F in the step's last pass), ``gradient_norm``, ``error``, ``step``, ``seconds``
+        (since the fit began), ``bytes_read``.
+    state : State
+        The solver's last state.
+    """
+
+    parameters: FloatArray
+    status: Status
+    n_iter: int
+    n_passes: float
+    history: list[dict[str, float]] = field(repr=False)
+    state: State = field(repr=False)
+
+
+class FitRun:
+    """A fit under way: it asks for passes until a step has ended, and then for the next step.
+
+    Attributes
+    ----------
+    fit : Fit
+        What it is.
+    asked : Pass or None
+        What it waits for; None is between two steps.
+    share : float
+        Of the rows, that this reads.
+    outcome : Solution or Exception or None
+        As soon as the fit is over.
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+        self.asked: Pass[Any] | None = None
+        self.share = 0.0
+        self.outcome: Solution | Exception | None = None
+        self._history: list[dict[str, float]] = []
+        self._begun = self._stopped = False
+        objective, start = fit.objective, fit.start
+        if isinstance(start, State):
+            self._step: Asks[State] = _at_once(start)
+            self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
+        else:
+            # Steps never move all classes by a common shift: it must not be in the start.
+            start = None if start is None else objective.without_shift(start)
+            self._step = fit.solver.init(objective, start)
+            self._n_passes = float(objective.passes_before)
+            self._bytes_read = objective.bytes_before
+        self._state: State | None = None
+
+    @property
+    def indices(self) -> tuple[int, ...] | None:
+        """Blocks of the pass that it waits for."""
+        return self.asked.indices if self.asked else None
+
+    @property
+    def n_entries(self) -> int:
+        """Entries of the matrices that this pass brings."""
+        return self.asked.n_entries if self.asked else 0
+
+    def go_on(self, result: PassResult[Any] | None = None) -> None:
+        """Begin a step, or go on with what the pass has brought, up to the next pass or the end."""
+        if result is not None:
+            self._bytes_read += result.cost.bytes_read
+            self._n_passes += self.share
+        try:
+            asked = self._step.send(None if result is None else result.partial)
+        except StopIteration as end:
+            self.asked = None
+            state: State = end.value
+            self._state = replace(state, n_passes=self._n_passes, bytes_read=self._bytes_read)
+        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+            self.fail(error)
+        else:
+            self.share = 1.0
+            if asked.indices is not None:
+                self.share = self.fit.objective.share(asked.indices)
+            self.asked = replace(asked, name=asked.name.format(int(self._n_passes) + 1))
+
+    def end_step(self) -> None:
+        """Record the step that has ended; then begin the next one, or end the fit."""
+        try:
+            self._end_step()
+        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the fit by an error."""
+        self.asked, self.outcome = None, error
+
+    def take_outcome(self) -> Solution | Exception:
+        """Return what became of the fit, and keep nothing of it.
+
+        An error's traceback holds this, which would hold the error: and the data, until Python
+        looks for cycles.
+        """
+        outcome, self.outcome = self.outcome, None
+        assert outcome is not None
+        return outcome
+
+    def _end_step(self) -> None:
+        fit, state = self.fit, self._state
+        assert state is not None
+        over = state.status is not None
+        if self._begun:
+            self._check(state)
+            # A step that was found too long goes on; nor does scikit-learn count what its line
+            # searches look at.
+            if over or not state.shortened:
+                self._state = state = replace(state, n_iter=state.n_iter + 1)
+                self._record(state)
+                enough = state.error <= fit.tol or state.n_iter >= fit.max_iter
+                over = over or self._stopped or enough
+        if over:
+            self.outcome = self._solve(state)
+            return
+        if fit.before_step is not None and not state.shortened:
+            fit.before_step(state)
+        self._begun = True
+        self._step = fit.solver.step(fit.objective.at(state.known), state, fit.tol)
+
+    def _check(self, state: State) -> None:
+        if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
+            raise Diverged(
+                f"{self.fit.solver.name} reached a non-finite objective in iteration "
+                f"{state.n_iter + 1}. Scale the columns of X or strengthen the penalty."
+            )
+
+    def _record(self, state: State) -> None:
+        entry = {
+            "iteration": state.n_iter,
+            "pass": state.n_passes,
+            "loss": state.value,
+            "gradient_norm": state.gradient_norm,
+            "error": state.error,
+            "step": state.step,
+            "seconds": self.fit.clock(),
+            "bytes_read": state.bytes_read,
+        }
+        self._history.append(entry)
+        self._stopped = self.fit.on_step is not None and self.fit.on_step(state, entry)
+
+    def _solve(self, state: State) -> Solution:
+        """Tell why the fit ends, and warn the user where it is not for a minimum."""
+        fit, status = self.fit, state.status
+        if status is None and state.error <= fit.tol:
+            status = Status.CONVERGED
+        elif status is None:
+            status = Status.STOPPED if self._stopped else Status.MAX_ITER
+        if status is Status.CONVERGED and not (state.error <= fit.tol or fit.solver.direct):
+            status = Status.STALLED
+        if status.is_warned_of:
+            columns = _named(state.dependent, fit.objective.blocks.feature_names)
+            message = status.value.format(
+                opening=fit.opening,
+                solver=fit.solver.name,
+                max_iter=fit.max_iter,
+                error=state.error,
+                tol=fit.tol,
+                advice=fit.advice,
+                columns=columns,
+                hint=f" {columns} may be nearly collinear." if state.dependent else "",
+            )
+            warn(fit.on_warning, status.name.lower(), message, status.category)
+        parameters = fit.objective.at(state.known).original(state.parameters)
+        return Solution(parameters, status, state.n_iter, state.n_passes, self._history, state)
+
+
+def _at_once(state: State) -> Asks[State]:
+    """Return a state without a pass."""
+    yield from ()
+    return state
+
+
+def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:
+    """Name columns in a message, or all of them where none is known."""
+    if not columns:
+        return "The columns"
+    shown = [f"{i}" if names is None else f"{i} ({names[i]!r})" for i in columns[:_MOST_NAMED]]
+    more = len(columns) - len(shown)
+    return f"Columns {', '.join(shown)}{f' and {more} more' if more else ''}"

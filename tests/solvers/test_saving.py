@@ -1,0 +1,73 @@
+"""A fit that is stopped, saved and resumed goes the way of one that never stopped."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlbd_estimators.execution.threads import ThreadExecutor
+from dlbd_estimators.solvers import SOLVERS, Status, minimize
+from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from tests.solvers.test_together import OF_NUMBERS, classes, fit, numbers
+from tests.strategies import random_generators
+
+
+def outcome(one):
+    with warnings.catch_warnings(), ThreadExecutor(1) as executor:
+        warnings.simplefilter("ignore")  # of steps that do not suffice
+        return minimize(executor, one)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@given(random_generators(), st.integers(1, 6), st.floats(-3, 3))
+@settings(max_examples=6)
+def test_a_fit_resumed_at_any_step_has_the_bits_of_one_never_stopped(name, rng, stop_at, power):
+    of_numbers = name in OF_NUMBERS and (name != "lbfgs" or rng.random() < 0.5)
+    blocks = (numbers if of_numbers else classes)(rng)
+
+    def this(**more):
+        return fit(name, blocks, 10.0**power, **more)
+
+    whole = outcome(this())
+    stopped = outcome(this(on_step=lambda state, _: state.n_iter == stop_at))
+    if stopped.status is not Status.STOPPED:
+        assert whole.n_iter <= stop_at
+        return
+    state = from_bytes(SOLVERS[name](), to_bytes(stopped.state))
+    resumed = outcome(replace(this(), start=state))
+    np.testing.assert_array_equal(resumed.parameters, whole.parameters)
+    assert resumed.status is whole.status
+    assert stopped.history + resumed.history == whole.history
+    assert to_bytes(resumed.state) == to_bytes(whole.state)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_state_comes_back_as_it_was(name, rng):
+    blocks = (numbers if name in OF_NUMBERS else classes)(rng)
+    states = []
+    outcome(fit(name, blocks, before_step=states.append))
+    for state in states:
+        again = from_bytes(SOLVERS[name](), to_bytes(state))
+        assert type(again) is type(state) is SOLVERS[name].state
+        assert repr(again) == repr(state)
+        assert to_bytes(again) == to_bytes(state)
+
+
+def test_what_is_no_state_of_a_solver_is_refused(rng):
+    states = []
+    outcome(fit("newton", classes(rng), before_step=states.append))
+    data = to_bytes(states[-1])
+    with pytest.raises(ValueError, match="not the fields of LBFGSState"):
+        from_bytes(SOLVERS["lbfgs"](), data)
+    members = dict(np.load(io.BytesIO(data)))
+    members["0"] = np.array([print], dtype=object)
+    buffer = io.BytesIO()
+    np.savez(buffer, **members)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        from_bytes(SOLVERS["newton"](), buffer.getvalue())
