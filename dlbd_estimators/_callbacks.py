@@ -7,7 +7,7 @@ listeners run there, and nothing of them goes to workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.monitoring.events import FitEvents, Listener
 from dlbd_estimators.monitoring.listeners import listeners_of
+from dlbd_estimators.solvers.history import Record
 
 StateT = TypeVar("StateT")
 #: What ``max_iter=None`` means, where it is taken.
@@ -123,11 +124,9 @@ class FitTask:
         if self._callbacks is not None:
             self._callbacks.begin_step(attributes)
 
-    def end_step(
-        self, entry: Mapping[str, float], attributes: Callable[[], dict[str, Any]]
-    ) -> bool:
-        """Tell that the step has ended, with its entry; return whether a callback stops the fit."""
-        self.events.step(entry)
+    def end_step(self, record: Record, attributes: Callable[[], dict[str, Any]]) -> bool:
+        """Tell that the step has ended; return whether a callback stops the fit."""
+        self.events.step(record.entry())
         stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
         if stopped:
             self.status = "stopped"
@@ -194,7 +193,7 @@ def hooks(
     def before(state: StateT) -> None:
         task.begin_step(lambda: attributes(state))
 
-    def after(state: StateT, entry: dict[str, float]) -> bool:
-        return task.end_step(entry, lambda: attributes(state))
+    def after(state: StateT, record: Record) -> bool:
+        return task.end_step(record, lambda: attributes(state))
 
     return {"before_step": before, "on_step": after, "on_warning": task.warn}

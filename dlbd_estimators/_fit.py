@@ -28,6 +28,7 @@ from dlbd_estimators.solvers import (
     row_space,
 )
 from dlbd_estimators.solvers.base import State
+from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import warn_user
 
 
@@ -73,7 +74,7 @@ def solve(
         objective, begin = reduced, None if start is None else reduced.coordinates(start)
     solver = choose(solver_name, objective)
     task.start(executor, whole.blocks, lines)
-    history: list[dict[str, float]] = []
+    records: list[Record] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:
         return {
@@ -89,16 +90,16 @@ def solve(
             Solution(
                 parameters,
                 Status.STOPPED,
-                len(history),
+                len(records),
                 state.n_passes,
-                list(history),
+                list(records),
                 state,
             )
         )
 
-    def on_step(state: State, entry: dict[str, float]) -> bool:
-        history.append(entry)
-        return task.end_step(entry, stopped_at(state))
+    def on_step(state: State, record: Record) -> bool:
+        records.append(record)
+        return task.end_step(record, stopped_at(state))
 
     if not most_steps(estimator):
         solution = _at_start(whole, start)

@@ -178,6 +178,10 @@ class Blocks(BlockSequence):
         # The sizes of all blocks would go to each task.
         return replace(self, loader=self.loader.select(indices), sizes=None, selected=known or None)
 
+    def read_by(self, part: Self) -> Self:
+        """Return these blocks as a part of them can read them, which :meth:`select` gives."""
+        return replace(self, loader=part.loader, selected=part.selected)
+
     def rows(self, index: int) -> range | None:
         """Return the numbers of a block's rows among all, where known."""
         return super().rows(index) if self.selected is None else self.selected[index]

@@ -102,9 +102,10 @@ class GraphLoader(Loader):
         """Read all that makes up a block, or all but the first of it."""
         keys = self.outputs[index]
         wanted = list(keys if first else keys[1:])
-        graph, _ = cull(self.graph, wanted)
-        made = read_last_steps(graph, wanted[0], wanted[1:])
-        return compute(graph, wanted) if made is None else [made, *compute(graph, wanted[1:])]
+        made = read_last_steps(self.graph, wanted[0], wanted[1:])
+        if made is None:
+            return compute(self.graph, wanted)
+        return [made, *compute(self.graph, wanted[1:])]
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = self._needed(indices)

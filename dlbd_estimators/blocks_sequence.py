@@ -96,6 +96,10 @@ class BlockSequence(ABC):
         """Return blocks that carry what reading ``indices`` needs; numbers stay."""
         return self.with_loader(self.loader.select(indices))
 
+    def read_by(self, part: Self) -> Self:
+        """Return these blocks as a part of them can read them, which :meth:`select` gives."""
+        return self.with_loader(part.loader)
+
     def rows(self, index: int) -> range | None:
         """Return the numbers of a block's rows among all, where known."""
         return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])

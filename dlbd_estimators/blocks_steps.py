@@ -7,7 +7,8 @@ each, and new memory for most. A tile stays in the processor's cache for all of 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -26,6 +27,9 @@ from dlbd_estimators.blocks_graph import Graph
 #: Changes a tile in place, given the number of its first row in the block, and whether something
 #: before has seen to it that the tile holds no infinity; returns whether that holds afterwards.
 Change = Callable[[NDArray[Any], int, bool], bool]
+
+#: A graph, or several in which a key is looked up one after the other.
+_Lookup = MutableMapping[Key, Any]
 
 _TILE_NBYTES = 2**20
 
@@ -112,7 +116,7 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     Parameters
     ----------
     graph : dict
-        Tasks that the block needs.
+        Tasks that the block needs, and those of other blocks.
     key : key
         Of the block.
     others : list of key
@@ -123,15 +127,15 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     ndarray or None
         None where the last task is another, or a task would be run both for it and for the others.
     """
-    graph, task = _last_task(graph, key)
+    tasks, task = _last_task(graph, key)
     steps = getattr(task, "func", None)
     if not (isinstance(steps, CheckedRows) and isinstance(steps.function, Steps)):
         return None
     if len(task.args) != 1 or task.kwargs or not isinstance(task.args[0], TaskRef):
         return None
     source = task.args[0].key
-    part, _ = cull(graph, [source])
-    beside, _ = cull(graph, others)
+    part, _ = cull(tasks, [source])
+    beside, _ = cull(tasks, others)
     if any(not isinstance(part[each], DataNode) for each in part.keys() & beside.keys()):
         return None
     (block,) = compute(part, [source])
@@ -146,11 +150,12 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     return steps(block, overwrite=overwrite)
 
 
-def _last_task(graph: Graph, key: Key) -> tuple[Graph, Any]:
+def _last_task(graph: _Lookup, key: Key) -> tuple[_Lookup, Any]:
     """Return a graph in which the last task is one function's, and that task.
 
     Dask's optimisation joins a task with those before it, and may leave its name as an alias: to
-    run it apart from them, they are taken apart again.
+    run it apart from them, they are taken apart again. The graph is looked up and not copied: it
+    may be that of all blocks, and most have no such task.
     """
     task = graph[key]
     while isinstance(task, Alias) or _name_of_function(task) == "_execute_subgraph":
@@ -163,7 +168,7 @@ def _last_task(graph: Graph, key: Key) -> tuple[Graph, Any]:
             for name, value in zip(names, values, strict=True)
             if not (isinstance(value, TaskRef) and value.key == name)
         }
-        graph = {**graph, **inputs, **inner}
+        graph = ChainMap(inner, inputs, graph)
         task = inner[last]
     return graph, task
 

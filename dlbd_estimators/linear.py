@@ -74,7 +74,7 @@ class LinearRegression(LeastSquares):
     n_passes_ : float
         Passes over the data.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.Solution`.
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----

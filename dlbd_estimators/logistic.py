@@ -109,7 +109,7 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
         Passes over the features; a sample counts by its share of the rows. Finding the
         classes reads the labels alone and is not counted.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.Solution`.
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----

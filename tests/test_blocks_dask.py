@@ -13,7 +13,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators import LogisticRegression, blocks_sources
+from dlbd_estimators import LogisticRegression, blocks_dask, blocks_sources, blocks_steps
 from dlbd_estimators.blocks_dask import from_dask
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.rows import with_lengths_of_one_source
@@ -235,6 +235,19 @@ def test_a_block_carries_its_own_graph_alone(n_blocks):
     X = da.random.default_rng(0).normal(size=(n_blocks * 10, 4), chunks=(10, 4))
     blocks = from_dask(X * 2.0 + 1.0, da.ones(n_blocks * 10, chunks=10), None)
     assert len(cloudpickle.dumps(blocks.select([5]).loader)) < 10_000
+
+
+def test_a_block_is_read_without_looking_for_its_tasks_twice(monkeypatch):
+    def culled(*_):
+        raise AssertionError("culled")
+
+    X = da.random.default_rng(0).normal(size=(40, 2), chunks=(10, 2))
+    blocks = from_dask(X, (X[:, 0] * 2).map_blocks(np.abs), None)
+    expected = X.compute()
+    for module in (blocks_dask, blocks_steps):
+        monkeypatch.setattr(module, "cull", culled)
+    np.testing.assert_array_equal(all_rows(blocks)[0], expected)
+    np.testing.assert_array_equal(blocks.load(3, features=False).y, abs(expected[30:, 0] * 2))
 
 
 def test_a_block_does_not_carry_the_sizes_of_all_others():

@@ -2,7 +2,8 @@
 
 Each bundle is one task that carries its blocks' graphs and the parameters; nothing is
 scattered, so whatever a dead worker held can be made again from the tasks alone. A
-bundle prefers the worker that cached its blocks and may run on any other.
+bundle prefers the worker that cached its blocks and may run on any other. Passes after
+the first only name the graphs that this worker has kept (:mod:`~dlbd_estimators.execution.parts`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import dask.config
 from dask.utils import key_split
 from distributed import Client, Future, get_worker
 from distributed.metrics import context_meter
+from distributed.protocol.pickle import dumps
 
 from dlbd_estimators.blocks_sequence import BlockSequence
 from dlbd_estimators.execution.base import Executor, bundle_depth, cache_share
@@ -23,6 +25,7 @@ from dlbd_estimators.execution.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.execution.cache import block_cache
 from dlbd_estimators.execution.gathering import gather
 from dlbd_estimators.execution.held import Held, held_if_large, join_held, large_nbytes
+from dlbd_estimators.execution.parts import NotKept, Part, SentParts, part_store
 from dlbd_estimators.execution.placement import Placement, Workers, homes_of, place
 from dlbd_estimators.execution.readiness import (
     PACKAGE,
@@ -61,6 +64,8 @@ class ClusterExecutor(Executor):
         self.client = client
         self._n_passes = 0
         self._spans: dict[str, dict[str, Any]] = {}
+        self._n_crews = 0
+        self._parts = SentParts(dumps)
         #: That workers need to read blocks: known from the first pass on.
         self._modules = PACKAGE
         #: Of the next pass, as far as is known: they may have changed since the last one.
@@ -101,12 +106,20 @@ class ClusterExecutor(Executor):
         number = f"{self._fit[:8]}-{self._n_passes}"
 
         def submit(node: Node, attempt: int) -> Future[Any]:
-            chosen = list(indices[slice(*node)])
+            chosen = indices[slice(*node)]
             home = homes[chosen[0]] if homes else None
             memory = (workers[home]["memory_limit"] or 0) if home else shared
             budget = int(cache_share() * memory)
-            part, inputs = _without_inputs(blocks, chosen)
-            bundle = Bundle(self._cache_name(), part, chosen, *node, features, budget, home)
+            if attempt > 0:
+                self._parts.forget(blocks, chosen)
+            kept = home is not None and attempt == 0 and blocks.read_again
+            part = self._parts.named(blocks, chosen) if kept else None
+            own, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
+            if kept and home and not (part or inputs):
+                part = self._parts.packed(blocks, chosen, own, home, memory)
+            if part:
+                own = blocks.select(())
+            bundle = Bundle(self._cache_name(), own, chosen, *node, features, budget, home)
             # A worker that is the only one, or may be gone, is no preference but a danger: Dask
             # keeps a task that prefers a worker to itself where it finds no worker at all.
             anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
@@ -114,6 +127,7 @@ class ClusterExecutor(Executor):
                 return self.client.submit(
                     _run_on_worker,
                     bundle,
+                    part,
                     kernel,
                     parameters,
                     large,
@@ -196,8 +210,10 @@ class ClusterExecutor(Executor):
             self._modules = modules_of(part)
         placement = ready(self.client, self._modules)
         if list(placement.workers) != list(self._workers):
-            # Blocks have new homes: what is cached in the old ones would only take room.
+            # Blocks have new homes: what is kept in the old ones would only take room.
             self._forget_cached_blocks()
+            self._parts = SentParts(dumps)
+            self._n_crews += 1
         self._workers = placement.workers
         return placement.workers, placement.homes
 
@@ -215,8 +231,8 @@ class ClusterExecutor(Executor):
         return self._spans[kind]
 
     def _cache_name(self) -> str:
-        """Name the cached set: another one for each set of workers."""
-        return f"{self._fit}-{hash(tuple(self._workers))}"
+        """Name what workers keep: another set for each set of workers."""
+        return f"{self._fit}-{self._n_crews}"
 
     def _forget_cached_blocks(self) -> None:
         if self._workers and self.client.status == "running":
@@ -258,12 +274,18 @@ def _sooner() -> dict[str, int]:
 
 def _run_on_worker(
     bundle: Bundle,
+    part: Part | None,
     kernel: PassKernel[Any, Any],
     parameters: Any,
     large: int,
     keys: list[Any],
     values: list[Any],
-) -> BundleResult[Any] | Held:
+) -> BundleResult[Any] | Held | NotKept:
+    if part is not None:
+        blocks = part_store.read(bundle.fit, part)
+        if blocks is None:
+            return NotKept()
+        bundle = replace(bundle, blocks=bundle.blocks.read_by(blocks))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
@@ -299,3 +321,4 @@ def _with_inputs(blocks: AnyBlocks, inputs: dict[Any, Any]) -> AnyBlocks:
 async def _drop(fit: str) -> None:
     # A coroutine, because only these can be sent off without waiting for an answer.
     block_cache.drop(fit)
+    part_store.drop(fit)

@@ -19,6 +19,7 @@ from distributed.worker import thread_state
 
 from dlbd_estimators.exceptions import WorkersLost
 from dlbd_estimators.execution.held import Held
+from dlbd_estimators.execution.parts import NotKept
 from dlbd_estimators.execution.reduce import Node, parent, split, within
 
 #: ``submit(node, attempt)`` sends out the task of a node of the tree. The first attempt (0) may
@@ -174,13 +175,17 @@ class _Tasks:
             self._follow(task)
         elif status != "finished":
             self._fail(task)
+        elif task.future.type is NotKept:
+            self._send_again(task.node)
         elif self._join is not None and task.future.type is Held:
             self._hold(_Task(task.node, task.future), self._join)
         else:
             self._fetch(_Task(task.node, task.future))
 
     def _arrive(self, task: _Task, result: Any) -> None:
-        if task.future.status == "finished":
+        if isinstance(result, NotKept):  # it was lost with its worker, and so was what made it
+            self._send_again(task.node)
+        elif task.future.status == "finished":
             self.results[task.node] = result
         else:  # it was lost with its worker, and could not be made again
             self._fail(task)
@@ -253,8 +258,12 @@ class _Tasks:
             self._held.update((half.node, half) for half in task.halves)
             self._give_up(node)
             return
+        self._send_again(task.node)
+
+    def _send_again(self, node: Node) -> None:
+        """Send out again all that a node is made of, for any worker."""
         for part in self._ranges:
-            if within(part, task.node):
+            if within(part, node):
                 self._preferring.pop(part, None)
                 self._follow(_Task(part, self.submit(part, again=True)))
 

@@ -18,6 +18,7 @@ from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.execution.bundle import BundleResult
 from dlbd_estimators.execution.cost import Cost
 from dlbd_estimators.execution.halves import nbytes, pack, unpack
+from dlbd_estimators.execution.parts import NotKept
 from dlbd_estimators.objectives.kernels import PassKernel
 
 #: What a smaller partial takes on its way to the client is less than the task that would join it
@@ -57,8 +58,15 @@ def held_if_large(result: BundleResult[Any], large: int) -> BundleResult[Any] | 
     return Held(pack(result.partial), result.cost)
 
 
-def join_held(kernel: PassKernel[Any, Any], left: Held, right: Held) -> Held:
-    """Join the results of two neighbours in the tree."""
+def join_held(
+    kernel: PassKernel[Any, Any], left: Held | NotKept, right: Held | NotKept
+) -> Held | NotKept:
+    """Join the results of two neighbours in the tree.
+
+    A result that was lost with its worker is made again by another, which may not be able to.
+    """
+    if isinstance(left, NotKept) or isinstance(right, NotKept):
+        return NotKept()
     began = time.perf_counter()
     first, second = left.result(), right.result()
     # As in a bundle: the bits are those of one thread, and what is not finite was looked for.

@@ -153,7 +153,7 @@ class BaseMLP(Model, ABC):
                 "t_": 0,
                 "loss_": np.float64(found.value),
                 "best_loss_": np.float64(found.value),
-                "loss_curve_": [entry["loss"] for entry in found.history],
+                "loss_curve_": [record.loss for record in found.records],
                 "validation_scores_": None,
                 "best_validation_score_": None,
                 "history_": found.history,
@@ -323,7 +323,7 @@ class BaseMLP(Model, ABC):
             "best_loss_": None if scored else np.float64(progress.best_loss),
             "validation_scores_": list(progress.scores) if scored else None,
             "best_validation_score_": progress.best_score if scored else None,
-            "history_": list(progress.history),
+            "history_": progress.history,
             "n_passes_": progress.n_passes,
         }
 

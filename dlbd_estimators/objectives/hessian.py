@@ -12,6 +12,8 @@ from dlbd_estimators.objectives.packing import Packing
 
 #: So many outputs are no loop to avoid.
 _FEW_OUTPUTS = 8
+#: Columns of a matrix product are to be at least so many, where there are as many.
+_WIDE = 256
 
 
 class HessianSum:
@@ -67,6 +69,9 @@ class HessianSum:
         self._source = scratch("source", (size, n), dtype)
         self._scaled = scratch("scaled", (size, n), dtype)
         self._product = scratch("product", (n, n), dtype)
+        self._by_feature = bool(per_output) and len(self._pairs) > max(n, _FEW_OUTPUTS)
+        if self._by_feature:  # of each output the products of features i <= j, in rows
+            self._triangles = np.zeros((len(self._pairs), n * (n + 1) // 2))
         # In the dtype of the rows, so that taking it off is exact whatever the products' is.
         self._centre = np.zeros(n, dtype=block.dtype)
         if packing.fit_intercept:
@@ -91,16 +96,15 @@ class HessianSum:
         if self._per_output:
             rows = slice(None, None, self._per_output)
             X, narrow, point = X[rows], narrow[rows], point[rows]
+        if self._by_feature:
+            self._add_by_feature(X, narrow, self._loss.curvature_of_each(point, len(self._pairs)))
+            return
         curvatures = [self._loss.curvature_between(point, k, j) for k, j in self._pairs]
         for index, curvature in enumerate(curvatures):
             self._borders[index] += curvature @ X
             self._totals[index] += curvature.sum()
         with np.errstate(over="ignore", invalid="ignore"):
-            source = self._centred(X, narrow)
-            if self._per_output and len(self._pairs) > max(source.shape[1], _FEW_OUTPUTS):
-                self._add_by_feature(source, curvatures)
-            else:
-                self._add_by_pair(source, curvatures)
+            self._add_by_pair(self._centred(X, narrow), curvatures)
 
     def _add_by_pair(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
         scaled = self._scaled[: len(source)]
@@ -113,15 +117,26 @@ class HessianSum:
             np.matmul(scaled.T, scaled if k == j else source, out=self._product)
             products += self._product
 
-    def _add_by_feature(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
+    def _add_by_feature(self, X: FloatArray, narrow: FloatArray, curvature: FloatArray) -> None:
         """Add the same for outputs more than features: a few large products, not many small."""
-        stacked = np.stack(curvatures).astype(source.dtype, copy=False)
-        for i in range(source.shape[1]):
-            scaled = self._scaled[: len(source), i:]
-            np.multiply(source[:, i, None], source[:, i:], out=scaled)
-            below = stacked @ scaled
-            self._products[:, i, i:] += below
-            self._products[:, i + 1 :, i] += below[:, 1:]
+        self._borders += curvature.T @ X
+        self._totals += curvature.sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            source = self._centred(X, narrow)
+            curvature = curvature.astype(source.dtype, copy=False)
+            n, begin, first = source.shape[1], 0, 0
+            while first < n:
+                last, width = first + 1, n - first
+                while last < n and width < _WIDE:
+                    last, width = last + 1, width + n - last
+                beside = scratch("beside", (len(source), width), source.dtype)
+                column = 0
+                for i in range(first, last):
+                    products = beside[:, column : column + n - i]
+                    np.multiply(source[:, i, None], source[:, i:], out=products)
+                    column += n - i
+                self._triangles[:, begin : begin + width] += curvature.T @ beside
+                begin, first = begin + width, last
 
     def _centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
         source = self._source[: len(X)]
@@ -139,6 +154,10 @@ class HessianSum:
         Per output, it is an array of shape (n_outputs, width, width).
         """
         outputs, width = self._packing.shape
+        if self._by_feature:
+            rows, columns = np.triu_indices(self._packing.n_features)
+            self._products[:, rows, columns] = self._triangles
+            self._products[:, columns, rows] = self._triangles
         if self._per_output:
             return self._per_output * np.stack(list(map(self._square, range(len(self._pairs)))))
         full = np.zeros((outputs, width, outputs, width))

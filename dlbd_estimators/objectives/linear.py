@@ -251,7 +251,9 @@ def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> F
     """Return ``X coef.T + intercept``, of shape (n_rows, n_outputs)."""
     if len(coef) == 1:  # a matrix-vector product runs faster than one of width one
         return np.asarray(X @ coef[0] + intercept[0])[:, None]
-    return np.asarray(X @ coef.T + intercept)
+    raw = np.asarray(X @ coef.T)
+    raw += intercept
+    return raw
 
 
 def add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:

@@ -86,6 +86,10 @@ class Loss(ABC):
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
         """Second derivative of each row's loss in outputs ``k`` and ``j``."""
 
+    def curvature_of_each(self, curvature: FloatArray, n_outputs: int) -> FloatArray:
+        """Second derivatives of each row's loss in each output: (n_rows, n_outputs)."""
+        return np.column_stack([self.curvature_between(curvature, k, k) for k in range(n_outputs)])
+
     def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
         """Derivative of each row's gradient along a change of its raw predictions.
 
@@ -259,7 +263,8 @@ class HalfMultinomialLoss(Loss):
         if order >= Order.HESSIAN:
             # The last column carries the weights to `curvature_between`.
             ones = np.ones(len(raw)) if weight is None else weight
-            curvature = np.column_stack([probability, ones])
+            curvature = np.empty((len(raw), raw.shape[1] + 1))
+            curvature[:, :-1], curvature[:, -1] = probability, ones
         gradient = probability
         gradient[rows, label] -= 1.0
         if weight is not None:
@@ -269,6 +274,13 @@ class HalfMultinomialLoss(Loss):
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
         weighted = curvature[:, k] * curvature[:, -1]
         return weighted * ((1.0 if k == j else 0.0) - curvature[:, j])
+
+    def curvature_of_each(self, curvature: FloatArray, n_outputs: int) -> FloatArray:
+        probability = curvature[:, :n_outputs]
+        each = 1.0 - probability
+        each *= probability
+        each *= curvature[:, -1:]
+        return each
 
     def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
         probability = curvature[:, :-1]

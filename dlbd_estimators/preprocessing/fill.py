@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_steps import Change
+from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
@@ -59,7 +60,7 @@ class FillRows:
         return self._fill if as_wide and dtype == self.dtype and is_nan(self.marker) else None
 
     def _fill(self, tile: NDArray[Any], start: int, finite: bool) -> bool:
-        odd = np.isfinite(tile)
+        odd = np.isfinite(tile, out=scratch("odd", tile.shape, np.bool_))
         np.logical_not(odd, out=odd)
         if tile.flags.c_contiguous and np.count_nonzero(odd) <= _FEW * odd.size:
             # Looking at these alone is faster than at all values for each use.

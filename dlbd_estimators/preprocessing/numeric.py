@@ -19,6 +19,7 @@ from dlbd_estimators.blocks_columns import (
 )
 from dlbd_estimators.blocks_steps import Change
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.preprocessing.columns import known_dtype
 from dlbd_estimators.preprocessing.end_to_end import in_place, repeated
 from dlbd_estimators.preprocessing.lazy import check_lazy
@@ -131,7 +132,7 @@ def _operate(
     start: int,
     finite: bool,
 ) -> bool:
-    if not finite:
+    if not finite and np.isinf(tile, out=scratch("infinite", tile.shape, np.bool_)).any():
         refuse_infinity(tile, start=start)
     for ufunc, row, long_row in operations:
         in_place(ufunc, tile, row, long_row)

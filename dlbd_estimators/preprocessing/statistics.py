@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.objectives.kernels import scratch
 from dlbd_estimators.preprocessing.end_to_end import in_place, reduced
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 
@@ -130,14 +131,13 @@ def column_statistics(
     n_rows, n_features = X.shape
     rows = max(1, _TILE_VALUES // max(1, n_features))
     total = _nothing(n_features)
-    memory = np.empty(min(rows, n_rows) * n_features)
     for start in range(0, n_rows, rows):
         part = slice(start, start + rows)
         tile = X[part]
         if tile.dtype.kind != "f":
             tile = tile.astype(np.float64)
         tile_weight = None if weight is None else weight[part].astype(np.float64)
-        found = _tile_statistics(tile, tile_weight, memory[: tile.size])
+        found = _tile_statistics(tile, tile_weight)
         if np.isinf(found.minimum).any() or np.isinf(found.maximum).any():
             refuse_infinity(tile, start=start, names=names)
         total = merge(total, found)
@@ -153,12 +153,14 @@ def exact_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     return total, np.where(np.isfinite(rest), rest, 0.0)
 
 
-def _tile_statistics(tile: NDArray[Any], weight: Floats | None, memory: Floats) -> ColumnStatistics:
-    """Return the statistics of a tile of floats, with memory for as many values to work in."""
+def _tile_statistics(tile: NDArray[Any], weight: Floats | None) -> ColumnStatistics:
+    """Return the statistics of a tile of floats."""
     n_rows, n_features = tile.shape
-    order: Literal["C", "F"] = "F" if tile.strides[0] < tile.strides[1] else "C"
-    missing = np.isnan(tile)
-    places = np.flatnonzero(missing.ravel(order))
+    between_rows, between_columns = map(abs, tile.strides)
+    order: Literal["C", "F"] = "F" if between_rows < between_columns else "C"
+    mask, memory = scratch("missing", (tile.size,), np.bool_), scratch("statistics", (tile.size,))
+    missing = np.isnan(tile, out=mask.reshape(tile.shape, order=order))
+    places = np.flatnonzero(mask)
     # Of the tile as it is: of float32 these are a quarter of the work on its copy.
     minimum = reduced(np.fmin, tile).astype(np.float64)
     maximum = reduced(np.fmax, tile).astype(np.float64)

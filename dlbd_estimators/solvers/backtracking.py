@@ -55,11 +55,26 @@ def sample_misled(objective: Objective, state: TrialState, value: float) -> bool
     return state.from_sample and at_zero is not None and value > at_zero
 
 
+def rounding(objective: Objective, state: TrialState, *values: float) -> float:
+    """Return how far values of F may be off by rounding, where predictions are small differences.
+
+    Coefficients of columns that are nearly dependent are large, and what they add up to is not.
+    Those of the last accepted point count: a step may be too long by any factor.
+    """
+    if state.columns is None or objective.loss.quadratic:
+        return objective.rounding(*values)
+    mean, variance = state.columns.mean, state.columns.variance
+    point = state.parameters if state.base is None else state.base
+    coef = np.abs(point.reshape(objective.packing.shape)[:, : len(mean)])
+    size = float((coef @ np.sqrt(variance + mean**2)).max())
+    return objective.rounding(*values) + float(np.finfo(float).eps) * size
+
+
 def fell_enough(objective: Objective, state: TrialState, value: float) -> bool:
     """Tell whether the last step brought its share of the decrease that it promised."""
     if state.base is None:
         return True
-    noise = objective.rounding(state.base_value, value)
+    noise = rounding(objective, state, state.base_value, value)
     return value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise
 
 
@@ -70,9 +85,11 @@ def at_zero(state: StateT, value: float) -> StateT:
 
 
 def halved(state: StateT, value: float) -> StateT:
-    """Return a state that tries half of the step from the last accepted point."""
+    """Return a state that tries half of the step from the last accepted point, or stays there."""
     assert state.base is not None
     share = state.tried_step / 2
+    if share < 2.0**-_MAX_HALVINGS:
+        return stayed(state)
     return replace(
         state,
         parameters=state.base + (state.parameters - state.base) / 2,
@@ -81,7 +98,19 @@ def halved(state: StateT, value: float) -> StateT:
         step=share,
         tried_step=share,
         shortened=True,
-        status=Status.STALLED if share < 2.0**-_MAX_HALVINGS else None,
+    )
+
+
+def stayed(state: StateT) -> StateT:
+    """Return a state that ends at the last accepted point, since no step is short enough."""
+    assert state.base is not None
+    return replace(
+        state,
+        parameters=state.base,
+        value=state.base_value,
+        error=np.inf,
+        shortened=True,
+        status=Status.STALLED,
     )
 
 

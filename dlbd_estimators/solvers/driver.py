@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
@@ -47,7 +48,7 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
     """Drive several solvers, and read the data once for what they ask at the same time.
 
     Each fit goes the way that it would go alone, to the last bit; its history counts the passes
-    that it asked for. One that fails leaves the others to go on.
+    that it asked for. One that fails leaves the others to go on, unless their data are bad.
 
     Parameters
     ----------
@@ -94,12 +95,22 @@ def _sweep(executor: Executor, running: Sequence[FitRun]) -> None:
         if same and run is not first and sweep_holds(executor, blocks, more):
             together.append(run)
             n_entries = more
+    _serve(executor, together)
+
+
+def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
+    """Run one sweep, and tell each fit what it brings."""
     passes = [run.asked for run in together if run.asked is not None]
     try:
-        results = executor.sweep(passes, blocks)
-    except Exception as error:  # noqa: BLE001  (of the data, which are those of all of them)
+        results = executor.sweep(passes, together[0].fit.objective.blocks)
+    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        # Numbers that overflow may be those of one fit's parameters; all else is of the data.
+        overflowed = isinstance(error, BadBlock) and not isinstance(error, NonFiniteValues)
         for run in together:
-            run.fail(error)
+            if overflowed and len(together) > 1:
+                _serve(executor, [run])
+            else:
+                run.fail(error)
         return
     for run, result in zip(together, results, strict=True):
         run.go_on(result)

@@ -11,12 +11,14 @@ from scipy.linalg import lapack
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.centring import Centring
+from dlbd_estimators.solvers.objective import Objective
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
 #: A float32 Hessian gives way to float64 where its error could slow the convergence.
 _WORST_ERROR = 1e-3
-
+#: Columns are told to be dependent from this condition number of a Hessian on.
+_DEPENDENT = 1e10
 #: From this condition number on a matrix is singular: what is small in it is rounding.
 _SINGULAR = 1e14
 
@@ -29,6 +31,15 @@ def rounding(dtype: str) -> float:
 def is_rough(factor: Factor, dtype: str) -> bool:
     """Tell whether a Hessian formed in float32 should be formed again in float64."""
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
+
+
+def dependent_columns(objective: Objective, factor: Factor) -> tuple[int, ...]:
+    """Return the columns that are nearest to being dependent on one another, by a Hessian."""
+    if not objective.of_columns or factor.condition <= _DEPENDENT:
+        return ()
+    width = objective.packing.shape[1]
+    columns = {index % width for index in factor.dependent()}
+    return tuple(sorted(columns - {objective.packing.n_features}))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dlbd_estimators.execution.base import PassResult
 from dlbd_estimators.execution.passes import Asks, Pass
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.status import Status, warn
 
@@ -41,7 +42,7 @@ class Fit:
     before_step : callable, optional
         Called with the solver's state before each step.
     on_step : callable, optional
-        Called with the solver's state after each step and the step's entry in the history;
+        Called with the solver's state after each step and the step's record;
         True stops the solver there. Where that step has met ``tol``, or is one that the
         solver ends at anyway, this changes nothing.
     on_warning : callable, optional
@@ -59,7 +60,7 @@ class Fit:
     max_iter: int
     clock: Callable[[], float]
     before_step: Callable[[Any], None] | None = None
-    on_step: Callable[[Any, dict[str, float]], bool] | None = None
+    on_step: Callable[[Any, Record], bool] | None = None
     on_warning: Callable[[str, str], None] | None = None
     opening: str = ""
     advice: str = "use solver='auto'"
@@ -79,10 +80,8 @@ class Solution:
         Steps made.
     n_passes : float
         Passes over the data; a sample of blocks counts by its share of the rows.
-    history : list of dict
-        One entry a step: ``iteration``, ``pass`` (passes consumed by its end), ``loss``
-        (F in the step's last pass), ``gradient_norm``, ``error``, ``step``, ``seconds``
-        (since the fit began), ``bytes_read``.
+    records : list of Record
+        One a step.
     state : State
         The solver's last state.
     """
@@ -91,8 +90,13 @@ class Solution:
     status: Status
     n_iter: int
     n_passes: float
-    history: list[dict[str, float]] = field(repr=False)
+    records: list[Record] = field(repr=False)
     state: State = field(repr=False)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The records as users get them: a dictionary a step."""
+        return entries(self.records)
 
 
 class FitRun:
@@ -115,7 +119,7 @@ class FitRun:
         self.asked: Pass[Any] | None = None
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
-        self._history: list[dict[str, float]] = []
+        self._records: list[Record] = []
         self._begun = self._stopped = False
         objective, start = fit.objective, fit.start
         if isinstance(start, State):
@@ -208,18 +212,18 @@ class FitRun:
             )
 
     def _record(self, state: State) -> None:
-        entry = {
-            "iteration": state.n_iter,
-            "pass": state.n_passes,
-            "loss": state.value,
-            "gradient_norm": state.gradient_norm,
-            "error": state.error,
-            "step": state.step,
-            "seconds": self.fit.clock(),
-            "bytes_read": state.bytes_read,
-        }
-        self._history.append(entry)
-        self._stopped = self.fit.on_step is not None and self.fit.on_step(state, entry)
+        record = Record(
+            iteration=state.n_iter,
+            n_passes=state.n_passes,
+            loss=state.value,
+            gradient_norm=state.gradient_norm,
+            error=state.error,
+            step=state.step,
+            seconds=self.fit.clock(),
+            bytes_read=state.bytes_read,
+        )
+        self._records.append(record)
+        self._stopped = self.fit.on_step is not None and self.fit.on_step(state, record)
 
     def _solve(self, state: State) -> Solution:
         """Tell why the fit ends, and warn the user where it is not for a minimum."""
@@ -244,7 +248,7 @@ class FitRun:
             )
             warn(fit.on_warning, status.name.lower(), message, status.category)
         parameters = fit.objective.at(state.known).original(state.parameters)
-        return Solution(parameters, status, state.n_iter, state.n_passes, self._history, state)
+        return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 
 
 def _at_once(state: State) -> Asks[State]:

@@ -18,6 +18,7 @@ from dlbd_estimators.execution.base import Executor
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.objectives.network import Network
 from dlbd_estimators.objectives.network_kernels import NetworkKernel, NetworkSums
+from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.objective import check_weight
 from dlbd_estimators.solvers.status import warn
 
@@ -36,15 +37,20 @@ class FullBatch:
         Steps of the method.
     n_passes : int
         Evaluations of the objective.
-    history : list of dict
-        One entry a step.
+    records : list of Record
+        One a step.
     """
 
     parameters: FloatArray
     value: float = np.inf
     n_iter: int = 0
     n_passes: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The records as users get them: a dictionary a step."""
+        return entries(self.records)
 
 
 def minimize_in_passes(
@@ -59,7 +65,7 @@ def minimize_in_passes(
     name: str,
     clock: Callable[[], float],
     before_step: Callable[[FullBatch], None] | None = None,
-    on_step: Callable[[FullBatch, dict[str, float]], bool] | None = None,
+    on_step: Callable[[FullBatch, Record], bool] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
 ) -> FullBatch:
     """Minimise ``(sum_i s_i loss_i + alpha / 2 ||W||^2) / sum_i s_i``.
@@ -86,7 +92,7 @@ def minimize_in_passes(
         Called before the first pass of each step with the state that the step begins at. The
         last step begun may come to nothing: passes that find no better point.
     on_step : callable, optional
-        Called after each step with its state and its entry in the history; True stops there.
+        Called after each step with its state and its record; True stops there.
     on_warning : callable, optional
         Called with why the fit ends and what the user is warned of, before they are.
 
@@ -96,7 +102,7 @@ def minimize_in_passes(
         ``tol`` was not reached, and ``on_step`` did not ask for an end.
     """
     start = start.astype(np.float64)
-    history: list[dict[str, float]] = []
+    records: list[Record] = []
     state = FullBatch(start)
     n_weights = network.layers.n_weights
     n_passes = bytes_read = 0
@@ -123,20 +129,20 @@ def minimize_in_passes(
 
     def record(intermediate_result: Any) -> None:
         nonlocal state, between, stopped
-        history.append(
-            {
-                "iteration": len(history) + 1,
-                "pass": n_passes,
-                "loss": float(intermediate_result.fun),
-                "seconds": clock(),
-                "bytes_read": bytes_read,
-            }
+        records.append(
+            Record(
+                iteration=len(records) + 1,
+                n_passes=n_passes,
+                loss=float(intermediate_result.fun),
+                seconds=clock(),
+                bytes_read=bytes_read,
+            )
         )
         between = True
         if before_step is None and on_step is None:
             return
         x = intermediate_result.x.copy()
-        state = FullBatch(x, float(intermediate_result.fun), len(history), n_passes, list(history))
+        state = FullBatch(x, float(intermediate_result.fun), len(records), n_passes, list(records))
         if on_step is not None:
             stopped = _asks_to_stop(on_step, state)
         if stopped:
@@ -156,12 +162,12 @@ def minimize_in_passes(
             f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X."
         )
         warn(on_warning, "max_iter", message, ConvergenceWarning)
-    return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, history)
+    return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, records)
 
 
-def _asks_to_stop(on_step: Callable[[FullBatch, dict[str, float]], bool], state: FullBatch) -> bool:
+def _asks_to_stop(on_step: Callable[[FullBatch, Record], bool], state: FullBatch) -> bool:
     try:
-        return on_step(state, state.history[-1])
+        return on_step(state, state.records[-1])
     except StopIteration as error:
         # Left alone it would end SciPy's loop as if the answer had been True.
         raise RuntimeError(

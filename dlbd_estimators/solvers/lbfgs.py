@@ -3,9 +3,11 @@
 The two-loop recursion (Nocedal 1980) starts from an inverse Hessian of its own. Where a
 sample of blocks can give one, that is used: the curvature pairs then only correct what the
 sample got wrong, and 5-15 passes do where a scaled identity needs a hundred. Otherwise the
-standardised columns are the metric. A unit step is tried first and shortened by the next
-pass's verdict, so that no pass goes into a line search. The error reported is an estimate: the
-decrement that the metric gives, times what the last steps made of theirs.
+standardised columns are the metric. Where the steps do not gain on the error (the sample misled,
+or curvature has changed since it was looked at), a pass over all rows brings the Hessian of where
+the solver is, as a metric for the steps that follow. A unit step is tried first and shortened by
+the next pass's verdict, so that no pass goes into a line search. The error reported is an
+estimate: the decrement that the metric gives, times what the last steps made of theirs.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from dlbd_estimators.solvers.backtracking import (
     TrialState,
     accepted,
     at_zero,
+    rounding,
     sample_misled,
+    stayed,
 )
 from dlbd_estimators.solvers.base import Solver, State
-from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
+from dlbd_estimators.solvers.evaluation import Evaluation
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.metric import Standardised, across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.room import holds
@@ -42,13 +47,23 @@ _MAX_HALVINGS = 30
 _PATIENCE = 25
 #: Steps in a row that have to be short where classes may be separable: one may be so by chance.
 _SETTLED_STEPS = 4
+#: A step that leaves more than this share of the decrement before it is a poor one.
+_POOR = 0.5
+#: Poor steps in a row after which a metric that is a Hessian is formed anew,
+_MAX_POOR = 3
+#: and steps after which the standardised columns give way to one: before patience ends.
+_MAX_WITHOUT_HESSIAN = 25
 #: Where the last direction is taken; elsewhere the point it was found at is kept.
 _GOING_ON = (None, Status.CONVERGED)
 
 
 @dataclass(frozen=True)
 class LBFGSState(TrialState):
-    """Adds the last accepted gradient, curvature pairs, a sample's Hessian and a row's norm."""
+    """Adds the last accepted gradient, curvature pairs, a Hessian and a row's norm.
+
+    ``n_poor`` counts the steps that speak for a Hessian as the metric, or for a new one. The next
+    pass forms it if ``renews``, and none ever does if ``singular``.
+    """
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
@@ -59,6 +74,9 @@ class LBFGSState(TrialState):
     rate: float = 1.0
     radius: float | None = None
     n_settled: int = 0
+    n_poor: int = 0
+    renews: bool = False
+    singular: bool = False
 
 
 class LBFGS(Solver[LBFGSState]):
@@ -70,8 +88,8 @@ class LBFGS(Solver[LBFGSState]):
 
     def init(self, objective: Objective, start: FloatArray | None) -> Asks[LBFGSState]:
         warm, begin = None, np.zeros(objective.packing.size) if start is None else start
-        size = objective.packing.size
-        if size <= LARGEST_HESSIAN and holds(objective, size**2):
+        fits = _fits(objective)
+        if fits:
             objective, warm = yield from warm_start(objective, "lbfgs-sample")
         if warm is not None:
             return LBFGSState(
@@ -81,13 +99,14 @@ class LBFGS(Solver[LBFGSState]):
                 from_sample=start is None,
                 columns=warm.columns,
             )
-        return LBFGSState(begin, known=objective.known)
+        renews = fits and bool(objective.samples)
+        return LBFGSState(begin, known=objective.known, renews=renews, singular=not fits)
 
     def step(self, objective: Objective, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(objective, state.columns, state.radius)
         here = yield from objective.evaluate(
             state.parameters,
-            Order.GRADIENT,
+            Order.HESSIAN if state.renews else Order.GRADIENT,
             "lbfgs-pass-{}",
             moments=state.columns is None,
             ellipsoid=ellipsoid,
@@ -101,13 +120,15 @@ class LBFGS(Solver[LBFGSState]):
             radius=state.radius if ellipsoid is None else here.radius,
         )
         assert state.columns is not None
-        metric = state.factor or Standardised(objective, state.columns)
         if sample_misled(objective, state, here.value):
-            return replace(at_zero(state, here.value), factor=None, columns=None)
-        noise = objective.rounding(here.value)
+            return replace(at_zero(state, here.value), factor=None, columns=None, renews=True)
+        noise = rounding(objective, state, here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:
             return _shorten(state, here.value, here.gradient)
+        state = _renewed(objective, state, here)
+        assert state.columns is not None
+        metric = state.factor or Standardised(objective, state.columns)
         pairs = _with_last_move(state, here.gradient)
         inverse = _two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
         direction = objective.without_shift(-inverse)
@@ -122,6 +143,9 @@ class LBFGS(Solver[LBFGSState]):
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
             error = max(error, across(objective, here.gradient, state.columns))
+        poor = rate > _POOR and np.isfinite(state.decrement)
+        n_poor = state.n_poor + 1 if poor or state.factor is None else 0
+        most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
         _, settled, endless = yield from outlook(
             objective, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
         )
@@ -149,7 +173,41 @@ class LBFGS(Solver[LBFGSState]):
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
+            n_poor=n_poor,
+            renews=n_poor >= most and not state.singular,
         )
+
+
+def _fits(objective: Objective) -> bool:
+    size = objective.packing.size
+    return size <= LARGEST_HESSIAN and holds(objective, size**2)
+
+
+def _renewed(objective: Objective, state: LBFGSState, here: Evaluation) -> LBFGSState:
+    """Take the Hessian of where the solver is as the metric, if it was asked for.
+
+    A singular one says nothing of some directions: what is known of them stays.
+    """
+    if here.hessian is None:
+        return state
+    assert state.columns is not None
+    factor = Factor.of(here.hessian, Centring(objective.packing, state.columns.mean))
+    singular = factor.rank < objective.packing.size
+    dependent = dependent_columns(objective, factor)
+    state = replace(state, renews=False, n_poor=0, singular=singular, dependent=dependent)
+    if singular:
+        return state
+    return replace(
+        state,
+        factor=factor,
+        base=None,
+        pairs=(),
+        # Of another metric, and no measure for what this one gives.
+        decrement=np.inf,
+        best_error=np.inf,
+        since_best=0,
+        rate=1.0,
+    )
 
 
 def _with_last_move(
@@ -171,6 +229,8 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     excess = value - state.base_value + step * state.slope
     factor = float(np.clip(0.5 * step * state.slope / excess, 0.1, 0.5))
     shorter = step * factor
+    if shorter < 2.0**-_MAX_HALVINGS:
+        return stayed(state)
     return replace(
         state,
         parameters=state.base + (state.parameters - state.base) * factor,
@@ -180,7 +240,6 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
         step=shorter,
         tried_step=shorter,
         shortened=True,
-        status=Status.STALLED if shorter < 2.0**-_MAX_HALVINGS else None,
     )
 
 

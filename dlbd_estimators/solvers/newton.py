@@ -35,9 +35,10 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
+from dlbd_estimators.solvers.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import Factor, is_rough, rounding
+from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
 from dlbd_estimators.solvers.metric import across
 from dlbd_estimators.solvers.objective import Objective
 from dlbd_estimators.solvers.sampling import Sample
@@ -54,6 +55,10 @@ from dlbd_estimators.solvers.warm_start import warm_start
 _UNSEEN = 1e-13
 #: The same of a decrement in units of the columns' spread.
 _ACROSS = 1e-6
+#: Steps that bring no nearer, and within rounding or far shorter than meant, after which no further
+#: progress is expected.
+_PATIENCE = 5
+_SHORT = 0.1
 #: Newton steps on the sample's higher-order terms after one full pass.
 _MAX_CORRECTIONS = 3
 
@@ -74,6 +79,10 @@ class NewtonState(TrialState):
         The start was the user's.
     rank : int
         Largest of a Hessian's so far.
+    best : float
+        The least decrement so far.
+    since_best : int
+        Steps since.
     """
 
     radius: float | None = None
@@ -81,6 +90,8 @@ class NewtonState(TrialState):
     hessian_dtype: str = "float32"
     given: bool = False
     rank: int = 0
+    best: float = np.inf
+    since_best: int = 0
 
 
 class Newton(Solver[NewtonState]):
@@ -139,9 +150,7 @@ class Newton(Solver[NewtonState]):
             objective, step, columns, radius, decrement, "newton-largest-change"
         )
         rough = is_rough(factor, state.hessian_dtype)
-        error = np.inf if rough else decrement * (remainder(change) + min(hessian_error, 1.0))
-        if decrement == 0.0:  # and not times infinity
-            error = 0.0
+        error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
         if error > tol and change < 1.0 and state.sample is not None:
             step = yield from self._correction(objective, state, here, step, centring)
         rank = state.rank if rough else (yield from _rank(objective, state, factor))
@@ -153,12 +162,17 @@ class Newton(Solver[NewtonState]):
             # As near as the gradient's own rounding lets anyone come.
             error = np.inf if lost else min(error, decrement)
             status = Status.STALLED if lost else Status.CONVERGED
+        since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = objective.may_separate and not rough and factor.rank < rank
         if objective.separated(here):
             status = Status.SEPARABLE
         elif vanished or endless:
             # Along a way without curvature the step, of least norm, does not go on.
             error, status = np.inf, Status.QUASI_SEPARABLE
+        elif status is None and since_best > _PATIENCE and not error <= tol:
+            noise = noise_of(objective, state, here.value)
+            short = lost and state.tried_step < _SHORT
+            status = Status.STALLED if short or slope <= noise else None
         return replace(
             accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
@@ -168,7 +182,9 @@ class Newton(Solver[NewtonState]):
             radius=radius,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
-            dependent=_dependent(objective, factor) if lost else (),
+            best=min(decrement, state.best),
+            since_best=since_best,
+            dependent=dependent_columns(objective, factor) if not error <= tol else (),
         )
 
     def _correction(
@@ -239,21 +255,19 @@ def _rank(objective: Objective, state: NewtonState, factor: Factor) -> Asks[int]
     return Factor.of(there.hessian, Centring(objective.packing, there.columns.mean)).rank
 
 
+def _bound(decrement: float, change: float, hessian_error: float) -> float:
+    """Bound the decrement that a full step leaves."""
+    if decrement == 0.0:  # and not times infinity
+        return 0.0
+    return decrement * (remainder(change) + hessian_error)
+
+
 def _is_lost(objective: Objective, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
     """Tell whether a Hessian is too singular to see all that the gradient says."""
     if factor.rank == len(gradient):
         return False
     unseen = factor.unseen(gradient) > _UNSEEN * objective.unit
     return unseen or across(objective, gradient, columns) > _ACROSS
-
-
-def _dependent(objective: Objective, factor: Factor) -> tuple[int, ...]:
-    """Return the columns that are nearest to being dependent on one another."""
-    if not objective.of_columns:
-        return ()
-    width = objective.packing.shape[1]
-    columns = {index % width for index in factor.dependent()}
-    return tuple(sorted(columns - {objective.packing.n_features}))
 
 
 def _correction_sample(objective: Objective) -> Sample | None:

@@ -25,6 +25,7 @@ from dlbd_estimators.solvers.backtracking import (
     halved,
     sample_misled,
 )
+from dlbd_estimators.solvers.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.base import Solver, State
 from dlbd_estimators.solvers.conjugate_gradients import (
     InexactStep,
@@ -145,7 +146,7 @@ class NewtonCG(Solver[NewtonCGState]):
         elif decrement + left <= max(tol, least):
             # As near as the gradient's own rounding lets anyone come.
             error, status = min(error, decrement + left), Status.CONVERGED
-        noise = objective.rounding(here.value)
+        noise = noise_of(objective, state, here.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if objective.separated(here):
             status = Status.SEPARABLE

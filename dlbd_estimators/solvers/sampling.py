@@ -16,7 +16,7 @@ _SHARE = 1 / 6
 Sample = tuple[int, ...]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def stages(n_blocks: int, n_rows: int, n_parameters: int, seed: int) -> tuple[Sample, ...]:
     """Return blocks to sample, in stages: each four times the one before and around it.
 

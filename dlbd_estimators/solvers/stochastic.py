@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.objectives.arrays import FloatArray
 from dlbd_estimators.solvers.courses import Course, Epoch, Training
+from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.status import warn
 
 #: The schedule "adaptive" stops rather than divide a rate that is as small as this.
@@ -70,8 +71,8 @@ class Progress:
         Those of the best score.
     n_not_better : int
         Epochs in a row.
-    history : list of dict
-        One entry an epoch.
+    records : list of Record
+        One an epoch.
     n_passes : float
         Passes over the features.
     """
@@ -82,8 +83,13 @@ class Progress:
     best_score: float = -np.inf
     best_parameters: FloatArray | None = None
     n_not_better: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     n_passes: float = 0.0
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The records as users get them: a dictionary a step."""
+        return entries(self.records)
 
     def copy(self) -> Progress:
         """Return a record that can be added to without changing this one."""
@@ -91,7 +97,7 @@ class Progress:
             self,
             losses=list(self.losses),
             scores=list(self.scores),
-            history=list(self.history),
+            records=list(self.records),
         )
 
     def add_loss(self, loss: float, tol: float) -> None:
@@ -112,7 +118,7 @@ class Progress:
         self.losses.append(np.nan)
         self.scores.append(np.nan)
         self.n_passes += 1.0
-        self.history.append(_entry(self, Epoch(np.nan, 0, 0, 0), rate, seconds, True))
+        self.records.append(_record(self, Epoch(np.nan, 0, 0, 0), rate, seconds, True))
 
 
 def train(
@@ -125,7 +131,7 @@ def train(
     score_passes: float,
     clock: Callable[[], float],
     before_step: Callable[[Training], None] | None = None,
-    on_step: Callable[[Training, dict[str, float]], bool] | None = None,
+    on_step: Callable[[Training, Record], bool] | None = None,
     on_warning: Callable[[str, str], None] | None = None,
 ) -> tuple[Training, int]:
     """Run epochs until they bring no more.
@@ -149,8 +155,8 @@ def train(
     before_step : callable, optional
         Called before each epoch with where training stands.
     on_step : callable, optional
-        Called after each epoch with where training stands and the epoch's entry in the history,
-        when ``progress`` knows of it; True ends training there.
+        Called after each epoch with where training stands and the epoch's record, when
+        ``progress`` knows of it; True ends training there.
     on_warning : callable, optional
         Called with why the fit ends and what the user is warned of, before they are.
 
@@ -197,14 +203,14 @@ def train(
             if rules.verbose:
                 _say(f"Iteration {n_epochs}, loss = {epoch.loss:.8f}")
             _judge(progress, rules, training, scored, score_passes)
-            progress.history.append(_entry(progress, epoch, rate, clock(), score is not None))
+            progress.records.append(_record(progress, epoch, rate, clock(), score is not None))
             training = replace(training, learning_rate=_next_rate(training, rules))
             ended = False
             if progress.n_not_better > rules.patience:
                 training, ended = _stop_or_slow_down(training, rules, score is not None)
                 if not ended:
                     progress.n_not_better = 0
-            stopped = on_step is not None and on_step(training, progress.history[-1])
+            stopped = on_step is not None and on_step(training, progress.records[-1])
             if ended or stopped or rules.max_epochs is None:
                 break
             if n_epochs == rules.max_epochs:
@@ -262,22 +268,18 @@ def _stop_or_slow_down(training: Training, rules: Rules, scored: bool) -> tuple[
     return training, True
 
 
-def _entry(
-    progress: Progress, epoch: Epoch, rate: float, seconds: float, scored: bool
-) -> dict[str, float]:
-    read = progress.history[-1]["bytes_read"] if progress.history else 0
-    entry = {
-        "iteration": len(progress.losses),
-        "pass": progress.n_passes,
-        "loss": epoch.loss,
-        "learning_rate": rate,
-        "rounds": epoch.n_rounds,
-        "seconds": seconds,
-        "bytes_read": read + epoch.bytes_read,
-    }
-    if scored:
-        entry["validation_score"] = progress.scores[-1]
-    return entry
+def _record(progress: Progress, epoch: Epoch, rate: float, seconds: float, scored: bool) -> Record:
+    read = progress.records[-1].bytes_read if progress.records else 0
+    return Record(
+        iteration=len(progress.losses),
+        n_passes=progress.n_passes,
+        loss=epoch.loss,
+        learning_rate=rate,
+        rounds=epoch.n_rounds,
+        seconds=seconds,
+        bytes_read=read + epoch.bytes_read,
+        validation_score=progress.scores[-1] if scored else None,
+    )
 
 
 def _say(text: Any) -> None:

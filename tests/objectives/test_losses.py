@@ -120,6 +120,8 @@ def test_extreme_raw_predictions_stay_finite_and_in_bounds(case):
     assert np.isfinite(point.gradient).all()
     for k in range(raw.shape[1]):
         own = loss.curvature_between(point.curvature, k, k)
+        each = loss.curvature_of_each(point.curvature, raw.shape[1])
+        np.testing.assert_allclose(each[:, k], own, rtol=1e-12)
         assert np.all(own >= 0.0)
         if loss.curvature_bound < math.inf:
             bound = loss.curvature_bound * weighted(weight, len(raw))

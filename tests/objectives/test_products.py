@@ -56,15 +56,16 @@ def test_products_of_pieces_add_up(problem, seed, data):
     assert joined.weight == pytest.approx(whole.weight)
 
 
-@pytest.mark.parametrize("few", [0, 8])
+@pytest.mark.parametrize(("few", "wide"), [(0, 1), (0, 4), (0, 256), (8, 256)])
 @given(problem=problems(), shifted=st.booleans())
-def test_each_output_alone_is_the_diagonal_of_the_whole(few, problem, shifted):
+def test_each_output_alone_is_the_diagonal_of_the_whole(few, wide, problem, shifted):
     centre, packing = centres(problem, shifted), problem.packing
     options = {"order": Order.HESSIAN, "centre": centre}
     whole = LinearKernel(problem.loss, packing, **options)(problem.block, problem.parameters)
     alone = LinearKernel(problem.loss, packing, **options, per_output=1)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(hessian, "_FEW_OUTPUTS", few)  # of more, by feature
+        monkeypatch.setattr(hessian, "_WIDE", wide)
         found = alone(problem.block, problem.parameters).hessian
     outputs, width = packing.shape
     square = whole.hessian.reshape(outputs, width, outputs, width)

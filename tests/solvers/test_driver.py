@@ -33,7 +33,7 @@ def test_a_stopped_solution_is_the_state_that_the_step_ended_in(name, stop_at, s
     begun, ended = [], []
 
     def on_step(state, entry):
-        ended.append((state, dict(entry)))
+        ended.append((state, entry.entry()))
         return len(ended) == stop_at
 
     problem = objective(seed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +15,11 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression, SeparableWarning
+from dlbd_estimators.execution.threads import ThreadExecutor
 from dlbd_estimators.objectives.losses import HalfBinomialLoss
 from dlbd_estimators.objectives.penalties import L1
 from dlbd_estimators.solvers import SOLVERS, Status
-from tests.solvers.dense import objective_of, run
+from tests.solvers.dense import answer, objective_of, run
 from tests.strategies import random_generators
 
 SMOOTH = ["newton", "newton_cg", "lbfgs", "gradient_descent"]
@@ -137,14 +140,15 @@ def test_what_a_sparse_model_cannot_tell_from_nothing_is_not_called_zero(rng):
     assert 0.0 < again.history[-1]["error"] <= 1e-9
 
 
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
 @pytest.mark.parametrize("named", [False, True])
-def test_columns_that_are_nearly_collinear_are_named(rng, named):
+def test_columns_that_are_nearly_collinear_are_named(rng, named, solver):
     X = rng.normal(size=(500, 5))
     X[:, 3] = X[:, 1] + 1e-8 * rng.normal(size=500)
     y = (X[:, 0] + X[:, 1] > rng.logistic(size=500)).astype(int)
     found = r"Columns 1 \('b'\), 3 \('d'\) may" if named else "Columns 1, 3 may"
     with pytest.warns(ConvergenceWarning, match=found):
-        LogisticRegression(C=np.inf, solver="newton").fit(
+        LogisticRegression(C=np.inf, solver=solver).fit(
             pd.DataFrame(X, columns=list("abcde")) if named else X, y
         )
 
@@ -180,3 +184,106 @@ def test_inexact_steps_see_separable_rows_at_a_loose_tol(n_features, n_classes, 
     for tol in (1e-10, 1e-5, 1e-4):
         with pytest.warns(SeparableWarning, match="Some rows are perfectly separable"):
             LogisticRegression(C=np.inf, solver="newton_cg", tol=tol, max_iter=300).fit(X, y)
+
+
+def amounts(rng, n):
+    """Six columns of one row are of one order, from percents to total amounts."""
+    y = rng.integers(0, 3, n)
+    level = 10.0 ** np.array([0.5, 3.3, 10.0])[y] * np.exp(rng.normal(size=n) * (1 + (y == 2)))
+    growth = np.exp(0.6 * np.cumsum(np.abs(rng.normal(size=(n, 6))), axis=1))
+    sign = np.where((y == 0)[:, None], np.sign(rng.normal(size=(n, 6))), 1)
+    return level[:, None] * growth * sign, y
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_hessian_without_digits_ends_a_fit_early_at_its_best_point(seed):
+    """Halving a step of no use led to where the objective was a thousand times that at zero."""
+    X, y = amounts(np.random.default_rng(seed), 300)
+    with pytest.warns(ConvergenceWarning, match="Columns 0, 1, 2, 3, 4, 5 may"):
+        model = LogisticRegression(solver="newton").fit(X, y)
+    assert model.n_iter_[0] < 60
+    assert model.history_[-1]["loss"] == min(entry["loss"] for entry in model.history_) < 0.5
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_halvings_that_do_not_help_end_where_the_last_step_began(solver, rng):
+    """As a step does that is so long that no share of it is short enough."""
+    X, y = rng.normal(size=(100, 1)), rng.integers(0, 2, 100).astype(float)
+    objective = objective_of(X, y, HalfBinomialLoss(), strength=1.0)
+    with pytest.warns(ConvergenceWarning):
+        begun = run(SOLVERS[solver](), objective, max_iter=1).state
+    blocked = replace(begun, parameters=begun.base + 1e-13, tried_step=2.0**-45, slope=1.0)
+    blocked = replace(blocked, base_value=-1.0)
+
+    with ThreadExecutor(1) as executor:
+        ended = answer(
+            SOLVERS[solver]().step(objective, blocked, 1e-10),
+            lambda asked: (
+                executor.map_reduce(
+                    asked.kernel, asked.parameters, objective.blocks, name=asked.name
+                ).partial
+            ),
+        )
+    assert ended.status is Status.STALLED
+    np.testing.assert_array_equal(ended.parameters, begun.base)
+    assert ended.value == -1.0
+
+
+@pytest.mark.parametrize(
+    ("n", "spread", "n_classes", "seed"), [(300, 1e-6, 2, 2), (3000, 1e-6, 3, 2)]
+)
+def test_the_floor_of_precision_is_not_looked_for_by_halving(n, spread, n_classes, seed):
+    """Large coefficients of nearly dependent columns round off more than F itself says."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal([0, 10, 100, 1000], size=(n, 4))
+    X[:, 3] = X[:, 1] + spread * rng.normal(size=n) * X[:, 0]
+    seen = np.column_stack([np.ones(n), X[:, 0], X[:, 1] - X[:, 1].mean()])
+    y = (seen @ rng.normal(size=(3, n_classes)) * 3 + rng.gumbel(size=(n, n_classes))).argmax(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=np.inf, solver="newton").fit(X, y)
+    assert model.n_passes_ < 2 * model.n_iter_[0]
+
+
+@pytest.mark.parametrize("spread", [1e-4, 1e-5])
+def test_lbfgs_does_not_take_nearly_collinear_columns_for_separable(spread):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(400, 4))
+    X[:, 2] = rng.lognormal(0, 3, 400)
+    X[:, 3] = X[:, 1] + spread * rng.normal(size=400)
+    y = (X[:, :3] @ rng.normal(size=(3, 3)) + rng.gumbel(size=(400, 3))).argmax(axis=1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model = LogisticRegression(C=np.inf, solver="lbfgs").fit(X, y)
+    assert not any(issubclass(each.category, SeparableWarning) for each in told)
+    expected = LogisticRegression(C=np.inf, solver="newton_cg").fit(X, y)
+    assert model.history_[-1]["loss"] == pytest.approx(expected.history_[-1]["loss"], rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_lbfgs_arrives_where_its_sample_misled_it(seed):
+    """Rows sorted by class, some columns nearly sums of others, units of all sizes."""
+    rng = np.random.default_rng(seed)
+    y = np.sort(np.concatenate([np.arange(8), rng.integers(0, 8, 15_992)]))
+    hour = rng.uniform(0, 24, len(y))
+    delay = 40 * rng.normal(size=len(y)) + 10 * np.sin(y)
+    miles = rng.lognormal(7, 0.7, len(y))
+    noise = rng.normal(size=(len(y), 2))
+    X = np.column_stack(
+        [
+            np.full(len(y), 2013.0),
+            100 * np.floor(hour) + rng.integers(0, 60, len(y)),
+            60 * hour,
+            delay,
+            miles,
+            60 * hour + delay + 5 * noise[:, 0],
+            miles / 7 + 20 + 5 * noise[:, 1],
+        ]
+    )
+    model = LogisticRegression(solver="lbfgs").fit(
+        da.from_array(X, chunks=(1000, -1)), da.from_array(y, chunks=1000)
+    )
+    expected = LogisticRegression(solver="newton").fit(X, y)
+    assert model.history_[-1]["error"] <= model.tol
+    spread = X.std(axis=0)
+    np.testing.assert_allclose(model.coef_ * spread, expected.coef_ * spread, atol=1e-6)

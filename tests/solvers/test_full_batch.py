@@ -127,7 +127,7 @@ def test_it_stops_where_it_is_asked_to_and_nobody_is_warned(stop_at):
     begun, ended = [], []
 
     def on_step(state, entry):
-        ended.append((state, entry))
+        ended.append((state, entry.entry()))
         return len(ended) == stop_at
 
     blocks = from_arrays(X, y.astype(float), None)

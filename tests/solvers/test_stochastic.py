@@ -193,7 +193,7 @@ def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses,
     begun, ended = [], []
 
     def on_epoch(training, entry):
-        ended.append((training, entry))
+        ended.append((training, entry.entry()))
         return len(ended) == stop_at
 
     progress = Progress()
@@ -212,7 +212,7 @@ def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses,
     same = Progress()
     as_allowed, _, _ = run(Told(losses), replace(rules, max_epochs=n_epochs), same, scores=scores)
     assert as_allowed.learning_rate == training.learning_rate
-    assert replace(same, history=[]) == replace(progress, history=[])
+    assert replace(same, records=[]) == replace(progress, records=[])
 
 
 @pytest.mark.parametrize("schedule", ["constant", "adaptive"])

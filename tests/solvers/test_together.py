@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators.blocks import ArrayLoader, Encoding, from_arrays
 from dlbd_estimators.blocks_dask import from_dask
-from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.execution.cluster import ClusterExecutor
 from dlbd_estimators.execution.matrices import MatrixRoom
 from dlbd_estimators.execution.threads import ThreadExecutor
@@ -149,11 +149,13 @@ def test_a_fit_that_fails_leaves_the_others(rng):
     fits = [
         fit("newton", blocks),
         fit("lbfgs", blocks, on_step=fails),
+        replace(fit("newton_cg", blocks), start=np.full(P + 1, 1e308)),
         fit("newton", blocks, 10.0),
     ]
     with ThreadExecutor(1) as executor:
-        first, failed, last = minimize_together(executor, fits)
+        first, failed, overflowed, last = minimize_together(executor, fits)
     assert isinstance(failed, KeyError)
+    assert isinstance(overflowed, BadBlock)
     assert_same([first, last], [alone(fit("newton", blocks)), alone(fit("newton", blocks, 10.0))])
 
 

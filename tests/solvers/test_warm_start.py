@@ -101,7 +101,7 @@ def test_small_data_are_not_sampled(rng):
     objective = objective_of(X, (X[:, 0] > 0).astype(float), HalfBinomialLoss(), strength=1.0)
     with pytest.raises(StopIteration) as end:  # and no pass is asked for
         next(warm_start(objective, "test"))
-    assert end.value.value is None
+    assert end.value.value == (objective, None)
 
 
 def test_unknown_chunk_lengths_are_sampled_too(arrays):
