@@ -10,7 +10,6 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
-from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -182,10 +181,9 @@ def score(
     UndefinedMetricWarning
         The coefficient of determination of less than two rows, which is NaN.
     """
-    X = lazy_features(estimator, X, reset=False)
-    # A clone, because checking the data sets attributes.
+    # X and y together: apart, Dask would optimise each for itself.
     data = training_data(
-        clone(estimator), X, y, sample_weight, classify=classify, multi_label=multi_label
+        estimator, X, y, sample_weight, classify=classify, multi_label=multi_label, reset=False
     )
     blocks = data.blocks.encoded(encoding)
     name = f"{type(estimator).__name__.lower()}-score"

@@ -20,7 +20,7 @@ from dlbd_estimators.blocks import Blocks
 from dlbd_estimators.blocks_align import known, one_column_of_chunks
 from dlbd_estimators.blocks_columns import check_numeric_dtype, column, features
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened, refuse_lazy
+from dlbd_estimators.blocks_sources import check_container, is_frame, is_lazy, opened, refuse_lazy
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.rows import with_lengths, with_lengths_of_one_source
 from dlbd_estimators.execution.select import active_cluster
@@ -155,6 +155,7 @@ def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str =
         (values,) = together(opened(name, values))
         return column(values, name) if is_frame(values) else values
     assert X is not None
+    check_container(name, values)
     array = np.asarray(values)
     if not known(X):
         (X,) = with_lengths(X)

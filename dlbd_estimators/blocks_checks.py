@@ -241,11 +241,24 @@ def checked(block: Any, promised: Aligned | Promised, where: str = "a block") ->
     TypeError
         It is masked or sparse.
     """
-    while isinstance(block, list):  # of the only chunk along an axis of a block of several
-        (block,) = block
+    if isinstance(block, list):
+        block = _of_list(block, 1 if isinstance(promised, Aligned) else 1 + len(promised.shape))
     if isinstance(promised, Aligned):
         return promised.aligned(block)
     if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
         block = block.to_numpy()
     check_block(block, promised, where)
     return block
+
+
+def _of_list(block: Any, n_axes: int) -> Any:
+    """Return the only chunk along an axis of a block of several; of numbers an array."""
+    inner = block
+    while isinstance(inner, list) and len(inner) == 1:
+        (inner,) = inner
+    if not isinstance(inner, list) and np.ndim(inner) > 0:
+        return inner
+    found = np.asarray(block)
+    while found.ndim > n_axes and len(found) == 1:
+        found = found[0]
+    return found

@@ -94,7 +94,8 @@ def numeric_dtype(dtype: Any) -> np.dtype[Any]:
 def _number(dtype: Any) -> np.dtype[Any]:
     if isinstance(dtype, np.dtype):
         return dtype
-    found = np.dtype(getattr(dtype, "numpy_dtype", object))
+    sparse = isinstance(dtype, pd.SparseDtype)
+    found = np.dtype(dtype.subtype if sparse else getattr(dtype, "numpy_dtype", object))
     return found if found.kind in "biufc" else np.dtype(object)
 
 
@@ -163,14 +164,20 @@ class Aligned:
         BadBlock
             It has other columns, or dates where numbers were promised.
         """
-        if block.ndim != (1 if self.columns is None else 2):
+        if self.columns is None and isinstance(block, np.ndarray) and block.ndim == 1:
+            block = pd.Series(block)  # of map_partitions(model.predict), say
+        wanted = pd.Series if self.columns is None else pd.DataFrame
+        if not isinstance(block, wanted):
+            kind = type(block)
             raise BadBlock(
-                f"a partition of {self.name} is a {type(block).__name__} of {block.ndim} "
-                f"dimension(s), which is not what was promised."
+                f"a partition of {self.name} is a {kind.__module__.partition('.')[0]} "
+                f"{kind.__name__}, where a {wanted.__name__} was promised. Look for a function of "
+                f"partitions (map_partitions, from_map, from_delayed) that returns something else "
+                f"than its meta says."
             )
         block = self._in_order(block)
-        found = [block.dtype] if self.columns is None else block.dtypes
-        for position, (dtype, promised) in enumerate(zip(found, self.dtypes, strict=False)):
+        found = enumerate(zip(_dtypes(block), self.dtypes, strict=False))
+        for position, (dtype, promised) in found:
             if getattr(dtype, "kind", "O") in "mM" and numeric_dtype(promised).kind in "biufc":
                 label = "" if self.columns is None else f"column {self.columns[position]!r} of "
                 raise BadBlock(
@@ -214,13 +221,24 @@ class Numbers(Aligned):
 
     def __call__(self, block: Any) -> NDArray[Any]:
         block = self.aligned(block)
-        dtype = self.dtype
-        if dtype.kind not in "fcmM" and block.isna().to_numpy().any():
-            dtype = np.dtype(np.float64)
+        dtype = self._dtype_of(block)
         try:
             return _to_numpy(block, dtype)
         except (TypeError, ValueError) as error:
             raise BadBlock(f"{self._culprit(block, dtype)}: {error}") from error
+
+    def _dtype_of(self, block: Any) -> np.dtype[Any]:
+        """Return the dtype that holds what was promised and what the block has.
+
+        Numbers that are not what was promised would be rounded in silence.
+        """
+        if self.dtype.kind not in "biuf":
+            return self.dtype
+        if self.dtype.kind != "f" and block.isna().to_numpy().any():
+            return np.dtype(np.float64)
+        found = {numeric_dtype(each) for each in _dtypes(block)}
+        numbers = (each if each.kind in "biuf" else np.dtype(np.float64) for each in found)
+        return np.result_type(self.dtype, *numbers)
 
     def _culprit(self, block: Any, dtype: np.dtype[Any]) -> str:
         if self.columns is None:
@@ -233,6 +251,10 @@ class Numbers(Aligned):
                     f"column {column!r} of {self.name} is not {dtype} in a partition, as promised"
                 )
         return f"{self.name} is not {dtype} in a partition, as was promised"
+
+
+def _dtypes(block: Any) -> list[Any]:
+    return [block.dtype] if block.ndim == 1 else list(block.dtypes)
 
 
 def _to_numpy(block: Any, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
-import dask
 import dask.array as da
 import numpy as np
 from dask.base import get_scheduler
@@ -34,7 +33,6 @@ from dlbd_estimators.blocks_compute import compute
 from dlbd_estimators.blocks_graph import (
     Dependencies,
     Graph,
-    array_slices,
     dependencies_of,
     futures_of,
     is_future,
@@ -43,7 +41,9 @@ from dlbd_estimators.blocks_graph import (
 from dlbd_estimators.blocks_optimised import optimised
 from dlbd_estimators.blocks_sequence import Loader, Rows
 from dlbd_estimators.blocks_sharing import sharing
+from dlbd_estimators.blocks_slices import cut_first
 from dlbd_estimators.blocks_steps import read_last_steps
+from dlbd_estimators.exceptions import BadBlock
 
 #: An array smaller than this may travel with every task that takes a slice of it.
 _LARGE_NBYTES = 2**18
@@ -89,10 +89,14 @@ class GraphLoader(Loader):
     futures: Graph
 
     def read(self, index: int, *, features: bool = True) -> Rows:
-        values = iter(self.values(index, first=features))
-        X = next(values) if features else None
-        y = next(values)
-        return Rows(*map(_apart, (X, y, next(values, None))))
+        values = self.values(index, first=features)
+        parts = values if features else [None, *values]
+        for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
+            # None means that nothing was asked for; a user's function must not say so.
+            if part is None and (features or name != "X"):
+                raise BadBlock(f"{name} is None where an array was promised.")
+        X, y, *weights = map(_apart, parts)
+        return Rows(X, y, weights[0] if weights else None)
 
     def values(self, index: int, *, first: bool = True) -> list[Any]:
         """Read all that makes up a block, or all but the first of it."""
@@ -237,7 +241,7 @@ def graph_loader(
     else:
         parts = _with_values(graph, dependencies, outputs, first)
     graph, dependencies, shared = parts
-    slices = _slices(graph, dependencies, shared & dependencies.keys())
+    slices = cut_first(graph, dependencies, shared & dependencies.keys(), _LARGE_NBYTES)
     if slices:
         graph = {**graph, **slices}
         dependencies = dependencies_of(graph, chain.from_iterable(outputs))
@@ -298,22 +302,6 @@ def _on_cluster(
 
 def _is_task(value: Any) -> bool:
     return istask(value) and not is_future(value)
-
-
-def _slices(graph: Graph, dependencies: Dependencies, shared: set[Key]) -> Graph:
-    """Compute what single blocks take from large shared arrays alone.
-
-    Then a slice travels with a block, and not the whole of an array in memory. What turns out
-    larger than the array (rows read by their numbers, say) stays a task.
-    """
-    slices: Graph = {}
-    for key, needed in array_slices(graph, dependencies, shared, _LARGE_NBYTES).items():
-        values: list[Any] = [getattr(graph[each], "value", graph[each]) for each in needed]
-        size = sum(value.nbytes for value in values)
-        value = dask.get({each: graph[each] for each in (key, *needed)}, key)
-        if getattr(value, "nbytes", size) < size:
-            slices[key] = value
-    return _values(slices)
 
 
 def _values(found: Graph) -> Graph:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from dask.core import get_dependencies
 from dask.task_spec import GraphNode
 from dask.typing import Key
@@ -217,29 +216,3 @@ def _is_task_shuffle(key: Key) -> bool:
 
 def _name(key: Key) -> str:
     return str(key[0] if isinstance(key, tuple) else key)
-
-
-def array_slices(
-    graph: Graph, dependencies: Dependencies, shared: set[Key], large: int
-) -> dict[Key, list[Key]]:
-    """Find tasks that take a part of large shared arrays alone, and the arrays they need.
-
-    Parameters
-    ----------
-    graph, dependencies : dict
-        Of all tasks.
-    shared : set of key
-        What most blocks need, by value.
-    large : int
-        Bytes from which on a shared array is large.
-    """
-    found: dict[Key, list[Key]] = {}
-    for key, needed in dependencies.items():
-        if key in shared or not needed or not shared.issuperset(needed):
-            continue
-        values: list[Any] = [getattr(graph[each], "value", graph[each]) for each in needed]
-        if not all(isinstance(value, np.ndarray) for value in values):
-            continue
-        if sum(value.nbytes for value in values) >= large:
-            found[key] = list(needed)
-    return found

@@ -91,15 +91,24 @@ def _unfused(graph: Graph) -> Graph:
     parts: Graph = {}
     whole: Graph = {}
     for key, task in graph.items():
-        inner = task.args[0] if _function_name(task) == "_execute_subgraph" else {}
+        if _function_name(task) != "_execute_subgraph":
+            continue
+        inner, last, names, *values = task.args
         if not any(map(_is_unordered, inner.values())):
             continue
-        _, last, names, *values = task.args
-        outside = {name: value.key for name, value in zip(names, values, strict=True)}
+        outside: dict[Any, Any] = {}
+        for name, value in zip(names, values, strict=True):
+            outside[name] = value.key if isinstance(value, TaskRef) else (f"{key}-given", name)
+            if not isinstance(value, TaskRef):  # a list of keys, for example
+                parts[outside[name]] = Task(outside[name], _same, value)
         parts |= {each: part.substitute(outside) for each, part in inner.items()}
         whole[key] = Alias(key, last)
     # The last part may have the name that optimisation has made an alias of the whole.
     return {**graph, **whole, **parts}
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _is_moved(key: Any) -> bool:

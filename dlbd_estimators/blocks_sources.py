@@ -14,6 +14,8 @@ import numpy as np
 import scipy.sparse
 from dask.base import is_dask_collection
 
+from dlbd_estimators.blocks_graph import is_future
+
 #: Decoded size that chunks of a Zarr array are joined to.
 _BLOCK_NBYTES = 2**25
 
@@ -29,11 +31,20 @@ _ADVICE = {
         "Choose its variables and stack them to one array of rows and columns: "
         "dataset[[...]].to_dataarray().transpose(...).data."
     ),
+    "Future": (
+        "Say what it will be: dask.array.from_delayed(future, shape=..., dtype=...) or "
+        "dask.dataframe.from_delayed([future], meta=...)."
+    ),
+    "Group": "Choose an array of it: group[name].",
     "Index": "Make a column of it: index.to_series().",
     "Scalar": "Compute it: scalar.compute().",
     "LazyFrame": (
         "Collect what fits in memory (frame.collect()), or write it (frame.sink_parquet(...)) and "
         "open it with dask.dataframe.read_parquet."
+    ),
+    "list": (
+        "Make one array of them: dask.array.stack of rows or columns, dask.array.concatenate of "
+        "blocks; or one data frame: dask.dataframe.concat, dask.dataframe.from_delayed."
     ),
     "": "Bring it to a Dask array or a Dask data frame.",
 }
@@ -41,7 +52,28 @@ _ADVICE = {
 
 def is_lazy(X: Any) -> bool:
     """Tell whether X is lazy, of a kind that is taken or of one that :func:`opened` refuses."""
-    return is_dask_collection(X) or is_zarr(X) or _is_lazy_xarray(X) or _is_polars_lazy(X)
+    return (
+        is_dask_collection(X)
+        or is_zarr(X)
+        or _is_zarr(X, "Group")
+        or _is_lazy_xarray(X)
+        or _is_polars_lazy(X)
+        or is_future(X)
+        or is_list_of_lazy(X)
+    )
+
+
+def is_list_of_lazy(X: Any) -> bool:
+    """Tell whether X is a list (or a tuple, or lists of lists) of lazy objects.
+
+    NumPy would compute them one by one.
+    """
+    if not isinstance(X, list | tuple):
+        return False
+    kinds = set(map(type, X))  # of millions of numbers there is one kind
+    if not kinds.isdisjoint((list, tuple)):
+        return any(map(is_list_of_lazy, X))
+    return any(is_lazy(next(each for each in X if type(each) is kind)) for kind in kinds)
 
 
 def is_frame(X: Any) -> bool:
@@ -54,8 +86,12 @@ def is_frame(X: Any) -> bool:
 
 def is_zarr(X: Any) -> bool:
     """Tell whether X is a Zarr array."""
+    return _is_zarr(X, "Array")
+
+
+def _is_zarr(X: Any, kind: str) -> bool:
     module = sys.modules.get("zarr")
-    return module is not None and isinstance(X, module.Array)
+    return module is not None and isinstance(X, getattr(module, kind))
 
 
 def opened(name: str, X: Any) -> Any:
@@ -86,14 +122,34 @@ def opened(name: str, X: Any) -> Any:
         # xarray itself would load to Dask.
         X = X.data if is_dask_collection(X) else X.chunk().data
     if not isinstance(X, da.Array):
-        kind = type(X)
-        advice = _ADVICE.get(kind.__name__, _ADVICE[""])
         raise TypeError(
-            f"{name} is a {kind.__module__.partition('.')[0]} {kind.__name__}, which would have to "
-            f"be loaded into memory. {advice}"
+            f"{name} is a {_told(X)}, which would have to be loaded into memory. {_advice(X)}"
+        )
+    if any(map(np.isnan, X.shape[1:])):
+        raise ValueError(
+            f"{name} has an unknown number of columns, its shape is {X.shape}. Find it with "
+            f"{name}.compute_chunk_sizes()."
         )
     check_container(name, X._meta)
     return strings_as_objects(X)
+
+
+def _told(X: Any) -> str:
+    kind = type(X)
+    if is_list_of_lazy(X):
+        return f"{kind.__name__} of lazy objects"
+    return f"{kind.__module__.partition('.')[0]} {kind.__name__}"
+
+
+def _advice(X: Any) -> str:
+    if is_list_of_lazy(X):
+        return _ADVICE["list"]
+    return next(_ADVICE[each] for each in [*_names(X), ""] if each in _ADVICE)
+
+
+def _names(X: Any) -> list[str]:
+    """Return the name of an object's class and of those it is derived from."""
+    return [each.__name__ for each in type(X).__mro__]
 
 
 def refuse_lazy(**named: Any) -> None:

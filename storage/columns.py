@@ -76,6 +76,11 @@ class Columns:
             When the frame is not the promised one; the message names partition and column.
         """
         where = self.name if partition is None else f"partition {partition} of {self.name}"
+        if self.labels is None and isinstance(frame, np.ndarray) and frame.ndim == 1:
+            # Of map_partitions(model.predict), say: Dask joins them too.
+            from pandas import Series
+
+            frame = Series(frame)
         series = self._series(frame, where)
         n_rows = len(frame)
         if self.labels is None:
@@ -151,7 +156,8 @@ def number_dtype(dtype: Any) -> np.dtype[Any] | None:
     """NumPy's dtype for the numbers of a column; None where they are none that are stored."""
     if not isinstance(dtype, np.dtype):
         # Nullable and pyarrow dtypes have numpy_dtype, sparse ones subtype.
-        dtype = getattr(dtype, "numpy_dtype", None) or getattr(dtype, "subtype", None)
+        sparse = type(dtype).__name__ == "SparseDtype"  # intervals have a subtype too
+        dtype = dtype.subtype if sparse else getattr(dtype, "numpy_dtype", None)
     if isinstance(dtype, np.dtype) and (
         dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)
     ):
@@ -209,7 +215,7 @@ def _refuse_lost_digits(
     lost = loses_digits(values, target)
     if lost is not None:
         raise ValueError(
-            f"{what} holds {values[lost]} (index {series.index[lost]!r}), which {target} would "
+            f"{what} holds {values[lost]} (index {series.index[lost[0]]!r}), which {target} would "
             f"round: integers above 2**53 lose digits. Subtract an offset, split it into two "
             f"columns, or round it yourself with astype(float)"
         )

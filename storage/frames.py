@@ -133,7 +133,12 @@ def _columns_of_one_frame(
         return None
     if len(set(root.columns)) < len(root.columns):
         return None
-    needed = {label for frame in frames.values() for label in frame.expr.columns}
+    # Not the expression's: of ("a", "x") and ("a", "y") it may know the choice "a" alone.
+    needed = {
+        label
+        for frame in frames.values()
+        for label in ([frame.name] if frame.ndim == 1 else frame.columns)
+    }
     whole = new_collection(root)[[label for label in root.columns if label in needed]]
     try:
         whole = whole.optimize()

@@ -53,7 +53,7 @@ def _as_array(name: str, values: Any) -> Any:
     if package == "xarray":
         values = _xarray_data(name, values)
     elif package == "zarr":
-        values = from_zarr(values)
+        values = _zarr_array(name, values)
     elif package == "polars" and type(values).__name__.startswith("Lazy"):
         raise TypeError(
             f"{name} is a polars {type(values).__name__}, which would be loaded whole: write it "
@@ -65,8 +65,8 @@ def _as_array(name: str, values: Any) -> Any:
     elif package == "pandas" and hasattr(values, "to_numpy"):
         frame = values.to_series() if type(values).__name__.endswith("Index") else values
         return _filled(name, Columns.of(name, frame)(frame))
-    elif not is_dask(values) and any(hasattr(values, each) for each in _CHUNKED):
-        # They read from disk what is asked for.
+    elif package != "pyarrow" and not is_dask(values) and _is_chunked(values):
+        # It reads from disk what is asked for; chunks of pyarrow's columns lie in memory.
         values = from_array(values)
     if is_dask(values):
         values = _dask_array(name, values)
@@ -83,6 +83,10 @@ def _as_array(name: str, values: Any) -> Any:
         values = np.asanyarray(values)
     _refuse_blocks(name, values)
     return np.asarray(values)
+
+
+def _is_chunked(values: Any) -> bool:
+    return any(hasattr(values, each) for each in _CHUNKED)
 
 
 def is_dask(values: Any) -> bool:
@@ -117,6 +121,13 @@ def _xarray_data(name: str, values: Any) -> Any:
         return values.data
     # In memory, or on a disk behind xarray's own lazy indexing: read block by block either way.
     return values.chunk("auto").data
+
+
+def _zarr_array(name: str, values: Any) -> DaskArray:
+    if not hasattr(values, "shape"):
+        raise TypeError(f"{name} is a zarr {type(values).__name__}: choose an array of it")
+    found: DaskArray = from_zarr(values)
+    return found
 
 
 def _polars_columns(name: str, values: Any) -> Any:

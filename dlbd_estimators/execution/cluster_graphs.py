@@ -9,6 +9,7 @@ from distributed import Client, Future, wait
 
 from dlbd_estimators.blocks_dask import Remote
 from dlbd_estimators.blocks_graph import Graph
+from dlbd_estimators.execution.gathering import away_from_the_pool
 
 
 class ClusterGraphs(Remote):
@@ -26,7 +27,8 @@ class ClusterGraphs(Remote):
     def persist(self, graph: Graph, keys: Sequence[Any]) -> Graph:
         chosen = list(keys)
         found: list[Future[Any]] = self.client.get(graph, chosen, sync=False)
-        wait(found)
+        with away_from_the_pool():
+            wait(found)
         for future in found:
             if future.status != "finished":
                 future.result()  # raises the task's own error, or its cancellation

@@ -67,7 +67,7 @@ def gather(
     WorkersLost
         Workers died whenever they read one block.
     """
-    with _away_from_the_pool():
+    with away_from_the_pool():
         tasks = _Tasks(client, submit, ranges, join)
         try:
             tasks.run()
@@ -203,8 +203,14 @@ class _Tasks:
 
     def _fail(self, task: _Task) -> None:
         """Send out again, in halves, what workers died of; raise any other error."""
+        if task.future.status == "cancelled":
+            raise WorkersLost(
+                "The cluster has cancelled a part of the pass, or lacks what it needs. If data "
+                "that it kept (persisted collections, futures) were cancelled, lie on another "
+                "cluster, or it was started anew since, persist them again here."
+            ) from task.future.exception()
         if not _killed(task.future):
-            task.future.result()  # raises the task's own error, or its cancellation
+            task.future.result()  # raises the task's own error
         self._apart.add(task.node)
         for half in task.halves:
             if half.future.status == "error":
@@ -288,7 +294,7 @@ def _killed(future: Future[Any]) -> bool:
 
 
 @contextmanager
-def _away_from_the_pool() -> Iterator[None]:
+def away_from_the_pool() -> Iterator[None]:
     """In a task, leave its thread to others while this one waits for them.
 
     As Dask's own ``compute`` does: fits in as many tasks as there are threads would wait for

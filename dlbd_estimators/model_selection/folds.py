@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.blocks_sources import is_lazy
 from dlbd_estimators.model_selection.gather import gather, in_memory
 from dlbd_estimators.model_selection.rows import Division, Selection
 from dlbd_estimators.model_selection.shares import consecutive, fold_sizes
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, sources, unpack
+from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed, random_division
 
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -45,7 +44,7 @@ class _BlockwiseSplitter:
         train, test : ndarray of int
             For lazy X ascending, 8 bytes a row.
         """
-        if not is_lazy(X):
+        if not is_cut(X):
             # scikit-learn's class comes next in line.
             yield from super().split(X, y, groups)  # type: ignore[misc]
             return

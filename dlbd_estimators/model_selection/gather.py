@@ -22,7 +22,7 @@ from dask.tokenize import tokenize
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_align import known, with_sizes
-from dlbd_estimators.blocks_checks import Promised, check_block, promise
+from dlbd_estimators.blocks_checks import Promised, checked, promise
 from dlbd_estimators.blocks_columns import Aligned
 from dlbd_estimators.execution.rows import each_block
 from dlbd_estimators.model_selection.rows import Rows, Selection
@@ -143,10 +143,8 @@ def take(
     BadBlock
         It has other columns than were promised.
     """
-    if isinstance(promised, Promised):
-        check_block(block, promised)
-    elif promised is not None:
-        block = promised.aligned(block)
+    if promised is not None:
+        block = checked(block, promised)
     rows.check(len(block))
     if where is None:
         where = rows.positions()

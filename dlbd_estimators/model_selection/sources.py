@@ -12,7 +12,7 @@ import numpy as np
 
 from dlbd_estimators.blocks_align import have_one_source, refuse_shuffled_apart
 from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_sources import is_lazy, opened
+from dlbd_estimators.blocks_sources import is_lazy, is_list_of_lazy, opened
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.execution.rows import block_lengths
 
@@ -31,6 +31,14 @@ class Lazy:
 
     data: Any
     sizes: tuple[int, ...]
+
+
+def is_cut(X: Any) -> bool:
+    """Tell whether X is split block by block.
+
+    A list of lazy objects is split as any list: they are put into other lists, not computed.
+    """
+    return is_lazy(X) and not is_list_of_lazy(X)
 
 
 def unpack(arrays: Sequence[Any]) -> list[Any]:
@@ -76,9 +84,11 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows, or do not share the shuffle of one of them.
     """
-    fixed = together(*(opened("an array", each) if is_lazy(each) else each for each in arrays))
+    fixed = together(*(opened("an array", each) if is_cut(each) else each for each in arrays))
+    lazy = [each for each in fixed if is_cut(each)]
+    if not all(each.ndim for each in lazy):
+        raise ValueError("Found an array of no dimensions, which has no rows to split.")
     refuse_shuffled_apart(fixed)
-    lazy = [each for each in fixed if is_lazy(each)]
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
     counted: list[Lazy] = []

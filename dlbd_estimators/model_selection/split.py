@@ -14,7 +14,7 @@ from dlbd_estimators.model_selection.gather import gather, stratified_positions
 from dlbd_estimators.model_selection.rows import Division
 from dlbd_estimators.model_selection.shares import Integers, allocate, consecutive
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, sources, unpack
+from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.strata import count_strata, label_array, stratified_counts
 
 
@@ -86,7 +86,7 @@ def train_test_split(
     ((80, 80, 80, 80, 80, 80, 80, 80, 80, 80), (100, 100))
     """
     parts = unpack(arrays)
-    if not any(is_lazy(each) for each in parts):
+    if not any(map(is_cut, parts)):
         # scikit-learn counts the labels in memory; the arrays that they go with lie there too.
         split: list[Any] = model_selection.train_test_split(
             *parts,

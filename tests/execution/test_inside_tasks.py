@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
@@ -123,6 +124,24 @@ def test_fits_in_more_tasks_than_there_are_threads(client, expected):
     for result in results:
         assert_same_bits(result[:-1], expected)
         assert result[-1][1] == 1.0
+
+
+def fit_of_what_is_shared(number):
+    """Blocks that share a value, and rows that a shuffle brings together: both run graphs first."""
+    X, y = arrays()
+    centred = Ridge().fit(X - X.mean(axis=0), y)
+    frame = dd.from_dask_array(da.concatenate([X, y[:, None]], axis=1).rechunk((ROWS, P + 1)))
+    frame = frame.rename(columns=dict(enumerate("abcy"))).shuffle("y", npartitions=2)
+    shuffled = Ridge().fit(frame[list("abc")], frame["y"])
+    return number, centred.coef_, shuffled.coef_
+
+
+def test_fits_that_run_graphs_in_more_tasks_than_there_are_threads(client):
+    expected = Ridge().fit(*(each.compute() for each in arrays())).coef_
+    results = client.gather(client.map(fit_of_what_is_shared, range(4), pure=False))
+    for _, centred, shuffled in results:
+        np.testing.assert_allclose(centred, expected, rtol=1e-9)
+        np.testing.assert_allclose(shuffled, expected, rtol=1e-9)
 
 
 def test_fits_that_fail_in_tasks_give_their_threads_back(client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
+import storage
 from dlbd_estimators import (
     Lasso,
     LinearRegression,
@@ -192,6 +194,13 @@ def probability_metrics(d):
     )
 
 
+def stored(d):
+    with tempfile.TemporaryDirectory() as folder:
+        data = storage.create_dataset(f"{folder}/a.zarr", d.X, d.y, d.w)
+        X, y, w = (each.compute() for each in (data.X, data.y, data.sample_weight))
+    return rows(np.column_stack([X, y.reshape(len(X), -1), w])), X.shape
+
+
 def check_parts(memory, parts, tolerance):
     """Fit on one part, score on the other; parts have to be apart, and all rows."""
     X, X_test, y, y_test, row, row_test, w, _ = parts
@@ -241,7 +250,7 @@ COMPARED = {
         linear, ridge, lasso, logistic, logistic_binary, network, network_classifier, network_adam,
         standard_scaler, standard_scaler_gaps, min_max_scaler, imputer, one_hot_encoder,
         ordinal_encoder, column_transformer, column_transformer_pandas, pipeline, pipeline_columns,
-        numeric_metrics, class_metrics, probability_metrics,
+        numeric_metrics, class_metrics, probability_metrics, stored,
     )
 }  # fmt: skip
 #: What looks for itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dask.dataframe as dd
+import pandas as pd
 
 from tests.lazy_input.sources import COLUMNS, FEATURES, KEYS, TABLE
 
@@ -235,6 +236,27 @@ def persist(frame):
     return frame.persist()
 
 
+def explode(frame):
+    """Every row twice, but for its number."""
+    pairs = frame.map_partitions(_pairs, meta=frame._meta.astype({"n": object}))
+    return pairs.explode("n").astype({"n": "int64"})
+
+
+def _pairs(block):
+    numbers = block["n"].to_numpy()
+    lists = pd.Series([[each, each + 1_000_000] for each in numbers], index=block.index)
+    return block.assign(n=lists.astype(object))
+
+
+def as_promised_integers(frame):
+    """Floats in a frame that says integers."""
+    return frame.map_partitions(_same, meta=frame._meta.astype({"c": "int64"}))
+
+
+def _same(block):
+    return block
+
+
 def two_partitions(frame):
     return frame.partitions[:2]
 
@@ -257,7 +279,8 @@ OPERATIONS = {
         set_index_sorted, sort_values, sort_row, shuffle, shuffle_tasks, fewer, more, by_size,
         concat, concat_other, random_split, sample, choose_columns, rename, nullable, arrow,
         single, boolean, nullable_boolean, category, reset_index, drop_duplicates,
-        drop_duplicates_shuffled, map_partitions, map_backwards, persist, two_partitions,
+        drop_duplicates_shuffled, map_partitions, map_backwards, persist, two_partitions, explode,
+        as_promised_integers,
     )
 }  # fmt: skip
 

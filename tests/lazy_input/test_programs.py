@@ -13,6 +13,9 @@ from tests.lazy_input import array_programs, arrays, programs, sources
 #: Programs that lazy data refuse where rows in memory would do, by what the error says.
 REFUSED = {
     "do not belong together": "X and y do not share the shuffle that decides their order",
+    "do not come from the same shuffle": "the same, of create_dataset",
+    "cannot be stored": "the same as for numbers, of create_dataset",
+    "was promised, and its values do not all convert": "create_dataset stores what was promised",
     "is masked": "NumPy would ignore the mask",
     "must be numeric": "Dask makes arrays of objects of frames that mix dtypes",
 }
