@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 
@@ -49,8 +50,10 @@ def explore(strategy, run, made, n_examples):
             assert any(re.search(each, message) for each in REFUSED), message
 
     check()
-    # Dask itself cannot do some of what is drawn; most has to be answered.
-    assert told["same"] >= 0.7 * sum(told.values()), told
+    # Dask itself cannot do some of what is drawn; 7 of 10 have to be answered, as far as so few
+    # programs tell: two standard errors of a share of 0.7 are 0.92 / sqrt(n).
+    n = told.total()
+    assert told["same"] >= 0.7 * n - 0.92 * math.sqrt(n), told
 
 
 def frame_programs():
