@@ -188,13 +188,20 @@ def holders(client):
 
 
 def kill_holders(client, n_victims, directory, killed):
-    """Kill workers that hold partials, and others besides, when only the last block is missing."""
+    """Kill workers that hold partials, and others besides, when the last block holds up the rest.
+
+    Those are few: bundles that wait behind it, where the worker that reads it has taken some.
+    """
     pids = client.run(os.getpid)
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not killed:
+    begun = time.monotonic()
+    n_reads, since = 0, begun
+    while time.monotonic() < begun + 90 and not killed:
         time.sleep(0.1)
+        before, n_reads = n_reads, len(list(directory.glob("read-*")))
+        since = time.monotonic() if n_reads != before else since
+        stands_still = n_reads > N // ROWS // 2 and time.monotonic() > since + 5
         found = holders(client)
-        if found and len(list(directory.glob("read-*"))) >= N // ROWS:
+        if found and (n_reads >= N // ROWS or stands_still):
             killed += [*found, *(worker for worker in pids if worker not in found)][:n_victims]
     (directory / "killed").touch()
     for victim in killed:
