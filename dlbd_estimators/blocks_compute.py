@@ -15,7 +15,7 @@ from dask.optimization import cull
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Dependencies, Graph, dependencies_of
+from dlbd_estimators.blocks_graph import Dependencies, Graph, dependencies_of, is_fused
 
 
 def compute(graph: Graph, keys: Sequence[Key]) -> list[Any]:
@@ -54,9 +54,9 @@ def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> l
 
 def _run(task: Any, values: Graph) -> Any:
     """Run a task, given the values of those that it depends on."""
-    if getattr(getattr(task, "func", None), "__name__", "") != "_execute_subgraph":
+    if not is_fused(task):
         return task(values)
-    # Tasks that Dask's optimisation has joined to one: Dask would plan them anew for each block.
+    # Dask would plan the tasks in it anew for each block.
     inner, last, names, *given = task.args
     inputs = {
         name: DataNode(name, _value(each, values)) for name, each in zip(names, given, strict=True)

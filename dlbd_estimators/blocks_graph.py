@@ -24,6 +24,14 @@ _DISK_BARRIER = "barrier-"
 _TASK_SHUFFLE = "taskshuffle-"
 
 
+def is_fused(task: Any) -> bool:
+    """Tell whether Dask's optimisation has joined several tasks to this one.
+
+    Its arguments are these tasks, the key of the last one, names, and a value for each name.
+    """
+    return getattr(getattr(task, "func", None), "__name__", "") == "_execute_subgraph"
+
+
 def dependencies_of(graph: Graph, wanted: Iterable[Key]) -> Dependencies:
     """Return what each task depends on, of all that the wanted tasks need.
 

@@ -15,7 +15,7 @@ from dask.base import get_scheduler
 from dask.task_spec import Alias, Task, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Graph, is_barrier
+from dlbd_estimators.blocks_graph import Graph, is_barrier, is_fused
 
 #: Functions whose tasks hand out the rows that a shuffle has brought together, in no fixed order.
 _UNORDERED = {"collect", "shuffle_unpack", "merge_unpack"}
@@ -91,7 +91,7 @@ def _unfused(graph: Graph) -> Graph:
     parts: Graph = {}
     whole: Graph = {}
     for key, task in graph.items():
-        if _function_name(task) != "_execute_subgraph":
+        if not is_fused(task):
             continue
         inner, last, names, *values = task.args
         if not any(map(_is_unordered, inner.values())):

@@ -16,7 +16,7 @@ from dask.array.core import getter, getter_inline, getter_nofancy
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from dask.typing import Key
 
-from dlbd_estimators.blocks_graph import Dependencies, Graph
+from dlbd_estimators.blocks_graph import Dependencies, Graph, is_fused
 
 #: Functions that take a part of their first argument.
 _CUTS = (getter, getter_inline, getter_nofancy, chunk.getitem, operator.getitem)
@@ -58,9 +58,8 @@ def _cut(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
     """Return a task with parts of arrays in the place of the arrays, if it begins with a cut."""
     if _is_cut(task) and task.dependencies <= arrays.keys():
         return _smaller({task.key: task(arrays)}, size).get(task.key)
-    if getattr(getattr(task, "func", None), "__name__", "") != "_execute_subgraph":
+    if not is_fused(task):
         return None
-    # Tasks that Dask's optimisation has joined to one.
     tasks, last, names, *values = task.args
     given = dict(zip(names, values, strict=True))
     known = {

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks_checks import CheckedRows, Promised
 from dlbd_estimators.blocks_compute import compute
-from dlbd_estimators.blocks_graph import Graph
+from dlbd_estimators.blocks_graph import Graph, is_fused
 
 #: Changes a tile in place, given the number of its first row in the block, and whether something
 #: before has seen to it that the tile holds no infinity; returns whether that holds afterwards.
@@ -158,7 +158,7 @@ def _last_task(graph: _Lookup, key: Key) -> tuple[_Lookup, Any]:
     may be that of all blocks, and most have no such task.
     """
     task = graph[key]
-    while isinstance(task, Alias) or _name_of_function(task) == "_execute_subgraph":
+    while isinstance(task, Alias) or is_fused(task):
         if isinstance(task, Alias):
             task = graph[task.target]
             continue
@@ -179,7 +179,3 @@ def _input(name: Key, value: Any) -> GraphNode:
         return Alias(name, value.key)
     # A task in its turn, which may need others: they are keys of the graph around it.
     return value if isinstance(value, GraphNode) else DataNode(name, value)
-
-
-def _name_of_function(task: Any) -> str:
-    return getattr(getattr(task, "func", None), "__name__", "")
