@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 
@@ -31,7 +30,7 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: 320 programs in all; 10,600 with HYPOTHESIS_PROFILE=nightly.
+#: 360 programs in all; 12,000 with HYPOTHESIS_PROFILE=nightly.
 N_EXAMPLES = max(settings().max_examples, 60)
 
 
@@ -50,10 +49,8 @@ def explore(strategy, run, made, n_examples):
             assert any(re.search(each, message) for each in REFUSED), message
 
     check()
-    # Dask itself cannot do some of what is drawn; 7 of 10 have to be answered, as far as so few
-    # programs tell: two standard errors of a share of 0.7 are 0.92 / sqrt(n).
-    n = told.total()
-    assert told["same"] >= 0.7 * n - 0.92 * math.sqrt(n), told
+    # Dask itself cannot do some of what is drawn; most has to be answered.
+    assert told["same"] >= 0.7 * sum(told.values()), told
 
 
 def frame_programs():
@@ -76,10 +73,10 @@ def test_arrays_on_threads(tmp_path):
 
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_frames_on_a_cluster(tmp_path, client):  # noqa: ARG001 - Dask's own default then
-    explore(frame_programs(), programs.run, sources.Sources(tmp_path), 2 * N_EXAMPLES // 3)
+    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
 
 
 @pytest.mark.timeout(240 + 4 * N_EXAMPLES)
 def test_arrays_on_a_cluster(tmp_path, client):
     made = arrays.Sources(tmp_path, client)
-    explore(sensible_array_programs(), array_programs.run, made, 2 * N_EXAMPLES // 3)
+    explore(sensible_array_programs(), array_programs.run, made, N_EXAMPLES)
