@@ -21,7 +21,7 @@ from timing import flat, in_turns, quotients, spread, timed_fit
 from workload import MEMORY, local_workers
 
 import storage
-from dlbd_estimators.execution.blas import thread_count
+from dlbd_estimators.engine.blas import thread_count
 
 SAMPLES = " samples/s"
 

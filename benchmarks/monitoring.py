@@ -29,8 +29,8 @@ from timing import Fit, in_turns, quotients, seconds_of, spread, timed_fit
 from workload import Workload, warm_page_cache
 
 from dlbd_estimators import LogisticRegression
-from dlbd_estimators._callbacks import FitTask
-from dlbd_estimators.execution.threads import ThreadExecutor
+from dlbd_estimators.base.callbacks import FitTask
+from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
 from dlbd_estimators.monitoring.events import Event, FitEvents, Listener
 from dlbd_estimators.monitoring.lines import print_line

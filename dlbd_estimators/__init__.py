@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlbd_estimators._leaving import to_sklearn
-    from dlbd_estimators._versions import InconsistentVersionWarning
-    from dlbd_estimators.elastic_net import ElasticNet, Lasso
-    from dlbd_estimators.linear import LinearRegression, Ridge
-    from dlbd_estimators.logistic import LogisticRegression
-    from dlbd_estimators.mlp import MLPClassifier, MLPRegressor
+    from dlbd_estimators.base.to_sklearn import to_sklearn
+    from dlbd_estimators.base.versions import InconsistentVersionWarning
+    from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
+    from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
+    from dlbd_estimators.linear_model.logistic import LogisticRegression
+    from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
     from dlbd_estimators.solvers import SeparableWarning
 
 __version__ = "0.1.0"
@@ -37,16 +37,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "ElasticNet": "dlbd_estimators.elastic_net",
-    "InconsistentVersionWarning": "dlbd_estimators._versions",
-    "Lasso": "dlbd_estimators.elastic_net",
-    "LinearRegression": "dlbd_estimators.linear",
-    "LogisticRegression": "dlbd_estimators.logistic",
-    "MLPClassifier": "dlbd_estimators.mlp",
-    "MLPRegressor": "dlbd_estimators.mlp",
-    "Ridge": "dlbd_estimators.linear",
+    "ElasticNet": "dlbd_estimators.linear_model.elastic_net",
+    "InconsistentVersionWarning": "dlbd_estimators.base.versions",
+    "Lasso": "dlbd_estimators.linear_model.elastic_net",
+    "LinearRegression": "dlbd_estimators.linear_model.linear",
+    "LogisticRegression": "dlbd_estimators.linear_model.logistic",
+    "MLPClassifier": "dlbd_estimators.neural_network",
+    "MLPRegressor": "dlbd_estimators.neural_network",
+    "Ridge": "dlbd_estimators.linear_model.linear",
     "SeparableWarning": "dlbd_estimators.solvers",
-    "to_sklearn": "dlbd_estimators._leaving",
+    "to_sklearn": "dlbd_estimators.base.to_sklearn",
 }
 
 

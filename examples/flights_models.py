@@ -212,7 +212,7 @@ def compare(result: Result, split: Split, known: dict[int, float]) -> Result:
     )
 
 
-def objective(model: Any, split: Split) -> float:
+def problem(model: Any, split: Split) -> float:
     """Mean objective of a two-class model, evaluated in memory: comparable with ``history_``."""
     local = split.in_memory
     margin = np.where(is_late(local.y_train), 1.0, -1.0) * (

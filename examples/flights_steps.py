@@ -135,7 +135,7 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
         if result.task.target is is_late and not result.task.is_network
     ]
     minima = [
-        flights_models.objective(fitted, split)
+        flights_models.problem(fitted, split)
         for task in late
         for fitted in (task.model, task.reference)
     ]
@@ -145,7 +145,7 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
         # one that the next pass evaluates, and the last one is evaluated here.
         passes = [entry["pass"] for entry in task.model.history_]
         losses = [entry["loss"] for entry in task.model.history_]
-        losses = [*losses, flights_models.objective(task.model, split)]
+        losses = [*losses, flights_models.problem(task.model, split)]
         label = f"{task.solver}: {task.model.n_passes_:.3g} passes"
         curves.append((label, np.array([passes[0] - 1.0, *passes]), np.array(losses)))
     first = late[0].model

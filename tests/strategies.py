@@ -8,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from dlbd_estimators.objectives.activations import ACTIVATIONS
-from dlbd_estimators.objectives.kernels import Block
-from dlbd_estimators.objectives.losses import (
+from dlbd_estimators.kernels.activations import ACTIVATIONS
+from dlbd_estimators.kernels.kernel import Block
+from dlbd_estimators.kernels.losses import (
     HalfBinomialLoss,
     HalfMultinomialLoss,
     HalfPoissonDeviance,
     HalfSquaredError,
     Loss,
 )
-from dlbd_estimators.objectives.network import Layers, Network
-from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.kernels.network import Layers, Network
+from dlbd_estimators.kernels.packing import Packing
 
 DTYPES = (np.float32, np.float64)
 

@@ -1,6 +1,6 @@
-"""Imports run strictly downward: read off the source, and held here.
+"""Imports run strictly downward, from room to room: read off the source, and held here.
 
-    estimators -> solvers -> execution -> blocks -> objectives
+    linear_model, neural_network -> base -> solvers -> engine -> blocks -> kernels
 
 A checker takes the directory that holds both packages and returns one line per violation, so that
 each can be shown to see a broken tree before it is believed about the real one.
@@ -20,62 +20,38 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dlbd_estimators", "storage")
 LONGEST_FILE = 350
 
-# What each module or subpackage of dlbd_estimators belongs to; a new one has to be put here.
-LAYER_OF = {
-    "__init__": "estimators",
-    "_callbacks": "estimators",
-    "_classes": "estimators",
-    "_fit": "estimators",
-    "_html": "estimators",
-    "_indexable": "estimators",
-    "_leaving": "estimators",
-    "_least_squares": "estimators",
-    "_logistic_parameters": "estimators",
-    "_model": "estimators",
-    "_parameters": "estimators",
-    "_part_of": "estimators",
-    "_predict": "estimators",
-    "_predictions": "estimators",
-    "_solver_names": "estimators",
-    "_sparse_coefficients": "estimators",
-    "_sparse_input": "estimators",
-    "_validation": "estimators",
-    "_versions": "estimators",
-    "_without_effect": "estimators",
-    "compose": "estimators",
-    "elastic_net": "estimators",
-    "linear": "estimators",
-    "logistic": "estimators",
-    "metrics": "estimators",
-    "mlp": "estimators",
-    "model_selection": "estimators",
-    "preprocessing": "estimators",
-    "reports": "estimators",
-    "monitoring": "monitoring",
-    "plots": "estimators",
-    "solvers": "solvers",
-    "execution": "execution",
-    "blocks": "blocks",
-    "objectives": "objectives",
-    "exceptions": "exceptions",
-}
-# Everything a layer may import of the package, besides itself. Monitoring watches from the side:
-# it sees what runs below the estimators, and nothing below the estimators knows of it.
-BELOW = {
-    "estimators": {
-        "monitoring", "solvers", "execution", "blocks", "objectives", "exceptions",
+# The rooms of the house (a folder, or a file beside them), and all that each may import of the
+# package besides itself; a new one has to be put here. No two may import each other, so there are
+# no circles. Errors may be raised anywhere, so `exceptions` is below them all.
+MAY_IMPORT = {
+    "kernels": set(),
+    "blocks": {"kernels"},
+    "engine": {"blocks", "kernels"},
+    "solvers": {"engine", "blocks", "kernels"},
+    "solvers/smooth": {"solvers", "engine", "kernels"},
+    "solvers/proximal": {"solvers/smooth", "solvers", "engine", "kernels"},
+    "solvers/stochastic": {"solvers", "engine", "blocks", "kernels"},
+    # Watches from the side: nothing below the estimators knows of it.
+    "monitoring": {"engine"},
+    "base/by_number": {"engine", "blocks"},
+    "base": {"base/by_number", "monitoring", "solvers", "engine", "blocks", "kernels"},
+    "linear_model": {
+        "base", "solvers/proximal", "solvers/smooth", "solvers", "engine", "blocks", "kernels",
     },
-    "monitoring": {"solvers", "execution", "blocks", "objectives", "exceptions"},
-    "solvers": {"execution", "blocks", "objectives", "exceptions"},
-    "execution": {"blocks", "objectives", "exceptions"},
-    "blocks": {"objectives", "exceptions"},
-    "objectives": {"exceptions"},
+    "neural_network": {"base", "solvers/stochastic", "engine", "blocks", "kernels"},
+    "preprocessing": {"base", "engine", "blocks", "kernels"},
+    "metrics": {"base", "engine", "blocks", "kernels"},
+    "model_selection": {"engine", "blocks"},
+    "compose": {"preprocessing", "base", "blocks"},
+    "plots": {"metrics", "preprocessing", "blocks"},
+    "reports": {"plots", "metrics", "base"},
+    "": {"linear_model", "neural_network", "base"},
     "exceptions": set(),
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
 MAY_IMPORT_DASK = {
-    "_predict", "_predictions", "_validation", "compose", "linear", "logistic", "metrics", "mlp",
-    "model_selection", "preprocessing",
+    "base", "base/by_number", "blocks", "compose", "metrics", "model_selection", "neural_network",
+    "preprocessing",
 }  # fmt: skip
 # Executors and monitors read settings that a user keeps in Dask, the scheduler to use among them,
 # and know names as Dask's pages do; these know of no graph and no collection.
@@ -88,9 +64,9 @@ DASK_SETTINGS = (
 COMPUTES = {"compute", "persist", "compute_chunk_sizes", "get_sync"}
 # Not rows but one of them, by its number, where scikit-learn looks at what labels are. Names alone
 # do not tell where NumPy's functions load a column: scikit-learn's tools ask for labels and
-# predictions in one piece (model_selection.by_number, _predictions, _indexable).
-MAY_COMPUTE = {"dlbd_estimators/model_selection/by_number/frames.py"}
-MAY_BE_IMPORTED_BY_OBJECTIVES = {"numpy", "scipy"} | sys.stdlib_module_names
+# predictions in one piece (base.by_number, base.lazy_predictions).
+MAY_COMPUTE = {"dlbd_estimators/base/by_number/frames.py"}
+MAY_BE_IMPORTED_BY_KERNELS = {"numpy", "scipy"} | sys.stdlib_module_names
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -153,17 +129,23 @@ def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def module_of(parts: tuple[str, ...]) -> str:
-    """Name what stands at the package's top level; the blocks layer may be several files."""
-    name = parts[1].removesuffix(".py") if len(parts) > 1 else "__init__"
-    return "blocks" if name.startswith("blocks") else name
+def room_of(parts: tuple[str, ...]) -> str:
+    """Name the innermost room that a file or a module of the package belongs to."""
+    inside = [part.removesuffix(".py") for part in parts[1:]]
+    for depth in range(len(inside), 0, -1):
+        if "/".join(inside[:depth]) in MAY_IMPORT:
+            return "/".join(inside[:depth])
+    # What else stands at the top is an attribute of the package, or a file nobody has placed.
+    return ""
 
 
 def unplaced_modules(root: Path) -> list[str]:
     return [
-        f"{path}: say in LAYER_OF which layer it belongs to"
+        f"{path}: say in MAY_IMPORT what its room may import"
         for path in sources(root)
-        if path.parts[0] == "dlbd_estimators" and module_of(path.parts) not in LAYER_OF
+        if path.parts[0] == "dlbd_estimators"
+        and "/".join(path.parts[1:-1]) not in MAY_IMPORT.keys() - {""}
+        and path.parts[1:] not in {("__init__.py",), ("exceptions.py",)}
     ]
 
 
@@ -172,12 +154,21 @@ def upward_imports(root: Path) -> list[str]:
     for found in imports(root):
         if found.path.parts[0] != "dlbd_estimators" or found.root != "dlbd_estimators":
             continue
-        importer = LAYER_OF.get(module_of(found.path.parts), "estimators")
-        # A name that is no module is an attribute of the package itself, which is at the top.
-        imported = LAYER_OF.get(module_of(tuple(found.target.split("."))), "estimators")
-        if imported != importer and imported not in BELOW[importer]:
+        importer = room_of(found.path.parts)
+        imported = room_of(tuple(found.target.split(".")))
+        if imported not in MAY_IMPORT[importer] | {importer, "exceptions"}:
             violations.append(f"{found}: {importer} -> {imported}")
     return violations
+
+
+def _reached(room: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [room]
+    while waiting:
+        for below in MAY_IMPORT[waiting.pop()] - found:
+            found.add(below)
+            waiting.append(below)
+    return found
 
 
 def imports_between_packages(root: Path) -> list[str]:
@@ -197,8 +188,8 @@ def distributed_out_of_place(root: Path) -> list[str]:
         and found.path.parts[:2] != ("dlbd_estimators", "monitoring")
         and found.path.parts
         not in {
-            ("dlbd_estimators", "execution", f"{name}.py")
-            for name in ("cluster", "cluster_graphs", "gathering")
+            ("dlbd_estimators", "engine", f"{name}.py")
+            for name in ("cluster", "cluster_graphs", "task_results")
         }
     ]
 
@@ -210,9 +201,9 @@ def dask_out_of_place(root: Path) -> list[str]:
         if found.root == "dask"
         and not found.target.startswith("dask.distributed")  # the checker above
         and found.path.parts[0] == "dlbd_estimators"
-        and module_of(found.path.parts) not in MAY_IMPORT_DASK | {"blocks"}
+        and room_of(found.path.parts) not in MAY_IMPORT_DASK
         and not (
-            found.path.parts[1] in ("execution", "monitoring")
+            found.path.parts[1] in ("engine", "monitoring")
             and f"{found.target}.".startswith(tuple(f"{name}." for name in DASK_SETTINGS))
         )
     ]
@@ -224,7 +215,7 @@ def computing_outside_the_engine(root: Path) -> list[str]:
         for path in sources(root)
         if path.parts[0] == "dlbd_estimators"
         # The latter two run the tasks of one block, for the engine.
-        and path.parts[1] not in ("execution", "blocks_dask.py", "blocks_steps.py")
+        and path.parts[1] not in ("execution", "blocks/dask_blocks.py", "blocks/row_functions.py")
         for node in ast.walk(ast.parse((root / path).read_text()))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).split(".")[-1] in COMPUTES
@@ -232,13 +223,13 @@ def computing_outside_the_engine(root: Path) -> list[str]:
     ]
 
 
-def impure_objectives(root: Path) -> list[str]:
+def impure_kernels(root: Path) -> list[str]:
     return [
         str(found)
         for found in imports(root)
-        if found.path.parts[:2] == ("dlbd_estimators", "objectives")
+        if found.path.parts[:2] == ("dlbd_estimators", "kernels")
         and found.root != "dlbd_estimators"  # upward_imports
-        and found.root not in MAY_BE_IMPORTED_BY_OBJECTIVES
+        and found.root not in MAY_BE_IMPORTED_BY_KERNELS
     ]
 
 
@@ -273,7 +264,7 @@ CHECKERS: tuple[Callable[[Path], list[str]], ...] = (
     distributed_out_of_place,
     dask_out_of_place,
     computing_outside_the_engine,
-    impure_objectives,
+    impure_kernels,
     private_sklearn,
     shapeless_modules,
     long_files,
@@ -285,56 +276,69 @@ def test_project(checker: Callable[[Path], list[str]]) -> None:
     assert checker(ROOT) == []
 
 
+def test_no_two_rooms_may_import_each_other() -> None:
+    assert [room for room in MAY_IMPORT if room in _reached(room)] == []
+
+
 def test_project_is_found() -> None:
     assert {path.parts[0] for path in sources(ROOT)} == set(PACKAGES)
 
 
+ESTIMATOR = "dlbd_estimators/linear_model/ridge.py"
+SOLVER = "dlbd_estimators/solvers/smooth/newton.py"
 BROKEN = [
     (unplaced_modules, "dlbd_estimators/glue.py", ""),
     (unplaced_modules, "dlbd_estimators/glue/__init__.py", ""),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "from dlbd_estimators import linear"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "import dlbd_estimators.linear as l"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "from dlbd_estimators import Ridge"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "from ..linear import Ridge"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "from .. import linear"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "import dlbd_estimators"),
-    (upward_imports, "dlbd_estimators/solvers/newton.py", "import dlbd_estimators.monitoring"),
-    (upward_imports, "dlbd_estimators/blocks.py", "from .solvers.base import Solver"),
-    (upward_imports, "dlbd_estimators/blocks_align.py", "def f():\n    from . import execution"),
-    (upward_imports, "dlbd_estimators/objectives/linear.py", "from dlbd_estimators import blocks"),
-    (upward_imports, "dlbd_estimators/exceptions.py", "from dlbd_estimators.blocks import Block"),
-    (upward_imports, "dlbd_estimators/execution/base.py",
-     "if TYPE_CHECKING:\n    from dlbd_estimators.solvers.base import Solver"),
-    (upward_imports, "dlbd_estimators/execution/base.py",
+    (unplaced_modules, "dlbd_estimators/engine/glue/kafka.py", ""),
+    (upward_imports, SOLVER, "from dlbd_estimators import linear_model"),
+    (upward_imports, SOLVER, "import dlbd_estimators.linear_model.ridge as r"),
+    (upward_imports, SOLVER, "from dlbd_estimators import Ridge"),
+    (upward_imports, SOLVER, "from ...linear_model.ridge import Ridge"),
+    (upward_imports, SOLVER, "from ... import linear_model"),
+    (upward_imports, SOLVER, "import dlbd_estimators"),
+    (upward_imports, SOLVER, "import dlbd_estimators.monitoring"),
+    (upward_imports, SOLVER, "from ..proximal import working_set"),
+    (upward_imports, "dlbd_estimators/solvers/driver.py", "from .smooth.newton import Newton"),
+    (upward_imports, "dlbd_estimators/metrics/ranking.py", "from ..preprocessing import lazy"),
+    (upward_imports, "dlbd_estimators/base/model.py", "from ..linear_model import Ridge"),
+    (upward_imports, "dlbd_estimators/blocks/block.py", "from ..solvers.solver import Solver"),
+    (upward_imports, "dlbd_estimators/blocks/graph.py", "def f():\n    from .. import engine"),
+    (upward_imports, "dlbd_estimators/kernels/linear.py", "from dlbd_estimators import blocks"),
+    (upward_imports, "dlbd_estimators/exceptions.py",
+     "from dlbd_estimators.blocks.block import Block"),
+    (upward_imports, "dlbd_estimators/engine/executor.py",
+     "if TYPE_CHECKING:\n    from dlbd_estimators.solvers.solver import Solver"),
+    (upward_imports, "dlbd_estimators/engine/executor.py",
      "importlib.import_module('dlbd_estimators.solvers')"),
-    (imports_between_packages, "dlbd_estimators/linear.py", "import storage"),
+    (imports_between_packages, ESTIMATOR, "import storage"),
     (imports_between_packages, "storage/writer.py", "from dlbd_estimators import exceptions"),
-    (distributed_out_of_place, "dlbd_estimators/execution/threads.py", "import distributed"),
-    (distributed_out_of_place, "dlbd_estimators/linear.py", "from dask.distributed import Client"),
+    (distributed_out_of_place, "dlbd_estimators/engine/threads.py", "import distributed"),
+    (distributed_out_of_place, ESTIMATOR, "from dask.distributed import Client"),
     (distributed_out_of_place, "storage/writer.py", "try:\n    import distributed\nfinally: ..."),
     (distributed_out_of_place, "storage/writer.py",
      "if TYPE_CHECKING: ...\nelse:\n    import distributed"),
-    (dask_out_of_place, "dlbd_estimators/solvers/newton.py", "import dask.array as da"),
-    (dask_out_of_place, "dlbd_estimators/execution/threads.py", "from dask import get"),
-    (dask_out_of_place, "dlbd_estimators/solvers/newton.py", "import dask.config"),
-    (dask_out_of_place, "dlbd_estimators/execution/base.py",
+    (dask_out_of_place, SOLVER, "import dask.array as da"),
+    (dask_out_of_place, ESTIMATOR, "import dask.array as da"),
+    (dask_out_of_place, "dlbd_estimators/engine/threads.py", "from dask import get"),
+    (dask_out_of_place, SOLVER, "import dask.config"),
+    (dask_out_of_place, "dlbd_estimators/engine/executor.py",
      "if TYPE_CHECKING:\n    from dask.array import Array"),
-    (computing_outside_the_engine, "dlbd_estimators/metrics/rows.py",
+    (computing_outside_the_engine, "dlbd_estimators/metrics/one_pass.py",
      "import dask\ndask.compute(1)"),
-    (computing_outside_the_engine, "dlbd_estimators/linear.py",
-     "def f(X):\n    X.mean().compute()"),
-    (computing_outside_the_engine, "dlbd_estimators/blocks_align.py", "X.compute_chunk_sizes()"),
+    (computing_outside_the_engine, ESTIMATOR, "def f(X):\n    X.mean().compute()"),
+    (computing_outside_the_engine, "dlbd_estimators/blocks/alignment.py",
+     "X.compute_chunk_sizes()"),
     (computing_outside_the_engine, "dlbd_estimators/model_selection/split.py",
      "from dask import persist\npersist(1)"),
-    (impure_objectives, "dlbd_estimators/objectives/losses.py", "import sklearn"),
-    (impure_objectives, "dlbd_estimators/objectives/losses.py", "import dask.array"),
-    (private_sklearn, "dlbd_estimators/linear.py", "import sklearn.linear_model._base"),
-    (private_sklearn, "dlbd_estimators/linear.py", "from sklearn._loss import HalfSquaredError"),
-    (private_sklearn, "dlbd_estimators/linear.py", "from sklearn.linear_model import _base"),
+    (impure_kernels, "dlbd_estimators/kernels/losses.py", "import sklearn"),
+    (impure_kernels, "dlbd_estimators/kernels/losses.py", "import dask.array"),
+    (private_sklearn, ESTIMATOR, "import sklearn.linear_model._base"),
+    (private_sklearn, ESTIMATOR, "from sklearn._loss import HalfSquaredError"),
+    (private_sklearn, ESTIMATOR, "from sklearn.linear_model import _base"),
     (private_sklearn, "storage/writer.py", "from sklearn.utils._param_validation import Interval"),
     (shapeless_modules, "storage/utils.py", ""),
     (shapeless_modules, "storage/_helpers/io.py", ""),
-    (shapeless_modules, "dlbd_estimators/common.py", ""),
+    (shapeless_modules, "dlbd_estimators/base/common.py", ""),
     (long_files, "storage/writer.py", "x = 1\n" * (LONGEST_FILE + 1)),
 ]  # fmt: skip
 
@@ -355,23 +359,23 @@ def test_every_checker_is_shown_to_fail() -> None:
 
 
 ALLOWED = [
-    ("dlbd_estimators/__init__.py", "from dlbd_estimators.linear import Ridge"),
-    ("dlbd_estimators/linear.py", "from dlbd_estimators import _validation, exceptions"),
-    ("dlbd_estimators/linear.py", "from dlbd_estimators.monitoring import events"),
-    ("dlbd_estimators/_validation.py", "import dask.array as da"),
-    ("dlbd_estimators/_validation.py", "if TYPE_CHECKING:\n    from distributed import Client"),
-    ("dlbd_estimators/solvers/newton.py", "from .base import Solver"),
-    ("dlbd_estimators/solvers/newton.py", "from ..execution import base"),
-    ("dlbd_estimators/execution/cluster.py", "from distributed import Client"),
-    ("dlbd_estimators/execution/cluster_graphs.py", "from distributed import Client"),
-    ("dlbd_estimators/execution/base.py", "import dask.config\nfrom dask.system import CPU_COUNT"),
+    ("dlbd_estimators/__init__.py", "from dlbd_estimators.linear_model import Ridge"),
+    (ESTIMATOR, "from dlbd_estimators import exceptions\nfrom dlbd_estimators.base import model"),
+    ("dlbd_estimators/base/callbacks.py", "from dlbd_estimators.monitoring import events"),
+    ("dlbd_estimators/base/validation.py", "import dask.array as da"),
+    ("dlbd_estimators/base/validation.py", "if TYPE_CHECKING:\n    from distributed import Client"),
+    (SOLVER, "from ..solver import Solver\nfrom . import backtracking"),
+    (SOLVER, "from ...engine import passes"),
+    ("dlbd_estimators/engine/cluster.py", "from distributed import Client"),
+    ("dlbd_estimators/engine/cluster_graphs.py", "from distributed import Client"),
+    ("dlbd_estimators/engine/executor.py", "import dask.config\nfrom dask.system import CPU_COUNT"),
     ("dlbd_estimators/monitoring/dashboard.py", "from dask.distributed import Client"),
-    ("dlbd_estimators/blocks_align.py", "import dask\nfrom dlbd_estimators.blocks import Block"),
-    ("dlbd_estimators/objectives/linear.py",
+    ("dlbd_estimators/blocks/alignment.py", "import dask\nfrom .block import Block"),
+    ("dlbd_estimators/kernels/linear.py",
      "import math\nimport numpy as np\nfrom scipy import special\nfrom . import losses"),
-    ("dlbd_estimators/objectives/linear.py", "from dlbd_estimators.exceptions import BadBlock"),
-    ("dlbd_estimators/linear.py", "from sklearn import __version__, base"),
-    ("dlbd_estimators/blocks_dask.py", "def f(remote):\n    remote.persist({}, [])"),
+    ("dlbd_estimators/kernels/linear.py", "from dlbd_estimators.exceptions import BadBlock"),
+    (ESTIMATOR, "from sklearn import __version__, base"),
+    ("dlbd_estimators/blocks/dask_blocks.py", "def f(remote):\n    remote.persist({}, [])"),
     ("storage/verify.py", "def f(X):\n    X.compute()"),
     ("storage/writer.py", "import dask.array as da\nfrom storage.chunks import grid"),
     ("storage/commons.py", "x = 1\n" * LONGEST_FILE),

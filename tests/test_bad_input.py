@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 from dlbd_estimators import LinearRegression, LogisticRegression, Ridge
 from dlbd_estimators.exceptions import BadBlock, Diverged, LengthMismatch, NonFiniteValues
+from tests.blocks.test_dask_blocks import uncomputable, unknown
 from tests.inputs import as_kind
-from tests.test_blocks_dask import uncomputable, unknown
 
 N, P = 500, 3
 MODELS = [

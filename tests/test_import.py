@@ -15,8 +15,9 @@ NEVER = (
     "sklearn.neural_network", "tornado", "xarray", "zarr",
 )  # fmt: skip
 NETWORKS = (
-    "dlbd_estimators.execution.turns", "dlbd_estimators.mlp", "dlbd_estimators.objectives.learner",
-    "dlbd_estimators.objectives.network", "dlbd_estimators.solvers.courses",
+    "dlbd_estimators.engine.rounds", "dlbd_estimators.kernels.learner",
+    "dlbd_estimators.kernels.network", "dlbd_estimators.neural_network",
+    "dlbd_estimators.solvers.stochastic.one_epoch",
 )  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def test_the_package_itself_brings_nothing():
     ("code", "more"),
     [
         ("from dlbd_estimators import Lasso, LogisticRegression, Ridge", NETWORKS),
-        ("from dlbd_estimators import MLPClassifier", ("dlbd_estimators.logistic",)),
-        ("import dlbd_estimators.solvers, dlbd_estimators.execution.threads", NETWORKS),
+        ("from dlbd_estimators import MLPClassifier", ("dlbd_estimators.linear_model.logistic",)),
+        ("import dlbd_estimators.solvers, dlbd_estimators.engine.threads", NETWORKS),
     ],
 )
 def test_an_estimator_brings_this_package_alone(code, more):
@@ -72,5 +73,5 @@ def test_what_stands_around_them_brings_no_frames_and_no_cluster(code):
 
 
 def test_scikit_learn_is_not_imported_where_a_worker_unpickles_a_kernel():
-    program = "import sys, dlbd_estimators.objectives.kernels; assert 'sklearn' not in sys.modules"
+    program = "import sys, dlbd_estimators.kernels.kernel; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=100)

@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 
 from dlbd_estimators import Ridge, metrics, preprocessing
-from dlbd_estimators.execution import threads
-from dlbd_estimators.execution.bundle import run_bundle
+from dlbd_estimators.engine import threads
+from dlbd_estimators.engine.bundle import run_bundle
 from dlbd_estimators.model_selection import train_test_split
 
 FEW, MANY = 30, 300

@@ -11,10 +11,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._leaving import Leaving
-from dlbd_estimators.blocks_sources import is_frame, is_lazy
-from dlbd_estimators.compose.side_by_side import read_once, side_by_side, take
-from dlbd_estimators.compose.stand_ins import Work, is_entry, original, positions_of, stand_in
+from dlbd_estimators.base.to_sklearn import Leaving
+from dlbd_estimators.blocks.sources import is_frame, is_lazy
+from dlbd_estimators.compose.column_selection import (
+    Work,
+    is_entry,
+    original,
+    placeholder,
+    positions_of,
+)
+from dlbd_estimators.compose.columns import concatenated, read_once, take
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager
 from dlbd_estimators.exceptions import BadBlock
 from dlbd_estimators.preprocessing.columns import numbers_without_na
@@ -143,7 +149,7 @@ class _LazyColumns:
         for key, value in vars(self).items():
             if key not in params and not key.startswith("_sklearn"):
                 setattr(plan, key, value)
-        plan.transformers_ = [stand_in(each, work, X) for each in self.transformers_]
+        plan.transformers_ = [placeholder(each, work, X) for each in self.transformers_]
         _run(plan, "transform", X)
         return self._joined(plan, shared)
 
@@ -156,10 +162,10 @@ class _LazyColumns:
     def _plan(self, work: Work, X: Any) -> sklearn.compose.ColumnTransformer:
         """Return scikit-learn's class with other steps, for a table of positions."""
         params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
-        _, remainder, _ = stand_in(("remainder", self.remainder, []), work, None)
+        _, remainder, _ = placeholder(("remainder", self.remainder, []), work, None)
         # Anything else is wrong, which scikit-learn will say.
         if isinstance(self.transformers, list | tuple):
-            params["transformers"] = [stand_in(each, work, X) for each in self.transformers]
+            params["transformers"] = [placeholder(each, work, X) for each in self.transformers]
         params["remainder"] = remainder
         params |= {"transformer_weights": None, "n_jobs": None}
         return sklearn.compose.ColumnTransformer(**params)
@@ -167,7 +173,7 @@ class _LazyColumns:
     def _joined(self, plan: sklearn.compose.ColumnTransformer, X: Any) -> Any:
         weights = self.transformer_weights or {}
         steps = [step for _, step, _ in plan.transformers_ if hasattr(step, "output_")]
-        return side_by_side(
+        return concatenated(
             self,
             X,
             [step.name for step in steps],

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from dlbd_estimators import preprocessing
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks.sources import is_lazy
 
 
 def refuse_eager(name: str, transformer: Any) -> None:

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import calibration, metrics
 
-from dlbd_estimators.metrics.counts import (
-    Pairs,
+from dlbd_estimators.metrics.contingency import (
+    ContingencyTable,
     distinct_pairs,
     joined_pairs,
     whole_weights,
 )
-from dlbd_estimators.metrics.counts import (
+from dlbd_estimators.metrics.contingency import (
     labels as checked_labels,
 )
-from dlbd_estimators.metrics.digits import ALL_DIGITS, Rounded
-from dlbd_estimators.metrics.rows import any_lazy, numbers, one_pass
+from dlbd_estimators.metrics.one_pass import any_lazy, numbers, one_pass
+from dlbd_estimators.metrics.quantized_scores import ALL_DIGITS, QuantizedScores
 
 Curve = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -106,7 +106,7 @@ def rounded_roc_curve(
     ValueError
         As for :func:`roc_curve`.
     """
-    rounding = None if max_scores is None else Rounded(max_scores)
+    rounding = None if max_scores is None else QuantizedScores(max_scores)
     pairs, _ = one_pass(
         _ScorePairs(rounding), y_true, y_score, sample_weight, name="roc-curve", pred_name="y_score"
     )
@@ -181,11 +181,11 @@ def calibration_curve(
 class _ScorePairs:
     """Sums for one pass: the distinct (label, score), and how many digits scores kept."""
 
-    rounding: Rounded | None
+    rounding: QuantizedScores | None
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
-    ) -> tuple[Pairs, int]:
+    ) -> tuple[ContingencyTable, int]:
         targets, scores = checked_labels("y_true", y_true), numbers("y_score", y_pred)
         if scores.ndim != 1:
             raise ValueError(f"y_score must be 1D, but has shape {scores.shape}.")
@@ -194,7 +194,9 @@ class _ScorePairs:
             scores, digits = self.rounding(scores.astype(np.float64))
         return distinct_pairs(targets, scores, weights), digits
 
-    def combine(self, left: tuple[Pairs, int], right: tuple[Pairs, int]) -> tuple[Pairs, int]:
+    def combine(
+        self, left: tuple[ContingencyTable, int], right: tuple[ContingencyTable, int]
+    ) -> tuple[ContingencyTable, int]:
         joined, digits = joined_pairs(left[0], right[0]), min(left[1], right[1])
         if self.rounding is None:
             return joined, digits

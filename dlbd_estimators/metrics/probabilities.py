@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from dlbd_estimators.metrics.counts import labels as checked_labels
-from dlbd_estimators.metrics.rows import any_lazy, check_total, numbers, one_pass, row_weights
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.labels import distinct
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.labels import distinct
+from dlbd_estimators.metrics.contingency import labels as checked_labels
+from dlbd_estimators.metrics.one_pass import any_lazy, check_total, numbers, one_pass, row_weights
 
 
 def log_loss(

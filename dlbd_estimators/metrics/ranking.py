@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 
-from dlbd_estimators.metrics.counts import (
-    Pairs,
+from dlbd_estimators.metrics.contingency import (
+    ContingencyTable,
     distinct_pairs,
     joined_pairs,
     whole_weights,
 )
-from dlbd_estimators.metrics.counts import (
+from dlbd_estimators.metrics.contingency import (
     labels as checked_labels,
 )
-from dlbd_estimators.metrics.rows import any_lazy, check_choice, numbers, one_pass
+from dlbd_estimators.metrics.one_pass import any_lazy, check_choice, numbers, one_pass
 
 
 def roc_auc_score(
@@ -113,7 +113,7 @@ def roc_auc_score(
 class _Scores:
     """For each column of scores, the distinct (label, score)."""
 
-    columns: list[Pairs]
+    columns: list[ContingencyTable]
     several_labels: bool
     sum_to_one: bool
 
@@ -157,7 +157,7 @@ class _ScoreSums:
         return _Scores(columns, left.several_labels, left.sum_to_one and right.sum_to_one)
 
 
-def _of_two(columns: Sequence[Pairs], options: dict[str, Any]) -> Any:
+def _of_two(columns: Sequence[ContingencyTable], options: dict[str, Any]) -> Any:
     if len(columns) > 1:
         raise ValueError(
             f"y_score should be a 1d array for two classes, but has {len(columns)} columns. Pass "
@@ -200,25 +200,29 @@ def _check_classes(
     metrics.roc_auc_score(twice, scores, sample_weight=weights, **options)
 
 
-def _of_labels(columns: Sequence[Pairs], average: str | None, max_fpr: float | None) -> Any:
-    tables = [Pairs(each.y_true.astype(np.int64), *each[1:]) for each in columns]
+def _of_labels(
+    columns: Sequence[ContingencyTable], average: str | None, max_fpr: float | None
+) -> Any:
+    tables = [ContingencyTable(each.y_true.astype(np.int64), *each[1:]) for each in columns]
     return _averaged(tables, average, max_fpr)
 
 
 def _each_against_the_rest(
-    columns: Sequence[Pairs], classes: NDArray[Any], average: str | None
+    columns: Sequence[ContingencyTable], classes: NDArray[Any], average: str | None
 ) -> Any:
     tables = [
-        Pairs((pairs.y_true == label).astype(np.int64), *pairs[1:])
+        ContingencyTable((pairs.y_true == label).astype(np.int64), *pairs[1:])
         for pairs, label in zip(columns, classes, strict=True)
     ]
     return _averaged(tables, average, None)
 
 
-def _averaged(tables: Sequence[Pairs], average: str | None, max_fpr: float | None) -> Any:
+def _averaged(
+    tables: Sequence[ContingencyTable], average: str | None, max_fpr: float | None
+) -> Any:
     """Put the areas of several yes-or-no questions together."""
     if average == "micro":
-        joined = Pairs(*(np.concatenate(part) for part in zip(*tables, strict=True)))
+        joined = ContingencyTable(*(np.concatenate(part) for part in zip(*tables, strict=True)))
         return _area(joined, max_fpr)
     areas = np.array([_area(pairs, max_fpr) for pairs in tables])
     if average is None:
@@ -232,7 +236,9 @@ def _averaged(tables: Sequence[Pairs], average: str | None, max_fpr: float | Non
     return float(np.average(np.where(positive == 0, 0.0, areas), weights=positive))
 
 
-def _every_two(columns: Sequence[Pairs], classes: NDArray[Any], average: str | None) -> float:
+def _every_two(
+    columns: Sequence[ContingencyTable], classes: NDArray[Any], average: str | None
+) -> float:
     """Average over all two classes, each as the positive one in turn (Hand and Till 2001)."""
     areas, prevalence = [], []
     for a, b in combinations(range(len(classes)), 2):
@@ -241,13 +247,15 @@ def _every_two(columns: Sequence[Pairs], classes: NDArray[Any], average: str | N
             pairs = columns[positive]
             rows = (pairs.y_true == classes[a]) | (pairs.y_true == classes[b])
             targets = (pairs.y_true[rows] == classes[positive]).astype(np.int64)
-            both.append(_area(Pairs(targets, pairs.y_pred[rows], pairs.weights[rows]), None))
+            both.append(
+                _area(ContingencyTable(targets, pairs.y_pred[rows], pairs.weights[rows]), None)
+            )
         areas.append((both[0] + both[1]) / 2)
         prevalence.append(float(pairs.weights[rows].sum()))
     return float(np.average(areas, weights=prevalence if average == "weighted" else None))
 
 
-def _area(pairs: Pairs, max_fpr: float | None) -> float:
+def _area(pairs: ContingencyTable, max_fpr: float | None) -> float:
     if not len(pairs.y_true):
         message = "No row is of either class. ROC AUC score is not defined in that case."
         warnings.warn(message, UndefinedMetricWarning, stacklevel=4)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 from sklearn import metrics
 
-from dlbd_estimators.metrics.rows import any_lazy, check_total, numbers, one_pass, row_weights
-from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.metrics.one_pass import any_lazy, check_total, numbers, one_pass, row_weights
 
 _AVERAGES = ("raw_values", "uniform_average", "variance_weighted")
 

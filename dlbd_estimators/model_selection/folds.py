@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.model_selection.gather import gather, in_memory
-from dlbd_estimators.model_selection.rows import Division, Selection
-from dlbd_estimators.model_selection.shares import consecutive, fold_sizes
+from dlbd_estimators.model_selection.allocation import consecutive, fold_sizes
+from dlbd_estimators.model_selection.row_selection import Division, Selection
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed, random_division
+from dlbd_estimators.model_selection.take_rows import gather, in_memory
 
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 

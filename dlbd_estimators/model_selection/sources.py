@@ -10,11 +10,11 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks_align import have_one_source, refuse_shuffled_apart
-from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_sources import is_lazy, is_list_of_lazy, opened
+from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.sources import is_lazy, is_list_of_lazy, opened
+from dlbd_estimators.engine.column_passes import block_lengths
 from dlbd_estimators.exceptions import LengthMismatch
-from dlbd_estimators.execution.rows import block_lengths
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,17 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.blocks_sources import is_lazy
-from dlbd_estimators.model_selection.gather import gather, stratified_positions
-from dlbd_estimators.model_selection.rows import Division
-from dlbd_estimators.model_selection.shares import Integers, allocate, consecutive
+from dlbd_estimators.blocks.sources import is_lazy
+from dlbd_estimators.model_selection.allocation import Integers, allocate, consecutive
+from dlbd_estimators.model_selection.row_selection import Division
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
-from dlbd_estimators.model_selection.strata import count_strata, label_array, stratified_counts
+from dlbd_estimators.model_selection.stratification import (
+    count_strata,
+    label_array,
+    stratified_counts,
+)
+from dlbd_estimators.model_selection.take_rows import gather, stratified_positions
 
 
 def train_test_split(

@@ -16,8 +16,8 @@ from typing import Any
 import dask.config
 from distributed import Client
 
-from dlbd_estimators.execution.base import Executor
-from dlbd_estimators.execution.cluster import ClusterExecutor
+from dlbd_estimators.engine.cluster import ClusterExecutor
+from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.events import Event, Listener
 from dlbd_estimators.monitoring.plugin import TOPIC, TrainingPlugin
 

@@ -33,8 +33,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dlbd_estimators.execution.base import Executor
-from dlbd_estimators.execution.cost import Spent
+from dlbd_estimators.engine.cost import TotalCost
+from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.phases import loading_rate, phases
 
 Event = dict[str, Any]
@@ -59,7 +59,7 @@ class FitEvents:
         self._number = 0
         self._began = self._step_began = time.perf_counter()
         self._executor: Executor | None = None
-        self._spent = Spent()
+        self._spent = TotalCost()
         self._n_steps = 0
 
     @property
@@ -85,7 +85,7 @@ class FitEvents:
         """Tell that a fit begins to read data, also to some more listeners."""
         self._executor = executor
         self._listeners += listeners
-        n_workers, n_threads = executor.crew()
+        n_workers, n_threads = executor.capacity()
         self._emit(
             "fit_started",
             estimator=estimator,
@@ -107,7 +107,7 @@ class FitEvents:
             return
         now, spent = time.perf_counter(), self._executor.spent
         seconds, this = now - self._step_began, spent - self._spent
-        n_workers, n_threads = self._executor.crew()
+        n_workers, n_threads = self._executor.capacity()
         self._emit(
             "step",
             **entry,

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dlbd_estimators.execution.base import Executor
+from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.events import Listener
 
 _listeners: dict[object, Listener] = {}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dlbd_estimators.execution.cost import Spent
+from dlbd_estimators.engine.cost import TotalCost
 
 #: In the order in which a page stacks them.
 PHASES = ("read", "decode", "compute", "reduce", "wait")
 
 
-def phases(spent: Spent, seconds: float) -> dict[str, float]:
+def phases(spent: TotalCost, seconds: float) -> dict[str, float]:
     """Divide the seconds of a step; the parts add up to it.
 
     Parameters
     ----------
-    spent : Spent
+    spent : TotalCost
         By the executor in this step.
     seconds : float
         That the step took.
@@ -36,7 +36,7 @@ def phases(spent: Spent, seconds: float) -> dict[str, float]:
     return {**parts, "wait": max(seconds - sum(parts.values()), 0.0)}
 
 
-def loading_rate(spent: Spent, n_threads: int) -> float | None:
+def loading_rate(spent: TotalCost, n_threads: int) -> float | None:
     """Return the bytes per second that so many threads would load if they did nothing else."""
     if not spent.cost.loaded:
         return None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import validate_data
 
-from dlbd_estimators.blocks_sources import is_frame
+from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.preprocessing import Blockwise, StandardScaler
 
 

@@ -11,8 +11,8 @@ from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.metrics.curves import calibration_curve, rounded_roc_curve
-from dlbd_estimators.metrics.digits import FEWEST
-from dlbd_estimators.metrics.rows import any_lazy, check_choice
+from dlbd_estimators.metrics.one_pass import any_lazy, check_choice
+from dlbd_estimators.metrics.quantized_scores import FEWEST
 from dlbd_estimators.plots.axes import axes, pyplot
 
 #: Distinct scores that a curve keeps, unless told: about 5 MB.

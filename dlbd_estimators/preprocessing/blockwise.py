@@ -15,7 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks_columns import numeric_dtype
+from dlbd_estimators.blocks.data_frame_columns import numeric_dtype
 
 
 def without_na(block: Any) -> Any:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.blocks_sources import is_lazy
-from dlbd_estimators.execution.rows import reduce_rows
+from dlbd_estimators.blocks.sources import is_lazy
+from dlbd_estimators.engine.column_passes import reduce_rows
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks_steps import Change
-from dlbd_estimators.objectives.kernels import scratch
+from dlbd_estimators.blocks.row_functions import Change
+from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum

@@ -11,9 +11,9 @@ import sklearn.impute
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.blocks_sources import is_lazy
-from dlbd_estimators.execution.rows import reduce_rows
-from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.blocks.sources import is_lazy
+from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import known_dtype, numbers_dtype, without_na
 from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
 from dlbd_estimators.preprocessing.lazy import (
@@ -112,12 +112,12 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         except (TypeError, ValueError) as error:
             _name_columns(error, rows)
             raise
-        known = fusion.known(self, X) if self._spares_a_pass() else None
+        known = shared_statistics.recorded_for(self, X) if self._spares_a_pass() else None
         present = self._gather(rows, dtype) if known is None else _present(known)
         self._set(present, dtype)
         self.n_passes_ = float(known is None)
         if present.statistics is not None and is_nan(self.missing_values):
-            fusion.see(self, present.statistics)
+            shared_statistics.record_input(self, present.statistics)
         return self
 
     def inverse_transform(self, X: Any) -> Any:
@@ -181,9 +181,9 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         indicators = self.indicator_.features_ if self.indicator_ else np.zeros(0, dtype=np.intp)
         fill = FillRows(self.missing_values, result.dtype, kept, values, indicators)
         output = transform_rows(self, rows, fill, meta=result[:0], name="simpleimputer-transform")
-        statistics = fusion.seen(self) if is_nan(self.missing_values) else None
+        statistics = shared_statistics.recorded_input(self) if is_nan(self.missing_values) else None
         if statistics is not None and result.dtype.kind != "O":
-            fusion.remember(self, output, filled_statistics(fill, statistics))
+            shared_statistics.record_output(self, output, filled_statistics(fill, statistics))
         return output
 
     def _in_memory(self, X: Any) -> Any:

@@ -19,13 +19,13 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dlbd_estimators._leaving import Leaving
-from dlbd_estimators.blocks_align import one_column_of_chunks
-from dlbd_estimators.blocks_checks import CheckedRows
-from dlbd_estimators.blocks_frames import together
-from dlbd_estimators.blocks_sources import is_frame, is_lazy, opened
-from dlbd_estimators.blocks_steps import after
-from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.base.to_sklearn import Leaving
+from dlbd_estimators.blocks.alignment import one_column_of_chunks
+from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.row_functions import after
+from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened
+from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import without_na
 
 #: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
@@ -78,7 +78,7 @@ class LazyTransformer(Leaving):
                 self._in_memory(X), y, **fit_params
             )
         X = opened("X", X)
-        with fusion.input_statistics(self):
+        with shared_statistics.input_statistics(self):
             fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
             return fitted.transform(X)
 

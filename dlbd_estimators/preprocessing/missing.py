@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks_columns import Numbers
+from dlbd_estimators.blocks.data_frame_columns import Numbers
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.numeric import refuse_infinity

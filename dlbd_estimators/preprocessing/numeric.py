@@ -12,17 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators.blocks_columns import (
+from dlbd_estimators.blocks.data_frame_columns import (
     Numbers,
     check_numeric_columns,
     check_numeric_dtype,
 )
-from dlbd_estimators.blocks_steps import Change
+from dlbd_estimators.blocks.row_functions import Change
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.objectives.kernels import scratch
+from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.preprocessing.columns import known_dtype
-from dlbd_estimators.preprocessing.end_to_end import in_place, repeated
 from dlbd_estimators.preprocessing.lazy import check_lazy
+from dlbd_estimators.preprocessing.narrow_rows import in_place, repeated
 
 #: What scikit-learn's scalers leave as it is; all else becomes the first of them.
 _FLOATS = [np.float64, np.float32, np.float16]

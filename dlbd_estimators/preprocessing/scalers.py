@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import sklearn.preprocessing
 
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.numeric import Operation
 from dlbd_estimators.preprocessing.scaling import LazyScaler, fitted
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats

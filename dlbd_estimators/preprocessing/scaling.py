@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.preprocessing import fusion
+from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
 from dlbd_estimators.preprocessing.numeric import (
     FloatRows,
@@ -16,8 +16,8 @@ from dlbd_estimators.preprocessing.numeric import (
     in_memory,
     numeric_rows,
 )
-from dlbd_estimators.preprocessing.passes import gather
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
+from dlbd_estimators.preprocessing.statistics_pass import find_statistics
 
 #: Size of the values of a column, in standard deviations, up to which statistics that follow
 #: from those before are used, by the bytes of a value: an error of 1e-12 standard deviations
@@ -37,15 +37,15 @@ class LazyScaler(LazyTransformer):
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
         _check_parameters(self)
         rows = numeric_rows(self, X, reset=first)
-        statistics = None if sample_weight is not None else fusion.known(self, X)
+        statistics = None if sample_weight is not None else shared_statistics.recorded_for(self, X)
         n_passes = float(statistics is None)
         if statistics is None:
             names = getattr(self, "feature_names_in_", None)
-            statistics = gather(rows, sample_weight, names, type(self).__name__.lower())
+            statistics = find_statistics(rows, sample_weight, names, type(self).__name__.lower())
         self._set(statistics, float_dtype(rows), first=first, weighted=sample_weight is not None)
         self.n_passes_ = n_passes
         if sample_weight is None:
-            fusion.see(self, statistics)
+            shared_statistics.record_input(self, statistics)
         return self
 
     def _transform_lazy(self, X: Any) -> Any:
@@ -59,10 +59,10 @@ class LazyScaler(LazyTransformer):
             n_columns=rows.shape[1],
             name=f"{type(self).__name__.lower()}-transform",
         )
-        statistics = fusion.seen(self)
+        statistics = shared_statistics.recorded_input(self)
         mapped = None if statistics is None else self._map_statistics(statistics, dtype)
         if mapped is not None:
-            fusion.remember(self, output, mapped)
+            shared_statistics.record_output(self, output, mapped)
         return output
 
     def _inverse_lazy(self, X: Any) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.blocks_sources import is_lazy
+from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.lazy import LazyTransformer
 from dlbd_estimators.preprocessing.numeric import Operation
 from dlbd_estimators.preprocessing.scaling import LazyScaler

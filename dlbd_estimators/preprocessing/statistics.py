@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.objectives.kernels import scratch
-from dlbd_estimators.preprocessing.end_to_end import in_place, reduced
+from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.preprocessing.narrow_rows import in_place, reduced
 from dlbd_estimators.preprocessing.numeric import refuse_infinity
 
 Floats = NDArray[np.float64]

@@ -6,9 +6,9 @@ from typing import Any
 
 import dask.array as da
 
-from dlbd_estimators.blocks_align import known
+from dlbd_estimators.blocks.alignment import known
+from dlbd_estimators.engine.memory import process_memory
 from dlbd_estimators.exceptions import BlockTooLarge
-from dlbd_estimators.execution.memory import process_memory
 
 #: A block that becomes larger than this, in bytes, is cut,
 _LARGEST = 2**28

@@ -18,7 +18,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators._html import facts
+from dlbd_estimators.base.html import facts
 from dlbd_estimators.reports.page import Table, page
 from dlbd_estimators.reports.scores import scores
 

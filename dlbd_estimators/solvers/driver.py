@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dlbd_estimators.engine.blas import single_threaded_blas
+from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
-from dlbd_estimators.execution.base import Executor
-from dlbd_estimators.execution.blas import single_threaded_blas
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
-from dlbd_estimators.solvers.room import sweep_holds
+from dlbd_estimators.solvers.matrix_memory import sweep_holds
 
 
 def minimize(executor: Executor, fit: Fit) -> Solution:
@@ -88,9 +88,9 @@ def _sweep(executor: Executor, running: Sequence[FitRun]) -> None:
     and one reading of all blocks serves them all.
     """
     first = min(running, key=lambda run: run.share)
-    blocks, together, n_entries = first.fit.objective.blocks, [first], first.n_entries
+    blocks, together, n_entries = first.fit.problem.blocks, [first], first.n_entries
     for run in running:
-        same = run.fit.objective.blocks is blocks and run.indices == first.indices
+        same = run.fit.problem.blocks is blocks and run.indices == first.indices
         more = n_entries + run.n_entries
         if same and run is not first and sweep_holds(executor, blocks, more):
             together.append(run)
@@ -102,7 +102,7 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
     """Run one sweep, and tell each fit what it brings."""
     passes = [run.asked for run in together if run.asked is not None]
     try:
-        results = executor.sweep(passes, together[0].fit.objective.blocks)
+        results = executor.sweep(passes, together[0].fit.problem.blocks)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
         # Numbers that overflow may be those of one fit's parameters; all else is of the data.
         overflowed = isinstance(error, BadBlock) and not isinstance(error, NonFiniteValues)

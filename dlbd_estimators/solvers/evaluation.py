@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlbd_estimators.objectives.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Evaluation:
     n_errors : int
         Rows without a positive margin, where they were counted.
     radius : float
-        See :class:`~dlbd_estimators.objectives.linear.LinearKernel`.
+        See :class:`~dlbd_estimators.kernels.linear.LinearKernel`.
     columns : Columns or None
         Where moments were asked for.
     known : Known

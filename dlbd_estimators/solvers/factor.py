@@ -9,9 +9,9 @@ from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.exceptions import Diverged
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.centring import Centring
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.solvers.problem import Problem
 
 #: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
@@ -33,13 +33,13 @@ def is_rough(factor: Factor, dtype: str) -> bool:
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
 
 
-def dependent_columns(objective: Objective, factor: Factor) -> tuple[int, ...]:
+def dependent_columns(problem: Problem, factor: Factor) -> tuple[int, ...]:
     """Return the columns that are nearest to being dependent on one another, by a Hessian."""
-    if not objective.of_columns or factor.condition <= _DEPENDENT:
+    if not problem.of_columns or factor.condition <= _DEPENDENT:
         return ()
-    width = objective.packing.shape[1]
+    width = problem.packing.shape[1]
     columns = {index % width for index in factor.dependent()}
-    return tuple(sorted(columns - {objective.packing.n_features}))
+    return tuple(sorted(columns - {problem.packing.n_features}))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from dlbd_estimators.engine.executor import PassResult
+from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.exceptions import Diverged
-from dlbd_estimators.execution.base import PassResult
-from dlbd_estimators.execution.passes import Asks, Pass
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record, entries
-from dlbd_estimators.solvers.objective import Objective
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.solver import Solver, State
 from dlbd_estimators.solvers.status import Status, warn
 
 #: Columns in a message.
@@ -29,7 +29,7 @@ class Fit:
     ----------
     solver : Solver
         The method.
-    objective : Objective
+    problem : Problem
         What to minimise.
     start : ndarray, State or None
         Where to begin, or where another fit stopped; None lets the solver choose.
@@ -54,7 +54,7 @@ class Fit:
     """
 
     solver: Solver[Any]
-    objective: Objective
+    problem: Problem
     start: FloatArray | State | None
     tol: float
     max_iter: int
@@ -121,16 +121,16 @@ class FitRun:
         self.outcome: Solution | Exception | None = None
         self._records: list[Record] = []
         self._begun = self._stopped = False
-        objective, start = fit.objective, fit.start
+        problem, start = fit.problem, fit.start
         if isinstance(start, State):
             self._step: Asks[State] = _at_once(start)
             self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
         else:
             # Steps never move all classes by a common shift: it must not be in the start.
-            start = None if start is None else objective.without_shift(start)
-            self._step = fit.solver.init(objective, start)
-            self._n_passes = float(objective.passes_before)
-            self._bytes_read = objective.bytes_before
+            start = None if start is None else problem.without_shift(start)
+            self._step = fit.solver.init(problem, start)
+            self._n_passes = float(problem.passes_before)
+            self._bytes_read = problem.bytes_before
         self._state: State | None = None
 
     @property
@@ -159,7 +159,7 @@ class FitRun:
         else:
             self.share = 1.0
             if asked.indices is not None:
-                self.share = self.fit.objective.share(asked.indices)
+                self.share = self.fit.problem.share(asked.indices)
             self.asked = replace(asked, name=asked.name.format(int(self._n_passes) + 1))
 
     def end_step(self) -> None:
@@ -202,7 +202,7 @@ class FitRun:
         if fit.before_step is not None and not state.shortened:
             fit.before_step(state)
         self._begun = True
-        self._step = fit.solver.step(fit.objective.at(state.known), state, fit.tol)
+        self._step = fit.solver.step(fit.problem.at(state.known), state, fit.tol)
 
     def _check(self, state: State) -> None:
         if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
@@ -235,7 +235,7 @@ class FitRun:
         if status is Status.CONVERGED and not (state.error <= fit.tol or fit.solver.direct):
             status = Status.STALLED
         if status.is_warned_of:
-            columns = _named(state.dependent, fit.objective.blocks.feature_names)
+            columns = _named(state.dependent, fit.problem.blocks.feature_names)
             message = status.value.format(
                 opening=fit.opening,
                 solver=fit.solver.name,
@@ -247,7 +247,7 @@ class FitRun:
                 hint=f" {columns} may be nearly collinear." if state.dependent else "",
             )
             warn(fit.on_warning, status.name.lower(), message, status.category)
-        parameters = fit.objective.at(state.known).original(state.parameters)
+        parameters = fit.problem.at(state.known).original(state.parameters)
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 
 
 def free_shift(coef: FloatArray) -> FloatArray:

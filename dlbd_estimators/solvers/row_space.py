@@ -19,19 +19,19 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg
 
-from dlbd_estimators.blocks import ArrayLoader, from_arrays
-from dlbd_estimators.execution.base import Executor
-from dlbd_estimators.execution.blas import single_threaded_blas
-from dlbd_estimators.objectives.arrays import FloatArray
-from dlbd_estimators.objectives.packing import Packing
+from dlbd_estimators.blocks.block import ArrayLoader, from_arrays
+from dlbd_estimators.engine.blas import single_threaded_blas
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.objective import Objective
-from dlbd_estimators.solvers.room import room_for
+from dlbd_estimators.solvers.matrix_memory import room_for
+from dlbd_estimators.solvers.problem import Problem
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RowSpace(Objective):
+class RowSpace(Problem):
     """An objective over arrays in memory, in coordinates of their row space.
 
     Parameters
@@ -52,12 +52,12 @@ class RowSpace(Objective):
     turn: FloatArray = field(repr=False)
 
     @classmethod
-    def of(cls, whole: Objective, X: FloatArray, executor: Executor) -> RowSpace:
+    def of(cls, whole: Problem, X: FloatArray, executor: Executor) -> RowSpace:
         """Factor the rows.
 
         Parameters
         ----------
-        whole : Objective
+        whole : Problem
             With more columns than rows.
         X : ndarray of shape (n_rows, n_features)
             The features of all its rows; finite.
@@ -109,18 +109,18 @@ class RowSpace(Objective):
         return self.packing.pack(along, intercept + coef @ self.origin)
 
 
-def row_space(objective: Objective, executor: Executor) -> RowSpace | None:
+def row_space(problem: Problem, executor: Executor) -> RowSpace | None:
     """Return an objective in coordinates of its row space, where that is fewer, and worth it.
 
     None where the rows lie on disk, are more than the columns, or hold NaN, which the next pass
     will name; and for least squares of columns few enough for a matrix of theirs.
     """
-    blocks, packing = objective.blocks, objective.packing
-    if objective.l1 is not None or not isinstance(blocks.loader, ArrayLoader):
+    blocks, packing = problem.blocks, problem.packing
+    if problem.l1 is not None or not isinstance(blocks.loader, ArrayLoader):
         return None
     X = blocks.loader.X
     if not 0 < len(X) < min(packing.n_features, LARGEST_HESSIAN):
         return None
-    if objective.loss.quadratic and packing.n_features <= LARGEST_HESSIAN:
+    if problem.loss.quadratic and packing.n_features <= LARGEST_HESSIAN:
         return None
-    return RowSpace.of(objective, X, executor) if np.isfinite(X).all() else None
+    return RowSpace.of(problem, X, executor) if np.isfinite(X).all() else None

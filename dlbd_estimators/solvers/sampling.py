@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dlbd_estimators.execution.reduce import nodes, stratified
+from dlbd_estimators.engine.reduction_tree import nodes, stratified
 
 #: A sample has at least this many rows for each parameter,
 _ROWS_PER_PARAMETER = 30

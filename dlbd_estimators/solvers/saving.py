@@ -25,7 +25,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.solvers.base import Solver, State
+from dlbd_estimators.solvers.solver import Solver, State
 
 _HEADER = "state"
 

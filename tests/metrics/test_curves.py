@@ -15,7 +15,7 @@ from sklearn import calibration, metrics
 
 from dlbd_estimators.metrics import calibration_curve, roc_curve
 from dlbd_estimators.metrics.curves import rounded_roc_curve
-from dlbd_estimators.metrics.digits import Rounded, truncated
+from dlbd_estimators.metrics.quantized_scores import QuantizedScores, truncated
 
 
 @st.composite
@@ -58,7 +58,7 @@ numbers = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(-10, 10)
 
 @given(numbers, st.integers(1, 40))
 def test_rounding_drops_as_few_digits_as_it_takes_and_keeps_the_order(values, n_distinct):
-    found, digits = Rounded(n_distinct)(values)
+    found, digits = QuantizedScores(n_distinct)(values)
     assert len(np.unique(found)) <= n_distinct
     np.testing.assert_array_equal(found, truncated(values, digits))
     assert digits == 64 or len(np.unique(truncated(values, digits + 1))) > n_distinct
@@ -78,7 +78,7 @@ def test_a_rounded_curve_is_that_of_rounded_scores_however_it_is_cut(
         mine = rounded_roc_curve(
             *(da.from_array(each, chunks=chunk) for each in (y, scores)), max_scores=max_scores
         )
-    theirs = metrics.roc_curve(y, Rounded(max_scores)(scores)[0])
+    theirs = metrics.roc_curve(y, QuantizedScores(max_scores)(scores)[0])
     for left, right in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-12)
 

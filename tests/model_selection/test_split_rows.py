@@ -10,9 +10,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from sklearn import model_selection
 
-from dlbd_estimators.model_selection import KFold, ShuffleSplit, rows, train_test_split
-from dlbd_estimators.model_selection.rows import Rows
-from dlbd_estimators.model_selection.shares import allocate
+from dlbd_estimators.model_selection import KFold, ShuffleSplit, row_selection, train_test_split
+from dlbd_estimators.model_selection.allocation import allocate
+from dlbd_estimators.model_selection.row_selection import Rows
 from dlbd_estimators.model_selection.sizes import split_sizes
 from tests.strategies import cuts, random_generators
 
@@ -30,7 +30,7 @@ def test_what_is_chosen_of_a_block_is_worked_out_once(monkeypatch):
     X = numbered((2,) * 40)
     y = da.from_array(np.tile([0, 1], 40), chunks=2)
     made = []
-    monkeypatch.setattr(rows, "Rows", lambda *args: made.append(args) or Rows(*args))
+    monkeypatch.setattr(row_selection, "Rows", lambda *args: made.append(args) or Rows(*args))
     parts = train_test_split(X, y, stratify=y, random_state=0)
     assert len(made) == 2 * 40
     assert [len(each) for each in dask.compute(*parts)] == [60, 20, 60, 20]

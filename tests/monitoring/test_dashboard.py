@@ -201,7 +201,7 @@ def metric(cluster, name):
 
 @pytest.mark.usefixtures("client")
 def test_fits_in_this_process_are_no_business_of_a_scheduler():
-    from dlbd_estimators.execution.threads import ThreadExecutor
+    from dlbd_estimators.engine.threads import ThreadExecutor
 
     with ThreadExecutor(1) as executor:
         assert cluster_listener(executor) is None

@@ -16,7 +16,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
-from dlbd_estimators.execution.threads import ThreadExecutor
+from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.monitoring import listening
 from dlbd_estimators.monitoring.events import FitEvents
 from dlbd_estimators.monitoring.phases import PHASES

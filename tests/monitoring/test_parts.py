@@ -15,7 +15,8 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 
-from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge, _part_of
+from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators.base import search_candidate
 from dlbd_estimators.monitoring import listening
 from dlbd_estimators.monitoring.figures import courses_of, curves_of
 from dlbd_estimators.monitoring.fits import FitLog
@@ -90,7 +91,7 @@ def test_what_stands_alone_is_part_of_nothing(data):
 
 
 def test_nothing_breaks_if_scikit_learn_calls_it_otherwise(data, monkeypatch):
-    monkeypatch.setattr(_part_of, "_EVALUATION", ("sklearn", "renamed"))
+    monkeypatch.setattr(search_candidate, "_EVALUATION", ("sklearn", "renamed"))
     search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
     *evaluations, _ = parts_of(search.fit, *data)
     assert [part["parameters"] for part in evaluations] == [None] * 4
@@ -100,7 +101,7 @@ def test_nothing_breaks_if_scikit_learn_calls_it_otherwise(data, monkeypatch):
 
 
 def test_long_parameters_are_cut():
-    short = _part_of._short(np.arange(1_000))
+    short = search_candidate._short(np.arange(1_000))
     assert len(short) == 60
     assert short.endswith("...")
 

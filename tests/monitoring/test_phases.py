@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.execution.cost import Cost, Spent
+from dlbd_estimators.engine.cost import Cost, TotalCost
 from dlbd_estimators.monitoring.phases import PHASES, loading_rate, phases
 
 SECONDS = st.floats(0.0, 1e6)
@@ -30,7 +30,7 @@ def spendings(draw):
         loaded=loaded,
         decoded=loaded * draw(st.floats(0.0, 1.01)),
     )
-    return Spent(cost, wall, joined, offered), wall + draw(SECONDS)
+    return TotalCost(cost, wall, joined, offered), wall + draw(SECONDS)
 
 
 @given(spendings())
@@ -56,7 +56,7 @@ def test_each_second_is_where_it_belongs():
     # Four threads for 10 s; half of their time they worked, of that a quarter they stood still,
     # while a third of what was loaded was decoding.
     cost = Cost(seconds=20.0, waited=5.0, loaded=9.0, decoded=3.0, bytes_read=18)
-    parts = phases(Spent(cost, wall=11.0, joined=1.0, offered=40.0), 12.0)
+    parts = phases(TotalCost(cost, wall=11.0, joined=1.0, offered=40.0), 12.0)
     assert parts == pytest.approx(
         {"read": 5 / 6, "decode": 5 / 12, "compute": 3.75, "reduce": 1.0, "wait": 6.0}
     )
@@ -64,16 +64,16 @@ def test_each_second_is_where_it_belongs():
 
 @pytest.mark.parametrize("seconds", [0.0, 2.5])
 def test_a_step_without_tasks_waits(seconds):
-    assert phases(Spent(), seconds) == {**dict.fromkeys(PHASES, 0.0), "wait": seconds}
+    assert phases(TotalCost(), seconds) == {**dict.fromkeys(PHASES, 0.0), "wait": seconds}
 
 
 @given(st.integers(1, 10**12), st.floats(1e-6, 1e6), st.integers(1, 64))
 def test_all_threads_load_as_many_times_what_one_does(nbytes, loaded, n_threads):
-    spent = Spent(Cost(bytes_read=nbytes, loaded=loaded))
+    spent = TotalCost(Cost(bytes_read=nbytes, loaded=loaded))
     rate = loading_rate(spent, n_threads)
     assert rate == pytest.approx(n_threads * loading_rate(spent, 1))
     assert rate * loaded == pytest.approx(nbytes * n_threads)
 
 
 def test_where_nothing_was_loaded_there_is_no_rate():
-    assert loading_rate(Spent(Cost(cache_hits=3)), 2) is None
+    assert loading_rate(TotalCost(Cost(cache_hits=3)), 2) is None

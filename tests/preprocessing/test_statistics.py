@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.preprocessing import end_to_end, statistics
+from dlbd_estimators.preprocessing import narrow_rows, statistics
 from dlbd_estimators.preprocessing.statistics import column_statistics, merge
 
 FIELDS = ("count", "weight", "mean", "m2", "minimum", "maximum")
@@ -105,7 +105,7 @@ def test_a_tile_has_the_bits_of_the_formulas(case, dtype, weighted, order, lengt
     X = laid_out(case[0].astype(dtype), order)
     weight = np.arange(1.0, len(X) + 1) if weighted else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(end_to_end, "_LENGTH", length)
+        patch.setattr(narrow_rows, "_LENGTH", length)
         found = column_statistics(X, weight)
     expected = plainly(X.astype(np.float64), weight)
     for field, values in zip(("mean", "rest", "m2"), expected, strict=True):

@@ -8,15 +8,15 @@ import warnings
 import numpy as np
 from scipy import special
 
-from dlbd_estimators.blocks import Encoding, from_arrays
-from dlbd_estimators.execution.threads import ThreadExecutor
-from dlbd_estimators.objectives.losses import HalfMultinomialLoss, HalfSquaredError
-from dlbd_estimators.objectives.packing import Packing
-from dlbd_estimators.objectives.penalties import L2
-from dlbd_estimators.solvers import Fit, Objective, minimize
+from dlbd_estimators.blocks.block import Encoding, from_arrays
+from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.kernels.losses import HalfMultinomialLoss, HalfSquaredError
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L2
+from dlbd_estimators.solvers import Fit, Problem, minimize
 
 
-def objective_of(
+def problem_of(
     X, y, loss, *, n_outputs=1, strength=0.0, fit_intercept=True, weight=None, seed=0, l1=None
 ):
     """An objective over arrays in memory."""
@@ -24,7 +24,7 @@ def objective_of(
     if not isinstance(loss, HalfSquaredError):
         n_classes = n_outputs if isinstance(loss, HalfMultinomialLoss) else 2
         blocks = blocks.encoded(Encoding(np.arange(float(n_classes))))
-    return Objective(
+    return Problem(
         blocks,
         loss,
         L2(strength),
@@ -38,7 +38,7 @@ def objective_of(
 
 def run(
     solver,
-    objective,
+    problem,
     *,
     start=None,
     tol=1e-9,
@@ -49,7 +49,7 @@ def run(
     **hooks,
 ):
     """Minimise, on one thread unless told otherwise; a warning is an error unless `quiet`."""
-    fit = Fit(solver, objective, start, tol, max_iter, clock, **hooks)
+    fit = Fit(solver, problem, start, tol, max_iter, clock, **hooks)
     with warnings.catch_warnings(), executor or ThreadExecutor(1) as running:
         if quiet:
             warnings.simplefilter("ignore")
@@ -66,21 +66,21 @@ def answer(asks, run):
             return end.value
 
 
-def evaluate(objective, *args, **kwargs):
+def evaluate(problem, *args, **kwargs):
     """Evaluate an objective, on one thread."""
 
     def run(asked):
         return executor.map_reduce(
-            asked.kernel, asked.parameters, objective.blocks, name=asked.name
+            asked.kernel, asked.parameters, problem.blocks, name=asked.name
         ).partial
 
     with ThreadExecutor(1) as executor:
-        return answer(objective.evaluate(*args, **kwargs), run)
+        return answer(problem.evaluate(*args, **kwargs), run)
 
 
-def dense_derivatives(objective, X, y, parameters, weight=None):
+def dense_derivatives(problem, X, y, parameters, weight=None):
     """F, its gradient and its Hessian by formulas on whole arrays in float64."""
-    packing, loss = objective.packing, objective.loss
+    packing, loss = problem.packing, problem.loss
     s = np.ones(len(X)) if weight is None else weight
     z = np.asarray(X, dtype=np.float64)
     if packing.fit_intercept:
@@ -104,7 +104,7 @@ def dense_derivatives(objective, X, y, parameters, weight=None):
         first = p - y[:, None]
         second = (p * (1 - p))[:, :, None]
     total = s.sum()
-    diagonal = objective.penalty.diagonal(packing) / total
+    diagonal = problem.penalty.diagonal(packing) / total
     value = s @ values / total + 0.5 * diagonal @ parameters**2
     gradient = ((first * s[:, None]).T @ z / total).ravel() + diagonal * parameters
     hessian = np.einsum("i,ikj,ia,ib->kajb", s / total, second, z, z, optimize=True)
@@ -112,7 +112,7 @@ def dense_derivatives(objective, X, y, parameters, weight=None):
     return value, gradient, hessian
 
 
-def dense_decrement(objective, X, y, parameters, weight=None):
+def dense_decrement(problem, X, y, parameters, weight=None):
     """The Newton decrement, on the range of the Hessian."""
-    _, gradient, hessian = dense_derivatives(objective, X, y, parameters, weight)
+    _, gradient, hessian = dense_derivatives(problem, X, y, parameters, weight)
     return float(np.sqrt(max(gradient @ np.linalg.pinv(hessian, rcond=1e-13) @ gradient, 0.0)))

@@ -9,19 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
-from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfSquaredError
-from dlbd_estimators.solvers import SOLVERS, Status
+from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
+from dlbd_estimators.solvers import Status
 from tests.solvers import dense
-from tests.solvers.dense import objective_of
+from tests.solvers.dense import problem_of
 
 SOLVER_NAMES = ["newton", "lbfgs", "gradient_descent"]
 
 
-def objective(seed=0, loss=None):
+def drawn(seed=0, loss=None):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(60, 4))
     y = (X[:, 0] + rng.normal(size=60) > 0).astype(float)
-    return objective_of(X, y, loss or HalfBinomialLoss(), strength=0.1)
+    return problem_of(X, y, loss or HalfBinomialLoss(), strength=0.1)
 
 
 def run(name, problem, *, tol=1e-9, max_iter=100, **hooks):
@@ -36,7 +37,7 @@ def test_a_stopped_solution_is_the_state_that_the_step_ended_in(name, stop_at, s
         ended.append((state, entry.entry()))
         return len(ended) == stop_at
 
-    problem = objective(seed)
+    problem = drawn(seed)
     # Warnings are errors: what was asked for is no reason for one.
     solution = run(name, problem, before_step=begun.append, on_step=on_step)
     n = solution.n_iter
@@ -47,7 +48,7 @@ def test_a_stopped_solution_is_the_state_that_the_step_ended_in(name, stop_at, s
     )
     assert all(before is after for before, (after, _) in zip(begun[1:], ended, strict=False))
     assert solution.history == [entry for _, entry in ended]
-    whole = run(name, objective(seed))
+    whole = run(name, drawn(seed))
     assert solution.status is (Status.CONVERGED if n == whole.n_iter else Status.STOPPED)
     np.testing.assert_array_equal(
         [entry["loss"] for entry in solution.history],
@@ -57,10 +58,8 @@ def test_a_stopped_solution_is_the_state_that_the_step_ended_in(name, stop_at, s
 
 @pytest.mark.parametrize("name", SOLVER_NAMES)
 def test_hooks_that_ask_for_nothing_change_nothing(name):
-    plain = run(name, objective())
-    watched = run(
-        name, objective(), before_step=lambda _: None, on_step=lambda _state, _entry: False
-    )
+    plain = run(name, drawn())
+    watched = run(name, drawn(), before_step=lambda _: None, on_step=lambda _state, _entry: False)
     assert watched.status is plain.status is Status.CONVERGED
     np.testing.assert_array_equal(watched.parameters, plain.parameters)
     assert watched.history == plain.history
@@ -68,17 +67,17 @@ def test_hooks_that_ask_for_nothing_change_nothing(name):
 
 def test_too_few_steps_are_still_warned_of():
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
-        solution = run("newton", objective(), max_iter=1, on_step=lambda _state, _entry: False)
+        solution = run("newton", drawn(), max_iter=1, on_step=lambda _state, _entry: False)
     assert solution.status is Status.MAX_ITER
 
 
 def test_a_stop_at_the_last_step_allowed_is_a_stop():
-    solution = run("newton", objective(), max_iter=1, on_step=lambda _state, _entry: True)
+    solution = run("newton", drawn(), max_iter=1, on_step=lambda _state, _entry: True)
     assert solution.status is Status.STOPPED
 
 
 def test_a_direct_solution_cannot_be_stopped():
-    solution = run("gram", objective(loss=HalfSquaredError()), on_step=lambda _state, _entry: True)
+    solution = run("gram", drawn(loss=HalfSquaredError()), on_step=lambda _state, _entry: True)
     assert solution.status is Status.CONVERGED
 
 
@@ -93,7 +92,7 @@ def test_hooks_have_the_settings_of_the_caller():
         expected = settings()
         run(
             "newton",
-            objective(),
+            drawn(),
             before_step=lambda _: seen.append(settings()),
             on_step=lambda _state, _entry: seen.append(settings()),
         )
@@ -107,4 +106,4 @@ def test_errors_of_hooks_propagate(hook):
         raise KeyError("theirs")
 
     with pytest.raises(KeyError, match="theirs"):
-        run("newton", objective(), **{hook: fail})
+        run("newton", drawn(), **{hook: fail})

@@ -15,11 +15,12 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression, SeparableWarning
-from dlbd_estimators.execution.threads import ThreadExecutor
-from dlbd_estimators.objectives.losses import HalfBinomialLoss
-from dlbd_estimators.objectives.penalties import L1
-from dlbd_estimators.solvers import SOLVERS, Status
-from tests.solvers.dense import answer, objective_of, run
+from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.kernels.losses import HalfBinomialLoss
+from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
+from dlbd_estimators.solvers import Status
+from tests.solvers.dense import answer, problem_of, run
 from tests.strategies import random_generators
 
 SMOOTH = ["newton", "newton_cg", "lbfgs", "gradient_descent"]
@@ -124,19 +125,19 @@ def test_one_row_that_stands_in_the_way_is_a_minimum(solver, n, rng):
 
 def test_a_start_where_curvature_has_vanished_already(rng):
     X, y = quasi_separable(rng, 600, 2, 0.05)
-    objective = objective_of(X, y.astype(float), HalfBinomialLoss())
+    problem = problem_of(X, y.astype(float), HalfBinomialLoss())
     start = np.array([1.0, 45.0, 0.0])
     with pytest.warns(SeparableWarning):
-        solution = run(SOLVERS["newton"](), objective, start=start)
+        solution = run(SOLVERS["newton"](), problem, start=start)
     assert solution.status is Status.QUASI_SEPARABLE
 
 
 def test_what_a_sparse_model_cannot_tell_from_nothing_is_not_called_zero(rng):
     X = rng.normal(size=(200, 3))
     y = (X[:, 0] + rng.logistic(size=200) > 0).astype(float)
-    objective = objective_of(X, y, HalfBinomialLoss(), l1=L1(1.0))
-    solution = run(SOLVERS["proximal_newton"](), objective)
-    again = run(SOLVERS["proximal_newton"](), objective, start=solution.parameters)
+    problem = problem_of(X, y, HalfBinomialLoss(), l1=L1(1.0))
+    solution = run(SOLVERS["proximal_newton"](), problem)
+    again = run(SOLVERS["proximal_newton"](), problem, start=solution.parameters)
     assert 0.0 < again.history[-1]["error"] <= 1e-9
 
 
@@ -209,18 +210,18 @@ def test_a_hessian_without_digits_ends_a_fit_early_at_its_best_point(seed):
 def test_halvings_that_do_not_help_end_where_the_last_step_began(solver, rng):
     """As a step does that is so long that no share of it is short enough."""
     X, y = rng.normal(size=(100, 1)), rng.integers(0, 2, 100).astype(float)
-    objective = objective_of(X, y, HalfBinomialLoss(), strength=1.0)
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1.0)
     with pytest.warns(ConvergenceWarning):
-        begun = run(SOLVERS[solver](), objective, max_iter=1).state
+        begun = run(SOLVERS[solver](), problem, max_iter=1).state
     blocked = replace(begun, parameters=begun.base + 1e-13, tried_step=2.0**-45, slope=1.0)
     blocked = replace(blocked, base_value=-1.0)
 
     with ThreadExecutor(1) as executor:
         ended = answer(
-            SOLVERS[solver]().step(objective, blocked, 1e-10),
+            SOLVERS[solver]().step(problem, blocked, 1e-10),
             lambda asked: (
                 executor.map_reduce(
-                    asked.kernel, asked.parameters, objective.blocks, name=asked.name
+                    asked.kernel, asked.parameters, problem.blocks, name=asked.name
                 ).partial
             ),
         )

@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dlbd_estimators.objectives.losses import (
+from dlbd_estimators.kernels.losses import (
     HalfBinomialLoss,
     HalfMultinomialLoss,
     HalfSquaredError,
 )
-from dlbd_estimators.solvers import SOLVERS, Status, choose
-from tests.solvers.dense import dense_decrement, dense_derivatives, objective_of, run
+from dlbd_estimators.linear_model.choose_solver import SOLVERS, choose
+from dlbd_estimators.solvers import Status
+from tests.solvers.dense import dense_decrement, dense_derivatives, problem_of, run
 
 N = 3000
 TOL = 1e-9
@@ -56,7 +57,7 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
     X = features(rng, kind)
     y, n_outputs = targets(rng, X, loss)
     weight = rng.integers(0, 3, N).astype(float)
-    objective = objective_of(
+    problem = problem_of(
         X,
         y,
         loss,
@@ -65,18 +66,18 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
         fit_intercept=fit_intercept,
         weight=weight,
     )
-    if not solver.needs <= objective.provides:
+    if not solver.needs <= problem.provides:
         with pytest.raises(ValueError, match=f"solver='{name}' needs .*(quadratic|l1)"):
-            choose(name, objective)
+            choose(name, problem)
         return
     if name == "gradient_descent" and kind == "shifted" and not fit_intercept:
         pytest.skip("an ill-conditioned problem that no scaling of single columns mends")
-    solution = run(solver, objective, tol=TOL)
+    solution = run(solver, problem, tol=TOL)
     assert solution.status is Status.CONVERGED
     unit = solution.state.known.unit
-    assert dense_decrement(objective, X, y, solution.parameters, weight) / unit <= 3 * TOL
+    assert dense_decrement(problem, X, y, solution.parameters, weight) / unit <= 3 * TOL
     assert solution.history[-1]["error"] <= TOL or name == "gram"
-    value, _, _ = dense_derivatives(objective, X, y, solution.parameters, weight)
+    value, _, _ = dense_derivatives(problem, X, y, solution.parameters, weight)
     assert solution.history[-1]["loss"] == pytest.approx(value, rel=1e-6, abs=1e-12)
     assert solution.n_iter == len(solution.history)
     assert solution.n_passes == solution.history[-1]["pass"] == solution.state.n_passes
@@ -86,8 +87,8 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
 def test_history_tells_passes_loss_and_bytes(name, rng):
     X = features(rng, "plain")
     y, _ = targets(rng, X, HalfBinomialLoss())
-    objective = objective_of(X, y, HalfBinomialLoss(), strength=1.0)
-    history = run(SOLVERS[name](), objective).history
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1.0)
+    history = run(SOLVERS[name](), problem).history
     assert [entry["iteration"] for entry in history] == list(range(1, len(history) + 1))
     for before, after in pairwise(history):
         assert after["pass"] >= before["pass"] + 1
@@ -104,19 +105,19 @@ def test_history_tells_passes_loss_and_bytes(name, rng):
 def test_a_start_far_away_is_brought_back(name, loss, rng):
     X = features(rng, "plain")
     y, n_outputs = targets(rng, X, loss)
-    objective = objective_of(X, y, loss, n_outputs=n_outputs, strength=1.0)
-    start = 50.0 * rng.normal(size=objective.packing.size)
-    solution = run(SOLVERS[name](), objective, start=start, tol=TOL)
-    assert dense_decrement(objective, X, y, solution.parameters) <= 3 * TOL
+    problem = problem_of(X, y, loss, n_outputs=n_outputs, strength=1.0)
+    start = 50.0 * rng.normal(size=problem.packing.size)
+    solution = run(SOLVERS[name](), problem, start=start, tol=TOL)
+    assert dense_decrement(problem, X, y, solution.parameters) <= 3 * TOL
 
 
 @pytest.mark.parametrize("name", ["newton", "lbfgs", "gradient_descent"])
 def test_a_start_at_the_minimum_stays_there(name, rng):
     X = features(rng, "plain")
     y, _ = targets(rng, X, HalfBinomialLoss())
-    objective = objective_of(X, y, HalfBinomialLoss(), strength=1.0)
-    found = run(SOLVERS["newton"](), objective, tol=1e-12).parameters
-    again = run(SOLVERS[name](), objective, start=found, tol=1e-6)
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1.0)
+    found = run(SOLVERS["newton"](), problem, tol=1e-12).parameters
+    again = run(SOLVERS[name](), problem, start=found, tol=1e-6)
     np.testing.assert_allclose(again.parameters, found, rtol=1e-6)
     assert again.n_iter <= 3
 
@@ -126,7 +127,7 @@ def test_steps_that_were_too_long_are_told_in_the_history(name, rng):
     """The loss of accepted points never rises, whatever was tried between them."""
     X = features(rng, "plain")
     y, _ = targets(rng, X, HalfBinomialLoss())
-    objective = objective_of(X, y, HalfBinomialLoss(), strength=1e-3)
-    solution = run(SOLVERS[name](), objective, start=np.array([30.0, -20, 10, 5, -40]), tol=1e-6)
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1e-3)
+    solution = run(SOLVERS[name](), problem, start=np.array([30.0, -20, 10, 5, -40]), tol=1e-6)
     losses = np.array([entry["loss"] for entry in solution.history])
     assert losses[-1] <= losses.min() * (1 + 1e-9)

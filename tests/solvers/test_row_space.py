@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators import LogisticRegression, Ridge
+from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.execution.threads import ThreadExecutor
-from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfMultinomialLoss
+from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.solvers import row_space
-from dlbd_estimators.solvers.newton import Newton
-from tests.solvers.dense import dense_decrement, objective_of, run
+from dlbd_estimators.solvers.smooth.newton import Newton
+from tests.solvers.dense import dense_decrement, problem_of, run
 from tests.strategies import random_generators
 
 
@@ -41,7 +41,7 @@ def test_the_solution_is_that_of_all_columns(rng, n, more, n_classes, doubled, i
     weight = rng.uniform(0.5, 2.0, n) if weighted else None
     loss = HalfBinomialLoss() if n_classes == 2 else HalfMultinomialLoss()
     outputs = 1 if n_classes == 2 else n_classes
-    whole = objective_of(
+    whole = problem_of(
         X, y, loss, n_outputs=outputs, strength=1.0, fit_intercept=intercept, weight=weight
     )
     reduced = row_space(whole, ThreadExecutor(1))
@@ -55,7 +55,7 @@ def test_the_solution_is_that_of_all_columns(rng, n, more, n_classes, doubled, i
 def test_coordinates_and_parameters_belong_together(rng, n, more, intercept):
     X, y = wide_rows(rng, n, n + more, 3, False)
     reduced = row_space(
-        objective_of(X, y, HalfMultinomialLoss(), n_outputs=3, fit_intercept=intercept),
+        problem_of(X, y, HalfMultinomialLoss(), n_outputs=3, fit_intercept=intercept),
         ThreadExecutor(1),
     )
     z = rng.normal(size=reduced.packing.size)

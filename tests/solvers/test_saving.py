@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlbd_estimators.execution.threads import ThreadExecutor
-from dlbd_estimators.solvers import SOLVERS, Status, minimize
+from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
+from dlbd_estimators.solvers import Status, minimize
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
 from tests.solvers.test_together import OF_NUMBERS, classes, fit, numbers
 from tests.strategies import random_generators

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlbd_estimators.blocks import ArrayLoader, Encoding, from_arrays
-from dlbd_estimators.blocks_dask import from_dask
+from dlbd_estimators.blocks.block import ArrayLoader, Encoding, from_arrays
+from dlbd_estimators.blocks.dask_blocks import from_dask
+from dlbd_estimators.engine.cluster import ClusterExecutor
+from dlbd_estimators.engine.matrices import MatrixRoom
+from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
-from dlbd_estimators.execution.cluster import ClusterExecutor
-from dlbd_estimators.execution.matrices import MatrixRoom
-from dlbd_estimators.execution.threads import ThreadExecutor
-from dlbd_estimators.objectives.losses import HalfBinomialLoss, HalfSquaredError
-from dlbd_estimators.objectives.packing import Packing
-from dlbd_estimators.objectives.penalties import L1, L2
-from dlbd_estimators.solvers import SOLVERS, Fit, Known, Objective, minimize, minimize_together
-from dlbd_estimators.solvers import room as room_of_matrices
+from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
+from dlbd_estimators.solvers import Fit, Known, Problem, matrix_memory, minimize, minimize_together
 from tests.strategies import random_generators
 
 N, P, N_BLOCKS = 1920, 3, 64
@@ -55,7 +55,7 @@ def numbers(rng):
 def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, **more):
     loss = HalfSquaredError() if blocks.encoding.classes is None else HalfBinomialLoss()
     l1 = L1(strength) if name in NEEDS_L1 else None
-    objective = Objective(
+    problem = Problem(
         blocks,
         loss,
         L2(strength),
@@ -64,7 +64,7 @@ def fit(name, blocks, strength=1.0, *, tol=1e-9, max_iter=12, **more):
         l1=l1,
         known=Known(float(sum(blocks.sizes))),
     )
-    return Fit(SOLVERS[name](), objective, None, tol, max_iter, float, **more)
+    return Fit(SOLVERS[name](), problem, None, tol, max_iter, float, **more)
 
 
 def alone(one):
@@ -119,7 +119,7 @@ def test_eight_strengths_read_little_more_than_one(rng):
 
 
 def test_no_sweep_brings_more_matrices_than_workers_hold(rng, monkeypatch):
-    monkeypatch.setattr(room_of_matrices, "_ANYWHERE", 0)
+    monkeypatch.setattr(matrix_memory, "_ANYWHERE", 0)
     blocks = classes(rng)
     sweeps = []
 

@@ -1,0 +1,1 @@
+"""What all estimators share: input, parameters, predictions, callbacks, and the way out."""

@@ -1,0 +1,69 @@
+"""Dask arrays that give rows by number, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import List, Task, TaskRef
+from dask.tokenize import tokenize
+
+from dlbd_estimators.base.by_number.parts import Part, Piece, parts_of
+
+
+class NumberedArray(da.Array):
+    """A Dask array of known chunk lengths of which rows are taken block by block.
+
+    Dask's own way cuts the rows it takes into chunks of even length, most of which lie across
+    two blocks. Arrays and data frames of the same blocks are cut at the same rows here.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        numbers = index
+        if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
+            numbers = index[0]
+        if isinstance(numbers, list | np.ndarray) and np.asarray(numbers).dtype.kind in "biu":
+            return take(self, parts_of(self.chunks[0], numbers), np.asarray(numbers))
+        return super().__getitem__(index)  # type: ignore[no-untyped-call]
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        # Dask's lacks equal_nan. What is asked for comes to the client in any case.
+        if func.__name__.startswith("unique"):
+            return func(np.asarray(args[0]), *args[1:], **kwargs)
+        return super().__array_function__(  # type: ignore[no-untyped-call]
+            func, types, args, kwargs
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return numbered, (self.dask, self.name, self.chunks, self._meta)
+
+
+def numbered(graph: Any, name: str, chunks: Any, meta: Any) -> NumberedArray:
+    """Make an array of a graph, as :class:`dask.array.Array` does."""
+    return NumberedArray(graph, name, chunks, meta=meta)  # type: ignore[no-untyped-call]
+
+
+def take(array: da.Array, parts: Sequence[Part], token: Any) -> NumberedArray:
+    """Return parts of an array, each a chunk."""
+    name = f"rows-{tokenize(array.name, array.chunks, token)}"
+    layer: dict[Any, Any] = {}
+    for number, part in enumerate(parts):
+        for column in product(*map(range, array.numblocks[1:])):
+            taken = []
+            for position, piece in enumerate(part.pieces):
+                key: Any = (f"take-{name}", number, position, *column)
+                source = TaskRef((array.name, piece.block, *column))
+                layer[key] = Task(key, Piece.take, piece, source)
+                taken.append(TaskRef(key))
+            key = (name, number, *column)
+            layer[key] = Task(key, Part.join, part, List(*taken))
+    above: Any = [array]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    lengths = tuple(part.n_rows for part in parts)
+    return numbered(graph, name, (lengths, *array.chunks[1:]), array._meta)

@@ -1,0 +1,113 @@
+"""Lazy X and y together, ready for rows to be taken by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from dlbd_estimators.base.by_number import arrays
+from dlbd_estimators.base.by_number.parts import recut
+from dlbd_estimators.blocks import sources
+from dlbd_estimators.blocks.alignment import with_sizes
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.sources import is_frame, is_lazy
+from dlbd_estimators.engine.column_passes import block_lengths
+from dlbd_estimators.exceptions import LengthMismatch
+
+Sizes = tuple[int, ...]
+
+
+def needs_opening(data: Any) -> bool:
+    """Tell whether data are lazy and not opened yet."""
+    if isinstance(data, da.Array):
+        return not isinstance(data, arrays.NumberedArray)
+    return is_lazy(data) and known_sizes(data) is None
+
+
+def known_sizes(data: Any) -> Sizes | None:
+    """Return the rows of each block of lazy data, None where Dask does not know."""
+    if isinstance(data, da.Array):
+        sizes = data.chunks[0] if data.ndim else ()
+        return None if np.isnan(sizes).any() else tuple(map(int, sizes))
+    # Not getattr: a column may have this name.
+    found: Sizes | None = vars(data).get("row_blocks") if is_frame(data) else None
+    return found  # None of a Zarr array, too, which has to be opened first
+
+
+def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
+    """Make Dask collections of lazy data, all with the same blocks of known lengths.
+
+    Parameters
+    ----------
+    collections : sequence
+        X, y and whatever else has a value a row. What is in memory stays as it is.
+    sizes : tuple of int, optional
+        Rows of each block; those of the first collection by default.
+
+    Returns
+    -------
+    list
+        Arrays and frames that give rows by number, cut at the same rows.
+
+    Raises
+    ------
+    LengthMismatch
+        They have different numbers of rows.
+    """
+    lazy = [index for index, each in enumerate(collections) if is_lazy(each)]
+    found = dict(zip(lazy, _plain(*(collections[index] for index in lazy)), strict=True))
+    lengths = dict(zip(lazy, _lengths([found[index] for index in lazy]), strict=True))
+    totals = [sum(each) for each in lengths.values()]
+    if sizes is None:
+        sizes = tuple(size for size in lengths[lazy[0]] if size)
+    if set(totals) != {sum(sizes)}:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {totals}"
+        )
+    if not sizes:
+        raise ValueError("Found lazy data with 0 samples: there are no rows to choose.")
+    result = list(collections)
+    for index in lazy:
+        result[index] = _cut(found[index], lengths[index], sizes)
+    return result
+
+
+def _plain(*collections: Any) -> list[Any]:
+    # Whether masked or sparse blocks will do is for the estimator to say.
+    return together(
+        *(
+            each if isinstance(each, da.Array) else sources.opened("the data", each)
+            for each in collections
+        )
+    )
+
+
+def _lengths(collections: Sequence[Any]) -> list[Sizes]:
+    """Return the rows of each block, those that are not known by one pass over all of them."""
+    known = [known_sizes(each) for each in collections]
+    unknown = [each for each, sizes in zip(collections, known, strict=True) if sizes is None]
+    found = iter(block_lengths(*unknown))
+    return [next(found) if sizes is None else sizes for sizes in known]
+
+
+def count_rows(data: Any) -> int:
+    """Count the rows of lazy data."""
+    return sum(_lengths(_plain(data))[0])
+
+
+def _cut(data: Any, sizes: Sizes, wanted: Sizes) -> Any:
+    if isinstance(data, da.Array):
+        if sizes != known_sizes(data):
+            data = with_sizes(data, sizes)
+        data = data.rechunk({0: wanted})
+        return arrays.numbered(data.dask, data.name, data.chunks, data._meta)
+    from dlbd_estimators.base.by_number import frames
+
+    if sizes != known_sizes(data):
+        data = frames.numbered(data, sizes)
+    if data.row_blocks == wanted:
+        return data
+    return frames.take(data, recut(data.row_blocks, wanted), wanted)

@@ -1,0 +1,200 @@
+"""What a fit tells of itself while it runs: to scikit-learn's callbacks, and as events.
+
+To callbacks a fit is a task, and each of its steps is one. Layers below know of neither. They
+call plain functions before and after a step, in the process that called ``fit``: callbacks and
+listeners run there, and nothing of them goes to workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from sklearn import callback
+
+from dlbd_estimators.base.search_candidate import part_of
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.monitoring.events import FitEvents
+from dlbd_estimators.monitoring.lines import print_line
+from dlbd_estimators.monitoring.listeners import listeners_of
+from dlbd_estimators.solvers.history import Record
+
+StateT = TypeVar("StateT")
+#: What ``max_iter=None`` means, where it is taken.
+_MOST_STEPS = 1000
+_Fit = TypeVar("_Fit", bound=Callable[..., Any])
+
+
+def with_callbacks(fit: _Fit) -> _Fit:
+    """Decorate ``fit``: whatever becomes of it, callbacks are torn down at its end.
+
+    This is :func:`sklearn.callback.with_callbacks`, with types.
+    """
+    return cast(_Fit, callback.with_callbacks(fit))
+
+
+def most_steps(estimator: Any) -> int:
+    """Return the largest number of steps that an estimator's ``max_iter`` allows."""
+    return _MOST_STEPS if estimator.max_iter is None else int(estimator.max_iter)
+
+
+@contextmanager
+def fit_task(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    step: str = "iteration",
+    callbacks: bool = True,
+) -> Iterator[FitTask]:
+    """Tell of a fit: of its begin on entering, of its end or its failure on leaving.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A :class:`sklearn.callback.CallbackSupportMixin` whose ``fit``, decorated by
+        :func:`with_callbacks`, this surrounds. Its ``max_iter`` is the largest number of
+        steps; on leaving it has its fitted attributes.
+    X, y, sample_weight
+        What the user passed; handed to callbacks as they are.
+    step : str, default="iteration"
+        What a step is called.
+    callbacks : bool, default=True
+        Whether callbacks are told: their protocol knows ``fit``, and not ``partial_fit``.
+    """
+    context = CallbackTask(estimator, X, y, sample_weight, step) if callbacks else None
+    task = FitTask(estimator, context, step)
+    try:
+        yield task
+        if context is not None:
+            context.end()
+    except BaseException as error:
+        task.events.end("failed", error)
+        raise
+    task.events.end(task.status)
+
+
+class FitTask:
+    """A fit and its steps; see :func:`fit_task`.
+
+    Attributes
+    ----------
+    status : str
+        Why the fit ended, as far as is known.
+    events : FitEvents
+        What listeners are told.
+    """
+
+    def __init__(self, estimator: Any, callbacks: CallbackTask | None, step: str) -> None:
+        self._estimator = estimator
+        self._callbacks = callbacks
+        self._step_name = step
+        self.events = FitEvents()
+        # The one step of partial_fit is all that was asked for.
+        self.status = "converged" if callbacks is not None else "done"
+
+    def start(self, executor: Executor, blocks: Blocks, *, print_lines: bool = False) -> None:
+        """Tell listeners that blocks are going to be read; what they hear can be printed too."""
+        estimator = self._estimator
+        self.events.start(
+            executor,
+            estimator=type(estimator).__name__,
+            parameters=estimator.get_params(deep=False),
+            step=self._step_name,
+            max_steps=most_steps(estimator) if self._callbacks is not None else 1,
+            tol=float(estimator.tol),
+            n_rows=None if blocks.sizes is None else sum(blocks.sizes),
+            n_features=blocks.n_features,
+            n_blocks=blocks.n_blocks,
+            part=None if self._callbacks is None else part_of(self._callbacks.context),
+            listeners=[*listeners_of(executor), *([print_line] if print_lines else [])],
+        )
+
+    def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
+        """Tell callbacks that a step begins.
+
+        Parameters
+        ----------
+        attributes : callable
+            Gives those that the estimator would have if the fit ended now; called if a
+            callback wants a fitted estimator.
+        """
+        if self._callbacks is not None:
+            self._callbacks.begin_step(attributes)
+
+    def end_step(self, record: Record, attributes: Callable[[], dict[str, Any]]) -> bool:
+        """Tell that the step has ended; return whether a callback stops the fit."""
+        self.events.step(record.entry())
+        stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
+        if stopped:
+            self.status = "stopped"
+        return stopped
+
+    def warn(self, status: str, message: str) -> None:
+        """Tell listeners why the fit ends, where the user is going to be warned of it."""
+        self.status = status
+        self.events.warn(message)
+
+
+class CallbackTask:
+    """A fit and its steps, as tasks of scikit-learn's callback protocol."""
+
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, step: str) -> None:
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._facts = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._name = step
+        self._fit = estimator._init_callback_context(max_subtasks=most_steps(estimator))
+        self._fit.call_on_fit_task_begin(**self._facts)
+        self._step: Any = None
+
+    @property
+    def context(self) -> Any:
+        """scikit-learn's context of the fit."""
+        return self._fit
+
+    def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
+        """Tell callbacks that a step begins.
+
+        Parameters
+        ----------
+        attributes : callable
+            Gives those that the estimator would have if the fit ended now; called if a
+            callback wants a fitted estimator.
+        """
+        self._step = self._fit.subcontext(task_name=self._name)
+        self._step.call_on_fit_task_begin(**self._facts, reconstruction_attributes=attributes)
+
+    def end_step(self, attributes: Callable[[], dict[str, Any]]) -> bool:
+        """Tell callbacks that the step has ended; return whether one of them stops the fit."""
+        step, self._step = self._step, None
+        return bool(step.call_on_fit_task_end(**self._facts, reconstruction_attributes=attributes))
+
+    def end(self) -> None:
+        """Tell callbacks that the fit has ended, and before that a step that came to nothing."""
+        if self._step is not None:
+            self._step.call_on_fit_task_end(estimator=self._facts["estimator"])
+        # Nothing to add: the estimator has all its attributes.
+        self._fit.call_on_fit_task_end(**self._facts, reconstruction_attributes={})
+
+
+def hooks(
+    task: FitTask, attributes: Callable[[StateT], dict[str, Any]]
+) -> dict[str, Callable[..., Any]]:
+    """Return what a driver of steps calls, given what a state makes of a model.
+
+    Returns
+    -------
+    dict
+        ``before_step``, ``on_step`` and ``on_warning``.
+    """
+
+    def before(state: StateT) -> None:
+        task.begin_step(lambda: attributes(state))
+
+    def after(state: StateT, record: Record) -> bool:
+        return task.end_step(record, lambda: attributes(state))
+
+    return {"before_step": before, "on_step": after, "on_warning": task.warn}

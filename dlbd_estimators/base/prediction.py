@@ -1,0 +1,207 @@
+"""Predictions: eager on arrays in memory, lazy on Dask collections, scores in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.lazy_predictions import predictions
+from dlbd_estimators.base.sparse_input import features_in_memory
+from dlbd_estimators.base.validation import lazy_features, training_data
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.sources import is_lazy
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.predictors import Predictor
+from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums
+
+#: From raw predictions (n_rows, n_outputs) to what the method returns.
+Finish = Callable[[FloatArray], NDArray[Any]]
+
+
+def predict(
+    estimator: Any,
+    X: Any,
+    model: Predictor,
+    finish: Finish,
+    method: str,
+) -> Any:
+    """Apply a fitted model to X, in the way X came.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : array-like, Dask collection or Zarr array
+        Features.
+    model : Predictor
+        Gives raw predictions.
+    finish : callable
+        Turns raw predictions into the method's result, row by row.
+    method : str
+        Names the tasks.
+
+    Returns
+    -------
+    ndarray or dask.array.Array
+        float32 for float32 features where the result is a float.
+    """
+    check_is_fitted(estimator)
+    if not is_lazy(X):
+        return _predict_block(features_in_memory(estimator, X, reset=False), model, finish)
+    array = lazy_features(estimator, X, reset=False)
+    like = np.zeros((1, array.shape[1]), dtype=array.dtype)
+    sample = _predict_block(like, model, finish)
+    name = f"{type(estimator).__name__.lower()}-{method}"
+    lazy = da.blockwise(
+        CheckedRows(partial(_predict_block, model=model, finish=finish), array),
+        (0, 2)[: sample.ndim],
+        array,
+        (0, 1),
+        new_axes={} if sample.ndim == 1 else {2: sample.shape[1]},
+        name=f"{name}-{da.core.tokenize(array.name, model, finish)}",
+        dtype=sample.dtype,
+        meta=sample[:0],
+    )
+    return predictions(lazy)
+
+
+def _predict_block(X: NDArray[Any], model: Predictor, finish: Finish) -> NDArray[Any]:
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    raw = model.astype(dtype)(X.astype(dtype, copy=False))
+    if not np.isfinite(raw).all():
+        bad = ~np.isfinite(X)
+        if bad.any():
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"Input X contains NaN or infinity at row {row} of the block, column {column}."
+            )
+    return finish(raw)
+
+
+class Labels:
+    """Turns raw predictions into labels; a class, so that tasks can pickle it."""
+
+    def __init__(self, classes: NDArray[Any]) -> None:
+        self.classes = classes
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        # Models of renamed classes have the same coefficients, but are not the same.
+        return type(self).__name__, self.classes
+
+    def __call__(self, raw: FloatArray) -> NDArray[Any]:
+        if len(self.classes) == 1:
+            index = np.zeros(len(raw), dtype=np.intp)
+        else:
+            index = (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)
+        return np.asarray(self.classes[index])
+
+
+def decision(raw: FloatArray) -> FloatArray:
+    """Return raw predictions, of two classes those of the second alone."""
+    return raw[:, 0] if raw.shape[1] == 1 else raw
+
+
+def log_probabilities(raw: FloatArray) -> FloatArray:
+    """Return the logarithm of the softmax, where no probability underflows."""
+    if raw.shape[1] == 1:
+        raw = np.hstack([np.zeros_like(raw), raw])
+    shifted = raw - raw.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def probabilities(raw: FloatArray) -> FloatArray:
+    """Return the softmax of raw predictions."""
+    return np.asarray(np.exp(log_probabilities(raw)))
+
+
+def label_matrix(raw: FloatArray) -> NDArray[np.int64]:
+    """Return labels, each 0 or 1, of raw predictions that are log-odds."""
+    return (raw > 0).astype(np.int64)
+
+
+def label_probabilities(raw: FloatArray) -> FloatArray:
+    """Return each label's probability."""
+    return np.asarray(expit(raw))
+
+
+def label_log_probabilities(raw: FloatArray) -> FloatArray:
+    """Return the logarithm of each label's probability, which does not underflow."""
+    return np.asarray(log_expit(raw))
+
+
+def score(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    model: Predictor,
+    errors: Errors,
+    encoding: Encoding,
+    *,
+    classify: bool,
+    multi_label: bool = False,
+) -> float:
+    """Score a fitted model on lazy data, in one pass.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; names the tasks, and X is held against its features.
+    X : Dask collection or Zarr array
+        Features.
+    y, sample_weight : array-like, Dask collection or Zarr array
+        Targets, and weights or None.
+    model : Predictor
+        Gives raw predictions.
+    errors : Errors
+        What is summed.
+    encoding : Encoding
+        From targets as given to those that ``errors`` expects.
+    classify, multi_label : bool
+        As for :func:`dlbd_estimators.base.validation.training_data`.
+
+    Returns
+    -------
+    float
+        Share of the weight without errors where ``classify``, else the coefficient of
+        determination.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        The coefficient of determination of less than two rows, which is NaN.
+    """
+    # X and y together: apart, Dask would optimise each for itself.
+    data = training_data(
+        estimator, X, y, sample_weight, classify=classify, multi_label=multi_label, reset=False
+    )
+    blocks = data.blocks.encoded(encoding)
+    name = f"{type(estimator).__name__.lower()}-score"
+    with executor_for(blocks) as executor:
+        sums = executor.map_reduce(ScoreKernel(errors), model, blocks, name=name).partial
+    if classify:
+        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+    if sums.n_rows < 2:
+        return float(r2_score([0.0], [0.0]))  # NaN, with scikit-learn's warning
+    return determination(sums)
+
+
+def determination(sums: ScoreSums) -> float:
+    """Return the coefficient of determination, averaged over targets."""
+    ratio = np.divide(
+        sums.squared_errors,
+        sums.deviations,
+        out=np.where(sums.squared_errors > 0, 1.0, 0.0),
+        where=sums.deviations > 0,
+    )
+    return float(np.mean(1.0 - ratio))

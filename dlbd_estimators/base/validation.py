@@ -1,0 +1,215 @@
+"""From what users pass to ``fit``, ``predict`` and ``score`` to checked arrays.
+
+NumPy arrays, pandas frames and anything else scikit-learn takes become NumPy arrays; Dask
+arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from dlbd_estimators.base.by_number import scikit_learn_tools
+from dlbd_estimators.base.sparse_input import features_in_memory
+from dlbd_estimators.blocks import block, dask_blocks
+from dlbd_estimators.blocks.alignment import known, one_column_of_chunks
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.data_frame_columns import check_numeric_dtype, column, features
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.sources import check_container, is_frame, is_lazy, opened, refuse_lazy
+from dlbd_estimators.engine.column_passes import with_lengths, with_lengths_of_one_source
+from dlbd_estimators.engine.select import active_cluster
+from dlbd_estimators.exceptions import LengthMismatch
+
+scikit_learn_tools.install()
+
+
+class Data(NamedTuple):
+    """Validated input of a fit: blocks, and the shape of one row's target."""
+
+    blocks: Blocks
+    y_shape: tuple[int, ...]
+
+
+def training_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    classify: bool,
+    multi_label: bool = False,
+    reset: bool = True,
+) -> Data:
+    """Check the input of ``fit`` and cut it into blocks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set.
+    X, y, sample_weight : array-like, Dask collection or Zarr array
+        What the user passed.
+    classify : bool
+        Targets are labels, not numbers.
+    multi_label : bool
+        Targets may be a matrix of labels, each 0 or 1.
+    reset : bool
+        False holds X against the attributes of an earlier fit instead of setting them.
+
+    Raises
+    ------
+    LengthMismatch
+        X, y and sample_weight differ in length (before anything is computed).
+    TypeError, ValueError
+        X or y is complex, not numeric, empty, or has the wrong dimensions; y, or a block of X, is
+        sparse.
+    DenseTooLarge
+        X is sparse, and dense would not fit in memory.
+    """
+    if y is None:
+        raise ValueError(
+            f"requires y to be passed, but the target y is None. "
+            f"{type(estimator).__name__} is a supervised estimator."
+        )
+    if is_lazy(X):
+        return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset)
+    refuse_lazy(y=y, sample_weight=sample_weight)
+    # NaN and infinities are found by the first pass, which then names the row: a look of
+    # its own would read all of X once more.
+    X = features_in_memory(estimator, X, ensure_all_finite=False, reset=reset)
+    y = _targets_in_memory(y, len(X), classify, multi_label)
+    weight = _weights_in_memory(sample_weight, len(X))
+    names = getattr(estimator, "feature_names_in_", None)
+    return Data(block.from_arrays(X, y, weight, names), y.shape[1:])
+
+
+def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
+    """Check lazy features and return them as a Dask array with one column of chunks."""
+    (X,) = together(opened("X", X))
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
+            f"Reshape it with X.reshape(-1, 1) if it holds one feature."
+        )
+    validate_data(estimator, X._meta if is_frame(X) else X, reset=reset, skip_check_array=True)
+    array = features(X) if is_frame(X) else X
+    check_numeric_dtype("X", array.dtype)
+    if array.shape[1] == 0 or array.shape[0] == 0:
+        raise ValueError(
+            f"Found array with {array.shape[0]} sample(s) and {array.shape[1]} feature(s) "
+            f"(shape={array.shape}) while a minimum of 1 is required."
+        )
+    return one_column_of_chunks(array)
+
+
+def _lazy_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    classify: bool,
+    multi_label: bool,
+    reset: bool,
+) -> Data:
+    given = {"X": X, "y": y, "sample_weight": sample_weight}
+    X, y, sample_weight = together(
+        *(opened(name, each) if is_lazy(each) else each for name, each in given.items())
+    )
+    X = lazy_features(estimator, X, reset=reset)
+    y = lazy_column("y", y, X)
+    if y.ndim > 2 or (classify and not multi_label and y.ndim == 2 and y.shape[1] != 1):
+        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+    if classify and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if not classify:
+        check_numeric_dtype("y", y.dtype)
+    weight = None
+    if sample_weight is not None:
+        if np.isscalar(sample_weight):
+            # Made of y, so that the rows are those of y whatever ordered them.
+            rows = y[:, 0] if y.ndim == 2 else y
+            weight_of_each: Any = sample_weight
+            sample_weight = rows.map_blocks(_full, float(weight_of_each), dtype=np.float64)
+        weight = lazy_column("sample_weight", sample_weight, X)
+        check_numeric_dtype("sample_weight", weight.dtype)
+        if weight.ndim != 1:
+            raise ValueError(f"Sample weights must be 1D, but have shape {weight.shape}.")
+    names = getattr(estimator, "feature_names_in_", None)
+    X, y, *weights = with_lengths_of_one_source([X, y] if weight is None else [X, y, weight])
+    weight = weights[0] if weights else None
+    found = dask_blocks.from_dask(X, y, weight, names, remote=active_cluster())
+    return Data(found, y.shape[1:])
+
+
+def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:
+    return np.full(len(block), value)
+
+
+def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str = "X") -> da.Array:
+    """Bring y or sample_weight to a Dask array that goes with X; what is lazy needs no X."""
+    if is_lazy(values):
+        (values,) = together(opened(name, values))
+        return column(values, name) if is_frame(values) else values
+    assert X is not None
+    check_container(name, values)
+    array = np.asarray(values)
+    if not known(X):
+        (X,) = with_lengths(X)
+    if len(array) != X.shape[0]:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {X_name} has "
+            f"{X.shape[0]} rows but {name} has {len(array)}."
+        )
+    cut: da.Array = da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+    return cut
+
+
+def _targets_in_memory(y: Any, n_rows: int, classify: bool, multi_label: bool) -> NDArray[Any]:
+    if classify and not (multi_label and _is_label_matrix(y)):
+        y = column_or_1d(y, warn=True)
+    y = check_array(
+        y,
+        dtype=None if classify else "numeric",
+        ensure_2d=False,
+        ensure_all_finite=False,
+        input_name="y",
+    )
+    if len(y) != n_rows:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows "
+            f"but y has {len(y)}."
+        )
+    return np.asarray(y)
+
+
+def _is_label_matrix(y: Any) -> bool:
+    labels = np.asarray(y)
+    return labels.ndim == 2 and type_of_target(labels).startswith("multilabel")
+
+
+def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
+    if sample_weight is None:
+        return None
+    if np.isscalar(sample_weight):
+        one: Any = sample_weight
+        return np.full(n_rows, float(one))
+    weight = check_array(
+        sample_weight,
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        input_name="sample_weight",
+    )
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array.")
+    if len(weight) != n_rows:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows "
+            f"but sample_weight has {len(weight)}."
+        )
+    return np.asarray(weight)

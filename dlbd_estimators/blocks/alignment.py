@@ -1,0 +1,177 @@
+"""Rows of several Dask arrays on the same chunks, and chunk lengths that Dask does not know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.base import is_dask_collection
+from dask.core import flatten
+from dask.typing import Key
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.graph import (
+    Dependencies,
+    Graph,
+    dependencies_of,
+    independent,
+    is_of_shuffle,
+    shuffled_apart,
+)
+from dlbd_estimators.blocks.shared_parts import sharing
+from dlbd_estimators.exceptions import LengthMismatch
+
+
+def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
+    """Give all arrays the row chunks of the first, and one chunk of columns.
+
+    Parameters
+    ----------
+    arrays : mapping of str to dask.array.Array
+        By the name that the user knows.
+
+    Returns
+    -------
+    dict of str to dask.array.Array
+        Chunks of unknown (NaN) length stay unknown where all arrays have the same number of them.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows.
+    ValueError
+        :func:`lengths_needed` says that these have to be counted first.
+    """
+    if lengths_needed(list(arrays.values())):
+        raise ValueError("Chunk lengths have to be counted before these rows can be matched.")
+    aligned = {name: one_column_of_chunks(array) for name, array in arrays.items()}
+    leader = next((each for each in aligned.values() if known(each)), None)
+    if leader is None:
+        return aligned
+    lengths = [(name, int(each.shape[0])) for name, each in aligned.items() if known(each)]
+    for name, length in lengths[1:]:
+        if length != lengths[0][1]:
+            raise LengthMismatch(
+                f"Found input variables with inconsistent numbers of samples: {lengths[0][0]} has "
+                f"{lengths[0][1]} rows but {name} has {length}."
+            )
+    if not known(aligned[next(iter(aligned))]):
+        return aligned
+    chunks = leader.chunks[0]
+    return {
+        name: each.rechunk({0: chunks}) if known(each) and each.chunks[0] != chunks else each
+        for name, each in aligned.items()
+    }
+
+
+def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
+    """Refuse collections that do not share a shuffle: their rows do not belong together.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame, Series or array-like
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+
+    Raises
+    ------
+    LengthMismatch
+        Says what to do.
+    """
+    graph: Graph = {}
+    columns: list[list[Key]] = []
+    for each in collections:
+        lazy = is_dask_collection(each)
+        columns.append(list(flatten(each.__dask_keys__())) if lazy else [])
+        graph.update(each.__dask_graph__() if lazy else {})
+    if any(map(is_of_shuffle, graph)):
+        check_order(graph, dependencies_of(graph, flatten(columns)), columns)
+
+
+def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
+    """Refuse arrays in the same way, given their graph and the keys of their blocks."""
+    if shuffled_apart(graph, dependencies, keys):
+        raise LengthMismatch(
+            "The rows do not belong together: some of the arrays come from a shuffle (merge, "
+            "set_index, sort_values, shuffle, ...), which puts rows into an order of its own, and "
+            "others do not come from the same one. Pass columns of one Dask data frame themselves, "
+            "not their .values or what was computed of them; or persist the frame first."
+        )
+
+
+def have_one_source(*collections: Any) -> bool:
+    """Tell whether the blocks of collections, as many of each, are made of the same parts.
+
+    Parameters
+    ----------
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+    """
+    graph = {key: task for each in collections for key, task in dict(each.__dask_graph__()).items()}
+    outputs = list(zip(*map(_first_keys, collections), strict=True))
+    dependencies = dependencies_of(graph, [key for keys in outputs for key in keys])
+    return not independent(dependencies, outputs, sharing(dependencies, outputs).shared)
+
+
+def _first_keys(collection: Any) -> list[Key]:
+    """Return the key of one chunk of each block of rows."""
+    keys: list[Any] = collection.__dask_keys__()
+    return [next(flatten([each])) for each in keys]
+
+
+def one_column_of_chunks(array: da.Array) -> da.Array:
+    """Bring all columns of a block to one chunk."""
+    return array.rechunk({1: -1}) if array.ndim > 1 and array.numblocks[1] > 1 else array
+
+
+def known(array: da.Array) -> bool:
+    """Tell whether Dask knows the lengths of an array's chunks."""
+    return not np.isnan(array.shape[0])
+
+
+def lengths_needed(arrays: Sequence[da.Array]) -> bool:
+    """Tell whether chunk lengths have to be counted before the rows of arrays can be matched.
+
+    As many chunks of each may be cut alike. Whether they are shows when they are read.
+    """
+    return len({each.numblocks[0] for each in arrays}) > 1 and not all(map(known, arrays))
+
+
+def lengths_of(collection: Any) -> da.Array:
+    """Return the number of rows of each block of an array or a data frame, a chunk for each.
+
+    Parameters
+    ----------
+    collection : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+    """
+    meta = np.empty(0, dtype=np.int64)
+    if not isinstance(collection, da.Array):
+        lengths: da.Array = collection.map_partitions(_n_rows, meta=meta)
+        return lengths
+    n_axes = collection.ndim
+    first = collection
+    if math.prod(collection.numblocks[1:]) > 1:  # the first chunk of a block tells of them all
+        first = collection.blocks[(slice(None), *([0] * (n_axes - 1)))]
+    counted: da.Array = da.map_blocks(
+        _n_rows,
+        first,
+        drop_axis=list(range(1, n_axes)),
+        chunks=((1,) * first.numblocks[0],),
+        meta=meta,
+        dtype=meta.dtype,
+    )
+    return counted
+
+
+def with_sizes(array: da.Array, sizes: Any) -> da.Array:
+    """Return an array of unknown chunk lengths with these lengths."""
+    return da.Array(
+        array.dask, array.name, (tuple(map(int, sizes)), *array.chunks[1:]), meta=array._meta
+    )
+
+
+def _n_rows(block: Any) -> NDArray[np.int64]:
+    return np.array([block.shape[0]], dtype=np.int64)

@@ -1,0 +1,300 @@
+"""What a block is, and how blocks of in-memory arrays are cut.
+
+:class:`Blocks` is a numbered sequence of aligned rows of (X, y, sample_weight) that can
+be loaded one at a time, in any process. Where the rows come from is a loader's
+business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks.dask_blocks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.checks import (
+    as_features,
+    as_targets,
+    check_present,
+    check_weights,
+    same_length,
+)
+from dlbd_estimators.blocks.sequence import BlockSequence, Loader, Rows
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block, tile_rows
+
+#: In-memory arrays are cut into about this many blocks: enough to keep many cores
+#: busy and to sample from all over the data, few enough to cost nothing.
+_IN_MEMORY_BLOCKS = 128
+
+
+@dataclass(frozen=True)
+class ArrayLoader(Loader):
+    """Blocks of arrays in memory, cut at ``bounds``; reading one copies nothing."""
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[Any] | None
+    bounds: tuple[int, ...]
+
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        rows = slice(self.bounds[index], self.bounds[index + 1])
+        weight = None if self.weight is None else self.weight[rows]
+        return Rows(self.X[rows] if features else None, self.y[rows], weight)
+
+    def select(self, indices: Sequence[int]) -> Loader:
+        return self
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How stored targets and weights become the numbers a kernel takes.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels; targets become their positions. None keeps numeric targets.
+    class_weight : ndarray of shape (n_classes,) or None
+        Factor on the weight of each class's rows.
+    raw : bool
+        Leave the targets as they are stored, to find the classes.
+    labels : bool
+        Targets are a matrix of labels, each 0 or 1.
+    counts : bool
+        Targets are at least 0.
+    unknown : bool
+        Encode labels outside ``classes`` as -1 instead of refusing them.
+    """
+
+    classes: NDArray[Any] | None = None
+    class_weight: FloatArray | None = None
+    raw: bool = False
+    unknown: bool = False
+    labels: bool = False
+    counts: bool = False
+
+    def targets(self, y: NDArray[Any], where: str) -> NDArray[Any]:
+        """Encode the targets of one block."""
+        if self.raw:
+            return y
+        if self.classes is None:
+            if y.dtype.kind not in "biufO":
+                raise BadBlock(f"y has dtype {y.dtype} in {where}, but must be numeric.")
+            try:
+                numbers = np.asarray(y, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise BadBlock(f"y cannot be brought to numbers in {where}: {error}") from error
+            if self.labels:
+                _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
+            if self.counts:
+                _refuse(numbers < 0, numbers, "targets must be at least 0", where)
+            return numbers
+        codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+        unknown = self.classes[codes] != y
+        if self.unknown:
+            codes[unknown] = -1
+        elif np.any(unknown):
+            row = int(np.argmax(unknown))
+            raise BadBlock(
+                f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
+                f"among the classes found before. Did the data change during fit?"
+            )
+        return codes.astype(np.float64)
+
+    def weights(self, y: NDArray[Any], weight: NDArray[Any] | None) -> FloatArray | None:
+        """Combine sample weights and class weights of one block of encoded targets."""
+        if weight is not None:
+            weight = np.asarray(weight, dtype=np.float64)
+        if self.class_weight is None:
+            return weight
+        by_class = self.class_weight[y.astype(np.intp)]
+        return by_class if weight is None else weight * by_class
+
+
+@dataclass(frozen=True)
+class Blocks(BlockSequence):
+    """A numbered sequence of blocks of one data set.
+
+    Parameters
+    ----------
+    loader : Loader
+        Reads a block.
+    n_blocks, n_features : int
+        Their number, and the columns of each.
+    sizes : tuple of int or None
+        Rows of each block; None where they are not known before the blocks are read, and of
+        selected blocks.
+    block_nbytes : int or None
+        Size of the largest block of X, in bytes; None where unknown.
+    itemsize : int
+        Bytes of one entry of X.
+    in_memory : bool
+        The blocks are views of arrays in this process.
+    encoding : Encoding
+        What is done to targets and weights.
+    feature_names : sequence of str or None
+        For messages.
+    y_shape : tuple of int or None
+        Shape of one row's targets, if promised.
+    selected : dict of int to range or None
+        Rows of selected blocks, where they are known.
+    """
+
+    loader: Loader
+    n_blocks: int
+    n_features: int
+    sizes: tuple[int, ...] | None
+    block_nbytes: int | None
+    itemsize: int = 8
+    in_memory: bool = False
+    encoding: Encoding = Encoding()
+    feature_names: Sequence[str] | None = None
+    y_shape: tuple[int, ...] | None = None
+    selected: dict[int, range] | None = None
+
+    def encoded(self, encoding: Encoding) -> Blocks:
+        """Return the same blocks with another encoding."""
+        return replace(self, encoding=encoding)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the features, once loaded."""
+        return np.dtype(np.float32 if self.itemsize == 4 else np.float64)
+
+    def merged(self) -> Blocks:
+        """Return the rows of arrays in memory as a single block."""
+        assert isinstance(self.loader, ArrayLoader)
+        n_rows = len(self.loader.X)
+        loader = replace(self.loader, bounds=(0, n_rows))
+        return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
+
+    def select(self, indices: Sequence[int]) -> Self:
+        """Return blocks that carry what reading ``indices`` needs; numbers stay."""
+        rows = {index: self.rows(index) for index in indices}
+        known = {index: each for index, each in rows.items() if each is not None}
+        # The sizes of all blocks would go to each task.
+        return replace(self, loader=self.loader.select(indices), sizes=None, selected=known or None)
+
+    def read_by(self, part: Self) -> Self:
+        """Return these blocks as a part of them can read them, which :meth:`select` gives."""
+        return replace(self, loader=part.loader, selected=part.selected)
+
+    def rows(self, index: int) -> range | None:
+        """Return the numbers of a block's rows among all, where known."""
+        return super().rows(index) if self.selected is None else self.selected[index]
+
+    def with_loader(self, loader: Loader) -> Self:
+        """Return the same blocks, read by another loader."""
+        return replace(self, loader=loader)
+
+    def load(self, index: int, *, features: bool = True) -> Block:
+        """Read and check one block.
+
+        Raises
+        ------
+        LengthMismatch
+            Its X, y and weights have different numbers of rows.
+        BadBlock
+            It has another number of columns than was promised, or is no array of numbers.
+        NonFiniteValues
+            A target is missing or NaN, or a weight is NaN, infinite or negative.
+        TypeError
+            It is masked or sparse.
+        """
+        try:
+            return self._load(index, features=features)
+        except BadBlock:
+            if (stored := self._stored) is not None:
+                stored.load(index, features=features)
+            raise
+
+    @property
+    def _stored(self) -> Blocks | None:
+        """The same blocks with all their rows, where some are left out."""
+        whole = self.loader.stored()
+        return whole.encoded(self.encoding) if isinstance(whole, Blocks) else None
+
+    def _load(self, index: int, *, features: bool) -> Block:
+        where = self.where(index)
+        try:
+            stored = self.loader.read(index, features=features)
+        except BadBlock as error:
+            raise type(error)(f"In {where}: {error}") from error
+        y = as_targets("y", stored.y, self.y_shape, where)
+        if stored.X is None:
+            X = np.empty((len(y), 0))
+        else:
+            X = as_features(stored.X, self.n_features, where)
+            same_length("y", len(y), len(X), where)
+        weight = None
+        if stored.weight is not None:
+            weight = as_targets("sample_weight", stored.weight, (), where)
+            same_length("sample_weight", len(weight), len(y), where)
+            check_weights(weight, where)
+        check_present(y, where)
+        y = self.encoding.targets(y, where)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise NonFiniteValues(self._locate("y", y.reshape(len(y), -1), index))
+        return Block(X, y, self.encoding.weights(y, weight))
+
+    def check_features(self, index: int, block: Block) -> None:
+        """Refuse a block whose features hold NaN or infinity.
+
+        Raises
+        ------
+        NonFiniteValues
+            Names the first such entry.
+        """
+        if not np.isfinite(block.X).all():
+            if (stored := self._stored) is not None:
+                stored.check_features(index, stored.load(index))
+            raise NonFiniteValues(self._locate("X", block.X, index))
+
+    def diagnose(self, index: int, block: Block) -> None:
+        """Raise the error that explains why block ``index`` gave a non-finite partial."""
+        self.check_features(index, block)
+        raise BadBlock(
+            f"{self.where(index).capitalize()} overflowed: X holds finite values, but sums "
+            f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
+        )
+
+    def _locate(self, name: str, values: FloatArray, index: int) -> str:
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        kind = "NaN" if np.isnan(values[row, column]) else "infinity"
+        at = f"row {row} of {self.where(index)}"
+        if name == "X":
+            label = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"
+            at += f", column {column}{label}"
+        return f"Input {name} contains {kind} at {at}. Impute or drop such rows before fitting."
+
+
+def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str) -> None:
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise BadBlock(f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}.")
+
+
+def from_arrays(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    feature_names: Sequence[str] | None = None,
+) -> Blocks:
+    """Cut arrays in memory into blocks, by their shape alone."""
+    n_rows, n_features = X.shape
+    rows = max(tile_rows(n_features), -(-n_rows // _IN_MEMORY_BLOCKS))
+    bounds = (*range(0, n_rows, rows), n_rows)
+    return Blocks(
+        loader=ArrayLoader(X, y, weight, bounds),
+        n_blocks=len(bounds) - 1,
+        n_features=n_features,
+        sizes=tuple(int(size) for size in np.diff(bounds)),
+        block_nbytes=rows * n_features * X.itemsize,
+        itemsize=X.itemsize,
+        in_memory=True,
+        feature_names=feature_names,
+        y_shape=y.shape[1:],
+    )

@@ -1,0 +1,264 @@
+"""What a block has to be: its width, its container, its rows, no missing label, sound weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from dask.base import normalize_token
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.data_frame_columns import Aligned
+from dlbd_estimators.blocks.sources import check_container, is_frame
+from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+
+Result = TypeVar("Result")
+
+
+def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
+    """Return a block of features as an array of floats.
+
+    Parameters
+    ----------
+    block : array
+        As it was read.
+    n_features : int
+        The columns that were promised.
+    where : str
+        Names the block.
+
+    Raises
+    ------
+    BadBlock
+        It has another number of columns or dimensions, or is not numeric.
+    TypeError
+        It is masked or sparse.
+    """
+    check_columns("X", block, (n_features,), where)
+    X = np.asarray(block)
+    if X.dtype in (np.float32, np.float64):
+        return X
+    if X.dtype.kind not in "biufO":
+        raise BadBlock(f"X has dtype {X.dtype} in {where}, but must be numeric.")
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadBlock(f"X cannot be brought to numbers in {where}: {error}") from error
+
+
+def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str) -> NDArray[Any]:
+    """Return a block of targets or weights as an array.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    block : array
+        As it was read.
+    shape : tuple of int or None
+        The shape of one row that was promised.
+    where : str
+        Names the block.
+
+    Raises
+    ------
+    BadBlock
+        A row has another shape.
+    TypeError
+        It is masked or sparse.
+    """
+    if shape is None:
+        check_container(name, block, where)
+    else:
+        check_columns(name, block, shape, where)
+    values = np.asarray(block)
+    return values.astype(object) if values.dtype.kind == "T" else values
+
+
+def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> None:
+    """Refuse a block whose rows have not the shape that was promised.
+
+    Raises
+    ------
+    BadBlock
+        Names the block and both numbers of columns.
+    TypeError
+        It is masked or sparse.
+    """
+    check_container(name, block, where)
+    found = np.shape(block)
+    if len(found) == 0 or found[1:] != shape:
+        raise BadBlock(
+            f"{name} has {_columns(found[1:])} in {where}, but {_columns(shape)} were promised: "
+            f"the block has shape {found}. Look for a function of blocks (map_blocks, "
+            f"map_partitions, from_delayed) that returns another shape than its meta says."
+        )
+
+
+def _columns(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"{shape[0]} columns"
+    return "no axis of columns" if not shape else f"columns of shape {shape}"
+
+
+def check_present(y: NDArray[Any], where: str) -> None:
+    """Refuse missing labels: None, NaN, NaT, pandas.NA.
+
+    Raises
+    ------
+    NonFiniteValues
+        Names the first row.
+    """
+    if y.dtype.kind not in "OmMf":
+        return
+    missing = np.asarray(pd.isna(y))
+    if missing.any():
+        position = tuple(int(i) for i in np.argwhere(missing)[0])
+        raise NonFiniteValues(
+            f"Input y contains NaN at row {position[0]} of {where}: the label is "
+            f"{y[position]!r}. Drop such rows before fitting."
+        )
+
+
+def same_length(name: str, found: int, expected: int, where: str) -> None:
+    """Refuse y or weights that have not the rows of X.
+
+    Raises
+    ------
+    LengthMismatch
+        Names the block.
+    """
+    if found != expected:
+        raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
+
+
+def check_weights(weight: NDArray[Any], where: str) -> None:
+    """Refuse weights that are no numbers, NaN, infinite or negative.
+
+    Raises
+    ------
+    BadBlock
+        They are no numbers; names the block.
+    NonFiniteValues
+        Names the first such row.
+    """
+    if weight.dtype.kind not in "biufO":
+        raise BadBlock(f"sample_weight has dtype {weight.dtype} in {where}, but must be numeric.")
+    try:
+        weight = weight.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise BadBlock(f"sample_weight cannot be brought to numbers in {where}: {error}") from error
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if np.any(bad):
+        row = int(np.argmax(bad))
+        raise NonFiniteValues(
+            f"sample_weight must be finite and at least 0, but is {weight[row]} at row {row} "
+            f"of {where}."
+        )
+
+
+class CheckedRows(Generic[Result]):
+    """A function of blocks that looks first whether a block is what its collection promises.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one block for each collection.
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Whose blocks they are. Columns of partitions are brought into the order of the frame.
+    names : sequence of str
+        What the user calls the collections.
+    """
+
+    def __init__(
+        self, function: Callable[..., Result], *collections: Any, names: Sequence[str] = ("X",)
+    ) -> None:
+        self.function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
+        self.promised = [promise(each, name) for name, each in zip(names, collections, strict=True)]
+
+    def __dask_tokenize__(self) -> Any:
+        return type(self).__name__, normalize_token(self.function), normalize_token(self.promised)
+
+    def __call__(self, *blocks: Any, **options: Any) -> Result:
+        return self.function(*map(checked, blocks, self.promised), **options)
+
+
+class Promised(NamedTuple):
+    """What a lazy array says of its blocks: the shape of a row, and the dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def promise(collection: Any, name: str) -> Aligned | Promised:
+    """Return what a Dask collection says of its blocks."""
+    if not is_frame(collection):
+        return Promised(name, tuple(collection.shape[1:]), collection.dtype)
+    if collection.ndim == 2:
+        return Aligned(name, collection._meta.columns, list(collection.dtypes))
+    return Aligned(name, None, [collection.dtype])
+
+
+def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
+    """Refuse a block of an array that is not what the array promises.
+
+    Raises
+    ------
+    BadBlock
+        Its rows have another shape, or it holds no numbers where numbers were promised.
+    TypeError
+        It is masked or sparse.
+    """
+    check_columns(promised.name, block, promised.shape, where)
+    found = getattr(block, "dtype", None)
+    numeric = promised.dtype.kind in "biuf"
+    if numeric and isinstance(found, np.dtype) and found.kind not in "biufO":
+        raise BadBlock(
+            f"{promised.name} has dtype {found} in {where}, but {promised.dtype} was promised."
+        )
+
+
+def checked(block: Any, promised: Aligned | Promised, where: str = "a block") -> Any:
+    """Return a block that is what its collection promises, its columns in order.
+
+    Parameters
+    ----------
+    block : ndarray, DataFrame or Series
+        As it was read.
+    promised : Aligned or Promised
+        By the collection.
+    where : str
+        Names the block of an array.
+
+    Raises
+    ------
+    BadBlock
+        It is something else.
+    TypeError
+        It is masked or sparse.
+    """
+    if isinstance(block, list):
+        block = _of_list(block, 1 if isinstance(promised, Aligned) else 1 + len(promised.shape))
+    if isinstance(promised, Aligned):
+        return promised.aligned(block)
+    if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
+        block = block.to_numpy()
+    check_block(block, promised, where)
+    return block
+
+
+def _of_list(block: Any, n_axes: int) -> Any:
+    """Return the only chunk along an axis of a block of several; of numbers an array."""
+    inner = block
+    while isinstance(inner, list) and len(inner) == 1:
+        (inner,) = inner
+    if not isinstance(inner, list) and np.ndim(inner) > 0:
+        return inner
+    found = np.asarray(block)
+    while found.ndim > n_axes and len(found) == 1:
+        found = found[0]
+    return found

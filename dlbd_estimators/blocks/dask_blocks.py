@@ -1,0 +1,309 @@
+"""Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
+
+The arrays are aligned, their graphs optimised as one, and the graph of every block is culled
+from the whole, so a block can be read anywhere by executing its own part. What more than half of
+the blocks need (a global mean, say) is computed once, first, and travels with them as a value. A
+part shared by a few neighbours is recomputed by each: keeping it would make memory grow with the
+data.
+
+Where every block needs much of the whole graph (after a shuffle, or where whole columns are brought
+to rows), reading blocks one by one would read the data again for each. On a cluster its rows are
+then brought together once, by Dask, and stay on the workers until the fit is over.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, KeysView, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy as np
+from dask.base import get_scheduler
+from dask.core import flatten, istask
+from dask.optimization import cull
+from dask.task_spec import DataNode
+from dask.typing import Key
+
+from dlbd_estimators.blocks.alignment import align, check_order, known
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.compute import compute
+from dlbd_estimators.blocks.graph import (
+    Dependencies,
+    Graph,
+    dependencies_of,
+    futures_of,
+    is_future,
+    p2p_outputs,
+)
+from dlbd_estimators.blocks.optimised import optimised
+from dlbd_estimators.blocks.row_functions import read_last_steps
+from dlbd_estimators.blocks.sequence import Loader, Rows
+from dlbd_estimators.blocks.shared_parts import sharing
+from dlbd_estimators.blocks.sliced_arrays import cut_first
+from dlbd_estimators.exceptions import BadBlock
+
+#: An array smaller than this may travel with every task that takes a slice of it.
+_LARGE_NBYTES = 2**18
+#: So many large shared values go to each block; more of them are the rows of a shuffle.
+_FEW = 4
+#: From so many runs of a task a pass on, the blocks are made once instead of each for itself.
+_MOST_REPLAYS = 8
+
+
+class Remote(Protocol):
+    """A cluster that can run parts of a graph, and keep what they give."""
+
+    def persist(self, graph: Graph, keys: Sequence[Key]) -> Graph:
+        """Run a graph, wait for it, and return the results' futures by key."""
+
+    def handles(self, keys: Iterable[Key]) -> Graph:
+        """Return futures of results that lie on the cluster already, by key."""
+
+    def nbytes(self, futures: Graph) -> dict[Key, int]:
+        """Return the sizes of results."""
+
+    def gather(self, futures: Graph) -> Graph:
+        """Fetch results, by key."""
+
+
+@dataclass(frozen=True)
+class GraphLoader(Loader):
+    """Reads a block by executing its part of a Dask graph in the calling thread.
+
+    Parameters
+    ----------
+    graph : dict
+        Tasks of all blocks it can read.
+    outputs : sequence or dict of int to tuple
+        Keys of all that makes up a block: of a fit X, y and, where there are weights,
+        sample_weight.
+    futures : dict
+        Values that lie on a cluster already, by key.
+    """
+
+    graph: Graph
+    outputs: Sequence[tuple[Key, ...]] | Mapping[int, tuple[Key, ...]]
+    futures: Graph
+
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        values = self.values(index, first=features)
+        parts = values if features else [None, *values]
+        for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
+            # None means that nothing was asked for; a user's function must not say so.
+            if part is None and (features or name != "X"):
+                raise BadBlock(f"{name} is None where an array was promised.")
+        X, y, *weights = map(_apart, parts)
+        return Rows(X, y, weights[0] if weights else None)
+
+    def values(self, index: int, *, first: bool = True) -> list[Any]:
+        """Read all that makes up a block, or all but the first of it."""
+        keys = self.outputs[index]
+        wanted = list(keys if first else keys[1:])
+        made = read_last_steps(self.graph, wanted[0], wanted[1:])
+        if made is None:
+            return compute(self.graph, wanted)
+        return [made, *compute(self.graph, wanted[1:])]
+
+    def select(self, indices: Sequence[int]) -> GraphLoader:
+        keys = self._needed(indices)
+        return GraphLoader(
+            {key: self.graph[key] for key in keys},
+            {index: self.outputs[index] for index in indices},
+            {key: self.futures[key] for key in keys & self.futures.keys()},
+        )
+
+    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
+        if not self.futures:
+            return {}
+        keys = self._needed(indices) & self.futures.keys()
+        return {key: self.futures[key] for key in keys}
+
+    def _needed(self, indices: Sequence[int]) -> KeysView[Key]:
+        """Return all keys that some blocks need."""
+        wanted = (key for index in indices for key in self.outputs[index])
+        return dependencies_of(self.graph, wanted).keys()
+
+    def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
+        return replace(self, graph={**self.graph, **_values(inputs)}, futures={})
+
+
+def _apart(part: Any) -> Any:
+    """Copy what was cut out of a larger array, where nothing else holds that.
+
+    Of the columns of X and y, read together, only these stay in memory, and may be kept there.
+    """
+    whole = getattr(part, "base", None)
+    if not isinstance(whole, np.ndarray) or whole.nbytes <= part.nbytes:
+        return part
+    # Three references: the name here, the argument, and that of the part.
+    return part.copy(order="K") if sys.getrefcount(whole) == 3 else part
+
+
+def from_dask(
+    X: da.Array,
+    y: da.Array,
+    weight: da.Array | None,
+    feature_names: Sequence[str] | None = None,
+    *,
+    remote: Remote | None = None,
+) -> Blocks:
+    """Align Dask arrays and split their graphs into blocks of rows.
+
+    Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
+    unknown. :func:`dlbd_estimators.engine.column_passes.with_lengths_of_one_source` counts them
+    where the arrays have not the same number of them, or do not come from the same source.
+
+    Parameters
+    ----------
+    X, y, weight : dask.array.Array
+        Features, targets, and weights or None.
+    feature_names : sequence of str, optional
+        For messages.
+    remote : Remote, optional
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    LengthMismatch
+        The arrays have different numbers of rows, or were shuffled each for itself.
+    """
+    names = ("X", "y", "sample_weight")
+    given = {
+        name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
+    }
+    arrays = align(given)
+    graph = optimised(list(arrays.values()))
+    keys = [list(flatten(array.__dask_keys__())) for array in arrays.values()]
+    dependencies = dependencies_of(graph, flatten(keys))
+    check_order(graph, dependencies, keys)
+    outputs = list(zip(*keys, strict=True))
+    first = arrays["X"]
+    sizes = first.chunks[0]
+    is_known = known(first)
+    rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
+    if len(rows) < len(outputs):
+        outputs = [outputs[index] for index in rows]
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    # Whatever is not float32 is converted to float64.
+    itemsize = 4 if first.dtype == np.float32 else 8
+    return Blocks(
+        loader=graph_loader(graph, dependencies, outputs, first, remote),
+        n_blocks=len(rows),
+        n_features=int(first.shape[1]),
+        sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
+        block_nbytes=int(max(sizes)) * int(first.shape[1]) * itemsize if is_known else None,
+        itemsize=itemsize,
+        feature_names=feature_names,
+        y_shape=arrays["y"].shape[1:],
+    )
+
+
+def graph_loader(
+    graph: Graph,
+    dependencies: Dependencies,
+    outputs: list[tuple[Key, ...]],
+    first: Any,
+    remote: Remote | None,
+) -> GraphLoader:
+    """Split a graph into the parts that blocks need, and compute what they share.
+
+    Parameters
+    ----------
+    graph : dict
+        Of all blocks, with the futures in it.
+    dependencies : dict
+        Of all tasks that blocks need.
+    outputs : list of tuple of key
+        What makes up each block.
+    first : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        One of the collections, whose scheduler computes what is shared in this process.
+    remote : Remote or None
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    ValueError
+        Something lies on a cluster, but there is none.
+    """
+    missing = [key for key in dependencies if key not in graph]
+    graph = {key: graph[key] for key in dependencies if key in graph}
+    if remote is not None:
+        graph.update(remote.handles(missing))
+        parts = _on_cluster(graph, dependencies, outputs, remote)
+    elif missing or futures_of(graph):
+        raise ValueError(
+            "The data lie on a Dask cluster (they were persisted, or made of futures), but no "
+            "client of it is active here. Use them where the client is, or compute them first."
+        )
+    else:
+        parts = _with_values(graph, dependencies, outputs, first)
+    graph, dependencies, shared = parts
+    slices = cut_first(graph, dependencies, shared & dependencies.keys(), _LARGE_NBYTES)
+    if slices:
+        graph = {**graph, **slices}
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    graph = {key: graph[key] for key in dependencies}
+    return GraphLoader(graph, outputs, futures_of(graph))
+
+
+#: A graph, the dependencies in it of what blocks need, and what of that they share by value.
+_Parts = tuple[Graph, Dependencies, set[Key]]
+
+
+def _with_values(
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], first: Any
+) -> _Parts:
+    """Compute what most blocks need in this process."""
+    found = sharing(dependencies, outputs)
+    tasks = [key for key in found.shared if _is_task(graph[key])]
+    if found.replays > _MOST_REPLAYS:
+        tasks = list(chain.from_iterable(outputs))
+    if tasks:
+        part, _ = cull(graph, tasks)
+        values = get_scheduler(collections=[first])(part, tasks)
+        graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    return graph, dependencies, set(found.shared)
+
+
+def _on_cluster(
+    graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], remote: Remote
+) -> _Parts:
+    """Compute what blocks share on the cluster."""
+
+    def with_results(found: Graph) -> tuple[Graph, Dependencies]:
+        """Put results in the place of tasks, which leaves what these need out."""
+        if not found:
+            return graph, dependencies
+        merged = {**graph, **found}
+        return merged, dependencies_of(merged, chain.from_iterable(outputs))
+
+    between = p2p_outputs(dependencies)
+    if between:
+        graph, dependencies = with_results(remote.persist(graph, between))
+    found = sharing(dependencies, outputs)
+    tasks = [key for key in found.shared if _is_task(graph[key])]
+    if tasks:
+        graph, dependencies = with_results(remote.persist(graph, tasks))
+    futures = {key: graph[key] for key in found.shared if is_future(graph[key])}
+    sizes = remote.nbytes(futures)
+    small = {key: each for key, each in futures.items() if sizes[key] < _LARGE_NBYTES}
+    large = [key for key in tasks if key not in small]
+    if len(large) > _FEW or found.replays > _MOST_REPLAYS:
+        wanted = list(chain.from_iterable(outputs))
+        graph, dependencies = with_results(remote.persist(graph, wanted))
+        return graph, dependencies, set()
+    graph, dependencies = with_results(_values(remote.gather(small)))
+    return graph, dependencies, {key for key in found.shared if not is_future(graph[key])}
+
+
+def _is_task(value: Any) -> bool:
+    return istask(value) and not is_future(value)
+
+
+def _values(found: Graph) -> Graph:
+    """Return nodes of a graph that hold values, which Dask could otherwise take for tasks."""
+    return {key: DataNode(key, value) for key, value in found.items()}

@@ -1,0 +1,84 @@
+"""Rows held out of every block: what training sees, and what it is validated on.
+
+Whole blocks would be cheaper to hold out, but where data lie sorted they are no sample of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.sequence import Loader, Rows
+
+
+@dataclass(frozen=True)
+class SplitLoader(Loader):
+    """Some rows of each block of another loader, chosen at random by seed and block.
+
+    Parameters
+    ----------
+    whole : Blocks
+        All rows.
+    fraction : float
+        Share of each block's rows that is held out, rounded at random.
+    seed : int
+        Of the choice.
+    held_out : bool
+        Read these rows; otherwise all others.
+    """
+
+    whole: Blocks
+    fraction: float
+    seed: int
+    held_out: bool
+
+    def read(self, index: int, *, features: bool = True) -> Rows:
+        rows = self.whole.loader.read(index, features=features)
+        chosen = self.choose(index, len(rows.y))
+        return Rows(*(None if part is None else np.asarray(part)[chosen] for part in rows))
+
+    def choose(self, index: int, n_rows: int) -> NDArray[np.intp]:
+        """Return the positions of the rows that are read, in order."""
+        rng = np.random.default_rng((self.seed, index))
+        n_held_out = int(np.floor(self.fraction * n_rows + rng.random()))
+        order = rng.permutation(n_rows)
+        return np.sort(order[:n_held_out] if self.held_out else order[n_held_out:])
+
+    def stored(self) -> Blocks:
+        return self.whole
+
+    def select(self, indices: Sequence[int]) -> Loader:
+        return replace(self, whole=self.whole.select(indices))
+
+    def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
+        return self.whole.loader.remote_inputs(indices)
+
+    def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
+        loader = self.whole.loader.with_inputs(inputs)
+        return replace(self, whole=replace(self.whole, loader=loader))
+
+
+def split(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
+    """Return blocks to train on, and the rows held out of them.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of known sizes.
+    fraction : float
+        Share of the rows to hold out, in (0, 1).
+    seed : int
+        Of the choice.
+    """
+    assert blocks.sizes is not None
+    parts = []
+    for held_out in (False, True):
+        loader = SplitLoader(blocks, fraction, seed, held_out)
+        sizes = tuple(len(loader.choose(i, size)) for i, size in enumerate(blocks.sizes))
+        parts.append(replace(blocks, loader=loader, sizes=sizes))
+    return parts[0], parts[1]

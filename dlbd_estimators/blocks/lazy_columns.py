@@ -1,0 +1,196 @@
+"""Blocks of any lazy columns: aligned rows of Dask arrays and data frames.
+
+Statistics of columns, metrics of labels and predictions, counts of labels: each takes the rows of
+one or more collections that belong together, block by block. How these come from the collections'
+graphs is what :mod:`dlbd_estimators.blocks.dask_blocks` does for the rows of a fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, ClassVar, Self
+
+import dask.array as da
+from dask.core import flatten
+
+from dlbd_estimators.blocks.alignment import align, check_order, known
+from dlbd_estimators.blocks.checks import Promised, checked, promise
+from dlbd_estimators.blocks.dask_blocks import GraphLoader, Remote, graph_loader
+from dlbd_estimators.blocks.data_frame_columns import Aligned, column, features
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.graph import dependencies_of
+from dlbd_estimators.blocks.optimised import optimised
+from dlbd_estimators.blocks.sequence import BlockSequence, Loader
+from dlbd_estimators.blocks.sources import is_frame
+from dlbd_estimators.exceptions import LengthMismatch
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Aligned rows of some collections.
+
+    Attributes
+    ----------
+    index : int
+        Which block.
+    columns : tuple of ndarray, DataFrame or Series
+        The rows of each collection.
+    """
+
+    index: int
+    columns: tuple[Any, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, but for what objects hold."""
+        return sum(map(_nbytes, self.columns))
+
+
+def _nbytes(column: Any) -> int:
+    if hasattr(column, "memory_usage"):
+        used = column.memory_usage()
+        return int(used.sum() if column.ndim == 2 else used)
+    return int(getattr(column, "nbytes", 0))
+
+
+@dataclass(frozen=True)
+class RowBlocks(BlockSequence):
+    """A numbered sequence of blocks of rows of some collections.
+
+    Parameters
+    ----------
+    loader : GraphLoader
+        Reads a block.
+    n_blocks : int
+        Their number; a block may have no rows.
+    promised : tuple of Promised or Aligned
+        What each collection says of its blocks.
+    sizes : tuple of int or None
+        Rows of each block; None where they are not known before the blocks are read.
+    block_nbytes : int or None
+        Size of the largest block, in bytes; None where unknown.
+    """
+
+    read_again: ClassVar[bool] = False
+
+    loader: GraphLoader
+    n_blocks: int
+    promised: tuple[Aligned | Promised, ...]
+    sizes: tuple[int, ...] | None
+    block_nbytes: int | None
+    in_memory: bool = False
+
+    @property
+    def leader(self) -> str:
+        """What the user calls the collection whose chunks are the blocks."""
+        return self.promised[0].name
+
+    def with_loader(self, loader: Loader) -> Self:
+        """Return the same blocks, read by another loader."""
+        assert isinstance(loader, GraphLoader)
+        return replace(self, loader=loader)
+
+    def load(self, index: int, *, features: bool = True) -> RowBlock:
+        """Read and check one block, always with all its columns.
+
+        Raises
+        ------
+        LengthMismatch
+            The collections have different numbers of rows in it.
+        BadBlock
+            It is not what a collection promises.
+        TypeError
+            It is masked or sparse.
+        """
+        columns = tuple(
+            checked(block, promised, f"block {index}")
+            for block, promised in zip(self.loader.values(index), self.promised, strict=True)
+        )
+        lengths = [len(each) for each in columns]
+        if len(set(lengths)) > 1:
+            raise LengthMismatch(
+                f"Found input variables with inconsistent numbers of samples: a block has "
+                f"{' and '.join(map(str, lengths))} rows."
+            )
+        return RowBlock(index, columns)
+
+    def diagnose(self, index: int, block: RowBlock) -> None:
+        """Do nothing: kernels of rows look at the numbers themselves."""
+
+
+def columns_of(collections: Sequence[Any]) -> list[Any]:
+    """Bring collections whose rows belong together to one graph.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
+        Some rows.
+
+    Returns
+    -------
+    list
+        The same rows: a data frame stays one where it is the only collection, and becomes an array
+        beside others.
+    """
+    frames = together(*collections)
+    return frames if len(frames) == 1 else [_as_array(each) for each in frames]
+
+
+def _as_array(collection: Any) -> da.Array:
+    array: da.Array = collection
+    if is_frame(collection):
+        array = features(collection) if collection.ndim == 2 else column(collection, "a column")
+    return array
+
+
+def row_blocks(
+    collections: Sequence[Any], names: Sequence[str], *, remote: Remote | None = None
+) -> RowBlocks:
+    """Align collections and split their graphs into blocks of rows.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
+        As :func:`columns_of` gives them. Blocks are the row chunks (partitions) of the first;
+        the columns of an array are joined to one chunk. Chunks of unknown length stay unknown.
+    names : sequence of str
+        What the user calls them, for messages.
+    remote : Remote, optional
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    LengthMismatch
+        They have different numbers of rows, or were shuffled each for itself.
+    ValueError
+        Lengths are not known, and there are not as many chunks of each.
+    """
+    if not is_frame(collections[0]):
+        collections = list(align(dict(zip(names, collections, strict=True))).values())
+    graph = optimised(collections)
+    keys = [list(flatten(each.__dask_keys__())) for each in collections]
+    outputs = list(zip(*keys, strict=True))
+    dependencies = dependencies_of(graph, flatten(keys))
+    check_order(graph, dependencies, keys)
+    promised = [promise(each, name) for each, name in zip(collections, names, strict=True)]
+    sizes = _sizes(collections)
+    return RowBlocks(
+        loader=graph_loader(graph, dependencies, outputs, collections[0], remote),
+        n_blocks=len(outputs),
+        promised=tuple(promised),
+        sizes=sizes,
+        block_nbytes=None if sizes is None else max(sizes) * sum(map(_row_nbytes, collections)),
+    )
+
+
+def _sizes(collections: Sequence[Any]) -> tuple[int, ...] | None:
+    first = collections[0]
+    if is_frame(first) or not known(first):
+        return None
+    return tuple(map(int, first.chunks[0]))
+
+
+def _row_nbytes(array: da.Array) -> int:
+    return prod(map(int, array.shape[1:])) * int(array.dtype.itemsize)

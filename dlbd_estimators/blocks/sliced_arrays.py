@@ -1,0 +1,98 @@
+"""What single blocks cut out of large arrays in memory, cut before blocks are sent anywhere.
+
+Then a slice travels with a block, and not the whole array. Nothing but the cut is done here: what a
+user's function makes of a slice is made where the block is read.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from dask.array import chunk
+from dask.array.core import getter, getter_inline, getter_nofancy
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.typing import Key
+
+from dlbd_estimators.blocks.graph import Dependencies, Graph, is_fused
+
+#: Functions that take a part of their first argument.
+_CUTS = (getter, getter_inline, getter_nofancy, chunk.getitem, operator.getitem)
+
+
+def cut_first(graph: Graph, dependencies: Dependencies, shared: set[Key], large: int) -> Graph:
+    """Return tasks that hold the parts of large arrays they need, in the place of these arrays.
+
+    What turns out larger than the array (rows read by their numbers, say) stays as it is.
+
+    Parameters
+    ----------
+    graph, dependencies : dict
+        Of all tasks.
+    shared : set of key
+        What most blocks need, by value.
+    large : int
+        Bytes from which on shared arrays are large.
+
+    Returns
+    -------
+    dict
+        By the keys of the tasks that they replace.
+    """
+    values = {key: getattr(graph[key], "value", graph[key]) for key in shared}
+    arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
+    found: Graph = {}
+    for key, needed in dependencies.items():
+        size = sum(arrays[each].nbytes for each in needed if each in arrays)
+        if key in shared or size < large:
+            continue
+        task = _cut(graph[key], arrays, size)
+        if task is not None:
+            found[key] = task
+    return found
+
+
+def _cut(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
+    """Return a task with parts of arrays in the place of the arrays, if it begins with a cut."""
+    if _is_cut(task) and task.dependencies <= arrays.keys():
+        return _smaller({task.key: task(arrays)}, size).get(task.key)
+    if not is_fused(task):
+        return None
+    tasks, last, names, *values = task.args
+    given = dict(zip(names, values, strict=True))
+    known = {
+        name: arrays[value.key] if isinstance(value, TaskRef) else _value(value)
+        for name, value in given.items()
+        if not isinstance(value, GraphNode | TaskRef)
+        or (isinstance(value, TaskRef) and value.key in arrays)
+        or (isinstance(value, GraphNode) and not value.dependencies)
+    }
+    parts = {
+        name: each(known)
+        for name, each in tasks.items()
+        if _is_cut(each) and each.dependencies <= known.keys()
+    }
+    cut = _smaller(parts, size)
+    if not cut:
+        return None
+    tasks = {**tasks, **cut}
+    needed = set().union(*(each.dependencies for each in tasks.values())) - tasks.keys()
+    names = tuple(name for name in names if name in needed)
+    return Task(task.key, task.func, tasks, last, names, *(given[name] for name in names))
+
+
+def _is_cut(task: Any) -> bool:
+    return getattr(task, "func", None) in _CUTS
+
+
+def _value(value: Any) -> Any:
+    return value({}) if isinstance(value, GraphNode) else value
+
+
+def _smaller(parts: Mapping[Key, Any], size: int) -> dict[Key, DataNode]:
+    """Return parts of arrays as nodes of a graph; none where they are not smaller in all."""
+    if sum(getattr(part, "nbytes", size) for part in parts.values()) >= size:
+        return {}
+    return {name: DataNode(name, part) for name, part in parts.items()}

@@ -1,0 +1,255 @@
+"""What counts as lazy data, and how each kind is opened without loading it.
+
+Dask arrays and Dask data frames are taken as they are, Zarr arrays and xarray's data arrays become
+Dask arrays. Every other lazy kind is refused with what to do instead: NumPy would load it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import scipy.sparse
+from dask.base import is_dask_collection
+
+from dlbd_estimators.blocks.graph import is_future
+
+#: Decoded size that chunks of a Zarr array are joined to.
+_BLOCK_NBYTES = 2**25
+
+#: What to do with a lazy object that is neither a Dask array nor a Dask data frame, by the name of
+#: its class; the last entry is for all others.
+_ADVICE = {
+    "Bag": "Make a data frame of it: bag.to_dataframe().",
+    "Delayed": (
+        "Say what it will be: dask.array.from_delayed(value, shape=..., dtype=...) or "
+        "dask.dataframe.from_delayed([value], meta=...)."
+    ),
+    "Dataset": (
+        "Choose its variables and stack them to one array of rows and columns: "
+        "dataset[[...]].to_dataarray().transpose(...).data."
+    ),
+    "Future": (
+        "Say what it will be: dask.array.from_delayed(future, shape=..., dtype=...) or "
+        "dask.dataframe.from_delayed([future], meta=...)."
+    ),
+    "Group": "Choose an array of it: group[name].",
+    "Index": "Make a column of it: index.to_series().",
+    "Scalar": "Compute it: scalar.compute().",
+    "LazyFrame": (
+        "Collect what fits in memory (frame.collect()), or write it (frame.sink_parquet(...)) and "
+        "open it with dask.dataframe.read_parquet."
+    ),
+    "list": (
+        "Make one array of them: dask.array.stack of rows or columns, dask.array.concatenate of "
+        "blocks; or one data frame: dask.dataframe.concat, dask.dataframe.from_delayed."
+    ),
+    "": "Bring it to a Dask array or a Dask data frame.",
+}
+
+
+def is_lazy(X: Any) -> bool:
+    """Tell whether X is lazy, of a kind that is taken or of one that :func:`opened` refuses."""
+    return (
+        is_dask_collection(X)
+        or is_zarr(X)
+        or _is_zarr(X, "Group")
+        or _is_lazy_xarray(X)
+        or _is_polars_lazy(X)
+        or is_future(X)
+        or is_list_of_lazy(X)
+    )
+
+
+def is_list_of_lazy(X: Any) -> bool:
+    """Tell whether X is a list (or a tuple, or lists of lists) of lazy objects.
+
+    NumPy would compute them one by one.
+    """
+    if not isinstance(X, list | tuple):
+        return False
+    kinds = set(map(type, X))  # of millions of numbers there is one kind
+    if not kinds.isdisjoint((list, tuple)):
+        return any(map(is_list_of_lazy, X))
+    return any(is_lazy(next(each for each in X if type(each) is kind)) for kind in kinds)
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether X is a Dask data frame or series."""
+    module = sys.modules.get("dask.dataframe")
+    if module is None or not isinstance(X, module.DataFrame | module.Series):
+        return False
+    return type(X).__name__ != "Index"  # Dask derives its index from a series
+
+
+def is_zarr(X: Any) -> bool:
+    """Tell whether X is a Zarr array."""
+    return _is_zarr(X, "Array")
+
+
+def _is_zarr(X: Any, kind: str) -> bool:
+    module = sys.modules.get("zarr")
+    return module is not None and isinstance(X, getattr(module, kind))
+
+
+def opened(name: str, X: Any) -> Any:
+    """Open lazy data as a Dask array or a Dask data frame, or refuse it.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it, for messages.
+    X : object
+        For which :func:`is_lazy` is true.
+
+    Returns
+    -------
+    dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+
+    Raises
+    ------
+    TypeError
+        Another kind of lazy object, or blocks that are masked or sparse.
+    """
+    if is_zarr(X):
+        X = from_zarr(X)
+    elif is_frame(X):
+        return X
+    elif _is_xarray(X, "DataArray"):
+        # A chunk dictionary of its own sizes leaves Dask arrays as they are, and brings those that
+        # xarray itself would load to Dask.
+        X = X.data if is_dask_collection(X) else X.chunk().data
+    if not isinstance(X, da.Array):
+        raise TypeError(
+            f"{name} is a {_told(X)}, which would have to be loaded into memory. {_advice(X)}"
+        )
+    if any(map(np.isnan, X.shape[1:])):
+        raise ValueError(
+            f"{name} has an unknown number of columns, its shape is {X.shape}. Find it with "
+            f"{name}.compute_chunk_sizes()."
+        )
+    check_container(name, X._meta)
+    return strings_as_objects(X)
+
+
+def _told(X: Any) -> str:
+    kind = type(X)
+    if is_list_of_lazy(X):
+        return f"{kind.__name__} of lazy objects"
+    return f"{kind.__module__.partition('.')[0]} {kind.__name__}"
+
+
+def _advice(X: Any) -> str:
+    if is_list_of_lazy(X):
+        return _ADVICE["list"]
+    return next(_ADVICE[each] for each in [*_names(X), ""] if each in _ADVICE)
+
+
+def _names(X: Any) -> list[str]:
+    """Return the name of an object's class and of those it is derived from."""
+    return [each.__name__ for each in type(X).__mro__]
+
+
+def refuse_lazy(**named: Any) -> None:
+    """Refuse lazy targets, labels or weights beside X in memory, which would load them.
+
+    Raises
+    ------
+    TypeError
+        Says what to do.
+    """
+    if any(map(is_lazy, named.values())):
+        raise TypeError(
+            f"{' and '.join(named)} are lazy but X is in memory. Pass all of them as Dask "
+            f"collections, or none."
+        )
+
+
+def check_container(name: str, block: Any, where: str = "") -> None:
+    """Refuse masked and sparse arrays, and arrays that are not in the memory of the processor.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the data, for messages.
+    block : array
+        A block, or the empty array that stands for one.
+    where : str
+        Names the block.
+
+    Raises
+    ------
+    TypeError
+        Says what to do.
+    """
+    told = f" in {where}" if where else ""
+    if isinstance(block, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is masked{told}. Fill the masked values first, with NaN for example: "
+            f"dask.array.ma.filled({name}, numpy.nan)."
+        )
+    if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
+        raise TypeError(
+            f"{name} is sparse{told}, and sparse blocks are not supported. Make them dense: "
+            f"{name}.map_blocks(lambda block: block.toarray())."
+        )
+    if not isinstance(block, np.ndarray) and hasattr(block, "__array_function__"):
+        kind = type(block)
+        raise TypeError(
+            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}{told}, "
+            f"but NumPy arrays are needed. Bring them to NumPy: "
+            f"{name}.map_blocks(lambda block: block.get()) for CuPy."
+        )
+
+
+def strings_as_objects(X: da.Array) -> da.Array:
+    """Bring NumPy's strings of any length to objects, which scikit-learn and pandas know."""
+    return X.astype(object) if X.dtype.kind == "T" else X
+
+
+def from_zarr(array: Any) -> da.Array:
+    """Open a Zarr array in blocks of a useful size.
+
+    Whole chunks (or shards) are joined. One that becomes too large once its integers are floats
+    is cut, and decoded for each part: that is an eighth of the work on bytes.
+    """
+    unit = (array.shards or array.chunks)[0]
+    kind, itemsize = array.dtype.kind, array.dtype.itemsize
+    # Whatever is not a float of its own becomes float64 once it is read.
+    becomes = itemsize if kind in "USO" or (kind == "f" and itemsize >= 4) else 8
+    row = max(1, int(np.prod(array.shape[1:])) * becomes)
+    n_rows = max(array.shape[0], 1)
+    rows: Any = min(unit * max(1, _BLOCK_NBYTES // (unit * row)), n_rows)
+    if becomes > itemsize and rows * row > 2 * _BLOCK_NBYTES:
+        rows = _parts(array.shape[0], unit, max(1, _BLOCK_NBYTES // row))
+    found: da.Array = da.from_zarr(array, chunks=(rows, *array.shape[1:]))
+    return found
+
+
+def _parts(n_rows: int, unit: int, most: int) -> tuple[int, ...]:
+    """Cut runs of ``unit`` rows into parts of nearly the same length, ``most`` rows at most."""
+    parts = []
+    for start in range(0, n_rows, unit):
+        length = min(unit, n_rows - start)
+        edges = np.linspace(0, length, -(-length // most) + 1).astype(int)
+        parts += [int(size) for size in np.diff(edges)]
+    return tuple(parts)
+
+
+def _is_xarray(X: Any, kind: str) -> bool:
+    module = sys.modules.get("xarray")
+    return module is not None and isinstance(X, getattr(module, kind))
+
+
+def _is_lazy_xarray(X: Any) -> bool:
+    """Tell whether X is an object of xarray that is not in memory."""
+    if _is_xarray(X, "DataArray"):
+        return is_dask_collection(X) or not X.variable._in_memory
+    return _is_xarray(X, "Dataset")
+
+
+def _is_polars_lazy(X: Any) -> bool:
+    module = sys.modules.get("polars")
+    return module is not None and isinstance(X, module.LazyFrame)

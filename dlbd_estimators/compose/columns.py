@@ -1,0 +1,219 @@
+"""Columns of a lazy collection, taken out and put side by side, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+from dask.base import tokenize
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.exceptions import BadBlock
+from dlbd_estimators.preprocessing.columns import numbers_dtype, without_na
+from dlbd_estimators.preprocessing.lazy import container, map_rows
+
+
+def read_once(X: Any) -> Any:
+    """Return X with its blocks checked, and read once for all that is made of them.
+
+    Dask reads a file again for each selection of its columns, unless the reading is behind a
+    graph that it takes as given.
+    """
+    (fixed,) = together(X)
+    checked = CheckedRows(_same, fixed)
+    if isinstance(fixed, da.Array):
+        return da.map_blocks(
+            checked, fixed, dtype=fixed.dtype, meta=fixed._meta, name=f"checked-{tokenize(fixed)}"
+        )
+    return fixed.map_partitions(checked, meta=fixed._meta, enforce_metadata=False)
+
+
+def _same(block: Any) -> Any:
+    return block
+
+
+def take(X: Any, positions: list[int]) -> Any:
+    """Return the columns at some positions."""
+    if not isinstance(X, da.Array):
+        return X.iloc[:, positions]
+    if positions == list(range(positions[0], positions[0] + len(positions))):
+        return X[:, positions[0] : positions[-1] + 1]  # a view of each block
+    return X[:, positions]
+
+
+def concatenated(
+    estimator: Any, X: Any, names: Sequence[str], outputs: Sequence[Any], weights: Sequence[Any]
+) -> Any:
+    """Put the outputs of all steps side by side, lazily.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Chooses the container, and names its columns.
+    X : dask.array.Array or dask.dataframe.DataFrame
+        What was transformed.
+    names : sequence of str
+        The steps.
+    outputs : sequence of dask.array.Array or dask.dataframe.DataFrame
+        What they made of it.
+    weights : sequence of float or None
+        Factors of the outputs.
+
+    Returns
+    -------
+    dask.array.Array or dask.dataframe.DataFrame
+        One chunk of columns; the rows of X.
+
+    Raises
+    ------
+    ValueError
+        An output has not the rows of X.
+    """
+    for name, output in zip(names, outputs, strict=True):
+        _check_rows(name, output, X)
+    width = sum(output.shape[1] for output in outputs)
+    empty = container(estimator, np.empty((0, width)))
+    if isinstance(empty, pd.DataFrame):
+        return _frame(X, outputs, weights, empty.columns)
+    return _array(X, names, outputs, weights, width)
+
+
+def _array(
+    X: Any, names: Sequence[str], outputs: Sequence[Any], weights: Sequence[Any], width: int
+) -> da.Array:
+    arrays = [
+        each
+        if isinstance(each, da.Array)
+        else map_rows(each, _Values(each), meta=_Values(each).like)
+        for each in outputs
+    ]
+    if not arrays:
+        return map_rows(X, _no_columns, dtype=np.float64, n_columns=0)
+    arrays = [each.rechunk({1: -1}) if each.numblocks[1] > 1 else each for each in arrays]
+    try:
+        dtype = _joined([np.empty((0, 1), each.dtype) for each in arrays], weights).dtype
+    except TypeError as error:
+        told = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
+        raise TypeError(f"The outputs of the steps have no common dtype: {told}.") from error
+    operands = [part for i, each in enumerate(arrays) for part in (each, (0, i + 2))]
+    joined: da.Array = da.blockwise(
+        _Join(weights, dtype),
+        (0, 1),
+        *operands,
+        new_axes={1: width},
+        concatenate=True,
+        align_arrays=False,
+        dtype=dtype,
+        meta=np.empty((0, 0), dtype=dtype),
+    )
+    return joined
+
+
+def _frame(X: Any, outputs: Sequence[Any], weights: Sequence[Any], names: pd.Index) -> Any:
+    import dask.dataframe as dd  # a second of its own, which arrays do not need
+
+    frames = [
+        dd.from_dask_array(each, columns=list(range(each.shape[1])))
+        if isinstance(each, da.Array)
+        else each
+        for each in outputs
+    ]
+    if isinstance(X, da.Array):
+        # Of the array only the index is taken, so that a frame without columns has rows, too.
+        X = dd.from_dask_array(X, columns=list(range(X.shape[1])))
+    join = _JoinFrames(weights, names)
+    meta = join(X._meta, *(each._meta for each in frames))
+    return X.map_partitions(join, *frames, meta=meta, align_dataframes=False)
+
+
+def _check_rows(name: str, output: Any, X: Any) -> None:
+    expected, found = _row_chunks(X), _row_chunks(output)
+    same = len(expected) == len(found) and all(
+        np.isnan(a) or np.isnan(b) or a == b for a, b in zip(expected, found, strict=True)
+    )
+    if not same:
+        raise ValueError(
+            f"Step {name!r} changed the rows: its output has {len(found)} blocks, of {found} "
+            f"rows, where X has {len(expected)}, of {expected}."
+        )
+
+
+def _row_chunks(X: Any) -> tuple[float, ...]:
+    if isinstance(X, da.Array):
+        return tuple(X.chunks[0])
+    return (np.nan,) * int(X.npartitions)
+
+
+class _Values:
+    """Row function: the values of a frame, numbers where all of its columns are numbers."""
+
+    __name__ = "values"  # names the tasks
+
+    def __init__(self, frame: Any) -> None:
+        self.extension = {
+            name: numbers_dtype(dtype)
+            for name, dtype in frame.dtypes.items()
+            if not isinstance(dtype, np.dtype) and numbers_dtype(dtype) is not None
+        }
+        self.like: NDArray[Any] = self._values(frame._meta)
+
+    def __call__(self, block: pd.DataFrame) -> NDArray[Any]:
+        try:
+            return self._values(block).astype(self.like.dtype, copy=False)
+        except (TypeError, ValueError) as error:
+            raise BadBlock(
+                f"a partition of X does not hold what was promised: its columns are "
+                f"{dict(block.dtypes.astype(str))}: {error}"
+            ) from error
+
+    def _values(self, block: pd.DataFrame) -> NDArray[Any]:
+        values: NDArray[Any] = without_na(block.astype(self.extension)).to_numpy()
+        return values
+
+
+class _Join:
+    """Puts arrays side by side, each times its weight."""
+
+    __name__ = "side_by_side"  # names the tasks
+
+    def __init__(self, weights: Sequence[Any], dtype: np.dtype[Any]) -> None:
+        self.weights = tuple(weights)
+        self.dtype = dtype
+
+    def __call__(self, *blocks: NDArray[Any]) -> NDArray[Any]:
+        return _joined(blocks, self.weights).astype(self.dtype, copy=False)
+
+
+def _joined(blocks: Sequence[NDArray[Any]], weights: Sequence[Any]) -> NDArray[Any]:
+    return np.hstack([_weighted(*each) for each in zip(blocks, weights, strict=True)])
+
+
+class _JoinFrames:
+    """Puts frames side by side, each times its weight, with the index of X."""
+
+    __name__ = "side_by_side"
+
+    def __init__(self, weights: Sequence[Any], names: pd.Index) -> None:
+        self.weights = tuple(weights)
+        self.names = names
+
+    def __call__(self, X: pd.DataFrame, *blocks: pd.DataFrame) -> pd.DataFrame:
+        parts = [
+            _weighted(block, weight).set_axis(X.index, axis=0)
+            for block, weight in zip(blocks, self.weights, strict=True)
+        ]
+        joined = pd.concat(parts, axis=1) if parts else pd.DataFrame(index=X.index)
+        return joined.set_axis(self.names, axis=1)
+
+
+def _weighted(block: Any, weight: Any) -> Any:
+    return block if weight is None else block * weight
+
+
+def _no_columns(block: Any) -> NDArray[np.float64]:
+    return np.empty((len(block), 0))

@@ -1,0 +1,325 @@
+"""Passes on a Dask cluster.
+
+Each bundle is one task that carries its blocks' graphs and the parameters; nothing is
+scattered, so whatever a dead worker held can be made again from the tasks alone. A
+bundle prefers the worker that cached its blocks and may run on any other. Passes after
+the first only name the graphs that this worker has kept
+(:mod:`~dlbd_estimators.engine.graph_parts`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import dask.config
+from dask.utils import key_split
+from distributed import Client, Future, get_worker
+from distributed.metrics import context_meter
+from distributed.protocol.pickle import dumps
+
+from dlbd_estimators.blocks.sequence import BlockSequence
+from dlbd_estimators.engine.bundle import Bundle, BundleResult, run_bundle
+from dlbd_estimators.engine.cache import block_cache
+from dlbd_estimators.engine.executor import Executor, bundle_depth, cache_share
+from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, part_store
+from dlbd_estimators.engine.held_partials import Held, held_if_large, join_held, large_nbytes
+from dlbd_estimators.engine.placement import Placement, Workers, homes_of, place
+from dlbd_estimators.engine.readiness import (
+    PACKAGE,
+    check_packages,
+    modules_of,
+    wait_for_workers,
+)
+from dlbd_estimators.engine.reduction_tree import Node, nodes
+from dlbd_estimators.engine.rounds import Turn, TurnResult, run_turn
+from dlbd_estimators.engine.task_results import gather
+from dlbd_estimators.kernels.kernel import PassKernel
+from dlbd_estimators.kernels.learner import Learner
+
+Partial = TypeVar("Partial")
+AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
+Result = TypeVar("Result", BundleResult[Any], TurnResult)
+
+
+class ClusterExecutor(Executor):
+    """Runs bundles on the workers of a client's cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The client that was active when the fit began; also an attribute.
+
+    Raises
+    ------
+    NoWorkers
+        The cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler lack this package, or what it needs.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self.client = client
+        self._n_passes = 0
+        self._spans: dict[str, dict[str, Any]] = {}
+        self._n_crews = 0
+        self._parts = SentParts(dumps)
+        #: That workers need to read blocks: known from the first pass on.
+        self._modules = PACKAGE
+        #: Of the next pass, as far as is known: they may have changed since the last one.
+        self._workers: Workers = ready(client).workers
+
+    def close(self) -> None:
+        self._forget_cached_blocks()
+
+    def memory(self) -> tuple[int, int] | None:
+        limits = [
+            (worker["memory_limit"], worker["nthreads"])
+            for worker in self._workers.values()
+            if worker["memory_limit"]
+        ]
+        return min(limits, key=lambda pair: pair[0] / pair[1]) if limits else None
+
+    def _run(
+        self,
+        kernel: PassKernel[Any, Partial],
+        parameters: Any,
+        blocks: BlockSequence,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[Node, BundleResult[Partial]]:
+        workers, has_homes = self._crew(blocks, indices)
+        depth = bundle_depth(sum(worker["nthreads"] for worker in workers.values()))
+        homes = homes_of(blocks.n_blocks, depth, workers) if has_homes else []
+        # Without homes, whoever reads a block keeps it: the next pass may find it there.
+        shared = min(worker["memory_limit"] or 0 for worker in workers.values())
+        if blocks.loader.remote_inputs(indices[:1]):
+            # Chunks that lie on the workers are inputs of a task: one block a task, so
+            # that the scheduler moves the task to the chunk and never gathers a bundle.
+            depth = len(indices).bit_length()
+        ranges = nodes(len(indices), depth)
+        large = large_nbytes(len(ranges))
+        self._n_passes += 1
+        number = f"{self._fit[:8]}-{self._n_passes}"
+
+        def submit(node: Node, attempt: int) -> Future[Any]:
+            chosen = indices[slice(*node)]
+            home = homes[chosen[0]] if homes else None
+            memory = (workers[home]["memory_limit"] or 0) if home else shared
+            budget = int(cache_share() * memory)
+            if attempt > 0:
+                self._parts.forget(blocks, chosen)
+            kept = home is not None and attempt == 0 and blocks.read_again
+            part = self._parts.named(blocks, chosen) if kept else None
+            own, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
+            if kept and home and not (part or inputs):
+                part = self._parts.packed(blocks, chosen, own, home, memory)
+            if part:
+                own = blocks.select(())
+            bundle = Bundle(self._cache_name(), own, chosen, *node, features, budget, home)
+            # A worker that is the only one, or may be gone, is no preference but a danger: Dask
+            # keeps a task that prefers a worker to itself where it finds no worker at all.
+            anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
+            with dask.annotate(span=self._span(name)):
+                return self.client.submit(
+                    _run_on_worker,
+                    bundle,
+                    part,
+                    kernel,
+                    parameters,
+                    large,
+                    list(inputs),
+                    list(inputs.values()),
+                    key=f"{name}-{number}-{node[0]}-{node[1]}-{attempt}",
+                    workers=None if anywhere else [home],
+                    allow_other_workers=not anywhere,
+                    pure=False,
+                )
+
+        def join(node: Node, attempt: int, left: Future[Any], right: Future[Any]) -> Future[Any]:
+            # Before bundles that have not begun: two partials become one.
+            with dask.annotate(span=self._span(name), **_sooner()):
+                return self.client.submit(
+                    join_held,
+                    kernel,
+                    left,
+                    right,
+                    key=f"{key_split(name)}-join-{number}-{node[0]}-{node[1]}-{attempt}",
+                    pure=False,
+                )
+
+        def where(node: Node) -> str:
+            return blocks.where(indices[node[0]])
+
+        results = gather(self.client, submit, ranges, where, join)
+        return {
+            node: result.result() if isinstance(result, Held) else result
+            for node, result in results.items()
+        }
+
+    def capacity(self) -> tuple[int, int]:
+        return len(self._workers), sum(worker["nthreads"] for worker in self._workers.values())
+
+    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
+        # Every worker takes replicas in turn, whatever its number of threads: what the others
+        # lack most is memory for the rows in hand.
+        workers, has_homes = self._crew(turns[0].blocks, turns[0].indices)
+        addresses = list(workers) if has_homes else []
+        self._n_passes += 1
+        prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
+
+        def submit(node: Node, attempt: int = 0) -> Future[Any]:
+            turn = turns[node[0]]
+            part, inputs = _without_inputs(turn.blocks, turn.indices)
+            turn = replace(turn, blocks=part)
+            anywhere = len(addresses) < 2 or bool(inputs) or attempt > 0
+            # A replica travels inside its task, so that the round can be played again wherever
+            # a worker is left; Dask's advice against large tasks is for what could be loaded.
+            with (
+                dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}),
+                dask.annotate(span=self._span(name)),
+            ):
+                return self.client.submit(
+                    _turn_on_worker,
+                    turn,
+                    learner,
+                    list(inputs),
+                    list(inputs.values()),
+                    key=f"{prefix}-replica-{turn.number}-{attempt}",
+                    workers=None if anywhere else [addresses[turn.number % len(addresses)]],
+                    allow_other_workers=not anywhere,
+                    pure=False,
+                )
+
+        def where(node: Node) -> str:
+            turn = turns[node[0]]
+            return f"the blocks {turn.indices} of replica {turn.number}"
+
+        ranges = [(number, number + 1) for number in range(len(turns))]
+        results = gather(self.client, submit, ranges, where)
+        return [results[node] for node in ranges]
+
+    def _crew(self, blocks: BlockSequence, indices: Sequence[int]) -> tuple[Workers, bool]:
+        """Return the workers of the next pass, and whether blocks have homes among them."""
+        if self._modules is PACKAGE:
+            # Blocks of one data set are read alike; of two joined, by either end.
+            part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
+            self._modules = modules_of(part)
+        placement = ready(self.client, self._modules)
+        if list(placement.workers) != list(self._workers):
+            # Blocks have new homes: what is kept in the old ones would only take room.
+            self._forget_cached_blocks()
+            self._parts = SentParts(dumps)
+            self._n_crews += 1
+        self._workers = placement.workers
+        return placement.workers, placement.homes
+
+    def _span(self, name: str) -> dict[str, Any]:
+        """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
+        kind = key_split(name)
+        if kind not in self._spans:
+            # One of each kind for the whole fit: the scheduler keeps them all. A span that the
+            # user opened goes around it.
+            around = dask.get_annotations().get("span") or {"name": (), "ids": ()}
+            self._spans[kind] = {
+                "name": (*around["name"], kind),
+                "ids": (*around["ids"], str(uuid.uuid4())),
+            }
+        return self._spans[kind]
+
+    def _cache_name(self) -> str:
+        """Name what workers keep: another set for each set of workers."""
+        return f"{self._fit}-{self._n_crews}"
+
+    def _forget_cached_blocks(self) -> None:
+        if self._workers and self.client.status == "running":
+            self.client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
+
+
+def ready(client: Client, modules: Iterable[str] = PACKAGE) -> Placement:
+    """Find the workers that may take our tasks, and make sure that they can.
+
+    Raises
+    ------
+    NoWorkers
+        There are none, and none came in time.
+    MissingPackage
+        They or the scheduler cannot import some of the modules.
+    """
+    annotations = dask.get_annotations()
+
+    def find() -> Placement:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        return place(dict(sorted(workers.items())), annotations)
+
+    placement = wait_for_workers(client, find, annotations)
+    check_packages(client, placement.workers, modules)
+    return placement
+
+
+def client_of(scheduler: Any) -> Client | None:
+    """Return the client behind the function that Dask would compute with, if there is one."""
+    client = getattr(scheduler, "__self__", None)
+    return client if isinstance(client, Client) else None
+
+
+def _sooner() -> dict[str, int]:
+    """Return the annotation for a task that is to come before the others of a fit."""
+    priority = dask.get_annotations().get("priority") or 0
+    return {} if callable(priority) else {"priority": priority + 1}
+
+
+def _run_on_worker(
+    bundle: Bundle,
+    part: Part | None,
+    kernel: PassKernel[Any, Any],
+    parameters: Any,
+    large: int,
+    keys: list[Any],
+    values: list[Any],
+) -> BundleResult[Any] | Held | NotKept:
+    if part is not None:
+        blocks = part_store.read(bundle.fit, part)
+        if blocks is None:
+            return NotKept()
+        bundle = replace(bundle, blocks=bundle.blocks.read_by(blocks))
+    if keys:
+        inputs = dict(zip(keys, values, strict=True))
+        bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
+    at_home = bundle.home is None or get_worker().address == bundle.home
+    return held_if_large(_metered(run_bundle(bundle, kernel, parameters, keep=at_home)), large)
+
+
+def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[Any]) -> TurnResult:
+    if keys:
+        inputs = dict(zip(keys, values, strict=True))
+        turn = replace(turn, blocks=_with_inputs(turn.blocks, inputs))
+    return _metered(run_turn(turn, learner))
+
+
+def _metered(result: Result) -> Result:
+    """Tell Dask's own performance metrics where the seconds of a task went."""
+    for phase, seconds in result.cost.phases().items():
+        context_meter.digest_metric(phase, seconds, "seconds")
+    return result
+
+
+def _without_inputs(blocks: AnyBlocks, indices: Sequence[int]) -> tuple[AnyBlocks, dict[Any, Any]]:
+    """Return what reads some blocks, without what lies on workers, and what does, by key."""
+    part = blocks.select(indices)
+    inputs = part.loader.remote_inputs(indices)
+    return (_with_inputs(part, dict.fromkeys(inputs)) if inputs else part), inputs
+
+
+def _with_inputs(blocks: AnyBlocks, inputs: dict[Any, Any]) -> AnyBlocks:
+    return blocks.with_loader(blocks.loader.with_inputs(inputs))
+
+
+async def _drop(fit: str) -> None:
+    # A coroutine, because only these can be sent off without waiting for an answer.
+    block_cache.drop(fit)
+    part_store.drop(fit)

@@ -1,0 +1,200 @@
+"""One pass over aligned rows of any lazy collections: statistics, metrics, counts of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from dlbd_estimators.blocks.alignment import (
+    have_one_source,
+    known,
+    lengths_needed,
+    lengths_of,
+    refuse_shuffled_apart,
+    with_sizes,
+)
+from dlbd_estimators.blocks.lazy_columns import RowBlock, RowBlocks, columns_of, row_blocks
+from dlbd_estimators.engine.select import active_cluster, executor_for
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.kernels.kernel import PassKernel
+
+Partial = TypeVar("Partial")
+Value = TypeVar("Value")
+
+
+def reduce_rows(
+    collections: Sequence[Any],
+    kernel: Callable[..., Partial],
+    combine: Callable[[Partial, Partial], Partial],
+    *,
+    name: str,
+    names: Sequence[str] = (),
+) -> Partial:
+    """Reduce aligned rows of Dask collections to one value, in one pass.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
+        Rows that belong together. Blocks are the row chunks (partitions) of the first; the
+        columns of an array are joined to one chunk. Lengths may be unknown.
+    kernel : callable
+        ``kernel(*blocks) -> partial`` with one NumPy array for each collection, or a pandas frame
+        where a data frame is the only one; a block may have no rows. It must not change its
+        arguments.
+    combine : callable
+        ``combine(left, right) -> partial``, blocks of ``left`` before those of ``right``.
+        The tree depends on the number of blocks alone: the same bits for any scheduler and
+        any number of workers, also where ``combine`` is not exactly associative.
+    name : str
+        Begins the keys of the tasks, and so names the pass on a dashboard.
+    names : sequence of str
+        What the user calls the collections, for messages.
+
+    Returns
+    -------
+    object
+        The partial of all rows.
+
+    Raises
+    ------
+    LengthMismatch
+        The collections differ in length; before computing where lengths are known.
+    BlockTooLarge, NoWorkers, MissingPackage, WorkersLost
+        As for any pass of a fit.
+
+    Notes
+    -----
+    Where lengths are unknown, and as many blocks turn out to be cut differently, the data is
+    read again: once for the lengths, and once for the result.
+    """
+    names = list(names) or _names(len(collections))
+    columns = columns_of(collections)
+    if len(columns) > 1 and lengths_needed(columns):
+        refuse_shuffled_apart(columns)  # before lengths are counted
+        columns = with_lengths(*columns)
+    of_rows = _OfRows(kernel, combine)
+    try:
+        return _reduce(columns, of_rows, name, names)
+    except LengthMismatch:
+        if len(columns) == 1 or all(map(known, columns)):
+            raise
+    return _reduce(with_lengths(*columns), of_rows, name, names)
+
+
+def each_block(
+    collection: Any, function: Callable[[int, Any], Value], *, name: str, called: str
+) -> list[Value]:
+    """Return one value for each block of a Dask collection, in order, by one pass.
+
+    Parameters
+    ----------
+    collection : dask.array.Array, dask.dataframe.DataFrame or Series
+        Whose blocks.
+    function : callable
+        ``function(number, block) -> value``; values of all blocks are held at once.
+    name : str
+        Begins the keys of the tasks.
+    called : str
+        What the user calls the collection, for messages.
+    """
+    return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
+
+
+def with_lengths(*arrays: Any) -> list[Any]:
+    """Return arrays with the lengths of their chunks, of which unknown ones are counted."""
+    counted = iter(block_lengths(*(each for each in arrays if not known(each))))
+    return [each if known(each) else with_sizes(each, next(counted)) for each in arrays]
+
+
+def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
+    """Return arrays whose rows can be matched: chunks of unknown length are counted where needed.
+
+    They stay unknown where there are as many of each and the arrays come from the same source:
+    then, as in Dask itself, they are taken to be cut alike.
+
+    Raises
+    ------
+    LengthMismatch
+        They do not share a shuffle that orders the rows of some.
+    """
+    if all(map(known, arrays)):
+        return list(arrays)
+    refuse_shuffled_apart(arrays)  # before lengths are counted
+    if lengths_needed(arrays) or not have_one_source(*arrays):
+        return with_lengths(*arrays)
+    return list(arrays)
+
+
+def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
+    """Count the rows of each block of some collections.
+
+    Those with the same number of blocks are counted in one pass, in which what blocks have in
+    common is read once.
+
+    Parameters
+    ----------
+    *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+    """
+    lengths = [lengths_of(each) for each in collections]
+    found: dict[int, tuple[int, ...]] = {}
+    for number in {each.numblocks[0] for each in lengths}:
+        alike = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
+        names = [f"the lengths of array {i}" for i in alike]
+        counts = _reduce([lengths[i] for i in alike], _OfEachBlock(_numbers), "lengths", names)
+        found |= zip(alike, zip(*counts, strict=True), strict=True)
+    return [found[i] for i in range(len(lengths))]
+
+
+def _names(number: int) -> list[str]:
+    return ["X"] if number == 1 else [f"array {each}" for each in range(number)]
+
+
+def _numbers(_: int, *columns: Any) -> tuple[int, ...]:
+    return tuple(int(column[0]) for column in columns)
+
+
+def _reduce(
+    columns: Sequence[Any],
+    kernel: PassKernel[RowBlock, Partial],
+    name: str,
+    names: Sequence[str],
+) -> Partial:
+    blocks: RowBlocks = row_blocks(columns, names, remote=active_cluster())
+    with executor_for(blocks) as executor:
+        return executor.map_reduce(kernel, None, blocks, name=name).partial
+
+
+class _OfRows(PassKernel[RowBlock, Partial]):
+    """A function of one array for each collection, as a kernel."""
+
+    def __init__(
+        self, function: Callable[..., Partial], combine: Callable[[Partial, Partial], Partial]
+    ) -> None:
+        self._function = function
+        self._combine = combine
+
+    def __call__(self, block: RowBlock, parameters: None) -> Partial:
+        return self._function(*block.columns)
+
+    def combine(self, left: Partial, right: Partial) -> Partial:
+        return self._combine(left, right)
+
+    def is_finite(self, partial: Partial) -> bool:
+        return True  # functions of rows look at the numbers themselves
+
+
+class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
+    """A function of a block's number and its columns, whose values are listed."""
+
+    def __init__(self, function: Callable[..., Value]) -> None:
+        self._function = function
+
+    def __call__(self, block: RowBlock, parameters: None) -> list[Value]:
+        return [self._function(block.index, *block.columns)]
+
+    def combine(self, left: list[Value], right: list[Value]) -> list[Value]:
+        return left + right
+
+    def is_finite(self, partial: list[Value]) -> bool:
+        return True  # as above

@@ -1,0 +1,283 @@
+"""What every executor is: it runs a kernel over blocks and joins the partials."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import dask.config
+
+from dlbd_estimators.blocks.sequence import BlockSequence
+from dlbd_estimators.engine.bundle import BundleResult
+from dlbd_estimators.engine.cost import Cost, TotalCost
+from dlbd_estimators.engine.matrices import MatrixRoom, matrix_room
+from dlbd_estimators.engine.passes import Pass
+from dlbd_estimators.engine.reduction_tree import join
+from dlbd_estimators.exceptions import BlockTooLarge
+from dlbd_estimators.kernels.kernel import PassKernel
+from dlbd_estimators.kernels.sweep import SweepKernel
+
+if TYPE_CHECKING:
+    # Of networks; a linear model's process, and its workers, do without.
+    from dlbd_estimators.engine.rounds import Turn, TurnResult
+    from dlbd_estimators.kernels.learner import Learner
+
+Partial = TypeVar("Partial")
+
+#: Bundles a worker thread: enough that a slow one does not hold up the pass.
+BUNDLES_PER_THREAD = 4
+#: Share of a worker's memory that may hold decoded blocks between passes.
+CACHE_SHARE = 0.25
+#: Share of a worker's memory that the blocks in hand may take.
+_WORKING_SHARE = 0.5
+#: The same for the buffers of networks in training, beside which nothing is kept.
+_BUFFER_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class PassResult(Generic[Partial]):
+    """The partial of a pass and what the pass cost.
+
+    Attributes
+    ----------
+    partial : object
+        The kernel's sums over all blocks of the pass.
+    cost : Cost
+        Of its tasks together.
+    """
+
+    partial: Partial
+    cost: Cost
+
+
+class Executor(ABC):
+    """Runs passes over blocks. Use it as a context manager: leaving frees its caches."""
+
+    def __init__(self) -> None:
+        self._fit = uuid.uuid4().hex
+        #: By all passes and rounds until now.
+        self.spent = TotalCost()
+
+    def map_reduce(
+        self,
+        kernel: PassKernel[Any, Partial],
+        parameters: Any,
+        blocks: BlockSequence,
+        *,
+        name: str,
+        indices: Sequence[int] | None = None,
+        features: bool = True,
+    ) -> PassResult[Partial]:
+        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and reduce.
+
+        Parameters
+        ----------
+        kernel : PassKernel
+            What to compute.
+        parameters : object
+            Passed to the kernel inside each task.
+        blocks : BlockSequence
+            The data.
+        name : str
+            What a person reads on the dashboard.
+        indices : sequence of int, optional
+            Blocks of a sample.
+        features : bool, default=True
+            False reads targets and weights alone.
+
+        Raises
+        ------
+        BlockTooLarge
+            Two blocks do not fit in a worker; raised before anything is read.
+        """
+        chosen = range(blocks.n_blocks) if indices is None else indices
+        # Also where this pass reads targets alone: one that reads X will follow.
+        self._check_block_size(blocks)
+        began = time.perf_counter()
+        results = self._run(kernel, parameters, blocks, chosen, name, features)
+        partials = {node: result.partial for node, result in results.items()}
+        ran = time.perf_counter()
+        partial = join(partials, kernel.combine, 0, len(chosen))
+        cost = self._count(began, ran, [result.cost for result in results.values()])
+        return PassResult(partial, cost)
+
+    def sweep(self, passes: Sequence[Pass[Any]], blocks: BlockSequence) -> list[PassResult[Any]]:
+        """Run passes over the same blocks by reading each of these once; return their results.
+
+        The cost of each is that of the sweep.
+
+        Parameters
+        ----------
+        passes : sequence of Pass
+            At least one; all of the same sample. The name of the first is that of the sweep.
+        blocks : BlockSequence
+            The data.
+
+        Raises
+        ------
+        BlockTooLarge
+            Two blocks do not fit in a worker; raised before anything is read.
+        """
+        name, indices = passes[0].name, passes[0].indices
+        if len(passes) == 1:
+            kernel, parameters = passes[0].kernel, passes[0].parameters
+            return [self.map_reduce(kernel, parameters, blocks, name=name, indices=indices)]
+        together = self.map_reduce(
+            SweepKernel(tuple(each.kernel for each in passes)),
+            tuple(each.parameters for each in passes),
+            blocks,
+            name=name,
+            indices=indices,
+        )
+        return [PassResult(partial, together.cost) for partial in together.partial]
+
+    def run_turns(
+        self, turns: Sequence[Turn], learner: Learner, *, name: str
+    ) -> Sequence[TurnResult]:
+        """Run the turns of a round, one a replica; return their results in order.
+
+        Parameters
+        ----------
+        turns : sequence of Turn
+            Of different replicas.
+        learner : Learner
+            Trains a replica.
+        name : str
+            What a person reads on the dashboard.
+
+        Raises
+        ------
+        WorkersLost
+            The workers died that ran a turn, again and again.
+        """
+        began = time.perf_counter()
+        results = self._run_turns(turns, learner, name)
+        self._count(began, time.perf_counter(), [result.cost for result in results])
+        return results
+
+    def _count(self, began: float, ran: float, costs: Sequence[Cost]) -> Cost:
+        cost, done = sum(costs, Cost()), time.perf_counter()
+        offered = (ran - began) * self.capacity()[1]
+        self.spent += TotalCost(cost, done - began, done - ran, offered)
+        return cost
+
+    def check_buffer(self, nbytes: int, n_replicas: int) -> None:
+        """Refuse buffers that do not fit, before anything is read.
+
+        Parameters
+        ----------
+        nbytes : int
+            Of one replica's buffer.
+        n_replicas : int
+            Each thread runs one at a time.
+
+        Raises
+        ------
+        BlockTooLarge
+            A worker has no room for a buffer in each of its threads.
+        """
+        memory = self.memory()
+        if memory is None:
+            return
+        limit, threads = memory
+        at_once = min(threads, n_replicas)
+        room = int(limit * _BUFFER_SHARE / at_once)
+        if nbytes > room:
+            raise BlockTooLarge(
+                f"The shuffle buffer of a replica takes {nbytes / 2**20:.0f} MiB, but a worker "
+                f"with {limit / 2**20:.0f} MiB of memory that trains {at_once} at a time has "
+                f"room for {room / 2**20:.0f} MiB each. Give buffer_size={room} or less; a "
+                f"buffer holds at least two blocks, so blocks may have to be smaller: "
+                f"X.rechunk({{0: ...}})."
+            )
+
+    def matrix_room(self, blocks: BlockSequence) -> MatrixRoom | None:
+        """Return the room for a matrix that passes over all blocks sum; None is no limit known."""
+        memory = self.memory()
+        if memory is None:
+            return None
+        return matrix_room(*memory, blocks.n_blocks, bundle_depth(self.capacity()[1]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the executor keeps between passes."""
+
+    @abstractmethod
+    def memory(self) -> tuple[int, int] | None:
+        """Return bytes of memory and threads that share them, of the smallest worker."""
+
+    @abstractmethod
+    def capacity(self) -> tuple[int, int]:
+        """Return the number of workers (0: this process) and of threads, in the last pass."""
+
+    @abstractmethod
+    def _run_turns(
+        self, turns: Sequence[Turn], learner: Learner, name: str
+    ) -> Sequence[TurnResult]:
+        """Run the turns of a round; return their results in order."""
+
+    @abstractmethod
+    def _run(
+        self,
+        kernel: PassKernel[Any, Partial],
+        parameters: Any,
+        blocks: BlockSequence,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[tuple[int, int], BundleResult[Partial]]:
+        """Run the bundles of a pass; return their results by node of the tree."""
+
+    def _check_block_size(self, blocks: BlockSequence) -> None:
+        if blocks.block_nbytes is None or blocks.in_memory:
+            return
+        memory = self.memory()
+        if memory is None:
+            return
+        limit, threads = memory
+        # A thread holds the block it works on and the one being read ahead.
+        room = int(limit * _WORKING_SHARE / (2 * threads))
+        if blocks.block_nbytes > room:
+            rows = max(1, room * max(blocks.sizes or (1,)) // blocks.block_nbytes)
+            name = blocks.leader
+            raise BlockTooLarge(
+                f"A block of {name} takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
+                f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
+                f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk {name} to at most "
+                f"{rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or of a Zarr array pass "
+                f"dask.array.from_zarr({name}, chunks=({rows}, -1))."
+            )
+
+
+def cache_share() -> float:
+    """Share of memory for cached blocks: Dask configuration ``dlbd-estimators.cache-share``.
+
+    0 switches the cache off.
+
+    Raises
+    ------
+    ValueError
+        The configured value is not a number from 0 to 0.5.
+    """
+    share = dask.config.get("dlbd-estimators.cache-share", CACHE_SHARE)
+    if not isinstance(share, int | float) or not 0 <= share <= 0.5:
+        raise ValueError(
+            f"The Dask configuration dlbd-estimators.cache-share must be a number from 0 "
+            f"to 0.5, but is {share!r}."
+        )
+    return float(share)
+
+
+def bundle_depth(n_threads: int) -> int:
+    """Depth of the tree at which a pass is cut: about four bundles a thread."""
+    return (BUNDLES_PER_THREAD * max(n_threads, 1) - 1).bit_length()

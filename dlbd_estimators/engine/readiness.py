@@ -1,0 +1,217 @@
+"""Whether a cluster can run passes: that there are workers, and that they have the packages.
+
+Both are asked before the first task is sent. Dask keeps tasks for which there is no worker for
+ever; and a worker that cannot unpickle a task drops its connection to the scheduler, joins again
+and is sent the task again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import cloudpickle
+import dask.config
+from dask.utils import parse_timedelta
+
+from dlbd_estimators.engine.placement import Placement, Workers
+from dlbd_estimators.exceptions import MissingPackage, NoWorkers
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: How long a fit waits for the first worker. With the time that workers get to answer, an
+#: error comes within half a minute.
+WAIT_FOR_WORKERS = 25.0
+#: Between two looks at whether a worker has come.
+_LOOK_EVERY = 0.1
+#: Seconds in which workers have to say whether they have the packages. The event loop of one may
+#: be held up by other work: who has not answered is taken to have them.
+_PATIENCE = 8.0
+#: What every worker needs; it imports all that it needs in turn.
+PACKAGE = frozenset({"dlbd_estimators"})
+_SCHEDULER = "the scheduler"
+
+#: Modules that workers and scheduler are known to have, by address. Each is asked once a client.
+_known: WeakKeyDictionary[Client, dict[str, set[str]]] = WeakKeyDictionary()
+
+logger = logging.getLogger(__name__)
+
+# Sent as text, because a function of this package could not be unpickled without it.
+_IMPORT = """
+import importlib
+errors = []
+for name in {names!r}:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        errors.append(f"{{name}} ({{type(error).__name__}}: {{error}})")
+if errors:
+    raise ImportError(", ".join(errors))
+"""
+
+
+def wait_for_workers(
+    client: Client, find: Callable[[], Placement], annotations: Mapping[str, Any]
+) -> Placement:
+    """Find the workers that may take our tasks; wait where there are none yet.
+
+    The Dask configuration ``dlbd-estimators.wait-for-workers`` says for how long ("30 s", or a
+    number of seconds).
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    find : callable
+        Looks for them.
+    annotations : mapping
+        In force around the fit, for the message.
+
+    Raises
+    ------
+    NoWorkers
+        None has come.
+    """
+    placement = find()
+    if placement.workers:
+        return placement
+    seconds = _patience()
+    # An adaptive cluster starts workers when there are tasks for them.
+    wanted = client.submit(int, key=f"dlbd-estimators-wants-a-worker-{uuid.uuid4().hex}")
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
+            placement = find()
+            if placement.workers:
+                return placement
+    finally:
+        client.cancel([wanted], force=True)
+    limits = {name: annotations[name] for name in ("workers", "resources") if annotations.get(name)}
+    which = f" that may take tasks annotated with {limits}" if limits else ""
+    raise NoWorkers(
+        f"The cluster at {_address(client)} has no worker{which}, and none has come in "
+        f"{seconds:g} s. Start one; where workers take long to start, wait longer: "
+        f'dask.config.set({{"dlbd-estimators.wait-for-workers": "5 min"}}).'
+    )
+
+
+def _patience() -> float:
+    value = dask.config.get("dlbd-estimators.wait-for-workers", WAIT_FOR_WORKERS)
+    try:
+        seconds = float(parse_timedelta(value, default="s"))
+    except (KeyError, TypeError, ValueError):
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ValueError(
+            f"The Dask configuration dlbd-estimators.wait-for-workers must be a time such as "
+            f'"30 s", or a number of seconds, but is {value!r}.'
+        )
+    return seconds
+
+
+def check_packages(client: Client, workers: Workers, modules: Iterable[str] = PACKAGE) -> None:
+    """Make sure that workers and scheduler can import some modules; ask each only once.
+
+    Raises
+    ------
+    MissingPackage
+        Names what cannot be imported, and where.
+    """
+    needed = set(modules)
+    known = _known.setdefault(client, {})
+    new = [each for each in (_SCHEDULER, *workers) if not needed <= known.get(each, set())]
+    if not new:
+        return
+    errors = _ask(client, new, _IMPORT.format(names=sorted(needed)))
+    if errors:
+        where = "; ".join(f"{each}: {error}" for each, error in sorted(errors.items()))
+        raise MissingPackage(
+            f"What a task needs cannot be imported on the cluster at "
+            f"{_address(client)}. {where}. Install there what is installed here, in "
+            f"the same versions."
+        )
+    for each in new:
+        known.setdefault(each, set()).update(needed)
+
+
+def _address(client: Client) -> str:
+    return str(getattr(client.scheduler, "address", "an unknown address"))
+
+
+def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportError]:
+    """Run code that imports; return the errors by who has them."""
+
+    async def ask(asked: list[str]) -> dict[str, Any]:
+        if asked == [_SCHEDULER]:
+            try:
+                await client.run_on_scheduler(exec, code, {})
+            except ImportError as error:
+                return {_SCHEDULER: error}
+            except Exception:
+                logger.debug("The scheduler runs no code of clients", exc_info=True)
+            return {}
+        answers: dict[str, Any] = await client.run(exec, code, {}, workers=asked, on_error="return")
+        return answers
+
+    async def ask_all(groups: list[list[str]]) -> list[dict[str, Any] | None]:
+        """Ask groups at the same time; None for a group of which one did not answer in time."""
+        tasks = [asyncio.ensure_future(ask(group)) for group in groups]
+        await asyncio.wait(tasks, timeout=_PATIENCE)
+        for task in tasks:
+            task.cancel()
+        return [
+            task.result() if task.done() and not task.cancelled() and not task.exception() else None
+            for task in tasks
+        ]
+
+    workers = [address for address in addresses if address != _SCHEDULER]
+    groups = [group for group in ([_SCHEDULER] * (len(workers) < len(addresses)), workers) if group]
+    answers: dict[str, Any] = {}
+    silent: list[str] = []
+    for group, found in zip(groups, client.sync(ask_all, groups), strict=True):
+        answers.update(found or {})
+        silent += group if found is None and len(group) > 1 else []
+    if silent:
+        # One that is held up must not hide what the others answer.
+        for found in client.sync(ask_all, [[address] for address in silent]):
+            answers.update(found or {})
+    return {each: error for each, error in answers.items() if isinstance(error, ImportError)}
+
+
+class _ModuleFinder(cloudpickle.Pickler):
+    """Notes the modules by whose names classes and functions are pickled."""
+
+    def __init__(self) -> None:
+        # Arrays stay where they are: only what goes around them is pickled.
+        super().__init__(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        # What cloudpickle reduces itself goes by value, and needs no module.
+        if reduced is NotImplemented and isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
+            self.modules.add(str(obj.__module__))
+        return reduced
+
+
+def modules_of(anything: Any) -> frozenset[str]:
+    """Return the modules that unpickling something imports, but for those of any worker."""
+    finder = _ModuleFinder()
+    try:
+        finder.dump(anything)
+    except Exception:
+        # What cannot be pickled cannot be sent: that has an error of its own, soon.
+        logger.debug("The modules of a task are not known", exc_info=True)
+        return PACKAGE
+    everywhere = {*sys.stdlib_module_names, "__main__", "__mp_main__", "cloudpickle", "distributed"}
+    return PACKAGE | {name for name in finder.modules if name.split(".")[0] not in everywhere}

@@ -1,0 +1,169 @@
+"""One replica's turn in a round: the work of one task, wherever it is run.
+
+The rows of a few blocks at a time are brought together in a buffer and shuffled there
+(CorgiPile: Xu et al., arXiv 2206.05830). The buffer has two halves: while the rows of one are
+trained on, the other is filled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.engine.blas import single_threaded_blas
+from dlbd_estimators.engine.bundle import timed_load
+from dlbd_estimators.engine.cost import Cost
+from dlbd_estimators.engine.read_ahead import load_ahead, load_between
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block
+from dlbd_estimators.kernels.learner import Learner, Replica
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one replica does in a round.
+
+    Parameters
+    ----------
+    number : int
+        Which replica.
+    replica : Replica
+        Where it begins. Not changed.
+    blocks : Blocks
+        Can read the blocks named below; of known sizes.
+    fills : sequence of sequence of int
+        Blocks whose rows are in the buffer at the same time, one fill after the other.
+    seeds : sequence of sequence of int, or None
+        Seed of the order of each fill's rows; None takes them as they are stored.
+    learning_rate : float
+        For the update rule.
+    """
+
+    number: int
+    replica: Replica
+    blocks: Blocks
+    fills: Sequence[Sequence[int]]
+    seeds: Sequence[Sequence[int]] | None
+    learning_rate: float
+
+    @property
+    def indices(self) -> list[int]:
+        """All blocks of the turn, in order."""
+        return [index for fill in self.fills for index in fill]
+
+    def fill_rows(self, fill: Sequence[int]) -> int:
+        """Rows of a fill."""
+        rows = [self.blocks.rows(index) for index in fill]
+        return sum(len(each) for each in rows if each is not None)
+
+
+@dataclass
+class TurnResult:
+    """Where a replica has come to, and what that cost.
+
+    Attributes
+    ----------
+    replica : Replica
+        After the turn.
+    totals : list of float
+        By fill, the sum over rows of their batch's objective; not finite where training
+        diverged, and then the last.
+    n_rows : int
+        Rows trained on.
+    cost : Cost
+        Of the task.
+    """
+
+    replica: Replica
+    totals: list[float]
+    n_rows: int
+    cost: Cost
+
+
+def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
+    """Train a replica on the blocks of its turn; ``n_threads`` changes no bit."""
+    began = time.perf_counter()
+    buffer = _Buffer(turn)
+
+    def train(take: Callable[[], Block]) -> TurnResult:
+        result = TurnResult(turn.replica.copy(), [], 0, Cost())
+        with np.errstate(all="ignore"):
+            for number in range(len(turn.fills)):
+                rows = take()
+                order = None
+                if turn.seeds is not None:
+                    order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
+                result.replica, total = learner.learn(
+                    result.replica, rows, order, turn.learning_rate, n_threads
+                )
+                result.totals.append(total)
+                result.n_rows += rows.n_rows
+                if not isfinite(total):
+                    break
+        return result
+
+    stream = load_between if turn.blocks.in_memory else load_ahead
+    with single_threaded_blas:
+        result, waited = stream(buffer.fill, len(turn.fills), train)
+    seconds = (time.perf_counter() - began) * n_threads
+    result.cost = replace(buffer.cost, n_tasks=1, seconds=seconds, waited=waited * n_threads)
+    return result
+
+
+class _Buffer:
+    """Two halves, for the rows of one fill each, used by turns."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._n_rows = max(turn.fill_rows(fill) for fill in turn.fills)
+        self._halves: list[_Half | None] = [None, None]
+        #: Of all fills until now.
+        self.cost = Cost()
+
+    def fill(self, number: int) -> Block:
+        """Return the rows of a fill, valid until the one after the next is loaded."""
+        blocks = self._turn.blocks
+        start = 0
+        half = None
+        for index in self._turn.fills[number]:
+            block, loading = timed_load(blocks, index)
+            self.cost += replace(loading, n_blocks=1)
+            blocks.check_features(index, block)
+            half = self._halves[number % 2]
+            if half is None:
+                half = self._halves[number % 2] = _Half(block, self._n_rows, blocks.dtype)
+            half.put(start, block)
+            start += block.n_rows
+        assert half is not None
+        return half.rows(start)
+
+
+class _Half:
+    """Memory for the rows of one fill, in the precision that is trained in."""
+
+    def __init__(self, like: Block, n_rows: int, dtype: np.dtype[Any]) -> None:
+        def room(array: FloatArray) -> NDArray[Any]:
+            return np.empty((n_rows, *array.shape[1:]), dtype)
+
+        self._X, self._y = room(like.X), room(like.y)
+        self._weight = None if like.weight is None else room(like.weight)
+
+    def put(self, start: int, block: Block) -> None:
+        """Copy the rows of a block."""
+        stop = start + block.n_rows
+        self._X[start:stop] = block.X
+        self._y[start:stop] = block.y
+        if self._weight is not None:
+            self._weight[start:stop] = block.weight
+
+    def rows(self, n_rows: int) -> Block:
+        """Return the first rows."""
+        weight = None if self._weight is None else self._weight[:n_rows]
+        return Block(self._X[:n_rows], self._y[:n_rows], weight)

@@ -1,0 +1,84 @@
+"""Where a fit runs: the active Dask cluster for Dask collections, else threads here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from dask.base import get_scheduler
+
+from dlbd_estimators.blocks.dask_blocks import Remote
+from dlbd_estimators.blocks.sequence import BlockSequence
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.threads import ThreadExecutor
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def executor_for(blocks: BlockSequence) -> Executor:
+    """Return an executor for some blocks, as Dask itself would choose.
+
+    Arrays in memory never leave the process. Dask collections run on the active client,
+    unless the Dask configuration names another scheduler.
+
+    Raises
+    ------
+    NoWorkers
+        The client's cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler lack this package, or what it needs.
+    """
+    if blocks.in_memory:
+        return ThreadExecutor()
+    client = _active_client()
+    if client is not None:
+        from dlbd_estimators.engine.cluster import ClusterExecutor
+
+        return ClusterExecutor(client)
+    synchronous = getattr(get_scheduler(), "__name__", "") == "get_sync"
+    return ThreadExecutor(1 if synchronous else None)
+
+
+def active_cluster() -> Remote | None:
+    """Return the cluster that Dask would compute on, or None where that is this process.
+
+    Raises
+    ------
+    NoWorkers, MissingPackage
+        As :func:`check_cluster`.
+    """
+    client = _active_client()
+    if client is None:
+        return None
+    from dlbd_estimators.engine.cluster_graphs import ClusterGraphs
+
+    check_cluster()
+    return ClusterGraphs(client)
+
+
+def check_cluster() -> None:
+    """Make sure that the active cluster, if there is one, can run what is sent there.
+
+    For what is computed by Dask itself, which would wait for ever: a pass asks by itself.
+
+    Raises
+    ------
+    NoWorkers
+        The client's cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler lack this package, or what it needs.
+    """
+    client = _active_client()
+    if client is not None:
+        from dlbd_estimators.engine.cluster import ready
+
+        ready(client)
+
+
+def _active_client() -> Client | None:
+    if "distributed" not in sys.modules:  # no client can be active where it is not imported
+        return None
+    from dlbd_estimators.engine.cluster import client_of
+
+    return client_of(get_scheduler())

@@ -1,0 +1,93 @@
+"""Passes on threads of this process: for arrays in memory, and without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dask.config
+from dask.system import CPU_COUNT
+
+from dlbd_estimators.blocks.sequence import BlockSequence
+from dlbd_estimators.engine.bundle import Bundle, BundleResult, run_bundle
+from dlbd_estimators.engine.cache import block_cache
+from dlbd_estimators.engine.executor import Executor, bundle_depth, cache_share
+from dlbd_estimators.engine.memory import Memory, process_memory
+from dlbd_estimators.engine.reduction_tree import nodes
+from dlbd_estimators.kernels.kernel import PassKernel
+
+if TYPE_CHECKING:
+    from dlbd_estimators.engine.rounds import Turn, TurnResult
+    from dlbd_estimators.kernels.learner import Learner
+
+Partial = TypeVar("Partial")
+Result = TypeVar("Result")
+
+
+class ThreadExecutor(Executor):
+    """Runs bundles on a pool of threads.
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        By default what Dask's own threaded scheduler would use: the configuration
+        ``num_workers``, else the number of CPUs this process may use.
+    """
+
+    def __init__(self, n_threads: int | None = None) -> None:
+        super().__init__()
+        self._n_threads = n_threads or dask.config.get("num_workers", None) or CPU_COUNT
+        self._pool = ThreadPoolExecutor(self._n_threads, "pass")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        block_cache.drop(self._fit)
+
+    def memory(self) -> tuple[int, int] | None:
+        return self._memory.limit, self._n_threads
+
+    @cached_property
+    def _memory(self) -> Memory:
+        # Once for the whole fit: what it keeps itself must not shrink its own budget.
+        return process_memory()
+
+    def _run(
+        self,
+        kernel: PassKernel[Any, Partial],
+        parameters: Any,
+        blocks: BlockSequence,
+        indices: Sequence[int],
+        name: str,
+        features: bool,
+    ) -> dict[tuple[int, int], BundleResult[Partial]]:
+        budget = 0 if blocks.in_memory else int(cache_share() * self._memory.available)
+        ranges = nodes(len(indices), bundle_depth(self._n_threads))
+        bundles = [
+            Bundle(self._fit, blocks, indices[start:stop], start, stop, features, budget)
+            for start, stop in ranges
+        ]
+        if len(bundles) == 1:  # no hand-over for a small problem
+            return {ranges[0]: run_bundle(bundles[0], kernel, parameters)}
+        pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
+        return dict(zip(ranges, _results(pending), strict=True))
+
+    def capacity(self) -> tuple[int, int]:
+        return 0, self._n_threads
+
+    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
+        from dlbd_estimators.engine.rounds import run_turn  # networks alone take turns
+
+        n_threads = max(1, self._n_threads // len(turns))
+        if len(turns) == 1:
+            return [run_turn(turns[0], learner, n_threads)]
+        return _results([self._pool.submit(run_turn, turn, learner, n_threads) for turn in turns])
+
+
+def _results(pending: Sequence[Future[Result]]) -> list[Result]:
+    try:
+        return [task.result() for task in pending]
+    finally:
+        for task in pending:
+            task.cancel()

@@ -1,0 +1,93 @@
+"""Where the rows of a block lie, and parameters of the same model for centred features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+
+#: Rows whose mean centres a block; any constant near the mean serves.
+_CENTRING_ROWS = 256
+
+
+def centre_of(
+    columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
+) -> FloatArray:
+    """Return about where the columns of a block lie: the mean of its first rows, in float64.
+
+    Rows of no weight are passed over. A column that is constant lies at its value, to the last
+    bit; one that holds NaN or infinity, or has no rows, at zero.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n_rows, n_columns)
+        Of any real dtype.
+    weight : ndarray of shape (n_rows,) or None
+        Sample weights.
+    n_rows : int
+        How many rows to take the mean of.
+    """
+    rows = columns[:n_rows] if weight is None else columns[np.flatnonzero(weight)[:n_rows]]
+    if not len(rows):
+        return np.zeros(columns.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = rows[0].astype(np.float64)
+        centre = first + (rows - first).mean(axis=0)
+        return np.where(np.isfinite(centre), centre, 0.0)
+
+
+@dataclass(frozen=True)
+class Centring:
+    """Parameters for centred features: the same coefficients, intercept ``b + mean . w``.
+
+    Parameters
+    ----------
+    packing : Packing
+        Order of the parameters.
+    mean : ndarray of shape (n_features,)
+        What is subtracted from the features; zero has no effect.
+    """
+
+    packing: Packing
+    mean: FloatArray
+
+    def gradient(self, gradient: FloatArray) -> FloatArray:
+        """Return the gradient for the centred features' parameters."""
+        rows = gradient.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, :-1] -= rows[:, -1:] * self.mean
+        return np.asarray(rows.ravel())
+
+    def centred(self, parameters: FloatArray) -> FloatArray:
+        """Return the centred features' parameters of the same model."""
+        rows = parameters.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, -1] += rows[:, :-1] @ self.mean
+        return np.asarray(rows.ravel())
+
+    def parameters(self, centred: FloatArray) -> FloatArray:
+        """Return the parameters for the features as they are."""
+        rows = centred.reshape(self.packing.shape).copy()
+        if self.packing.fit_intercept:
+            rows[:, -1] -= rows[:, :-1] @ self.mean
+        return np.asarray(rows.ravel())
+
+    def matrix(self, matrix: FloatArray) -> FloatArray:
+        """Return a Hessian for the centred features' parameters."""
+        outputs, width = self.packing.shape
+        square = matrix.reshape(outputs, width, outputs, width).copy()
+        if self.packing.fit_intercept:
+            square[:, :-1] -= self.mean[:, None, None] * square[:, -1:]
+            square[..., :-1] -= square[..., -1:] * self.mean
+        return np.asarray(square.reshape(matrix.shape))
+
+    def per_output(self, matrices: FloatArray) -> FloatArray:
+        """Return each output's own Hessian, (n_outputs, width, width), for the centred features."""
+        matrices = matrices.copy()
+        if self.packing.fit_intercept:
+            matrices[:, :-1] -= self.mean[:, None] * matrices[:, -1:]
+            matrices[..., :-1] -= matrices[..., -1:] * self.mean
+        return matrices

@@ -1,0 +1,185 @@
+"""Weighted cross products of the features: the Hessian of a linear model, tile by tile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.centring import centre_of
+from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.kernels.losses import Loss
+from dlbd_estimators.kernels.packing import Packing
+
+#: So many outputs are no loop to avoid.
+_FEW_OUTPUTS = 8
+#: Columns of a matrix product are to be at least so many, where there are as many.
+_WIDE = 256
+
+
+class HessianSum:
+    """Weighted cross products of the features of one block, summed over its tiles.
+
+    With an intercept the products are formed of centred features, ``(x - c)(x - c)^T``, and
+    the terms in ``c`` restored in float64 from the border ``sum h x``: a column whose mean is
+    large beside its spread would otherwise lose that spread to the rounding of float32.
+
+    Of a coupled loss only the first K-1 outputs are formed: the curvature's rows sum
+    to zero over the outputs, which gives the last one.
+
+    Parameters
+    ----------
+    loss : Loss
+        Says which outputs are coupled, and their curvature.
+    packing : Packing
+        Order of the parameters.
+    dtype : str
+        ``"float32"`` or ``"float64"``: precision of a tile's products. Sums are float64.
+    block : ndarray of shape (n_rows, n_features)
+        The features of the block.
+    size : int
+        Rows of the largest tile.
+    origin : ndarray of shape (n_features,) or None
+        What the features of the result are centred by; None is zero.
+    per_output : int
+        Above zero, only the products of each output with itself are formed, of every so manieth
+        row, which stands for those up to the next.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        packing: Packing,
+        dtype: str,
+        block: FloatArray,
+        size: int,
+        origin: FloatArray | None,
+        per_output: int = 0,
+    ) -> None:
+        self._loss = loss
+        self._packing = packing
+        self._per_output = per_output
+        n = packing.n_features
+        crossed = loss.coupled and not per_output
+        free = packing.n_outputs - 1 if crossed else packing.n_outputs
+        self._pairs = [(k, j) for k in range(free) for j in range(k, free) if crossed or j == k]
+        # Products, borders sum h x, and curvatures sum h, of each pair.
+        self._products = np.zeros((len(self._pairs), n, n))
+        self._borders = np.zeros((len(self._pairs), n))
+        self._totals = np.zeros(len(self._pairs))
+        self._source = scratch("source", (size, n), dtype)
+        self._scaled = scratch("scaled", (size, n), dtype)
+        self._product = scratch("product", (n, n), dtype)
+        self._by_feature = bool(per_output) and len(self._pairs) > max(n, _FEW_OUTPUTS)
+        if self._by_feature:  # of each output the products of features i <= j, in rows
+            self._triangles = np.zeros((len(self._pairs), n * (n + 1) // 2))
+        # In the dtype of the rows, so that taking it off is exact whatever the products' is.
+        self._centre = np.zeros(n, dtype=block.dtype)
+        if packing.fit_intercept:
+            self._centre = centre_of(block, None).astype(block.dtype)
+        #: The same, as a tile's rows in float64 are centred already.
+        self._offset = self._centre.astype(np.float64)
+        if origin is not None:
+            self._offset -= origin
+
+    def add(self, X: FloatArray, narrow: FloatArray, point: FloatArray) -> None:
+        """Add a tile.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Its rows in float64, less the origin. Used up: they are not the same afterwards.
+        narrow : ndarray of shape (n_rows, n_features)
+            The same rows in the dtype they are stored in.
+        point : ndarray
+            Curvature of its rows, as the loss gave it.
+        """
+        if self._per_output:
+            rows = slice(None, None, self._per_output)
+            X, narrow, point = X[rows], narrow[rows], point[rows]
+        if self._by_feature:
+            self._add_by_feature(X, narrow, self._loss.curvature_of_each(point, len(self._pairs)))
+            return
+        curvatures = [self._loss.curvature_between(point, k, j) for k, j in self._pairs]
+        for index, curvature in enumerate(curvatures):
+            self._borders[index] += curvature @ X
+            self._totals[index] += curvature.sum()
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._add_by_pair(self._centred(X, narrow), curvatures)
+
+    def _add_by_pair(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
+        scaled = self._scaled[: len(source)]
+        for (k, j), curvature, products in zip(
+            self._pairs, curvatures, self._products, strict=True
+        ):
+            # One operand twice: BLAS then does half the work (syrk).
+            factor = np.sqrt(curvature) if k == j else curvature
+            np.multiply(source, factor.astype(scaled.dtype)[:, None], out=scaled)
+            np.matmul(scaled.T, scaled if k == j else source, out=self._product)
+            products += self._product
+
+    def _add_by_feature(self, X: FloatArray, narrow: FloatArray, curvature: FloatArray) -> None:
+        """Add the same for outputs more than features: a few large products, not many small."""
+        self._borders += curvature.T @ X
+        self._totals += curvature.sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            source = self._centred(X, narrow)
+            curvature = curvature.astype(source.dtype, copy=False)
+            n, begin, first = source.shape[1], 0, 0
+            while first < n:
+                last, width = first + 1, n - first
+                while last < n and width < _WIDE:
+                    last, width = last + 1, width + n - last
+                beside = scratch("beside", (len(source), width), source.dtype)
+                column = 0
+                for i in range(first, last):
+                    products = beside[:, column : column + n - i]
+                    np.multiply(source[:, i, None], source[:, i:], out=products)
+                    column += n - i
+                self._triangles[:, begin : begin + width] += curvature.T @ beside
+                begin, first = begin + width, last
+
+    def _centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
+        source = self._source[: len(X)]
+        if narrow.dtype == source.dtype:
+            np.subtract(narrow, self._centre, out=source)
+        else:
+            # Converting within the subtraction would be half as fast: NumPy then buffers.
+            np.subtract(X, self._offset, out=X)
+            np.copyto(source, X, casting="same_kind")
+        return source
+
+    def packed(self) -> FloatArray:
+        """Return the whole symmetric Hessian in the packed order.
+
+        Per output, it is an array of shape (n_outputs, width, width).
+        """
+        outputs, width = self._packing.shape
+        if self._by_feature:
+            rows, columns = np.triu_indices(self._packing.n_features)
+            self._products[:, rows, columns] = self._triangles
+            self._products[:, columns, rows] = self._triangles
+        if self._per_output:
+            return self._per_output * np.stack(list(map(self._square, range(len(self._pairs)))))
+        full = np.zeros((outputs, width, outputs, width))
+        for index, (k, j) in enumerate(self._pairs):
+            full[k, :, j, :] = full[j, :, k, :] = self._square(index)
+        if self._loss.coupled:
+            last = outputs - 1
+            full[:last, :, last, :] = -full[:last, :, :last, :].sum(axis=2)
+            full[last, :, :last, :] = full[:last, :, last, :].transpose(1, 0, 2)
+            full[last, :, last, :] = -full[:last, :, last, :].sum(axis=0)
+        return full.reshape(outputs * width, outputs * width)
+
+    def _square(self, index: int) -> FloatArray:
+        """Return the second derivatives in the parameters of a pair of outputs."""
+        n, width = self._packing.n_features, self._packing.shape[1]
+        centre = self._offset
+        products, border = self._products[index], self._borders[index]
+        total = self._totals[index]
+        outer = np.outer(centre, border - 0.5 * total * centre)
+        square = np.empty((width, width))
+        square[:n, :n] = products + outer + outer.T
+        if width > n:
+            square[:n, n] = square[n, :n] = border
+            square[n, n] = total
+        return square

@@ -1,0 +1,246 @@
+"""Mini-batch training on rows at hand: the innermost loop.
+
+A batch is worked on in *shards* of its rows and then in panels of the parameters, as many of
+each as the shapes alone say. Threads share these parts out, so that the bits of the result do
+not depend on how many threads there are; no product is cut by BLAS, which runs on one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from math import isfinite
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block
+from dlbd_estimators.kernels.lockstep import Wait, in_lockstep
+from dlbd_estimators.kernels.network import Network, Workspace, cut
+from dlbd_estimators.kernels.updates import Update
+
+#: Work that is worth a shard: a thread that waits for others twice a batch loses some 0.1 ms.
+_SHARD_FLOPS = 1e8
+_MAX_SHARDS = 16
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One copy of a network in training: parameters and the update rule's memory.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (size,)
+        The flat vector.
+    moments : tuple of ndarray of shape (size,)
+        See :class:`~dlbd_estimators.kernels.updates.Update`.
+    n_updates : int
+        Updates made.
+    """
+
+    parameters: FloatArray
+    moments: tuple[FloatArray, ...]
+    n_updates: int = 0
+
+    @classmethod
+    def at(cls, parameters: FloatArray, update: Update) -> Replica:
+        """Begin at some parameters, with no memory."""
+        moments = tuple(np.zeros_like(parameters) for _ in range(update.n_moments))
+        return cls(parameters.copy(), moments)
+
+    def copy(self) -> Replica:
+        """Return a replica that shares no memory with this one."""
+        moments = tuple(moment.copy() for moment in self.moments)
+        return Replica(self.parameters.copy(), moments, self.n_updates)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite."""
+        return bool(np.isfinite(self.parameters).all())
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Moves a replica by one update a mini-batch.
+
+    Each batch's objective is the weighted mean of its losses plus the penalty divided by the
+    batch's total weight; a batch without any weight is passed over.
+
+    Parameters
+    ----------
+    network : Network
+        What is trained.
+    update : Update
+        How a gradient moves the parameters.
+    batch_size : int
+        Rows of a mini-batch; the last one may have fewer.
+    """
+
+    network: Network
+    update: Update
+    batch_size: int
+
+    @property
+    def n_shards(self) -> int:
+        """Parts that a batch is cut into: the most threads that can share it."""
+        flops = 6.0 * self.batch_size * self.network.layers.n_weights
+        return int(np.clip(flops // _SHARD_FLOPS, 1, _MAX_SHARDS))
+
+    def learn(
+        self,
+        replica: Replica,
+        rows: Block,
+        order: NDArray[np.intp] | None,
+        learning_rate: float,
+        n_threads: int = 1,
+    ) -> tuple[Replica, float]:
+        """Train on some rows, once each.
+
+        Parameters
+        ----------
+        replica : Replica
+            Its arrays are changed in place.
+        rows : Block
+            X, y and weight of the parameters' dtype.
+        order : ndarray of shape (n_rows,) or None
+            Positions of the rows in the order in which batches take them; None is as they lie.
+        learning_rate : float
+            For the update rule.
+        n_threads : int
+            At most so many; changes no bit.
+
+        Returns
+        -------
+        Replica
+            The one given, with its updates counted.
+        float
+            Sum over rows of their batch's objective; not finite where training diverged, and
+            then it stopped there.
+        """
+        run = _Run(self, replica, rows, order, learning_rate)
+        in_lockstep(min(n_threads, self.n_shards), run.work)
+        return Replica(replica.parameters, replica.moments, run.n_updates), run.total
+
+
+class _Run:
+    """One call of :meth:`Learner.learn`: what its threads share."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        replica: Replica,
+        rows: Block,
+        order: NDArray[np.intp] | None,
+        learning_rate: float,
+    ) -> None:
+        self._network = learner.network
+        self._update = learner.update
+        self._replica = replica
+        self._rows = rows
+        self._order = order
+        self._learning_rate = learning_rate
+        self._size = max(1, min(learner.batch_size, rows.n_rows))
+        self._n_shards = learner.n_shards
+        layers, dtype = learner.network.layers, replica.parameters.dtype
+        self._workspace = Workspace(layers, self._size, dtype)
+        self._spare = np.empty(max(layers.n_weights, 1), dtype)
+        self._coefs, self._intercepts = layers.unpack(replica.parameters)
+        self._panels = [layers.panel(i, self._n_shards) for i in range(self._n_shards)]
+        # Batches in a random order are gathered into memory that is used again.
+        self._X = None if order is None else np.empty((self._size, rows.X.shape[1]), dtype)
+        self._losses = [0.0] * self._n_shards
+        self._penalties = [0.0] * self._n_shards
+        self.n_updates = replica.n_updates
+        self.total = 0.0
+
+    def work(self, thread: int, n_threads: int, wait: Wait) -> None:
+        """Do one thread's share of all batches; all threads take the same decisions."""
+        n_updates = self._replica.n_updates
+        shares = range(thread, self._n_shards, n_threads)
+        shards = _Shards(self._workspace, self._size, self._n_shards)
+        for start in range(0, self._rows.n_rows, self._size):
+            batch, chosen = self._batch(slice(start, min(start + self._size, self._rows.n_rows)))
+            weight = batch.n_rows if batch.weight is None else float(batch.weight.sum())
+            if weight == 0:
+                continue
+            if batch.n_rows != len(shards.outputs[0]):
+                shards = _Shards(self._workspace, batch.n_rows, self._n_shards)
+            for shard in shares:
+                rows, outputs, errors = shards.parts[shard]
+                if chosen is not None:
+                    # All positions are valid; any other mode would go through one more buffer.
+                    np.take(self._rows.X, chosen[rows], 0, out=batch.X[rows], mode="clip")
+                self._losses[shard] = self._network.propagate(
+                    Block(
+                        batch.X[rows],
+                        batch.y[rows],
+                        None if batch.weight is None else batch.weight[rows],
+                    ),
+                    self._coefs,
+                    self._intercepts,
+                    outputs,
+                    errors,
+                    1.0 / weight,
+                )
+            wait()
+            value = _total(self._losses)
+            if not isfinite(value):
+                self.total = value
+                return
+            for panel in shares:
+                self._network.differentiate(
+                    batch.X, shards.outputs, shards.errors, self._workspace, panel, self._n_shards
+                )
+                self._move(panel, n_updates, 1.0 / weight)
+            n_updates += 1
+            wait()
+            if thread == 0:
+                self.total += (value + _total(self._penalties)) * batch.n_rows
+                self.n_updates = n_updates
+
+    def _batch(self, rows: slice) -> tuple[Block, NDArray[np.intp] | None]:
+        """Return a batch; where rows are in a random order, with X yet to be gathered."""
+        stored = self._rows
+        if self._order is None:
+            weight = None if stored.weight is None else stored.weight[rows]
+            return Block(stored.X[rows], stored.y[rows], weight), None
+        assert self._X is not None
+        chosen = self._order[rows]
+        weight = None if stored.weight is None else stored.weight[chosen]
+        return Block(self._X[: len(chosen)], stored.y[chosen], weight), chosen
+
+    def _move(self, panel: int, n_updates: int, factor: float) -> None:
+        """Update one panel of the parameters with its gradient and its penalty."""
+        penalty = 0.0
+        for run in self._panels[panel]:
+            parameters, gradient = self._replica.parameters[run], self._workspace.gradient[run]
+            n = min(run.stop, self._network.layers.n_weights) - run.start
+            if n > 0:
+                spare = self._spare[run.start : run.start + n]
+                penalty += self._network.penalise(parameters[:n], gradient[:n], spare, factor)
+            moments = tuple(moment[run] for moment in self._replica.moments)
+            self._update.apply(parameters, gradient, moments, n_updates, self._learning_rate)
+        self._penalties[panel] = penalty
+
+
+def _total(terms: list[float]) -> float:
+    # Plain addition: the builtin sum of floats gives other bits from Python 3.12 on.
+    return reduce(add, terms)
+
+
+class _Shards:
+    """Views of the workspace for batches of one length: of all rows, and of each shard's."""
+
+    def __init__(self, workspace: Workspace, n_rows: int, n_shards: int) -> None:
+        self.outputs = [output[:n_rows] for output in workspace.outputs]
+        self.errors = [error[:n_rows] for error in workspace.errors]
+        self.parts = [
+            (
+                rows,
+                [output[rows] for output in self.outputs],
+                [error[rows] for error in self.errors],
+            )
+            for rows in (cut(n_rows, shard, n_shards) for shard in range(n_shards))
+        ]

@@ -1,0 +1,267 @@
+"""The linear objective: a pointwise loss of ``X coef.T + intercept``, summed over a block.
+
+Conventions
+-----------
+With ``z = [x, 1]`` the features of a row and its constant, ``W`` the parameters as
+rows (see :class:`~dlbd_estimators.kernels.packing.Packing`), ``s_i`` the weights:
+
+    value    = sum_i s_i loss(y_i, W z_i)
+    gradient = sum_i s_i loss'(y_i, W z_i) z_i^T
+    hessian  = sum_i s_i loss''(y_i, W z_i) (x) z_i z_i^T
+
+Value and gradient are computed and summed in float64 whatever the dtype of X: they
+set the point where a solver stops. The products behind the Hessian may be formed in
+float32 a tile at a time (and are then summed in float64): an error there changes how
+fast a solver gets to that point, not where it is.
+
+With an intercept, features may be centred: ``z = [x - c, 1]``, and the intercept is the raw
+prediction at ``c``. A difference of near numbers is exact, whereas products of columns far from
+zero lose their spread to rounding. Where no centre is known yet each block takes one of its own,
+and :meth:`LinearKernel.combine` rewrites the sums of one block for the centre of the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.centring import Centring, centre_of
+from dlbd_estimators.kernels.hessian import HessianSum
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.losses import Loss
+from dlbd_estimators.kernels.packing import Packing
+
+
+@dataclass
+class LinearSums:
+    """Sums over rows that a pass of :class:`LinearKernel` brings back.
+
+    Attributes
+    ----------
+    value : float
+        Weighted sum of losses.
+    weight : float
+        Sum of sample weights.
+    n_rows : int
+        Number of rows.
+    n_errors : int
+        Rows without a positive margin; see :meth:`Loss.n_errors`.
+    radius : float
+        Largest scaled norm of a row, a maximum rather than a sum; zero if not asked.
+    gradient, hessian : ndarray or None
+        In the packed order.
+    moments : ndarray of shape (2, n_features + n_targets) or None
+        Weighted sums of the columns of [X, y], less ``shift``, and of their squares, if asked for.
+    centre : ndarray of shape (n_features,) or None
+        What the features of ``gradient`` and ``hessian`` are centred by, where blocks choose.
+    shift : ndarray of shape (n_features + n_targets,) or None
+        What the columns of ``moments`` are centred by.
+    """
+
+    value: float
+    weight: float
+    n_rows: int
+    n_errors: int
+    radius: float
+    gradient: FloatArray | None = None
+    hessian: FloatArray | None = None
+    moments: FloatArray | None = None
+    centre: FloatArray | None = None
+    shift: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class LinearKernel(Kernel[LinearSums]):
+    """Value, gradient and Hessian of a linear model on one block.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    packing : Packing
+        Order of the parameters.
+    order : Order
+        Derivatives to return.
+    hessian_dtype : str
+        ``"float32"`` or ``"float64"``: the precision of a tile's Hessian products.
+    ellipsoid : tuple of two ndarrays of shape (n_features,) or None
+        Centre m and weights c of ``radius = max_i sqrt(1 + sum_j c_j (x_ij - m_j)^2)``, with x
+        centred as the parameters expect.
+    moments : bool
+        Return the first and second moments of the columns too.
+    count_errors : bool
+        Count rows without a positive margin.
+    centre : ndarray of shape (n_features,) or None
+        Parameters and derivatives are those of features centred by this; None is the origin.
+    own_centre : bool
+        Parameters are those of the features as they are; derivatives are those of features that
+        each block centres as it likes, and ``LinearSums.centre`` says how.
+    per_output : int
+        Above zero, a Hessian is that of each output's own parameters alone, of shape (n_outputs,
+        width, width), summed over every so manieth row, which stands for those up to the next.
+    """
+
+    loss: Loss
+    packing: Packing
+    order: Order = Order.GRADIENT
+    hessian_dtype: str = "float64"
+    ellipsoid: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)
+    moments: bool = False
+    count_errors: bool = False
+    centre: FloatArray | None = field(default=None, repr=False)
+    own_centre: bool = False
+    per_output: int = 0
+
+    def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
+        packing = self.packing
+        coef, intercept = packing.unpack(parameters)
+        # Of many outputs the raw predictions are wider than the rows.
+        columns = max(packing.n_features, packing.n_outputs)
+        size = tile_rows(columns, products=self.order >= Order.HESSIAN)
+        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
+        gradient = np.zeros(packing.shape)
+        sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
+        centre = self.centre
+        if self.own_centre:
+            centre = sums.centre = centre_of(block.X, block.weight)
+            intercept = intercept + coef @ centre
+        if self.moments:
+            middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
+            sums.shift = np.concatenate(middle)
+            sums.moments = np.zeros((2, len(sums.shift)))
+        hessian = self._hessian_sum(block, len(wide), centre)
+        for rows in tiles(block.n_rows, size):
+            narrow, y = block.X[rows], block.y[rows]
+            weight = None if block.weight is None else block.weight[rows]
+            X = centred_tile(narrow, centre, wide)
+            raw = raw_predictions(X, coef, intercept)
+            point = self.loss.evaluate(y, raw, weight, self.order)
+            sums.value += point.value
+            sums.weight += len(X) if weight is None else float(weight.sum())
+            if point.gradient is not None:
+                add_gradient(gradient, point.gradient, X)
+            self._describe(sums, X, y, weight, raw, centre)
+            if point.curvature is not None and hessian is not None:
+                hessian.add(X, narrow, point.curvature)
+        sums.radius = float(np.sqrt(sums.radius))
+        if self.order >= Order.GRADIENT:
+            sums.gradient = gradient.ravel()
+        if hessian is not None:
+            sums.hessian = hessian.packed()
+        return sums
+
+    def _hessian_sum(
+        self, block: Block, n_rows: int, centre: FloatArray | None
+    ) -> HessianSum | None:
+        """Return where a Hessian is summed, if one is asked for: its memory is square."""
+        if self.order < Order.HESSIAN:
+            return None
+        return HessianSum(
+            self.loss, self.packing, self.hessian_dtype, block.X, n_rows, centre, self.per_output
+        )
+
+    def _describe(
+        self,
+        sums: LinearSums,
+        X: FloatArray,
+        y: FloatArray,
+        weight: FloatArray | None,
+        raw: FloatArray,
+        origin: FloatArray | None,
+    ) -> None:
+        """Add what a tile says beyond the objective and its derivatives."""
+        if self.count_errors:
+            present = slice(None) if weight is None else weight > 0
+            sums.n_errors += self.loss.n_errors(y[present], raw[present])
+        if self.ellipsoid is not None:
+            centre, scale = self.ellipsoid
+            if self.own_centre and origin is not None:
+                centre = centre - origin
+            distance = np.subtract(X, centre, out=scratch("described", X.shape))
+            distance *= distance
+            sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
+        if sums.moments is not None and sums.shift is not None:
+            ones = np.ones(len(X)) if weight is None else weight
+            n = X.shape[1]
+            middle = sums.shift[:n] if origin is None else sums.shift[:n] - origin
+            features = np.subtract(X, middle, out=scratch("described", X.shape))
+            targets = y.reshape(len(X), -1) - sums.shift[n:]
+            sums.moments[0, :n] += ones @ features
+            sums.moments[0, n:] += ones @ targets
+            features *= features
+            sums.moments[1, :n] += ones @ features
+            sums.moments[1, n:] += ones @ (targets * targets)
+
+    def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
+        if left.weight == 0.0:  # its rows say nothing about where the data lie
+            left.centre, left.shift = right.centre, right.shift
+        elif right.weight > 0.0:
+            self._move(right, left)
+        left.value += right.value
+        left.weight += right.weight
+        left.n_rows += right.n_rows
+        left.n_errors += right.n_errors
+        left.radius = max(left.radius, right.radius)
+        for name in ("gradient", "hessian", "moments"):
+            mine, other = getattr(left, name), getattr(right, name)
+            if mine is not None:
+                mine += other
+        return left
+
+    def _move(self, sums: LinearSums, goal: LinearSums) -> None:
+        """Rewrite sums for the centres of others."""
+        if sums.centre is not None and goal.centre is not None:
+            centring = Centring(self.packing, goal.centre - sums.centre)
+            if sums.gradient is not None:
+                sums.gradient = centring.gradient(sums.gradient)
+            if sums.hessian is not None:
+                move = centring.per_output if self.per_output else centring.matrix
+                sums.hessian = move(sums.hessian)
+        if sums.moments is not None and sums.shift is not None and goal.shift is not None:
+            gap = sums.shift - goal.shift
+            first, second = sums.moments
+            second += gap * (2.0 * first + sums.weight * gap)
+            first += sums.weight * gap
+
+    def is_finite(self, partial: LinearSums) -> bool:
+        # A NaN or an infinity in X reaches the value or the gradient of its row; the
+        # Hessian's products may overflow in float32 where the data are sound.
+        gradient = partial.gradient
+        return bool(
+            np.isfinite(partial.value) and (gradient is None or np.isfinite(gradient).all())
+        )
+
+
+def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
+    """Return the rows of a tile in float64, less a centre, in the memory of ``wide``."""
+    X = wide[: len(narrow)]
+    if centre is None:
+        np.copyto(X, narrow)
+    elif narrow.dtype == X.dtype:
+        np.subtract(narrow, centre, out=X)
+    else:  # converting within the subtraction would be half as fast: NumPy then buffers
+        np.copyto(X, narrow)
+        X -= centre
+    return X
+
+
+def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+    """Return ``X coef.T + intercept``, of shape (n_rows, n_outputs)."""
+    if len(coef) == 1:  # a matrix-vector product runs faster than one of width one
+        return np.asarray(X @ coef[0] + intercept[0])[:, None]
+    raw = np.asarray(X @ coef.T)
+    raw += intercept
+    return raw
+
+
+def add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
+    """Add ``residual.T [X, 1]``, the derivative in the parameters, to a gradient in rows."""
+    n_features = X.shape[1]
+    if residual.shape[1] == 1:
+        gradient[0, :n_features] += residual[:, 0] @ X
+    else:
+        gradient[:, :n_features] += residual.T @ X
+    if gradient.shape[1] > n_features:
+        gradient[:, -1] += residual.sum(axis=0)

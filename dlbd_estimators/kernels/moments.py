@@ -1,0 +1,112 @@
+"""Centred second moments of features and targets: all a least-squares fit needs.
+
+For the columns ``a = [x, y]`` the partial holds the weight ``W``, the mean ``m`` and
+``M = sum_i s_i (a_i - m)(a_i - m)^T``. A block is centred by the mean of its first rows
+before any product is formed, so that a mean far larger than the spread costs no digits,
+and blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983). Without
+an intercept the moments are about zero instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.centring import centre_of
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+
+
+@dataclass
+class Moments:
+    """Weight, mean and centred cross products of the columns of [X, y].
+
+    The mean is ``origin + rest``: far from zero, one number would have no room for the digits in
+    which the means of blocks differ. ``epsilon`` is the rounding unit of the products.
+    """
+
+    weight: float
+    n_rows: int
+    origin: FloatArray
+    rest: FloatArray
+    products: FloatArray
+    epsilon: float
+
+    @property
+    def mean(self) -> FloatArray:
+        """Weighted mean of each column."""
+        return self.origin + self.rest
+
+
+@dataclass(frozen=True)
+class MomentsKernel(Kernel[Moments]):
+    """Second moments of [X, y] on one block.
+
+    Products of a tile are formed in the dtype of X and summed in float64.
+
+    Parameters
+    ----------
+    centre : bool
+        Take moments about the mean; otherwise about zero, and ``mean`` is zero.
+    precise : bool
+        Form products in float64 whatever the dtype of X.
+    """
+
+    centre: bool
+    precise: bool = False
+
+    def __call__(self, block: Block, parameters: None = None) -> Moments:
+        n_features = block.X.shape[1]
+        targets = block.targets
+        width = n_features + targets.shape[1]
+        size = tile_rows(width)
+        dtype = np.dtype(np.float64) if self.precise else block.X.dtype
+        tile = scratch("wide", (min(size, block.n_rows), width), dtype)
+        product = scratch("product", (width, width), tile.dtype)
+        products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
+        shift = np.zeros(width)
+        if self.centre:
+            shift[:n_features] = centre_of(block.X, block.weight, size)
+            shift[n_features:] = centre_of(targets, block.weight, size)
+        narrow = shift[:n_features].astype(tile.dtype)
+        shift[:n_features] = narrow
+        for rows in tiles(block.n_rows, size):
+            columns = tile[: rows.stop - rows.start]
+            np.subtract(block.X[rows], narrow, out=columns[:, :n_features])
+            columns[:, n_features:] = targets[rows] - shift[n_features:]
+            root = np.ones(len(columns), dtype=tile.dtype)
+            if block.weight is None:
+                weight += len(columns)
+            else:
+                weight += float(block.weight[rows].sum())
+                root[:] = np.sqrt(block.weight[rows])
+                columns *= root[:, None]
+            np.matmul(columns.T, columns, out=product)
+            products += product
+            if self.centre:
+                offset += root @ columns
+        if self.centre and weight > 0:
+            offset /= weight
+            products -= weight * np.outer(offset, offset)
+        epsilon = float(np.finfo(tile.dtype).eps)
+        return Moments(weight, block.n_rows, shift, offset, products, epsilon)
+
+    def combine(self, left: Moments, right: Moments) -> Moments:
+        weight = left.weight + right.weight
+        products = left.products
+        products += right.products
+        origin, rest = left.origin, left.rest
+        if self.centre and left.weight == 0:
+            origin, rest = right.origin, right.rest
+        elif self.centre and right.weight > 0:
+            gap = (right.origin - left.origin) + (right.rest - left.rest)
+            share = right.weight / weight
+            products += (left.weight * share) * np.outer(gap, gap)
+            rest = rest + share * gap
+        n_rows = left.n_rows + right.n_rows
+        epsilon = max(left.epsilon, right.epsilon)
+        return Moments(weight, n_rows, origin, rest, products, epsilon)
+
+    def is_finite(self, partial: Moments) -> bool:
+        return bool(np.isfinite(partial.products).all() and np.isfinite(partial.mean).all())

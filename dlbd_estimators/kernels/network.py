@@ -1,0 +1,339 @@
+"""Multi-layer perceptrons: forward, loss and back-propagation on some rows.
+
+Conventions
+-----------
+A network of L layers has ``units = (n_features, hidden..., n_outputs)``, L + 1 numbers. Layer
+l computes ``z_l = a_(l-1) @ coefs[l] + intercepts[l]``, with ``coefs[l]`` of shape
+``(units[l], units[l + 1])``, and ``a_l = activation(z_l)`` except for the last layer, whose
+``z`` is the raw prediction. Parameters are one flat vector, all coefs first and then all
+intercepts, each in C order; what the layers see are views of it.
+
+The losses take raw predictions, so that the output's activation (identity, exp, logistic,
+softmax) is inside the loss and nothing overflows on the way.
+
+Reference: Rumelhart, Hinton and Williams, "Learning representations by back-propagating
+errors", Nature 323 (1986).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.kernels.activations import Activation
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
+from dlbd_estimators.kernels.losses import HalfSquaredError, Loss
+from dlbd_estimators.kernels.predictors import Predictor
+
+#: Coefs that are not worth cutting into panels.
+_SMALL_LAYER = 2**14
+
+
+def cut(n: int, number: int, n_parts: int) -> slice:
+    """Return the positions of one of ``n_parts`` nearly equal runs of ``n``."""
+    return slice(n * number // n_parts, n * (number + 1) // n_parts)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How a network's parameters lie in one vector.
+
+    Parameters
+    ----------
+    units : tuple of int
+        Features, hidden units by layer, outputs.
+    """
+
+    units: tuple[int, ...]
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shape of each layer's coefs."""
+        return list(pairwise(self.units))
+
+    @cached_property
+    def n_weights(self) -> int:
+        """Number of coefs; the vector begins with them."""
+        return sum(fan_in * fan_out for fan_in, fan_out in self.shapes)
+
+    @cached_property
+    def size(self) -> int:
+        """Length of the vector."""
+        return self.n_weights + sum(self.units[1:])
+
+    def unpack(self, parameters: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+        """Return views of the coefs and of the intercepts, by layer."""
+        ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in self.shapes] + [*self.units[1:]])
+        parts = np.split(parameters, ends[:-1])
+        n = len(self.shapes)
+        coefs = [part.reshape(shape) for part, shape in zip(parts[:n], self.shapes, strict=True)]
+        return coefs, parts[n:]
+
+    def panel(self, number: int, n_panels: int) -> list[slice]:
+        """Return the runs of the vector that make up one of ``n_panels`` panels.
+
+        A panel is what a run of each layer's inputs contributes: so many rows of each coefs.
+        The last panel also has all intercepts, and the layers too small to cut.
+        """
+        runs = []
+        start = 0
+        for layer, (fan_in, fan_out) in enumerate(self.shapes):
+            units = self.units_of(layer, number, n_panels)
+            runs.append(slice(start + units.start * fan_out, start + units.stop * fan_out))
+            start += fan_in * fan_out
+        if number == n_panels - 1:
+            runs.append(slice(self.n_weights, self.size))
+        return _joined(runs)
+
+    def units_of(self, layer: int, panel: int, n_panels: int) -> slice:
+        """Return the inputs of a layer whose coefs are in a panel."""
+        fan_in, fan_out = self.shapes[layer]
+        if fan_in * fan_out >= _SMALL_LAYER:
+            return cut(fan_in, panel, n_panels)
+        return slice(0, fan_in if panel == n_panels - 1 else 0)
+
+    def pack(self, coefs: Sequence[FloatArray], intercepts: Sequence[FloatArray]) -> FloatArray:
+        """Copy coefs and intercepts into one vector."""
+        return np.concatenate([np.ravel(part) for part in (*coefs, *intercepts)])
+
+
+def _joined(runs: list[slice]) -> list[slice]:
+    """Drop empty runs and join those that touch: fewer calls for each update."""
+    joined: list[slice] = []
+    for run in runs:
+        if run.stop == run.start:
+            continue
+        if joined and joined[-1].stop == run.start:
+            joined[-1] = slice(joined[-1].start, run.stop)
+        else:
+            joined.append(run)
+    return joined
+
+
+class Workspace:
+    """All arrays that one pass of back-propagation writes, for up to ``n_rows`` rows.
+
+    Attributes
+    ----------
+    gradient : ndarray of shape (size,)
+        The flat gradient; ``coefs`` and ``intercepts`` are views of it.
+    outputs, errors : list of ndarray of shape (n_rows, width)
+        By layer: what it gives, and the derivative of the loss in its ``z``.
+    """
+
+    def __init__(self, layers: Layers, n_rows: int, dtype: Any) -> None:
+        self.gradient = np.empty(layers.size, dtype)
+        self.coefs, self.intercepts = layers.unpack(self.gradient)
+        self.outputs = [np.empty((n_rows, width), dtype) for width in layers.units[1:]]
+        self.errors = [np.empty((n_rows, width), dtype) for width in layers.units[1:]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A perceptron with a loss: ``sum_i s_i loss(y_i, raw_i)``, and a penalty on the coefs.
+
+    Back-propagation comes in two halves, each of which may be cut: :meth:`propagate` by rows,
+    and then, when all rows are done, :meth:`differentiate` by panels of the parameters.
+
+    Parameters
+    ----------
+    layers : Layers
+        Shapes.
+    activation : Activation
+        Of the hidden layers.
+    loss : Loss
+        Of the raw predictions.
+    alpha : float
+        The penalty is ``alpha / 2`` times the sum of the squared coefs.
+    """
+
+    layers: Layers
+    activation: Activation
+    loss: Loss
+    alpha: float = 0.0
+
+    @cached_property
+    def scale(self) -> float:
+        """Factor on the loss: squared errors are averaged over the outputs, others summed."""
+        return 1.0 / self.layers.units[-1] if isinstance(self.loss, HalfSquaredError) else 1.0
+
+    def raw(
+        self,
+        X: FloatArray,
+        coefs: list[FloatArray],
+        intercepts: list[FloatArray],
+        outputs: list[FloatArray],
+    ) -> FloatArray:
+        """Go forward through the layers.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Features, of the parameters' dtype.
+        coefs, intercepts : list of ndarray
+            The parameters, by layer.
+        outputs : list of ndarray of shape (n_rows, width)
+            Take what each layer gives.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+            Raw predictions: the last of ``outputs``.
+        """
+        a = X
+        last = len(coefs) - 1
+        for layer, (coef, intercept, z) in enumerate(zip(coefs, intercepts, outputs, strict=True)):
+            np.matmul(a, coef, out=z)
+            z += intercept
+            if layer < last:
+                self.activation.apply(z)
+            a = z
+        return a
+
+    def propagate(
+        self,
+        rows: Block,
+        coefs: list[FloatArray],
+        intercepts: list[FloatArray],
+        outputs: list[FloatArray],
+        errors: list[FloatArray],
+        factor: float = 1.0,
+    ) -> float:
+        """Go forward through the layers and the loss, and the errors back through them.
+
+        Parameters
+        ----------
+        rows : Block
+            Of the parameters' dtype; y as the loss wants it.
+        coefs, intercepts : list of ndarray
+            The parameters, by layer.
+        outputs, errors : list of ndarray of shape (n_rows, width)
+            Take what each layer gives, and the derivative of the loss in its ``z``.
+        factor : float
+            Multiplies the loss.
+
+        Returns
+        -------
+        float
+            ``factor * sum_i s_i loss_i``.
+        """
+        raw = self.raw(rows.X, coefs, intercepts, outputs)
+        pointwise = self.loss.evaluate(rows.y, raw, rows.weight, Order.GRADIENT)
+        assert pointwise.gradient is not None
+        np.multiply(pointwise.gradient, factor * self.scale, out=errors[-1])
+        for layer in range(len(coefs) - 1, 0, -1):
+            np.matmul(errors[layer], coefs[layer].T, out=errors[layer - 1])
+            self.activation.backpropagate(outputs[layer - 1], errors[layer - 1])
+        return pointwise.value * factor * self.scale
+
+    def differentiate(
+        self,
+        X: FloatArray,
+        outputs: list[FloatArray],
+        errors: list[FloatArray],
+        workspace: Workspace,
+        panel: int = 0,
+        n_panels: int = 1,
+    ) -> None:
+        """Write one panel of the gradient, without the penalty's, into the workspace.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Features.
+        outputs, errors : list of ndarray of shape (n_rows, width)
+            What :meth:`propagate` gave.
+        workspace : Workspace
+            Takes the gradient.
+        panel, n_panels : int
+            Which part, as :meth:`Layers.panel` cuts the parameters.
+        """
+        for layer, (error, coef) in enumerate(zip(errors, workspace.coefs, strict=True)):
+            units = self.layers.units_of(layer, panel, n_panels)
+            if units.stop > units.start:
+                inputs = outputs[layer - 1] if layer else X
+                np.matmul(inputs[:, units].T, error, out=coef[units])
+        if panel == n_panels - 1:
+            for error, intercept in zip(errors, workspace.intercepts, strict=True):
+                error.sum(axis=0, out=intercept)
+
+    def value_and_gradient(
+        self,
+        rows: Block,
+        coefs: list[FloatArray],
+        intercepts: list[FloatArray],
+        workspace: Workspace,
+        factor: float = 1.0,
+    ) -> float:
+        """Return ``factor * sum_i s_i loss_i``; its gradient is left in the workspace."""
+        outputs = [output[: rows.n_rows] for output in workspace.outputs]
+        errors = [error[: rows.n_rows] for error in workspace.errors]
+        value = self.propagate(rows, coefs, intercepts, outputs, errors, factor)
+        self.differentiate(rows.X, outputs, errors, workspace)
+        return value
+
+    def penalise(
+        self, weights: FloatArray, gradient: FloatArray, spare: FloatArray, factor: float = 1.0
+    ) -> float:
+        """Add ``factor`` times the penalty on some of the coefs to their gradient.
+
+        Parameters
+        ----------
+        weights, gradient : ndarray of shape (n,)
+            Some of the coefs, flat, and their gradient, which is added to.
+        spare : ndarray of shape (n,)
+            Overwritten.
+        factor : float
+            Multiplies the penalty.
+
+        Returns
+        -------
+        float
+            ``factor * alpha / 2`` times the sum of their squares.
+        """
+        if self.alpha == 0.0:
+            return 0.0
+        np.multiply(weights, self.alpha * factor, out=spare)
+        gradient += spare
+        return 0.5 * self.alpha * factor * float(weights @ weights)
+
+
+@dataclass(frozen=True)
+class NetworkPredictor(Predictor):
+    """A trained network.
+
+    Parameters
+    ----------
+    network : Network
+        Shapes and activation.
+    parameters : ndarray of shape (size,)
+        The flat vector.
+    """
+
+    network: Network
+    parameters: FloatArray
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.parameters.dtype
+
+    def astype(self, dtype: Any) -> NetworkPredictor:
+        return NetworkPredictor(self.network, self.parameters.astype(dtype, copy=False))
+
+    def __call__(self, X: FloatArray) -> FloatArray:
+        # In tiles: hidden layers may be much wider than the rows.
+        units = self.network.layers.units
+        size = min(tile_rows(max(units)), max(len(X), 1))
+        coefs, intercepts = self.network.layers.unpack(self.parameters)
+        outputs = [np.empty((size, width), self.dtype) for width in units[1:]]
+        raw = np.empty((len(X), units[-1]), self.dtype)
+        for rows in tiles(len(X), size):
+            here = [output[: rows.stop - rows.start] for output in outputs]
+            raw[rows] = self.network.raw(X[rows], coefs, intercepts, here)
+        return raw

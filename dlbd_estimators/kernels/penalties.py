@@ -1,0 +1,69 @@
+"""Penalties on the coefficients; the intercept is never penalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+
+
+@dataclass(frozen=True)
+class L2:
+    """``sum_k strength_k ||coef_k||^2 / 2`` over the outputs k.
+
+    Parameters
+    ----------
+    strength : float or ndarray of shape (n_outputs,)
+        At least zero; zero is no penalty.
+    of_mean : bool
+        The penalty stands beside the mean of the losses, and not beside their sum.
+    """
+
+    strength: float | FloatArray = 0.0
+    of_mean: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether any coefficient is penalised."""
+        return bool(np.any(np.asarray(self.strength) > 0))
+
+    def diagonal(self, packing: Packing) -> FloatArray:
+        """Return the penalty's constant Hessian diagonal, in the packed order."""
+        diagonal = np.zeros(packing.shape)
+        diagonal[:, : packing.n_features] = np.reshape(self.strength, (-1, 1))
+        return diagonal.ravel()
+
+    def value(self, packing: Packing, parameters: FloatArray) -> float:
+        """Return the penalty at the packed ``parameters``."""
+        return 0.5 * float(self.diagonal(packing) @ (parameters * parameters))
+
+    def gradient(self, packing: Packing, parameters: FloatArray) -> FloatArray:
+        """Return the penalty's gradient at the packed ``parameters``."""
+        return self.diagonal(packing) * parameters
+
+
+@dataclass(frozen=True)
+class L1:
+    """``strength sum_k |coef_k|_1``, and where asked the demand that no coefficient is negative.
+
+    Parameters
+    ----------
+    strength : float
+        At least zero.
+    positive : bool
+        Coefficients must be at least zero.
+    of_mean : bool
+        The penalty stands beside the mean of the losses, and not beside their sum.
+    """
+
+    strength: float = 0.0
+    positive: bool = False
+    of_mean: bool = False
+
+    def value(self, packing: Packing, parameters: FloatArray) -> float:
+        """Return the penalty at the packed ``parameters``."""
+        coef = parameters.reshape(packing.shape)[:, : packing.n_features]
+        return self.strength * float(np.abs(coef).sum())

@@ -1,0 +1,84 @@
+"""Products of a linear model's Hessian with a vector, which need no Hessian.
+
+With ``u_i = V z_i`` the change of a row's raw predictions along a vector ``V`` of parameters,
+
+    product = sum_i s_i loss''(y_i, W z_i) u_i z_i^T
+
+costs about what a gradient does, and the memory of a gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.linear import add_gradient, centred_tile, raw_predictions
+from dlbd_estimators.kernels.losses import Loss
+from dlbd_estimators.kernels.packing import Packing
+
+
+@dataclass
+class ProductSums:
+    """Sums over rows that a pass of :class:`HessianProductKernel` brings back.
+
+    Attributes
+    ----------
+    product : ndarray of shape (packing.size,)
+        The Hessian of the sum of losses, times the vector.
+    weight : float
+        Sum of sample weights.
+    """
+
+    product: FloatArray
+    weight: float
+
+
+@dataclass(frozen=True)
+class HessianProductKernel(Kernel[ProductSums]):
+    """The Hessian of a linear model on one block, times a vector.
+
+    It is called with an array of shape (2, packing.size): the parameters and the vector.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    packing : Packing
+        Order of the parameters.
+    centre : ndarray of shape (n_features,) or None
+        Parameters and vector are those of features centred by this; None is the origin.
+    """
+
+    loss: Loss
+    packing: Packing
+    centre: FloatArray | None = field(default=None, repr=False)
+
+    def __call__(self, block: Block, parameters: FloatArray) -> ProductSums:
+        packing = self.packing
+        coef, intercept = packing.unpack(parameters[0])
+        along, shift = packing.unpack(parameters[1])
+        size = tile_rows(max(packing.n_features, packing.n_outputs), products=False)
+        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
+        product = np.zeros(packing.shape)
+        total = 0.0
+        for rows in tiles(block.n_rows, size):
+            weight = None if block.weight is None else block.weight[rows]
+            X = centred_tile(block.X[rows], self.centre, wide)
+            raw = raw_predictions(X, coef, intercept)
+            point = self.loss.evaluate(block.y[rows], raw, weight, Order.HESSIAN)
+            assert point.curvature is not None
+            change = raw_predictions(X, along, shift)
+            add_gradient(product, self.loss.curvature_along(point.curvature, change), X)
+            total += len(X) if weight is None else float(weight.sum())
+        return ProductSums(product.ravel(), total)
+
+    def combine(self, left: ProductSums, right: ProductSums) -> ProductSums:
+        left.product += right.product
+        left.weight += right.weight
+        return left
+
+    def is_finite(self, partial: ProductSums) -> bool:
+        return bool(np.isfinite(partial.product).all())

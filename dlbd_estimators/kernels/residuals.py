@@ -1,0 +1,91 @@
+"""Residuals of least squares and their products with the columns: what proves a duality gap.
+
+With ``r_i = y_i - W (x_i - m) - b`` a block brings back ``sum s r^2``, ``sum s r`` and
+``sum s r (x - m)^T``, all in float64. The columns are centred first: a mean far larger than the
+spread would otherwise drown the products, which are nearly zero at a solution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+
+
+class CentredModel(NamedTuple):
+    """Coefficients, the centre of the columns, and the prediction there.
+
+    ``coef`` has shape (n_outputs, n_features), ``centre`` (n_features,), ``level`` (n_outputs,).
+    """
+
+    coef: FloatArray
+    centre: FloatArray
+    level: FloatArray
+
+
+@dataclass
+class ResidualSums:
+    """Weighted sums over rows.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the weights.
+    squares, total : ndarray of shape (n_outputs,)
+        Of the squared residuals and of the residuals.
+    products : ndarray of shape (n_outputs, n_features)
+        Of the residuals with the centred columns.
+    """
+
+    weight: float
+    squares: FloatArray
+    total: FloatArray
+    products: FloatArray
+
+
+@dataclass(frozen=True)
+class ResidualKernel(Kernel[ResidualSums]):
+    """Residuals of one block; parameters are a :class:`CentredModel`."""
+
+    def __call__(self, block: Block, parameters: CentredModel) -> ResidualSums:
+        coef, centre, level = parameters
+        size = tile_rows(coef.shape[1], products=False)
+        wide = scratch("wide", (min(size, block.n_rows), coef.shape[1]))
+        sums = ResidualSums(0.0, np.zeros(len(coef)), np.zeros(len(coef)), np.zeros(coef.shape))
+        targets = block.targets
+        for rows in tiles(block.n_rows, size):
+            X = wide[: len(block.X[rows])]
+            np.subtract(block.X[rows], centre, out=X)
+            residual = targets[rows] - _predictions(X, coef) - level
+            weighted = residual
+            if block.weight is None:
+                sums.weight += len(X)
+            else:
+                weight = block.weight[rows]
+                sums.weight += float(weight.sum())
+                weighted = residual * weight[:, None]
+            sums.squares += np.einsum("ij,ij->j", residual, weighted)
+            sums.total += weighted.sum(axis=0)
+            if len(coef) == 1:  # a vector's product runs faster than that of a matrix of one row
+                sums.products[0] += weighted[:, 0] @ X
+            else:
+                sums.products += weighted.T @ X
+        return sums
+
+    def combine(self, left: ResidualSums, right: ResidualSums) -> ResidualSums:
+        left.weight += right.weight
+        left.squares += right.squares
+        left.total += right.total
+        left.products += right.products
+        return left
+
+    def is_finite(self, partial: ResidualSums) -> bool:
+        return bool(np.isfinite(partial.squares).all() and np.isfinite(partial.products).all())
+
+
+def _predictions(X: FloatArray, coef: FloatArray) -> FloatArray:
+    return (X @ coef[0])[:, None] if len(coef) == 1 else np.asarray(X @ coef.T)

@@ -1,0 +1,21 @@
+"""How many rows each block has, where only reading it can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlbd_estimators.kernels.kernel import Block, Kernel
+
+
+@dataclass(frozen=True)
+class RowCountKernel(Kernel[tuple[int, ...]]):
+    """Rows of each block, in order; needs no features."""
+
+    def __call__(self, block: Block, parameters: None = None) -> tuple[int, ...]:
+        return (len(block.y),)
+
+    def combine(self, left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+        return left + right
+
+    def is_finite(self, partial: tuple[int, ...]) -> bool:
+        return True

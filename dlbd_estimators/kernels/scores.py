@@ -1,0 +1,133 @@
+"""What a score needs: sums over rows of predictions against targets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block, Kernel, tile_rows, tiles
+from dlbd_estimators.kernels.predictors import Predictor
+
+
+@dataclass
+class ScoreSums:
+    """Weight, rows, and by output: the mean, its squared deviations, squared errors.
+
+    For classes (one output) ``squared_errors`` counts the weight of wrong predictions.
+    """
+
+    weight: float
+    n_rows: int
+    mean: FloatArray
+    deviations: FloatArray
+    squared_errors: FloatArray
+
+
+class Errors(ABC):
+    """What counts as an error of a prediction."""
+
+    @abstractmethod
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        """Return each row's errors: squared, or 1 where the class is wrong.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n_rows, n_outputs)
+            Raw predictions.
+        targets : ndarray of shape (n_rows, n_targets)
+            Encoded targets.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_targets) or (n_rows, 1)
+        """
+
+
+@dataclass(frozen=True)
+class SquaredErrors(Errors):
+    """Squared differences of numbers.
+
+    Parameters
+    ----------
+    inverse_link : callable, optional
+        From raw predictions to predictions, where these differ.
+    """
+
+    inverse_link: Callable[[FloatArray], FloatArray] | None = None
+
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        predicted = raw if self.inverse_link is None else self.inverse_link(raw)
+        return np.asarray((predicted - targets) ** 2)
+
+
+@dataclass(frozen=True)
+class WrongClass(Errors):
+    """1 where the class is wrong; of two classes, raw predictions are log-odds."""
+
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        predicted = raw[:, 0] > 0 if raw.shape[1] == 1 else raw.argmax(axis=1)
+        return np.asarray(predicted != targets[:, 0], dtype=np.float64)[:, None]
+
+
+@dataclass(frozen=True)
+class OtherClass(Errors):
+    """1 where the class is not the only one that is known, whatever is predicted."""
+
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        return np.asarray(targets[:, :1] != 0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class WrongLabels(Errors):
+    """1 where any of a row's labels, each yes or no, is wrong."""
+
+    def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
+        wrong = np.any((raw > 0) != (targets > 0), axis=1, keepdims=True)
+        return np.asarray(wrong, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ScoreKernel(Kernel[ScoreSums]):
+    """Errors of a model's predictions on one block; the model is the pass's parameters.
+
+    Parameters
+    ----------
+    errors : Errors
+        What is summed.
+    """
+
+    errors: Errors
+
+    def __call__(self, block: Block, parameters: Predictor) -> ScoreSums:
+        targets = block.targets
+        dtype = np.result_type(block.X.dtype, parameters.dtype)
+        model = parameters.astype(dtype)
+        weights = np.ones(block.n_rows) if block.weight is None else block.weight
+        weight = float(weights.sum())
+        mean = (weights @ targets) / weight if weight > 0 else np.zeros(targets.shape[1])
+        deviations = weights @ (targets - mean) ** 2
+        errors = np.zeros(targets.shape[1])
+        for rows in tiles(block.n_rows, tile_rows(block.X.shape[1])):
+            raw = model(block.X[rows].astype(dtype, copy=False)).astype(np.float64, copy=False)
+            # A NaN may predict a class: it must reach `is_finite` all the same.
+            errors += weights[rows] @ self.errors(raw, targets[rows]) + 0.0 * raw.sum()
+        return ScoreSums(weight, block.n_rows, mean, deviations, errors)
+
+    def combine(self, left: ScoreSums, right: ScoreSums) -> ScoreSums:
+        weight = left.weight + right.weight
+        share = right.weight / weight if weight > 0 else 0.0
+        gap = right.mean - left.mean
+        return ScoreSums(
+            weight,
+            left.n_rows + right.n_rows,
+            left.mean + share * gap,
+            left.deviations + right.deviations + left.weight * share * gap**2,
+            left.squared_errors + right.squared_errors,
+        )
+
+    def is_finite(self, partial: ScoreSums) -> bool:
+        return bool(np.isfinite(partial.squared_errors).all())

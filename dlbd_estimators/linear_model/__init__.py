@@ -1,0 +1,9 @@
+"""Linear models with scikit-learn's interface, fitted by passes over blocks of rows."""
+
+from __future__ import annotations
+
+from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
+from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
+from dlbd_estimators.linear_model.logistic import LogisticRegression
+
+__all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge"]

@@ -1,0 +1,249 @@
+"""Which solver: by name, or by what a fit is expected to cost.
+
+A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its gradient and,
+for Newton, its Hessian. From the solution of a sample Newton needs about 3 passes and L-BFGS with
+the sample's Hessian as metric about 8; Newton by conjugate gradients, which forms no Hessian, about
+5 and 30 products with one. Without a sample L-BFGS begins without a metric and takes far more; of
+the others, the cheaper one is taken. The rates below were measured on one core of a server of 2023;
+only their ratios matter, and only roughly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.matrix_memory import check_room, holds
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent
+from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.proximal.working_set import WorkingSet
+from dlbd_estimators.solvers.smooth.gradient_descent import GradientDescent
+from dlbd_estimators.solvers.smooth.gram import Gram
+from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
+from dlbd_estimators.solvers.smooth.newton import Newton
+from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
+from dlbd_estimators.solvers.solver import Solver
+
+#: Every solver a user can name.
+SOLVERS: dict[str, type[Solver[Any]]] = {
+    solver.name: solver
+    for solver in (
+        Gram,
+        Newton,
+        NewtonCG,
+        LBFGS,
+        GradientDescent,
+        CoordinateDescent,
+        ProximalNewton,
+        WorkingSet,
+    )
+}
+
+#: Names of those whose steps are the same in coordinates of the row space, but cheaper.
+ROW_SPACE = frozenset({"auto", Newton.name, NewtonCG.name})
+
+#: What solvers ask for, in words.
+_NEEDS = {
+    "gradient": "a loss with a gradient",
+    "hessian": "a loss with a Hessian",
+    "quadratic": "a quadratic loss",
+    "smooth": "penalties with a gradient (no l1 part, no bounds)",
+    "prox": "an l1 penalty or non-negative coefficients",
+}
+
+_DECODE_BYTES_PER_SECOND = 1.2e9
+_MEMORY_BYTES_PER_SECOND = 1.5e10
+_GRADIENT_FLOPS_PER_SECOND = 8e9
+_SECONDS_PER_OUTPUT = 1.5e-8
+_HESSIAN_FLOPS_PER_SECOND = 4e10
+#: Steps of Newton, from the solution of a sample and from nothing; of L-BFGS from a sample; steps
+#: and products of Newton by conjugate gradients.
+_NEWTON = {True: 3.0, False: 12.0}
+_LBFGS = 8.0
+_NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
+#: A product takes this many gradients,
+_PRODUCT = 1.5
+#: and the Hessians of all stages of a sample this share of one of all rows.
+_ON_SAMPLES = 0.25
+#: Of a pass over nothing.
+_PASS_SECONDS = 5e-4
+#: Rows where their number is not known.
+_MANY_ROWS = 1_000_000
+
+
+def check_name(name: str) -> None:
+    """Refuse a solver that does not exist.
+
+    Raises
+    ------
+    ValueError
+        With the names of those that do.
+    """
+    if name != "auto" and name not in SOLVERS:
+        raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
+
+
+def choose(name: str, problem: Problem) -> Solver[Any]:
+    """Return the solver ``name`` for an objective, or the cheapest for ``"auto"``.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` or a key of :data:`SOLVERS`.
+    problem : Problem
+        What will be minimised.
+
+    Raises
+    ------
+    ValueError
+        No such solver, or it needs what the objective does not provide.
+    MatrixTooLarge
+        It needs a matrix for which the workers have no room.
+    """
+    check_name(name)
+    if name == "auto":
+        return _cheapest(problem)()
+    solver = SOLVERS[name]
+    missing = solver.needs - problem.provides
+    if missing:
+        fitting = sorted(key for key, each in SOLVERS.items() if each.needs <= problem.provides)
+        raise ValueError(
+            f"solver={name!r} needs {' and '.join(_NEEDS[each] for each in sorted(missing))}, "
+            f"which {problem.name} regression as it was asked for does not have. Choose 'auto' "
+            f"or one of {fitting}."
+        )
+    if solver is not WorkingSet:
+        _check_size(problem, solver)
+        _check_room(problem, solver)
+    elif not (problem.l1 and problem.l1.strength):
+        raise ValueError(
+            f"solver='working_set' needs an l1 penalty, and {problem.name} regression as it was "
+            f"asked for has none."
+        )
+    return solver()
+
+
+def advice(name: str, solver: Solver[Any], problem: Problem) -> str:
+    """Say what else may be done about a fit that did not converge: never what was just done.
+
+    Parameters
+    ----------
+    name : str
+        What the user asked for.
+    solver : Solver
+        What was taken.
+    problem : Problem
+        What was minimised.
+    """
+    if name != "auto" and not isinstance(solver, _cheapest(problem)):
+        return "use solver='auto'"
+    if isinstance(solver, LBFGS | GradientDescent):
+        return "use solver='newton_cg'"
+    if problem.loss.quadratic or problem.l1 is not None:
+        return "accept a larger tol"
+    return "strengthen the penalty (a smaller C)"
+
+
+def _check_size(problem: Problem, solver: type[Solver[Any]]) -> None:
+    """Refuse a problem whose quadratic does not fit in memory."""
+    if "prox" in solver.needs and _quadratic_size(problem) > LARGEST_HESSIAN:
+        advice = (
+            "Take solver='working_set'"
+            if problem.l1 and problem.l1.strength
+            else ("Add an l1 penalty, or select columns first")
+        )
+        raise ValueError(
+            f"solver={solver.name!r} holds a quadratic of at most {LARGEST_HESSIAN} parameters, "
+            f"but this model has {_quadratic_size(problem)}. {advice}."
+        )
+
+
+def _check_room(problem: Problem, solver: type[Solver[Any]]) -> None:
+    """Refuse a matrix that does not fit in the workers."""
+    side = _matrix_side(problem, solver)
+    if side:
+        check_room(problem, solver.name, side, _without_matrix(problem))
+
+
+def _matrix_side(problem: Problem, solver: type[Solver[Any]]) -> int:
+    """Return the rows of the square matrix that a solver cannot do without; 0 is none."""
+    packing = problem.packing
+    if solver in (Gram, CoordinateDescent):  # of the targets too
+        return packing.n_features + packing.n_outputs
+    return packing.size if solver in (Newton, ProximalNewton) else 0
+
+
+def _without_matrix(problem: Problem) -> str:
+    if problem.l1 is None:
+        return "Take solver='lbfgs', which needs none"
+    if problem.l1.strength:
+        return "Take solver='working_set', which needs one of some columns only"
+    return "Select columns first"
+
+
+def _fits(problem: Problem, solver: type[Solver[Any]]) -> bool:
+    return holds(problem, _matrix_side(problem, solver) ** 2)
+
+
+def _quadratic_size(problem: Problem) -> int:
+    packing = problem.packing
+    return packing.n_features if problem.loss.quadratic else packing.size
+
+
+def _cheapest(problem: Problem) -> type[Solver[Any]]:
+    packing = problem.packing
+    if problem.l1 is not None:
+        direct = CoordinateDescent if problem.loss.quadratic else ProximalNewton
+        few = _quadratic_size(problem) <= LARGEST_HESSIAN
+        if problem.l1.strength and not (few and _fits(problem, direct)):
+            return WorkingSet
+        _check_size(problem, direct)
+        _check_room(problem, direct)
+        return direct
+    if problem.loss.quadratic:
+        few = packing.n_features <= LARGEST_HESSIAN
+        return Gram if few and _fits(problem, Gram) else LBFGS
+    costs = expected_seconds(problem)
+    return min(costs, key=lambda solver: costs[solver])
+
+
+def expected_seconds(problem: Problem) -> dict[type[Solver[Any]], float]:
+    """Return what the solvers that may do for a smooth loss are expected to take, on one core."""
+    packing, blocks = problem.packing, problem.blocks
+    sampled, n_rows = bool(problem.samples), problem.n_rows or _MANY_ROWS
+    fused, plain = seconds_per_row(packing, blocks.in_memory, blocks.itemsize)
+    hessian = fused - plain
+    outputs, width = packing.shape
+    own = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
+    steps, products = _NEWTON_CG[sampled]
+    costs: dict[type[Solver[Any]], float] = {
+        NewtonCG: n_rows * (steps * (plain + own) + products * _PRODUCT * plain)
+        + (steps + products) * _PASS_SECONDS
+    }
+    on_samples = _ON_SAMPLES * hessian if sampled else 0.0
+    few = packing.size <= LARGEST_HESSIAN
+    if few and _fits(problem, Newton):
+        factor = packing.size**3 / _HESSIAN_FLOPS_PER_SECOND + _PASS_SECONDS
+        costs[Newton] = n_rows * (_NEWTON[sampled] * fused + on_samples) + _NEWTON[sampled] * factor
+        if sampled:
+            costs[LBFGS] = n_rows * (_LBFGS * plain + on_samples) + _LBFGS * _PASS_SECONDS
+    elif not blocks.in_memory and (
+        width > LARGEST_HESSIAN or (few and not holds(problem, outputs * width**2))
+    ):
+        # Where reading is what costs, fewer passes that may not suffice come first.
+        costs = {LBFGS: 0.0}
+    return costs
+
+
+def seconds_per_row(packing: Packing, in_memory: bool, itemsize: int) -> tuple[float, float]:
+    """Expected time of a pass for each row, with the Hessian and without."""
+    outputs, features = packing.n_outputs, packing.n_features
+    rate = _MEMORY_BYTES_PER_SECOND if in_memory else _DECODE_BYTES_PER_SECOND
+    read = features * itemsize / rate
+    gradient = 4 * features * outputs / _GRADIENT_FLOPS_PER_SECOND + outputs * _SECONDS_PER_OUTPUT
+    free = max(outputs - 1, 1)
+    squares, products = free, free * (free - 1) / 2
+    hessian = (squares + 2 * products) * features**2 / _HESSIAN_FLOPS_PER_SECOND
+    return read + gradient + hessian, read + gradient

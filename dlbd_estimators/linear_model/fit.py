@@ -1,0 +1,151 @@
+"""What the linear estimators' ``fit`` methods share: from blocks to a solution."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from dlbd_estimators.base.callbacks import FitTask, most_steps
+from dlbd_estimators.base.parameters import check_flag, check_integer, check_number, check_verbose
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.linear_model.choose_solver import ROW_SPACE, advice, choose
+from dlbd_estimators.linear_model.solver_names import opening_of
+from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize, row_space
+from dlbd_estimators.solvers.history import Record
+from dlbd_estimators.solvers.solver import State
+from dlbd_estimators.solvers.status import warn_user
+
+
+def solve(
+    estimator: Any,
+    executor: Executor,
+    problem: Problem,
+    start: FloatArray | None = None,
+    *,
+    solver_name: str,
+    task: FitTask,
+    model: Callable[[Solution], dict[str, Any]],
+) -> Solution:
+    """Minimise an objective as the estimator's parameters ask, and record how it went.
+
+    Reads ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
+    ``history_`` and what ``model`` gives.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+    executor : Executor
+        Runs the passes.
+    problem : Problem
+        What to minimise.
+    start : ndarray, optional
+        Where to begin; None lets the solver choose.
+    solver_name : str
+        One of our own, or ``"auto"``.
+    task : FitTask
+        Hears of each step, and may end the fit.
+    model : callable
+        Turns a solution into the estimator's attributes, by name. It is called for the last
+        one, and after a step for what that step has found where a callback wants to see it:
+        so both are the same.
+    """
+    began = time.perf_counter()
+    whole, reduced = problem, row_space(problem, executor) if solver_name in ROW_SPACE else None
+    begin = start
+    if reduced is not None:
+        problem, begin = reduced, None if start is None else reduced.coordinates(start)
+    solver = choose(solver_name, problem)
+    task.start(executor, whole.blocks, print_lines=bool(estimator.verbose))
+    records: list[Record] = []
+
+    def attributes(solution: Solution) -> dict[str, Any]:
+        return {
+            "solver_": solver.name,
+            "n_passes_": solution.n_passes,
+            "history_": solution.history,
+            **model(solution),
+        }
+
+    def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+        parameters = problem.at(state.known).original(state.parameters)
+        return lambda: attributes(
+            Solution(
+                parameters,
+                Status.STOPPED,
+                len(records),
+                state.n_passes,
+                list(records),
+                state,
+            )
+        )
+
+    def on_step(state: State, record: Record) -> bool:
+        records.append(record)
+        return task.end_step(record, stopped_at(state))
+
+    if not most_steps(estimator):
+        solution = _at_start(whole, start)
+        warn_user(f"{solver.name} made no step: max_iter=0. Increase it.", ConvergenceWarning)
+        task.warn(solution.status.name.lower(), "max_iter=0")
+        vars(estimator).update(attributes(solution))
+        return solution
+    fit = Fit(
+        solver,
+        problem,
+        start=begin,
+        tol=estimator.tol,
+        max_iter=most_steps(estimator),
+        clock=lambda: time.perf_counter() - began,
+        before_step=lambda state: task.begin_step(stopped_at(state)),
+        on_step=on_step,
+        on_warning=task.warn,
+        opening=opening_of(estimator),
+        advice=advice(solver_name, solver, problem),
+    )
+    solution = minimize(executor, fit)
+    task.status = solution.status.name.lower()
+    vars(estimator).update(attributes(solution))
+    return solution
+
+
+def _at_start(problem: Problem, start: FloatArray | None) -> Solution:
+    """Return what scikit-learn returns after no step: where a fit begins, or zeros."""
+    parameters = np.zeros(problem.packing.size) if start is None else start
+    return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], State(parameters))
+
+
+def seed_of(random_state: Any) -> int:
+    """Return a seed; None is 0, so that a fit gives the same bits each time."""
+    if random_state is None:
+        return 0
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def check_stopping(estimator: Any, *, fewest: int = 1, unbounded: bool = False) -> None:
+    """Check the parameters that all iterative linear estimators share, but for ``solver``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose they are.
+    fewest : int, default=1
+        The smallest ``max_iter``.
+    unbounded : bool, default=False
+        Whether ``max_iter`` may be None, which is 1,000.
+
+    Raises
+    ------
+    InvalidParameter
+        ``tol``, ``max_iter`` or ``verbose`` is out of range, or ``fit_intercept`` no bool.
+    """
+    check_number(estimator, "tol", low=0.0)
+    check_integer(estimator, "max_iter", low=fewest, none=unbounded)
+    check_flag(estimator, "fit_intercept")
+    check_verbose(estimator)

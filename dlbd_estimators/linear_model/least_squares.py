@@ -1,0 +1,128 @@
+"""What all least-squares estimators share: fit, predict and score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.callbacks import fit_task
+from dlbd_estimators.base.model import Model
+from dlbd_estimators.base.parameters import check_flag
+from dlbd_estimators.base.prediction import predict, score
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.losses import HalfSquaredError
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.kernels.predictors import LinearPredictor
+from dlbd_estimators.kernels.scores import SquaredErrors
+from dlbd_estimators.linear_model.fit import seed_of, solve
+from dlbd_estimators.solvers import Problem, Solution, room_for
+
+
+class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
+    """Fit, predict and score of the least-squares estimators."""
+
+    fit_intercept: bool
+    positive: bool
+    #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
+    _flat_column = True
+    coef_: Any
+    intercept_: Any
+
+    @abstractmethod
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        """Check the parameters that set the penalties, and return these."""
+
+    def _start(self, packing: Packing) -> FloatArray | None:
+        """Return where to begin; None lets the solver choose."""
+        return None
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
+        for flag in ("copy_X", "positive"):
+            check_flag(self, flag)
+        with fit_task(self, X, y, sample_weight) as task:
+            data = training_data(self, X, y, sample_weight, classify=False)
+            n_outputs = data.y_shape[0] if data.y_shape else 1
+            packing = Packing(n_outputs, data.blocks.n_features, bool(self.fit_intercept))
+            penalty, l1 = self._penalties(n_outputs)
+            single = not data.y_shape
+            with executor_for(data.blocks) as executor:
+                problem = Problem(
+                    data.blocks,
+                    HalfSquaredError(),
+                    penalty,
+                    packing,
+                    name=name,
+                    l1=l1,
+                    seed=seed_of(getattr(self, "random_state", None)),
+                    room=room_for(executor, data.blocks, packing),
+                )
+                model = partial(self._attributes, packing, single)
+                start = self._start(packing)
+                solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
+        return self
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        """Return what a solution makes of the estimator."""
+        coef, intercept = packing.unpack(solution.parameters)
+        flat = single or (self._flat_column and packing.n_outputs == 1)
+        return {
+            "coef_": coef[0] if flat else coef,
+            "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+        }
+
+    def _model(self) -> LinearPredictor:
+        coef = np.atleast_2d(self.coef_)
+        intercept = np.asarray(self.intercept_, dtype=np.float64)
+        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
+            Lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
+        return predict(self, X, self._model(), finish, "predict")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, a float also for lazy data.
+
+        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``; sample_weight may be None.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
+            return float(super().score(X, y, sample_weight))
+        errors = SquaredErrors()
+        return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
+
+
+def _first_column(raw: FloatArray) -> FloatArray:
+    return raw[:, 0]
+
+
+def _all_columns(raw: FloatArray) -> FloatArray:
+    return raw

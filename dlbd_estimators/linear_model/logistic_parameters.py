@@ -1,0 +1,118 @@
+"""What the parameters of a logistic regression come to together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.solver_names import logistic_solver
+from dlbd_estimators.solvers.status import warn_user
+
+#: The default of ``penalty``, as in scikit-learn.
+UNSET = "deprecated"
+
+
+class Penalty(NamedTuple):
+    """A penalty by name, and its numbers."""
+
+    name: str | None
+    C: float
+    l1_ratio: float
+
+
+def asked_for(estimator: Any) -> tuple[Penalty, str]:
+    """Check the parameters; return the penalty, and the name of our solver.
+
+    Raises
+    ------
+    ValueError
+        One is out of range, or does not go with another.
+
+    Warns
+    -----
+    ParameterWithoutEffect, FutureWarning, UserWarning
+        One does nothing, is given up by scikit-learn, or contradicts another.
+    """
+    check_stopping(estimator, fewest=0)
+    for flag in ("dual", "warm_start"):
+        check_flag(estimator, flag)
+    check_number(estimator, "intercept_scaling", low=0.0, open_low=True)
+    check_n_jobs(estimator)
+    penalty = penalty_of(estimator)
+    solver = logistic_solver(estimator, penalty.name)
+    if estimator.intercept_scaling != 1:
+        tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
+    if estimator.n_jobs is not None:
+        why = "scikit-learn 1.8 has deprecated it; threads are Dask's."
+        tell_once(estimator, "n_jobs", why, FutureWarning)
+    return penalty, solver
+
+
+def penalty_of(estimator: Any) -> Penalty:
+    """Check the three parameters and bring them to one penalty.
+
+    Raises
+    ------
+    ValueError
+        One is out of range, or ``penalty="elasticnet"`` has no ``l1_ratio``.
+
+    Warns
+    -----
+    FutureWarning
+        ``penalty`` is given, or ``l1_ratio`` is None: scikit-learn gives both up.
+    UserWarning
+        ``penalty`` and another parameter contradict each other; ``penalty`` wins.
+    """
+    check_number(estimator, "C", low=0.0, open_low=True, infinite=True)
+    check_number(estimator, "l1_ratio", low=0.0, high=1.0, none=True)
+    check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
+    C, l1_ratio, name = estimator.C, estimator.l1_ratio, estimator.penalty
+    if name == UNSET:
+        if l1_ratio is None:
+            warn_user(
+                "'l1_ratio=None' was deprecated in scikit-learn 1.8. Pass l1_ratio=0 instead, "
+                "which is the same.",
+                FutureWarning,
+            )
+            l1_ratio = 0.0
+        return Penalty(_name_of(C, l1_ratio), C, float(l1_ratio))
+    warn_user(
+        "'penalty' was deprecated in scikit-learn 1.8 and works here as long as it does there. "
+        "Pass l1_ratio=0 for penalty='l2', l1_ratio=1 for 'l1', a number between for "
+        "'elasticnet', and C=np.inf for None.",
+        FutureWarning,
+    )
+    if name == "elasticnet":
+        if l1_ratio is None:
+            raise ValueError("l1_ratio must be specified when penalty is elasticnet.")
+        return Penalty(name, C, float(l1_ratio))
+    _tell_contradictions(name, C, l1_ratio)
+    if name is None:
+        return Penalty(None, np.inf, 0.0)
+    return Penalty(name, C, 1.0 if name == "l1" else 0.0)
+
+
+def _tell_contradictions(name: str | None, C: float, l1_ratio: float | None) -> None:
+    if l1_ratio is not None and 0 < l1_ratio < 1:
+        warn_user(
+            f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={name})",
+            UserWarning,
+        )
+    if name is not None and l1_ratio != (1.0 if name == "l1" else 0.0):
+        warn_user(
+            f"Inconsistent values: penalty={name} with l1_ratio={l1_ratio}. penalty is taken; "
+            f"leave it out and pass l1_ratio alone.",
+            UserWarning,
+        )
+    if name is None and C != 1.0:
+        warn_user("Setting penalty=None will ignore the C and l1_ratio parameters", UserWarning)
+
+
+def _name_of(C: float, l1_ratio: float) -> str | None:
+    if np.isinf(C):
+        return None
+    return "l2" if l1_ratio == 0 else "l1" if l1_ratio == 1 else "elasticnet"

@@ -1,0 +1,143 @@
+"""scikit-learn's names of solvers, and what each stands for here.
+
+They are names of the same minimiser, so that each stands for the nearest solver of ours. What
+scikit-learn's solver refuses is refused under its name here too: code that runs with both means
+the same by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlbd_estimators.base.parameters import check_choice
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+
+_LOGISTIC = {
+    "liblinear": "auto",
+    "newton-cg": "auto",
+    "newton-cholesky": "newton",
+    "sag": "auto",
+    "saga": "auto",
+}
+_RIDGE = dict.fromkeys(("svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga"), "auto")
+
+#: How scikit-learn's warnings begin by which people filter them, by its name of the solver.
+_NOT_CONVERGED = {
+    "lbfgs": "lbfgs failed to converge. ",
+    "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
+    "newton-cg": "newton-cg failed to converge. Increase the number of iterations. ",
+    "newton-cholesky": "Newton solver did not converge after {} iterations. ",
+    "sag": "The max_iter was reached which means the coef_ did not converge. ",
+    "saga": "The max_iter was reached which means the coef_ did not converge. ",
+}
+
+
+def opening_of(estimator: Any) -> str:
+    """Return what a warning begins with that a fit has not converged."""
+    return _NOT_CONVERGED.get(estimator.solver, "").format(estimator.max_iter)
+
+
+def check_solver(estimator: Any, others: tuple[str, ...] = ()) -> None:
+    """Refuse the name of a solver that does not exist.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameter ``solver`` is looked at.
+    others : tuple of str
+        Names of scikit-learn's, beside our own.
+
+    Raises
+    ------
+    InvalidParameter
+        With the names of those that do.
+    """
+    check_choice(estimator, "solver", ("auto", *SOLVERS, *others))
+
+
+def logistic_solver(estimator: Any, penalty: str | None) -> str:
+    """Return the name of our solver for a logistic regression.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression
+        With its parameters ``solver`` and ``dual``.
+    penalty : {"l1", "l2", "elasticnet"} or None
+        What the other parameters come to.
+
+    Raises
+    ------
+    ValueError
+        scikit-learn's solver of this name does not take this penalty, or no ``dual``.
+    """
+    check_solver(estimator, tuple(_LOGISTIC))
+    name: str = estimator.solver
+    if name in _LOGISTIC or name == "lbfgs":
+        _check_theirs(name, penalty, dual=estimator.dual)
+    if estimator.dual:
+        tell_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
+    return _LOGISTIC.get(name, name)
+
+
+def _check_theirs(name: str, penalty: str | None, *, dual: bool) -> None:
+    other = "Take solver='auto' for all penalties."
+    if name not in ("liblinear", "saga") and penalty not in ("l2", None):
+        raise ValueError(
+            f"Solver {name} supports only 'l2' or None penalties, got {penalty} penalty. {other}"
+        )
+    if dual and name != "liblinear":
+        raise ValueError(f"Solver {name} supports only dual=False, got dual=True. Leave it out.")
+    if name == "liblinear" and penalty == "elasticnet":
+        raise ValueError(
+            f"Only 'saga' solver supports elasticnet penalty, got solver={name}. {other}"
+        )
+    if name == "liblinear" and penalty is None:
+        raise ValueError(
+            f"C=np.inf as well as penalty=None is not supported for the {name} solver. {other}"
+        )
+
+
+def check_liblinear(estimator: Any, n_classes: int) -> None:
+    """Refuse more than two classes under the name ``"liblinear"``, and tell of the intercept.
+
+    Raises
+    ------
+    ValueError
+        There are more than two.
+    """
+    if estimator.solver != "liblinear":
+        return
+    if n_classes > 2:
+        raise ValueError(
+            "The 'liblinear' solver does not support multiclass classification (n_classes >= 3). "
+            "Take solver='auto' for softmax regression, or wrap the estimator in a "
+            "OneVsRestClassifier."
+        )
+    if estimator.fit_intercept:
+        tell_once(
+            estimator,
+            "solver",
+            "'liblinear' penalises the intercept in scikit-learn. Here it is free, as with "
+            "scikit-learn's other solvers, and the answer is theirs.",
+        )
+
+
+def ridge_solver(estimator: Any) -> str:
+    """Return the name of our solver for a ridge regression.
+
+    Raises
+    ------
+    ValueError
+        scikit-learn's solver of this name does not take ``positive=True``.
+    """
+    check_solver(estimator, tuple(_RIDGE))
+    name: str = estimator.solver
+    if estimator.positive and name in _RIDGE:
+        raise ValueError(
+            f"solver={name!r} does not support positive fitting. Take solver='auto', or "
+            f"positive=False."
+        )
+    if estimator.positive and name == "lbfgs":
+        return "auto"  # scikit-learn's only solver with bounds
+    return _RIDGE.get(name, name)

@@ -1,0 +1,164 @@
+"""From what a metric is given to one pass over rows that belong together."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.base.validation import lazy_column
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.sources import is_lazy, opened
+from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.kernels.arrays import FloatArray
+
+Partial = TypeVar("Partial")
+
+
+class RowSums(Protocol[Partial]):
+    """What a metric sums over the rows of a block, and how two such sums are joined."""
+
+    def __call__(
+        self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
+    ) -> Partial:
+        """Return the sums of one block, which may have no rows."""
+
+    def combine(self, left: Partial, right: Partial) -> Partial:
+        """Return the sums of both."""
+
+
+def any_lazy(*values: Any) -> bool:
+    """Tell whether any of these is a Dask collection or a Zarr array."""
+    return any(is_lazy(value) for value in values)
+
+
+def one_pass(
+    sums: RowSums[Partial],
+    y_true: Any,
+    y_pred: Any,
+    sample_weight: Any,
+    *,
+    name: str,
+    pred_name: str = "y_pred",
+) -> Partial:
+    """Sum over all rows; at least one of the arrays is lazy.
+
+    Parameters
+    ----------
+    sums : RowSums
+        What to sum.
+    y_true, y_pred, sample_weight : array-like, Dask collection or Zarr array
+        What the user passed. Those in memory are cut like the lazy ones.
+    name : str
+        Of the metric: names the tasks.
+    pred_name : str
+        What the user knows ``y_pred`` as.
+
+    Raises
+    ------
+    LengthMismatch
+        Numbers of rows differ.
+    """
+    given = {"y_true": y_true, pred_name: y_pred}
+    if sample_weight is not None:
+        given["sample_weight"] = sample_weight
+    lazy = {each: opened(each, values) for each, values in given.items() if is_lazy(values)}
+    for each, values in {**given, **lazy}.items():
+        if values is None or np.ndim(values) == 0:
+            raise ValueError(f"{each} must be an array of one entry a row, but is {values!r}.")
+    given |= dict(zip(lazy, together(*lazy.values()), strict=True))
+    # Predictions first: cutting them anew, like the labels, would cost more.
+    leader = next(each for each in (pred_name, *given) if is_lazy(given[each]))
+    reference = lazy_column(leader, given[leader])
+    columns = [
+        reference if each == leader else lazy_column(each, values, reference, leader)
+        for each, values in given.items()
+    ]
+    order = list(given).index(leader)
+    partial: Partial = reduce_rows(
+        [columns[order], *columns[:order], *columns[order + 1 :]],
+        _InOrder(sums, order),
+        sums.combine,
+        name=name,
+        names=[leader, *(each for each in given if each != leader)],
+    )
+    return partial
+
+
+def row_weights(sample_weight: Any, n_rows: int) -> FloatArray:
+    """Check a block's weights and return them as floats; ones where there are none.
+
+    Raises
+    ------
+    ValueError
+        They are not one number a row, finite and at least 0.
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    weights = np.asarray(sample_weight)
+    if weights.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D, but have shape {weights.shape}.")
+    if weights.dtype.kind not in "biuf":
+        raise ValueError(f"sample_weight must be numeric, but has dtype {weights.dtype}.")
+    if not np.isfinite(weights).all():
+        raise ValueError("Input sample_weight contains NaN or infinity.")
+    if (weights < 0).any():
+        raise ValueError(f"sample_weight must be at least 0, but holds {weights.min()}.")
+    return weights.astype(np.float64, copy=False)
+
+
+def check_total(weight: float, n_rows: int) -> None:
+    """Refuse to divide by nothing.
+
+    Raises
+    ------
+    ValueError
+        There are no rows, or all weights are zero.
+    """
+    if n_rows == 0:
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    if weight == 0.0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+
+
+def numbers(name: str, values: Any) -> NDArray[Any]:
+    """Check a block of numbers and return it in its own precision, integers as float64.
+
+    Raises
+    ------
+    ValueError
+        They are no numbers, or not finite.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numeric, but has dtype {array.dtype}.")
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"Input {name} contains NaN or infinity.")
+    return array
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Refuse an unknown option before anything is read.
+
+    Raises
+    ------
+    ValueError
+        Names the choices there are.
+    """
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, but is {value!r}.")
+
+
+class _InOrder:
+    """Hands blocks to sums as (y_true, y_pred, sample_weight), whichever one led the pass."""
+
+    def __init__(self, sums: RowSums[Any], order: int) -> None:
+        self._sums = sums
+        self._order = order
+
+    def __call__(self, leader: NDArray[Any], *others: NDArray[Any]) -> Any:
+        blocks = [*others[: self._order], leader, *others[self._order :]]
+        return self._sums(*blocks)

@@ -1,8 +1,0 @@
-"""Multi-layer perceptrons with scikit-learn's interface, trained block by block."""
-
-from __future__ import annotations
-
-from dlbd_estimators.mlp.classifier import MLPClassifier
-from dlbd_estimators.mlp.regressor import MLPRegressor
-
-__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,189 @@
+"""Which rows of which block a part of a split takes, known by a few numbers a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.model_selection.allocation import Integers
+
+#: A chunk is put together from no more blocks than this, however few rows each gives: the
+#: blocks of one chunk are read one after the other.
+_BLOCKS_A_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of one block.
+
+    Parameters
+    ----------
+    block : int
+        Its number.
+    size : int
+        Its rows.
+    ranges : tuple of (int, int)
+        What is taken of the block's order, ends excluded.
+    seed : int or None
+        Shuffles the block's order; None is the order in which rows are stored.
+    """
+
+    block: int
+    size: int
+    ranges: tuple[tuple[int, int], ...]
+    seed: int | None
+
+    def positions(self, labels: Any = None) -> NDArray[np.intp]:
+        """Return the positions of the rows within their block, ascending.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (size,), optional
+            Put rows of one label together in the order, in the order of the labels.
+        """
+        if self.seed is None:
+            order = np.arange(self.size)
+        else:
+            # A stream of its own for each block: no block's choice waits for another's.
+            stream = np.random.SeedSequence(self.seed, spawn_key=(1, self.block))
+            order = np.random.default_rng(stream).permutation(self.size)
+        if labels is not None:
+            self.check(len(labels))
+            codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+            order = order[np.argsort(codes[order], kind="stable")]
+        taken = np.zeros(self.size, dtype=bool)
+        for start, stop in self.ranges:
+            taken[order[start:stop]] = True
+        return np.flatnonzero(taken)
+
+    def check(self, found: int) -> None:
+        """Refuse a block of another length than the one that rows were chosen of.
+
+        Raises
+        ------
+        LengthMismatch
+            Names the block.
+        """
+        if found != self.size:
+            raise LengthMismatch(
+                f"Found input variables with inconsistent numbers of samples: block {self.block} "
+                f"has {found} rows where {self.size} were expected. Arrays of unknown chunk "
+                f"lengths have to be cut where the others are: call their "
+                f"compute_chunk_sizes() first."
+            )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that a part of a split takes, from all blocks.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Rows of each block.
+    ranges : ndarray of shape (n_blocks, n_ranges, 2)
+        What is taken of each block's order, ends excluded.
+    seed : int or None
+        As for :class:`Rows`.
+    """
+
+    sizes: tuple[int, ...]
+    ranges: Integers
+    seed: int | None
+
+    @cached_property
+    def lengths(self) -> Integers:
+        """Rows taken of each block."""
+        taken: Integers = (self.ranges[..., 1] - self.ranges[..., 0]).sum(axis=1)
+        return taken
+
+    def rows(self, block: int) -> Rows:
+        """Return what is taken of one block."""
+        return self._rows[block]
+
+    @cached_property
+    def _rows(self) -> list[Rows]:
+        """What is taken of each block: the same for all arrays that are split together."""
+        # As lists first: of an array, each number would be brought to Python by itself.
+        return [
+            Rows(block, size, tuple((a, b) for a, b in ranges if b > a), self.seed)
+            for block, (size, ranges) in enumerate(
+                zip(self.sizes, self.ranges.tolist(), strict=True)
+            )
+        ]
+
+    def chunks(self) -> Iterator[list[int]]:
+        """Yield the blocks whose rows make up each chunk of the part.
+
+        A chunk has at most as many rows as the largest block, and empty ones are left out.
+        """
+        most = max(self.sizes)
+        chunk: list[int] = []
+        n_rows = 0
+        for block, length in enumerate(self.lengths.tolist()):
+            if not length:
+                continue
+            full = n_rows + length > most or len(chunk) == _BLOCKS_A_CHUNK
+            if chunk and full:
+                yield chunk
+                chunk, n_rows = [], 0
+            chunk.append(block)
+            n_rows += length
+        yield chunk or [0]
+
+    def indices(self) -> NDArray[np.intp]:
+        """Return the positions of the rows in the whole data set, ascending: 8 bytes a row."""
+        starts = accumulate(self.sizes, initial=0)
+        parts = [
+            start + self.rows(block).positions()
+            for block, (start, length) in enumerate(zip(starts, self.lengths, strict=False))
+            if length
+        ]
+        return np.concatenate([np.empty(0, dtype=np.intp), *parts])
+
+
+@dataclass(frozen=True)
+class Division:
+    """All rows divided into parts.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Rows of each block.
+    counts : ndarray of shape (n_blocks, n_strata, n_parts)
+        Rows of each stratum (label) of a block that go to each part.
+    strata : ndarray of shape (n_blocks, n_strata)
+        Rows of each stratum.
+    seed : int or None
+        As for :class:`Rows`.
+    """
+
+    sizes: tuple[int, ...]
+    counts: Integers
+    strata: Integers
+    seed: int | None
+
+    @property
+    def _edges(self) -> Integers:
+        """Ends of the parts within each block's order, strata one after the other."""
+        first = np.cumsum(self.strata, axis=1) - self.strata
+        within = np.concatenate([np.zeros_like(self.counts[..., :1]), self.counts], axis=2)
+        edges: Integers = first[..., None] + np.cumsum(within, axis=2)
+        return edges
+
+    def part(self, number: int) -> Selection:
+        """Return the rows of one part."""
+        return Selection(self.sizes, self._edges[..., number : number + 2], self.seed)
+
+    def others(self, number: int) -> Selection:
+        """Return the rows of all other parts, for parts that leave out no row."""
+        edges = self._edges
+        before, after = edges[..., [0, number]], edges[..., [number + 1, -1]]
+        return Selection(self.sizes, np.concatenate([before, after], axis=1), self.seed)

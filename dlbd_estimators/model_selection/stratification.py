@@ -1,0 +1,119 @@
+"""Shares of each label in a stratified split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.alignment import with_sizes
+from dlbd_estimators.blocks.checks import check_present
+from dlbd_estimators.blocks.data_frame_columns import column
+from dlbd_estimators.engine.column_passes import each_block
+from dlbd_estimators.model_selection.allocation import Integers, allocate
+from dlbd_estimators.model_selection.sources import Lazy
+
+
+def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
+    """Bring labels to a Dask array on blocks of these sizes.
+
+    Raises
+    ------
+    ValueError
+        There is more than one label a row.
+    """
+    if not isinstance(source, Lazy):
+        labels = da.from_array(np.asarray(source), chunks=-1)
+    elif isinstance(source.data, da.Array):
+        labels = with_sizes(source.data, source.sizes)
+    else:
+        labels = with_sizes(column(source.data, "stratify"), source.sizes)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"stratify needs one label a row, but has shape {labels.shape}. Join the columns to "
+            f"one label first."
+        )
+    aligned: da.Array = labels.rechunk({0: sizes})
+    return aligned
+
+
+def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
+    """Count the rows of each label in each block: one pass over the labels.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    counts : ndarray of shape (n_blocks, n_classes)
+        Rows.
+
+    Raises
+    ------
+    NonFiniteValues
+        A label is missing; names the block and the row.
+    """
+    found = each_block(labels, _tally, name="strata", called="stratify")
+    classes = np.unique(np.concatenate([block for block, _ in found]))
+    counts = np.zeros((len(found), len(classes)), dtype=np.int64)
+    for row, (block, numbers) in zip(counts, found, strict=True):
+        row[np.searchsorted(classes, block)] = numbers
+    return classes, counts
+
+
+def _tally(number: int, block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    check_present(block, f"block {number}")
+    return np.unique(block, return_counts=True)
+
+
+def stratified_counts(
+    classes: NDArray[Any], strata: Integers, n_train: int, n_test: int, rng: np.random.Generator
+) -> Integers:
+    """Divide the rows of each label of each block among test and training.
+
+    Each label has its proportional share of both, rounded to the nearest rows.
+
+    Returns
+    -------
+    ndarray of shape (n_blocks, n_classes, 2)
+        Rows to test on, rows to train on.
+
+    Raises
+    ------
+    ValueError
+        A label has one row only, or a part has fewer rows than there are labels.
+    """
+    totals = strata.sum(axis=0)
+    if totals.min() < 2:
+        raise ValueError(
+            f"The least populated classes in y have only 1 member, which is too few. The minimum "
+            f"number of groups for any class cannot be less than 2. Classes with too few members "
+            f"are: {classes[totals < 2].tolist()}"
+        )
+    for name, size in (("train_size", n_train), ("test_size", n_test)):
+        if size < len(classes):
+            raise ValueError(
+                f"The {name} = {size} should be greater or equal to the number of classes = "
+                f"{len(classes)}"
+            )
+    train = _nearest(totals, n_train, rng)
+    test = _nearest(totals - train, n_test, rng)
+    shares = [
+        allocate(strata[:, label], (test[label], train[label]), rng)
+        for label in range(len(classes))
+    ]
+    return np.stack(shares, axis=1)
+
+
+def _nearest(totals: Integers, size: int, rng: np.random.Generator) -> Integers:
+    """Round proportional shares so that they add up, largest remainders first."""
+    whole, remainder = np.divmod(totals * size, totals.sum())
+    # A random order before the stable sort decides between equal remainders.
+    order = rng.permutation(len(totals))
+    order = order[np.argsort(-remainder[order], kind="stable")]
+    whole[order[: size - whole.sum()]] += 1
+    rounded: Integers = whole
+    return rounded

@@ -1,0 +1,222 @@
+"""Chosen rows of lazy arrays, as lazy arrays with chunks about as large as the array's own.
+
+Each block has its rows taken by a task of its own, and chunks are put together of what was
+taken: whole blocks need not lie in memory beside one another. That task finds the rows'
+positions too; a task apart would have nothing to wait for, and with such tasks in the graph
+Dask orders the blocks of a split that is computed at once (training and test rows together)
+such that all are held. Positions that depend on labels wait for these, and all arrays share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise, product
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import List, Task, TaskRef
+from dask.tokenize import tokenize
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.alignment import known, with_sizes
+from dlbd_estimators.blocks.checks import Promised, checked, promise
+from dlbd_estimators.blocks.data_frame_columns import Aligned
+from dlbd_estimators.engine.column_passes import each_block
+from dlbd_estimators.model_selection.row_selection import Rows, Selection
+from dlbd_estimators.model_selection.sources import Lazy
+
+
+def gather(source: Any, selection: Selection, where: da.Array | None = None) -> Any:
+    """Return the selected rows of one array.
+
+    Parameters
+    ----------
+    source : Lazy or array-like
+        All rows.
+    selection : Selection
+        Which ones.
+    where : dask.array.Array, optional
+        Of a selection that depends on labels, its :func:`stratified_positions`.
+
+    Returns
+    -------
+    dask.array.Array, dask.dataframe.DataFrame, dask.dataframe.Series or array-like
+        Of the kind that came.
+    """
+    if not isinstance(source, Lazy):
+        return in_memory(source, _all_positions(selection, where))
+    if isinstance(source.data, da.Array):
+        return _of_array(source, selection, where)
+    return _of_frame(source, selection, where)
+
+
+def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.Array:
+    data = source.data
+    if source.sizes != selection.sizes:
+        if not known(data):
+            data = with_sizes(data, source.sizes)
+        data = data.rechunk({0: selection.sizes})
+    name = f"rows-{tokenize(data.name, selection, where)}"
+    layer: dict[Any, Any] = {}
+    lengths = []
+    promised = {
+        column: Promised(
+            "an array",
+            tuple(c[i] for c, i in zip(data.chunks[1:], column, strict=True)),
+            data.dtype,
+        )
+        for column in product(*map(range, data.numblocks[1:]))
+    }
+    for number, blocks in enumerate(selection.chunks()):
+        lengths.append(int(selection.lengths[blocks].sum()))
+        for column in product(*map(range, data.numblocks[1:])):
+            taken = []
+            for block in blocks:
+                # A chunk of one block is that block's task: nothing is put together.
+                key: Any = (name, number, *column)
+                if len(blocks) > 1:
+                    key = (f"take-{name}", block, *column)
+                    taken.append(TaskRef(key))
+                layer[key] = Task(
+                    key,
+                    take,
+                    TaskRef((data.name, block, *column)),
+                    selection.rows(block),
+                    None if where is None else TaskRef((where.name, block)),
+                    promised[column],
+                )
+            if taken:
+                key = (name, number, *column)
+                layer[key] = Task(key, np.concatenate, List(*taken))
+    above: Any = [data] if where is None else [data, where]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    return da.Array(graph, name, (tuple(lengths), *data.chunks[1:]), meta=data._meta)
+
+
+def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
+    """Return the positions of the selected rows within their blocks, one chunk a block.
+
+    Parameters
+    ----------
+    selection : Selection
+        Which rows.
+    labels : dask.array.Array of shape (n_samples,)
+        What the selection is stratified by, on its blocks.
+    """
+    name = f"positions-{tokenize(selection, labels.name)}"
+    layer: dict[Any, Any] = {}
+    for block in range(len(selection.sizes)):
+        key = (name, block)
+        layer[key] = Task(key, Rows.positions, selection.rows(block), TaskRef((labels.name, block)))
+    above: Any = [labels]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    chunks = (tuple(int(length) for length in selection.lengths),)
+    return da.Array(graph, name, chunks, dtype=np.intp)
+
+
+def take(
+    block: Any,
+    rows: Rows,
+    where: NDArray[np.intp] | None = None,
+    promised: Promised | Aligned | None = None,
+) -> Any:
+    """Take rows of a block, in the blocks' order; a part of a block is a copy, not a view.
+
+    Parameters
+    ----------
+    block : ndarray, DataFrame or Series
+        All rows of a block.
+    rows : Rows
+        Which ones.
+    where : ndarray of int, optional
+        Their positions, where they depend on labels.
+    promised : Promised or Aligned, optional
+        What the collection says of its blocks.
+
+    Raises
+    ------
+    LengthMismatch
+        The block has another length than the one that the rows were chosen of.
+    BadBlock
+        It has other columns than were promised.
+    """
+    if promised is not None:
+        block = checked(block, promised)
+    rows.check(len(block))
+    if where is None:
+        where = rows.positions()
+    if len(where) == len(block):
+        return block
+    return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
+
+
+def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any:
+    import dask.dataframe as dd
+
+    blocks = source.data.to_delayed()
+    if source.sizes != selection.sizes:
+        blocks = list(_cut(blocks, source.sizes, selection.sizes))
+    positions: Any = [None] * len(selection.sizes)
+    if where is not None:
+        positions = where.to_delayed(optimize_graph=False)
+    taking, joining = dask.delayed(take, pure=True), dask.delayed(_join, pure=True)
+    promised = promise(source.data, "an array")
+    parts = []
+    for chunk in selection.chunks():
+        taken = [
+            taking(blocks[block], selection.rows(block), positions[block], promised)
+            for block in chunk
+        ]
+        parts.append(joining(taken) if len(taken) > 1 else taken[0])
+    # Not from_delayed: optimisation of what is made of it (to_dask_array, say) loses its tasks.
+    graph = {key: task for part in parts for key, task in dict(part.__dask_graph__()).items()}
+    unknown = (None,) * (len(parts) + 1)
+    keys = [part.key for part in parts]
+    return dd.from_graph(graph, source.data._meta, unknown, keys, "rows")
+
+
+def _cut(blocks: Iterable[Any], sizes: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[Any]:
+    """Cut the blocks of a data frame at other rows."""
+    slicing, joining = dask.delayed(_slice, pure=True), dask.delayed(_join, pure=True)
+    blocks = list(blocks)
+    edges = list(pairwise(accumulate(sizes, initial=0)))
+    for start, stop in pairwise(accumulate(wanted, initial=0)):
+        pieces = [
+            slicing(block, max(start - first, 0), stop - first)
+            for block, (first, last) in zip(blocks, edges, strict=True)
+            if first < stop and last > start
+        ]
+        # An empty block still has columns and dtypes.
+        yield joining(pieces) if pieces else slicing(blocks[0], 0, 0)
+
+
+def _slice(frame: Any, start: int, stop: int) -> Any:
+    return frame.iloc[start:stop]
+
+
+def _join(frames: list[Any]) -> Any:
+    import pandas as pd
+
+    return pd.concat(frames)
+
+
+def _all_positions(selection: Selection, where: da.Array | None) -> NDArray[np.intp]:
+    if where is None:
+        return selection.indices()
+    starts = np.cumsum([0, *selection.sizes])
+    found = each_block(where, _block, name="positions", called="stratify")
+    return np.concatenate([start + part for start, part in zip(starts, found, strict=False)])
+
+
+def _block(_: int, block: NDArray[np.intp]) -> NDArray[np.intp]:
+    return block
+
+
+def in_memory(array: Any, where: NDArray[np.intp]) -> Any:
+    """Return some rows of an array, a data frame or a list in memory."""
+    if hasattr(array, "iloc"):
+        return array.iloc[where]
+    return array[where] if hasattr(array, "shape") else [array[index] for index in where]

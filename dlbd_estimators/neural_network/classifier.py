@@ -1,0 +1,355 @@
+"""Perceptrons that predict classes or labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.prediction import (
+    Labels,
+    label_log_probabilities,
+    label_matrix,
+    label_probabilities,
+    log_probabilities,
+    probabilities,
+    score,
+)
+from dlbd_estimators.base.validation import Data, training_data
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
+from dlbd_estimators.neural_network.parameters import has_batches
+from dlbd_estimators.neural_network.perceptron import BaseMLP
+from dlbd_estimators.neural_network.targets import (
+    Targets,
+    class_targets,
+    label_targets,
+    named_classes,
+)
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron that predicts classes, or several labels a row.
+
+    Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, S being the
+    total weight of the batch, with the binomial log-loss for two classes or for labels and softmax
+    cross-entropy for more classes. On rows in memory it follows scikit-learn's MLPClassifier
+    step by step; data on disk are read block by block.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of the hidden layers; ``()`` is no hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Of the hidden layers.
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
+        ``"adam"`` and ``"sgd"`` take mini-batches; ``"lbfgs"`` makes full passes, which suits
+        small problems.
+    alpha : float, default=0.0001
+        Strength of the penalty.
+    batch_size : int or "auto", default="auto"
+        Rows of a mini-batch; ``"auto"`` is 200, or all where there are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For ``"sgd"``: ``"invscaling"`` divides by ``(t_ + 1) ** power_t`` after each epoch,
+        ``"adaptive"`` by five where the epochs do not get better.
+    learning_rate_init, power_t : float, default=0.001, 0.5
+        The first learning rate, and the power of ``"invscaling"``.
+    max_iter : int, default=200
+        Largest number of epochs, or of steps of ``"lbfgs"``.
+    shuffle : bool, default=True
+        Take the rows in another order each epoch.
+    random_state : int, RandomState or None, default=None
+        Draws initial parameters, orders and rows held out.
+    tol : float, default=0.0001
+        By how much an epoch must be better; for ``"lbfgs"`` the largest acceptable entry of
+        the gradient.
+    verbose, warm_start : bool, default=False
+        Print each epoch or step; start from the last fit's.
+    momentum, nesterovs_momentum : float, bool, default=0.9, True
+        For ``"sgd"``; the momentum is in [0, 1].
+    early_stopping : bool, default=False
+        Hold rows out, stop when their score gets no better, and keep the best parameters.
+    validation_fraction : float, default=0.1
+        Share of the rows held out; of every block, where data are read block by block.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        For ``"adam"``.
+    n_iter_no_change : int, default=10
+        Epochs in a row that may be no better; ``np.inf`` is any number.
+    max_fun : int, default=15000
+        For ``"lbfgs"``: largest number of passes.
+    class_weight : dict, "balanced" or None, default=None
+        Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the same
+        total weight. Not for labels.
+    n_replicas : int or "auto", default="auto"
+        Copies of the network, at most one a block, that train on shares of the blocks at the
+        same time and meet after each round. Any number of workers gives the same bits.
+        ``"auto"`` is 1: with more, it takes more epochs to come to the same loss.
+    buffer_size : int, str or "auto", default="auto"
+        Memory in which a replica shuffles rows of different blocks, in bytes or as
+        ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
+        larger. Rows in memory need none, unless there are several replicas.
+    outer_learning_rate, outer_momentum : float, default=1.0, 0.5
+        Nesterov step along what the replicas moved on average.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels (a single one has a model too); of several labels, their numbers.
+    coefs_, intercepts_ : list of ndarray
+        Weights, of shape (units, units of the next layer), and intercepts, by layer.
+    loss_, best_loss_ : float
+        Mean objective of the last epoch's batches, and the least; ``best_loss_`` is None with
+        ``early_stopping``.
+    loss_curve_ : list of float
+        By epoch.
+    validation_scores_, best_validation_score_ : list of float, float
+        With ``early_stopping``, else None.
+    t_, n_iter_ : int
+        Rows trained on, counted each time; epochs.
+    n_layers_, n_outputs_ : int
+        Layers, input and output among them; raw predictions a row.
+    out_activation_ : str
+        What turns raw predictions into predictions.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Features, and their names where X had names.
+    n_replicas_, n_passes_ : int, float
+        Replicas used; passes over the features, validation included.
+    history_ : list of dict
+        One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
+        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
+        ``validation_score``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import MLPClassifier
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> xor = MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, [0, 1, 1, 0])
+    >>> xor.predict(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        n_replicas: Any = "auto",
+        buffer_size: Any = "auto",
+        outer_learning_rate: float = 1.0,
+        outer_momentum: float = 0.5,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.class_weight = class_weight
+        self.n_replicas = n_replicas
+        self.buffer_size = buffer_size
+        self.outer_learning_rate = outer_learning_rate
+        self.outer_momentum = outer_momentum
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+            Classes: strings, integers or booleans; or labels, each 0 or 1.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        MLPClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        Diverged
+            The loss or a parameter is no longer finite; names epoch and round. A ValueError
+            and a FloatingPointError. The estimator's attributes are left as they were.
+        ValueError
+            NaN or infinity (names block, row and column), lengths that differ, bad parameters.
+        MemoryError
+            There is no room for the buffer, or for sparse rows made dense; raised before training.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``max_iter`` was not enough, or training diverged and ``early_stopping`` kept its best.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(has_batches)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> MLPClassifier:
+        """Train for one epoch more on the given rows; callbacks are told of :meth:`fit` alone.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+            As for :meth:`fit`; need not hold all classes.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+        classes : array-like of shape (n_classes,), optional
+            All classes there are; needed in the first call.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`fit`; no ``classes`` in the first call, or a label that is not
+            among them.
+        """
+        classes = named_classes(self, classes)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes, or labels.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_labels)
+            Out of ``classes_``, or 0 and 1; lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_matrix if self._has_labels else Labels(self.classes_)
+        return self._predict(X, finish, "predict")
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, or of each label.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_probabilities if self._has_labels else probabilities
+        return self._predict(X, finish, "predict-proba")
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of :meth:`predict_proba`, where no probability underflows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_log_probabilities if self._has_labels else log_probabilities
+        return self._predict(X, finish, "predict-log-proba")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy, a float also for lazy data; of labels, all of a row must be right.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
+            return float(super().score(X, y, sample_weight))
+        labels = self._has_labels
+        encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
+        errors: Errors = OtherClass() if len(self.classes_) == 1 else WrongClass()
+        errors, model = WrongLabels() if labels else errors, self._model()
+        return score(
+            self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
+        )
+
+    @property
+    def _has_labels(self) -> bool:
+        return bool(self.out_activation_ == "logistic" and self.n_outputs_ > 1)
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
+        return training_data(
+            self, X, y, sample_weight, classify=True, multi_label=True, reset=reset
+        )
+
+    def _targets(
+        self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
+    ) -> Targets:
+        known = None if fresh and not incremental else getattr(self, "classes_", classes)
+        if data.y_shape:
+            return label_targets(self, data.y_shape[0], known)
+        return class_targets(self, executor, data, known, incremental=incremental)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

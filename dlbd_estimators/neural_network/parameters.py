@@ -1,0 +1,174 @@
+"""An estimator's parameters, checked and brought to what the layers below take."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.utils import parse_bytes
+
+from dlbd_estimators.base.parameters import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    check_verbose,
+    refused,
+)
+from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
+from dlbd_estimators.kernels.updates import SGD, Adam, Update
+from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
+
+_SOLVERS = ("lbfgs", "sgd", "adam")
+_SCHEDULES = ("constant", "invscaling", "adaptive")
+_AUTO_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an estimator's parameters say.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Units of the hidden layers.
+    activation : Activation
+        Of the hidden layers.
+    update : Update or None
+        Of mini-batches; None for L-BFGS.
+    outer : OuterStep
+        How replicas come together.
+    buffer_nbytes : int or None
+        Of a replica; None is for the data to say.
+    """
+
+    hidden: tuple[int, ...]
+    activation: Activation
+    update: Update | None
+    outer: OuterStep
+    buffer_nbytes: int | None
+
+    @classmethod
+    def of(cls, estimator: Any) -> Settings:
+        """Check an estimator's parameters, before any data are looked at.
+
+        Raises
+        ------
+        ValueError
+            A parameter is out of range, or goes with no other.
+        """
+        hidden = _hidden(estimator)
+        check_choice(estimator, "activation", tuple(ACTIVATIONS))
+        check_choice(estimator, "solver", _SOLVERS)
+        check_choice(estimator, "learning_rate", _SCHEDULES)
+        for name in ("alpha", "power_t", "tol"):
+            check_number(estimator, name, low=0.0)
+        for name in ("learning_rate_init", "epsilon"):
+            check_number(estimator, name, low=0.0, open_low=True)
+        for name in ("beta_1", "beta_2"):
+            check_number(estimator, name, low=0.0, high=1.0, open_high=True)
+        check_number(estimator, "momentum", low=0.0, high=1.0)
+        check_number(
+            estimator,
+            "validation_fraction",
+            low=0.0,
+            high=1.0,
+            open_low=bool(estimator.early_stopping),
+            open_high=True,
+        )
+        check_integer(estimator, "batch_size", low=1, other="auto")
+        check_integer(estimator, "n_replicas", low=1, other="auto")
+        check_integer(estimator, "n_iter_no_change", low=1, other=np.inf)
+        for name in ("max_iter", "max_fun"):
+            check_integer(estimator, name, low=1)
+        for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
+            check_flag(estimator, name)
+        check_verbose(estimator)
+        check_number(estimator, "outer_learning_rate", low=0.0, open_low=True)
+        check_number(estimator, "outer_momentum", low=0.0, high=1.0, open_high=True)
+        if estimator.solver == "lbfgs" and estimator.n_replicas not in ("auto", 1):
+            raise ValueError(
+                f"n_replicas={estimator.n_replicas} needs mini-batches, but solver='lbfgs' makes "
+                f"full passes. Take solver='adam' or 'sgd'."
+            )
+        return cls(
+            hidden,
+            ACTIVATIONS[estimator.activation],
+            _update(estimator),
+            OuterStep(estimator.outer_learning_rate, estimator.outer_momentum),
+            _buffer_nbytes(estimator),
+        )
+
+
+def has_batches(estimator: Any) -> bool:
+    """Tell whether the solver takes mini-batches, as ``partial_fit`` does.
+
+    Raises
+    ------
+    AttributeError
+        It does not.
+    """
+    if estimator.solver not in _SOLVERS[1:]:
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not "
+            f"stochastic."
+        )
+    return True
+
+
+def batch_size(estimator: Any, n_rows: int) -> int:
+    """Return the rows of a mini-batch.
+
+    Warns
+    -----
+    UserWarning
+        There are fewer rows than were asked for.
+    """
+    if isinstance(estimator.batch_size, str):
+        return min(_AUTO_BATCH, n_rows)
+    if estimator.batch_size > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped.",
+            stacklevel=5,
+        )
+    return min(int(estimator.batch_size), n_rows)
+
+
+def _hidden(estimator: Any) -> tuple[int, ...]:
+    sizes = estimator.hidden_layer_sizes
+    listed = [sizes] if isinstance(sizes, numbers.Integral) else sizes
+    try:
+        hidden = tuple(listed)
+    except TypeError:
+        hidden = (None,)
+    if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in hidden):
+        units = "an int in the range [1, inf)"
+        raise refused(estimator, "hidden_layer_sizes", "an array-like of ints, one a layer", units)
+    if not all(n > 0 for n in hidden):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {list(hidden)}.")
+    return tuple(int(n) for n in hidden)
+
+
+def _update(estimator: Any) -> Update | None:
+    if estimator.solver == "sgd":
+        return SGD(float(estimator.momentum), bool(estimator.nesterovs_momentum))
+    if estimator.solver == "adam":
+        return Adam(float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
+    return None
+
+
+def _buffer_nbytes(estimator: Any) -> int | None:
+    size = estimator.buffer_size
+    if isinstance(size, str) and size == "auto":
+        return None
+    try:
+        nbytes = 0 if isinstance(size, bool) else int(parse_bytes(size))
+    except (ValueError, TypeError, AttributeError):
+        nbytes = 0
+    if nbytes <= 0:
+        allowed = ("a number of bytes", "a str such as '256 MiB'", "'auto'")
+        raise refused(estimator, "buffer_size", *allowed)
+    return nbytes

@@ -1,0 +1,180 @@
+"""What the targets make of a network's last layer: its width, its loss, what is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import unique_labels
+
+from dlbd_estimators.base.class_weights import class_factors, count_labels
+from dlbd_estimators.base.validation import Data
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.labels import LabelCounts
+from dlbd_estimators.kernels.losses import (
+    HalfBinomialLoss,
+    HalfMultinomialLoss,
+    HalfPoissonDeviance,
+    HalfSquaredError,
+    Loss,
+)
+from dlbd_estimators.kernels.scores import (
+    Errors,
+    OtherClass,
+    SquaredErrors,
+    WrongClass,
+    WrongLabels,
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the targets make of a network's last layer.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        From stored targets to those of the loss.
+    n_outputs : int
+        Raw predictions a row.
+    loss : Loss
+        Of raw predictions.
+    errors : Errors
+        What a score counts.
+    out_activation : str
+        scikit-learn's name for what is between raw predictions and predictions.
+    attributes : dict
+        Of the estimator, to be set when it is fitted.
+    """
+
+    encoding: Encoding
+    n_outputs: int
+    loss: Loss
+    errors: Errors
+    out_activation: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def number_targets(n_outputs: int, *, poisson: bool) -> Targets:
+    """Return what numbers are trained on with."""
+    if poisson:
+        return Targets(
+            Encoding(counts=True), n_outputs, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
+        )
+    return Targets(Encoding(), n_outputs, HalfSquaredError(), SquaredErrors(), "identity")
+
+
+def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
+    """Return what several labels a row are trained on with.
+
+    Raises
+    ------
+    ValueError
+        There were others before, or there is a ``class_weight``.
+    """
+    if estimator.class_weight is not None:
+        raise ValueError(
+            "class_weight is for classes, but y has several labels a row. Leave it out."
+        )
+    classes = np.arange(n_labels)
+    if known is not None and not np.array_equal(known, classes):
+        raise ValueError(f"y has {n_labels} labels a row, but the classes are {known}.")
+    return Targets(
+        Encoding(labels=True),
+        n_labels,
+        HalfBinomialLoss(),
+        WrongLabels(),
+        "logistic",
+        attributes={"classes_": classes},
+    )
+
+
+def named_classes(estimator: Any, classes: Any) -> NDArray[Any] | None:
+    """Return the classes that a caller of ``partial_fit`` named, sorted.
+
+    Raises
+    ------
+    ValueError
+        It is the first call and there are none, or there were others before.
+    """
+    last = getattr(estimator, "classes_", None)
+    if classes is None:
+        if last is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return None
+    named = np.asarray(unique_labels(classes))
+    if last is not None and not np.array_equal(last, named):
+        raise ValueError(
+            f"`classes={named}` is not the same as on last call to partial_fit, was: {last}"
+        )
+    return named
+
+
+def class_targets(
+    estimator: Any, executor: Executor, data: Data, known: Any, *, incremental: bool
+) -> Targets:
+    """Find the classes in a pass over the labels alone.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For its ``class_weight``, and for messages.
+    executor : Executor
+        Runs the pass.
+    data : Data
+        What is trained on.
+    known : ndarray of shape (n_classes,) or None
+        Classes of an earlier fit, or those that the user named.
+    incremental : bool
+        Some of these may be missing.
+
+    Raises
+    ------
+    ValueError
+        The classes are not those known before.
+    """
+    if isinstance(estimator.class_weight, str) and incremental:
+        raise ValueError(
+            "class_weight='balanced' cannot be used with partial_fit, which has not seen all "
+            "rows. Pass a dict of factors, computed from all labels."
+        )
+    counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=1)
+    if known is not None:
+        _check_known(counts, known, incremental=incremental)
+        counts = _among(counts, known)
+    labels = counts.labels
+    # A single class has a single output, as in scikit-learn: that of a class which never comes.
+    binary = len(labels) <= 2
+    return Targets(
+        Encoding(labels, class_factors(estimator, counts)),
+        1 if binary else len(labels),
+        HalfBinomialLoss() if binary else HalfMultinomialLoss(),
+        WrongClass() if len(labels) > 1 else OtherClass(),
+        "logistic" if binary else "softmax",
+        attributes={"classes_": labels},
+    )
+
+
+def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
+    unknown = np.setdiff1d(counts.labels, known)
+    if incremental and len(unknown):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
+            f"{counts.labels}."
+        )
+    if not incremental and not np.array_equal(counts.labels, known):
+        raise ValueError(
+            f"warm_start can only be used where `y` has the same classes as in the previous "
+            f"call to fit. Previously got {known}, `y` has {counts.labels}"
+        )
+
+
+def _among(counts: LabelCounts, classes: Any) -> LabelCounts:
+    """Bring the counts of some labels to all classes."""
+    place = np.searchsorted(classes, counts.labels)
+    rows, weights = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes))
+    rows[place], weights[place] = counts.counts, counts.weights
+    return LabelCounts(np.asarray(classes), rows, weights, counts.n_rows)

@@ -1,0 +1,189 @@
+"""From blocks to the course of an epoch: what is trained on, and what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from dlbd_estimators.base.class_weights import plain
+from dlbd_estimators.base.prediction import determination
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.held_out import split
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block
+from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
+from dlbd_estimators.kernels.network import Network, NetworkPredictor
+from dlbd_estimators.kernels.row_counts import RowCountKernel
+from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
+
+Score = Callable[[FloatArray], float]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """What rows held out are for.
+
+    Parameters
+    ----------
+    fraction : float
+        Of all rows.
+    errors : Errors
+        What a score counts.
+    classes : ndarray or None
+        Where targets are classes: each must be on both sides.
+    """
+
+    fraction: float
+    errors: Errors
+    classes: NDArray[Any] | None
+
+    def score(self, sums: ScoreSums) -> float:
+        """Return R^2 of numbers, accuracy of classes and labels."""
+        if isinstance(self.errors, SquaredErrors):
+            return determination(sums)
+        return 1.0 - float(sums.squared_errors[0]) / sums.weight
+
+    def check(self, train: NDArray[Any], test: NDArray[Any]) -> None:
+        """Refuse a split that leaves a class out, by the codes found on each side.
+
+        Raises
+        ------
+        ValueError
+            Names the class.
+        """
+        if self.classes is None:
+            return
+        for found, other, use in ((train, test, "train"), (test, train, "validate")):
+            missing = np.setdiff1d(other, found)
+            if len(missing):
+                label = plain(self.classes[int(missing[0])])
+                raise ValueError(
+                    f"validation_fraction={self.fraction} leaves no row of class {label!r} to "
+                    f"{use} on. Change it, or random_state, or leave out so rare a class."
+                )
+
+
+def known_sizes(executor: Executor, blocks: Blocks, name: str) -> Blocks:
+    """Return the same blocks with their sizes, which may take a pass over the targets."""
+    if blocks.sizes is not None:
+        return blocks
+    sizes = executor.map_reduce(
+        RowCountKernel(), None, blocks, name=f"{name}-sizes", features=False
+    ).partial
+    nbytes = max(sizes) * blocks.n_features * blocks.itemsize
+    return replace(blocks, sizes=sizes, block_nbytes=nbytes)
+
+
+def rows_in_memory(blocks: Blocks) -> Block:
+    """Return all rows of arrays in memory, checked, as training takes them.
+
+    Raises
+    ------
+    NonFiniteValues
+        X, y or sample_weight hold NaN or infinity.
+    """
+    whole = blocks.merged()
+    block = whole.load(0)
+    whole.check_features(0, block)
+    dtype = blocks.dtype
+    weight = None if block.weight is None else block.weight.astype(dtype, copy=False)
+    # Batches gather rows, and a row of an array in column order is scattered all over memory.
+    return Block(np.ascontiguousarray(block.X), block.y.astype(dtype, copy=False), weight)
+
+
+def hold_out_rows(
+    rows: Block, holdout: Holdout, network: Network, random_state: np.random.RandomState
+) -> tuple[Block, Score]:
+    """Split rows in memory as scikit-learn does; return those to train on, and a score.
+
+    Classes are stratified, also where there are more than two: scikit-learn 1.9 says so too, but
+    does it for two alone.
+
+    Raises
+    ------
+    ValueError
+        A part is empty, or has no row of a class.
+    """
+    try:
+        train, test = train_test_split(
+            np.arange(rows.n_rows),
+            random_state=random_state,
+            test_size=holdout.fraction,
+            stratify=None if holdout.classes is None else rows.y,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={holdout.fraction} does not split {rows.n_rows} rows: {error}"
+        ) from error
+    _check_enough(len(test))
+    holdout.check(np.unique(rows.y[train]), np.unique(rows.y[test]))
+    held_out = _rows(rows, test)
+
+    def score(parameters: FloatArray) -> float:
+        with np.errstate(all="ignore"):
+            sums = ScoreKernel(holdout.errors)(held_out, NetworkPredictor(network, parameters))
+        return holdout.score(sums)
+
+    return _rows(rows, train), score
+
+
+def hold_out_of_blocks(
+    executor: Executor, blocks: Blocks, holdout: Holdout, network: Network, seed: int, name: str
+) -> tuple[Blocks, Score]:
+    """Hold rows out of every block; return blocks to train on, and a score in one pass.
+
+    Raises
+    ------
+    ValueError
+        A part is empty, or has no row of a class.
+    """
+    train, test = split(blocks, holdout.fraction, seed)
+    assert test.sizes is not None
+    _check_enough(sum(test.sizes))
+    if holdout.classes is not None:
+        holdout.check(_labels(executor, train, name), _labels(executor, test, name))
+
+    def score(parameters: FloatArray) -> float:
+        try:
+            result = executor.map_reduce(
+                ScoreKernel(holdout.errors),
+                NetworkPredictor(network, parameters),
+                test,
+                name=f"{name}-validation",
+            )
+        except NonFiniteValues:
+            raise
+        except BadBlock:
+            # The features are sound and the predictions overflow. Training is about to diverge,
+            # and says so better.
+            return float("nan")
+        return holdout.score(result.partial)
+
+    return train, score
+
+
+def _labels(executor: Executor, blocks: Blocks, name: str) -> Any:
+    counts: LabelCounts = executor.map_reduce(
+        LabelKernel(), None, blocks, name=f"{name}-classes", features=False
+    ).partial
+    return counts.labels
+
+
+def _check_enough(n_rows: int) -> None:
+    if n_rows < 2:
+        raise ValueError(
+            f"The validation set is too small: it has {n_rows} row(s). Increase "
+            f"'validation_fraction' or the size of your dataset."
+        )
+
+
+def _rows(rows: Block, chosen: Any) -> Block:
+    weight = None if rows.weight is None else rows.weight[chosen]
+    return Block(rows.X[chosen], rows.y[chosen], weight)

@@ -1,0 +1,258 @@
+"""Least squares with an l1 norm, or over non-negative coefficients: Lasso and elastic net.
+
+The first pass brings the centred second moments, which are the whole problem up to rounding, and
+coordinate descent solves it without reading the data again. The next pass forms the residuals
+in float64: from them and their products with the columns follows the duality gap on the data
+themselves, which bounds what the objective can still gain, and the exact gradient. Where the
+gap is too large, because the moments were rounded, the quadratic with that gradient is
+minimised, and so on: the moments need be only roughly right. Where float32 products are too
+rough even for that, they are formed once more in float64.
+
+With r the centred residuals, b the strength of l1 and c that of ``||w||^2 / 2`` beside the mean
+loss, the gap is that of the Lasso on the data extended by ``sqrt(c) I`` (Fercoq, Gramfort and
+Salmon 2015, arXiv 1505.03410): the dual point is r, shrunk until ``|X.T r - c w| <= b``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel, ResidualSums
+from dlbd_estimators.solvers.problem import Problem, check_weight
+from dlbd_estimators.solvers.proximal.quadratic_model import Model
+from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.status import Status
+
+#: Relative gap that is left of the quadratic: exactness is cheap where no data are read.
+_MODEL_GAP = 1e-14
+
+
+@dataclass(frozen=True)
+class CoordinateState(State):
+    """Adds the quadratic and the certificate; ``error`` is the largest relative gap.
+
+    Attributes
+    ----------
+    moments : Moments or None
+        As soon as the first pass has brought them.
+    model : Model or None
+        The quadratic.
+    gaps : ndarray of shape (n_outputs,) or None
+        Duality gap of each output on the data, in units of the objective.
+    precise : bool
+        Moments are formed in float64, also of float32 data.
+    """
+
+    moments: Moments | None = None
+    model: Model | None = None
+    gaps: FloatArray | None = None
+    precise: bool = False
+
+
+class CoordinateDescent(Solver[CoordinateState]):
+    """Coordinate descent on second moments, certified by a pass over the data."""
+
+    name: ClassVar[str] = "coordinate_descent"
+    state: ClassVar[type[State]] = CoordinateState
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[CoordinateState]:
+        yield from ()  # it begins without a pass
+        begin = np.zeros(problem.packing.size) if start is None else start
+        return CoordinateState(begin, known=problem.known)
+
+    def step(self, problem: Problem, state: CoordinateState, tol: float) -> Asks[CoordinateState]:
+        if state.moments is None or state.model is None:
+            return _from_moments(problem, state)
+        return _from_residuals(problem, state, state.moments, state.model, tol)
+
+
+def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
+    """Solve the problem as the moments tell it, to be certified by the next step."""
+    packing, n = problem.packing, problem.packing.n_features
+    # Without l1 no dual point tells of directions that are lost in rounding.
+    precise = state.precise or (problem.l1 is not None and problem.l1.strength == 0.0)
+    kernel = MomentsKernel(packing.fit_intercept, precise)
+    moments: Moments = yield from problem.ask(
+        kernel, None, "moments-pass-{}", n_entries=(n + packing.n_outputs) ** 2
+    )
+    check_weight(moments.weight, moments.n_rows)
+    known = replace(problem.known, total_weight=moments.weight)
+    variance = np.diag(moments.products)[:n] / moments.weight
+    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    gram = moments.products[:n, :n] / moments.weight + _l2(problem) * np.eye(n)
+    model = Model.of(gram, epsilon=moments.epsilon)
+    slopes = moments.products[:n, n:].T / moments.weight
+    start, _ = packing.unpack(state.parameters)
+    coef = _solve(problem, model, slopes, start, _spread(moments, problem))
+    intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
+    squares = np.trace(moments.products[n:, n:]) / moments.weight
+    gain = np.sum(coef * slopes) - 0.5 * np.einsum("ki,ij,kj->", coef, gram, coef)
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        known=problem.known,
+        value=float(0.5 * squares - gain + _l1(problem) * np.abs(coef).sum()),
+        step=1.0,
+        moments=moments,
+        model=model,
+    )
+
+
+def _from_residuals(
+    problem: Problem, state: CoordinateState, moments: Moments, model: Model, tol: float
+) -> Asks[CoordinateState]:
+    """Certify the last solution on the data, and mend it where it is not good enough."""
+    packing = problem.packing
+    centre = moments.mean[: packing.n_features] - problem.centre
+    coef, intercept = packing.unpack(state.parameters)
+    proof = yield from certify(problem, coef, intercept, centre, model)
+    gaps, intercept = proof.gaps, proof.intercept
+    spread = _spread(moments, problem)
+    error = float(np.max(gaps / spread))
+    status = Status.CONVERGED if error <= tol else None
+    if status is None and state.gaps is not None and error > 0.5 * state.error:
+        if moments.epsilon > np.finfo(float).eps:
+            return replace(state, moments=None, model=None, gaps=None, precise=True)
+        status = Status.STALLED
+    if status is None:
+        slopes = proof.descent + coef @ (model.factor.T @ model.factor)
+        moved = _solve(problem, model, slopes, coef, spread)
+        intercept = intercept - (moved - coef) @ centre
+        coef = moved
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        value=proof.value,
+        error=error,
+        gradient_norm=float(np.abs(proof.descent).max(initial=0.0)),
+        step=1.0,
+        status=status,
+        gaps=gaps,
+    )
+
+
+class Proof(NamedTuple):
+    """What the residuals of all rows say of a point.
+
+    Attributes
+    ----------
+    value : float
+        The objective, of all outputs.
+    gaps : ndarray of shape (n_outputs,)
+        How much each output's objective can still fall, at most.
+    descent : ndarray of shape (n_outputs, n_features)
+        Its slope without the l1 norm, downwards, with the intercept following.
+    intercept : ndarray of shape (n_outputs,)
+        The best for these coefficients; all of the above is said of it.
+    """
+
+    value: float
+    gaps: FloatArray
+    descent: FloatArray
+    intercept: FloatArray
+
+
+def certify(
+    problem: Problem,
+    coef: FloatArray,
+    intercept: FloatArray,
+    centre: FloatArray,
+    model: Model | None,
+) -> Asks[Proof]:
+    """Ask for a pass for the residuals.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of known total weight.
+    coef, intercept : ndarray of shape (n_outputs, n_features), (n_outputs,)
+        The point.
+    centre : ndarray of shape (n_features,)
+        Mean of the columns, less the objective's centre.
+    model : Model or None
+        The quadratic; only a problem without l1 needs it.
+    """
+    sums: ResidualSums = yield from problem.ask(
+        ResidualKernel(),
+        CentredModel(coef, problem.centre + centre, intercept + coef @ centre),
+        "certificate-pass-{}",
+    )
+    fitted = problem.packing.fit_intercept
+    left_over = sums.total / sums.weight if fitted else np.zeros(len(coef))
+    squares = sums.squares / sums.weight - left_over**2
+    # The centre is the mean of the columns to rounding, which `left_over` multiplies: no more.
+    descent = sums.products / sums.weight - _l2(problem) * coef
+    gaps = _gaps(problem, model, squares, descent, coef)
+    value = 0.5 * float(squares.sum() + _l2(problem) * np.sum(coef * coef))
+    value += _l1(problem) * float(np.abs(coef).sum())
+    return Proof(value, gaps, descent, intercept + left_over)
+
+
+def _gaps(
+    problem: Problem,
+    model: Model | None,
+    squares: FloatArray,
+    descent: FloatArray,
+    coef: FloatArray,
+) -> FloatArray:
+    """Return how much each output's objective can still fall, at most."""
+    l1, l2, positive = _l1(problem), _l2(problem), _positive(problem)
+    if l1 == 0.0:
+        assert model is not None
+        # No norm bounds the dual point. The objective above its quadratic's minimum, without
+        # the directions that a bound closes.
+        open_ways = descent if not positive else np.where((coef > 0) | (descent > 0), descent, 0.0)
+        return np.asarray(0.5 * np.sum((open_ways @ model.inverse.T) ** 2, axis=1))
+    largest = (descent if positive else np.abs(descent)).max(axis=1, initial=0.0)
+    shrink = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))
+    norms = np.sum(coef * coef, axis=1)
+    # r.y of the centred, extended data is r.r + w.(X.T r), and X.T r is descent + c w.
+    extended = squares + l2 * norms
+    products = extended + np.sum(coef * descent, axis=1)
+    gaps = 0.5 * extended * (1.0 + shrink**2) - shrink * products
+    return np.asarray(np.maximum(gaps + l1 * np.abs(coef).sum(axis=1), 0.0))
+
+
+def _solve(
+    problem: Problem, model: Model, slopes: FloatArray, start: FloatArray, spread: FloatArray
+) -> FloatArray:
+    rows = [
+        model.minimise(
+            slope,
+            _l1(problem),
+            positive=_positive(problem),
+            start=start[k],
+            gap=_MODEL_GAP * float(spread[k]),
+        )
+        for k, slope in enumerate(slopes)
+    ]
+    return np.array(rows).reshape(start.shape)
+
+
+def _spread(moments: Moments, problem: Problem) -> FloatArray:
+    """Return each target's mean square about its mean, in whose units gaps are."""
+    spread = np.diag(moments.products)[problem.packing.n_features :] / moments.weight
+    return np.where(spread > 0, spread, 1.0)
+
+
+def _l1(problem: Problem) -> float:
+    """Strength beside the mean of the losses."""
+    assert problem.l1 is not None
+    assert problem.total_weight is not None
+    return problem.l1.strength / (1.0 if problem.l1.of_mean else problem.total_weight)
+
+
+def _l2(problem: Problem) -> float:
+    assert problem.total_weight is not None
+    strength = float(np.asarray(problem.penalty.strength).reshape(-1)[0])
+    return strength / (1.0 if problem.penalty.of_mean else problem.total_weight)
+
+
+def _positive(problem: Problem) -> bool:
+    return problem.l1 is not None and problem.l1.positive

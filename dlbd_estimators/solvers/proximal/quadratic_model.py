@@ -1,0 +1,125 @@
+"""Minimise a small quadratic plus an l1 norm, or over non-negative coefficients.
+
+    min_w  w G w / 2 - h w + l1 |w|_1        (w >= 0 where asked)
+
+With any S and t such that ``S.T S = G`` and ``S.T t = h`` this is, up to a constant, the Lasso of t
+on S. S has no more rows than G, however many rows the data have: the factor stands for the
+data, and scikit-learn's coordinate descent, with its screening and its duality gap, does the rest.
+Without l1 it is a least-squares problem with bounds, for which there is a direct method (Lawson and
+Hanson 1974).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.proximal.active_set import polish
+
+#: Sweeps over the coordinates; one costs about as much as reading S once. What is not settled
+#: then is slow for want of exact steps.
+_SWEEPS = 1_000
+#: Linear systems after that, at most.
+_EXACT_STEPS = 500
+#: Relative duality gap below which only rounding is left.
+_ROUNDING = 8 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A quadratic with a fixed matrix, to be minimised for several linear terms.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (rank, n)
+        S, stored by column.
+    inverse : ndarray of shape (rank, n)
+        Gives ``t = inverse @ h``.
+    """
+
+    factor: FloatArray
+    inverse: FloatArray
+
+    @classmethod
+    def of(cls, matrix: FloatArray, *, epsilon: float = float(np.finfo(float).eps)) -> Model:
+        """Factor a symmetric positive semi-definite matrix.
+
+        It is brought to a unit diagonal first: units of the columns cost no digits.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n, n)
+            G; not changed.
+        epsilon : float
+            Rounding unit that G was formed with; what is smaller than that is not kept.
+        """
+        diagonal = np.diag(matrix).copy()
+        diagonal[~(diagonal > 0)] = 1.0
+        scale = np.sqrt(diagonal)
+        values, vectors = linalg.eigh(matrix / scale / scale[:, None], check_finite=False)
+        kept = values > len(values) * epsilon * max(values[-1], 0.0) if len(values) else values > 0
+        root, basis = np.sqrt(values[kept])[:, None], vectors[:, kept].T
+        return cls(np.asfortranarray(root * basis * scale), basis / root / scale)
+
+    def minimise(
+        self,
+        linear: FloatArray,
+        l1: float,
+        *,
+        positive: bool,
+        start: FloatArray,
+        gap: float,
+    ) -> FloatArray:
+        """Return the minimiser.
+
+        Parameters
+        ----------
+        linear : ndarray of shape (n,)
+            h.
+        l1 : float
+            Strength of the l1 norm, at least 0.
+        positive : bool
+            No coefficient may be negative.
+        start : ndarray of shape (n,)
+            Where coordinate descent begins.
+        gap : float
+            Duality gap to reach, in units of the objective.
+        """
+        target = self.inverse @ linear
+        if not len(target):
+            return np.zeros_like(start)
+        if l1 == 0.0:
+            if positive:
+                return np.asarray(optimize.nnls(self.factor, target)[0])
+            return np.asarray(self.inverse.T @ target)
+        size = float(target @ target)
+        if size == 0.0:
+            return np.zeros_like(start)
+        lasso = Lasso(
+            l1 / len(target),
+            fit_intercept=False,
+            positive=positive,
+            max_iter=_SWEEPS,
+            tol=max(gap / size, _ROUNDING),
+            warm_start=True,
+        )
+        lasso.coef_ = start.copy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            lasso.fit(self.factor, target)
+            if lasso.dual_gap_ * len(target) <= lasso.tol * size:
+                return np.asarray(lasso.coef_)
+            return polish(
+                self.factor.T @ self.factor,
+                linear,
+                l1,
+                lasso.coef_,
+                positive=positive,
+                max_steps=_EXACT_STEPS,
+            )

@@ -1,0 +1,193 @@
+"""Models with an l1 norm and more features than a quadratic can hold: only some count.
+
+A pass over all features tells which of them the norm does not keep at zero. These, and those that
+are not zero, make up a small problem, for which another solver makes its passes; the next pass over
+all features shows what was missed (Johnson and Guestrin 2015, "Blitz"; Massias, Gramfort and
+Salmon 2018, arXiv 1802.07481). The set doubles with the number of features it needs, so few such
+rounds are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.columns import OnColumns
+from dlbd_estimators.kernels.kernel import Kernel
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.matrix_memory import largest_side
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
+from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.sampling import Sample
+from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.status import Status
+
+_SMALLEST_SET = 64
+#: Steps on one set, at most.
+_SET_STEPS = 50
+#: A feature belongs into the set where its slope exceeds the norm's by more than this share.
+_VIOLATION = 1e-8
+
+
+@dataclass(frozen=True)
+class WorkingState(State):
+    """Adds what is known of all features.
+
+    Attributes
+    ----------
+    columns : Columns or None
+        Column moments, as soon as a pass has brought them.
+    features : ndarray of int or None
+        The set that ``parameters`` solve the problem on.
+    gaps : ndarray of shape (n_outputs,) or None
+        For squared errors, the duality gap of each output on the data.
+    set_error : float
+        The error that the solver of the set ended with.
+    """
+
+    columns: Columns | None = None
+    features: NDArray[np.intp] | None = None
+    gaps: FloatArray | None = None
+    set_error: float = np.inf
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Restricted(Problem):
+    """The same objective of some of the features; its passes read all columns."""
+
+    features: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, whole: Problem, features: NDArray[np.intp]) -> _Restricted:
+        packing = whole.packing
+        return cls(
+            whole.blocks,
+            whole.loss,
+            whole.penalty,
+            Packing(packing.n_outputs, len(features), packing.fit_intercept),
+            name=whole.name,
+            l1=whole.l1,
+            n_rows=whole.n_rows,
+            room=whole.room,
+            known=replace(whole.known, centre=whole.centre[features]),
+            features=features,
+        )
+
+    def ask(
+        self,
+        kernel: Kernel[Any],
+        parameters: Any,
+        label: str,
+        indices: Sample | None = None,
+        n_entries: int = 0,
+    ) -> Asks[Any]:
+        kernel = OnColumns(kernel, self.features)
+        return super().ask(kernel, parameters, label, indices, n_entries)
+
+
+class WorkingSet(Solver[WorkingState]):
+    """Solve on a growing set of features, and prove it on all of them."""
+
+    name: ClassVar[str] = "working_set"
+    state: ClassVar[type[State]] = WorkingState
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "prox"})
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[WorkingState]:
+        yield from ()  # it begins without a pass
+        begin = np.zeros(problem.packing.size) if start is None else start
+        return WorkingState(begin, known=problem.known)
+
+    def step(self, problem: Problem, state: WorkingState, tol: float) -> Asks[WorkingState]:
+        columns = state.columns
+        if problem.loss.quadratic and columns is not None:
+            coef, intercept = problem.packing.unpack(state.parameters)
+            proof = yield from certify(problem, coef, intercept, columns.mean, None)
+            descent, value, gaps = proof.descent, proof.value, proof.gaps
+            error = float(gaps.max()) / problem.unit**2
+        else:
+            here = yield from problem.evaluate(
+                state.parameters,
+                Order.GRADIENT,
+                "all-features-pass-{}",
+                moments=columns is None,
+            )
+            problem = problem.at(here.known)
+            state = replace(state, parameters=here.point, known=here.known)
+            columns = here.columns or columns
+            assert columns is not None
+            descent, value, gaps = _descent(problem, here.gradient, columns), here.value, None
+            error = np.inf if state.features is None else state.set_error
+        state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
+        state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
+        features = _grow(problem, state, descent)
+        if state.features is not None and (gaps is not None and error <= tol):
+            return replace(state, error=error, status=Status.CONVERGED)
+        if state.features is not None and np.isin(features, state.features).all():
+            # Nothing was missed: the set's solution is the whole's.
+            status = Status.CONVERGED if error <= tol else Status.STALLED
+            return replace(state, error=error, status=status)
+        return (yield from _solve(problem, state, features, tol))
+
+
+def _descent(problem: Problem, gradient: FloatArray, columns: Columns) -> FloatArray:
+    """Return the slope downwards of each coefficient, with the intercepts following."""
+    rows = gradient.reshape(problem.packing.shape)
+    n = problem.packing.n_features
+    if problem.packing.fit_intercept:
+        return np.asarray(rows[:, -1:] * columns.mean - rows[:, :n])
+    return np.asarray(-rows[:, :n])
+
+
+def _grow(problem: Problem, state: WorkingState, descent: FloatArray) -> NDArray[np.intp]:
+    """Return the features that are not zero, or that the norm does not keep there."""
+    assert problem.l1 is not None
+    packing = problem.packing
+    total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
+    l1 = problem.l1.strength / total
+    coef, _ = packing.unpack(state.parameters)
+    used = np.any(coef != 0, axis=0)
+    slopes = (descent if problem.l1.positive else np.abs(descent)).max(axis=0)
+    missed = ~used & (slopes > l1 * (1.0 + _VIOLATION))
+    room = min(LARGEST_HESSIAN, largest_side(problem))
+    room = max(1, room // (1 if problem.loss.quadratic else packing.n_outputs))
+    n_used = int(used.sum())
+    if n_used > room or (n_used == room and missed.any()):
+        raise ValueError(
+            f"More than {room} features have coefficients that are not zero, which is more than "
+            f"the quadratic model of {problem.name} regression can hold. Strengthen the penalty."
+        )
+    size = min(room, max(_SMALLEST_SET, 2 * n_used)) - n_used
+    worst = np.argsort(-slopes[missed], kind="stable")[:size]
+    return np.sort(np.concatenate([np.flatnonzero(used), np.flatnonzero(missed)[worst]]))
+
+
+def _solve(
+    problem: Problem, state: WorkingState, features: NDArray[np.intp], tol: float
+) -> Asks[WorkingState]:
+    restricted = _Restricted.of(problem, features)
+    coef, intercept = problem.packing.unpack(state.parameters)
+    solver: Solver[Any] = CoordinateDescent() if problem.loss.quadratic else ProximalNewton()
+    inner = yield from solver.init(
+        restricted, restricted.packing.pack(coef[:, features], intercept)
+    )
+    for _ in range(_SET_STEPS):
+        inner = yield from solver.step(restricted.at(inner.known), inner, tol)
+        if inner.status is not None or inner.error <= tol:
+            break
+    part, intercept = restricted.packing.unpack(inner.parameters)
+    coef = np.zeros_like(coef)
+    coef[:, features] = part
+    return replace(
+        state,
+        parameters=problem.packing.pack(coef, intercept),
+        error=np.inf,
+        features=features,
+        set_error=inner.error,
+    )

@@ -1,0 +1,1 @@
+"""Solvers of smooth problems: no l1 norm, and no bounds."""

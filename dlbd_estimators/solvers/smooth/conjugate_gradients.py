@@ -1,0 +1,178 @@
+"""Solve with a Hessian that is known by its products with vectors alone.
+
+Preconditioned conjugate gradients, ended early (Dembo and Steihaug 1983): far from the minimum a
+Newton step need not be exact. The preconditioner is the Hessian without what couples the outputs,
+one matrix an output. A softmax's outputs are coupled so weakly that some ten products do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
+
+from dlbd_estimators.exceptions import Diverged
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.solver import Asks
+
+#: What is added to a matrix of unit diagonal, until it has a Cholesky factor.
+_RIDGES = (1e-10, 1e-7, 1e-4, 1e-1)
+
+
+class Preconditioner(Protocol):
+    """An approximation of the Hessian that is easy to solve with."""
+
+    def solve(self, right: FloatArray, /) -> FloatArray:
+        """Return the solution for a right-hand side in the packed order."""
+
+
+class PerOutput:
+    """A Hessian without the products of different outputs.
+
+    Each output's matrix is brought to a unit diagonal first, so that units of the columns cost no
+    digits.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (n_outputs, width, width)
+        Symmetric and positive semi-definite. Not changed.
+    shrinkage : float
+        Share of the correlations that is not believed, because they are a sample's.
+
+    Attributes
+    ----------
+    condition : float
+        The largest estimated condition number of an output's scaled matrix.
+    """
+
+    def __init__(self, matrices: FloatArray, shrinkage: float = 0.0) -> None:
+        if not np.isfinite(matrices).all():
+            raise Diverged("The Hessian overflowed. Scale the columns of X.")
+        diagonal = np.diagonal(matrices, axis1=1, axis2=2).copy()
+        diagonal[~(diagonal > 0)] = 1.0
+        self._scale = 1.0 / np.sqrt(diagonal)
+        self._factors = []
+        self.condition = 1.0
+        for matrix, scale in zip(matrices, self._scale, strict=True):
+            scaled = matrix * scale * scale[:, None] * (1.0 - shrinkage)
+            factor, ridge = _cholesky(scaled, shrinkage)
+            self._factors.append(factor)
+            norm = float(np.abs(scaled).sum(axis=0).max()) + ridge
+            reciprocal, _ = lapack.dpocon(factor, norm, uplo="L")
+            self.condition = max(self.condition, 1.0 / max(float(reciprocal), 1e-300))
+
+    def solve(self, right: FloatArray, /) -> FloatArray:
+        """Return the solution for a right-hand side in the packed order."""
+        rows = right.reshape(self._scale.shape) * self._scale
+        for row, factor in zip(rows, self._factors, strict=True):
+            row[:] = lapack.dpotrs(factor, row, lower=True)[0]
+        return np.asarray((rows * self._scale).ravel())
+
+
+def _cholesky(scaled: FloatArray, shrinkage: float) -> tuple[FloatArray, float]:
+    identity = np.diag_indices_from(scaled)
+    for ridge in _RIDGES:
+        matrix = scaled.copy()
+        # A zero on the diagonal is that of a parameter without curvature.
+        matrix[identity] += shrinkage + ridge + (matrix[identity] <= 0)
+        factor, failed = lapack.dpotrf(matrix, lower=True, clean=False)
+        if not failed:
+            return factor, shrinkage + ridge
+    return np.eye(len(scaled)), 1.0
+
+
+@dataclass(frozen=True)
+class InexactStep:
+    """About a Newton step.
+
+    Attributes
+    ----------
+    step : ndarray
+        In the packed order.
+    left : float
+        Estimate of the decrement that the step leaves of the quadratic model.
+    n_products : int
+        Products with the Hessian.
+    """
+
+    step: FloatArray
+    left: float
+    n_products: int
+
+
+def inexact_step(
+    product: Callable[[FloatArray], Asks[FloatArray]],
+    gradient: FloatArray,
+    preconditioner: Preconditioner,
+    project: Callable[[FloatArray], FloatArray],
+    *,
+    share: float,
+    enough: float,
+    max_products: int,
+) -> Asks[InexactStep]:
+    """Solve ``H step = -gradient`` until little is left.
+
+    Parameters
+    ----------
+    product : callable
+        Asks for the Hessian times a vector.
+    gradient : ndarray
+        In the packed order.
+    preconditioner : Preconditioner
+        About the Hessian.
+    project : callable
+        Removes from a vector what the objective does not depend on.
+    share : float
+        The residual's norm, in the metric of the preconditioner, is to be this share of the
+        gradient's,
+    enough : float
+        or this small.
+    max_products : int
+        Largest number of products.
+    """
+    step = np.zeros_like(gradient)
+    residual = -gradient
+    direction = preconditioned = project(preconditioner.solve(residual))
+    size = first = float(residual @ preconditioned)
+    lengths: list[float] = []
+    ratios: list[float] = []
+    while size > max(share**2 * first, enough**2) and len(lengths) < max_products:
+        bent = yield from product(direction)
+        curvature = float(direction @ bent)
+        if not curvature > 0:
+            break
+        length = size / curvature
+        step = step + length * direction
+        residual = residual - length * bent
+        preconditioned = project(preconditioner.solve(residual))
+        before, size = size, float(residual @ preconditioned)
+        lengths.append(length)
+        ratios.append(size / before)
+        direction = preconditioned + ratios[-1] * direction
+    # The residual's norm in the metric of the Hessian itself is larger by at most this.
+    smallest = _smallest_ritz_value(lengths, ratios)
+    left = float(np.sqrt(max(size, 0.0) / smallest)) if smallest > 0 else np.inf
+    return InexactStep(step, left, len(lengths))
+
+
+def _smallest_ritz_value(lengths: list[float], ratios: list[float]) -> float:
+    """Return the smallest curvature relative to the preconditioner that was met on the way.
+
+    Of the tridiagonal matrix that conjugate gradients form without saying so (Lanczos).
+    """
+    if not lengths:
+        return 1.0
+    inverse, shares = 1.0 / np.array(lengths), np.array(ratios[:-1])
+    diagonal = inverse.copy()
+    diagonal[1:] += shares * inverse[:-1]
+    beside = np.sqrt(np.maximum(shares, 0.0)) * inverse[:-1]
+    if not (np.isfinite(diagonal).all() and np.isfinite(beside).all()):
+        return 0.0
+    values = linalg.eigh_tridiagonal(
+        diagonal, beside, eigvals_only=True, select="i", select_range=(0, 0), check_finite=False
+    )
+    return float(values[0])

@@ -1,0 +1,212 @@
+"""Least squares in one pass, by the centred second moments of [X, y].
+
+The normal equations lose digits with the condition number, twice as many as an orthogonal
+factorisation. The condition of the products decides what follows the first pass:
+
+==================================== ==========================================
+expected relative coefficient error  then
+==================================== ==========================================
+negligible                           done: one pass
+small                                one pass for the exact gradient; a Newton step
+large, or singular without penalty   one pass for the triangular factor (TSQR)
+==================================== ==========================================
+
+A rank-deficient problem without penalty gets its solution of least norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from scipy import linalg
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.orthogonal import TriangleKernel
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.problem import Problem, check_weight
+from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.status import Status
+
+#: Expected relative error of the coefficients that is left alone, by the rounding unit of
+#: the products: float32 data are held to 1e-5 of the float64 answer, float64 to 1e-6.
+_NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
+#: Beyond this a Newton step with these products no longer squares the error.
+_SMALL = 1e-3
+#: A larger error than this, as a decrement, is told where an orthogonal factorisation leaves it.
+_SMALLEST_TOLD = 1e-10
+
+
+@dataclass(frozen=True)
+class GramState(State):
+    """Adds the moments, once known, and the singular values of the centred X.
+
+    ``risk`` is the expected relative error of the coefficients.
+    """
+
+    risk: float = np.inf
+    moments: Moments | None = None
+    singular: FloatArray | None = None
+    rank: int | None = None
+
+
+class Gram(Solver[GramState]):
+    """Normal equations, with a second pass where they are not accurate enough."""
+
+    name: ClassVar[str] = "gram"
+    state: ClassVar[type[State]] = GramState
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
+    direct: ClassVar[bool] = True
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[GramState]:
+        yield from ()  # it begins without a pass
+        return GramState(np.zeros(problem.packing.size), known=problem.known)
+
+    def step(self, problem: Problem, state: GramState, tol: float) -> Asks[GramState]:
+        if state.moments is None:
+            return _from_moments(problem, state)
+        if state.risk <= _SMALL:
+            return _refine(problem, state)
+        return _from_triangle(problem, state, state.moments)
+
+
+def _from_moments(problem: Problem, state: GramState) -> Asks[GramState]:
+    packing = problem.packing
+    moments: Moments = yield from problem.ask(
+        MomentsKernel(packing.fit_intercept),
+        None,
+        "gram-pass-1",
+        n_entries=(packing.n_features + packing.n_outputs) ** 2,
+    )
+    check_weight(moments.weight, moments.n_rows)
+    n = packing.n_features
+    spread = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight))
+    gram, cross = moments.products[:n, :n], moments.products[:n, n:]
+    known = replace(problem.known, total_weight=moments.weight, unit=spread or 1.0)
+    variance = np.diag(gram) / moments.weight
+    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    coef, condition = np.zeros((packing.n_outputs, n)), 1.0
+    strengths = _strengths(problem)
+    for strength in np.unique(strengths):
+        factor = Factor.of(gram + strength * np.eye(n))
+        same = strengths == strength
+        coef[same] = factor.solve(cross[:, same]).T
+        condition = max(condition, factor.condition)
+    intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
+    explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
+    noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
+    risk = 0.0
+    if np.any(cross):
+        risk = float(moments.epsilon * condition * max(noise, 1.0))
+    size = float(np.sqrt(np.sum(np.diag(gram) * coef**2) / moments.weight))
+    values = linalg.eigvalsh(gram)[::-1]
+    singular = np.sqrt(np.maximum(values, 0.0))
+    done = risk <= _NEGLIGIBLE[moments.epsilon]
+    loss = _loss(moments, coef, problem)
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        known=problem.known,
+        value=loss,
+        # What the rounding of the products leaves of the gradient, as a decrement.
+        error=moments.epsilon * float(np.sqrt(condition)) * size / problem.unit if done else risk,
+        risk=risk,
+        gradient_norm=0.0,
+        step=1.0,
+        status=Status.CONVERGED if done else None,
+        moments=moments,
+        singular=singular,
+        rank=int(np.count_nonzero(values > n * moments.epsilon * max(values[0], 0.0))) if n else 0,
+    )
+
+
+def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
+    """One Newton step: the gradient is exact to float64, the products may be rough."""
+    assert state.moments is not None
+    packing, n = problem.packing, problem.packing.n_features
+    here = yield from problem.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
+    gradient = here.gradient.reshape(packing.shape) * state.moments.weight
+    centre = state.moments.mean[:n] - problem.centre
+    coef, intercept = packing.unpack(state.parameters)
+    gram = state.moments.products[:n, :n]
+    strengths = _strengths(problem)
+    for strength in np.unique(strengths):
+        same = strengths == strength
+        right = gradient[same, :n]
+        if packing.fit_intercept:
+            right = right - gradient[same, -1:] * centre
+        move = Factor.of(gram + strength * np.eye(n)).solve(right.T).T
+        coef[same] -= move
+        if packing.fit_intercept:
+            intercept[same] -= gradient[same, -1] / state.moments.weight - move @ centre
+    return replace(
+        state,
+        parameters=packing.pack(coef, intercept),
+        value=here.value,
+        error=state.risk**2,
+        gradient_norm=float(np.abs(here.gradient).max()),
+        status=Status.CONVERGED,
+    )
+
+
+def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks[GramState]:
+    """Solve by the singular values of R; they are those of the centred X."""
+    packing, n = problem.packing, problem.packing.n_features
+    constant = packing.fit_intercept
+    centre = moments.mean.copy()
+    triangle = yield from problem.ask(
+        TriangleKernel(constant), centre, "gram-pass-2", n_entries=centre.size**2
+    )
+    if constant:
+        centre += triangle[0, 1:] / triangle[0, 0]
+        triangle = triangle[1:, 1:]
+    features, targets = triangle[:, :n], triangle[:, n:]
+    left, singular, right = linalg.svd(features, full_matrices=False)
+    tiny = max(moments.n_rows, n) * np.finfo(float).eps * (singular[0] if n else 0.0)
+    kept = singular > tiny
+    strengths = _strengths(problem)
+    shrunk = np.where(kept, singular, 0.0)[:, None]
+    # Singular values below `tiny` are noise: with a penalty they give zero anyway.
+    filters = np.divide(
+        shrunk,
+        shrunk**2 + strengths,
+        out=np.zeros((len(singular), len(strengths))),
+        where=shrunk > 0,
+    )
+    coef = (right.T @ (filters * (left.T @ targets))).T
+    residual = targets - features @ coef.T
+    value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
+    size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
+    error = float(np.finfo(float).eps) * size / problem.unit
+    told = error > _SMALLEST_TOLD
+    return replace(
+        state,
+        parameters=packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre)),
+        value=value / moments.weight,
+        error=error,
+        status=Status.STALLED if told else Status.CONVERGED,
+        dependent=_dependent(problem, moments) if told else (),
+        singular=singular,
+        rank=int(kept.sum()),
+    )
+
+
+def _dependent(problem: Problem, moments: Moments) -> tuple[int, ...]:
+    """Return the columns that are nearest to being dependent on one another."""
+    n = problem.packing.n_features
+    return Factor.of(moments.products[:n, :n]).dependent() if problem.of_columns else ()
+
+
+def _strengths(problem: Problem) -> FloatArray:
+    strength = np.asarray(problem.penalty.strength, dtype=np.float64)
+    return np.broadcast_to(strength, (problem.packing.n_outputs,))
+
+
+def _loss(moments: Moments, coef: FloatArray, problem: Problem) -> float:
+    n = coef.shape[1]
+    signed = np.hstack([coef, -np.eye(len(coef))])
+    squared = np.einsum("ki,ij,kj->", signed, moments.products, signed)
+    penalty = _strengths(problem) @ np.sum(coef**2, axis=1)
+    return 0.5 * float(max(squared, 0.0) + penalty) / moments.weight if n else 0.0

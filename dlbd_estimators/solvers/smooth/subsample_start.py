@@ -1,0 +1,106 @@
+"""Solve a sample of the blocks first: a start so near that few full passes remain.
+
+The minimiser over a share f of n rows lies at a Newton decrement of about
+``sqrt(p (1/f - 1) / n)`` from the whole's: for millions of rows within the region where
+Newton's method converges quadratically. The sample grows in stages (BET, arXiv 1704.06731):
+the first takes a few steps, and each larger one then needs only one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.factor import Factor, is_rough
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.sampling import Sample
+from dlbd_estimators.solvers.solver import Asks
+
+#: A sample that takes longer does not determine the parameters well enough to help.
+_MAX_ITER = 15
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """The solution of the largest sample.
+
+    Attributes
+    ----------
+    parameters : ndarray
+        Its minimiser, to about the sample's own accuracy.
+    hessian : ndarray
+        The sample's Hessian just before.
+    columns : Columns
+        The sample's column moments.
+    """
+
+    parameters: FloatArray
+    hessian: FloatArray
+    columns: Columns
+
+
+def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | None]]:
+    """Solve a sample of the blocks by Newton's method.
+
+    Returns
+    -------
+    problem : Problem
+        With what the samples have taught.
+    start : WarmStart or None
+        None where the data are too few to sample, or where the sample alone does not
+        determine the parameters (its classes are separable, say).
+    """
+    solved = None
+    parameters: FloatArray = np.zeros(problem.packing.size)
+    for indices in problem.samples:
+        problem, solved = yield from _newton(problem, parameters, indices, label)
+        if solved is None:
+            return problem, None
+        parameters = solved[0]
+    if solved is None:
+        return problem, None
+    evaluation = solved[1]
+    assert evaluation.hessian is not None
+    assert evaluation.columns is not None
+    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns)
+
+
+def _newton(
+    problem: Problem, start: FloatArray, indices: Sample, label: str
+) -> Asks[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
+    # Beyond its own sampling error a sample says nothing about the whole.
+    enough = 0.1 * problem.sampling_error(indices)
+    parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
+    dtype = "float32"
+    for _ in range(_MAX_ITER):
+        evaluation = yield from problem.evaluate(
+            parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
+        )
+        problem = problem.at(evaluation.known)
+        if not np.isfinite(evaluation.value):  # a sample that weighs nothing
+            return problem, None
+        if problem.separated(evaluation):
+            return problem, None
+        if evaluation.value > base - 1e-4 * scale * slope:
+            scale /= 2
+            parameters = parameters - scale * direction
+            continue
+        assert evaluation.hessian is not None
+        assert evaluation.columns is not None
+        centring = Centring(problem.packing, evaluation.columns.mean)
+        factor = Factor.of(evaluation.hessian, centring)
+        if is_rough(factor, dtype):
+            dtype = "float64"
+            continue
+        direction = problem.without_shift(-factor.solve(evaluation.gradient))
+        slope = -float(direction @ evaluation.gradient)
+        base, scale = evaluation.value, 1.0
+        parameters = parameters + direction
+        # The step just made leaves about the square of this decrement.
+        if slope <= enough:
+            return problem, (parameters, evaluation)
+    return problem, None

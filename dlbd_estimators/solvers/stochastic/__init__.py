@@ -1,0 +1,1 @@
+"""Training of networks: epochs of mini-batches on replicas, and L-BFGS on full passes."""

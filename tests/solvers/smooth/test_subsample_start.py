@@ -1,0 +1,122 @@
+"""Starting from a sample: fewer passes, the same answer, and no trust where it misleads."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from dlbd_estimators import LogisticRegression
+from dlbd_estimators.kernels.losses import HalfBinomialLoss
+from dlbd_estimators.solvers.smooth.newton import Newton
+from dlbd_estimators.solvers.smooth.subsample_start import warm_start
+from tests.solvers.dense import dense_decrement, problem_of, run
+
+N, P = 200_000, 5
+TOL = 1e-10
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(N, P)) * [1e-2, 1, 1, 1, 1e2] + [0, 0, 1, 0, 50]
+    score = (X - X.mean(axis=0)) / X.std(axis=0) @ [1.0, -1.0, 0.5, 0.0, 0.3]
+    return X, (score + rng.logistic(size=N) > 0.3).astype(float)
+
+
+def decrement_of(model, X, y, strength=1.0, weight=None):
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=strength)
+    parameters = problem.packing.pack(model.coef_, model.intercept_)
+    return dense_decrement(problem, X, y, parameters, weight)
+
+
+def cold(X, y):
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1.0)
+    return run(Newton(), problem, start=np.zeros(P + 1), tol=TOL)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_a_sample_saves_passes_and_changes_nothing(solver, arrays):
+    X, y = arrays
+    model = LogisticRegression(solver=solver).fit(X, y)
+    assert decrement_of(model, X, y) <= 3 * TOL
+    if solver == "newton":
+        assert model.n_passes_ <= 3.5
+        assert model.n_passes_ < cold(X, y).n_passes - 1
+        assert model.n_passes_ != int(model.n_passes_)  # a sample counts by its share
+    else:
+        assert model.n_passes_ <= 15
+
+
+def test_the_seed_chooses_the_sample_and_the_answer_hardly_depends_on_it(arrays):
+    X, y = arrays
+    models = [LogisticRegression(random_state=seed).fit(X, y) for seed in (0, 1, 1, None, None)]
+    np.testing.assert_array_equal(models[1].coef_, models[2].coef_)
+    np.testing.assert_array_equal(models[3].coef_, models[4].coef_)
+    assert not np.array_equal(models[0].coef_, models[1].coef_)
+    np.testing.assert_allclose(models[0].coef_, models[1].coef_, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("order", ["class", "feature"])
+def test_sorted_rows_change_nothing(order, solver, arrays):
+    X, y = arrays
+    rows = np.argsort(y if order == "class" else X[:, 0], kind="stable")
+    model = LogisticRegression(solver=solver).fit(X[rows], y[rows])
+    assert decrement_of(model, X, y) <= 3 * TOL
+    assert model.n_passes_ <= (8 if solver == "newton" else 30)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_a_sample_that_says_nothing_about_the_rest_is_left(solver, rng):
+    """Each block of its own kind: what holds on some holds on no other."""
+    n_blocks, rows = 64, 500
+    X = rng.normal(size=(n_blocks * rows, 2))
+    block = np.repeat(np.arange(n_blocks), rows)
+    X[block % 16 == 3] *= 40.0
+    sign = np.where(block % 16 == 3, 1.0, -1.0)
+    y = (sign * X[:, 0] + rng.logistic(size=len(X)) > 0).astype(float)
+    lazy = da.from_array(X, chunks=(rows, 2))
+    for seed in range(4):
+        model = LogisticRegression(solver=solver, random_state=seed)
+        model.fit(lazy, da.from_array(y, chunks=rows))
+        assert decrement_of(model, X, y) <= 3 * TOL
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_a_sample_without_weight_or_of_one_class_is_no_error(solver, arrays):
+    X, y = arrays
+    weight = np.zeros(N)
+    weight[-1000:] = 1.0
+    model = LogisticRegression(solver=solver).fit(X, y, weight)
+    assert decrement_of(model, X, y, weight=weight) <= 3 * TOL
+    rare = np.zeros(N)
+    rare[-40:] = y[-40:]
+    model = LogisticRegression(solver=solver).fit(X, rare)
+    assert decrement_of(model, X, rare) <= 3 * TOL
+
+
+def test_small_data_are_not_sampled(rng):
+    X = rng.normal(size=(300, 3))
+    problem = problem_of(X, (X[:, 0] > 0).astype(float), HalfBinomialLoss(), strength=1.0)
+    with pytest.raises(StopIteration) as end:  # and no pass is asked for
+        next(warm_start(problem, "test"))
+    assert end.value.value == (problem, None)
+
+
+def test_unknown_chunk_lengths_are_sampled_too(arrays):
+    X, y = arrays
+    lazy, labels = da.from_array(X, chunks=(2000, P)), da.from_array(y, chunks=2000)
+    keep = lazy[:, 1] > -10.0
+    model = LogisticRegression().fit(lazy[keep], labels[keep])
+    assert decrement_of(model, X, y) <= 3 * TOL
+    assert model.n_passes_ <= 3.5
+
+
+def test_a_warm_start_of_the_user_goes_before_a_sample(arrays):
+    X, y = arrays
+    model = LogisticRegression(warm_start=True, solver="newton").fit(X, y)
+    coef = model.coef_.copy()
+    model.fit(X, y)
+    assert model.n_passes_ == 1
+    np.testing.assert_allclose(model.coef_, coef, rtol=1e-9)
