@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
     from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
     from dlbd_estimators.linear_model.logistic import LogisticRegression
+    from dlbd_estimators.linear_model.ridge_cv import RidgeCV
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
     from dlbd_estimators.solvers import SeparableWarning
 
@@ -32,6 +33,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Ridge",
+    "RidgeCV",
     "SeparableWarning",
     "to_sklearn",
 ]
@@ -45,6 +47,7 @@ _HOME = {
     "MLPClassifier": "dlbd_estimators.neural_network",
     "MLPRegressor": "dlbd_estimators.neural_network",
     "Ridge": "dlbd_estimators.linear_model.linear",
+    "RidgeCV": "dlbd_estimators.linear_model.ridge_cv",
     "SeparableWarning": "dlbd_estimators.solvers",
     "to_sklearn": "dlbd_estimators.base.to_sklearn",
 }

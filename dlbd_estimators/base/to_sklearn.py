@@ -30,6 +30,7 @@ _HOME = {
     "OneHotEncoder": "sklearn.preprocessing",
     "OrdinalEncoder": "sklearn.preprocessing",
     "Ridge": "sklearn.linear_model",
+    "RidgeCV": "sklearn.linear_model",
     "SimpleImputer": "sklearn.impute",
     "StandardScaler": "sklearn.preprocessing",
 }
@@ -59,6 +60,7 @@ _ATTRIBUTES = {
     "MLPClassifier": _PERCEPTRON,
     "MLPRegressor": _PERCEPTRON,
     "Ridge": _LINEAR,
+    "RidgeCV": ("coef_", "intercept_", "alpha_", "best_score_", "cv_results_"),
 }
 
 
