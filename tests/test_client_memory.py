@@ -27,6 +27,7 @@ from dlbd_estimators import (
     MLPClassifier,
     MLPRegressor,
     Ridge,
+    RidgeCV,
     compose,
     metrics,
     model_selection,
@@ -130,6 +131,7 @@ def small(network):
 ESTIMATORS = {
     "LinearRegression": (LinearRegression(), "X", "targets"),
     "Ridge": (Ridge(), "X", "targets"),
+    "RidgeCV": (RidgeCV(cv=3), "X", "targets"),
     "Lasso": (Lasso(0.01), "X", "targets"),
     "ElasticNet": (ElasticNet(0.01), "X", "targets"),
     "LogisticRegression": (LogisticRegression(), "X", "labels"),

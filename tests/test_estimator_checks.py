@@ -16,6 +16,7 @@ from dlbd_estimators import (
     MLPClassifier,
     MLPRegressor,
     Ridge,
+    RidgeCV,
 )
 
 ESTIMATORS = [
@@ -39,6 +40,8 @@ ESTIMATORS = [
     MLPClassifier(solver="lbfgs", alpha=3.0),
     MLPRegressor(),
     MLPRegressor(solver="lbfgs"),
+    RidgeCV(),
+    RidgeCV(cv=2),
 ]
 
 

@@ -6,5 +6,14 @@ from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
 from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.ridge_cv import RidgeCV
+from dlbd_estimators.solvers import SeparableWarning
 
-__all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge", "RidgeCV"]
+__all__ = [
+    "ElasticNet",
+    "Lasso",
+    "LinearRegression",
+    "LogisticRegression",
+    "Ridge",
+    "RidgeCV",
+    "SeparableWarning",
+]

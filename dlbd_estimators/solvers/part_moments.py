@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlbd_estimators.engine.passes import Asks
+from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.parts import PartKernel, Splits
 from dlbd_estimators.kernels.sweep import SweepKernel
@@ -29,10 +29,10 @@ def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks
     moments: list[Moments] = []
     for first in range(0, len(kernels), at_once):
         some = tuple(kernels[first : first + at_once])
-        moments += yield from problem.ask(
+        moments += yield Pass(
             SweepKernel(some),
             (None,) * len(some),
-            "fold-moments-pass-{}",
+            f"{problem.name}-fold-moments-pass-{{}}",
             n_entries=len(some) * side**2,
         )
     whole = [moments[part] for part in splits.whole]

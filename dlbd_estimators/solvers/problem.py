@@ -27,7 +27,7 @@ from dlbd_estimators.engine.matrices import MatrixRoom
 from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
-from dlbd_estimators.kernels.kernel import PassKernel
+from dlbd_estimators.kernels.kernel import Kernel
 from dlbd_estimators.kernels.linear import LinearKernel, LinearSums
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
@@ -164,7 +164,7 @@ class Problem:
 
     def ask(
         self,
-        kernel: PassKernel[Any, Any],
+        kernel: Kernel[Any],
         parameters: Any,
         label: str,
         indices: Sample | None = None,

@@ -93,7 +93,7 @@ def test_lazy_rows_are_chosen_as_in_memory(cv, rng):
     theirs = PredefinedSplit(cv) if isinstance(cv, np.ndarray) else cv
     assert_same(lazy, linear_model.RidgeCV(ALPHAS, cv=theirs).fit(X, y))
     assert lazy.n_passes_ == (2 if cv is None else 1)
-    assert [entry["passes"] for entry in lazy.history_] == [lazy.n_passes_]
+    assert [entry["pass"] for entry in lazy.history_] == [lazy.n_passes_]
 
 
 @pytest.mark.parametrize("splitter", [

@@ -128,8 +128,13 @@ def test_one_setting_switches_all_of_it_off(arrays):
 
 def test_a_scheduler_without_a_dashboard_keeps_the_record(arrays):
     with (
+        # (dashboard_address=None binds port 8787 all the same, which may be taken.)
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
         ) as cluster,
         Client(cluster) as client,
     ):
