@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dlbd_estimators.base.versions import InconsistentVersionWarning
     from dlbd_estimators.linear_model import (
         ElasticNet,
+        ElasticNetCV,
         Lasso,
+        LassoCV,
         LinearRegression,
         LogisticRegression,
         Ridge,
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ElasticNet",
+    "ElasticNetCV",
     "InconsistentVersionWarning",
     "Lasso",
+    "LassoCV",
     "LinearRegression",
     "LogisticRegression",
     "MLPClassifier",
@@ -45,8 +49,10 @@ __all__ = [
 
 _HOME = {
     "ElasticNet": "dlbd_estimators.linear_model",
+    "ElasticNetCV": "dlbd_estimators.linear_model",
     "InconsistentVersionWarning": "dlbd_estimators.base.versions",
     "Lasso": "dlbd_estimators.linear_model",
+    "LassoCV": "dlbd_estimators.linear_model",
     "LinearRegression": "dlbd_estimators.linear_model",
     "LogisticRegression": "dlbd_estimators.linear_model",
     "MLPClassifier": "dlbd_estimators.neural_network",

@@ -21,7 +21,9 @@ import sklearn.preprocessing
 import dlbd_estimators
 from dlbd_estimators import (
     ElasticNet,
+    ElasticNetCV,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
@@ -131,6 +133,8 @@ def small(network):
 ESTIMATORS = {
     "LinearRegression": (LinearRegression(), "X", "targets"),
     "Ridge": (Ridge(), "X", "targets"),
+    "LassoCV": (LassoCV(alphas=5, cv=3), "X", "targets"),
+    "ElasticNetCV": (ElasticNetCV(alphas=5, cv=3), "X", "targets"),
     "RidgeCV": (RidgeCV(cv=3), "X", "targets"),
     "Lasso": (Lasso(0.01), "X", "targets"),
     "ElasticNet": (ElasticNet(0.01), "X", "targets"),

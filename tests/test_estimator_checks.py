@@ -10,7 +10,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dlbd_estimators import (
     ElasticNet,
+    ElasticNetCV,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
@@ -42,6 +44,8 @@ ESTIMATORS = [
     MLPRegressor(solver="lbfgs"),
     RidgeCV(),
     RidgeCV(cv=2),
+    LassoCV(),
+    ElasticNetCV(cv=2),
 ]
 
 

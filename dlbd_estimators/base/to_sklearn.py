@@ -20,7 +20,9 @@ from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
 _HOME = {
     "ColumnTransformer": "sklearn.compose",
     "ElasticNet": "sklearn.linear_model",
+    "ElasticNetCV": "sklearn.linear_model",
     "Lasso": "sklearn.linear_model",
+    "LassoCV": "sklearn.linear_model",
     "LinearRegression": "sklearn.linear_model",
     "LogisticRegression": "sklearn.linear_model",
     "MLPClassifier": "sklearn.neural_network",
@@ -35,6 +37,7 @@ _HOME = {
     "StandardScaler": "sklearn.preprocessing",
 }
 _LINEAR = ("coef_", "intercept_", "n_iter_")
+_LASSO_SEARCH = (*_LINEAR, "dual_gap_", "alpha_", "alphas_", "mse_path_")
 _PERCEPTRON = (
     "best_loss_",
     "best_validation_score_",
@@ -54,7 +57,9 @@ _PERCEPTRON = (
 #: themselves, and all but ``n_passes_`` is scikit-learn's.
 _ATTRIBUTES = {
     "ElasticNet": (*_LINEAR, "dual_gap_"),
+    "ElasticNetCV": (*_LASSO_SEARCH, "l1_ratio_"),
     "Lasso": (*_LINEAR, "dual_gap_"),
+    "LassoCV": _LASSO_SEARCH,
     "LinearRegression": ("coef_", "intercept_", "rank_", "singular_"),
     "LogisticRegression": (*_LINEAR, "classes_"),
     "MLPClassifier": _PERCEPTRON,

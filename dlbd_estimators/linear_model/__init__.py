@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
+from dlbd_estimators.linear_model.lasso_cv import ElasticNetCV, LassoCV
 from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.ridge_cv import RidgeCV
@@ -10,7 +11,9 @@ from dlbd_estimators.solvers import SeparableWarning
 
 __all__ = [
     "ElasticNet",
+    "ElasticNetCV",
     "Lasso",
+    "LassoCV",
     "LinearRegression",
     "LogisticRegression",
     "Ridge",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -78,6 +78,21 @@ def counted(blocks: Blocks, executor: Executor) -> Blocks:
         RowCountKernel(), None, blocks, name="rows-of-blocks", features=False
     ).partial
     return replace(blocks, sizes=sizes)
+
+
+def refuse_metadata(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Refuse what scikit-learn would hand on to splitters and scorers.
+
+    Raises
+    ------
+    ValueError
+        Says what to do.
+    """
+    if params:
+        raise ValueError(
+            f"{type(estimator).__name__}.fit hands no metadata on, but got {sorted(params)}. Give "
+            f"the splits themselves: cv=list(splitter.split(X, y, groups))."
+        )
 
 
 def held_out(blocks: DividedBlocks, splits: Splits, number: int) -> tuple[Any, Any, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
-from dlbd_estimators.base.parameters import check_choice, check_flag, refused
+from dlbd_estimators.base.parameters import check_choice, check_flag
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks
 from dlbd_estimators.engine.executor import Executor
@@ -17,14 +16,14 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
-from dlbd_estimators.linear_model.cv_splits import divided
+from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
 from dlbd_estimators.linear_model.least_squares import LeastSquares
 from dlbd_estimators.linear_model.row_scores import (
     score_of_models,
     score_of_rows,
     targets_in_memory,
 )
-from dlbd_estimators.linear_model.search import least_squares_problem, search
+from dlbd_estimators.linear_model.search import check_alphas, least_squares_problem, search
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.moment_scores import QUADRATIC
 from dlbd_estimators.solvers.smooth.ridge_search import (
@@ -116,7 +115,7 @@ class RidgeCV(LeastSquares):
         self.alpha_per_target = alpha_per_target
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RidgeCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeCV:
         """Choose alpha, and fit the model; other errors as for :meth:`LinearRegression.fit`.
 
         Parameters
@@ -127,6 +126,8 @@ class RidgeCV(LeastSquares):
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
+        **params : dict
+            Metadata for splitter and scorer, which is refused: give the splits themselves.
 
         Returns
         -------
@@ -140,6 +141,7 @@ class RidgeCV(LeastSquares):
         TypeError
             A splitter or a scorer that needs all rows, on lazy data.
         """
+        refuse_metadata(self, params)
         alphas = self._check_parameters()
         with fit_task(self, X, y, sample_weight, max_steps=_STEPS) as task:
             data = training_data(self, X, y, sample_weight, classify=False)
@@ -175,7 +177,7 @@ class RidgeCV(LeastSquares):
                     f"cv!=None and {flag}=True are incompatible: it is of leave-one-out. Leave out "
                     f"one of them."
                 )
-        return check_alphas(self, least=0.0, open_low=self.cv is None)
+        return check_alphas(self, open_low=self.cv is None)
 
     def _solver(
         self, alphas: FloatArray, blocks: Blocks, executor: Executor
@@ -254,28 +256,3 @@ class RidgeCV(LeastSquares):
         else:
             values = y[:, :, None] - values
         return values[:, 0] if single else values
-
-
-def check_alphas(estimator: Any, *, least: float, open_low: bool) -> FloatArray:
-    """Check the alphas to choose from, and return them as floats in the order given.
-
-    Raises
-    ------
-    InvalidParameter
-        One is out of range, or there is none.
-    """
-    alphas = estimator.alphas
-    values = np.atleast_1d(np.asarray(alphas, dtype=object))
-    good = values.ndim == 1 and len(values) > 0
-    for each in values if good else ():
-        good = good and isinstance(each, Real) and not isinstance(each, bool | np.bool_)
-        good = good and bool(np.isfinite(each)) and (each > least if open_low else each >= least)
-    if not good:
-        interval = f"{'(' if open_low else '['}{float(least)}, inf)"
-        raise refused(
-            estimator,
-            "alphas",
-            f"a float in the range {interval}",
-            f"a non-empty array-like of floats in the range {interval}",
-        )
-    return values.astype(np.float64)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from dlbd_estimators.base.callbacks import FitTask
+from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.losses import HalfSquaredError
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
@@ -143,3 +148,28 @@ def search(
     solution = minimize(executor, fit)
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
+
+
+def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:
+    """Check the alphas to choose from, and return them as floats in the order given.
+
+    Raises
+    ------
+    InvalidParameter
+        One is out of range, or there is none.
+    """
+    alphas = estimator.alphas
+    values = np.atleast_1d(np.asarray(alphas, dtype=object))
+    good = values.ndim == 1 and len(values) > 0
+    for each in values if good else ():
+        good = good and isinstance(each, Real) and not isinstance(each, bool | np.bool_)
+        good = good and bool(np.isfinite(each)) and (each > 0 if open_low else each >= 0)
+    if not good:
+        interval = f"{'(' if open_low else '['}0.0, inf)"
+        raise refused(
+            estimator,
+            "alphas",
+            f"a float in the range {interval}",
+            f"a non-empty array-like of floats in the range {interval}",
+        )
+    return values.astype(np.float64)
