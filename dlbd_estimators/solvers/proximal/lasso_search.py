@@ -25,6 +25,7 @@ from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.proximal.active_set import polish
 from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateDescent,
     CoordinateState,
@@ -37,6 +38,8 @@ from dlbd_estimators.solvers.solver import Asks, Solver, State
 _PATH_GAP = 1e-13
 #: Sweeps over the coordinates for each strength of the path.
 _SWEEPS = 1_000
+#: Linear systems after that, at most.
+_EXACT_STEPS = 500
 #: The largest strength that matters is no smaller than this.
 _LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
@@ -186,9 +189,8 @@ class LassoSearch(Solver[LassoSearchState]):
         along = alphas * l1_ratio > 0
         if np.any(along) and target.any():
             with warnings.catch_warnings():
-                # What is not settled is settled for the strength that is chosen.
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                _, path, _ = enet_path(
+                _, path, gaps = enet_path(
                     model.factor,
                     target,
                     l1_ratio=l1_ratio,
@@ -199,6 +201,17 @@ class LassoSearch(Solver[LassoSearchState]):
                     max_iter=_SWEEPS,
                 )
             coef[along] = path.T
+            # What is not settled is slow for want of exact steps.
+            unsettled = gaps * len(target) > _PATH_GAP * float(target @ target)
+            for index in np.flatnonzero(along)[unsettled]:
+                coef[index] = polish(
+                    gram + alphas[index] * (1.0 - l1_ratio) * np.eye(n),
+                    slopes,
+                    alphas[index] * l1_ratio,
+                    coef[index],
+                    positive=self.positive,
+                    max_steps=_EXACT_STEPS,
+                )
         for index in np.flatnonzero(~along):
             ridge = Model.of(gram + alphas[index] * np.eye(n), epsilon=epsilon)
             coef[index] = ridge.minimise(
