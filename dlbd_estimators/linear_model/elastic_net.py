@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlbd_estimators.base.parameters import check_number
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
 
@@ -77,6 +78,12 @@ class ElasticNet(L1LeastSquares):
     >>> ElasticNet(alpha=0.1).fit(X, [0.0, 1.0, 2.0]).coef_.round(3)
     array([0.451, 0.451])
     """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.ElasticNet",
+        attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
+        not_theirs=("solver",),
+    )
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 
 from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.base.parameters import check_n_jobs
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
@@ -90,6 +91,11 @@ class LinearRegression(LeastSquares):
     array([8.])
     """
 
+    _namesake = Namesake(
+        "sklearn.linear_model.LinearRegression",
+        attributes=("coef_", "intercept_", "rank_", "singular_"),
+        not_theirs=("solver", "tol"),
+    )
     _flat_column = False  # nor has scikit-learn's
 
     def __init__(

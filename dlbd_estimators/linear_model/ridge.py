@@ -8,6 +8,7 @@ import numpy as np
 
 from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
@@ -68,6 +69,12 @@ class Ridge(LeastSquares):
     >>> Ridge(alpha=2.0).fit(X, [-2.0, 0.0, 2.0]).coef_
     array([1.])
     """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.Ridge",
+        attributes=("coef_", "intercept_", "n_iter_"),
+        not_theirs=("solver",),
+    )
 
     def __init__(
         self,

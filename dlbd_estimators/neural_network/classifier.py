@@ -23,6 +23,7 @@ from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
+from dlbd_estimators.neural_network.namesakes import CLASSIFIER
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.targets import (
@@ -133,6 +134,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> xor.predict(X)
     array([0, 1, 1, 0])
     """
+
+    _namesake = CLASSIFIER
 
     def __init__(
         self,
