@@ -8,10 +8,10 @@ import numpy as np
 
 from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
 from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
 from dlbd_estimators.linear_model.solver_names import logistic_solver
-from dlbd_estimators.solvers.status import warn_user
 
 #: The default of ``penalty``, as in scikit-learn.
 UNSET = "deprecated"
