@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlbd_estimators.version import __version__
+
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
         LinearRegression,
         LogisticRegression,
         Ridge,
+        SeparableWarning,
     )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
-    from dlbd_estimators.solvers import SeparableWarning
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ElasticNet",
@@ -37,6 +37,7 @@ __all__ = [
     "MLPRegressor",
     "Ridge",
     "SeparableWarning",
+    "__version__",
     "to_sklearn",
 ]
 
@@ -45,7 +46,6 @@ _ELSEWHERE = {
     "InconsistentVersionWarning": "base.versions",
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",
-    "SeparableWarning": "solvers",
     "to_sklearn": "base.to_sklearn",
 }
 

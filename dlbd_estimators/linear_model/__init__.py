@@ -7,5 +7,13 @@ from dlbd_estimators.linear_model.lasso import Lasso
 from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.ridge import Ridge
+from dlbd_estimators.solvers import SeparableWarning
 
-__all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge"]
+__all__ = [
+    "ElasticNet",
+    "Lasso",
+    "LinearRegression",
+    "LogisticRegression",
+    "Ridge",
+    "SeparableWarning",
+]
