@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dlbd_estimators.version import __version__
-
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
         SeparableWarning,
     )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
+    from dlbd_estimators.version import __version__
 
 __all__ = [
     "ElasticNet",
@@ -46,6 +45,7 @@ _ELSEWHERE = {
     "InconsistentVersionWarning": "base.versions",
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",
+    "__version__": "version",
     "to_sklearn": "base.to_sklearn",
 }
 
