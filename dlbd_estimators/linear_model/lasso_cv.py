@@ -9,8 +9,19 @@ import numpy as np
 from dlbd_estimators.base.parameters import (
     refused,
 )
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.sparse_search import SparseSearch
+
+_ATTRIBUTES = (
+    "alpha_",
+    "alphas_",
+    "coef_",
+    "dual_gap_",
+    "intercept_",
+    "mse_path_",
+    "n_iter_",
+)
 
 
 class ElasticNetCV(SparseSearch):
@@ -85,6 +96,10 @@ class ElasticNetCV(SparseSearch):
     >>> ElasticNetCV(alphas=[1e-3, 1.0], cv=5).fit(X, X[:, 0]).alpha_
     0.001
     """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.ElasticNetCV", attributes=(*_ATTRIBUTES, "l1_ratio_")
+    )
 
     def __init__(
         self,
@@ -162,6 +177,8 @@ class LassoCV(SparseSearch):
     >>> LassoCV(alphas=[1e-3, 1.0], cv=5).fit(X, X[:, 0]).alpha_
     0.001
     """
+
+    _namesake = Namesake("sklearn.linear_model.LassoCV", attributes=_ATTRIBUTES)
 
     def __init__(
         self,

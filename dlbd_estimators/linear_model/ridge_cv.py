@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer_names
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.parameters import check_choice, check_flag
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks
 from dlbd_estimators.engine.executor import Executor
@@ -94,6 +95,11 @@ class RidgeCV(LeastSquares):
     >>> RidgeCV(alphas=[1e-3, 1.0, 1e3], cv=5).fit(X, X[:, 0]).alpha_
     0.001
     """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.RidgeCV",
+        attributes=("coef_", "intercept_", "alpha_", "best_score_", "cv_results_"),
+    )
 
     def __init__(
         self,

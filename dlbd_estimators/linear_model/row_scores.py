@@ -15,7 +15,7 @@ from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.linear_model.cv_splits import held_out
-from dlbd_estimators.linear_model.linear import Ridge
+from dlbd_estimators.linear_model.ridge import Ridge
 
 
 def targets_in_memory(blocks: Blocks) -> tuple[FloatArray, FloatArray | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed
@@ -59,11 +59,7 @@ class _BlockwiseSplitter:
             yield from super().split(X, y, groups)  # type: ignore[misc]
             return
         if groups is not None:
-            warnings.warn(
-                f"The groups parameter is ignored by {type(self).__name__}",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn_user(f"The groups parameter is ignored by {type(self).__name__}")
         first, *_ = sources([X, *([] if y is None else [y])])
         for train, test in self.selections(first.sizes):
             yield train.indices(), test.indices()

@@ -18,6 +18,7 @@ from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.scores import SquaredErrors
+from dlbd_estimators.neural_network.namesakes import REGRESSOR
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.targets import Targets, number_targets
@@ -122,6 +123,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> bent.fit(X, np.abs(X[:, 0])).score(X, np.abs(X[:, 0])) > 0.99
     True
     """
+
+    _namesake = REGRESSOR
 
     def __init__(
         self,
