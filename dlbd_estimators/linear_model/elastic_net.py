@@ -55,7 +55,8 @@ class _Sparse(LeastSquares):
         """
         check_stopping(self, unbounded=True)
         check_solver(self)
-        check_flag(self, "warm_start")
+        for flag in ("warm_start", "copy_X", "positive"):
+            check_flag(self, flag)
         check_choice(self, "selection", ("cyclic", "random"))
         if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"

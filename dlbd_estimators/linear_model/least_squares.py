@@ -1,10 +1,10 @@
-"""What all least-squares estimators share: fit, predict and score."""
+"""What the linear regressions share: fit, predict and score."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
@@ -12,14 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import fit_task
 from dlbd_estimators.base.model import Model
-from dlbd_estimators.base.parameters import check_flag
 from dlbd_estimators.base.prediction import predict, score
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.losses import HalfSquaredError
+from dlbd_estimators.kernels.losses import HalfSquaredError, Loss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
@@ -29,10 +28,10 @@ from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
 class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
-    """Fit, predict and score of the least-squares estimators."""
+    """Fit, predict and score of a linear regression; of least squares, unless ``_loss`` differs."""
 
     fit_intercept: bool
-    positive: bool
+    _loss: ClassVar[Loss] = HalfSquaredError()
     #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
     _flat_column = True
     coef_: Any
@@ -47,8 +46,6 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
         return None
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
-        for flag in ("copy_X", "positive"):
-            check_flag(self, flag)
         with fit_task(self, X, y, sample_weight) as task:
             data = training_data(self, X, y, sample_weight, classify=False)
             n_outputs = data.y_shape[0] if data.y_shape else 1
@@ -58,7 +55,7 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
             with executor_for(data.blocks) as executor:
                 problem = Problem(
                     data.blocks,
-                    HalfSquaredError(),
+                    self._loss,
                     penalty,
                     packing,
                     name=name,
@@ -78,6 +75,7 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
         return {
             "coef_": coef[0] if flat else coef,
             "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+            "n_iter_": solution.n_iter,
         }
 
     def _model(self) -> LinearPredictor:

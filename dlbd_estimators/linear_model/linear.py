@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.base.callbacks import with_callbacks
-from dlbd_estimators.base.parameters import check_n_jobs, refused
+from dlbd_estimators.base.parameters import check_flag, check_n_jobs, refused
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
@@ -147,6 +147,7 @@ class LinearRegression(LeastSquares):
             dense; raised before reading.
         """
         check_stopping(self)
+        _check_flags(self)
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
@@ -158,7 +159,6 @@ class LinearRegression(LeastSquares):
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
         attributes = super()._attributes(packing, single, solution)
-        attributes["n_iter_"] = solution.n_iter
         if isinstance(solution.state, GramState):
             attributes["rank_"] = solution.state.rank
             attributes["singular_"] = solution.state.singular
@@ -260,6 +260,7 @@ class Ridge(LeastSquares):
             The fitted estimator.
         """
         check_stopping(self, unbounded=True)
+        _check_flags(self)
         return self._fit(X, y, sample_weight, "ridge", ridge_solver(self))
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
@@ -275,6 +276,11 @@ class Ridge(LeastSquares):
         attributes = super()._attributes(packing, single, solution)
         attributes["n_iter_"] = np.full(packing.n_outputs, solution.n_iter, dtype=np.int32)
         return attributes
+
+
+def _check_flags(estimator: Any) -> None:
+    for name in ("copy_X", "positive"):
+        check_flag(estimator, name)
 
 
 def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
