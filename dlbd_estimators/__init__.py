@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlbd_estimators.version import __version__
+
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning
-    from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
-    from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
-    from dlbd_estimators.linear_model.logistic import LogisticRegression
+    from dlbd_estimators.linear_model import (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LogisticRegression,
+        Ridge,
+        SeparableWarning,
+    )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
-    from dlbd_estimators.solvers import SeparableWarning
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ElasticNet",
@@ -33,19 +37,20 @@ __all__ = [
     "MLPRegressor",
     "Ridge",
     "SeparableWarning",
+    "__version__",
     "to_sklearn",
 ]
 
 _HOME = {
-    "ElasticNet": "dlbd_estimators.linear_model.elastic_net",
+    "ElasticNet": "dlbd_estimators.linear_model",
     "InconsistentVersionWarning": "dlbd_estimators.base.versions",
-    "Lasso": "dlbd_estimators.linear_model.elastic_net",
-    "LinearRegression": "dlbd_estimators.linear_model.linear",
-    "LogisticRegression": "dlbd_estimators.linear_model.logistic",
+    "Lasso": "dlbd_estimators.linear_model",
+    "LinearRegression": "dlbd_estimators.linear_model",
+    "LogisticRegression": "dlbd_estimators.linear_model",
     "MLPClassifier": "dlbd_estimators.neural_network",
     "MLPRegressor": "dlbd_estimators.neural_network",
-    "Ridge": "dlbd_estimators.linear_model.linear",
-    "SeparableWarning": "dlbd_estimators.solvers",
+    "Ridge": "dlbd_estimators.linear_model",
+    "SeparableWarning": "dlbd_estimators.linear_model",
     "to_sklearn": "dlbd_estimators.base.to_sklearn",
 }
 

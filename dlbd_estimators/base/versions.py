@@ -9,7 +9,7 @@ from typing import Any
 import sklearn
 import sklearn.exceptions
 
-import dlbd_estimators
+from dlbd_estimators.version import __version__
 
 _OURS, _THEIRS = "_dlbd_estimators_version", "_sklearn_version"
 #: Where scikit-learn keeps callbacks and their tasks from the begin of a fit to its end.
@@ -71,16 +71,16 @@ class Versioned:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment] # scikit-learn's
         # A model that a callback saves in the middle of a fit is not itself in a fit.
         state = {name: each for name, each in state.items() if name not in ONLY_WITHIN_A_FIT}
-        return {**state, _OURS: dlbd_estimators.__version__, _THEIRS: sklearn.__version__}
+        return {**state, _OURS: __version__, _THEIRS: sklearn.__version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         written = (state.pop(_OURS, "of unknown version"), state.pop(_THEIRS, "of unknown version"))
-        if written != (dlbd_estimators.__version__, sklearn.__version__):
+        if written != (__version__, sklearn.__version__):
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
-                    current_version=dlbd_estimators.__version__,
+                    current_version=__version__,
                     original_version=written[0],
                     current_sklearn_version=sklearn.__version__,
                     original_sklearn_version=written[1],

@@ -5,5 +5,13 @@ from __future__ import annotations
 from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
 from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
 from dlbd_estimators.linear_model.logistic import LogisticRegression
+from dlbd_estimators.solvers import SeparableWarning
 
-__all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge"]
+__all__ = [
+    "ElasticNet",
+    "Lasso",
+    "LinearRegression",
+    "LogisticRegression",
+    "Ridge",
+    "SeparableWarning",
+]

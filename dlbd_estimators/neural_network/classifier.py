@@ -25,12 +25,7 @@ from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
-from dlbd_estimators.neural_network.targets import (
-    Targets,
-    class_targets,
-    label_targets,
-    named_classes,
-)
+from dlbd_estimators.neural_network.targets import Targets, class_targets, classes_of, label_targets
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -258,7 +253,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             As for :meth:`fit`; no ``classes`` in the first call, or a label that is not
             among them.
         """
-        classes = named_classes(self, classes)
+        classes = classes_of(self, classes)
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Any:

@@ -92,7 +92,7 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
     )
 
 
-def named_classes(estimator: Any, classes: Any) -> NDArray[Any] | None:
+def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
     """Return the classes that a caller of ``partial_fit`` named, sorted.
 
     Raises
