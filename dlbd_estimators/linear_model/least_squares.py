@@ -28,7 +28,10 @@ from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
 class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
-    """Fit, predict and score of a linear regression; of least squares, unless ``_loss`` differs."""
+    """Fit, predict and score of a linear regression.
+
+    It is one of least squares, unless a subclass sets another ``_loss``.
+    """
 
     fit_intercept: bool
     _loss: ClassVar[Loss] = HalfSquaredError()
@@ -94,21 +97,31 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
-            Lazy where X is lazy.
+            Predictions; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
         return predict(self, X, self._model(), finish, "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, a float also for lazy data.
+        """Return the coefficient of determination, R2.
 
-        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
+        ``R2 = 1 - sum_i s_i (y_i - prediction_i)^2 / sum_i s_i (y_i - mean)^2``, averaged over
+        the targets.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for ``fit``; sample_weight may be None.
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            True targets.
+        sample_weight : array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        float
+            R2, computed at once also if the data are lazy.
         """
         check_is_fitted(self)
         if not is_lazy(X):

@@ -21,37 +21,39 @@ from dlbd_estimators.solvers.smooth.gram import GramState
 class LinearRegression(LeastSquares):
     """Ordinary least squares.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2``; where X does not determine ``w``, the
-    solution of least norm is returned, as scikit-learn does.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2``, where ``s_i`` is the weight of row i. If several
+    ``w`` reach the minimum, the result is the one of least norm, as in scikit-learn.
 
     Parameters
     ----------
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
         direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
         values.
     n_jobs : int, optional
-        Taken for scikit-learn's sake, and told of once: threads are Dask's.
+        Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
+        of threads. A warning says so once.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
-        solution.
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
             default="auto"
-        ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, if workers have memory
-        for their products, else ``"lbfgs"``;
-        with ``positive`` it is ``"coordinate_descent"``.
+        ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent.
+        ``"auto"`` is ``"coordinate_descent"`` with ``positive``. Otherwise it is ``"gram"`` for up
+        to 4,000 features, if the workers have memory for a matrix of all pairs of features, and
+        ``"lbfgs"`` for more.
     random_state : int, RandomState or None, default=None
-        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -62,9 +64,10 @@ class LinearRegression(LeastSquares):
     rank_ : int
         Rank of the centred X (with ``"gram"``).
     singular_ : ndarray of shape (n_features,)
-        Singular values of the centred X, weighted (with ``"gram"``).
+        Singular values of the centred X, with rows scaled by the square roots of their weights
+        (with ``"gram"``).
     n_iter_ : int
-        Steps of the solver; with ``"gram"`` one, or two.
+        Number of steps of the solver; 1 or 2 with ``"gram"``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -78,10 +81,10 @@ class LinearRegression(LeastSquares):
 
     Notes
     -----
-    The second moments come from float64 sums of products in the dtype of X, centred first,
-    and blocks are merged by the update of Chan, Golub and LeVeque (1983). If their condition
-    threatens the sixth digit, a second pass repairs it: a gradient in float64, or a blocked
-    orthogonal factorisation (TSQR).
+    ``"gram"`` solves the normal equations. Columns are centred, products are formed in the dtype
+    of X and summed in float64, and the sums of blocks are merged by the update of Chan, Golub and
+    LeVeque (1983). If the condition of the sums puts the sixth digit of a coefficient in doubt, a
+    second pass repairs it: a gradient in float64, or a blocked orthogonal factorisation (TSQR).
 
     Examples
     --------
@@ -138,13 +141,18 @@ class LinearRegression(LeastSquares):
         Raises
         ------
         ValueError
-            NaN or infinity (names block, row and column), lengths that differ, unknown
-            solver, parameters out of range.
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, the solver is unknown, or a parameter is out of range.
         TypeError
             X or y is not numeric.
         MemoryError
-            A block does not fit in a worker, or sparse rows do not fit in memory once they are
-            dense; raised before reading.
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         check_stopping(self)
         _check_flags(self)
@@ -168,46 +176,55 @@ class LinearRegression(LeastSquares):
 class Ridge(LeastSquares):
     """Least squares with an L2 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``; the intercept is not
-    penalised.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``, where ``s_i`` is the weight of
+    row i. The intercept ``b`` is not penalised.
 
     Parameters
     ----------
     alpha : float or array-like of shape (n_targets,), default=1.0
-        Strength of the penalty, at least 0; one for all targets or one for each.
+        Strength of the penalty, at least 0: one number for all targets, or one for each target.
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     max_iter : int, optional
-        Largest number of steps of an iterative solver; None is 1,000.
+        Largest number of steps of an iterative solver; None means 1,000.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
             "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
-        ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
-        ``"coordinate_descent"``. The last six are scikit-learn's names of the same
-        minimiser and stand for ``"auto"``; with ``positive`` so does ``"lbfgs"``.
+        ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent and
+        the penalty is weak. ``"auto"`` chooses as in :class:`LinearRegression`. The last six are
+        names of scikit-learn's solvers. They have the same minimum and mean ``"auto"`` here; with
+        ``positive``, ``"lbfgs"`` means ``"auto"`` too.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
-        solution.
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
     random_state : int, RandomState or None, default=None
-        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients, float64; of a single target of one dimension, as are predictions.
+        Coefficients, float64; of one dimension if y has a single target, like the predictions.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
-        Steps of the solver, the same for all targets; with ``"gram"`` one, or two.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+        Number of steps of the solver, the same for all targets; 1 or 2 with ``"gram"``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Examples
     --------
@@ -243,7 +260,7 @@ class Ridge(LeastSquares):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
-        """Fit the model; parameters and errors as for :meth:`LinearRegression.fit`.
+        """Fit the model.
 
         Parameters
         ----------
@@ -258,6 +275,22 @@ class Ridge(LeastSquares):
         -------
         Ridge
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, the solver is unknown, or a parameter is out of range.
+        TypeError
+            X or y is not numeric.
+        MemoryError
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         check_stopping(self, unbounded=True)
         _check_flags(self)
@@ -268,7 +301,7 @@ class Ridge(LeastSquares):
         if self.positive and np.ndim(strength):
             raise ValueError(
                 "positive=True takes one alpha for all targets, but alpha has one for each. Fit "
-                "one Ridge a target."
+                "one Ridge for each target."
             )
         return L2(strength), L1(positive=True) if self.positive else None
 
