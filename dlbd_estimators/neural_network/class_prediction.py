@@ -1,0 +1,112 @@
+"""What a network for classes or labels predicts, and how right it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.prediction import (
+    Labels,
+    label_log_probabilities,
+    label_matrix,
+    label_probabilities,
+    log_probabilities,
+    probabilities,
+    score,
+)
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
+from dlbd_estimators.neural_network.perceptron import BaseMLP
+
+
+class ClassPrediction(ClassifierMixin, BaseMLP):
+    """Predictions and score of a perceptron that is fitted to classes or to labels."""
+
+    classes_: Any
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes, or labels.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_labels)
+            Classes out of ``classes_``, or 0 and 1 for each label; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_matrix if self._has_labels else Labels(self.classes_)
+        return self._predict(X, finish, "predict")
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, or of each label.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_probabilities if self._has_labels else probabilities
+        return self._predict(X, finish, "predict-proba")
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of each probability, also of those too small for a float.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_log_probabilities if self._has_labels else log_probabilities
+        return self._predict(X, finish, "predict-log-proba")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the weighted share of right rows. All labels of a row must be right.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+            True classes or labels.
+        sample_weight : array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        float
+            The accuracy, computed at once also if the data are lazy.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
+            return float(super().score(X, y, sample_weight))
+        labels = self._has_labels
+        encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
+        errors: Errors = OtherClass() if len(self.classes_) == 1 else WrongClass()
+        errors, model = WrongLabels() if labels else errors, self._model()
+        return score(
+            self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
+        )
+
+    @property
+    def _has_labels(self) -> bool:
+        return bool(self.out_activation_ == "logistic" and self.n_outputs_ > 1)
