@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -77,3 +79,30 @@ def test_links_of_a_page_lead_somewhere(page):
         if not target.exists() or (anchor and anchor not in anchors_of(target)):
             broken.append(link)
     assert broken == []
+
+
+ROOMS = ["dlbd_estimators", "storage"] + [
+    f"dlbd_estimators.{room}"
+    for room in (
+        "compose", "exceptions", "linear_model", "metrics", "model_selection", "monitoring",
+        "neural_network", "plots", "preprocessing", "reports",
+    )
+]  # fmt: skip
+
+
+def modules_of(room):
+    """Return the modules in which the public names of a room, and itself, are written."""
+    package = importlib.import_module(room)
+    values = (getattr(package, name) for name in getattr(package, "__all__", []))
+    names = [value.__module__ for value in values if hasattr(value, "__module__")]
+    return sorted({room, *(name for name in names if name.split(".")[0] == room.split(".")[0])})
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_examples_of_public_docstrings_run(room, monkeypatch, tmp_path):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    for name in modules_of(room):
+        module = importlib.import_module(name)
+        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert found.failed == 0, name

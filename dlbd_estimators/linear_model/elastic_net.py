@@ -187,7 +187,7 @@ class ElasticNet(_Sparse):
     >>> from dlbd_estimators import ElasticNet
     >>> X = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     >>> ElasticNet(alpha=0.1).fit(X, [0.0, 1.0, 2.0]).coef_.round(3)
-    array([0.451, 0.451])
+    array([0.446, 0.446])
     """
 
     def __init__(
