@@ -57,13 +57,13 @@ def public_objects() -> Iterator[tuple[str, Any]]:
 
 
 def names_of(room: ModuleType) -> list[str]:
-    """Return the names that a room exports; all that it defines, where it does not say."""
+    """Return the names that a room exports; if it does not say which, the classes it defines."""
     found = getattr(room, "__all__", None)
     if found is None:
         found = [
             name
             for name, value in vars(room).items()
-            if not name.startswith("_") and getattr(value, "__module__", "") == room.__name__
+            if inspect.isclass(value) and value.__module__ == room.__name__
         ]
     return sorted(found)
 
@@ -75,12 +75,16 @@ def methods_of(name: str, owner: type) -> Iterator[str]:
             continue
         for method, value in vars(base).items():
             written = inspect.isroutine(value) or isinstance(value, property)
-            if written and not method.startswith("_") and in_words(getattr(owner, method, None)):
+            if (
+                written
+                and not method.startswith("_")
+                and has_docstring(getattr(owner, method, None))
+            ):
                 yield f"{name}.{method}"
 
 
-def in_words(value: Any) -> bool:
-    """Tell whether something has a docstring of its own, and not that of the class above."""
+def has_docstring(value: Any) -> bool:
+    """Tell whether something has a docstring."""
     return bool(getattr(value, "__doc__", None))
 
 

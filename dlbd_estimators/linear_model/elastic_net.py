@@ -1,114 +1,16 @@
-"""Least squares with an l1 penalty, alone or beside an L2 penalty."""
+"""Least squares with an l1 and an L2 penalty."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-from scipy import sparse
-
-from dlbd_estimators.base.callbacks import with_callbacks
-from dlbd_estimators.base.parameters import check_choice, check_flag, check_number, refused
-from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.base.parameters import check_number
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.penalties import L1, L2
-from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LeastSquares
-from dlbd_estimators.linear_model.solver_names import check_solver
-from dlbd_estimators.solvers import Solution
+from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
 
 
-class _Sparse(LeastSquares):
-    """Least squares with an l1 penalty among its penalties."""
-
-    alpha: float
-    precompute: Any
-    selection: str
-    solver: str
-    warm_start: bool
-
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
-        check_input : bool, default=True
-            Accepted for compatibility with scikit-learn; it has no effect, since the input is
-            always checked, which takes no pass.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
-            lengths differ, the solver is unknown, or a parameter is out of range.
-        TypeError
-            X or y is not numeric.
-        MemoryError
-            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
-            dense. It is raised before anything is read.
-
-        Warns
-        -----
-        ConvergenceWarning
-            The duality gap did not come down to ``tol``.
-        """
-        check_stopping(self, unbounded=True)
-        check_solver(self)
-        for flag in ("warm_start", "copy_X", "positive"):
-            check_flag(self, flag)
-        check_choice(self, "selection", ("cyclic", "random"))
-        if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
-            boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
-            raise refused(self, "precompute", boolean, "an array-like")
-        if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
-        if self.selection == "random":
-            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
-        return self._fit(X, y, sample_weight, type(self).__name__.lower(), self.solver)
-
-    @property
-    def sparse_coef_(self) -> sparse.csr_matrix:
-        """Coefficients as a sparse matrix, without the zeros."""
-        return sparse.csr_matrix(self.coef_)
-
-    def _start(self, packing: Packing) -> FloatArray | None:
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        coef = np.atleast_2d(self.coef_)
-        shape = packing.n_outputs, packing.n_features
-        if coef.shape != shape:
-            raise ValueError(
-                f"warm_start=True, but the last fit had coefficients of shape {coef.shape} and "
-                f"these data need {shape}. Fit a new estimator."
-            )
-        return packing.pack(coef, np.asarray(self.intercept_))
-
-    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
-        attributes = super()._attributes(packing, single, solution)
-        # Unknown where a callback stopped the fit before the first certificate.
-        gaps = getattr(solution.state, "gaps", None)
-        gaps = np.full(packing.n_outputs, np.inf) if gaps is None else gaps
-        one = packing.n_outputs == 1
-        attributes["dual_gap_"] = gaps[0] if one else gaps
-        steps = solution.n_iter
-        attributes["n_iter_"] = steps if one else [steps] * packing.n_outputs
-        return attributes
-
-
-class ElasticNet(_Sparse):
+class ElasticNet(L1LeastSquares):
     """Least squares with an l1 and an L2 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
@@ -190,6 +92,12 @@ class ElasticNet(_Sparse):
     array([0.446, 0.446])
     """
 
+    _namesake = Namesake(
+        "sklearn.linear_model.ElasticNet",
+        attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
+        not_theirs=("solver",),
+    )
+
     def __init__(
         self,
         alpha: float = 1.0,
@@ -226,108 +134,3 @@ class ElasticNet(_Sparse):
         check_number(self, "l1_ratio", low=0.0, high=1.0)
         l1 = L1(self.alpha * self.l1_ratio, bool(self.positive), of_mean=True)
         return L2(self.alpha * (1.0 - self.l1_ratio), of_mean=True), l1
-
-
-class Lasso(_Sparse):
-    """Least squares with an l1 penalty.
-
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1``, where ``s_i`` is the
-    weight of row i. The intercept ``b`` is not penalised. Each target is fitted on its own.
-
-    Parameters
-    ----------
-    alpha : float, default=1.0
-        Strength of the penalty, at least 0.
-    fit_intercept : bool, default=True
-        Whether to estimate the intercept ``b``; if not, it is 0.
-    precompute : bool or array-like, default=False
-        Accepted for compatibility with scikit-learn; it has no effect, since second moments are
-        always computed. If a matrix is passed, a warning says once that it is not used.
-    copy_X : bool, default=True
-        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
-    max_iter : int, default=1000
-        Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
-    tol : float, default=1e-10
-        Largest acceptable error, as in :class:`ElasticNet`.
-    warm_start : bool, default=False
-        Whether to start from the solution of the last fit.
-    positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign.
-    random_state : int, RandomState or None, default=None
-        Accepted for compatibility with scikit-learn; it has no effect.
-    selection : {"cyclic", "random"}, default="cyclic"
-        Accepted for compatibility with scikit-learn; it has no effect, since the order of
-        coordinates does not change the minimum. A warning says so once for ``"random"``.
-    solver : {"auto", "coordinate_descent", "working_set"}, default="auto"
-        ``"coordinate_descent"`` works on the second moments of all features, and
-        ``"working_set"`` on those of a growing set of features whose coefficients are not zero.
-        ``"auto"`` is the first for up to 4,000 features, or fewer if the workers have little
-        memory, and the second for more.
-    verbose : int or bool, default=0
-        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients, float64.
-    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features) or (n_targets, n_features)
-        The same, without the zeros.
-    intercept_ : float or ndarray of shape (n_targets,)
-        Intercept.
-    dual_gap_ : float or ndarray of shape (n_targets,)
-        Upper bound on how far the objective is above its minimum, from float64 residuals of all
-        rows. Without an l1 part it is half the squared Newton decrement.
-    n_iter_ : int or list of int
-        Number of steps of the solver, the same for all targets.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    solver_ : str
-        The solver used.
-    n_passes_ : float
-        Passes over the data.
-    history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dlbd_estimators import Lasso
-    >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
-    >>> Lasso(alpha=0.1).fit(X, [0.0, 1.0, 2.0]).coef_.round(3)
-    array([0.85, 0.  ])
-    """
-
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        *,
-        fit_intercept: bool = True,
-        precompute: Any = False,
-        copy_X: bool = True,
-        max_iter: int | None = 1000,
-        tol: float = 1e-10,
-        warm_start: bool = False,
-        positive: bool = False,
-        random_state: Any = None,
-        selection: str = "cyclic",
-        solver: str = "auto",
-        verbose: int = 0,
-    ) -> None:
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.precompute = precompute
-        self.copy_X = copy_X
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-        self.positive = positive
-        self.random_state = random_state
-        self.selection = selection
-        self.solver = solver
-        self.verbose = verbose
-
-    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
-        check_number(self, "alpha", low=0.0)
-        return L2(), L1(self.alpha, bool(self.positive), of_mean=True)

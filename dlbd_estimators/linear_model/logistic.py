@@ -30,6 +30,7 @@ from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.kernels.scores import WrongClass
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.linear_model.logistic_parameters import (
+    NAMESAKE,
     UNSET,
     Penalty,
     asked_for,
@@ -133,6 +134,8 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
     >>> LogisticRegression().fit(X, ["no", "no", "yes", "yes"]).predict([[0.5]])
     array(['yes'], dtype='<U3')
     """
+
+    _namesake = NAMESAKE
 
     def __init__(
         self,

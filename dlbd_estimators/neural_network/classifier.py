@@ -9,12 +9,13 @@ from sklearn.utils.metaestimators import available_if
 from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.base.validation import Data, training_data
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.neural_network.class_prediction import ClassPrediction
+from dlbd_estimators.neural_network.class_predictions import ClassPredictions
+from dlbd_estimators.neural_network.namesakes import CLASSIFIER
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.targets import Targets, class_targets, classes_of, label_targets
 
 
-class MLPClassifier(ClassPrediction):
+class MLPClassifier(ClassPredictions):
     """Multi-layer perceptron that predicts classes, or several labels a row.
 
     Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, where ``s_i`` is
@@ -142,6 +143,8 @@ class MLPClassifier(ClassPrediction):
     >>> xor.predict(X)
     array([0, 1, 1, 0])
     """
+
+    _namesake = CLASSIFIER
 
     def __init__(
         self,

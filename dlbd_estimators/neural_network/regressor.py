@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.scores import SquaredErrors
+from dlbd_estimators.neural_network.namesakes import REGRESSOR
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
-from dlbd_estimators.neural_network.targets import Targets, number_targets
+from dlbd_estimators.neural_network.targets import NUMBERS, Targets
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -76,8 +78,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     early_stopping : bool, default=False
         Hold out some rows, stop when their score gets no better, and keep the best parameters.
     validation_fraction : float, default=0.1
-        Share of the rows held out with ``early_stopping``. If data are read block by block, it is
-        the share of every block.
+        Share of the rows held out with ``early_stopping``; of lazy data, the share of every block.
     beta_1 : float, default=0.9
         With ``"adam"``, decay of the running mean of the gradient, in [0, 1).
     beta_2 : float, default=0.999
@@ -149,6 +150,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> bent.fit(X, np.abs(X[:, 0])).score(X, np.abs(X[:, 0])) > 0.99
     True
     """
+
+    _namesake = REGRESSOR
 
     def __init__(
         self,
@@ -238,8 +241,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             X, y or sample_weight holds NaN or infinity (the message names block, row and column),
             lengths differ, y is below 0 for ``"poisson"``, or a parameter is out of range.
         MemoryError
-            The buffer, or a sparse X once it is dense, does not fit in memory. It is raised before
-            training.
+            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
 
         Warns
         -----
@@ -318,7 +320,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
-        check_choice(self, "loss", ("squared_error", "poisson"))
+        check_choice(self, "loss", tuple(NUMBERS))
         if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 and not is_lazy(y):
             y = column_or_1d(y, warn=True)
         return training_data(self, X, y, sample_weight, classify=False, reset=reset)
@@ -326,8 +328,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
     ) -> Targets:
-        n_outputs = data.y_shape[0] if data.y_shape else 1
-        return number_targets(n_outputs, poisson=self.loss == "poisson")
+        return replace(NUMBERS[self.loss], n_outputs=data.y_shape[0] if data.y_shape else 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

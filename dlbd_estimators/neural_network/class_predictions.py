@@ -1,4 +1,4 @@
-"""What a network for classes or labels predicts, and how right it is."""
+"""What a fitted perceptron for classes or labels predicts, and its accuracy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, Wrong
 from dlbd_estimators.neural_network.perceptron import BaseMLP
 
 
-class ClassPrediction(ClassifierMixin, BaseMLP):
-    """Predictions and score of a perceptron that is fitted to classes or to labels."""
+class ClassPredictions(ClassifierMixin, BaseMLP):
+    """Classes, labels, their probabilities and the accuracy, from a network's raw predictions."""
 
     classes_: Any
 

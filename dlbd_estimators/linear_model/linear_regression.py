@@ -1,0 +1,178 @@
+"""Ordinary least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.parameters import check_flag, check_n_jobs
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.solver_names import check_solver
+from dlbd_estimators.solvers import Solution
+from dlbd_estimators.solvers.smooth.gram import GramState
+
+
+class LinearRegression(LeastSquares):
+    """Ordinary least squares.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2``, where ``s_i`` is the weight of row i. If several
+    ``w`` reach the minimum, the result is the one of least norm, as in scikit-learn.
+
+    Parameters
+    ----------
+    fit_intercept : bool, default=True
+        Whether to estimate the intercept ``b``; if not, it is 0.
+    copy_X : bool, default=True
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
+    tol : float, default=1e-10
+        For iterative solvers: largest acceptable distance to the minimiser in the metric of
+        the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
+        direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
+        values.
+    n_jobs : int, optional
+        Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
+        of threads. A warning says so once.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
+    max_iter : int, default=1000
+        Largest number of steps of an iterative solver.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
+            default="auto"
+        ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent.
+        ``"auto"`` is ``"coordinate_descent"`` with ``positive``. Otherwise it is ``"gram"`` for up
+        to 4,000 features, if the workers have memory for a matrix of all pairs of features, and
+        ``"lbfgs"`` for more.
+    random_state : int, RandomState or None, default=None
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
+    verbose : int or bool, default=0
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    rank_ : int
+        Rank of the centred X (with ``"gram"``).
+    singular_ : ndarray of shape (n_features,)
+        Singular values of the centred X, with rows scaled by the square roots of their weights
+        (with ``"gram"``).
+    n_iter_ : int
+        Number of steps of the solver; 1 or 2 with ``"gram"``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
+
+    Notes
+    -----
+    ``"gram"`` solves the normal equations. Columns are centred, products are formed in the dtype
+    of X and summed in float64, and the sums of blocks are merged by the update of Chan, Golub and
+    LeVeque (1983). If the condition of the sums puts the sixth digit of a coefficient in doubt, a
+    second pass repairs it: a gradient in float64, or a blocked orthogonal factorisation (TSQR).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LinearRegression
+    >>> X = np.array([[1.0], [2.0], [3.0]])
+    >>> LinearRegression().fit(X, [2.0, 4.0, 6.0]).predict([[4.0]]).round(6)
+    array([8.])
+    """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.LinearRegression",
+        attributes=("coef_", "intercept_", "rank_", "singular_"),
+        not_theirs=("solver", "tol"),
+    )
+    _flat_column = False  # nor has scikit-learn's
+
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        copy_X: bool = True,
+        tol: float = 1e-10,
+        n_jobs: int | None = None,
+        positive: bool = False,
+        max_iter: int = 1000,
+        solver: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.positive = positive
+        self.max_iter = max_iter
+        self.solver = solver
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        LinearRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, the solver is unknown, or a parameter is out of range.
+        TypeError
+            X or y is not numeric.
+        MemoryError
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
+        """
+        check_stopping(self)
+        for flag in ("copy_X", "positive"):
+            check_flag(self, flag)
+        check_n_jobs(self)
+        check_solver(self)
+        if self.n_jobs is not None:
+            tell_once(self, "n_jobs", "threads are Dask's.")
+        return self._fit(X, y, sample_weight, "linear", self.solver)
+
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        return L2(), L1(positive=True) if self.positive else None
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        if isinstance(solution.state, GramState):
+            attributes["rank_"] = solution.state.rank
+            attributes["singular_"] = solution.state.singular
+        return attributes
