@@ -24,7 +24,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
-	@echo 'make lint    check style and types'
+	@echo 'make lint    check style, types and public docstrings'
 	@echo 'make demo    from raw flights to models and plots, in out/'
 	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
 	@echo '             make bench-linear or bench-mlp is one half (ARGS="--only memory": one line)'
@@ -46,6 +46,7 @@ lint: setup
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy --strict dlbd_estimators storage
+	.venv/bin/python .ci/check_docstrings.py
 
 demo: setup
 	.venv/bin/python examples/flights.py $(ARGS)

@@ -1,17 +1,17 @@
-"""Errors, each a subclass of the builtin a caller would catch.
+"""The errors of this package; each is also the builtin error that a caller would catch.
 
 ValueError, TypeError
 `-- InvalidParameter      a parameter of an estimator is of the wrong type or out of range
 ValueError
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
-`-- BadBlock              one block cannot be used; names block, row and column
+`-- BadBlock              one block cannot be used; the message names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
 |-- BlockTooLarge         a block does not fit beside another in a worker
 |-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
 `-- DenseTooLarge         sparse rows do not fit in memory once they are dense
 FloatingPointError, ValueError
-`-- Diverged              training left the finite numbers; names the step or the epoch
+`-- Diverged              the loss or a parameter is no longer finite; names the step or epoch
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
 TimeoutError
@@ -19,7 +19,7 @@ TimeoutError
 ImportError
 `-- MissingPackage        workers or the scheduler cannot import what a task needs
 
-One is a warning: ParameterWithoutEffect, a UserWarning.
+One of them is a warning: ParameterWithoutEffect, a UserWarning.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class InvalidParameter(ValueError, TypeError):
 
 
 class ParameterWithoutEffect(UserWarning):
-    """A parameter that scikit-learn has does nothing here; told once a process and class."""
+    """A parameter of scikit-learn has no effect here. It is shown once for a class and process."""
 
 
 class LengthMismatch(ValueError):
@@ -84,7 +84,7 @@ class MatrixTooLarge(MemoryError):
 
 
 class DenseTooLarge(MemoryError):
-    """Sparse rows in memory would not fit there once they are dense."""
+    """A sparse matrix would not fit in memory once it is dense."""
 
 
 class Diverged(FloatingPointError, ValueError):
@@ -92,7 +92,7 @@ class Diverged(FloatingPointError, ValueError):
 
 
 class WorkersLost(RuntimeError):
-    """Workers died each time they read one block."""
+    """Each worker that read a certain block died."""
 
 
 class NoWorkers(TimeoutError):

@@ -1,4 +1,4 @@
-"""Making a data set: check everything, write beside the target, commit."""
+"""Writing a data set: check everything, write beside the target, commit."""
 
 from __future__ import annotations
 
@@ -42,45 +42,46 @@ def create_dataset(
 ) -> Dataset:
     """Store X, y and sample_weight as a data set of aligned blocks.
 
-    The result is a plain Zarr v3 group, which zarr alone can open, plus a manifest of all
-    chunks. Dask input is computed on the active cluster, or on threads; a task holds about one
-    block. When this function returns, the data set is complete; when it raises, nothing has
+    The result is a plain Zarr v3 group, which zarr alone can open, and a manifest of all chunks.
+    Dask input is computed on the active cluster, or on threads; each task holds about one block.
+    When this function returns, the data set is complete; when it raises an error, nothing has
     changed at `url`.
 
     Parameters
     ----------
     url : str or path-like
-        Folder to make: a local path or a ``file://`` URL, on a disk that all workers see.
+        The folder to make: a local path or a ``file://`` URL, on a disk that all workers see.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
         which computes X twice), DataFrame, or array of zarr, h5py or xarray. float32 and
         float64 are stored as they are, float16 as float32, integers and booleans as float64.
         NaN is kept; a missing value of a nullable column becomes NaN.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Floats, integers or booleans. Encode text as integer codes and name `classes`. Columns
-        of one Dask frame are given as frames, ``frame[columns]`` and ``frame[column]``: made
-        arrays one by one, a shuffled frame's rows would come in two orders.
+        Floats, integers or booleans. Encode text as integer codes and name `classes`. If X and y
+        are columns of one Dask frame, pass ``frame[columns]`` and ``frame[column]``, not arrays
+        made of them: the rows of a shuffled frame could come in two different orders.
     sample_weight : array-like of shape (n_samples,), optional
         Weights, finite and not below 0.
     feature_names : sequence of str, optional
-        Names of X's columns; by default a DataFrame's own, or x0, x1, ...
+        Names of the columns of X; None means those of a DataFrame, or x0, x1, ...
     target : str or sequence of str, optional
-        Name of y, or one name a column of y.
+        Name of y, or a name for each column of y.
     classes : sequence, optional
-        The label each integer code of y stands for: ``y == i`` means ``classes[i]``.
+        The label of each integer code of y: ``y == i`` means ``classes[i]``.
     source : str, optional
         Where the data came from, in words.
     seed : int, optional
-        Seed that the rows were shuffled with, to be recorded; nothing is shuffled here.
+        The seed that the rows were shuffled with. It is only recorded: nothing is shuffled here.
     dtype : {"float32", "float64"}, optional
-        Store X with this dtype.
+        Dtype to store X with; None means the one that is named above for each dtype of X.
     chunk_nbytes : int, default=4 MiB
-        Decoded size of a stored chunk of X, at most.
+        Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
-        Decoded size of a block (one task's rows of all arrays), at most; at least one chunk.
+        Largest size of a block, before compression, in bytes: the rows of all arrays that one task
+        reads. A block has at least one chunk.
     overwrite : bool, default=False
-        Replace a data set that is already there. It stays readable until the new one is
-        complete and safe on disk. What is no data set is never replaced.
+        Whether to replace a data set that is already there. It can be read until the new one is
+        complete and safe on disk. Anything that is not a data set is never replaced.
 
     Returns
     -------
@@ -90,12 +91,23 @@ def create_dataset(
     Raises
     ------
     DatasetExists
-        When the target is taken.
+        When something is at `url` already.
     ValueError, TypeError
-        When shapes, lengths, names or dtypes do not fit; before anything is written, except
-        where only the values can tell.
+        When shapes, lengths, names or dtypes do not fit. It is raised before anything is written,
+        unless only the values can show it.
     OSError
-        When the disk is full, for example; what was written is removed.
+        For example when the disk is full. What was written is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import dask.array as da
+    >>> import storage
+    >>> X = da.random.default_rng(0).normal(size=(1_000, 2), chunks=(100, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = storage.create_dataset(f"{folder}/rows.zarr", X, X[:, 0] > 0, target="positive")
+    ...     data.X.shape, data.y.dtype
+    ((1000, 2), dtype('bool'))
     """
     path = local_path(url)
     _check_sizes(chunk_nbytes, block_nbytes)

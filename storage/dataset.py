@@ -1,4 +1,4 @@
-"""An opened data set: its arrays as Dask arrays, and what it says about itself."""
+"""An opened data set: its arrays as Dask arrays, their names and their sizes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,31 @@ _NAMES_SHOWN = 6
 class Dataset:
     """A stored data set; made by :func:`open_dataset` and :func:`create_dataset`.
 
-    Conventions: X is ``[n_samples, n_features]``, y is ``[n_samples]`` or
-    ``[n_samples, n_outputs]``, sample_weight ``[n_samples]``. All three are cut into the same
-    blocks of rows, each loaded by one task that checks every chunk it reads.
+    X has the shape (n_samples, n_features), y has (n_samples,) or (n_samples, n_outputs), and
+    sample_weight has (n_samples,). All three are cut into the same blocks of rows. Each block is
+    loaded by one task, which checks every chunk that it reads.
 
     Parameters
     ----------
     path : Path
         Folder of the data set.
     schema : Schema
-        Names and provenance.
+        Names of the columns, and where the data came from.
     layouts : sequence of ArrayLayout
         The stored arrays.
     manifest : Manifest
-        Their chunks.
+        The list of their chunks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import storage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     X, y = np.eye(3), np.arange(3.0)
+    ...     data = storage.create_dataset(f"{folder}/rows.zarr", X, y, target="delay")
+    ...     print(data.n_samples, data.feature_names, data.target, data.y.sum().compute())
+    3 ('x0', 'x1', 'x2') delay 3.0
     """
 
     def __init__(
@@ -61,32 +72,32 @@ class Dataset:
 
     @cached_property
     def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
-        """Features, one Dask chunk a block."""
+        """Features; each Dask chunk is a block."""
         return self._array("X")
 
     @cached_property
     def y(self) -> da.Array:
-        """Target, on the blocks of X."""
+        """Target, cut into the blocks of X."""
         return self._array("y")
 
     @cached_property
     def sample_weight(self) -> da.Array | None:
-        """Weights on the blocks of X; None where the data set has none."""
+        """Weights, cut into the blocks of X; None if the data set has none."""
         return self._array("sample_weight") if "sample_weight" in self.layouts else None
 
     @property
     def n_samples(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.schema.n_samples
 
     @property
     def n_features(self) -> int:
-        """Columns of X."""
+        """Number of columns of X."""
         return self.schema.n_features
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of X's columns."""
+        """Names of the columns of X."""
         return self.schema.feature_names
 
     @property
@@ -106,20 +117,31 @@ class Dataset:
 
     @property
     def nbytes(self) -> int:
-        """Decoded bytes of all arrays: what they would take in memory."""
+        """Bytes that all arrays would take in memory."""
         return sum(layout.nbytes for layout in self.layouts.values())
 
     @property
     def nbytes_stored(self) -> int:
-        """Bytes of all chunks on disk."""
+        """Bytes that all chunks take on disk."""
         return self.manifest.nbytes
 
     def verify(self) -> VerifyReport:
-        """Read and check every chunk; see :func:`storage.verify`."""
+        """Read every chunk and compare it with the manifest.
+
+        Returns
+        -------
+        VerifyReport
+            How much was read.
+
+        Raises
+        ------
+        DatasetCorrupt
+            A chunk is missing, truncated, changed or another one's. The message names all of them.
+        """
         try:
             return verify_arrays(self.path, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
-            # Chunks of another data set are no damage of this one.
+            # If another data set has taken this one's place, its chunks are not damaged.
             self._reader("X").check_identity()
             raise
 
@@ -182,7 +204,7 @@ class Dataset:
 def open_dataset(url: str | os.PathLike[str]) -> Dataset:
     """Open a data set that :func:`create_dataset` wrote.
 
-    Only metadata is read; chunks are checked as their blocks are loaded, or all at once by
+    Only metadata is read. Chunks are checked when their blocks are loaded, or all at once by
     :meth:`Dataset.verify`.
 
     Parameters
@@ -209,11 +231,21 @@ def open_dataset(url: str | os.PathLike[str]) -> Dataset:
         When its metadata is damaged.
     UnsupportedURL
         For URLs of other schemes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import storage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = storage.create_dataset(f"{folder}/rows.zarr", np.eye(3), np.arange(3.0))
+    ...     storage.open_dataset(f"{folder}/rows.zarr").X.shape
+    (3, 3)
     """
     path = local_path(url)
     while True:
-        # An overwrite swaps the whole folder. Files of two data sets, some read before and
-        # some after, are no damage: begin again.
+        # An overwrite replaces the whole folder. If some files were read before it and some after
+        # it, nothing is damaged: begin again.
         folder = _identity(path)
         try:
             dataset = _open(path)
@@ -236,12 +268,23 @@ def verify(url: str | os.PathLike[str]) -> VerifyReport:
     Returns
     -------
     VerifyReport
-        What was read.
+        How much was read.
 
     Raises
     ------
     DatasetCorrupt
-        When any chunk is missing, truncated, changed or another's; it names them all.
+        When a chunk is missing, truncated, changed or another one's; the message names all of
+        them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import storage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = storage.create_dataset(f"{folder}/rows.zarr", np.eye(3), np.arange(3.0))
+    ...     storage.verify(f"{folder}/rows.zarr").chunks
+    2
     """
     return open_dataset(url).verify()
 

@@ -1,9 +1,9 @@
-"""What can go wrong with a data set, each error also the builtin that a caller would catch.
+"""The errors of this package; each is also the builtin error that a caller would catch.
 
 ::
 
     StorageError
-    ├── DatasetExists        (FileExistsError)      the target is taken
+    ├── DatasetExists        (FileExistsError)      something is at the target already
     ├── DatasetNotFound      (FileNotFoundError)    nothing is there
     ├── NotADataset          (ValueError)           something else is there
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
@@ -39,11 +39,11 @@ _LISTED = 20
 
 
 class StorageError(Exception):
-    """Base of all errors of this package's own; the message says what to do."""
+    """Base of all errors of this package. The message says what to do."""
 
 
 class DatasetExists(StorageError, FileExistsError):
-    """The target of a write is taken."""
+    """Something is already at the place where a data set is to be written."""
 
 
 class DatasetNotFound(StorageError, FileNotFoundError):
@@ -51,15 +51,15 @@ class DatasetNotFound(StorageError, FileNotFoundError):
 
 
 class NotADataset(StorageError, ValueError):
-    """Something is there, but no data set of this package."""
+    """Something is there, but it is not a data set of this package."""
 
 
 class DatasetIncomplete(StorageError, ValueError):
-    """A data set whose writing, or copying, did not end: its manifest is missing."""
+    """A data set was not written, or not copied, to the end: its manifest is missing."""
 
 
 class DatasetReplaced(StorageError, RuntimeError):
-    """The data set was overwritten after it was opened, so its arrays point at other rows."""
+    """The data set was overwritten after it was opened, so that its arrays mean other rows."""
 
 
 class UnsupportedVersion(StorageError, ValueError):
@@ -97,7 +97,22 @@ class DatasetCorrupt(StorageError, OSError):
     def from_chunks(
         cls, path: str, chunks: Sequence[ChunkCorrupt], n_checked: int
     ) -> DatasetCorrupt:
-        """Error that names every chunk of ``chunks``, or the first of very many."""
+        """Make an error that names all damaged chunks, or the first 20 of them.
+
+        Parameters
+        ----------
+        path : str
+            The data set.
+        chunks : sequence of ChunkCorrupt
+            The damaged chunks.
+        n_checked : int
+            Number of chunks that were read.
+
+        Returns
+        -------
+        DatasetCorrupt
+            The error.
+        """
         lines = [f"{len(chunks)} of {n_checked} chunks of {path} are damaged:"]
         lines += [f"  {chunk.where}: {chunk.problem}" for chunk in chunks[:_LISTED]]
         if len(chunks) > _LISTED:
@@ -107,7 +122,15 @@ class DatasetCorrupt(StorageError, OSError):
 
 
 class MetadataCorrupt(DatasetCorrupt, ValueError):
-    """``zarr.json`` or ``manifest.json`` is damaged, or they contradict each other."""
+    """``zarr.json`` or ``manifest.json`` is damaged, or they contradict each other.
+
+    Parameters
+    ----------
+    message : str
+        What was found.
+    chunks : sequence of ChunkCorrupt, optional
+        Empty: no chunk is damaged.
+    """
 
 
 class ChunkCorrupt(DatasetCorrupt):

@@ -21,24 +21,30 @@ from storage.manifest import Manifest
 
 __all__ = ["VerifyReport", "verify_arrays"]
 
-# Decoded bytes a task: large enough that a cluster's scheduler sees few tasks.
+# Decoded bytes of one task: large enough that the scheduler of a cluster sees few tasks.
 _TASK_NBYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What :func:`storage.verify` read, all of it good.
+    """How much :func:`storage.verify` has read. All of it was as the manifest says.
 
-    Attributes
+    Parameters
     ----------
     chunks : int
-        Chunks read and compared.
+        Number of chunks that were read and compared.
     nbytes : int
-        Their stored bytes.
+        Their bytes on disk.
     nan : dict of str to int
-        NaN found in each array.
+        Number of NaN in each array.
     seconds : float
         Wall time.
+
+    Examples
+    --------
+    >>> import storage
+    >>> storage.VerifyReport(chunks=2, nbytes=1_024, nan={"X": 0, "y": 0}, seconds=0.1).chunks
+    2
     """
 
     chunks: int
@@ -53,7 +59,7 @@ def verify_arrays(path: Path, layouts: Iterable[ArrayLayout], manifest: Manifest
     Raises
     ------
     DatasetCorrupt
-        When any chunk is bad; it names them all.
+        When a chunk is damaged; the message names all of them.
     """
     started = time.perf_counter()
     tasks = [

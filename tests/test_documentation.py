@@ -1,7 +1,9 @@
-"""The code of the documentation's pages runs, from top to bottom."""
+"""The code of the documentation's pages runs from top to bottom, and its links lead somewhere."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -11,6 +13,13 @@ import pytest
 import sklearn  # noqa: F401 - importing it sets variables, which are no leftovers of a test
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 
 
 def code_of(page):
@@ -27,8 +36,8 @@ def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
     exec("\n".join(code), {"__name__": "page"})
 
 
-def test_the_readme_goes_from_a_folder_of_csv_files_to_a_plot(tmp_path, monkeypatch, rng, capsys):
-    (code,) = (each for each in code_of("README.md") if "read_csv" in each)
+def test_from_a_folder_of_csv_files_to_a_plot(tmp_path, monkeypatch, rng, capsys):
+    (code,) = (each for each in code_of("docs/data.md") if "read_csv" in each)
     (tmp_path / "trips").mkdir()
     for month in range(3):
         hour = rng.integers(0, 24, 1_000)
@@ -46,3 +55,54 @@ def test_the_readme_goes_from_a_folder_of_csv_files_to_a_plot(tmp_path, monkeypa
     exec(code, {"__name__": "page"})
     assert 0.7 < float(capsys.readouterr().out) < 1.0
     assert (tmp_path / "roc.png").stat().st_size > 10_000
+
+
+def test_the_readme_can_be_read_in_one_go():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def anchors_of(page):
+    """Return the names that GitHub gives the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+    links = [each for each in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in each]
+    broken = []
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(link)
+    assert broken == []
+
+
+ROOMS = ["dlbd_estimators", "storage"] + [
+    f"dlbd_estimators.{room}"
+    for room in (
+        "compose", "exceptions", "linear_model", "metrics", "model_selection", "monitoring",
+        "neural_network", "plots", "preprocessing", "reports",
+    )
+]  # fmt: skip
+
+
+def modules_of(room):
+    """Return the modules in which the public names of a room, and itself, are written."""
+    package = importlib.import_module(room)
+    values = (getattr(package, name) for name in getattr(package, "__all__", []))
+    names = [value.__module__ for value in values if hasattr(value, "__module__")]
+    return sorted({room, *(name for name in names if name.split(".")[0] == room.split(".")[0])})
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_examples_of_public_docstrings_run(room, monkeypatch, tmp_path):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    for name in modules_of(room):
+        module = importlib.import_module(name)
+        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert found.failed == 0, name

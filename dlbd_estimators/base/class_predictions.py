@@ -46,7 +46,7 @@ class ClassPredictions(ClassifierMixin, Model):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_labels)
-            Out of ``classes_``, or 0 and 1; lazy where X is lazy.
+            Classes out of ``classes_``, or 0 and 1 for each label; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         finish = label_matrix if self._has_labels else Labels(self.classes_)
@@ -63,14 +63,14 @@ class ClassPredictions(ClassifierMixin, Model):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``; lazy where X is lazy.
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         finish = label_probabilities if self._has_labels else probabilities
         return predict(self, X, self._model(), finish, "predict-proba")
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of :meth:`predict_proba`, where no probability underflows.
+        """Return the logarithm of each probability, also of those too small for a float.
 
         Parameters
         ----------
@@ -80,28 +80,28 @@ class ClassPredictions(ClassifierMixin, Model):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Lazy where X is lazy.
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         finish = label_log_probabilities if self._has_labels else log_probabilities
         return predict(self, X, self._model(), finish, "predict-log-proba")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy, a float also for lazy data; of labels, all of a row must be right.
+        """Return the accuracy: the weighted share of right rows. All labels of a row must be right.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or labels.
+            True classes or labels.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
 
         Returns
         -------
         float
-            Share of the weight that is predicted right.
+            The accuracy, computed at once also if the data are lazy.
         """
         check_is_fitted(self)
         if not is_lazy(X):

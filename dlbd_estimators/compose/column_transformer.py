@@ -28,10 +28,10 @@ from dlbd_estimators.preprocessing.lazy import check_lazy
 
 
 class _LazyColumns:
-    """``fit``, ``fit_transform`` and ``transform`` of lazy data; in front of scikit-learn's class.
+    """``fit``, ``fit_transform`` and ``transform`` of lazy data, in front of scikit-learn's class.
 
-    Not in the estimator's own class, where scikit-learn would wrap them to make the containers
-    of ``set_output``, and would load the data for it.
+    These methods are not in the class of the estimator itself: there scikit-learn would wrap them
+    to make the containers of ``set_output``, and would load the data for it.
     """
 
     transformers: Any
@@ -46,9 +46,9 @@ class _LazyColumns:
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,), optional
-            For the transformers.
+            Targets, for the transformers.
         **params : dict
-            Routed parameters, with data in memory.
+            Parameters that scikit-learn routes to the transformers; for data in memory only.
 
         Returns
         -------
@@ -58,10 +58,9 @@ class _LazyColumns:
         Raises
         ------
         TypeError
-            X is lazy, and a transformer would load it into memory, or returns what is not lazy.
+            X is lazy, and a transformer would load it into memory, or returns data in memory.
         ValueError
-            As scikit-learn, for columns that do not exist; or a transformer changes the number
-            of rows.
+            A column does not exist, or a transformer changes the number of rows.
         """
         self.fit_transform(X, y, **params)
         return self
@@ -71,13 +70,17 @@ class _LazyColumns:
 
         Parameters
         ----------
-        X, y, **params
-            As for :meth:`fit`.
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,), optional
+            Targets, for the transformers.
+        **params : dict
+            Parameters that scikit-learn routes to the transformers; for data in memory only.
 
         Returns
         -------
         ndarray, sparse matrix, DataFrame or lazy collection
-            As of :meth:`transform`.
+            The results side by side, as :meth:`transform` returns them.
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
@@ -122,13 +125,13 @@ class _LazyColumns:
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         **params : dict
-            Routed parameters, with data in memory.
+            Parameters that scikit-learn routes to the transformers; for data in memory only.
 
         Returns
         -------
         ndarray, sparse matrix, DataFrame or lazy collection of shape (n_samples, n_features_out)
-            For lazy X a Dask array with one chunk of columns; after
-            ``set_output(transform="pandas")`` a Dask data frame.
+            The results side by side. For lazy X it is a Dask array, or a Dask data frame after
+            ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
             return super().transform(self._in_memory(X), **params)  # type: ignore[misc]
@@ -185,38 +188,39 @@ class _LazyColumns:
 class ColumnTransformer(ToSklearnMixin, _LazyColumns, sklearn.compose.ColumnTransformer):
     """Transform each group of columns in its own way, and put the results side by side.
 
-    scikit-learn's own class for data in memory. On lazy data the result is lazy, and the
-    transformers must be lazy, too: those of :mod:`dlbd_estimators.preprocessing`, scikit-learn's
-    ``Pipeline`` of such, or any others that return Dask collections. One that would load the
-    data, as all of scikit-learn's own would, is refused with what to use instead.
+    In memory this is scikit-learn's class. On lazy data the result is lazy, and the transformers
+    must be lazy too: those of :mod:`dlbd_estimators.preprocessing`, scikit-learn's ``Pipeline`` of
+    these, or any others that return Dask collections. A transformer that would load the data, as
+    scikit-learn's own ones do, is refused, and the message says what to use instead.
 
     Parameters
     ----------
     transformers : list of (str, transformer, columns)
-        Name, transformer (or "drop", "passthrough") and columns: names, positions, a slice, a
-        mask or a callable. Of a Dask data frame a callable gets the empty frame with the same
+        Name, transformer (or "drop" or "passthrough"), and columns: names, positions, a slice, a
+        mask or a callable. With a Dask data frame a callable gets an empty frame with the same
         columns; ``make_column_selector`` works.
     remainder : {"drop", "passthrough"} or transformer, default="drop"
         What happens to columns that no step names.
     sparse_threshold : float, default=0.3
-        For data in memory; lazy results are dense.
+        For data in memory, as in scikit-learn; lazy results are dense.
     n_jobs : int, default=None
-        For data in memory. The fits to lazy data follow one another, each in parallel.
+        For data in memory, as in scikit-learn. Fits to lazy data run one after the other, each of
+        them in parallel.
     transformer_weights : dict, default=None
-        Factor of each step's output, by its name.
+        Factor for the output of each step, by the name of the step.
     verbose : bool, default=False
-        Print the time that each fit took.
+        Whether to print the time that each fit took.
     verbose_feature_names_out : bool, str or callable, default=True
-        Whether, or how, output names begin with the step's name.
+        Whether the names of output columns begin with the name of their step, or how.
 
     Attributes
     ----------
     transformers_ : list of (str, transformer, columns)
         Fitted transformers.
     named_transformers_ : Bunch
-        The same by name.
+        Fitted transformers by name.
     output_indices_ : dict of slice
-        Columns of the result that are a step's, by its name.
+        Columns of the result that come from each step, by the name of the step.
     sparse_output_ : bool
         Whether the result is sparse.
     n_features_in_ : int
@@ -228,8 +232,8 @@ class ColumnTransformer(ToSklearnMixin, _LazyColumns, sklearn.compose.ColumnTran
 
     Notes
     -----
-    A pass of a step reads its own columns alone, where the storage allows (Parquet does, CSV
-    does not). What reads the result reads each partition once for all steps.
+    The pass of a step reads only the columns of that step, if the storage allows it (Parquet does,
+    CSV does not). When the result is read, each partition is read once for all steps.
 
     Examples
     --------
@@ -249,7 +253,7 @@ def make_column_transformer(*transformers: Any, **options: Any) -> ColumnTransfo
     Parameters
     ----------
     *transformers : tuple of (transformer, columns)
-        Steps.
+        Transformers and the columns that each of them gets.
     **options
         ``remainder``, ``sparse_threshold``, ``n_jobs``, ``verbose`` and
         ``verbose_feature_names_out`` of :class:`ColumnTransformer`.
@@ -257,7 +261,17 @@ def make_column_transformer(*transformers: Any, **options: Any) -> ColumnTransfo
     Returns
     -------
     ColumnTransformer
-        Not fitted.
+        The transformer, not fitted.
+
+    Examples
+    --------
+    >>> from dlbd_estimators.compose import make_column_transformer
+    >>> from dlbd_estimators.preprocessing import OneHotEncoder, StandardScaler
+    >>> columns = make_column_transformer(
+    ...     (StandardScaler(), ["age", "income"]), (OneHotEncoder(), ["plan"])
+    ... )
+    >>> [name for name, _, _ in columns.transformers]
+    ['standardscaler', 'onehotencoder']
     """
     named = sklearn.compose.make_column_transformer(*transformers, **options)
     return ColumnTransformer(**named.get_params(deep=False))

@@ -1,4 +1,4 @@
-"""Which solver: by name, or by what a fit is expected to cost.
+"""Choice of the solver: by its name, or by the expected time of a fit.
 
 A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its gradient and,
 for Newton, its Hessian. From the solution of a sample Newton needs about 3 passes and L-BFGS with
@@ -79,7 +79,7 @@ def check_name(name: str) -> None:
     Raises
     ------
     ValueError
-        With the names of those that do.
+        There is no such solver; the message lists those that there are.
     """
     if name != "auto" and name not in SOLVERS:
         raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
@@ -98,9 +98,9 @@ def choose(name: str, problem: Problem) -> Solver[Any]:
     Raises
     ------
     ValueError
-        No such solver, or it needs what the objective does not provide.
+        There is no such solver, or it needs what the objective does not provide.
     MatrixTooLarge
-        It needs a matrix for which the workers have no room.
+        The solver needs a matrix for which the workers have no memory.
     """
     check_name(name)
     if name == "auto":
@@ -126,7 +126,7 @@ def choose(name: str, problem: Problem) -> Solver[Any]:
 
 
 def advice(name: str, solver: Solver[Any], problem: Problem) -> str:
-    """Say what else may be done about a fit that did not converge: never what was just done.
+    """Return advice for a fit that did not converge: something that this fit has not tried.
 
     Parameters
     ----------

@@ -14,8 +14,8 @@ class ElasticNet(L1LeastSquares):
     """Least squares with an l1 and an L2 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
-    + alpha (1 - l1_ratio) ||w||^2 / 2``; the intercept is not penalised, and targets are fitted
-    each for itself.
+    + alpha (1 - l1_ratio) ||w||^2 / 2``, where ``s_i`` is the weight of row i. The intercept ``b``
+    is not penalised. Each target is fitted on its own.
 
     Parameters
     ----------
@@ -24,29 +24,33 @@ class ElasticNet(L1LeastSquares):
     l1_ratio : float, default=0.5
         Share of the l1 part, from 0 to 1.
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     precompute : bool or array-like, default=False
-        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
-        not used, which is told once.
+        Accepted for compatibility with scikit-learn; it has no effect, since second moments are
+        always computed. If a matrix is passed, a warning says once that it is not used.
     max_iter : int, default=1000
-        Largest number of steps of the solver, each of which is a pass over the data; None is 1,000.
+        Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
     copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     tol : float, default=1e-10
         Largest acceptable duality gap, relative to the mean square of the (centred) targets as
         in scikit-learn. The gap is that of the data themselves, not of their rounded moments.
     warm_start : bool, default=False
-        Start from the last solution.
+        Whether to start from the solution of the last fit.
     positive : bool, default=False
-        Allow no negative coefficient.
-    random_state, selection : int, RandomState or None, default=None; {"cyclic", "random"}
-        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
-        ``"random"`` is told of once.
-    solver : {"auto", "coordinate_descent"}, default="auto"
-        Coordinate descent on second moments up to 4,000 features, or fewer where workers have
-        little memory, and beyond on those of a growing set of features that are not zero.
+        Allow no negative coefficient; the intercept may have any sign.
+    random_state : int, RandomState or None, default=None
+        Accepted for compatibility with scikit-learn; it has no effect.
+    selection : {"cyclic", "random"}, default="cyclic"
+        Accepted for compatibility with scikit-learn; it has no effect, since the order of
+        coordinates does not change the minimum. A warning says so once for ``"random"``.
+    solver : {"auto", "coordinate_descent", "working_set"}, default="auto"
+        ``"coordinate_descent"`` works on the second moments of all features, and
+        ``"working_set"`` on those of a growing set of features whose coefficients are not zero.
+        ``"auto"`` is the first for up to 4,000 features, or fewer if the workers have little
+        memory, and the second for more.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -57,18 +61,27 @@ class ElasticNet(L1LeastSquares):
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     dual_gap_ : float or ndarray of shape (n_targets,)
-        How much the objective can still fall, at most, by float64 residuals of all rows. Without
-        an l1 part it is half the squared Newton decrement.
+        Upper bound on how far the objective is above its minimum, from float64 residuals of all
+        rows. Without an l1 part it is half the squared Newton decrement.
     n_iter_ : int or list of int
-        Steps of the solver, the same for all targets.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+        Number of steps of the solver, the same for all targets.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----
-    One pass brings the second moments; coordinate descent and, where columns are nearly
-    dependent, feature-sign search (Lee et al. 2006) solve the problem without the data; one more
-    pass proves the solution by its duality gap, and repairs what rounding of the moments cost.
+    The first pass computes the second moments. Coordinate descent solves the problem on these,
+    without the data; if columns are nearly dependent, feature-sign search (Lee et al. 2006) goes
+    on from there. One more pass computes the duality gap of the solution, which proves it, and
+    corrects what rounding of the moments has cost.
 
     Examples
     --------
@@ -76,7 +89,7 @@ class ElasticNet(L1LeastSquares):
     >>> from dlbd_estimators import ElasticNet
     >>> X = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     >>> ElasticNet(alpha=0.1).fit(X, [0.0, 1.0, 2.0]).coef_.round(3)
-    array([0.451, 0.451])
+    array([0.446, 0.446])
     """
 
     _namesake = Namesake(

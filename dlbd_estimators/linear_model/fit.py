@@ -1,4 +1,4 @@
-"""What the linear estimators' ``fit`` methods share: from blocks to a solution."""
+"""From a problem to the fitted attributes of a linear model; the ``fit`` methods share it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def solve(
     task: FitTask,
     model: Callable[[Solution], dict[str, Any]],
 ) -> Solution:
-    """Minimise an objective as the estimator's parameters ask, and record how it went.
+    """Minimise an objective with the estimator's parameters, and record the steps.
 
     Reads ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
     ``history_`` and what ``model`` gives.
@@ -40,7 +40,7 @@ def solve(
     Parameters
     ----------
     estimator : estimator
-        What is fitted.
+        The estimator being fitted.
     executor : Executor
         Runs the passes.
     problem : Problem
@@ -50,11 +50,10 @@ def solve(
     solver_name : str
         One of our own, or ``"auto"``.
     task : FitTask
-        Hears of each step, and may end the fit.
+        Is told of each step, and may end the fit.
     model : callable
-        Turns a solution into the estimator's attributes, by name. It is called for the last
-        one, and after a step for what that step has found where a callback wants to see it:
-        so both are the same.
+        Turns a solution into the estimator's attributes, by name. It is called for the final
+        solution, and after a step if a callback asks to see the model of that step.
     """
     began = time.perf_counter()
     whole, reduced = problem, row_space(problem, executor) if solver_name in ROW_SPACE else None
@@ -116,34 +115,34 @@ def solve(
 
 
 def _at_start(problem: Problem, start: FloatArray | None) -> Solution:
-    """Return what scikit-learn returns after no step: where a fit begins, or zeros."""
+    """Return the solution of a fit of no steps, as in scikit-learn: the start, or zeros."""
     parameters = np.zeros(problem.packing.size) if start is None else start
     return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], State(parameters))
 
 
 def seed_of(random_state: Any) -> int:
-    """Return a seed; None is 0, so that a fit gives the same bits each time."""
+    """Return a seed. None is 0, so that two fits of the same data give the same bits."""
     if random_state is None:
         return 0
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def check_stopping(estimator: Any, *, fewest: int = 1, unbounded: bool = False) -> None:
-    """Check the parameters that all iterative linear estimators share, but for ``solver``.
+    """Check the parameters that all iterative linear estimators share, except ``solver``.
 
     Parameters
     ----------
     estimator : estimator
-        Whose they are.
+        The estimator that has them.
     fewest : int, default=1
         The smallest ``max_iter``.
     unbounded : bool, default=False
-        Whether ``max_iter`` may be None, which is 1,000.
+        Whether ``max_iter`` may be None, which means 1,000.
 
     Raises
     ------
     InvalidParameter
-        ``tol``, ``max_iter`` or ``verbose`` is out of range, or ``fit_intercept`` no bool.
+        ``tol``, ``max_iter`` or ``verbose`` is out of range, or ``fit_intercept`` is not a bool.
     """
     check_number(estimator, "tol", low=0.0)
     check_integer(estimator, "max_iter", low=fewest, none=unbounded)

@@ -1,8 +1,8 @@
-"""Parameters taken because scikit-learn has them, and what is said of one that does nothing here.
+"""Warnings about parameters that scikit-learn has, and that have no effect here.
 
-A value that leaves us free (``copy_X=False`` allows to overwrite X, and does not ask for it;
-``precompute`` is a hint) is taken in silence. What would do something in scikit-learn and does
-nothing here is told once a process and class, so that a grid search is not a wall of warnings.
+Some values ask for nothing, and give no warning: ``copy_X=False`` only allows to overwrite X, and
+``precompute`` is a hint. A value that would change something in scikit-learn gives a warning, once
+for each class and process, so that a grid search does not print hundreds of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from dlbd_estimators.exceptions import ParameterWithoutEffect, warn_user
 
-#: Classes and parameters that have been told of, in this process.
+#: Classes and parameters that this process has warned about.
 _told: set[tuple[str, str]] = set()
 
 

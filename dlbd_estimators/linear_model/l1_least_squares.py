@@ -29,7 +29,7 @@ class L1LeastSquares(LeastSquares):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:
-        """Fit the model; errors as for :meth:`LinearRegression.fit`.
+        """Fit the model.
 
         Parameters
         ----------
@@ -40,12 +40,24 @@ class L1LeastSquares(LeastSquares):
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
         check_input : bool, default=True
-            Taken for scikit-learn's sake: the input is always checked, which takes no pass.
+            Accepted for compatibility with scikit-learn; it has no effect, since the input is
+            always checked, which takes no pass.
 
         Returns
         -------
         self
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, the solver is unknown, or a parameter is out of range.
+        TypeError
+            X or y is not numeric.
+        MemoryError
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
 
         Warns
         -----
@@ -57,7 +69,8 @@ class L1LeastSquares(LeastSquares):
     def _asked_for(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
         check_solver(self)
-        check_flag(self, "warm_start")
+        for flag in ("warm_start", "copy_X", "positive"):
+            check_flag(self, flag)
         check_choice(self, "selection", ("cyclic", "random"))
         if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
@@ -70,7 +83,7 @@ class L1LeastSquares(LeastSquares):
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:
-        """Coefficients without the zeros."""
+        """Coefficients as a sparse matrix, without the zeros."""
         return sparse.csr_matrix(self.coef_)
 
     def _start(self, packing: Packing) -> FloatArray | None:

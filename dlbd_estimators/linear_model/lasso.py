@@ -13,23 +13,64 @@ from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
 class Lasso(L1LeastSquares):
     """Least squares with an l1 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1``; the intercept is not
-    penalised, and targets are fitted each for itself.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1``, where ``s_i`` is the
+    weight of row i. The intercept ``b`` is not penalised. Each target is fitted on its own.
 
     Parameters
     ----------
     alpha : float, default=1.0
         Strength of the penalty, at least 0.
-    fit_intercept, precompute, copy_X, max_iter, tol, warm_start, positive, random_state, \
-            selection, solver, verbose
-        As for :class:`ElasticNet`.
+    fit_intercept : bool, default=True
+        Whether to estimate the intercept ``b``; if not, it is 0.
+    precompute : bool or array-like, default=False
+        Accepted for compatibility with scikit-learn; it has no effect, since second moments are
+        always computed. If a matrix is passed, a warning says once that it is not used.
+    copy_X : bool, default=True
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
+    max_iter : int, default=1000
+        Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
+    tol : float, default=1e-10
+        Largest acceptable error, as in :class:`ElasticNet`.
+    warm_start : bool, default=False
+        Whether to start from the solution of the last fit.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept may have any sign.
+    random_state : int, RandomState or None, default=None
+        Accepted for compatibility with scikit-learn; it has no effect.
+    selection : {"cyclic", "random"}, default="cyclic"
+        Accepted for compatibility with scikit-learn; it has no effect, since the order of
+        coordinates does not change the minimum. A warning says so once for ``"random"``.
+    solver : {"auto", "coordinate_descent", "working_set"}, default="auto"
+        ``"coordinate_descent"`` works on the second moments of all features, and
+        ``"working_set"`` on those of a growing set of features whose coefficients are not zero.
+        ``"auto"`` is the first for up to 4,000 features, or fewer if the workers have little
+        memory, and the second for more.
+    verbose : int or bool, default=0
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
-    coef_, sparse_coef_, intercept_, dual_gap_, n_iter_
-        As for :class:`ElasticNet`.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64.
+    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features) or (n_targets, n_features)
+        The same, without the zeros.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        Upper bound on how far the objective is above its minimum, from float64 residuals of all
+        rows. Without an l1 part it is half the squared Newton decrement.
+    n_iter_ : int or list of int
+        Number of steps of the solver, the same for all targets.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Examples
     --------

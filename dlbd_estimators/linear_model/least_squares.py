@@ -1,22 +1,21 @@
-"""What all least-squares estimators share: fit, predict and score."""
+"""What the linear regressions share: fit, predict and score."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.number_predictions import NumberPredictions
-from dlbd_estimators.base.parameters import check_flag
 from dlbd_estimators.base.prediction import Finish
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.losses import HalfSquaredError
+from dlbd_estimators.kernels.losses import HalfSquaredError, Loss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
@@ -25,10 +24,13 @@ from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
 class LeastSquares(MultiOutputMixin, NumberPredictions):
-    """What the least-squares estimators share: how they are fitted, and what they predict."""
+    """Fit, predict and score of a linear regression.
+
+    It is one of least squares, unless a subclass sets another ``_loss``.
+    """
 
     fit_intercept: bool
-    positive: bool
+    _loss: ClassVar[Loss] = HalfSquaredError()
     #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
     _flat_column = True
     coef_: Any
@@ -63,13 +65,18 @@ class LeastSquares(MultiOutputMixin, NumberPredictions):
         Raises
         ------
         ValueError
-            NaN or infinity (names block, row and column), lengths that differ, unknown
-            solver, parameters out of range.
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, the solver is unknown, or a parameter is out of range.
         TypeError
             X or y is not numeric.
         MemoryError
-            A block does not fit in a worker, or sparse rows do not fit in memory once they are
-            dense; raised before reading.
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         return self._fit(X, y, sample_weight, *self._asked_for())
 
@@ -78,8 +85,6 @@ class LeastSquares(MultiOutputMixin, NumberPredictions):
         return None
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
-        for flag in ("copy_X", "positive"):
-            check_flag(self, flag)
         with fit_task(self, X, y, sample_weight) as task:
             data = training_data(self, X, y, sample_weight, classify=False)
             n_outputs = data.y_shape[0] if data.y_shape else 1
@@ -89,7 +94,7 @@ class LeastSquares(MultiOutputMixin, NumberPredictions):
             with executor_for(data.blocks) as executor:
                 problem = Problem(
                     data.blocks,
-                    HalfSquaredError(),
+                    self._loss,
                     penalty,
                     packing,
                     name=name,
@@ -109,6 +114,7 @@ class LeastSquares(MultiOutputMixin, NumberPredictions):
         return {
             "coef_": coef[0] if flat else coef,
             "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+            "n_iter_": solution.n_iter,
         }
 
     def _model(self) -> LinearPredictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlbd_estimators.base.parameters import check_n_jobs
+from dlbd_estimators.base.parameters import check_flag, check_n_jobs
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
@@ -19,37 +19,39 @@ from dlbd_estimators.solvers.smooth.gram import GramState
 class LinearRegression(LeastSquares):
     """Ordinary least squares.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2``; where X does not determine ``w``, the
-    solution of least norm is returned, as scikit-learn does.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2``, where ``s_i`` is the weight of row i. If several
+    ``w`` reach the minimum, the result is the one of least norm, as in scikit-learn.
 
     Parameters
     ----------
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
         direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
         values.
     n_jobs : int, optional
-        Taken for scikit-learn's sake, and told of once: threads are Dask's.
+        Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
+        of threads. A warning says so once.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
-        solution.
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
             default="auto"
-        ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent. ``"auto"`` is ``"gram"`` up to 4,000 features, if workers have memory
-        for their products, else ``"lbfgs"``;
-        with ``positive`` it is ``"coordinate_descent"``.
+        ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent.
+        ``"auto"`` is ``"coordinate_descent"`` with ``positive``. Otherwise it is ``"gram"`` for up
+        to 4,000 features, if the workers have memory for a matrix of all pairs of features, and
+        ``"lbfgs"`` for more.
     random_state : int, RandomState or None, default=None
-        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
@@ -60,9 +62,10 @@ class LinearRegression(LeastSquares):
     rank_ : int
         Rank of the centred X (with ``"gram"``).
     singular_ : ndarray of shape (n_features,)
-        Singular values of the centred X, weighted (with ``"gram"``).
+        Singular values of the centred X, with rows scaled by the square roots of their weights
+        (with ``"gram"``).
     n_iter_ : int
-        Steps of the solver; with ``"gram"`` one, or two.
+        Number of steps of the solver; 1 or 2 with ``"gram"``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -76,10 +79,10 @@ class LinearRegression(LeastSquares):
 
     Notes
     -----
-    The second moments come from float64 sums of products in the dtype of X, centred first,
-    and blocks are merged by the update of Chan, Golub and LeVeque (1983). If their condition
-    threatens the sixth digit, a second pass repairs it: a gradient in float64, or a blocked
-    orthogonal factorisation (TSQR).
+    ``"gram"`` solves the normal equations. Columns are centred, products are formed in the dtype
+    of X and summed in float64, and the sums of blocks are merged by the update of Chan, Golub and
+    LeVeque (1983). If the condition of the sums puts the sixth digit of a coefficient in doubt, a
+    second pass repairs it: a gradient in float64, or a blocked orthogonal factorisation (TSQR).
 
     Examples
     --------
@@ -122,6 +125,8 @@ class LinearRegression(LeastSquares):
 
     def _asked_for(self) -> tuple[str, str]:
         check_stopping(self)
+        for flag in ("copy_X", "positive"):
+            check_flag(self, flag)
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
@@ -133,7 +138,6 @@ class LinearRegression(LeastSquares):
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
         attributes = super()._attributes(packing, single, solution)
-        attributes["n_iter_"] = solution.n_iter
         if isinstance(solution.state, GramState):
             attributes["rank_"] = solution.state.rank
             attributes["singular_"] = solution.state.singular

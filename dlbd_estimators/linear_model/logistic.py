@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
@@ -15,15 +14,20 @@ from dlbd_estimators.base.prediction import decision, predict
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.linear_model.fit import seed_of, solve
-from dlbd_estimators.linear_model.logistic_parameters import NAMESAKE, UNSET, Penalty, asked_for
+from dlbd_estimators.linear_model.logistic_parameters import (
+    NAMESAKE,
+    UNSET,
+    Penalty,
+    asked_for,
+    last_solution,
+)
 from dlbd_estimators.linear_model.solver_names import check_liblinear
-from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients
+from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
 
 
@@ -31,64 +35,68 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
-    with the binomial log-loss for two classes and softmax cross-entropy for more; the intercept
-    is not penalised.
+    where ``s_i`` is the weight of row i. The loss is the binomial log loss for two classes, and
+    the softmax cross-entropy for more. The intercept ``b`` is not penalised.
 
     Parameters
     ----------
     penalty : {"l1", "l2", "elasticnet"} or None, optional
-        As in scikit-learn, which gives it up: pass ``l1_ratio``, or ``C=np.inf`` for None.
+        As in scikit-learn, where it is deprecated. Pass ``l1_ratio`` instead, or ``C=np.inf`` for
+        None.
     C : float, default=1.0
-        Inverse strength of the penalty, greater than 0; ``np.inf`` is no penalty.
+        Inverse of the strength of the penalty, greater than 0; ``np.inf`` means no penalty.
     l1_ratio : float, default=0.0
-        Share of the l1 part, from 0 to 1; it makes coefficients zero.
+        Share of the l1 part in the penalty, from 0 to 1. An l1 part makes some coefficients zero.
     dual : bool, default=False
-        Taken for scikit-learn's sake, for ``"liblinear"`` alone: the primal problem is solved,
-        which has the same minimiser. True is told of once.
+        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone. It has no effect:
+        the primal problem is solved, which has the same minimum. A warning says so once for True.
     tol : float, default=1e-10
         Largest acceptable Newton decrement of the mean loss at the solution: the distance to
         the minimiser in the metric of the Hessian (bounded by ``"newton"``, estimated by the
         others). It does not depend on the units of the columns; the default gives about eight
         digits of the coefficients.
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     intercept_scaling : float, default=1
-        Taken for scikit-learn's sake: the intercept is never penalised. Another value is told of
-        once.
+        Accepted for compatibility with scikit-learn; it has no effect, since the intercept is
+        never penalised. A warning says so once for a value other than 1.
     class_weight : dict, "balanced" or None, default=None
-        Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the
-        same total weight.
+        Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
+        same total weight, and None is a factor of 1.
     random_state : int, RandomState or None, default=None
-        Chooses the sample of blocks that the fit starts from; None is a fixed seed. The
-        solution depends on it by less than ``tol``.
+        Seed that chooses the sample of blocks that the fit starts from. None is a fixed seed. It
+        changes the solution by less than ``tol``.
     solver : {"auto", "newton", "newton_cg", "lbfgs", "gradient_descent", "proximal_newton", \
             "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, \
             default="auto"
-        ``"auto"`` takes what is expected to be done first: Newton's method where a Hessian is
-        cheap beside reading the rows, L-BFGS for many rows in memory, and ``"newton_cg"``,
-        Newton's method by conjugate gradients, for many classes or features. An l1 part takes
-        ``"proximal_newton"``, and only that will do. The last five are scikit-learn's names for
-        ``"auto"`` and (``"newton-cholesky"``) ``"newton"``, and refuse what they refuse there.
+        ``"auto"`` chooses the solver that is expected to be the fastest: ``"newton"`` if a Hessian
+        is cheap compared with reading the rows, ``"lbfgs"`` for many rows in memory, and
+        ``"newton_cg"`` (Newton's method by conjugate gradients) for many classes or features. With
+        an l1 part it is ``"proximal_newton"``, or ``"working_set"`` for many features; the others
+        cannot solve that. The last five are names of scikit-learn's solvers:
+        ``"newton-cholesky"`` means ``"newton"`` and the others mean ``"auto"``, and each refuses
+        what it refuses in scikit-learn.
     max_iter : int, default=100
         Largest number of steps of the solver; 0 leaves the coefficients at zero. As in
-        scikit-learn, what a step tries on the way is part of it.
-    warm_start : bool, default=False
-        Start from the last solution instead of a sample's.
+        scikit-learn, a pass that only shortens a step is not counted as a step of its own.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
+    warm_start : bool, default=False
+        Whether to start from the solution of the last fit, instead of that of a sample.
     n_jobs : int, optional
-        Taken for scikit-learn's sake, where it does nothing either; told of once.
+        Accepted for compatibility with scikit-learn, where it has no effect either. A warning says
+        so once.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float64; of ``classes_[1]`` for two classes.
+        Coefficients, float64. For two classes, those of the log-odds of ``classes_[1]``.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts; those of three classes or more sum to zero.
+        Intercepts. For three classes or more, they sum to zero.
     n_iter_ : ndarray of shape (1,)
-        Steps of the solver.
+        Number of steps of the solver.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -96,16 +104,17 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features; a sample counts by its share of the rows. Finding the
-        classes reads the labels alone and is not counted.
+        Passes over the features. A pass over a sample counts as its share of the rows. The pass
+        that finds the classes reads only the labels, and is not counted.
     history_ : list of dict
         One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----
-    Newton's method starts from the solution of a sample of blocks, makes fused passes for
-    gradient and Hessian, and bounds its last error by generalised self-concordance (Bach
-    2010), so that two full passes usually do.
+    ``"newton"`` starts from the solution of a sample of blocks. Each pass computes the gradient
+    and the Hessian together. The error of the last step is bounded by generalised
+    self-concordance (Bach 2010), so that no pass is needed to check it: two full passes are
+    usually enough.
 
     Examples
     --------
@@ -172,20 +181,21 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         Raises
         ------
         ValueError
-            NaN or infinity (names block, row and column), lengths that differ, a single
-            class, unknown solver, parameters out of range.
+            X or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, y has a single class, the solver is unknown, or a parameter is out of
+            range.
         TypeError
             X is not numeric.
         MemoryError
-            A block does not fit in a worker, or sparse rows do not fit in memory once they are
-            dense; raised before reading.
+            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
+            dense. It is raised before anything is read.
 
         Warns
         -----
         SeparableWarning
             The classes, or some of their rows, are perfectly separable and there is no penalty.
         ConvergenceWarning
-            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         penalty, solver = asked_for(self)
         with fit_task(self, X, y, sample_weight) as task:
@@ -234,29 +244,11 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
                     "classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": n_iter,
                 }  # fmt: skip
 
-            start = self._start(packing, classes, shifted=l1 > 0)
+            start = last_solution(self, packing, classes, shifted=l1 > 0)
             solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
 
-    def _start(
-        self, packing: Packing, classes: NDArray[Any], *, shifted: bool
-    ) -> FloatArray | None:
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        shape = packing.n_outputs, packing.n_features
-        if self.coef_.shape != shape or not np.array_equal(self.classes_, classes):
-            raise ValueError(
-                f"warm_start=True, but the last fit had classes {self.classes_} and coefficients "
-                f"of shape {self.coef_.shape}; these data have classes {classes} and need "
-                f"{shape}. Fit a new estimator."
-            )
-        coef, intercept = self._dense_coef(), self.intercept_
-        if packing.n_outputs > 1 and not shifted:
-            # A shift common to all classes changes no probability; solvers expect none.
-            coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
-        return packing.pack(coef, intercept)
-
     def decision_function(self, X: Any) -> Any:
-        """Return the log-odds of ``classes_[1]``, or raw scores of all classes.
+        """Return the log-odds of ``classes_[1]``, or with three classes or more a score for each.
 
         Parameters
         ----------
@@ -266,10 +258,10 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
-            Lazy where X is lazy.
+            Scores; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         return predict(self, X, self._model(), decision, "decision-function")
 
     def _model(self) -> LinearPredictor:
-        return LinearPredictor(self._dense_coef(), self.intercept_)
+        return LinearPredictor(dense(self.coef_), self.intercept_)

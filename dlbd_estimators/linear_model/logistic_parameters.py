@@ -1,17 +1,21 @@
-"""What the parameters of a logistic regression come to together."""
+"""From the parameters of a logistic regression to its penalty, its solver and its start."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
 from dlbd_estimators.linear_model.solver_names import logistic_solver
+from dlbd_estimators.linear_model.sparse_coefficients import dense
 
 #: The default of ``penalty``, as in scikit-learn.
 UNSET = "deprecated"
@@ -45,12 +49,16 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
     Raises
     ------
     ValueError
-        One is out of range, or does not go with another.
+        A parameter is out of range, or contradicts another.
 
     Warns
     -----
-    ParameterWithoutEffect, FutureWarning, UserWarning
-        One does nothing, is given up by scikit-learn, or contradicts another.
+    ParameterWithoutEffect
+        A parameter does nothing here.
+    FutureWarning
+        A parameter is deprecated in scikit-learn.
+    UserWarning
+        A parameter is ignored because of another one.
     """
     check_stopping(estimator, fewest=0)
     for flag in ("dual", "warm_start"):
@@ -68,17 +76,17 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
 
 
 def penalty_of(estimator: Any) -> Penalty:
-    """Check the three parameters and bring them to one penalty.
+    """Check ``penalty``, ``C`` and ``l1_ratio``, and return the penalty that they describe.
 
     Raises
     ------
     ValueError
-        One is out of range, or ``penalty="elasticnet"`` has no ``l1_ratio``.
+        One of them is out of range, or ``penalty="elasticnet"`` comes without ``l1_ratio``.
 
     Warns
     -----
     FutureWarning
-        ``penalty`` is given, or ``l1_ratio`` is None: scikit-learn gives both up.
+        ``penalty`` is given, or ``l1_ratio`` is None: scikit-learn has deprecated both.
     UserWarning
         ``penalty`` and another parameter contradict each other; ``penalty`` wins.
     """
@@ -109,6 +117,43 @@ def penalty_of(estimator: Any) -> Penalty:
     if name is None:
         return Penalty(None, np.inf, 0.0)
     return Penalty(name, C, 1.0 if name == "l1" else 0.0)
+
+
+def last_solution(
+    estimator: Any, packing: Packing, classes: NDArray[Any], *, shifted: bool
+) -> FloatArray | None:
+    """Return the parameters to start from with ``warm_start``; None lets the solver choose.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression
+        With the coefficients of its last fit, if there was one.
+    packing : Packing
+        Order of the parameters.
+    classes : ndarray of shape (n_classes,)
+        Classes of the new data.
+    shifted : bool
+        Whether a shift common to the coefficients of all classes matters, as to an l1 penalty.
+
+    Raises
+    ------
+    ValueError
+        The last fit had other classes or another number of features.
+    """
+    if not (estimator.warm_start and hasattr(estimator, "coef_")):
+        return None
+    shape = packing.n_outputs, packing.n_features
+    if estimator.coef_.shape != shape or not np.array_equal(estimator.classes_, classes):
+        raise ValueError(
+            f"warm_start=True, but the last fit had classes {estimator.classes_} and coefficients "
+            f"of shape {estimator.coef_.shape}; these data have classes {classes} and need "
+            f"{shape}. Fit a new estimator."
+        )
+    coef, intercept = dense(estimator.coef_), estimator.intercept_
+    if packing.n_outputs > 1 and not shifted:
+        # Such a shift changes no probability, and solvers expect none.
+        coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+    return packing.pack(coef, intercept)
 
 
 def _tell_contradictions(name: str | None, C: float, l1_ratio: float | None) -> None:

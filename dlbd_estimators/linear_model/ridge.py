@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import check_flag, refused
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
@@ -19,46 +19,55 @@ from dlbd_estimators.solvers import Solution
 class Ridge(LeastSquares):
     """Least squares with an L2 penalty.
 
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``; the intercept is not
-    penalised.
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``, where ``s_i`` is the weight of
+    row i. The intercept ``b`` is not penalised.
 
     Parameters
     ----------
     alpha : float or array-like of shape (n_targets,), default=1.0
-        Strength of the penalty, at least 0; one for all targets or one for each.
+        Strength of the penalty, at least 0: one number for all targets, or one for each target.
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     max_iter : int, optional
-        Largest number of steps of an iterative solver; None is 1,000.
+        Largest number of steps of an iterative solver; None means 1,000.
     tol : float, default=1e-10
         For iterative solvers: largest acceptable distance to the minimiser in the metric of
         the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
             "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
-        ``"gram"`` takes one pass over the data, or two where the columns are nearly
-        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
-        ``"coordinate_descent"``. The last six are scikit-learn's names of the same
-        minimiser and stand for ``"auto"``; with ``positive`` so does ``"lbfgs"``.
+        ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent and
+        the penalty is weak. ``"auto"`` chooses as in :class:`LinearRegression`. The last six are
+        names of scikit-learn's solvers. They have the same minimum and mean ``"auto"`` here; with
+        ``positive``, ``"lbfgs"`` means ``"auto"`` too.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
-        solution.
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
     random_state : int, RandomState or None, default=None
-        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
     verbose : int or bool, default=0
-        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients, float64; of a single target of one dimension, as are predictions.
+        Coefficients, float64; of one dimension if y has a single target, like the predictions.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
-        Steps of the solver, the same for all targets; with ``"gram"`` one, or two.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+        Number of steps of the solver, the same for all targets; 1 or 2 with ``"gram"``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Examples
     --------
@@ -100,6 +109,8 @@ class Ridge(LeastSquares):
 
     def _asked_for(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
+        for flag in ("copy_X", "positive"):
+            check_flag(self, flag)
         return "ridge", ridge_solver(self)
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
@@ -107,7 +118,7 @@ class Ridge(LeastSquares):
         if self.positive and np.ndim(strength):
             raise ValueError(
                 "positive=True takes one alpha for all targets, but alpha has one for each. Fit "
-                "one Ridge a target."
+                "one Ridge for each target."
             )
         return L2(strength), L1(positive=True) if self.positive else None
 

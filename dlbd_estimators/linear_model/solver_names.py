@@ -1,8 +1,8 @@
-"""scikit-learn's names of solvers, and what each stands for here.
+"""scikit-learn's names of solvers, and which solver of ours each of them means.
 
-They are names of the same minimiser, so that each stands for the nearest solver of ours. What
-scikit-learn's solver refuses is refused under its name here too: code that runs with both means
-the same by it.
+In scikit-learn these solvers reach the same minimum, so each name means the most similar solver of
+ours. A name refuses what it refuses in scikit-learn: code that runs with both packages has the same
+meaning in both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOGISTIC = {
 }
 _RIDGE = dict.fromkeys(("svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga"), "auto")
 
-#: How scikit-learn's warnings begin by which people filter them, by its name of the solver.
+#: First words of scikit-learn's warnings, by which people filter them, by its name of the solver.
 _NOT_CONVERGED = {
     "lbfgs": "lbfgs failed to converge. ",
     "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
@@ -34,7 +34,7 @@ _NOT_CONVERGED = {
 
 
 def opening_of(estimator: Any) -> str:
-    """Return what a warning begins with that a fit has not converged."""
+    """Return the first words of the warning that a fit has not converged."""
     return _NOT_CONVERGED.get(estimator.solver, "").format(estimator.max_iter)
 
 
@@ -46,12 +46,12 @@ def check_solver(estimator: Any, others: tuple[str, ...] = ()) -> None:
     estimator : estimator
         Its parameter ``solver`` is looked at.
     others : tuple of str
-        Names of scikit-learn's, beside our own.
+        scikit-learn's names, which are accepted beside our own.
 
     Raises
     ------
     InvalidParameter
-        With the names of those that do.
+        There is no such solver; the message lists those that there are.
     """
     check_choice(estimator, "solver", ("auto", *SOLVERS, *others))
 
@@ -64,12 +64,12 @@ def logistic_solver(estimator: Any, penalty: str | None) -> str:
     estimator : LogisticRegression
         With its parameters ``solver`` and ``dual``.
     penalty : {"l1", "l2", "elasticnet"} or None
-        What the other parameters come to.
+        The penalty that the other parameters describe.
 
     Raises
     ------
     ValueError
-        scikit-learn's solver of this name does not take this penalty, or no ``dual``.
+        scikit-learn's solver of this name does not take this penalty, or not ``dual=True``.
     """
     check_solver(estimator, tuple(_LOGISTIC))
     name: str = estimator.solver
@@ -99,7 +99,7 @@ def _check_theirs(name: str, penalty: str | None, *, dual: bool) -> None:
 
 
 def check_liblinear(estimator: Any, n_classes: int) -> None:
-    """Refuse more than two classes under the name ``"liblinear"``, and tell of the intercept.
+    """Refuse more than two classes with ``"liblinear"``, and warn about its intercept.
 
     Raises
     ------

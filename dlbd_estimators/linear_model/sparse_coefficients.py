@@ -1,4 +1,4 @@
-"""Coefficients most of which are zero, held without the zeros."""
+"""Coefficients held as a sparse matrix, without the zeros."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class SparseCoefficients:
             The fitted estimator, with the same predictions.
         """
         check_is_fitted(self)
-        self.coef_ = self._dense_coef()
+        self.coef_ = dense(self.coef_)
         return self
 
-    def _dense_coef(self) -> Any:
-        return np.asarray(self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_)
+
+def dense(coef: Any) -> Any:
+    """Return coefficients as an array, whether they are held with or without the zeros."""
+    return np.asarray(coef.toarray() if sparse.issparse(coef) else coef)

@@ -1,7 +1,7 @@
 """Metrics of predicted labels: one pass counts pairs of true and predicted labels.
 
-Memory grows with the number of distinct pairs, at most the square of the number of classes;
-of several labels a row, each 0 or 1, with the distinct pairs of rows of labels.
+Memory grows with the number of distinct pairs, which is at most the square of the number of
+classes. If rows have several labels, each 0 or 1, a pair is one of rows of labels.
 """
 
 from __future__ import annotations
@@ -21,28 +21,38 @@ _AVERAGES = ("binary", "micro", "macro", "weighted", "samples", None)
 def accuracy_score(
     y_true: Any, y_pred: Any, *, normalize: bool = True, sample_weight: Any = None
 ) -> float:
-    """Return the share of right predictions; of several labels a row, all must be right.
+    """Return the share of right predictions, ``sum_i s_i [y_i = prediction_i] / sum_i s_i``.
 
-    ``sum_i s_i [y_i = prediction_i] / sum_i s_i``
+    If rows have several labels, all labels of a row must be right.
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        True and predicted labels.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        Predicted labels.
     normalize : bool, default=True
-        False returns the weight of right predictions.
+        Whether to return the share; False returns the total weight of right predictions.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
 
     Returns
     -------
     float
-        From 0 to 1 where ``normalize``.
+        The accuracy, from 0 to 1 with ``normalize``.
 
     Raises
     ------
     ValueError
-        Lengths differ, targets are continuous, labels are missing, weights are negative.
+        Lengths differ, targets are continuous, a label is missing, or a weight is negative.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import accuracy_score
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> accuracy_score(y_true, [0, 1, 1, 0])
+    0.75
     """
     options = {"normalize": normalize}
     return float(_metric(metrics.accuracy_score, y_true, y_pred, sample_weight, options))
@@ -51,26 +61,36 @@ def accuracy_score(
 def balanced_accuracy_score(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, adjusted: bool = False
 ) -> float:
-    """Return the mean of the classes' recalls.
+    """Return the mean of the recalls of all classes.
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,)
-        True and predicted labels.
+    y_true : array-like or lazy array of shape (n_samples,)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,)
+        Predicted labels.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     adjusted : bool, default=False
-        Scale so that guessing scores 0.
+        Whether to scale the score so that guessing gives 0.
 
     Returns
     -------
     float
-        At most 1.
+        The score, at most 1.
 
     Raises
     ------
     ValueError
-        As for :func:`accuracy_score`.
+        As in :func:`accuracy_score`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import balanced_accuracy_score
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> round(balanced_accuracy_score(y_true, [0, 1, 1, 0]), 4)
+    0.8333
     """
     options = {"adjusted": adjusted}
     return float(_metric(metrics.balanced_accuracy_score, y_true, y_pred, sample_weight, options))
@@ -88,24 +108,36 @@ def confusion_matrix(
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,)
-        True and predicted labels.
+    y_true : array-like or lazy array of shape (n_samples,)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,)
+        Predicted labels.
     labels : array-like of shape (n_classes,), default=None
-        Which labels, and in which order; by default all there are, sorted.
+        The labels to count, in this order; None means all labels that occur, sorted.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     normalize : {"true", "pred", "all"}, default=None
-        Divide by the sums of rows, of columns, or of all.
+        Divide the counts by the sums of their rows, of their columns, or by the total.
 
     Returns
     -------
     ndarray of shape (n_classes, n_classes)
-        True labels by row; integers where weights are, and nothing is divided.
+        Counts or weights, with a row for each true label and a column for each predicted one;
+        integers if the weights are integers and nothing is divided.
 
     Raises
     ------
     ValueError
-        As for :func:`accuracy_score`; no label is in ``y_true``.
+        As in :func:`accuracy_score`, or none of ``labels`` is in ``y_true``.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import confusion_matrix
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> confusion_matrix(y_true, [0, 1, 1, 0])
+    array([[1, 0],
+           [1, 2]])
     """
     check_choice("normalize", normalize, ("true", "pred", "all", None))
     options = {"labels": labels, "normalize": normalize}
@@ -122,32 +154,43 @@ def precision_score(
     sample_weight: Any = None,
     zero_division: Any = "warn",
 ) -> Any:
-    """Return ``tp / (tp + fp)``, the share of right ones among predictions of a class.
+    """Return ``tp / (tp + fp)``: of the rows predicted to be of a class, the share that are.
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        True and predicted labels.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        Predicted labels.
     labels : array-like, default=None
-        Classes to average over; by default all there are.
+        The classes to average over; None means all classes that occur.
     pos_label : int, float, bool or str, default=1
         The positive class, with ``average="binary"``.
     average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
-        How classes are put together; None returns them all.
+        How the scores of the classes are put together; None returns the score of each.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
-        What 0 / 0 is; ``"warn"`` is 0 with a warning.
+        The value of 0 / 0; ``"warn"`` is 0, with a warning.
 
     Returns
     -------
     float or ndarray of shape (n_classes,)
-        From 0 to 1.
+        The score, from 0 to 1; one for each class with ``average=None``.
 
     Raises
     ------
     ValueError
-        As for :func:`accuracy_score`; ``pos_label`` is no label, or classes are not two.
+        As in :func:`accuracy_score`; or, with ``average="binary"``, ``pos_label`` does not occur
+        or there are more than two classes.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import precision_score
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> precision_score(y_true, [0, 1, 1, 0])
+    1.0
     """
     return _of_classes(
         metrics.precision_score,
@@ -171,22 +214,42 @@ def recall_score(
     sample_weight: Any = None,
     zero_division: Any = "warn",
 ) -> Any:
-    """Return ``tp / (tp + fn)``, the share of a class that is found.
+    """Return ``tp / (tp + fn)``: of the rows of a class, the share predicted to be of it.
 
     Parameters
     ----------
-    y_true, y_pred, labels, pos_label, average, sample_weight, zero_division
-        As for :func:`precision_score`.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        Predicted labels.
+    labels : array-like, default=None
+        The classes to average over; None means all classes that occur.
+    pos_label : int, float, bool or str, default=1
+        The positive class, with ``average="binary"``.
+    average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
+        How the scores of the classes are put together; None returns the score of each.
+    sample_weight : array-like or lazy array of shape (n_samples,), default=None
+        Weights, at least 0.
+    zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
+        The value of 0 / 0; ``"warn"`` is 0, with a warning.
 
     Returns
     -------
     float or ndarray of shape (n_classes,)
-        From 0 to 1.
+        The score, from 0 to 1; one for each class with ``average=None``.
 
     Raises
     ------
     ValueError
-        As for :func:`precision_score`.
+        As in :func:`precision_score`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import recall_score
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> round(recall_score(y_true, [0, 1, 1, 0]), 4)
+    0.6667
     """
     return _of_classes(
         metrics.recall_score,
@@ -214,18 +277,38 @@ def f1_score(
 
     Parameters
     ----------
-    y_true, y_pred, labels, pos_label, average, sample_weight, zero_division
-        As for :func:`precision_score`.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        True labels.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+        Predicted labels.
+    labels : array-like, default=None
+        The classes to average over; None means all classes that occur.
+    pos_label : int, float, bool or str, default=1
+        The positive class, with ``average="binary"``.
+    average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
+        How the scores of the classes are put together; None returns the score of each.
+    sample_weight : array-like or lazy array of shape (n_samples,), default=None
+        Weights, at least 0.
+    zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
+        The value of 0 / 0; ``"warn"`` is 0, with a warning.
 
     Returns
     -------
     float or ndarray of shape (n_classes,)
-        From 0 to 1.
+        The score, from 0 to 1; one for each class with ``average=None``.
 
     Raises
     ------
     ValueError
-        As for :func:`precision_score`.
+        As in :func:`precision_score`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import f1_score
+    >>> y_true = da.from_array([0, 1, 1, 1], chunks=2)
+    >>> round(f1_score(y_true, [0, 1, 1, 0]), 4)
+    0.8
     """
     return _of_classes(
         metrics.f1_score,

@@ -32,35 +32,47 @@ def roc_curve(
     sample_weight: Any = None,
     drop_intermediate: bool = True,
 ) -> Curve:
-    """Return the receiver operating characteristic: rates of both errors by threshold.
+    """Return the receiver operating characteristic: two rates for each threshold of the score.
 
-    Exact also for lazy data, which takes 24 bytes of this process's memory for every distinct
-    (label, score): round scores that are all different, to four digits say, where the rows are
-    too many for that.
+    The curve is exact also for lazy data. It takes 24 bytes of memory in this process for every
+    distinct pair of label and score. If that is too much, round the scores, to four digits say.
 
     Parameters
     ----------
     y_true : array-like or lazy array of shape (n_samples,)
         Labels, of two classes.
     y_score : array-like or lazy array of shape (n_samples,)
-        Scores, the greater the more likely positive.
+        Scores; a greater score means that the positive class is more likely.
     pos_label : int, float, bool or str, default=None
-        The positive class; by default 1, where labels are among -1, 0 and 1.
+        The positive class. None means 1, if all labels are among -1, 0 and 1.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     drop_intermediate : bool, default=True
-        Leave out thresholds that lie on a straight line between others.
+        Whether to leave out points of the curve that lie on a straight line between others.
 
     Returns
     -------
-    fpr, tpr, thresholds : ndarray of shape (n_thresholds,)
-        False and true positive rate of ``score >= threshold``, thresholds falling.
+    fpr : ndarray of shape (n_thresholds,)
+        False positive rate: of the negative rows, the share with ``score >= threshold``.
+    tpr : ndarray of shape (n_thresholds,)
+        True positive rate: of the positive rows, the share with ``score >= threshold``.
+    thresholds : ndarray of shape (n_thresholds,)
+        The thresholds, from the largest to the smallest.
 
     Raises
     ------
     ValueError
-        Lengths differ, there are more than two classes, scores are not finite, or ``pos_label``
-        is needed.
+        Lengths differ, there are more than two classes, a score is not finite, or ``pos_label``
+        is None and the labels do not tell the positive class.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import roc_curve
+    >>> y_true = da.from_array([0, 0, 1, 1], chunks=2)
+    >>> fpr, tpr, thresholds = roc_curve(y_true, [0.1, 0.4, 0.35, 0.8])
+    >>> fpr, tpr
+    (array([0. , 0. , 0.5, 0.5, 1. ]), array([0. , 0.5, 0.5, 1. , 1. ]))
     """
     if not any_lazy(y_true, y_score, sample_weight):
         curve: Curve = metrics.roc_curve(
@@ -91,20 +103,20 @@ def rounded_roc_curve(
 ) -> Curve:
     """Return :func:`roc_curve` of lazy data, in memory that does not grow with the rows.
 
-    Where there are more than ``max_scores`` distinct scores, all of them lose their last binary
-    digits, as few as it takes; the curve is the exact one of those.
+    If there are more than ``max_scores`` distinct scores, the scores are rounded to fewer binary
+    digits: as many as still fit. The curve is the exact one of the rounded scores.
 
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight, drop_intermediate
-        As for :func:`roc_curve`; at least one array is lazy.
+        As in :func:`roc_curve`; at least one array is lazy.
     max_scores : int, default=None
         How many distinct scores to keep; None keeps all.
 
     Raises
     ------
     ValueError
-        As for :func:`roc_curve`.
+        As in :func:`roc_curve`.
     """
     rounding = None if max_scores is None else QuantizedScores(max_scores)
     pairs, _ = one_pass(
@@ -124,7 +136,7 @@ def calibration_curve(
     n_bins: int = 5,
     strategy: str = "uniform",
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return how often the positive class came true, by predicted probability.
+    """Return, in bins of the predicted probability, how often the positive class came true.
 
     Parameters
     ----------
@@ -133,22 +145,35 @@ def calibration_curve(
     y_prob : array-like or lazy array of shape (n_samples,)
         Probabilities of the positive class.
     pos_label : int, float, bool or str, default=None
-        The positive class; by default 1, where labels are among -1, 0 and 1.
+        The positive class. None means 1, if all labels are among -1, 0 and 1.
     n_bins : int, default=5
-        Bins of [0, 1]; those without rows are left out.
+        Number of bins of [0, 1]. Bins without rows are left out.
     strategy : {"uniform", "quantile"}, default="uniform"
-        Bins of equal width, or of equally many rows; the latter for data in memory only.
+        Whether bins have the same width, or the same number of rows; the latter is possible for
+        data in memory only.
 
     Returns
     -------
-    prob_true, prob_pred : ndarray of shape (n_bins,) or smaller
-        Share of positive rows and mean probability in each bin.
+    prob_true : ndarray of shape (n_bins,) or smaller
+        Share of positive rows in each bin.
+    prob_pred : ndarray of shape (n_bins,) or smaller
+        Mean of the predicted probabilities in each bin.
 
     Raises
     ------
     ValueError
-        Lengths differ, there are more than two classes, probabilities are not in [0, 1],
-        ``pos_label`` is needed, or ``strategy="quantile"`` on lazy data.
+        Lengths differ, there are more than two classes, a probability is not in [0, 1],
+        ``pos_label`` is None and the labels do not tell the positive class, or
+        ``strategy="quantile"`` on lazy data.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import calibration_curve
+    >>> y_true = da.from_array([0, 0, 1, 1], chunks=2)
+    >>> prob_true, prob_pred = calibration_curve(y_true, [0.1, 0.3, 0.2, 0.9], n_bins=2)
+    >>> prob_true.round(3), prob_pred.round(3)
+    (array([0.333, 1.   ]), array([0.2, 0.9]))
     """
     options = {"n_bins": n_bins, "strategy": strategy}
     if not any_lazy(y_true, y_prob):

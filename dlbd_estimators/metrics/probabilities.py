@@ -1,7 +1,7 @@
 """Metrics of predicted probabilities: one pass sums costs by true label and column.
 
-Which column belongs to a label is known only when all labels are; until then the cost of every
-column is summed for every label: the square of the number of classes, in floats.
+The column of a label is known only when all labels are known. Until then the cost of every column
+is summed for every label, which takes the square of the number of classes, in floats.
 """
 
 from __future__ import annotations
@@ -29,42 +29,50 @@ def log_loss(
     labels: Any = None,
     y_pred: Any = "deprecated",
 ) -> float:
-    """Return the mean of minus the logarithm of the true class's probability.
+    """Return the log loss, ``-sum_i s_i log p_i[y_i] / sum_i s_i``.
 
-    ``-sum_i s_i log p_i[y_i] / sum_i s_i``; probabilities are kept away from 0 and 1 by the
-    resolution of their dtype.
+    ``p_i[y_i]`` is the predicted probability of the true class of row i. Probabilities are kept
+    away from 0 and 1 by the resolution of their dtype.
 
     Parameters
     ----------
     y_true : array-like or lazy array of shape (n_samples,)
         True labels.
     y_proba : array-like or lazy array of shape (n_samples, n_classes) or (n_samples,)
-        Probabilities, columns in the order of the sorted labels; of the second of two classes
-        where there is one column.
+        Probabilities, with columns in the order of the sorted labels. A single column has the
+        probabilities of the second of two classes.
     normalize : bool, default=True
-        False returns the sum instead of the mean.
+        Whether to return the mean; False returns the sum.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     labels : array-like, default=None
-        All labels there are; needed where ``y_true`` does not hold them all.
+        All labels; needed if ``y_true`` does not hold all of them.
     y_pred : array-like
-        Deprecated name of ``y_proba``; for data in memory only.
+        Deprecated name of ``y_proba``, accepted for data in memory only.
 
     Returns
     -------
     float
-        At least 0.
+        The loss, at least 0.
 
     Raises
     ------
     ValueError
-        Lengths or numbers of classes differ, probabilities are not in [0, 1], labels are
-        missing from ``labels``, weights are negative.
+        Lengths or numbers of classes differ, a probability is not in [0, 1], ``labels`` lacks a
+        label, or a weight is negative.
 
     Warns
     -----
     UserWarning
         The probabilities of a row do not sum to one.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import log_loss
+    >>> y_true = da.from_array(["no", "yes", "yes", "no"], chunks=2)
+    >>> round(log_loss(y_true, [0.1, 0.9, 0.8, 0.35]), 4)
+    0.2162
     """
     renamed = not (isinstance(y_pred, str) and y_pred == "deprecated")
     if not any_lazy(y_true, y_proba, sample_weight, y_pred):
@@ -95,7 +103,7 @@ def brier_score_loss(
     labels: Any = None,
     scale_by_half: Any = "auto",
 ) -> float:
-    """Return the mean squared difference of probabilities and what came true.
+    """Return the Brier score: the mean squared error of probabilities.
 
     ``sum_i s_i sum_k (p_ik - [y_i = k])^2 / sum_i s_i``, halved for two classes.
 
@@ -108,27 +116,36 @@ def brier_score_loss(
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     pos_label : int, float, bool or str, default=None
-        The label that one column of probabilities is of; by default 1, or the greater one.
+        The label that a single column of probabilities is about. None means 1, or the greater
+        of the two labels.
     labels : array-like, default=None
-        All labels there are, for several columns.
+        All labels, in the order of several columns.
     scale_by_half : bool or "auto", default="auto"
-        Halve, so that the loss is at most 1; ``"auto"`` does so for two classes.
+        Whether to halve the loss, so that it is at most 1; ``"auto"`` does so for two classes.
 
     Returns
     -------
     float
-        From 0 to 1, or 2.
+        The loss, from 0 to 1, or to 2 if it is not halved.
 
     Raises
     ------
     ValueError
-        As for :func:`log_loss`; on lazy data also where ``labels`` is given for one column, or
+        As in :func:`log_loss`. On lazy data also if ``labels`` is given for one column, or
         ``pos_label`` for several.
 
     Warns
     -----
     UserWarning
         The probabilities of a row do not sum to one.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import brier_score_loss
+    >>> y_true = da.from_array(["no", "yes", "yes", "no"], chunks=2)
+    >>> round(brier_score_loss(y_true, [0.1, 0.9, 0.8, 0.35], pos_label="yes"), 4)
+    0.0456
     """
     options = {"pos_label": pos_label, "labels": labels, "scale_by_half": scale_by_half}
     if not any_lazy(y_true, y_proba, sample_weight):

@@ -1,9 +1,9 @@
 """The area under the ROC curve, exact: one pass joins equal scores.
 
-What is kept is every distinct (label, score) with its weight: 24 bytes each, for every column
-of scores. Scores of models are mostly all different, so that is 24 bytes a row in this process,
-and twice that for a moment while blocks are joined. Round the scores (to four digits, say)
-where that is too much; the area changes by less than the share of pairs that become equal.
+Every distinct pair of label and score is kept with its weight, which takes 24 bytes for every
+column of scores. Most scores of a model are different, so this is 24 bytes a row in this process,
+and twice that while blocks are joined. If it is too much, round the scores, to four digits say:
+the area changes by less than the share of pairs of rows whose scores become equal.
 """
 
 from __future__ import annotations
@@ -41,41 +41,51 @@ def roc_auc_score(
     multi_class: str = "raise",
     labels: Any = None,
 ) -> Any:
-    """Return the area under the ROC curve: how often a positive row outranks a negative one.
+    """Return the area under the ROC curve.
 
-    Exact also for lazy data, which takes 24 bytes of this process's memory for every distinct
-    (label, score), in each column of scores.
+    It is the probability that a positive row has a greater score than a negative one. It is exact
+    also for lazy data, and takes 24 bytes of memory in this process for every distinct pair of
+    label and score, in each column of scores.
 
     Parameters
     ----------
     y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        Classes, or several labels a row, each 0 or 1.
+        Classes, or several labels for each row, each 0 or 1.
     y_score : array-like or lazy array of shape (n_samples,) or (n_samples, n_classes)
-        Scores, the greater the more likely; of the greater of two classes. For more classes,
-        probabilities.
+        Scores of the greater of two classes: a greater score means that it is more likely. For
+        more classes, their probabilities.
     average : {"macro", "weighted", "micro", "samples", None}, default="macro"
-        How classes or labels are put together; None returns them all. ``"samples"`` is for
-        data in memory only.
+        How the areas of classes or labels are put together; None returns each of them.
+        ``"samples"`` is possible for data in memory only.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     max_fpr : float, default=None
-        Above 0, at most 1: the area up to this false positive rate, standardised; for two
-        classes or several labels.
+        Return the standardised area up to this false positive rate, which is above 0 and at most
+        1. It is possible for two classes or several labels.
     multi_class : {"raise", "ovr", "ovo"}, default="raise"
-        For more than two classes: each against the rest, or every two against each other.
+        With more than two classes, whether to compare each with the rest (``"ovr"``) or each
+        with each other one (``"ovo"``).
     labels : array-like of shape (n_classes,), default=None
-        All classes, sorted; for more than two.
+        All classes, sorted, if there are more than two.
 
     Returns
     -------
     float or ndarray of shape (n_classes,)
-        From 0 to 1; NaN with a warning where a class has no rows, or all of them.
+        The area, from 0 to 1; NaN, with a warning, if a class has no rows or all rows.
 
     Raises
     ------
     ValueError
-        Lengths or numbers of classes differ, scores are not finite, weights are negative,
-        options do not go together; ``average="samples"`` on lazy data.
+        Lengths or numbers of classes differ, a score is not finite, a weight is negative, options
+        contradict each other, or ``average="samples"`` on lazy data.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import roc_auc_score
+    >>> y_true = da.from_array([0, 0, 1, 1], chunks=2)
+    >>> roc_auc_score(y_true, [0.1, 0.4, 0.35, 0.8])
+    0.75
     """
     options = {"average": average, "max_fpr": max_fpr, "multi_class": multi_class, "labels": labels}
     if not any_lazy(y_true, y_score, sample_weight):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import xlogy
 from sklearn import metrics
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.metrics.one_pass import any_lazy, check_total, numbers, one_pass, row_weights
+from dlbd_estimators.metrics.error_sums import Errors, ErrorSums, PoissonSums
+from dlbd_estimators.metrics.one_pass import any_lazy, check_total, one_pass
 
 _AVERAGES = ("raw_values", "uniform_average", "variance_weighted")
 
@@ -23,23 +21,34 @@ def mean_squared_error(
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        True and predicted numbers.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        True numbers.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        Predicted numbers.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
-        All outputs' errors, their mean (default), or their mean with these weights.
+        How the errors of several outputs are put together: not at all, by their mean (the
+        default), or by their mean with these weights.
 
     Returns
     -------
     float or ndarray of shape (n_outputs,)
-        In the square of the unit of the targets, float64.
+        The error, in the square of the unit of the targets.
 
     Raises
     ------
     ValueError
-        Lengths or numbers of outputs differ, values are not finite, weights are negative,
-        ``multioutput`` does not fit.
+        Lengths or numbers of outputs differ, a value is not finite, a weight is negative, or
+        ``multioutput`` does not fit the number of outputs.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import mean_squared_error
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> mean_squared_error(y_true, [2.5, 1.0, 2.0, 8.0])
+    0.3125
     """
     if not any_lazy(y_true, y_pred, sample_weight):
         options = {"sample_weight": sample_weight, "multioutput": multioutput}
@@ -52,22 +61,39 @@ def mean_squared_error(
 def root_mean_squared_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
 ) -> Any:
-    """Return the square root of :func:`mean_squared_error`, of each output before their mean.
+    """Return the square root of :func:`mean_squared_error`.
+
+    With several outputs, the root of each is taken before their mean.
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multioutput
-        As for :func:`mean_squared_error`.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        True numbers.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        Predicted numbers.
+    sample_weight : array-like or lazy array of shape (n_samples,), default=None
+        Weights, at least 0.
+    multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
+        How the errors of several outputs are put together: not at all, by their mean (the
+        default), or by their mean with these weights.
 
     Returns
     -------
     float or ndarray of shape (n_outputs,)
-        In the unit of the targets, float64.
+        The error, in the unit of the targets.
 
     Raises
     ------
     ValueError
-        As for :func:`mean_squared_error`.
+        As in :func:`mean_squared_error`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import root_mean_squared_error
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> round(root_mean_squared_error(y_true, [2.5, 1.0, 2.0, 8.0]), 4)
+    0.559
     """
     if not any_lazy(y_true, y_pred, sample_weight):
         options = {"sample_weight": sample_weight, "multioutput": multioutput}
@@ -84,18 +110,33 @@ def mean_absolute_error(
 
     Parameters
     ----------
-    y_true, y_pred, sample_weight, multioutput
-        As for :func:`mean_squared_error`.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        True numbers.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        Predicted numbers.
+    sample_weight : array-like or lazy array of shape (n_samples,), default=None
+        Weights, at least 0.
+    multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
+        How the errors of several outputs are put together: not at all, by their mean (the
+        default), or by their mean with these weights.
 
     Returns
     -------
     float or ndarray of shape (n_outputs,)
-        In the unit of the targets, float64.
+        The error, in the unit of the targets.
 
     Raises
     ------
     ValueError
-        As for :func:`mean_squared_error`.
+        As in :func:`mean_squared_error`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import mean_absolute_error
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> mean_absolute_error(y_true, [2.5, 1.0, 2.0, 8.0])
+    0.375
     """
     if not any_lazy(y_true, y_pred, sample_weight):
         options = {"sample_weight": sample_weight, "multioutput": multioutput}
@@ -115,32 +156,42 @@ def r2_score(
 ) -> Any:
     """Return the coefficient of determination.
 
-    ``1 - sum_i s_i (y_i - prediction_i)^2 / sum_i s_i (y_i - mean)^2``. The mean and the
-    squares around it are merged from block to block (Chan, Golub and LeVeque 1983), so that
-    targets far from zero lose no digits.
+    ``R2 = 1 - sum_i s_i (y_i - prediction_i)^2 / sum_i s_i (y_i - mean)^2``. The mean and the
+    squares around it are merged from block to block (Chan, Golub and LeVeque 1983), so that no
+    digits are lost if targets are far from zero.
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        True and predicted numbers.
+    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        True numbers.
+    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+        Predicted numbers.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     multioutput : {"raw_values", "uniform_average", "variance_weighted"}, array-like or None
-        All outputs' scores, their mean (default; None too), or their mean with the variances
-        or with these as weights.
+        How the scores of several outputs are put together: not at all, by their mean (the
+        default, and None), or by their mean with the variances, or with these, as weights.
     force_finite : bool, default=True
-        For constant targets, 1 where predictions are perfect and else 0, instead of NaN and
-        minus infinity.
+        Whether constant targets give 1 if the predictions are perfect, and 0 otherwise. False
+        gives NaN, and minus infinity.
 
     Returns
     -------
     float or ndarray of shape (n_outputs,)
-        At most 1; NaN for less than two rows, with a warning.
+        R2, at most 1; NaN, with a warning, for less than two rows.
 
     Raises
     ------
     ValueError
-        As for :func:`mean_squared_error`.
+        As in :func:`mean_squared_error`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import r2_score
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> round(r2_score(y_true, [2.5, 1.0, 2.0, 8.0]), 4)
+    0.9398
     """
     options = {"multioutput": multioutput, "force_finite": force_finite}
     if not any_lazy(y_true, y_pred, sample_weight):
@@ -161,18 +212,28 @@ def max_error(y_true: Any, y_pred: Any) -> float:
 
     Parameters
     ----------
-    y_true, y_pred : array-like or lazy array of shape (n_samples,)
-        True and predicted numbers.
+    y_true : array-like or lazy array of shape (n_samples,)
+        True numbers.
+    y_pred : array-like or lazy array of shape (n_samples,)
+        Predicted numbers.
 
     Returns
     -------
     float
-        In the unit of the targets.
+        The error, in the unit of the targets.
 
     Raises
     ------
     ValueError
-        As for :func:`mean_squared_error`; there are several outputs.
+        As in :func:`mean_squared_error`, or there are several outputs.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import max_error
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> max_error(y_true, [2.5, 1.0, 2.0, 8.0])
+    1.0
     """
     if not any_lazy(y_true, y_pred):
         return float(metrics.max_error(y_true, y_pred))
@@ -197,133 +258,33 @@ def mean_poisson_deviance(y_true: Any, y_pred: Any, *, sample_weight: Any = None
     Returns
     -------
     float
-        At least 0.
+        The deviance, at least 0.
 
     Raises
     ------
     ValueError
-        As for :func:`max_error`; a number is out of range.
+        As in :func:`max_error`, or a number is out of range.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.metrics import mean_poisson_deviance
+    >>> y_true = da.from_array([3.0, 1.0, 2.0, 7.0], chunks=2)
+    >>> round(mean_poisson_deviance(y_true, [2.5, 1.0, 2.0, 8.0]), 4)
+    0.0561
     """
     if not any_lazy(y_true, y_pred, sample_weight):
         options = {"sample_weight": sample_weight}
         return float(metrics.mean_poisson_deviance(y_true, y_pred, **options))
     name = "mean-poisson-deviance"
-    total = one_pass(_PoissonSums(), y_true, y_pred, sample_weight, name=name)
+    total = one_pass(PoissonSums(), y_true, y_pred, sample_weight, name=name)
     deviance, weight, n_rows = total
     check_total(weight, int(n_rows))
     return float(deviance / weight)
 
 
-@dataclass
-class _Errors:
-    """By output: mean of the targets, squares around it, errors squared, absolute, largest.
-
-    The mean is ``origin + shift``: far from zero, one number would have no room for the digits
-    in which the means of blocks differ.
-    """
-
-    weight: float
-    n_rows: int
-    origin: FloatArray
-    shift: FloatArray
-    deviations: FloatArray
-    squares: FloatArray
-    distances: FloatArray
-    largest: FloatArray
-
-
-@dataclass(frozen=True)
-class _ErrorSums:
-    """Sums for one pass."""
-
-    def __call__(
-        self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
-    ) -> _Errors:
-        targets, predictions = _columns(y_true, y_pred)
-        errors = targets - predictions
-        weights = row_weights(sample_weight, len(targets))
-        weight = float(weights.sum())
-        origin = targets[0] if len(targets) else np.zeros(targets.shape[1])
-        centred = targets - origin
-        shift = weights @ centred / weight if weight > 0 else 0.0 * origin
-        distances = np.abs(errors)
-        return _Errors(
-            weight,
-            len(targets),
-            origin,
-            shift,
-            weights @ (centred - shift) ** 2,
-            weights @ errors**2,
-            weights @ distances,
-            distances.max(axis=0, initial=0.0),
-        )
-
-    def combine(self, left: _Errors, right: _Errors) -> _Errors:
-        if len(left.shift) != len(right.shift):
-            raise ValueError(
-                f"Blocks differ in their number of outputs: {len(left.shift)} and "
-                f"{len(right.shift)}."
-            )
-        weight = left.weight + right.weight
-        share = right.weight / weight if weight > 0 else 0.0
-        gap = (right.origin - left.origin) + (right.shift - left.shift)
-        # Rows without weight have no mean.
-        known = right if left.weight == 0.0 else left
-        return _Errors(
-            weight,
-            left.n_rows + right.n_rows,
-            known.origin,
-            known.shift + (share * gap if known is left else 0.0),
-            left.deviations + right.deviations + left.weight * share * gap**2,
-            left.squares + right.squares,
-            left.distances + right.distances,
-            np.maximum(left.largest, right.largest),
-        )
-
-
-@dataclass(frozen=True)
-class _PoissonSums:
-    """Sums for one pass: of deviances, weights and rows."""
-
-    def __call__(
-        self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
-    ) -> FloatArray:
-        targets, predictions = _columns(y_true, y_pred)
-        if targets.shape[1] > 1:
-            raise ValueError("Multioutput not supported in mean_poisson_deviance")
-        weights = row_weights(sample_weight, len(targets))
-        observed, predicted = targets[:, 0], predictions[:, 0]
-        if (observed < 0).any() or (predicted <= 0).any():
-            raise ValueError(
-                "Mean Poisson deviance can only be used on non-negative y and strictly positive "
-                "y_pred."
-            )
-        deviances = 2 * (xlogy(observed, observed / predicted) - observed + predicted)
-        return np.array([weights @ deviances, weights.sum(), len(weights)])
-
-    def combine(self, left: FloatArray, right: FloatArray) -> FloatArray:
-        return left + right
-
-
-def _columns(y_true: Any, y_pred: Any) -> tuple[FloatArray, FloatArray]:
-    """Return targets and predictions with a column for each output."""
-    pair = []
-    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        array = numbers(name, values).astype(np.float64, copy=False)
-        if array.ndim > 2:
-            raise ValueError(f"{name} must be 1D or 2D, but has shape {array.shape}.")
-        pair.append(array[:, None] if array.ndim == 1 else array)
-    targets, predictions = pair
-    if targets.shape[1] != predictions.shape[1]:
-        raise ValueError(
-            f"y_true and y_pred have different number of output "
-            f"({targets.shape[1]}!={predictions.shape[1]})"
-        )
-    return targets, predictions
-
-
-def _errors(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> _Errors:
-    sums = one_pass(_ErrorSums(), y_true, y_pred, sample_weight, name=name)
+def _errors(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> Errors:
+    sums = one_pass(ErrorSums(), y_true, y_pred, sample_weight, name=name)
     check_total(sums.weight, sums.n_rows)
     return sums
 

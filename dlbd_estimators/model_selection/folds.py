@@ -1,4 +1,4 @@
-"""Cross-validators: index arrays for scikit-learn's tools, lazy arrays for loops of one's own."""
+"""Cross-validators: index arrays for scikit-learn's tools, lazy arrays for your own loops."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ class _BlockwiseSplitter:
 
         Yields
         ------
-        train, test : ndarray of int
-            For lazy X ascending, 8 bytes a row.
+        train : ndarray of int
+            Positions of the rows to train on; ascending for lazy X, 8 bytes a row.
+        test : ndarray of int
+            Positions of the rows to test on, alike.
         """
         if not is_cut(X):
             # scikit-learn's class comes next in line.
@@ -65,7 +67,7 @@ class _BlockwiseSplitter:
             yield train.indices(), test.indices()
 
     def split_arrays(self, *arrays: Any) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows to train on and to test on themselves, lazy where the arrays are.
+        """Yield arrays of the rows to train on and of those to test on; lazy arrays stay lazy.
 
         Parameters
         ----------
@@ -176,7 +178,17 @@ class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
 
     Notes
     -----
-    What index arrays take, and what :meth:`split_arrays` saves: see :class:`KFold`.
+    How much memory index arrays take, and how :meth:`split_arrays` saves it: see :class:`KFold`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from dlbd_estimators.model_selection import ShuffleSplit
+    >>> X = da.ones((1000, 3), chunks=(100, 3))
+    >>> for train, test in ShuffleSplit(2, test_size=0.2, random_state=0).split_arrays(X):
+    ...     print(train.shape, test.shape)
+    (800, 3) (200, 3)
+    (800, 3) (200, 3)
     """
 
     def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:

@@ -1,4 +1,4 @@
-"""Events in a file, one a line."""
+"""Events in a file, one on each line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dlbd_estimators.monitoring.events import Event
 class JSONLinesFile:
     """A listener that appends every event to a file, as a line of JSON.
 
-    Several fits may write at once, also of several processes: every event is appended by one
-    system call, so lines stay whole on local file systems.
+    Several fits may write at the same time, also from several processes: each event is appended by
+    one system call, so that lines stay whole on local file systems.
 
     Parameters
     ----------
     path : str or path-like
-        Made where it does not exist; what it holds is kept.
+        The file. It is made if it does not exist; otherwise lines are added at its end.
 
     Raises
     ------
@@ -36,10 +36,10 @@ class JSONLinesFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        # Wherever the program goes meanwhile, the file is where it was.
+        # Absolute, in case the program changes its working directory.
         self.path = Path(path).absolute()
         self._lock = threading.Lock()
-        # Now rather than within a fit: a folder that cannot be written to is told at once.
+        # An error about a folder that cannot be written to comes now, not in the middle of a fit.
         with self.path.open("ab"):
             pass
 

@@ -1,4 +1,4 @@
-"""Who listens to all fits of this process."""
+"""The listeners to all fits of this process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ _lock = threading.Lock()
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call a function with every event of every fit that begins meanwhile in this process.
+    """Call a function with every event of the fits that begin inside this context.
+
+    It hears of all fits of this process, whatever thread they run in.
 
     Parameters
     ----------
     listener : callable
-        Takes an event, a dictionary: see :mod:`dlbd_estimators.monitoring.events`. It is called
-        between the steps of a fit, in the thread that fits, and should be quick. An error that
-        it raises goes to the log, and the fit goes on without it.
+        Takes an event, which is a dictionary: see :mod:`dlbd_estimators.monitoring.events`. It is
+        called between the steps of a fit, in the thread of the fit, and should be quick. If it
+        raises an error, this is logged, and the fit goes on without the listener.
+
+    Yields
+    ------
+    None
+        The context has no value.
 
     Examples
     --------
@@ -37,7 +44,7 @@ def listening(listener: Listener) -> Iterator[None]:
     step
     fit_ended
     """
-    # Two that compare equal, or one that listens twice, are two.
+    # Two listeners that compare equal, or the same one twice, count as two.
     key = object()
     with _lock:
         _listeners[key] = listener

@@ -29,20 +29,20 @@ _FAILED = "red"
 class ProgressBar:
     """A listener that draws a bar for every fit: steps, loss, error, time passed and left.
 
-    The time left is a guess from the last steps; ``<`` before it says that it is only what
-    ``max_iter`` allows. The bar is as full as the guess has it. Fits of several threads have a
-    bar each. Where the output is neither a terminal nor a notebook nothing is drawn.
+    The time left is a guess from the last steps, and the length of the bar follows it. With ``<``
+    before it, it is only an upper bound, from ``max_iter``. Fits in several threads have a bar
+    each. If the output is neither a terminal nor a notebook, nothing is drawn.
 
     Parameters
     ----------
     console : rich.console.Console, default=None
-        Where to draw; None is the one that rich draws on by itself, standard output. In a
-        notebook rich needs the package ipywidgets.
+        Where to draw; None means rich's own console, which is standard output. In a notebook rich
+        needs the package ipywidgets.
 
     Raises
     ------
     ImportError
-        rich is not installed; raised where this class is imported.
+        rich is not installed. It is raised when this class is imported.
 
     See Also
     --------

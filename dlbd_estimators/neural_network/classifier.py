@@ -19,89 +19,117 @@ from dlbd_estimators.neural_network.targets import Targets, class_targets, class
 class MLPClassifier(ClassPredictions, BaseMLP):
     """Multi-layer perceptron that predicts classes, or several labels a row.
 
-    Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, S being the
-    total weight of the batch, with the binomial log-loss for two classes or for labels and softmax
-    cross-entropy for more classes. On rows in memory it follows scikit-learn's MLPClassifier
-    step by step; data on disk are read block by block.
+    Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, where ``s_i`` is
+    the weight of row i and ``S`` the total weight of the batch. The loss is the binomial log loss
+    for two classes or for labels, and the softmax cross-entropy for more classes. Rows in memory
+    are trained on as in scikit-learn's MLPClassifier, step by step. Lazy data are read block by
+    block.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of the hidden layers; ``()`` is no hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
-        ``"adam"`` and ``"sgd"`` take mini-batches; ``"lbfgs"`` makes full passes, which suits
-        small problems.
+        ``"adam"`` and ``"sgd"`` train on mini-batches; ``"lbfgs"`` makes full passes, which is
+        good for small problems.
     alpha : float, default=0.0001
-        Strength of the penalty.
+        Strength of the L2 penalty on the weights, at least 0.
     batch_size : int or "auto", default="auto"
-        Rows of a mini-batch; ``"auto"`` is 200, or all where there are fewer.
+        Rows of a mini-batch; ``"auto"`` is 200, or all rows if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        For ``"sgd"``: ``"invscaling"`` divides by ``(t_ + 1) ** power_t`` after each epoch,
-        ``"adaptive"`` by five where the epochs do not get better.
-    learning_rate_init, power_t : float, default=0.001, 0.5
-        The first learning rate, and the power of ``"invscaling"``.
+        With ``"sgd"``, how the learning rate changes: after each epoch ``"invscaling"`` divides
+        the first one by ``(t_ + 1) ** power_t``; ``"adaptive"`` divides the rate by 5 when the
+        loss stops to fall.
+    learning_rate_init : float, default=0.001
+        The first learning rate, greater than 0.
+    power_t : float, default=0.5
+        Exponent of ``"invscaling"``.
     max_iter : int, default=200
         Largest number of epochs, or of steps of ``"lbfgs"``.
     shuffle : bool, default=True
-        Take the rows in another order each epoch.
+        Whether to take the rows in a new random order in each epoch.
     random_state : int, RandomState or None, default=None
-        Draws initial parameters, orders and rows held out.
+        Seed of the initial parameters, the orders of the rows, and the choice of held-out rows.
     tol : float, default=0.0001
-        By how much an epoch must be better; for ``"lbfgs"`` the largest acceptable entry of
-        the gradient.
-    verbose, warm_start : bool, default=False
-        Print each epoch or step; start from the last fit's.
-    momentum, nesterovs_momentum : float, bool, default=0.9, True
-        For ``"sgd"``; the momentum is in [0, 1].
+        By how much the loss (or the validation score) of an epoch must be better to count as
+        better. With ``"lbfgs"``, the largest acceptable entry of the gradient.
+    verbose : bool, default=False
+        Whether to print one line for each epoch or step.
+    warm_start : bool, default=False
+        Whether to start from the parameters of the last fit.
+    momentum : float, default=0.9
+        Momentum of ``"sgd"``, from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of ``"sgd"`` is Nesterov's.
     early_stopping : bool, default=False
-        Hold rows out, stop when their score gets no better, and keep the best parameters.
+        Hold out some rows, stop when their score gets no better, and keep the best parameters.
     validation_fraction : float, default=0.1
-        Share of the rows held out; of every block, where data are read block by block.
-    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        For ``"adam"``.
+        Share of the rows held out with ``early_stopping``. If data are read block by block, it is
+        the share of every block.
+    beta_1 : float, default=0.9
+        With ``"adam"``, decay of the running mean of the gradient, in [0, 1).
+    beta_2 : float, default=0.999
+        With ``"adam"``, decay of the running mean of the squared gradient, in [0, 1).
+    epsilon : float, default=1e-8
+        With ``"adam"``, added to a divisor that may be zero.
     n_iter_no_change : int, default=10
-        Epochs in a row that may be no better; ``np.inf`` is any number.
+        Training stops after so many epochs in a row that are not better; ``np.inf`` is no limit.
     max_fun : int, default=15000
-        For ``"lbfgs"``: largest number of passes.
+        With ``"lbfgs"``, largest number of passes over the data.
     class_weight : dict, "balanced" or None, default=None
-        Factors on the weights of the classes' rows; ``"balanced"`` gives all classes the same
-        total weight. Not for labels.
+        Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
+        same total weight, and None is a factor of 1. Not for several labels.
     n_replicas : int or "auto", default="auto"
-        Copies of the network, at most one a block, that train on shares of the blocks at the
-        same time and meet after each round. Any number of workers gives the same bits.
-        ``"auto"`` is 1: with more, it takes more epochs to come to the same loss.
+        Number of copies of the network, at most one for each block. They train at the same time
+        on different blocks, and meet after each round. Any number of workers gives the same bits.
+        ``"auto"`` is 1: more replicas take more epochs to reach the same loss.
     buffer_size : int, str or "auto", default="auto"
-        Memory in which a replica shuffles rows of different blocks, in bytes or as
+        Memory in which a replica shuffles the rows of several blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
-        larger. Rows in memory need none, unless there are several replicas.
-    outer_learning_rate, outer_momentum : float, default=1.0, 0.5
-        Nesterov step along what the replicas moved on average.
+        larger. Rows in memory need no buffer, unless there are several replicas.
+    outer_learning_rate : float, default=1.0
+        Learning rate of the step that all replicas take when they meet, along their mean move.
+    outer_momentum : float, default=0.5
+        Nesterov momentum of that step.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels (a single one has a model too); of several labels, their numbers.
-    coefs_, intercepts_ : list of ndarray
-        Weights, of shape (units, units of the next layer), and intercepts, by layer.
-    loss_, best_loss_ : float
-        Mean objective of the last epoch's batches, and the least; ``best_loss_`` is None with
-        ``early_stopping``.
+        Class labels; with several labels, their numbers. There may be a single class.
+    coefs_ : list of ndarray of shape (units, units of the next layer)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (units of the next layer,)
+        Intercepts of each layer.
+    loss_ : float
+        Mean of the objective over the mini-batches of the last epoch.
+    best_loss_ : float or None
+        Least loss of an epoch; None with ``early_stopping``.
     loss_curve_ : list of float
-        By epoch.
-    validation_scores_, best_validation_score_ : list of float, float
-        With ``early_stopping``, else None.
-    t_, n_iter_ : int
-        Rows trained on, counted each time; epochs.
-    n_layers_, n_outputs_ : int
-        Layers, input and output among them; raw predictions a row.
+        Loss of each epoch.
+    validation_scores_ : list of float or None
+        Score of the held-out rows after each epoch, with ``early_stopping``.
+    best_validation_score_ : float or None
+        The best of them.
+    t_ : int
+        Number of rows trained on; a row counts once in each epoch.
+    n_iter_ : int
+        Number of epochs, or of steps of ``"lbfgs"``.
+    n_layers_ : int
+        Number of layers, with the input and the output layer.
+    n_outputs_ : int
+        Number of outputs of the network for each row.
     out_activation_ : str
-        What turns raw predictions into predictions.
-    n_features_in_, feature_names_in_ : int, ndarray of str
-        Features, and their names where X had names.
-    n_replicas_, n_passes_ : int, float
-        Replicas used; passes over the features, validation included.
+        Function that turns outputs of the network into predictions.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_replicas_ : int
+        Number of replicas used.
+    n_passes_ : float
+        Passes over the features, those for validation included.
     history_ : list of dict
         One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
         ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
@@ -202,17 +230,20 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         Raises
         ------
         Diverged
-            The loss or a parameter is no longer finite; names epoch and round. A ValueError
-            and a FloatingPointError. The estimator's attributes are left as they were.
+            The loss or a parameter is no longer finite; the message names epoch and round. It is
+            a ValueError and a FloatingPointError, and leaves the attributes as they were.
         ValueError
-            NaN or infinity (names block, row and column), lengths that differ, bad parameters.
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, or a parameter is out of range.
         MemoryError
-            There is no room for the buffer, or for sparse rows made dense; raised before training.
+            The buffer, or a sparse X once it is dense, does not fit in memory. It is raised before
+            training.
 
         Warns
         -----
         ConvergenceWarning
-            ``max_iter`` was not enough, or training diverged and ``early_stopping`` kept its best.
+            ``max_iter`` was reached, or training diverged and ``early_stopping`` kept the
+            parameters of the best score.
         """
         return self._fit(X, y, sample_weight)
 
@@ -220,28 +251,28 @@ class MLPClassifier(ClassPredictions, BaseMLP):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Train for one epoch more on the given rows; callbacks are told of :meth:`fit` alone.
+        """Train for one more epoch on the given rows. Callbacks are not called.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-            As for :meth:`fit`; need not hold all classes.
+            Classes or labels, as in :meth:`fit`; not all classes have to be there.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
         classes : array-like of shape (n_classes,), optional
-            All classes there are; needed in the first call.
+            All classes; needed in the first call.
 
         Returns
         -------
         MLPClassifier
-            The estimator.
+            The estimator itself.
 
         Raises
         ------
         ValueError
-            As for :meth:`fit`; no ``classes`` in the first call, or a label that is not
+            As in :meth:`fit`; or ``classes`` is missing in the first call, or a label is not
             among them.
         """
         classes = classes_of(self, classes)

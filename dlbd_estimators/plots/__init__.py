@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from dlbd_estimators.plots.calibration import CalibrationDisplay
 from dlbd_estimators.plots.coefficients import CoefficientsDisplay
 from dlbd_estimators.plots.loss_curve import LossCurveDisplay
-from dlbd_estimators.plots.thresholds import CalibrationDisplay, RocCurveDisplay
+from dlbd_estimators.plots.roc_curve import RocCurveDisplay
 
 __all__ = ["CalibrationDisplay", "CoefficientsDisplay", "LossCurveDisplay", "RocCurveDisplay"]

@@ -22,22 +22,32 @@ class CoefficientsDisplay:
     coef : ndarray of shape (n_shown,)
         Coefficients, the largest first.
     feature_names : ndarray of str of shape (n_shown,)
-        Of the features that these belong to.
+        Names of the features of these coefficients.
     n_features : int
-        Of the model, shown or not.
+        Number of coefficients of the model, shown or not.
     name : str, optional
-        Of the model, for the title.
+        Name of the model, for the title.
     per : str, default="unit of the model's column"
-        What the coefficients are the change for, for the axis.
+        The unit that the coefficients are the change for, as the label of the axis says it.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Where they are drawn.
+        The axes of the plot.
     figure_ : matplotlib.figure.Figure
-        That the axes are in.
+        The figure of these axes.
     bars_ : matplotlib.container.BarContainer
         The bars.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import Ridge
+    >>> from dlbd_estimators.plots import CoefficientsDisplay
+    >>> X = np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> model = Ridge().fit(X, [-3.0, 1.0, 3.0])
+    >>> CoefficientsDisplay.from_estimator(model, n_features=1).feature_names
+    array(['x0'], dtype=object)
     """
 
     def __init__(
@@ -61,11 +71,16 @@ class CoefficientsDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default new ones, as high as the bars need.
+            Axes to draw on; None makes new ones, as high as the bars need.
         name : str, optional
-            For the title.
+            Name of the model, for the title.
         **kwargs
-            For :meth:`matplotlib.axes.Axes.barh`.
+            Parameters of :meth:`matplotlib.axes.Axes.barh`.
+
+        Returns
+        -------
+        CoefficientsDisplay
+            The display itself, with ``ax_``, ``figure_`` and ``bars_``.
         """
         fresh = ax is None
         ax = axes(ax)
@@ -105,45 +120,51 @@ class CoefficientsDisplay:
     ) -> Self:
         """Draw the largest coefficients of a linear model.
 
-        Per standard deviation they can be compared with each other, per unit they can be told to
-        somebody. The axis says which they are.
+        Coefficients per standard deviation of a column can be compared with each other; those per
+        unit are easier to explain. The label of the axis says which they are.
 
         Parameters
         ----------
         estimator : estimator or Pipeline
-            Fitted, with ``coef_``; of a pipeline the last step, whose features bear the names
-            that the steps before give them.
+            A fitted model with ``coef_``, or a pipeline that ends in one. The features have the
+            names that the steps before the model give them.
         feature_names : sequence of str of length n_features_in, optional
-            By default those that X had, or else ``x0``, ``x1``, ...
+            Names of the features. None means the names that X had, or ``x0``, ``x1``, ... if it
+            had none.
         n_features : int, default=20
-            How many to show, at most.
+            Largest number of coefficients to show.
         class_ : object, optional
-            One of ``classes_`` (of a regression, the index of a target), whose coefficients to
-            show: needed where there are several rows of them. The one row of two classes
-            belongs to the greater one.
+            The class whose coefficients to show, out of ``classes_``; for a regression, the index
+            of a target. It is needed if the model has several rows of coefficients. The single
+            row of a model of two classes belongs to the greater class.
         per : {"model", "unit", "std"}, default="model"
-            What a coefficient is the change for. ``"model"``: a unit of the column that the model
-            sees, as ``coef_`` has it; behind a StandardScaler that is a standard deviation.
-            ``"unit"``: a unit of the column before the scalers of the pipeline. ``"std"``: a
-            standard deviation of the column. Columns of categories are 1 or 0 in any case.
+            The change of a column that a coefficient is for. ``"model"``: one unit of the column
+            that the model sees, as in ``coef_``; behind a StandardScaler that is one standard
+            deviation. ``"unit"``: one unit of the column before the scalers of the pipeline.
+            ``"std"``: one standard deviation of the column. For columns of categories it is always
+            1 against 0.
         X : array-like or Dask collection of shape (n_samples, n_features), optional
-            For ``per="std"``: rows whose standard deviations to take of those columns that the
-            pipeline does not standardise; one pass over lazy rows.
+            For ``per="std"``: rows that give the standard deviations of columns that the pipeline
+            does not standardise. It takes one pass over lazy rows.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default new ones.
+            Axes to draw on; None makes new ones.
         **kwargs
-            For :meth:`matplotlib.axes.Axes.barh`.
+            Parameters of :meth:`matplotlib.axes.Axes.barh`.
+
+        Returns
+        -------
+        CoefficientsDisplay
+            The display, drawn.
 
         Raises
         ------
         NotFittedError
             The estimator was not fitted.
         TypeError
-            It has no ``coef_``.
+            The estimator has no ``coef_``.
         ValueError
-            ``class_`` is missing or unknown, ``n_features`` is below 1, or there are more or
-            fewer names than coefficients; ``per`` is none of the three, needs X or has no use for
-            it.
+            ``class_`` is missing or unknown, ``n_features`` is below 1, the number of names is not
+            that of the coefficients, ``per`` is unknown, or X is missing or not used.
         """
         if n_features < 1:
             raise ValueError(f"n_features must be at least 1, but is {n_features!r}.")

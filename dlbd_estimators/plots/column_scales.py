@@ -1,7 +1,7 @@
-"""What one unit of a model's column is in the data: how the steps before the model scale.
+"""How the steps of a pipeline scale the columns that its model sees.
 
-A coefficient belongs to the column that the model sees. Behind a scaler that is another one than
-the data's, and two coefficients can be compared, or told to somebody, only with the scale.
+A coefficient belongs to a column that the model sees. Behind a scaler, that is not the column of
+the data: to compare two coefficients, or to explain one, the scale is needed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def column_scales(estimator: Any, n_features: int) -> ColumnScales:
 def per_what(
     estimator: Any, coef: NDArray[np.float64], per: str, X: Any
 ) -> tuple[NDArray[np.float64], str]:
-    """Return coefficients per another unit, and in words what they are per.
+    """Return coefficients for another unit of the columns, and that unit in words.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def per_what(
     coef : ndarray of float of shape (n_features,)
         Per unit of the columns that the model sees.
     per : {"model", "unit", "std"}
-        As for :meth:`CoefficientsDisplay.from_estimator`.
+        As in :meth:`CoefficientsDisplay.from_estimator`.
     X : array-like, Dask collection or None
         Rows whose standard deviations to take.
 

@@ -1,4 +1,4 @@
-"""How a fit went, step by step."""
+"""A curve of what ``history_`` holds: the loss of a fit, step by step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LABELS = {
     "step": "Step length",
     "learning_rate": "Learning rate",
 }
-#: These fall by factors.
+#: These fall by factors, so that a logarithmic axis shows them best.
 _LOGARITHMIC = ("excess", "gradient_norm", "error")
 
 
@@ -34,19 +34,23 @@ class LossCurveDisplay:
 
     Parameters
     ----------
-    x, y : ndarray of shape (n_steps,)
-        Where the curve goes.
-    x_name, y_name : str
-        What these are: keys of ``history_``, or ``"excess"``.
+    x : ndarray of shape (n_steps,)
+        Horizontal coordinates of the curve.
+    y : ndarray of shape (n_steps,)
+        Vertical coordinates of the curve.
+    x_name : str, default="pass"
+        What ``x`` is: a key of ``history_``.
+    y_name : str, default="loss"
+        What ``y`` is: a key of ``history_``, or ``"excess"``.
     name : str, optional
-        Of the curve, in the legend.
+        Name of the curve in the legend.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Where it is drawn.
+        The axes of the plot.
     figure_ : matplotlib.figure.Figure
-        That the axes are in.
+        The figure of these axes.
     line_ : matplotlib.lines.Line2D
         The curve.
 
@@ -79,19 +83,25 @@ class LossCurveDisplay:
     def plot(
         self, ax: Any = None, *, name: str | None = None, log: bool | None = None, **kwargs: Any
     ) -> Self:
-        """Draw the curve; several on the same axes overlay each other.
+        """Draw the curve. Several curves can be drawn on the same axes.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default new ones.
+            Axes to draw on; None makes new ones.
         name : str, optional
-            For the legend.
+            Name of the curve in the legend.
         log : bool, optional
-            Whether the y-axis is logarithmic, which leaves out what is not above 0; by default
-            where y is ``"excess"``, ``"gradient_norm"`` or ``"error"``, and is above 0 somewhere.
+            Whether the y-axis is logarithmic, which leaves out values that are not above 0. None
+            means yes for ``"excess"``, ``"gradient_norm"`` and ``"error"``, if some values are
+            above 0.
         **kwargs
-            For :meth:`matplotlib.axes.Axes.plot`.
+            Parameters of :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display itself, with ``ax_``, ``figure_`` and ``line_``.
         """
         if log is None:
             log = self.y_name in _LOGARITHMIC and bool((self.y > 0).any())
@@ -126,25 +136,30 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : estimator or Pipeline
-            Fitted; of a pipeline the last step.
+            A fitted estimator of this package, or a pipeline that ends in one.
         x : str, default="pass"
             A key of ``history_``: ``"pass"``, ``"iteration"``, ``"seconds"``, ...
         y : str, default="loss"
             A key of ``history_``: ``"loss"``, ``"error"``, ``"gradient_norm"``,
             ``"validation_score"``, ...; or ``"excess"``, the loss above the least of this fit.
         name : str, optional
-            For the legend; by default the estimator's class.
+            Name of the curve in the legend; None means the class of the estimator.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default new ones.
+            Axes to draw on; None makes new ones.
         **kwargs
-            For :meth:`plot`: ``log``, and what is for :meth:`matplotlib.axes.Axes.plot`.
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
 
         Raises
         ------
         NotFittedError
             The estimator was not fitted.
         TypeError
-            It has no ``history_``.
+            The estimator has no ``history_``.
         ValueError
             ``history_`` has no such key.
         """
@@ -169,14 +184,32 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a ``history_``, kept from an earlier fit perhaps.
+        """Draw a ``history_``, which may be that of an earlier fit.
 
         Parameters
         ----------
         history : sequence of dict
-            One entry a step.
-        x, y, name, ax, **kwargs
-            As for :meth:`from_estimator`.
+            One entry for each step.
+        x : str, default="pass"
+            A key of ``history_``, as in :meth:`from_estimator`.
+        y : str, default="loss"
+            A key of ``history_`` or ``"excess"``, as in :meth:`from_estimator`.
+        name : str, optional
+            Name of the curve in the legend.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes new ones.
+        **kwargs
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            ``history`` has no such key.
         """
         across, up = _column(history, x), _column(history, "loss" if y == "excess" else y)
         if y == "excess":

@@ -1,4 +1,4 @@
-"""Any transformer that is fitted, or needs no fit, block by block on lazy data."""
+"""Any fitted or stateless transformer, applied to lazy data block by block."""
 
 from __future__ import annotations
 
@@ -52,10 +52,9 @@ class _InMemory(TransformerMixin, BaseEstimator):
 class Blockwise(LazyTransformer, _InMemory):
     """Apply a fitted or stateless transformer to lazy data, one block at a time.
 
-    For scikit-learn's transformers (and others on NumPy arrays or pandas frames) that treat
-    each row by itself, given what they have learnt. What has to be learnt is learnt first, on
-    data in memory, for example a sample. Sparse results and results of another number of rows
-    are refused.
+    It is for transformers of scikit-learn, and others on NumPy arrays or pandas frames, that
+    transform each row on its own once they are fitted. Fit them first to data in memory, for
+    example a sample. Sparse results, and results with another number of rows, are refused.
 
     Parameters
     ----------
@@ -75,12 +74,12 @@ class Blockwise(LazyTransformer, _InMemory):
 
     Notes
     -----
-    The width and dtype of a lazy result are those of one row of zeros (for frames, of Dask's
-    own made-up row). A transformer that refuses this row, as one does that knows only the
-    categories it was fitted to, has to provide ``get_feature_names_out``; its results become
-    float64.
+    To find the number of columns and the dtype of a lazy result, the transformer is tried on a row
+    of zeros (for data frames, on a row that Dask makes up). Some transformers refuse this row, for
+    example because its category is unknown. These need ``get_feature_names_out``, and their
+    results become float64.
 
-    Blocks are transformed in several threads by the same object.
+    Several threads use the same transformer at the same time.
 
     Examples
     --------
@@ -119,7 +118,7 @@ class Blockwise(LazyTransformer, _InMemory):
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features). No lazy value is computed.
         y : array-like of shape (n_samples,), optional
-            For a transformer that is fitted to data in memory.
+            Targets, for a transformer that is fitted to data in memory.
 
         Returns
         -------
@@ -131,7 +130,7 @@ class Blockwise(LazyTransformer, _InMemory):
         NotFittedError
             X is lazy, and the transformer has to be fitted first. It is a ValueError, too.
         TypeError
-            X is lazy, and the transformer's output is sparse.
+            X is lazy, and the transformer returns sparse matrices.
         """
         if not is_lazy(X):
             X = without_na(X)
@@ -163,7 +162,7 @@ class Blockwise(LazyTransformer, _InMemory):
 
     @_offers("inverse_transform")
     def inverse_transform(self, X: Any) -> Any:
-        """Undo ``transform``; there is none where the transformer has none.
+        """Undo ``transform``. The method is there if the transformer has it.
 
         Parameters
         ----------
@@ -173,7 +172,7 @@ class Blockwise(LazyTransformer, _InMemory):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            Lazy where X is lazy.
+            The original features; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         if not is_lazy(X):
@@ -185,12 +184,12 @@ class Blockwise(LazyTransformer, _InMemory):
 
     @_offers("get_feature_names_out")
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the transformer's names of its output.
+        """Return the names that the transformer gives to its output.
 
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names of the features; by default those of the fit.
+            Names of the features; None means those of the fit.
 
         Returns
         -------

@@ -21,14 +21,14 @@ from dlbd_estimators.preprocessing.categories import (
     infrequent,
     table_of,
 )
-from dlbd_estimators.preprocessing.columns import without_na
+from dlbd_estimators.preprocessing.encode_rows import DecodeRows, EncodeRows
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,
     check_lazy,
     map_rows,
     transform_rows,
 )
-from dlbd_estimators.preprocessing.widening import check_room, cut
+from dlbd_estimators.preprocessing.widening import cut
 
 
 class _LazyEncoder(LazyTransformer):
@@ -56,7 +56,7 @@ class _LazyEncoder(LazyTransformer):
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features): numbers, strings or categoricals.
         y : None
-            Not used; scikit-learn's pipelines pass it.
+            Ignored; scikit-learn's pipelines pass it.
 
         Returns
         -------
@@ -66,8 +66,8 @@ class _LazyEncoder(LazyTransformer):
         Raises
         ------
         ValueError
-            A parameter is wrong; a column has values that are not in ``categories``, or more
-            than a million distinct values; X is empty.
+            A parameter is out of range, a column has values that are not in ``categories`` or more
+            than a million distinct values, or X is empty.
         TypeError
             A column mixes strings and numbers.
         """
@@ -136,14 +136,14 @@ class _LazyEncoder(LazyTransformer):
         return transform_rows(
             self,
             cut(X, like.shape[1] * like.itemsize),
-            _Encode(encoder, like[:0]),
+            EncodeRows(encoder, like[:0]),
             dtype=like.dtype,
             n_columns=like.shape[1],
             name=f"{type(self).__name__.lower()}-transform",
         )
 
     def inverse_transform(self, X: Any) -> Any:
-        """Bring codes back to categories, lazily where X is lazy.
+        """Turn codes back into categories.
 
         Parameters
         ----------
@@ -153,8 +153,9 @@ class _LazyEncoder(LazyTransformer):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            Categories. A lazy result is of dtype object wherever ``handle_unknown`` allows
-            unknown categories, which are None; scikit-learn looks whether there are some.
+            Categories; a lazy Dask array if X is lazy. A lazy result has dtype object if
+            ``handle_unknown`` allows unknown categories, which become None; scikit-learn's result
+            has it only if there are some.
         """
         if not is_lazy(X):
             return super().inverse_transform(X)  # type: ignore[misc] # as above
@@ -173,7 +174,7 @@ class _LazyEncoder(LazyTransformer):
             like = like.astype(object)
         return map_rows(
             X,
-            _Decode(encoder, like),
+            DecodeRows(encoder, like),
             meta=like,
             name=f"{type(self).__name__.lower()}-inverse",
         )
@@ -194,85 +195,47 @@ class _LazyEncoder(LazyTransformer):
         return encoder
 
 
-class _Encode:
-    """Row function of ``transform``."""
-
-    __name__ = "encode"  # names the tasks of data frames
-
-    def __init__(self, encoder: Any, empty: NDArray[Any]) -> None:
-        self.encoder = encoder
-        self.empty = empty
-
-    def __call__(self, block: Any) -> NDArray[Any]:
-        if len(block) == 0:
-            return self.empty
-        check_room(len(block), self.empty.shape[1] * self.empty.itemsize)
-        block = without_na(block)
-        if isinstance(block, pd.DataFrame):
-            block = block.set_axis(range(block.shape[1]), axis=1)
-        return np.asarray(self.encoder.transform(block))
-
-
-class _Decode:
-    """Row function of ``inverse_transform``."""
-
-    __name__ = "decode"
-
-    def __init__(self, encoder: Any, empty: NDArray[Any]) -> None:
-        self.encoder = encoder
-        self.empty = empty
-
-    def __call__(self, block: Any) -> NDArray[Any]:
-        if len(block) == 0:
-            return self.empty
-        # A copy: scikit-learn writes into the codes that it decodes.
-        codes = np.array(block)
-        return np.asarray(self.encoder.inverse_transform(codes)).astype(
-            self.empty.dtype, copy=False
-        )
-
-
 class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
-    """One column of zeros and ones for each category.
+    """Turn each category into a column of zeros and ones.
 
-    scikit-learn's own class for data in memory. On lazy data ``fit`` makes one pass, and
-    ``transform`` is lazy and **always dense**, whatever ``sparse_output`` says: sparse blocks
-    of a Dask array do not work with the estimators of this library. No more than the dense
-    form of one block is in memory at a time for each thread.
+    In memory this is scikit-learn's class. On lazy data ``fit`` makes one pass, and ``transform``
+    is lazy and **always dense**, for any ``sparse_output``: the estimators of this package do not
+    take Dask arrays of sparse blocks. Each thread holds the dense form of one block at a time.
 
     Parameters
     ----------
     categories : "auto" or list of array-like, default="auto"
-        Categories of each column; "auto" takes those that occur.
+        Categories of each feature; "auto" takes those that occur.
     drop : {"first", "if_binary"} or array-like of shape (n_features,), default=None
-        Category of each column that gets no column of its own.
+        Category of each feature that gets no column.
     sparse_output : bool, default=True
-        For data in memory: return a CSR matrix. Lazy results are dense.
+        Whether to return a CSR matrix for data in memory. Lazy results are dense.
     dtype : dtype, default=float64
-        Of the result.
+        Dtype of the result.
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
-        What ``transform`` does with a category that ``fit`` has not seen. An error (and a
-        warning) comes when the block is computed.
+        What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
+        or a warning comes when the block is computed.
     min_frequency : int or float, default=None
-        Categories of fewer rows, or of a smaller share of the rows, share a column.
+        Categories with fewer rows than this, or with a smaller share of the rows, share one
+        column.
     max_categories : int, default=None
-        Most columns for a feature, the one of infrequent categories included.
+        Largest number of columns of a feature, with the one that infrequent categories share.
     feature_name_combiner : "concat" or callable, default="concat"
-        Names a column after its feature and its category.
+        Makes the name of a column from its feature and its category.
 
     Attributes
     ----------
     categories_ : list of ndarray
-        Sorted categories of each column, at most a million. The missing strings of a Dask data
+        Sorted categories of each feature, at most a million. The missing strings of a Dask data
         frame (``pandas.NA``) count as NaN.
     drop_idx_ : ndarray of shape (n_features,) or None
-        Index in ``categories_`` of each category that is dropped.
+        For each feature, the index in ``categories_`` of the category without a column.
     infrequent_categories_ : list of ndarray
-        Infrequent categories of each column, or None.
+        Infrequent categories of each feature, or None.
     n_features_in_ : int
-        Number of columns.
+        Number of features.
     feature_names_in_ : ndarray of str
-        Names of the columns, where X had names.
+        Names of the features, where X had names.
     n_passes_ : float
         Passes over the data: 1 after a fit to lazy data, else absent.
 
@@ -293,34 +256,44 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
 
 
 class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
-    """One integer for each category.
+    """Turn each category into an integer.
 
-    scikit-learn's own class for data in memory. On lazy data ``fit`` makes one pass, and
-    ``transform`` is lazy.
+    In memory this is scikit-learn's class. On lazy data ``fit`` makes one pass, and ``transform``
+    is lazy.
 
     Parameters
     ----------
     categories : "auto" or list of array-like, default="auto"
-        Categories of each column in the order of their codes; "auto" sorts those that occur.
+        Categories of each feature in the order of their codes; "auto" takes those that occur,
+        sorted.
     dtype : dtype, default=float64
-        Of the result.
+        Dtype of the result.
     handle_unknown : {"error", "use_encoded_value"}, default="error"
-        What ``transform`` does with a category that ``fit`` has not seen. An error comes when
-        the block is computed.
+        What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
+        comes when the block is computed.
     unknown_value : int or NaN, default=None
         Code of unknown categories.
     encoded_missing_value : int or NaN, default=NaN
         Code of NaN.
     min_frequency : int or float, default=None
-        Categories of fewer rows, or of a smaller share of the rows, share a code.
+        Categories with fewer rows than this, or with a smaller share of the rows, share one code.
     max_categories : int, default=None
-        Most codes for a feature, the one of infrequent categories included; NaN and unknown
-        categories come on top.
+        Largest number of codes of a feature, with the one that infrequent categories share, and
+        without those of NaN and of unknown categories.
 
     Attributes
     ----------
-    categories_, infrequent_categories_, n_features_in_, feature_names_in_, n_passes_
-        As of :class:`OneHotEncoder`.
+    categories_ : list of ndarray
+        Categories of each feature, at most a million. The missing strings of a Dask data frame
+        (``pandas.NA``) count as NaN.
+    infrequent_categories_ : list of ndarray
+        Infrequent categories of each feature, or None.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over the data: 1 after a fit to lazy data, else absent.
 
     Examples
     --------

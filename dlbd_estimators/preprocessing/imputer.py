@@ -31,34 +31,38 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
     """Replace missing values by the mean, the most frequent value or a constant of the column.
 
     In memory this is scikit-learn's class. On lazy data ``fit`` makes one parallel pass, which
-    also finds what a scaler after the imputer needs to know; ``transform`` is lazy.
+    also finds the statistics that a scaler after the imputer needs; ``transform`` is lazy.
 
     Parameters
     ----------
     missing_values : int, float, str, np.nan, None or pandas.NA, default=np.nan
-        What stands for a missing value. Dask makes one missing value of NaN and None in columns
-        of strings: either stands for it.
+        The value that is missing. In columns of strings Dask makes NaN and None the same missing
+        value, so either of them means both.
     strategy : {"mean", "median", "most_frequent", "constant"} or callable, default="mean"
-        What to fill in; of equally frequent values the smallest. "median" and callables need
-        all values of a column at once, and so X in memory. "most_frequent" counts up to a
-        million distinct values a column on lazy data.
+        What to fill in. Of equally frequent values it is the smallest. "median" and callables need
+        all values of a column at once, and so need X in memory. On lazy data "most_frequent"
+        counts up to a million distinct values of a column.
     fill_value : str or number, default=None
-        For "constant"; None is 0, or "missing_value" for objects.
+        The constant of "constant"; None means 0, or "missing_value" for objects.
     copy : bool, default=True
-        False may fill an array in memory in place. Lazy data is never changed.
+        False allows to fill an array in memory in place. Lazy data is never changed.
     add_indicator : bool, default=False
-        Append, for every column with missing values in ``fit``, one that tells where they were.
+        Whether to append, for each column with missing values in ``fit``, a column that is 1 where
+        a value was missing.
     keep_empty_features : bool, default=False
-        Keep columns without any value in ``fit``, filled with 0 (or the constant).
+        Whether to keep columns that have no value in ``fit``. They are filled with 0, or with the
+        constant.
 
     Attributes
     ----------
     statistics_ : ndarray of shape (n_features,)
         Fill values; NaN for a column without any value, which ``transform`` leaves out.
     indicator_ : sklearn.impute.MissingIndicator or None
-        With ``add_indicator``.
-    n_features_in_, feature_names_in_
-        As for scikit-learn.
+        Makes the appended columns of ``add_indicator``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
     n_passes_ : float
         Passes over the data that the last fit made.
 
@@ -81,7 +85,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             Features of shape (n_samples, n_features). Columns of strings come as a Dask data
             frame, or as a Dask array of objects.
         y : None
-            There for pipelines.
+            Ignored; scikit-learn's pipelines pass it.
 
         Returns
         -------
@@ -91,8 +95,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         Raises
         ------
         ValueError
-            "median" or a callable on lazy data, infinity, NaN where it is not the missing
-            value, too many distinct values, a parameter that does not fit the data.
+            ``strategy`` is "median" or a callable and X is lazy; X holds infinity, NaN that is not
+            the missing value, or too many distinct values; or a parameter does not fit the data.
         """
         if not is_lazy(X):
             super().fit(self._in_memory(X), y)
@@ -121,7 +125,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         return self
 
     def inverse_transform(self, X: Any) -> Any:
-        """Put the missing values back, where indicators tell.
+        """Put the missing values back, where the columns of the indicator say they were.
 
         Parameters
         ----------
@@ -131,7 +135,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            float64. Columns that ``transform`` left out are all missing.
+            Features with missing values, float64. Columns that ``transform`` left out are all
+            missing.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """Transformers on lazy data: a function for every block, in the container the user chose.
 
 scikit-learn's ``set_output`` wraps the ``transform`` that a class defines, and would turn a
-lazy result into a pandas frame in memory. :class:`LazyTransformer` is therefore no
-``TransformerMixin``: scikit-learn leaves its methods alone. They hand what is in memory on to
-scikit-learn's own (wrapped) method, and give lazy results their container here.
+lazy result into a pandas frame in memory. Therefore :class:`LazyTransformer` is not a
+``TransformerMixin``, and scikit-learn leaves its methods alone. They pass data in memory on to
+scikit-learn's own (wrapped) method, and choose the container of lazy results themselves.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ RowFunction = Callable[[Any], Any]
 
 
 class LazyTransformer(ToSklearnMixin):
-    """Mixin before a scikit-learn transformer: lazy in, lazy out; else exactly scikit-learn.
+    """Mixin before a scikit-learn transformer: lazy data in gives lazy data out.
 
-    A subclass overrides ``fit`` for lazy X, and ``_transform_lazy``. It must not define
-    ``transform`` or ``fit_transform`` itself, because scikit-learn would wrap those.
+    With data in memory it is exactly scikit-learn's class. A subclass overrides ``fit`` for lazy
+    X, and ``_transform_lazy``. It must not define ``transform`` or ``fit_transform`` itself,
+    because scikit-learn would wrap those.
     """
 
     def transform(self, X: Any) -> Any:
@@ -50,7 +51,8 @@ class LazyTransformer(ToSklearnMixin):
         Returns
         -------
         ndarray, DataFrame or lazy array of shape (n_samples, n_features_out)
-            For lazy X a Dask array; a Dask data frame after ``set_output(transform="pandas")``.
+            The transformed rows. For lazy X it is a Dask array, or a Dask data frame after
+            ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
             # scikit-learn's class, after us
@@ -63,15 +65,17 @@ class LazyTransformer(ToSklearnMixin):
 
         Parameters
         ----------
-        X, y
-            As for ``fit``.
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like, optional
+            Passed on to ``fit``.
         **fit_params : dict
             Further arguments of ``fit``.
 
         Returns
         -------
         ndarray, DataFrame or lazy array of shape (n_samples, n_features_out)
-            As of ``transform``.
+            The transformed rows, as ``transform`` returns them.
         """
         if not is_lazy(X):
             return super().fit_transform(  # type: ignore[misc] # as above
@@ -203,8 +207,18 @@ def transform_rows(
     estimator : estimator
         Fitted; its ``set_output``, or scikit-learn's configuration, chooses the container,
         its ``get_feature_names_out`` names the columns.
-    X, function, dtype, n_columns, meta, name
-        As for :func:`map_rows`.
+    X : dask.array.Array or dask.dataframe.DataFrame
+        As in :func:`map_rows`, like all that follow.
+    function : callable
+        From a block to an array of as many rows.
+    dtype : dtype, optional
+        Dtype of the result.
+    n_columns : int, optional
+        Columns of the result.
+    meta : array, optional
+        An empty result, in place of dtype and n_columns.
+    name : str
+        Begins the keys of the tasks.
 
     Returns
     -------

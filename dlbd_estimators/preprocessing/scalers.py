@@ -1,4 +1,4 @@
-"""Scalers by extremes: found in one pass, then an affine map of every block."""
+"""Scalers by minima and maxima: one pass finds these, then each block is scaled lazily."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 
 
 class _RangeScaler(LazyScaler):
-    """Scalers whose attributes follow from extremes: scikit-learn fits them to two rows."""
+    """Scalers that need only minima and maxima; scikit-learn's class is fitted to these rows."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the extremes of the columns.
+        """Find the minima and maxima of the columns.
 
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features); NaN is no value.
+            Features of shape (n_samples, n_features). NaN is ignored.
         y : None
-            There for pipelines.
+            Ignored; scikit-learn's pipelines pass it.
 
         Returns
         -------
@@ -34,7 +34,8 @@ class _RangeScaler(LazyScaler):
         Raises
         ------
         ValueError
-            Infinity (names row and column), no rows, a parameter out of range.
+            X holds infinity (the message names row and column) or has no rows, or a parameter is
+            out of range.
         TypeError
             X is not numeric.
         """
@@ -45,12 +46,14 @@ class _RangeScaler(LazyScaler):
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Join the extremes of a further batch to those of earlier ones.
+        """Update the minima and maxima with another batch of rows.
 
         Parameters
         ----------
-        X, y
-            As for ``fit``.
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features). NaN is ignored.
+        y : None
+            Ignored; scikit-learn's pipelines pass it.
 
         Returns
         -------
@@ -74,7 +77,7 @@ class _RangeScaler(LazyScaler):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            Lazy where X is lazy.
+            Features in their original units; a lazy Dask array if X is lazy.
         """
         if is_lazy(X):
             return self._inverse_lazy(X)
@@ -107,36 +110,44 @@ class _RangeScaler(LazyScaler):
 class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     """Scale every column to a given range.
 
-    ``X_scaled = (X - min) / (max - min) * (b - a) + a`` for ``feature_range=(a, b)``; a constant
-    column goes to ``a``. In memory this is scikit-learn's class; on lazy data ``fit`` makes one
-    parallel pass, or none where a transformer before it knows the extremes of its output.
+    ``X_scaled = (X - min) / (max - min) * (b - a) + a`` for ``feature_range=(a, b)``. A constant
+    column becomes ``a``. In memory this is scikit-learn's class; on lazy data ``fit`` makes one
+    parallel pass, or none if the transformer before it knows the minima and maxima of its output.
 
     Parameters
     ----------
     feature_range : tuple (a, b), default=(0, 1)
         Range of the scaled data.
     copy : bool, default=True
-        False may scale an array in memory in place. Lazy data is never changed.
+        False allows to scale an array in memory in place. Lazy data is never changed.
     clip : bool, default=False
-        Clip transformed values to the range.
+        Whether to clip transformed values to the range.
 
     Attributes
     ----------
-    min_, scale_ : ndarray of shape (n_features,)
-        ``X_scaled = X * scale_ + min_``.
-    data_min_, data_max_, data_range_ : ndarray of shape (n_features,)
-        Extremes of the columns and their distance, in the dtype of X (float64 for integers).
+    min_ : ndarray of shape (n_features,)
+        What is added: ``X_scaled = X * scale_ + min_``.
+    scale_ : ndarray of shape (n_features,)
+        Factor of each column.
+    data_min_ : ndarray of shape (n_features,)
+        Minimum of each column, in the dtype of X (float64 for integers).
+    data_max_ : ndarray of shape (n_features,)
+        Maximum of each column.
+    data_range_ : ndarray of shape (n_features,)
+        Their difference.
     n_samples_seen_ : int
-        Rows of all batches.
-    n_features_in_, feature_names_in_
-        As for scikit-learn.
+        Number of rows of all batches.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
     n_passes_ : float
         Passes over the data that the last fit made.
 
     Notes
     -----
-    NaN is no value in ``fit`` and is kept by ``transform``. With ``partial_fit`` a column may
-    be all NaN in an earlier lazy batch (scikit-learn's extremes stay NaN then).
+    ``fit`` ignores NaN, and ``transform`` keeps it. With ``partial_fit``, a column may be all NaN
+    in an earlier lazy batch (in scikit-learn it stays NaN then).
 
     Examples
     --------
@@ -172,30 +183,35 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
     """Scale every column by its largest absolute value.
 
     ``X_scaled = X / max |X|``. In memory this is scikit-learn's class; on lazy data ``fit`` makes
-    one parallel pass, or none where a transformer before it knows the extremes of its output.
+    one parallel pass, or none if the transformer before it knows the minima and maxima of its
+    output.
 
     Parameters
     ----------
     copy : bool, default=True
-        False may scale an array in memory in place. Lazy data is never changed.
+        False allows to scale an array in memory in place. Lazy data is never changed.
     clip : bool, default=False
-        Clip transformed values to [-1, 1].
+        Whether to clip transformed values to [-1, 1].
 
     Attributes
     ----------
-    max_abs_, scale_ : ndarray of shape (n_features,)
-        Largest absolute values, in the dtype of X (float64 for integers); in ``scale_`` 1 for
-        columns of zeros.
+    max_abs_ : ndarray of shape (n_features,)
+        Largest absolute value of each column, in the dtype of X (float64 for integers).
+    scale_ : ndarray of shape (n_features,)
+        Divisor of each column: the same, or 1 for a column of zeros.
     n_samples_seen_ : int
-        Rows of all batches.
-    n_features_in_, feature_names_in_
-        As for scikit-learn.
+        Number of rows of all batches.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
     n_passes_ : float
         Passes over the data that the last fit made.
 
     Notes
     -----
-    As for :class:`MinMaxScaler`.
+    ``fit`` ignores NaN, and ``transform`` keeps it. With ``partial_fit``, a column may be all NaN
+    in an earlier lazy batch (in scikit-learn it stays NaN then).
 
     Examples
     --------

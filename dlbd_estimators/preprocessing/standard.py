@@ -1,4 +1,4 @@
-"""Standardisation: means and variances in one pass, then an affine map of every block."""
+"""Standardisation: one pass finds means and variances, then each block is scaled lazily."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class _TransformWithCopy(LazyScaler):
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Rows of shape (n_samples, n_features).
         copy : bool, optional
-            In place of the parameter ``copy``, for X in memory.
+            Replaces the parameter ``copy`` of the class, for X in memory.
 
         Returns
         -------
         ndarray, DataFrame or lazy array of shape (n_samples, n_features)
-            As for :class:`LazyTransformer`.
+            The standardised rows. For lazy X it is a Dask array, or a Dask data frame after
+            ``set_output(transform="pandas")``.
         """
         if is_lazy(X):
             check_is_fitted(self)
@@ -44,42 +45,48 @@ class _TransformWithCopy(LazyScaler):
 class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
     """Bring every column to mean 0 and variance 1.
 
-    ``z = (x - mean) / sqrt(var)``, with the population's variance; a column that is constant to
-    rounding is not divided. In memory this is scikit-learn's class; on lazy data ``fit`` makes
-    one parallel pass, or none where a transformer before it knows the statistics of its output.
+    ``z = (x - mean) / sqrt(var)``, where the variance is divided by n. A column that is constant,
+    except for rounding, is not divided. In memory this is scikit-learn's class; on lazy data
+    ``fit`` makes one parallel pass, or none if the transformer before it knows the means and
+    variances of its output.
 
     Parameters
     ----------
     copy : bool, default=True
-        False may scale an array in memory in place. Lazy data is never changed.
+        False allows to scale an array in memory in place. Lazy data is never changed.
     with_mean : bool, default=True
-        Subtract the mean.
+        Whether to subtract the mean.
     with_std : bool, default=True
-        Divide by the standard deviation.
+        Whether to divide by the standard deviation.
 
     Attributes
     ----------
-    mean_, var_ : ndarray of shape (n_features,) or None
-        Mean and variance, float64; None where scikit-learn's are.
+    mean_ : ndarray of shape (n_features,) or None
+        Mean of each column, float64; None without ``with_mean`` and ``with_std``.
+    var_ : ndarray of shape (n_features,) or None
+        Variance of each column, float64; None without ``with_std``.
     scale_ : ndarray of shape (n_features,) or None
-        Divisors: standard deviations, or 1.
+        Divisor of each column: its standard deviation, or 1; None without ``with_std``.
     n_samples_seen_ : int, float or ndarray of shape (n_features,)
-        Values of a column that are not NaN (or their weight); one number where all agree.
-    n_features_in_, feature_names_in_
-        As for scikit-learn.
+        Number of values of each column that are not NaN, or their weight; a single number if it
+        is the same for all columns.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
     n_passes_ : float
         Passes over the data that the last fit made.
 
     Notes
     -----
-    Sums are float64 whatever the dtype of X; blocks are joined by the update of Chan, Golub and
-    LeVeque (1983), in a fixed tree: the same bits for any number of workers. With
-    ``partial_fit`` a column may be all NaN in an earlier lazy batch (scikit-learn's mean stays
-    NaN then).
+    Sums are float64 for any dtype of X. Blocks are merged by the update of Chan, Golub and
+    LeVeque (1983), in a fixed tree, so the bits are the same for any number of workers. With
+    ``partial_fit``, a column may be all NaN in an earlier lazy batch (in scikit-learn the mean
+    stays NaN then).
 
-    Statistics that follow from those of the transformer before are those of its map without
-    the rounding of every value. They are used where that is at most 1e-12 standard deviations
-    of a column (8e-6 for float32), and a pass is made where it may be more.
+    Means and variances that are taken from the transformer before do not contain the rounding of
+    the transformed values. They are used if that changes them by at most 1e-12 standard deviations
+    of a column (8e-6 for float32). If it may be more, a pass is made.
 
     Examples
     --------
@@ -100,11 +107,11 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features); NaN is no value.
+            Features of shape (n_samples, n_features). NaN is ignored.
         y : None
-            There for pipelines.
+            Ignored; scikit-learn's pipelines pass it.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights of the rows; for lazy X its chunks need not be those of X.
+            Weights of the rows. With lazy X, its chunks may differ from those of X.
 
         Returns
         -------
@@ -114,8 +121,8 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         Raises
         ------
         ValueError
-            Infinity (names row and column), no rows, weights that do not fit, a parameter out
-            of range.
+            X holds infinity (the message names row and column) or has no rows, the weights do not
+            fit, or a parameter is out of range.
         TypeError
             X is not numeric.
         """
@@ -127,12 +134,16 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Join the statistics of a further batch to those of earlier ones.
+        """Update the means and variances with another batch of rows.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for ``fit``.
+        X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features). NaN is ignored.
+        y : None
+            Ignored; scikit-learn's pipelines pass it.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights of the rows. With lazy X, its chunks may differ from those of X.
 
         Returns
         -------
@@ -155,12 +166,12 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Scaled features of shape (n_samples, n_features).
         copy : bool, optional
-            In place of the parameter ``copy``, for X in memory.
+            Replaces the parameter ``copy`` of the class, for X in memory.
 
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            Lazy where X is lazy.
+            Features in their original units; a lazy Dask array if X is lazy.
         """
         return self._inverse_lazy(X) if is_lazy(X) else super().inverse_transform(X, copy)
 

@@ -37,31 +37,33 @@ def report(
     feature_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write one HTML page about a fit: what it was, how it went, and how good the model is.
+    """Write one HTML page about a model: its parameters, how its fit went, and its scores.
 
-    The page needs no network and no other file. Plots are drawn where matplotlib is installed.
+    The page needs no network and no other file. It has plots if matplotlib is installed.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Fitted; an estimator of this package, or a pipeline that ends in one.
-    X_test, y_test : array-like or Dask collection
-        Rows that the model has not seen. Lazy ones are read by passes: one a score, of two
-        classes one each for the ROC curve and the calibration, and of a linear model without a
-        StandardScaler before it one for the standard deviations of its columns.
+        A fitted estimator of this package, or a pipeline that ends in one.
+    X_test : array-like or Dask collection of shape (n_samples, n_features)
+        Rows that the model has not seen. Lazy rows are read by one pass for each score. With two
+        classes there is one more for the ROC curve and one for the calibration; for a linear model
+        without a StandardScaler before it, one more for the standard deviations of its columns.
+    y_test : array-like or Dask collection of shape (n_samples,)
+        Their true targets.
     path : str or path-like, default="report.html"
-        Where to write. What is there stays until the new page is complete.
+        Where to write. A file that is already there stays until the new page is complete.
     sample_weight : array-like or Dask collection of shape (n_samples,), optional
         Weights of the scores.
     feature_names : sequence of str of length n_features_in_, optional
-        Names of the coefficients, where X had none.
+        Names of the coefficients, if X had no names.
     title : str, optional
-        By default the class of the estimator.
+        Title of the page; None means the class of the estimator.
 
     Returns
     -------
     pathlib.Path
-        Of the page.
+        Where the page is.
 
     Raises
     ------
@@ -70,7 +72,13 @@ def report(
     TypeError
         The model is not one of this package.
     OSError
-        The file cannot be written; found out before anything is read.
+        The file cannot be written. It is raised before anything is read.
+
+    Examples
+    --------
+    >>> from dlbd_estimators.reports import report
+    >>> report(model, X_test, y_test, path="late.html")  # doctest: +SKIP
+    PosixPath('late.html')
     """
     model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     check_is_fitted(model)
