@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dlbd_estimators.base.parameters import (
-    refused,
-)
+from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.sparse_search import SparseSearch
@@ -64,13 +62,17 @@ class ElasticNetCV(SparseSearch):
         Taken for scikit-learn's sake, and told of once: threads are Dask's.
     positive : bool, default=False
         Allow no negative coefficient.
-    random_state, selection : int, RandomState or None, default=None; {"cyclic", "random"}
+    random_state : int, RandomState or None, default=None
+        Taken for scikit-learn's sake: nothing here is drawn by chance.
+    selection : {"cyclic", "random"}, default="cyclic"
         Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
 
     Attributes
     ----------
-    alpha_, l1_ratio_ : float
-        What was chosen.
+    alpha_ : float
+        The alpha that was chosen.
+    l1_ratio_ : float
+        The share of the l1 part that was chosen.
     coef_ : ndarray of shape (n_features,)
         Coefficients, float64.
     sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
@@ -85,8 +87,16 @@ class ElasticNetCV(SparseSearch):
         How much the objective can still fall, at most, by float64 residuals of all rows.
     n_iter_ : int
         Steps of the solver: the search, and at least one that proves the model.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X is a data frame whose column names are all strings.
+    solver_ : str
+        Name of the solver that ran.
+    n_passes_ : float
+        Readings of the data, in passes over all rows.
+    history_ : list of dict
+        One entry a step.
 
     Examples
     --------
@@ -158,16 +168,67 @@ class LassoCV(SparseSearch):
 
     Parameters
     ----------
-    eps, alphas, fit_intercept, precompute, max_iter, tol, copy_X, cv, verbose, n_jobs, positive, \
-            random_state, selection
-        As for :class:`ElasticNetCV`.
+    eps : float, default=1e-3
+        Smallest of the alphas that are chosen for you, relative to the largest.
+    alphas : int or array-like of shape (n_alphas,), default=100
+        Alphas to choose from, or how many, evenly spaced in their logarithm; the largest is the
+        least that leaves no coefficient.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    precompute : "auto", bool or array-like, default="auto"
+        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
+        not used, which is told once.
+    max_iter : int, default=1000
+        Largest number of steps, each of which is a pass over the data.
+    tol : float, default=1e-10
+        Largest acceptable duality gap of the chosen model, relative to the mean square of the
+        (centred) targets. The gap is that of the data themselves.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
+    cv : int, splitter, iterable or array of int, optional
+        None is five folds. A number of folds of consecutive rows; a splitter of
+        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
+        themselves; or an array that names each row's fold by a number, -1 for rows that are
+        always trained on.
+    verbose : int or bool, default=0
+        1 prints a line a step.
+    n_jobs : int, optional
+        Taken for scikit-learn's sake, and told of once: threads are Dask's.
+    positive : bool, default=False
+        Allow no negative coefficient.
+    random_state : int, RandomState or None, default=None
+        Taken for scikit-learn's sake: nothing here is drawn by chance.
+    selection : {"cyclic", "random"}, default="cyclic"
+        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
 
     Attributes
     ----------
-    alpha_, coef_, sparse_coef_, intercept_, mse_path_, alphas_, dual_gap_, n_iter_
-        As for :class:`ElasticNetCV`.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+    alpha_ : float
+        The alpha that was chosen.
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, float64.
+    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
+        The same, without the zeros.
+    intercept_ : float
+        Intercept.
+    mse_path_ : ndarray of shape (n_alphas, n_folds)
+        Mean squared error on each fold's held-out rows.
+    alphas_ : ndarray of shape (n_alphas,)
+        The alphas, descending.
+    dual_gap_ : float
+        How much the objective can still fall, at most, by float64 residuals of all rows.
+    n_iter_ : int
+        Steps of the solver: the search, and at least one that proves the model.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X is a data frame whose column names are all strings.
+    solver_ : str
+        Name of the solver that ran.
+    n_passes_ : float
+        Readings of the data, in passes over all rows.
+    history_ : list of dict
+        One entry a step.
 
     Examples
     --------

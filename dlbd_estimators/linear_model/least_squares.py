@@ -23,18 +23,41 @@ from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
-class LeastSquares(MultiOutputMixin, NumberPredictions):
+class LinearNumbers(MultiOutputMixin, NumberPredictions):
+    """Predict and score with coefficients and intercepts, however they were found."""
+
+    fit_intercept: bool
+    #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
+    _flat_column = True
+    coef_: Any
+    intercept_: Any
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        """Return what a solution makes of the estimator."""
+        coef, intercept = packing.unpack(solution.parameters)
+        flat = single or (self._flat_column and packing.n_outputs == 1)
+        return {
+            "coef_": coef[0] if flat else coef,
+            "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+            "n_iter_": solution.n_iter,
+        }
+
+    def _model(self) -> LinearPredictor:
+        coef = np.atleast_2d(self.coef_)
+        intercept = np.asarray(self.intercept_, dtype=np.float64)
+        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
+
+    def _finish(self) -> Finish:
+        return _first_column if np.ndim(self.coef_) == 1 else _all_columns
+
+
+class LeastSquares(LinearNumbers):
     """Fit, predict and score of a linear regression.
 
     It is one of least squares, unless a subclass sets another ``_loss``.
     """
 
-    fit_intercept: bool
     _loss: ClassVar[Loss] = HalfSquaredError()
-    #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
-    _flat_column = True
-    coef_: Any
-    intercept_: Any
 
     @abstractmethod
     def _asked_for(self) -> tuple[str, str]:
@@ -106,24 +129,6 @@ class LeastSquares(MultiOutputMixin, NumberPredictions):
                 start = self._start(packing)
                 solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
         return self
-
-    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
-        """Return what a solution makes of the estimator."""
-        coef, intercept = packing.unpack(solution.parameters)
-        flat = single or (self._flat_column and packing.n_outputs == 1)
-        return {
-            "coef_": coef[0] if flat else coef,
-            "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
-            "n_iter_": solution.n_iter,
-        }
-
-    def _model(self) -> LinearPredictor:
-        coef = np.atleast_2d(self.coef_)
-        intercept = np.asarray(self.intercept_, dtype=np.float64)
-        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
-
-    def _finish(self) -> Finish:
-        return _first_column if np.ndim(self.coef_) == 1 else _all_columns
 
 
 def _first_column(raw: FloatArray) -> FloatArray:

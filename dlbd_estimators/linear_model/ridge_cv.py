@@ -16,9 +16,9 @@ from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
-from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
-from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.least_squares import LinearNumbers
 from dlbd_estimators.linear_model.row_scores import (
     score_of_models,
     score_of_rows,
@@ -37,7 +37,7 @@ from dlbd_estimators.solvers.smooth.ridge_search import (
 _STEPS = 2
 
 
-class RidgeCV(LeastSquares):
+class RidgeCV(LinearNumbers):
     """Ridge regression with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2`` as :class:`Ridge` does, for the
@@ -80,8 +80,16 @@ class RidgeCV(LeastSquares):
         Coefficients, float64.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X is a data frame whose column names are all strings.
+    solver_ : str
+        Name of the solver that ran.
+    n_passes_ : float
+        Readings of the data, in passes over all rows.
+    history_ : list of dict
+        One entry a step.
 
     Notes
     -----
@@ -235,9 +243,6 @@ class RidgeCV(LeastSquares):
             per_target=bool(self.alpha_per_target),
             keep_errors=bool(self.store_cv_results),
         )
-
-    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
-        raise AssertionError("they are chosen")
 
     def _found(
         self, packing: Packing, single: bool, solution: Solution, blocks: Blocks

@@ -26,13 +26,13 @@ from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.least_squares import LinearNumbers
 from dlbd_estimators.linear_model.search import check_alphas, least_squares_problem, search
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.proximal.lasso_search import LassoSearch, LassoSearchState
 
 
-class SparseSearch(LeastSquares):
+class SparseSearch(LinearNumbers):
     """Fit of the estimators that search for an l1 penalty."""
 
     alphas: Any
@@ -142,9 +142,6 @@ class SparseSearch(LeastSquares):
                 "to choose from, or take RidgeCV."
             )
         return l1_ratios, int(self.alphas)
-
-    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
-        raise AssertionError("they are chosen")
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:
