@@ -219,7 +219,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "error", "match"), BAD, ids=str)
+@pytest.mark.parametrize(("given", "error", "match"), BAD, ids=[match for *_, match in BAD])
 def test_bad_parameters_say_what_to_do(given, error, match, rng):
     X, y = data(rng)
     with pytest.raises(error, match=match):
