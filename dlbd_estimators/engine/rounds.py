@@ -64,6 +64,41 @@ class Turn:
         return sum(len(each) for each in rows if each is not None)
 
 
+@dataclass(frozen=True)
+class TurnAtHand:
+    """What a replica that is alone does in an epoch of rows in the memory of this process.
+
+    Parameters
+    ----------
+    replica : Replica
+        Where it begins. Not changed.
+    rows : Block
+        Checked, and of the precision that is trained in.
+    order : ndarray of shape (n_rows,) or None
+        Positions of the rows in the order in which batches take them; None is as they lie.
+    learning_rate : float
+        For the update rule.
+    n_threads : int
+        Threads that share a batch; changes no bit.
+    """
+
+    replica: Replica
+    rows: Block
+    order: NDArray[np.intp] | None
+    learning_rate: float
+    n_threads: int
+
+    def run(self, learner: Learner) -> TurnResult:
+        """Train the replica, in this process."""
+        began = time.perf_counter()
+        with single_threaded_blas:
+            replica, total = learner.learn(
+                self.replica.copy(), self.rows, self.order, self.learning_rate, self.n_threads
+            )
+        seconds = (time.perf_counter() - began) * self.n_threads
+        return TurnResult(replica, [total], self.rows.n_rows, Cost(n_tasks=1, seconds=seconds))
+
+
 @dataclass
 class TurnResult:
     """Where a replica has come to, and what that cost.
