@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -44,6 +44,8 @@ class Turn:
         Seed of the order of each fill's rows; None takes them as they are stored.
     learning_rate : float
         For the update rule.
+    readers : dict of int to Blocks
+        What reads those of these blocks that ``blocks`` cannot, on a worker that has kept it.
     """
 
     number: int
@@ -52,6 +54,7 @@ class Turn:
     fills: Sequence[Sequence[int]]
     seeds: Sequence[Sequence[int]] | None
     learning_rate: float
+    readers: dict[int, Blocks] = field(default_factory=dict)
 
     @property
     def indices(self) -> list[int]:
@@ -60,8 +63,12 @@ class Turn:
 
     def fill_rows(self, fill: Sequence[int]) -> int:
         """Rows of a fill."""
-        rows = [self.blocks.rows(index) for index in fill]
+        rows = [self.reader(index).rows(index) for index in fill]
         return sum(len(each) for each in rows if each is not None)
+
+    def reader(self, index: int) -> Blocks:
+        """Return what reads a block."""
+        return self.readers.get(index, self.blocks)
 
 
 @dataclass(frozen=True)
@@ -164,10 +171,10 @@ class _Buffer:
 
     def fill(self, number: int) -> Block:
         """Return the rows of a fill, valid until the one after the next is loaded."""
-        blocks = self._turn.blocks
         start = 0
         half = None
         for index in self._turn.fills[number]:
+            blocks = self._turn.reader(index)
             block, loading = timed_load(blocks, index)
             self.cost += replace(loading, n_blocks=1)
             blocks.check_features(index, block)
