@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dlbd_estimators.version import __version__
-
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
         SeparableWarning,
     )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
+    from dlbd_estimators.version import __version__
 
 __all__ = [
     "ElasticNet",
@@ -41,27 +40,24 @@ __all__ = [
     "to_sklearn",
 ]
 
-_HOME = {
-    "ElasticNet": "dlbd_estimators.linear_model",
-    "InconsistentVersionWarning": "dlbd_estimators.base.versions",
-    "Lasso": "dlbd_estimators.linear_model",
-    "LinearRegression": "dlbd_estimators.linear_model",
-    "LogisticRegression": "dlbd_estimators.linear_model",
-    "MLPClassifier": "dlbd_estimators.neural_network",
-    "MLPRegressor": "dlbd_estimators.neural_network",
-    "Ridge": "dlbd_estimators.linear_model",
-    "SeparableWarning": "dlbd_estimators.linear_model",
-    "to_sklearn": "dlbd_estimators.base.to_sklearn",
+# Where a name that is no linear model's comes from.
+_ELSEWHERE = {
+    "InconsistentVersionWarning": "base.versions",
+    "MLPClassifier": "neural_network",
+    "MLPRegressor": "neural_network",
+    "__version__": "version",
+    "to_sklearn": "base.to_sklearn",
 }
 
 
 def __getattr__(name: str) -> Any:
     # On first use, not on import: a worker unpickles kernels from this package, and
     # scikit-learn would be a quarter of its memory for nothing.
-    if name in _HOME:
+    if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module(_HOME[name]), name)
+        home = _ELSEWHERE.get(name, "linear_model")
+        return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -12,6 +12,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,25 @@ def _reached(room: str) -> set[str]:
     return found
 
 
+def circles_of_files(root: Path) -> list[str]:
+    """Find files that need each other, be it for types alone or only once a function runs."""
+    files = {_module(path): path for path in sources(root)}
+    below: dict[Path, set[Path]] = {path: set() for path in files.values()}
+    for found in imports(root):
+        parts = found.target.split(".")
+        named = (".".join(parts[:depth]) for depth in range(len(parts), 1, -1))
+        below[found.path].update([files[name] for name in named if name in files][:1])
+    try:
+        TopologicalSorter(below).prepare()
+    except CycleError as error:
+        return [" is imported by ".join(map(str, error.args[1]))]
+    return []
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
 def imports_between_packages(root: Path) -> list[str]:
     return [
         str(found)
@@ -262,6 +282,7 @@ def long_files(root: Path) -> list[str]:
 CHECKERS: tuple[Callable[[Path], list[str]], ...] = (
     unplaced_modules,
     upward_imports,
+    circles_of_files,
     imports_between_packages,
     distributed_out_of_place,
     dask_out_of_place,
@@ -312,6 +333,9 @@ BROKEN = [
      "if TYPE_CHECKING:\n    from dlbd_estimators.solvers.solver import Solver"),
     (upward_imports, "dlbd_estimators/engine/executor.py",
      "importlib.import_module('dlbd_estimators.solvers')"),
+    (circles_of_files, "dlbd_estimators/blocks/graph.py",
+     "from dlbd_estimators.blocks import graph"),
+    (circles_of_files, "storage/chunks.py", "def f():\n    from storage.chunks import g"),
     (imports_between_packages, ESTIMATOR, "import storage"),
     (imports_between_packages, "storage/writer.py", "from dlbd_estimators import exceptions"),
     (distributed_out_of_place, "dlbd_estimators/engine/threads.py", "import distributed"),

@@ -254,7 +254,15 @@ class FitRun:
         if status is Status.CONVERGED and not (met or fit.solver.direct):
             status = Status.STALLED
         if status.is_warned_of:
-            message = fit.solver.message(fit, state, status)
+            message = fit.solver.message(
+                fit.problem,
+                state,
+                status,
+                tol=fit.tol,
+                max_iter=fit.max_iter,
+                opening=fit.opening,
+                advice=fit.advice,
+            )
             warn(fit.on_warning, status.name.lower(), message, status.category)
         parameters = fit.solver.answer(fit.problem, state)
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)

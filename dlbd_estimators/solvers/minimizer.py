@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.solver import Solver, State
 from dlbd_estimators.solvers.status import Status
-
-if TYPE_CHECKING:
-    from dlbd_estimators.solvers.fit import Fit
 
 #: Columns in a message.
 _MOST_NAMED = 10
@@ -73,15 +70,25 @@ class Minimizer(Solver[Problem, StateT]):
     def answer(self, problem: Problem, state: StateT) -> FloatArray:
         return problem.at(state.known).original(state.parameters)
 
-    def message(self, fit: Fit, state: Any, status: Status) -> str:
-        columns = _named(state.dependent, fit.problem.blocks.feature_names)
+    def message(
+        self,
+        problem: Problem,
+        state: StateT,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
+        columns = _named(state.dependent, problem.blocks.feature_names)
         return status.value.format(
-            opening=fit.opening,
+            opening=opening,
             solver=self.name,
-            max_iter=fit.max_iter,
+            max_iter=max_iter,
             error=state.error,
-            tol=fit.tol,
-            advice=fit.advice,
+            tol=tol,
+            advice=advice,
             columns=columns,
             hint=f" {columns} may be nearly collinear." if state.dependent else "",
         )

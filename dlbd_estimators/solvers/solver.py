@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from dlbd_estimators.engine.passes import Asks
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import Status
-
-if TYPE_CHECKING:
-    from dlbd_estimators.solvers.fit import Fit
 
 __all__ = ["Asks", "BaseProblem", "Solver", "State"]
 
@@ -129,5 +126,15 @@ class Solver(ABC, Generic[ProblemT, StateT]):
         return state.parameters
 
     @abstractmethod
-    def message(self, fit: Fit, state: Any, status: Status) -> str:
+    def message(
+        self,
+        problem: ProblemT,
+        state: StateT,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
         """Return what the user is warned of where a fit ends with this status."""

@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
@@ -107,8 +106,18 @@ class Epochs(Solver[Training, EpochState]):
             return state.parameters
         return state.best_parameters
 
-    def message(self, fit: Fit, state: Any, status: Status) -> str:
-        return _MESSAGES[status].format(max_iter=fit.max_iter, reason=state.reason)
+    def message(
+        self,
+        problem: Training,
+        state: EpochState,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
+        return _MESSAGES[status].format(max_iter=max_iter, reason=state.reason)
 
     def lines(self, state: EpochState, tol: float) -> list[str]:
         """Return what scikit-learn prints after an epoch."""
