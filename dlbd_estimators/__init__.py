@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from dlbd_estimators.base.versions import InconsistentVersionWarning
     from dlbd_estimators.linear_model import (
         ElasticNet,
+        ElasticNetCV,
         Lasso,
+        LassoCV,
         LinearRegression,
         LogisticRegression,
         Ridge,
+        RidgeCV,
         SeparableWarning,
     )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ElasticNet",
+    "ElasticNetCV",
     "InconsistentVersionWarning",
     "Lasso",
+    "LassoCV",
     "LinearRegression",
     "LogisticRegression",
     "MLPClassifier",
     "MLPRegressor",
     "Ridge",
+    "RidgeCV",
     "SeparableWarning",
     "__version__",
     "to_sklearn",

@@ -10,12 +10,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dlbd_estimators import (
     ElasticNet,
+    ElasticNetCV,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     MLPClassifier,
     MLPRegressor,
     Ridge,
+    RidgeCV,
 )
 
 ESTIMATORS = [
@@ -39,6 +42,10 @@ ESTIMATORS = [
     MLPClassifier(solver="lbfgs", alpha=3.0),
     MLPRegressor(),
     MLPRegressor(solver="lbfgs"),
+    RidgeCV(),
+    RidgeCV(cv=2),
+    LassoCV(),
+    ElasticNetCV(cv=2),
 ]
 
 

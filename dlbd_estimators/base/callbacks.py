@@ -49,6 +49,7 @@ def fit_task(
     *,
     step: str = "iteration",
     callbacks: bool = True,
+    max_steps: int | None = None,
 ) -> Iterator[FitTask]:
     """Tell of a fit: of its begin on entering, of its end or its failure on leaving.
 
@@ -64,9 +65,13 @@ def fit_task(
         What a step is called.
     callbacks : bool, default=True
         Whether callbacks are told: their protocol knows ``fit``, and not ``partial_fit``.
+    max_steps : int, optional
+        The largest number of steps of an estimator that has no ``max_iter``.
     """
-    context = CallbackTask(estimator, X, y, sample_weight, step) if callbacks else None
-    task = FitTask(estimator, context, step)
+    # The one step of partial_fit is all that was asked for.
+    most = (max_steps or most_steps(estimator)) if callbacks else 1
+    context = CallbackTask(estimator, X, y, sample_weight, step, most) if callbacks else None
+    task = FitTask(estimator, context, step, most)
     try:
         yield task
         if context is not None:
@@ -82,18 +87,22 @@ class FitTask:
 
     Attributes
     ----------
+    max_steps : int
+        The largest number of steps.
     status : str
         Why the fit ended, as far as is known.
     events : FitEvents
         What listeners are told.
     """
 
-    def __init__(self, estimator: Any, callbacks: CallbackTask | None, step: str) -> None:
+    def __init__(
+        self, estimator: Any, callbacks: CallbackTask | None, step: str, max_steps: int
+    ) -> None:
         self._estimator = estimator
         self._callbacks = callbacks
         self._step_name = step
+        self.max_steps = max_steps
         self.events = FitEvents()
-        # The one step of partial_fit is all that was asked for.
         self.status = "converged" if callbacks is not None else "done"
 
     def start(self, executor: Executor, blocks: Blocks, *, print_lines: bool = False) -> None:
@@ -104,8 +113,8 @@ class FitTask:
             estimator=type(estimator).__name__,
             parameters=estimator.get_params(deep=False),
             step=self._step_name,
-            max_steps=most_steps(estimator) if self._callbacks is not None else 1,
-            tol=float(estimator.tol),
+            max_steps=self.max_steps,
+            tol=float(getattr(estimator, "tol", 0.0)),
             n_rows=None if blocks.sizes is None else sum(blocks.sizes),
             n_features=blocks.n_features,
             n_blocks=blocks.n_blocks,
@@ -142,11 +151,13 @@ class FitTask:
 class CallbackTask:
     """A fit and its steps, as tasks of scikit-learn's callback protocol."""
 
-    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any, step: str) -> None:
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: Any, step: str, max_steps: int
+    ) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._facts = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._name = step
-        self._fit = estimator._init_callback_context(max_subtasks=most_steps(estimator))
+        self._fit = estimator._init_callback_context(max_subtasks=max_steps)
         self._fit.call_on_fit_task_begin(**self._facts)
         self._step: Any = None
 

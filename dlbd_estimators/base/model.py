@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -9,10 +10,15 @@ from sklearn.callback import CallbackSupportMixin
 
 from dlbd_estimators.base.html import SummaryHTML
 from dlbd_estimators.base.to_sklearn import ToSklearnMixin
+from dlbd_estimators.kernels.predictors import Predictor
 
 
-class Model(ToSklearnMixin, SummaryHTML, CallbackSupportMixin, BaseEstimator):
+class Model(ToSklearnMixin, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the linear models, logistic regression and the perceptrons."""
+
+    @abstractmethod
+    def _model(self) -> Predictor:
+        """Return what gives raw predictions, made of the fitted attributes."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

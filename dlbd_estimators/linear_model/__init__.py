@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dlbd_estimators.linear_model.elastic_net import ElasticNet
 from dlbd_estimators.linear_model.lasso import Lasso
+from dlbd_estimators.linear_model.lasso_cv import ElasticNetCV, LassoCV
 from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.ridge import Ridge
+from dlbd_estimators.linear_model.ridge_cv import RidgeCV
 from dlbd_estimators.solvers import SeparableWarning
 
 __all__ = [
     "ElasticNet",
+    "ElasticNetCV",
     "Lasso",
+    "LassoCV",
     "LinearRegression",
     "LogisticRegression",
     "Ridge",
+    "RidgeCV",
     "SeparableWarning",
 ]

@@ -52,6 +52,9 @@ class L1LeastSquares(LeastSquares):
         ConvergenceWarning
             The duality gap did not come down to ``tol``.
         """
+        return self._fit(X, y, sample_weight, *self._asked_for())
+
+    def _asked_for(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
         check_solver(self)
         check_flag(self, "warm_start")
@@ -63,7 +66,7 @@ class L1LeastSquares(LeastSquares):
             tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
         if self.selection == "random":
             tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
-        return self._fit(X, y, sample_weight, type(self).__name__.lower(), self.solver)
+        return type(self).__name__.lower(), self.solver
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:

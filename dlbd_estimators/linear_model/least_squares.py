@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import MultiOutputMixin
 
-from dlbd_estimators.base.callbacks import fit_task
-from dlbd_estimators.base.model import Model
+from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.number_predictions import NumberPredictions
 from dlbd_estimators.base.parameters import check_flag
-from dlbd_estimators.base.prediction import predict, score
+from dlbd_estimators.base.prediction import Finish
 from dlbd_estimators.base.validation import training_data
-from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.losses import HalfSquaredError
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
-from dlbd_estimators.kernels.scores import SquaredErrors
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
-class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
-    """Fit, predict and score of the least-squares estimators."""
+class LeastSquares(MultiOutputMixin, NumberPredictions):
+    """What the least-squares estimators share: how they are fitted, and what they predict."""
 
     fit_intercept: bool
     positive: bool
@@ -39,8 +35,43 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
     intercept_: Any
 
     @abstractmethod
+    def _asked_for(self) -> tuple[str, str]:
+        """Check the parameters; return the names of the problem and of our solver."""
+
+    @abstractmethod
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         """Check the parameters that set the penalties, and return these."""
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            NaN or infinity (names block, row and column), lengths that differ, unknown
+            solver, parameters out of range.
+        TypeError
+            X or y is not numeric.
+        MemoryError
+            A block does not fit in a worker, or sparse rows do not fit in memory once they are
+            dense; raised before reading.
+        """
+        return self._fit(X, y, sample_weight, *self._asked_for())
 
     def _start(self, packing: Packing) -> FloatArray | None:
         """Return where to begin; None lets the solver choose."""
@@ -85,39 +116,8 @@ class LeastSquares(MultiOutputMixin, RegressorMixin, Model, ABC):
         intercept = np.asarray(self.intercept_, dtype=np.float64)
         return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))
 
-    def predict(self, X: Any) -> Any:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
-            Lazy where X is lazy.
-        """
-        check_is_fitted(self)
-        finish = _first_column if np.ndim(self.coef_) == 1 else _all_columns
-        return predict(self, X, self._model(), finish, "predict")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, a float also for lazy data.
-
-        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for ``fit``; sample_weight may be None.
-        """
-        check_is_fitted(self)
-        if not is_lazy(X):
-            refuse_lazy(y=y, sample_weight=sample_weight)
-            return float(super().score(X, y, sample_weight))
-        errors = SquaredErrors()
-        return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
+    def _finish(self) -> Finish:
+        return _first_column if np.ndim(self.coef_) == 1 else _all_columns
 
 
 def _first_column(raw: FloatArray) -> FloatArray:

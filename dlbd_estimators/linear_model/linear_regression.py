@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.base.parameters import check_n_jobs
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
@@ -121,41 +120,13 @@ class LinearRegression(LeastSquares):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
-
-        Returns
-        -------
-        LinearRegression
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            NaN or infinity (names block, row and column), lengths that differ, unknown
-            solver, parameters out of range.
-        TypeError
-            X or y is not numeric.
-        MemoryError
-            A block does not fit in a worker, or sparse rows do not fit in memory once they are
-            dense; raised before reading.
-        """
+    def _asked_for(self) -> tuple[str, str]:
         check_stopping(self)
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
             tell_once(self, "n_jobs", "threads are Dask's.")
-        return self._fit(X, y, sample_weight, "linear", self.solver)
+        return "linear", self.solver
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         return L2(), L1(positive=True) if self.positive else None

@@ -6,30 +6,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
+from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.class_weights import class_factors, count_labels
-from dlbd_estimators.base.model import Model
-from dlbd_estimators.base.prediction import (
-    Labels,
-    decision,
-    log_probabilities,
-    predict,
-    probabilities,
-    score,
-)
+from dlbd_estimators.base.prediction import decision, predict
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
-from dlbd_estimators.kernels.scores import WrongClass
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.linear_model.logistic_parameters import NAMESAKE, UNSET, Penalty, asked_for
 from dlbd_estimators.linear_model.solver_names import check_liblinear
@@ -37,7 +27,7 @@ from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
 
 
-class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
+class LogisticRegression(SparseCoefficients, ClassPredictions):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
@@ -278,72 +268,8 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
             Lazy where X is lazy.
         """
-        return self._predict(X, decision, "decision-function")
-
-    def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``; lazy where X is lazy.
-        """
-        return self._predict(X, probabilities, "predict-proba")
-
-    def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Lazy where X is lazy.
-        """
-        return self._predict(X, log_probabilities, "predict-log-proba")
-
-    def predict(self, X: Any) -> Any:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,)
-            Labels out of ``classes_``; lazy where X is lazy.
-        """
         check_is_fitted(self)
-        return self._predict(X, Labels(self.classes_), "predict")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy, a float also for lazy data.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
-        """
-        check_is_fitted(self)
-        if not is_lazy(X):
-            refuse_lazy(y=y, sample_weight=sample_weight)
-            return float(super().score(X, y, sample_weight))
-        encoding, errors = Encoding(self.classes_, unknown=True), WrongClass()
-        return score(self, X, y, sample_weight, self._model(), errors, encoding, classify=True)
-
-    def _predict(self, X: Any, finish: Any, method: str) -> Any:
-        check_is_fitted(self)
-        return predict(self, X, self._model(), finish, method)
+        return predict(self, X, self._model(), decision, "decision-function")
 
     def _model(self) -> LinearPredictor:
         return LinearPredictor(self._dense_coef(), self.intercept_)

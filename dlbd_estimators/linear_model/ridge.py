@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
@@ -99,26 +98,9 @@ class Ridge(LeastSquares):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
-        """Fit the model; parameters and errors as for :meth:`LinearRegression.fit`.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
-
-        Returns
-        -------
-        Ridge
-            The fitted estimator.
-        """
+    def _asked_for(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
-        return self._fit(X, y, sample_weight, "ridge", ridge_solver(self))
+        return "ridge", ridge_solver(self)
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         strength = _strength(self, self.alpha, n_outputs)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.blocks.allocation import fold_sizes
+from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
 from dlbd_estimators.exceptions import warn_user
-from dlbd_estimators.model_selection.allocation import consecutive, fold_sizes
-from dlbd_estimators.model_selection.row_selection import Division, Selection
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
-from dlbd_estimators.model_selection.split import new_seed, random_division
+from dlbd_estimators.model_selection.split import new_seed
 from dlbd_estimators.model_selection.take_rows import gather, in_memory
 
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -24,7 +24,17 @@ Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 class _BlockwiseSplitter:
     """What the cross-validators share: a pair of selections becomes indices or arrays."""
 
-    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+    #: Whether the parts that are tested on hold every row once.
+    tests_each_row_once: bool = False
+
+    def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+        """Yield which rows of lazy data to train on and to test on, by a few numbers a block.
+
+        Parameters
+        ----------
+        sizes : tuple of int
+            Rows of each block.
+        """
         raise NotImplementedError
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Indices]:
@@ -51,7 +61,7 @@ class _BlockwiseSplitter:
         if groups is not None:
             warn_user(f"The groups parameter is ignored by {type(self).__name__}")
         first, *_ = sources([X, *([] if y is None else [y])])
-        for train, test in self._selections(first.sizes):
+        for train, test in self.selections(first.sizes):
             yield train.indices(), test.indices()
 
     def split_arrays(self, *arrays: Any) -> Iterator[tuple[Any, ...]]:
@@ -82,7 +92,7 @@ class _BlockwiseSplitter:
             for indices in super().split(found[0]):  # type: ignore[misc]
                 yield tuple(in_memory(each, part) for each in found for part in indices)
             return
-        for pair in self._selections(sizes):
+        for pair in self.selections(sizes):
             yield tuple(gather(each, part) for each in found for part in pair)
 
 
@@ -126,7 +136,9 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
     (500, 3) (500, 3)
     """
 
-    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+    tests_each_row_once = True
+
+    def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
         n_samples = sum(sizes)
         if self.n_splits > n_samples:
             raise ValueError(
@@ -138,8 +150,7 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
             seed = new_seed(check_random_state(self.random_state))
             division = random_division(sizes, parts, seed)
         else:
-            strata = np.asarray(sizes, dtype=np.int64)[:, None]
-            division = Division(sizes, consecutive(sizes, parts)[:, None, :], strata, None)
+            division = consecutive_division(sizes, parts)
         for number in range(self.n_splits):
             yield division.others(number), division.part(number)
 
@@ -168,7 +179,7 @@ class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
     What index arrays take, and what :meth:`split_arrays` saves: see :class:`KFold`.
     """
 
-    def _selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
+    def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
         n_train, n_test = split_sizes(sum(sizes), self.test_size, self.train_size, 0.1)
         random_state = check_random_state(self.random_state)
         for _ in range(self.n_splits):

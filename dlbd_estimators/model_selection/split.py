@@ -9,9 +9,13 @@ import numpy as np
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.blocks.row_selection import (
+    Division,
+    consecutive_division,
+    random_division,
+    shares_stream,
+)
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.model_selection.allocation import Integers, allocate, consecutive
-from dlbd_estimators.model_selection.row_selection import Division
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.stratification import (
@@ -108,8 +112,7 @@ def train_test_split(
     n_train, n_test = split_sizes(sum(sizes), test_size, train_size, 0.25)
     labels = None
     if not shuffle:
-        counts = consecutive(sizes, (n_train, n_test))[:, None, :]
-        division = Division(sizes, counts, _one_stratum(sizes), None)
+        division = consecutive_division(sizes, (n_train, n_test))
         numbers = (0, 1)
     else:
         seed = new_seed(check_random_state(random_state))
@@ -131,24 +134,9 @@ def new_seed(random_state: np.random.RandomState) -> int:
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 
-def random_division(sizes: tuple[int, ...], parts: Any, seed: int) -> Division:
-    """Divide rows at random among parts of given sizes, every block in proportion."""
-    counts = allocate(sizes, parts, _shares_stream(seed))
-    return Division(sizes, counts[:, None, :], _one_stratum(sizes), seed)
-
-
 def _stratified_division(
     labels: da.Array, sizes: tuple[int, ...], n_train: int, n_test: int, seed: int
 ) -> Division:
     classes, strata = count_strata(labels)
-    counts = stratified_counts(classes, strata, n_train, n_test, _shares_stream(seed))
+    counts = stratified_counts(classes, strata, n_train, n_test, shares_stream(seed))
     return Division(sizes, counts, strata, seed)
-
-
-def _one_stratum(sizes: tuple[int, ...]) -> Integers:
-    return np.asarray(sizes, dtype=np.int64)[:, None]
-
-
-def _shares_stream(seed: int) -> np.random.Generator:
-    # Apart from the streams of the blocks, whose keys begin with 1.
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.alignment import with_sizes
+from dlbd_estimators.blocks.allocation import Integers, allocate
 from dlbd_estimators.blocks.checks import check_present
 from dlbd_estimators.blocks.data_frame_columns import column
 from dlbd_estimators.engine.column_passes import each_block
-from dlbd_estimators.model_selection.allocation import Integers, allocate
 from dlbd_estimators.model_selection.sources import Lazy
 
 

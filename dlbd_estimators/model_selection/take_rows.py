@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks.alignment import known, with_sizes
 from dlbd_estimators.blocks.checks import Promised, checked, promise
 from dlbd_estimators.blocks.data_frame_columns import Aligned
+from dlbd_estimators.blocks.row_selection import Rows, Selection
 from dlbd_estimators.engine.column_passes import each_block
-from dlbd_estimators.model_selection.row_selection import Rows, Selection
 from dlbd_estimators.model_selection.sources import Lazy
 
 

@@ -7,15 +7,16 @@ from typing import Any
 from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.validation import Data, training_data
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.neural_network.class_predictions import ClassPredictions
 from dlbd_estimators.neural_network.namesakes import CLASSIFIER
 from dlbd_estimators.neural_network.parameters import has_batches
+from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.targets import Targets, class_targets, classes_of, label_targets
 
 
-class MLPClassifier(ClassPredictions):
+class MLPClassifier(ClassPredictions, BaseMLP):
     """Multi-layer perceptron that predicts classes, or several labels a row.
 
     Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, S being the
@@ -117,6 +118,7 @@ class MLPClassifier(ClassPredictions):
     """
 
     _namesake = CLASSIFIER
+    _multi_label = True
 
     def __init__(
         self,
@@ -244,6 +246,10 @@ class MLPClassifier(ClassPredictions):
         """
         classes = classes_of(self, classes)
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    @property
+    def _has_labels(self) -> bool:
+        return bool(self.out_activation_ == "logistic" and self.n_outputs_ > 1)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         return training_data(

@@ -13,7 +13,6 @@ from sklearn.utils import check_random_state
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, hooks
 from dlbd_estimators.base.model import Model
-from dlbd_estimators.base.prediction import Finish, predict
 from dlbd_estimators.base.validation import Data
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.blas import thread_count
@@ -335,6 +334,3 @@ class BaseMLP(Model, ABC):
         return NetworkPredictor(
             self._network, self._network.layers.pack(self.coefs_, self.intercepts_)
         )
-
-    def _predict(self, X: Any, finish: Finish, method: str) -> Any:
-        return predict(self, X, self._model(), finish, method)

@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.number_predictions import NumberPredictions
 from dlbd_estimators.base.parameters import check_choice
-from dlbd_estimators.base.prediction import score
+from dlbd_estimators.base.prediction import Finish
 from dlbd_estimators.base.validation import Data, training_data
-from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.scores import SquaredErrors
@@ -25,7 +24,7 @@ from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.targets import NUMBERS, Targets
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(NumberPredictions, BaseMLP):
     """Multi-layer perceptron that predicts one number a row, or several.
 
     Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, S being the
@@ -249,38 +248,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Any:
-        """Predict targets.
+    def _finish(self) -> Finish:
+        return _Numbers(self.out_activation_ == "exp")
 
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
-            Lazy where X is lazy.
-        """
-        check_is_fitted(self)
-        return self._predict(X, _Numbers(self.out_activation_ == "exp"), "predict")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, a float also for lazy data.
-
-        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
-        """
-        check_is_fitted(self)
-        if not is_lazy(X):
-            refuse_lazy(y=y, sample_weight=sample_weight)
-            return float(super().score(X, y, sample_weight))
-        errors = SquaredErrors(np.exp if self.out_activation_ == "exp" else None)
-        return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
+    def _errors(self) -> SquaredErrors:
+        return SquaredErrors(np.exp if self.out_activation_ == "exp" else None)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
         check_choice(self, "loss", tuple(NUMBERS))

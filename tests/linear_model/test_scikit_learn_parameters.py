@@ -29,7 +29,7 @@ THEIRS = {
     name: getattr(linear_model, name, None) or getattr(neural_network, name)
     for name in (
         "ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "MLPClassifier",
-        "MLPRegressor", "Ridge",
+        "MLPRegressor", "Ridge", "RidgeCV", "LassoCV", "ElasticNetCV",
     )
 }  # fmt: skip
 PERCEPTRON = {"max_iter": 2, "hidden_layer_sizes": 3, "random_state": 0}

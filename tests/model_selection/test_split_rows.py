@@ -10,9 +10,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from sklearn import model_selection
 
-from dlbd_estimators.model_selection import KFold, ShuffleSplit, row_selection, train_test_split
-from dlbd_estimators.model_selection.allocation import allocate
-from dlbd_estimators.model_selection.row_selection import Rows
+from dlbd_estimators.blocks import row_selection
+from dlbd_estimators.blocks.allocation import allocate
+from dlbd_estimators.blocks.row_selection import Rows
+from dlbd_estimators.model_selection import KFold, ShuffleSplit, train_test_split
 from dlbd_estimators.model_selection.sizes import split_sizes
 from tests.strategies import cuts, random_generators
 

@@ -74,7 +74,7 @@ class CoordinateDescent(Minimizer[CoordinateState]):
 
 
 def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
-    """Solve the problem as the moments tell it, to be certified by the next step."""
+    """Ask for the moments, and solve the problem as they tell it."""
     packing, n = problem.packing, problem.packing.n_features
     # Without l1 no dual point tells of directions that are lost in rounding.
     precise = state.precise or (problem.l1 is not None and problem.l1.strength == 0.0)
@@ -82,6 +82,22 @@ def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateSt
     moments: Moments = yield from problem.ask(
         kernel, None, "moments-pass-{}", n_entries=(n + packing.n_outputs) ** 2
     )
+    return solve_moments(problem, state, moments)
+
+
+def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) -> CoordinateState:
+    """Solve the problem as the moments tell it, to be certified by the next step.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the penalties to solve it for.
+    state : CoordinateState
+        Its parameters are where coordinate descent begins.
+    moments : Moments
+        Of all rows; about zero without an intercept.
+    """
+    packing, n = problem.packing, problem.packing.n_features
     check_weight(moments.weight, moments.n_rows)
     known = replace(problem.known, total_weight=moments.weight)
     variance = np.diag(moments.products)[:n] / moments.weight

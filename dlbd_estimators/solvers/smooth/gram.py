@@ -81,6 +81,27 @@ def _from_moments(problem: Problem, state: GramState) -> Asks[GramState]:
         "gram-pass-1",
         n_entries=(packing.n_features + packing.n_outputs) ** 2,
     )
+    return solve_moments(problem, state, moments)
+
+
+def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramState:
+    """Solve the problem as the moments tell it.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the penalties to solve it for.
+    state : GramState
+        Where the solver stands.
+    moments : Moments
+        Of all rows; about zero without an intercept.
+
+    Returns
+    -------
+    GramState
+        Its status is that of a problem solved, unless the condition asks for another pass.
+    """
+    packing = problem.packing
     check_weight(moments.weight, moments.n_rows)
     n = packing.n_features
     spread = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks.allocation import Integers, allocate, consecutive
 from dlbd_estimators.exceptions import LengthMismatch
-from dlbd_estimators.model_selection.allocation import Integers
 
 #: A chunk is put together from no more blocks than this, however few rows each gives: the
 #: blocks of one chunk are read one after the other.
@@ -187,3 +187,25 @@ class Division:
         edges = self._edges
         before, after = edges[..., [0, number]], edges[..., [number + 1, -1]]
         return Selection(self.sizes, np.concatenate([before, after], axis=1), self.seed)
+
+
+def random_division(sizes: tuple[int, ...], parts: Any, seed: int) -> Division:
+    """Divide rows at random among parts of given sizes, every block in proportion."""
+    counts = allocate(sizes, parts, shares_stream(seed))
+    return Division(sizes, counts[:, None, :], one_stratum(sizes), seed)
+
+
+def consecutive_division(sizes: tuple[int, ...], parts: Any) -> Division:
+    """Divide rows among parts of given sizes that follow one another as rows are stored."""
+    return Division(sizes, consecutive(sizes, parts)[:, None, :], one_stratum(sizes), None)
+
+
+def one_stratum(sizes: tuple[int, ...]) -> Integers:
+    """Return the rows of each block as those of a single stratum."""
+    return np.asarray(sizes, dtype=np.int64)[:, None]
+
+
+def shares_stream(seed: int) -> np.random.Generator:
+    """Return the generator that rounds the parts' shares of the blocks."""
+    # Apart from the streams of the blocks, whose keys begin with 1.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

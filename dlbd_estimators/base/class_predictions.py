@@ -1,4 +1,4 @@
-"""What a fitted perceptron says of classes and labels."""
+"""What a fitted classifier says of classes, or of several labels a row."""
 
 from __future__ import annotations
 
@@ -7,28 +7,36 @@ from typing import Any
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.prediction import (
     Labels,
     label_log_probabilities,
     label_matrix,
     label_probabilities,
     log_probabilities,
+    predict,
     probabilities,
     score,
 )
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
-from dlbd_estimators.neural_network.perceptron import BaseMLP
 
 
-class ClassPredictions(ClassifierMixin, BaseMLP):
-    """Classes, labels, their probabilities and the accuracy, from a network's raw predictions."""
+class ClassPredictions(ClassifierMixin, Model):
+    """Classes, their probabilities and the accuracy, from raw predictions."""
 
     classes_: Any
+    #: Whether the class takes several labels a row.
+    _multi_label = False
+
+    @property
+    def _has_labels(self) -> bool:
+        """Whether it was fitted to several labels a row."""
+        return False
 
     def predict(self, X: Any) -> Any:
-        """Predict classes, or labels.
+        """Predict classes; or labels, where y had several a row.
 
         Parameters
         ----------
@@ -42,7 +50,7 @@ class ClassPredictions(ClassifierMixin, BaseMLP):
         """
         check_is_fitted(self)
         finish = label_matrix if self._has_labels else Labels(self.classes_)
-        return self._predict(X, finish, "predict")
+        return predict(self, X, self._model(), finish, "predict")
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, or of each label.
@@ -59,7 +67,7 @@ class ClassPredictions(ClassifierMixin, BaseMLP):
         """
         check_is_fitted(self)
         finish = label_probabilities if self._has_labels else probabilities
-        return self._predict(X, finish, "predict-proba")
+        return predict(self, X, self._model(), finish, "predict-proba")
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of :meth:`predict_proba`, where no probability underflows.
@@ -76,28 +84,41 @@ class ClassPredictions(ClassifierMixin, BaseMLP):
         """
         check_is_fitted(self)
         finish = label_log_probabilities if self._has_labels else log_probabilities
-        return self._predict(X, finish, "predict-log-proba")
+        return predict(self, X, self._model(), finish, "predict-log-proba")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, a float also for lazy data; of labels, all of a row must be right.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or labels.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        float
+            Share of the weight that is predicted right.
         """
         check_is_fitted(self)
         if not is_lazy(X):
             refuse_lazy(y=y, sample_weight=sample_weight)
             return float(super().score(X, y, sample_weight))
-        labels = self._has_labels
-        encoding = Encoding(labels=True) if labels else Encoding(self.classes_, unknown=True)
         errors: Errors = OtherClass() if len(self.classes_) == 1 else WrongClass()
-        errors, model = WrongLabels() if labels else errors, self._model()
+        encoding = Encoding(self.classes_, unknown=True)
+        if self._has_labels:
+            errors, encoding = WrongLabels(), Encoding(labels=True)
         return score(
-            self, X, y, sample_weight, model, errors, encoding, classify=True, multi_label=True
+            self,
+            X,
+            y,
+            sample_weight,
+            self._model(),
+            errors,
+            encoding,
+            classify=True,
+            multi_label=self._multi_label,
         )
-
-    @property
-    def _has_labels(self) -> bool:
-        return bool(self.out_activation_ == "logistic" and self.n_outputs_ > 1)

@@ -1,0 +1,69 @@
+"""What a fitted regressor predicts, and how well."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.model import Model
+from dlbd_estimators.base.prediction import Finish, predict, score
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.kernels.scores import SquaredErrors
+
+
+class NumberPredictions(RegressorMixin, Model):
+    """Targets and the coefficient of determination, from raw predictions."""
+
+    @abstractmethod
+    def _finish(self) -> Finish:
+        """Return what turns raw predictions into predictions."""
+
+    def _errors(self) -> SquaredErrors:
+        """Return what is summed for the score, of raw predictions."""
+        return SquaredErrors()
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
+            Lazy where X is lazy.
+        """
+        check_is_fitted(self)
+        return predict(self, X, self._model(), self._finish(), "predict")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, a float also for lazy data.
+
+        ``R^2 = 1 - sum s (y - prediction)^2 / sum s (y - mean)^2``, averaged over targets.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        float
+            1 where all is predicted, 0 where the mean would do as well, NaN for a single row.
+        """
+        check_is_fitted(self)
+        if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
+            return float(super().score(X, y, sample_weight))
+        model, errors = self._model(), self._errors()
+        return score(self, X, y, sample_weight, model, errors, Encoding(), classify=False)

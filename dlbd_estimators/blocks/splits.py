@@ -1,0 +1,171 @@
+"""Blocks divided into the parts that the splits of a cross-validation train and test on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate, pairwise
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.row_selection import Selection
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.kernels.parts import DividedBlock, PartRows, Splits, rows_of
+
+Indices = NDArray[np.intp]
+
+
+class Parts(ABC):
+    """Which rows of each block lie in which part; it is pickled into the tasks that read them."""
+
+    @abstractmethod
+    def of(self, index: int, n_rows: int) -> tuple[PartRows, ...]:
+        """Return the rows of each part in one block.
+
+        Raises
+        ------
+        LengthMismatch
+            The block has another number of rows than was counted on.
+        """
+
+    @abstractmethod
+    def select(self, indices: Sequence[int]) -> Parts:
+        """Return what is needed for these blocks."""
+
+
+@dataclass(frozen=True)
+class ListedRows(Parts):
+    """Parts known by the positions of their rows.
+
+    Attributes
+    ----------
+    rows : dict of int to tuple of slice or ndarray of int
+        By block.
+    sizes : dict of int to int
+        Rows of each block.
+    """
+
+    rows: dict[int, tuple[PartRows, ...]]
+    sizes: dict[int, int]
+
+    @classmethod
+    def of_positions(cls, positions: Sequence[Indices], sizes: Sequence[int]) -> ListedRows:
+        """Cut positions among all rows, ascending, where blocks begin."""
+        starts = [0, *accumulate(sizes)]
+        edges = [np.searchsorted(each, starts) for each in positions]
+        rows = {
+            block: tuple(
+                rows_of(each[cut[block] : cut[block + 1]] - first)
+                for each, cut in zip(positions, edges, strict=True)
+            )
+            for block, (first, _) in enumerate(pairwise(starts))
+        }
+        return cls(rows, dict(enumerate(sizes)))
+
+    def of(self, index: int, n_rows: int) -> tuple[PartRows, ...]:
+        if n_rows != self.sizes[index]:
+            raise LengthMismatch(
+                f"Block {index} has {n_rows} rows where {self.sizes[index]} were counted for the "
+                f"folds. Did the data change during fit?"
+            )
+        return self.rows[index]
+
+    def select(self, indices: Sequence[int]) -> ListedRows:
+        return ListedRows(
+            {index: self.rows[index] for index in indices},
+            {index: self.sizes[index] for index in indices},
+        )
+
+
+@dataclass(frozen=True)
+class SelectedRows(Parts):
+    """Parts known by a few numbers a block: whoever reads a block finds its rows.
+
+    Attributes
+    ----------
+    rows : dict of int to tuple of Rows
+        By block.
+    """
+
+    rows: dict[int, tuple[Any, ...]]
+
+    @classmethod
+    def of_selections(cls, selections: Sequence[Selection], n_blocks: int) -> SelectedRows:
+        """Take the parts from selections."""
+        return cls(
+            {block: tuple(each.rows(block) for each in selections) for block in range(n_blocks)}
+        )
+
+    def of(self, index: int, n_rows: int) -> tuple[PartRows, ...]:
+        for each in self.rows[index]:
+            each.check(n_rows)
+        return tuple(rows_of(each.positions()) for each in self.rows[index])
+
+    def select(self, indices: Sequence[int]) -> SelectedRows:
+        return SelectedRows({index: self.rows[index] for index in indices})
+
+
+def divide(pairs: Sequence[tuple[Indices, Indices]], sizes: Sequence[int]) -> tuple[Splits, Parts]:
+    """Return splits given by the positions of rows to train on and to test on.
+
+    Parameters
+    ----------
+    pairs : sequence of (ndarray of int, ndarray of int)
+        Of each split.
+    sizes : sequence of int
+        Rows of each block.
+    """
+    n_rows = sum(sizes)
+    pairs = [(np.sort(train), np.sort(test)) for train, test in pairs]
+    tests = [test for _, test in pairs]
+    times = np.bincount(np.concatenate(tests), minlength=n_rows)
+    if times.max(initial=0) <= 1 and all(_is_rest(*pair, n_rows) for pair in pairs):
+        rest = np.flatnonzero(times == 0)
+        positions = [*tests, *([rest] if len(rest) else [])]
+        splits = Splits.folds(len(tests), rest=bool(len(rest)))
+        return splits, ListedRows.of_positions(positions, sizes)
+    positions = [*(train for train, _ in pairs), *tests, np.arange(n_rows)]
+    return Splits.overlapping(len(pairs)), ListedRows.of_positions(positions, sizes)
+
+
+def _is_rest(train: Indices, test: Indices, n_rows: int) -> bool:
+    """Tell whether each row is in one of two parts, once."""
+    if len(train) + len(test) != n_rows:
+        return False
+    seen = np.zeros(n_rows, dtype=bool)
+    seen[train] = seen[test] = True
+    return bool(seen.all())
+
+
+@dataclass(frozen=True)
+class DividedBlocks(Blocks):
+    """Blocks that tell which of their rows lie in which part.
+
+    Parameters
+    ----------
+    parts : Parts
+        Of every block.
+    """
+
+    parts: Any = None
+
+    @classmethod
+    def of(cls, blocks: Blocks, parts: Parts) -> DividedBlocks:
+        """Divide blocks."""
+        given = {each.name: getattr(blocks, each.name) for each in fields(Blocks)}
+        return cls(**given, parts=parts)
+
+    def load(self, index: int, *, features: bool = True) -> DividedBlock:
+        block = super().load(index, features=features)
+        parts = self.parts.of(index, block.n_rows)
+        return DividedBlock(block.X, block.y, block.weight, parts)
+
+    def select(self, indices: Sequence[int]) -> Self:
+        return replace(super().select(indices), parts=self.parts.select(indices))
+
+    def read_by(self, part: Self) -> Self:
+        return replace(super().read_by(part), parts=part.parts)

@@ -1,0 +1,109 @@
+"""Errors of ridge regressions on each row, had it been left out of the fit.
+
+Leaving row i out changes its residual ``r_i`` to ``r_i / (1 - s_i h_i)``, where
+``h_i = 1/W + z_i (L + alpha)^-1 z_i`` for the row's centred coordinates ``z_i`` along the
+eigenvectors of the Gram matrix, and L its eigenvalues (Allen 1974; Golub, Heath and Wahba 1979).
+All strengths of the penalty share the coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.linear import centred_tile
+
+
+@dataclass(frozen=True)
+class RidgePath:
+    """Ridge regressions of one Gram matrix, one for each strength of the penalty.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (n_features,)
+        Means of the features; zeros without intercept.
+    target_means : ndarray of shape (n_targets,)
+        Predictions at the centre.
+    vectors : ndarray of shape (n_features, rank)
+        Eigenvectors of the Gram matrix.
+    shrinkage : ndarray of shape (n_alphas, rank)
+        ``1 / (L + alpha)``.
+    slopes : ndarray of shape (rank, n_targets)
+        Products of targets and features, along the eigenvectors.
+    constant : float
+        What the intercept adds to ``h``: one over the weight of all rows, or 0.
+    """
+
+    centre: FloatArray
+    target_means: FloatArray
+    vectors: FloatArray
+    shrinkage: FloatArray
+    slopes: FloatArray
+    constant: float
+
+
+@dataclass
+class LeaveOneOutSums:
+    """Sums over rows of weighted squared errors, and where asked the errors of each row.
+
+    Attributes
+    ----------
+    squared_errors : ndarray of shape (n_alphas, n_targets)
+        Weighted.
+    errors : list of ndarray of shape (n_rows, n_alphas, n_targets)
+        Target less prediction, of a run of rows each; empty where not asked for.
+    """
+
+    squared_errors: FloatArray
+    errors: list[FloatArray]
+
+
+@dataclass(frozen=True)
+class LeaveOneOutKernel(Kernel[LeaveOneOutSums]):
+    """Leave-one-out errors on one block; the path is the pass's parameters.
+
+    Parameters
+    ----------
+    keep_rows : bool
+        Bring back each row's errors too, which is for data in memory.
+    """
+
+    keep_rows: bool = False
+
+    def __call__(self, block: Block, parameters: RidgePath) -> LeaveOneOutSums:
+        path = parameters
+        n_alphas, n_targets = len(path.shrinkage), path.slopes.shape[1]
+        models = path.shrinkage[:, :, None] * path.slopes  # (n_alphas, rank, n_targets)
+        columns = np.moveaxis(models, 0, 1).reshape(-1, n_alphas * n_targets)
+        wide = block.X.shape[1] + columns.shape[1]
+        size = tile_rows(wide)
+        buffer = scratch("wide", (min(size, block.n_rows), block.X.shape[1]))
+        targets = block.targets
+        sums = np.zeros((n_alphas, n_targets))
+        kept: list[FloatArray] = []
+        for rows in tiles(block.n_rows, size):
+            along = centred_tile(block.X[rows], path.centre, buffer) @ path.vectors
+            fitted = (along @ columns).reshape(len(along), n_alphas, n_targets)
+            residuals = (targets[rows] - path.target_means)[:, None, :] - fitted
+            leverage = (along * along) @ path.shrinkage.T + path.constant
+            weight = None if block.weight is None else block.weight[rows]
+            left = 1.0 - (leverage if weight is None else leverage * weight[:, None])
+            errors = residuals / left[:, :, None]
+            squares = errors * errors
+            if weight is not None:
+                squares *= weight[:, None, None]
+            sums += squares.sum(axis=0)
+            if self.keep_rows:
+                kept.append(errors)
+        return LeaveOneOutSums(sums, kept)
+
+    def combine(self, left: LeaveOneOutSums, right: LeaveOneOutSums) -> LeaveOneOutSums:
+        left.squared_errors += right.squared_errors
+        left.errors += right.errors
+        return left
+
+    def is_finite(self, partial: LeaveOneOutSums) -> bool:
+        return True  # the pass that brought the Gram matrix has seen that the data are

@@ -1,0 +1,215 @@
+"""Lasso and elastic net whose penalty is chosen by cross-validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.base.parameters import (
+    refused,
+)
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.linear_model.sparse_search import SparseSearch
+
+_ATTRIBUTES = (
+    "alpha_",
+    "alphas_",
+    "coef_",
+    "dual_gap_",
+    "intercept_",
+    "mse_path_",
+    "n_iter_",
+)
+
+
+class ElasticNetCV(SparseSearch):
+    """Elastic net with built-in cross-validation.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
+    + alpha (1 - l1_ratio) ||w||^2 / 2`` as :class:`ElasticNet` does, for the alpha and l1_ratio
+    that predict held-out rows best. All alphas, l1_ratios and folds are served by one reading of
+    the data, and one more proves the model.
+
+    Parameters
+    ----------
+    l1_ratio : float or array-like of shape (n_l1_ratios,), default=0.5
+        Shares of the l1 part to choose from, from 0 to 1.
+    eps : float, default=1e-3
+        Smallest of the alphas that are chosen for you, relative to the largest.
+    alphas : int or array-like of shape (n_alphas,), default=100
+        Alphas to choose from, or how many, evenly spaced in their logarithm; the largest is the
+        least that leaves no coefficient.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    precompute : "auto", bool or array-like, default="auto"
+        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
+        not used, which is told once.
+    max_iter : int, default=1000
+        Largest number of steps, each of which is a pass over the data.
+    tol : float, default=1e-10
+        Largest acceptable duality gap of the chosen model, relative to the mean square of the
+        (centred) targets. The gap is that of the data themselves.
+    cv : int, splitter, iterable or array of int, optional
+        None is five folds. A number of folds of consecutive rows; a splitter of
+        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
+        themselves; or an array that names each row's fold by a number, -1 for rows that are
+        always trained on.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
+    verbose : int or bool, default=0
+        1 prints a line a step.
+    n_jobs : int, optional
+        Taken for scikit-learn's sake, and told of once: threads are Dask's.
+    positive : bool, default=False
+        Allow no negative coefficient.
+    random_state, selection : int, RandomState or None, default=None; {"cyclic", "random"}
+        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
+
+    Attributes
+    ----------
+    alpha_, l1_ratio_ : float
+        What was chosen.
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, float64.
+    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
+        The same, without the zeros.
+    intercept_ : float
+        Intercept.
+    mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
+        Mean squared error on each fold's held-out rows.
+    alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
+        The alphas, descending.
+    dual_gap_ : float
+        How much the objective can still fall, at most, by float64 residuals of all rows.
+    n_iter_ : int
+        Steps of the solver: the search, and at least one that proves the model.
+    n_features_in_, feature_names_in_, solver_, n_passes_, history_
+        As for :class:`LinearRegression`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import ElasticNetCV
+    >>> X = np.arange(20.0).reshape(10, 2) ** 0.5
+    >>> ElasticNetCV(alphas=[1e-3, 1.0], cv=5).fit(X, X[:, 0]).alpha_
+    0.001
+    """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.ElasticNetCV", attributes=(*_ATTRIBUTES, "l1_ratio_")
+    )
+
+    def __init__(
+        self,
+        *,
+        l1_ratio: Any = 0.5,
+        eps: float = 1e-3,
+        alphas: Any = 100,
+        fit_intercept: bool = True,
+        precompute: Any = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-10,
+        cv: Any = None,
+        copy_X: bool = True,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+        positive: bool = False,
+        random_state: Any = None,
+        selection: str = "cyclic",
+    ) -> None:
+        self.l1_ratio = l1_ratio
+        self.eps = eps
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.precompute = precompute
+        self.max_iter = max_iter
+        self.tol = tol
+        self.cv = cv
+        self.copy_X = copy_X
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
+
+    def _l1_ratios(self) -> FloatArray:
+        try:
+            ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=np.float64))
+        except (TypeError, ValueError):
+            ratios = np.zeros(0)
+        if ratios.ndim != 1 or not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
+            raise refused(
+                self,
+                "l1_ratio",
+                "a float in the range [0.0, 1.0]",
+                "a non-empty array-like of such floats",
+            )
+        return ratios
+
+
+class LassoCV(SparseSearch):
+    """Lasso with built-in cross-validation.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` as :class:`Lasso`
+    does, for the alpha that predicts held-out rows best. All alphas and folds are served by one
+    reading of the data, and one more proves the model.
+
+    Parameters
+    ----------
+    eps, alphas, fit_intercept, precompute, max_iter, tol, copy_X, cv, verbose, n_jobs, positive, \
+            random_state, selection
+        As for :class:`ElasticNetCV`.
+
+    Attributes
+    ----------
+    alpha_, coef_, sparse_coef_, intercept_, mse_path_, alphas_, dual_gap_, n_iter_
+        As for :class:`ElasticNetCV`.
+    n_features_in_, feature_names_in_, solver_, n_passes_, history_
+        As for :class:`LinearRegression`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LassoCV
+    >>> X = np.arange(20.0).reshape(10, 2) ** 0.5
+    >>> LassoCV(alphas=[1e-3, 1.0], cv=5).fit(X, X[:, 0]).alpha_
+    0.001
+    """
+
+    _namesake = Namesake("sklearn.linear_model.LassoCV", attributes=_ATTRIBUTES)
+
+    def __init__(
+        self,
+        *,
+        eps: float = 1e-3,
+        alphas: Any = 100,
+        fit_intercept: bool = True,
+        precompute: Any = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-10,
+        copy_X: bool = True,
+        cv: Any = None,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+        positive: bool = False,
+        random_state: Any = None,
+        selection: str = "cyclic",
+    ) -> None:
+        self.eps = eps
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.precompute = precompute
+        self.max_iter = max_iter
+        self.tol = tol
+        self.copy_X = copy_X
+        self.cv = cv
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
+
+    def _l1_ratios(self) -> FloatArray:
+        return np.ones(1)

@@ -1,0 +1,121 @@
+"""Scores of rows in memory that no sums over rows give: scikit-learn's scorers see predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import get_scorer
+
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.splits import DividedBlocks
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.parts import Splits
+from dlbd_estimators.linear_model.cv_splits import held_out
+from dlbd_estimators.linear_model.ridge import Ridge
+
+
+def targets_in_memory(blocks: Blocks) -> tuple[FloatArray, FloatArray | None]:
+    """Return the targets in memory, a column each, and the weights."""
+    loaded = [blocks.load(index) for index in range(blocks.n_blocks)]
+    weights = [each.weight for each in loaded if each.weight is not None]
+    y = np.concatenate([each.targets for each in loaded])
+    return y, np.concatenate(weights) if weights else None
+
+
+def score_of_models(
+    scoring: Any, blocks: DividedBlocks, splits: Splits, alphas: FloatArray, fit_intercept: bool
+) -> Callable[[int, FloatArray, FloatArray], FloatArray]:
+    """Return a score of models on the rows that a split tests on.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    blocks : DividedBlocks
+        In memory.
+    splits : Splits
+        How they are divided.
+    alphas : ndarray of shape (n_alphas,)
+        Of the models.
+    fit_intercept : bool
+        Whether these have one.
+    """
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    accepts = getattr(scorer, "_accept_sample_weight", None)
+    weighted = accepts() if accepts else "sample_weight" in signature(scorer).parameters
+
+    def score(number: int, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+        X, y, weight = held_out(blocks, splits, number)
+        given = {} if weight is None or not weighted else {"sample_weight": weight}
+        scores = np.empty(len(alphas))
+        for index, alpha in enumerate(alphas):
+            model = Ridge(alpha=alpha, fit_intercept=fit_intercept)
+            model.n_features_in_ = X.shape[1]
+            flat = y.ndim == 1
+            model.coef_ = coef[index, 0] if flat else coef[index]
+            model.intercept_ = intercept[index, 0] if flat else intercept[index]
+            scores[index] = _finite(scorer(model, X, y, **given), number)
+        return scores
+
+    return score
+
+
+def _finite(score: Any, number: int | None) -> float:
+    if not np.isfinite(score):
+        where = "of leave-one-out" if number is None else f"of split {number}"
+        raise ValueError(
+            f"The score {where} is {score}. Take a scoring that is finite for all rows held out, "
+            f"or fewer folds."
+        )
+    return float(score)
+
+
+class _Predictions(RegressorMixin, BaseEstimator):
+    """A model of what it has predicted: scorers take models."""
+
+    def fit(self, X: Any, y: Any) -> _Predictions:
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return X
+
+
+def score_of_rows(
+    scoring: Any, blocks: Blocks, *, single: bool, per_target: bool
+) -> Callable[[FloatArray], FloatArray]:
+    """Return a score of leave-one-out errors, of which each target may have its own.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    blocks : Blocks
+        In memory.
+    single : bool
+        Targets have one dimension.
+    per_target : bool
+        Score each target for itself.
+    """
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    y, weight = targets_in_memory(blocks)
+    given = {} if weight is None else {"sample_weight": weight}
+
+    def one(targets: FloatArray, predicted: FloatArray) -> float:
+        return _finite(scorer(_Predictions(), predicted, targets, **given), None)
+
+    def score(errors: FloatArray) -> FloatArray:
+        predicted = y[:, None, :] - errors
+        rows = []
+        for index in range(errors.shape[1]):
+            each = predicted[:, index]
+            if per_target:
+                rows.append([one(y[:, k], each[:, k]) for k in range(y.shape[1])])
+            else:
+                rows.append([one(y[:, 0], each[:, 0]) if single else one(y, each)])
+        return np.array(rows)
+
+    return score

@@ -1,0 +1,175 @@
+"""What the estimators with a search share: one solver that chooses, fits and tells how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.base.callbacks import FitTask
+from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.losses import HalfSquaredError
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.history import Record
+from dlbd_estimators.solvers.matrix_memory import check_room
+from dlbd_estimators.solvers.solver import Solver, State
+
+
+def least_squares_problem(
+    executor: Executor,
+    blocks: Blocks,
+    packing: Packing,
+    penalty: L2,
+    l1: L1 | None,
+    *,
+    name: str,
+    otherwise: str,
+) -> Problem:
+    """Return a least-squares problem whose second moments fit in the workers.
+
+    Parameters
+    ----------
+    executor : Executor
+        Runs the passes.
+    blocks : Blocks
+        The data.
+    packing : Packing
+        Order of the parameters.
+    penalty, l1 : L2, L1 or None
+        Those of the chosen model follow from these, or are yet to be chosen.
+    name : str
+        Of the model, for the dashboard.
+    otherwise : str
+        What to use where they do not fit; ends a sentence.
+
+    Raises
+    ------
+    ValueError
+        More features than a matrix of second moments may have.
+    MatrixTooLarge
+        A worker has no room for it.
+    """
+    if packing.n_features > LARGEST_HESSIAN:
+        raise ValueError(
+            f"X has {packing.n_features} features, but the second moments that a search needs are "
+            f"held for {LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
+        )
+    problem = Problem(
+        blocks,
+        HalfSquaredError(),
+        penalty,
+        packing,
+        name=name,
+        l1=l1,
+        room=executor.matrix_room(blocks),
+    )
+    check_room(problem, "gram", packing.n_features + packing.n_outputs, f"Or {otherwise}")
+    return problem
+
+
+def search(
+    estimator: Any,
+    executor: Executor,
+    problem: Problem,
+    solver: Solver[Any],
+    *,
+    task: FitTask,
+    model: Callable[[Solution], dict[str, Any]],
+    advice: str,
+) -> None:
+    """Run a solver that searches, and set what it finds on the estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted; ``tol`` and ``verbose`` are read where it has them.
+    executor : Executor
+        Runs the passes.
+    problem : Problem
+        What to minimise.
+    solver : Solver
+        Chooses the penalty first.
+    task : FitTask
+        Hears of each step, and may end the search.
+    model : callable
+        Turns a solution into the estimator's attributes, by name.
+    advice : str
+        What else than more steps may be done about a search that does not converge.
+    """
+    began = time.perf_counter()
+    task.start(executor, problem.blocks, print_lines=bool(getattr(estimator, "verbose", 0)))
+    records: list[Record] = []
+
+    def attributes(solution: Solution) -> dict[str, Any]:
+        return {
+            "solver_": solver.name,
+            "n_passes_": solution.n_passes,
+            "history_": solution.history,
+            **model(solution),
+        }
+
+    def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+        return lambda: attributes(
+            Solution(
+                problem.at(state.known).original(state.parameters),
+                Status.STOPPED,
+                len(records),
+                state.n_passes,
+                list(records),
+                state,
+            )
+        )
+
+    def on_step(state: State, record: Record) -> bool:
+        records.append(record)
+        return task.end_step(record, stopped_at(state))
+
+    fit = Fit(
+        solver,
+        problem,
+        start=None,
+        tol=float(getattr(estimator, "tol", 0.0)),
+        max_iter=task.max_steps,
+        clock=lambda: time.perf_counter() - began,
+        before_step=lambda state: task.begin_step(stopped_at(state)),
+        on_step=on_step,
+        on_warning=task.warn,
+        advice=advice,
+    )
+    solution = minimize(executor, fit)
+    task.status = solution.status.name.lower()
+    vars(estimator).update(attributes(solution))
+
+
+def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:
+    """Check the alphas to choose from, and return them as floats in the order given.
+
+    Raises
+    ------
+    InvalidParameter
+        One is out of range, or there is none.
+    """
+    alphas = estimator.alphas
+    values = np.atleast_1d(np.asarray(alphas, dtype=object))
+    good = values.ndim == 1 and len(values) > 0
+    for each in values if good else ():
+        good = good and isinstance(each, Real) and not isinstance(each, bool | np.bool_)
+        good = good and bool(np.isfinite(each)) and (each > 0 if open_low else each >= 0)
+    if not good:
+        interval = f"{'(' if open_low else '['}0.0, inf)"
+        raise refused(
+            estimator,
+            "alphas",
+            f"a float in the range {interval}",
+            f"a non-empty array-like of floats in the range {interval}",
+        )
+    return values.astype(np.float64)

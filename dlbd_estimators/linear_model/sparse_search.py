@@ -1,0 +1,174 @@
+"""What the searches for an l1 penalty share: from parameters to a choice and its model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import column_or_1d
+
+from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.parameters import (
+    check_choice,
+    check_integer,
+    check_n_jobs,
+    check_number,
+)
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.blocks.block import ArrayLoader
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.search import check_alphas, least_squares_problem, search
+from dlbd_estimators.solvers import Solution
+from dlbd_estimators.solvers.proximal.lasso_search import LassoSearch, LassoSearchState
+
+
+class SparseSearch(LeastSquares):
+    """Fit of the estimators that search for an l1 penalty."""
+
+    alphas: Any
+    cv: Any
+    eps: float
+    n_jobs: int | None
+    precompute: Any
+    selection: str
+
+    @abstractmethod
+    def _l1_ratios(self) -> FloatArray:
+        """Check the shares of l1 to choose from, and return them."""
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
+        """Choose the penalty, and fit the model; other errors as for :meth:`LinearRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+        **params : dict
+            Metadata for the splitter, which is refused: give the splits themselves.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A fold without rows, more folds than rows, alphas out of range, several targets.
+        TypeError
+            A splitter that needs the positions of all rows, on lazy data.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The duality gap did not come down to ``tol``.
+        """
+        refuse_metadata(self, params)
+        l1_ratios, alphas = self._check_parameters()
+        with fit_task(self, X, y, sample_weight) as task:
+            data = training_data(self, X, y, sample_weight, classify=False)
+            if data.y_shape and data.y_shape[0] > 1:
+                raise ValueError(
+                    f"For multi-task outputs, y of shape (n, {data.y_shape[0]}), fit one "
+                    f"{type(self).__name__} a target."
+                )
+            if data.y_shape and isinstance(data.blocks.loader, ArrayLoader):
+                column_or_1d(data.blocks.loader.y, warn=True)  # for its warning
+            packing = Packing(1, data.blocks.n_features, bool(self.fit_intercept))
+            with executor_for(data.blocks) as executor:
+                blocks, splits = divided(self, data.blocks, executor)
+                problem = least_squares_problem(
+                    executor,
+                    blocks,
+                    packing,
+                    L2(),
+                    L1(positive=bool(self.positive)),
+                    name=type(self).__name__.lower(),
+                    otherwise="take scikit-learn's GridSearchCV over ElasticNet",
+                )
+                solver = LassoSearch(
+                    splits, l1_ratios, alphas, eps=self.eps, positive=bool(self.positive)
+                )
+
+                def model(solution: Solution) -> dict[str, Any]:
+                    return self._attributes(packing, True, solution)
+
+                search(
+                    self,
+                    executor,
+                    problem,
+                    solver,
+                    task=task,
+                    model=model,
+                    advice="accept a larger tol",
+                )
+        return self
+
+    def _check_parameters(self) -> tuple[FloatArray, FloatArray | int]:
+        check_stopping(self)
+        check_number(self, "eps", low=0.0, open_low=True)
+        check_choice(self, "selection", ("cyclic", "random"))
+        check_n_jobs(self)
+        if self.n_jobs is not None:
+            tell_once(self, "n_jobs", "threads are Dask's.")
+        if isinstance(self.precompute, str):
+            check_choice(self, "precompute", ("auto",))
+        if np.ndim(self.precompute):
+            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+        if self.selection == "random":
+            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+        l1_ratios = self._l1_ratios()
+        if not isinstance(self.alphas, Integral) or isinstance(self.alphas, bool):
+            return l1_ratios, check_alphas(self, open_low=False)
+        check_integer(self, "alphas", low=1)
+        if not l1_ratios.all():
+            raise ValueError(
+                "Automatic alpha grid generation is not supported for l1_ratio=0. Give the alphas "
+                "to choose from, or take RidgeCV."
+            )
+        return l1_ratios, int(self.alphas)
+
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        raise AssertionError("they are chosen")
+
+    @property
+    def sparse_coef_(self) -> sparse.csr_matrix:
+        """Coefficients without the zeros."""
+        return sparse.csr_matrix(self.coef_)
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        state = solution.state
+        attributes["n_iter_"] = solution.n_iter
+        gaps = getattr(state, "gaps", None)
+        # Unknown where a callback stopped the search before the certificate.
+        attributes["dual_gap_"] = np.inf if gaps is None else gaps[0]
+        if isinstance(state, LassoSearchState) and state.alphas is not None:
+            assert state.errors is not None
+            grid = isinstance(self.alphas, Integral) and len(state.alphas) > 1
+            attributes["alphas_"] = state.alphas if grid else state.alphas[0]
+            attributes["mse_path_"] = np.squeeze(state.errors)
+            attributes["alpha_"] = state.alpha
+            if hasattr(self, "l1_ratio"):
+                attributes["l1_ratio_"] = state.l1_ratio
+        return attributes
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = False
+        return tags

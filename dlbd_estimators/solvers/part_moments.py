@@ -1,0 +1,40 @@
+"""Second moments of each part of divided blocks, by one sweep where the workers have the room."""
+
+from __future__ import annotations
+
+from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.parts import PartKernel, Splits
+from dlbd_estimators.kernels.sweep import SweepKernel
+from dlbd_estimators.solvers.problem import Problem, check_weight
+
+
+def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks[list[Moments]]:
+    """Ask for the centred moments of each part.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of divided blocks.
+    splits : Splits
+        How they are divided.
+    precise : bool
+        Form products in float64, also of float32 data.
+    """
+    side = problem.packing.n_features + problem.packing.n_outputs
+    kernel = MomentsKernel(centre=True, precise=precise)
+    kernels = [PartKernel(kernel, part) for part in range(splits.n_parts)]
+    room = problem.room
+    at_once = len(kernels) if room is None else max(1, room.nbytes // (8 * side**2))
+    moments: list[Moments] = []
+    for first in range(0, len(kernels), at_once):
+        some = tuple(kernels[first : first + at_once])
+        moments += yield Pass(
+            SweepKernel(some),
+            (None,) * len(some),
+            f"{problem.name}-fold-moments-pass-{{}}",
+            n_entries=len(some) * side**2,
+        )
+    whole = [moments[part] for part in splits.whole]
+    check_weight(sum(each.weight for each in whole), sum(each.n_rows for each in whole))
+    return moments

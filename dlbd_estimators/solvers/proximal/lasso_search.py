@@ -1,0 +1,220 @@
+"""Lasso and elastic net whose penalty is chosen by cross-validation, in two passes.
+
+The first pass brings the centred second moments of each fold. For each split and share of l1,
+coordinate descent goes along the path of strengths on the moments of the rows to train on, each
+from the solution before it; the moments of the rows to test on give the squared errors. The chosen
+problem is solved on the moments of all rows, and its solution is proved, and mended where the
+moments were too rough, as :class:`~dlbd_estimators.solvers.proximal.coordinate_descent.\
+CoordinateDescent` does: by its duality gap on the data.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.moments import Moments
+from dlbd_estimators.kernels.parts import Splits
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
+from dlbd_estimators.solvers.part_moments import ask_part_moments
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.proximal.active_set import polish
+from dlbd_estimators.solvers.proximal.coordinate_descent import (
+    CoordinateDescent,
+    CoordinateState,
+    solve_moments,
+)
+from dlbd_estimators.solvers.proximal.quadratic_model import Model
+from dlbd_estimators.solvers.solver import Asks, Solver, State
+
+#: Relative duality gap to reach along the path: predictions to a millionth.
+_PATH_GAP = 1e-13
+#: Sweeps over the coordinates for each strength of the path.
+_SWEEPS = 1_000
+#: Linear systems after that, at most.
+_EXACT_STEPS = 500
+#: The largest strength that matters is no smaller than this.
+_LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
+
+
+@dataclass(frozen=True)
+class LassoSearchState(CoordinateState):
+    """Adds what was chosen, and why.
+
+    Attributes
+    ----------
+    alpha, l1_ratio : float or None
+        As soon as they are chosen.
+    alphas : ndarray of shape (n_l1_ratios, n_alphas) or None
+        Strengths of each path, descending.
+    errors : ndarray of shape (n_l1_ratios, n_alphas, n_splits) or None
+        Mean squared errors.
+    """
+
+    alpha: float | None = None
+    l1_ratio: float | None = None
+    alphas: FloatArray | None = None
+    errors: FloatArray | None = None
+
+
+class LassoSearch(Solver[LassoSearchState]):
+    """Choose strength and share of l1 by the splits of a cross-validation.
+
+    Parameters
+    ----------
+    splits : Splits
+        As the problem's blocks are divided.
+    l1_ratios : ndarray of shape (n_l1_ratios,)
+        Shares of l1, from 0 to 1.
+    alphas : ndarray or int
+        Strengths, or how many to take, evenly spaced in their logarithm, from the least that
+        leaves no coefficient.
+    eps : float
+        The smallest of these, relative to the largest.
+    positive : bool
+        Allow no negative coefficient.
+    """
+
+    name: ClassVar[str] = "coordinate_descent"
+    state: ClassVar[type[State]] = LassoSearchState
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
+
+    def __init__(
+        self,
+        splits: Splits,
+        l1_ratios: FloatArray,
+        alphas: FloatArray | int,
+        *,
+        eps: float,
+        positive: bool,
+    ) -> None:
+        self.splits = splits
+        self.l1_ratios = l1_ratios
+        self.alphas = alphas
+        self.eps = eps
+        self.positive = positive
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LassoSearchState]:
+        yield from ()  # it begins without a pass
+        return LassoSearchState(np.zeros(problem.packing.size), known=problem.known)
+
+    def step(self, problem: Problem, state: LassoSearchState, tol: float) -> Asks[LassoSearchState]:
+        if state.alpha is None or state.l1_ratio is None:
+            return self._search(problem, state)
+        return self._prove(problem, state, tol)
+
+    def _search(self, problem: Problem, state: LassoSearchState) -> Asks[LassoSearchState]:
+        splits, fitted = self.splits, problem.packing.fit_intercept
+        partials = yield from ask_part_moments(problem, splits, precise=False)
+        whole = join(partials, splits.whole)
+        whole = whole if fitted else about_zero(whole)
+        alphas = self._grids(whole)
+        errors = np.empty((*alphas.shape, len(splits.train)))
+        for number, (trained, tested) in enumerate(zip(splits.train, splits.test, strict=True)):
+            train, test = join(partials, trained), join(partials, tested)
+            check_split(number, train, test)
+            for index, coef in enumerate(
+                self._paths(train if fitted else about_zero(train), alphas)
+            ):
+                squares = squared_errors(train, test, coef[:, None], fit_intercept=fitted)
+                errors[index, :, number] = squares[:, 0] / test.weight
+        means = errors.mean(axis=2)
+        ratio, strength = np.unravel_index(int(np.argmin(means)), means.shape)
+        chosen: dict[str, Any] = {
+            "alpha": float(alphas[ratio, strength]),
+            "l1_ratio": float(self.l1_ratios[ratio]),
+            "alphas": alphas,
+            "errors": errors,
+        }
+        solved = solve_moments(self._at(problem, replace(state, **chosen)), state, whole)
+        return replace(state, **{**vars(solved), **chosen})
+
+    def _prove(
+        self, problem: Problem, state: LassoSearchState, tol: float
+    ) -> Asks[LassoSearchState]:
+        proved = yield from CoordinateDescent().step(self._at(problem, state), state, tol)
+        return replace(state, **vars(proved))
+
+    def _at(self, problem: Problem, state: LassoSearchState) -> Problem:
+        """Return the problem with the penalties that were chosen."""
+        assert state.alpha is not None
+        assert state.l1_ratio is not None
+        l1 = L1(state.alpha * state.l1_ratio, self.positive, of_mean=True)
+        l2 = L2(state.alpha * (1.0 - state.l1_ratio), of_mean=True)
+        return replace(problem, penalty=l2, l1=l1)
+
+    def _grids(self, moments: Moments) -> FloatArray:
+        """Return the strengths of each path."""
+        if not isinstance(self.alphas, int):
+            return np.tile(np.sort(self.alphas)[::-1], (len(self.l1_ratios), 1))
+        slopes = moments.products[:-1, -1]
+        steepest = max(float(np.max(slopes if self.positive else np.abs(slopes))), 0.0)
+        grids = []
+        for l1_ratio in self.l1_ratios:
+            largest = steepest / (moments.weight * l1_ratio)
+            if largest <= _LEAST_STRENGTH:
+                grids.append(np.full(self.alphas, _LEAST_STRENGTH))
+            else:
+                grids.append(np.geomspace(largest, largest * self.eps, num=self.alphas))
+        return np.array(grids)
+
+    def _paths(self, moments: Moments, alphas: FloatArray) -> list[FloatArray]:
+        """Return the coefficients (n_alphas, n_features) along the path of each share of l1."""
+        gram = moments.products[:-1, :-1] / moments.weight
+        slopes = moments.products[:-1, -1] / moments.weight
+        model = Model.of(gram, epsilon=moments.epsilon)
+        return [
+            self._path(model, gram, slopes, float(ratio), strengths, moments.epsilon)
+            for ratio, strengths in zip(self.l1_ratios, alphas, strict=True)
+        ]
+
+    def _path(
+        self,
+        model: Model,
+        gram: FloatArray,
+        slopes: FloatArray,
+        l1_ratio: float,
+        alphas: FloatArray,
+        epsilon: float,
+    ) -> FloatArray:
+        n, target = len(slopes), model.inverse @ slopes
+        coef = np.zeros((len(alphas), n))
+        along = alphas * l1_ratio > 0
+        if np.any(along) and target.any():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                _, path, gaps = enet_path(
+                    model.factor,
+                    target,
+                    l1_ratio=l1_ratio,
+                    alphas=alphas[along] / len(target),
+                    precompute=False,
+                    positive=self.positive,
+                    tol=_PATH_GAP,
+                    max_iter=_SWEEPS,
+                )
+            coef[along] = path.T
+            # What is not settled is slow for want of exact steps.
+            unsettled = gaps * len(target) > _PATH_GAP * float(target @ target)
+            for index in np.flatnonzero(along)[unsettled]:
+                coef[index] = polish(
+                    gram + alphas[index] * (1.0 - l1_ratio) * np.eye(n),
+                    slopes,
+                    alphas[index] * l1_ratio,
+                    coef[index],
+                    positive=self.positive,
+                    max_steps=_EXACT_STEPS,
+                )
+        for index in np.flatnonzero(~along):
+            ridge = Model.of(gram + alphas[index] * np.eye(n), epsilon=epsilon)
+            coef[index] = ridge.minimise(
+                slopes, 0.0, positive=self.positive, start=coef[index], gap=_PATH_GAP
+            )
+        return coef

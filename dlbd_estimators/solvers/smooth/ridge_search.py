@@ -1,0 +1,274 @@
+"""Ridge regression whose penalty is chosen by cross-validation, in one or two passes.
+
+The first pass brings the centred second moments of each fold. Those of the rows that a split
+trains on are joined from them, and give the models of all strengths; those of the rows it tests on
+give their scores (:mod:`dlbd_estimators.solvers.moment_scores`). Leave-one-out errors take a second
+pass (:mod:`dlbd_estimators.kernels.leave_one_out`). The chosen model is that of the moments of all
+rows, mended as :class:`~dlbd_estimators.solvers.smooth.gram.Gram` does where their condition asks
+for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import linalg
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.leave_one_out import LeaveOneOutKernel, LeaveOneOutSums, RidgePath
+from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.parts import Splits
+from dlbd_estimators.kernels.penalties import L2
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.moment_scores import (
+    QuadraticScore,
+    about_zero,
+    check_split,
+    deviations,
+    join,
+    squared_errors,
+)
+from dlbd_estimators.solvers.part_moments import ask_part_moments
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.smooth.gram import Gram, GramState, solve_moments
+from dlbd_estimators.solvers.solver import Asks, Solver, State
+
+#: Products in float32 give way to float64 where their rounding, times the condition, is more.
+_ROUGH = 1e-3
+
+#: Scores of models by their predictions: of a split, given coefficients and intercepts.
+ModelScore = Callable[[int, FloatArray, FloatArray], FloatArray]
+#: The same of leave-one-out errors (n_rows, n_alphas, n_targets).
+RowScore = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class RidgeSearchState(GramState):
+    """Adds what was chosen, and why.
+
+    Attributes
+    ----------
+    alphas : ndarray of shape (n_targets,) or None
+        The strength for each target, as soon as it is chosen.
+    scores : ndarray of shape (n_splits, n_alphas) or (n_alphas, n_targets) or None
+        Of each split; or of each target, by leave-one-out.
+    best_scores : ndarray of shape (n_targets,) or None
+        Of the chosen strengths.
+    errors : ndarray of shape (n_rows, n_alphas, n_targets) or None
+        Leave-one-out errors, where they are kept.
+    """
+
+    alphas: FloatArray | None = None
+    scores: FloatArray | None = None
+    best_scores: FloatArray | None = None
+    errors: FloatArray | None = None
+
+
+class _RidgeSearch(Solver[RidgeSearchState]):
+    """What the searches share: the steps after the choice are those of one ridge regression."""
+
+    name: ClassVar[str] = "gram"
+    state: ClassVar[type[State]] = RidgeSearchState
+    needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
+    direct: ClassVar[bool] = True
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[RidgeSearchState]:
+        yield from ()  # it begins without a pass
+        return RidgeSearchState(np.zeros(problem.packing.size), known=problem.known)
+
+    def step(self, problem: Problem, state: RidgeSearchState, tol: float) -> Asks[RidgeSearchState]:
+        if state.alphas is None:
+            return self._search(problem, state)
+        return _mend(problem, state, tol)
+
+    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+        raise NotImplementedError
+
+
+class RidgeFolds(_RidgeSearch):
+    """Choose the strength by the splits of a cross-validation.
+
+    Parameters
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        Strengths, at least 0.
+    splits : Splits
+        As the problem's blocks are divided.
+    score : callable
+        A quadratic score; or, with ``by_predictions``, one by coefficients and intercepts.
+    by_predictions : bool
+        What ``score`` is.
+    """
+
+    def __init__(
+        self,
+        alphas: FloatArray,
+        splits: Splits,
+        *,
+        score: QuadraticScore | ModelScore,
+        by_predictions: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.splits = splits
+        self.score: Any = score
+        self.by_predictions = by_predictions
+
+    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+        splits = self.splits
+        for precise in (False, True):
+            moments = yield from ask_part_moments(problem, splits, precise=precise)
+            scores, rough = self._scores(problem, moments)
+            if not rough:
+                break
+        means = scores.mean(axis=0)
+        best = int(np.argmax(means))
+        alphas = np.full(problem.packing.n_outputs, self.alphas[best])
+        return _solved(
+            problem,
+            state,
+            join(moments, splits.whole),
+            alphas=alphas,
+            scores=scores,
+            best_scores=np.full(len(alphas), means[best]),
+        )
+
+    def _scores(self, problem: Problem, moments: list[Moments]) -> tuple[FloatArray, bool]:
+        """Return the scores of all splits and strengths, and whether the moments are too rough."""
+        rows, worst, epsilon = [], 1.0, moments[0].epsilon
+        fitted, n = problem.packing.fit_intercept, problem.packing.n_features
+        for number, (trained, tested) in enumerate(
+            zip(self.splits.train, self.splits.test, strict=True)
+        ):
+            theirs, held_out = join(moments, trained), join(moments, tested)
+            check_split(number, theirs, held_out, self.score)
+            coef, condition = _path(theirs if fitted else about_zero(theirs), n, self.alphas)
+            worst = max(worst, condition)
+            if self.by_predictions:
+                mean = theirs.mean if fitted else np.zeros_like(theirs.mean)
+                rows.append(self.score(number, coef, mean[n:] - coef @ mean[:n]))
+            else:
+                errors = squared_errors(theirs, held_out, coef, fit_intercept=fitted)
+                each = self.score(errors, held_out.weight, deviations(held_out, n))
+                rows.append(each.mean(axis=1))
+        rough = epsilon > np.finfo(float).eps and epsilon * worst > _ROUGH
+        return np.array(rows), bool(rough)
+
+
+class RidgeLeaveOneOut(_RidgeSearch):
+    """Choose the strength by leave-one-out errors.
+
+    Parameters
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        Strengths, greater than 0.
+    score : callable, optional
+        A quadratic score of weighted squared errors; or, with ``by_rows``, one of each row's
+        errors. None is scikit-learn's default: the mean over rows, whatever they weigh.
+    by_rows : bool
+        What ``score`` is.
+    per_target : bool
+        Choose a strength for each target.
+    keep_errors : bool
+        Keep the error of each row.
+    """
+
+    def __init__(
+        self,
+        alphas: FloatArray,
+        *,
+        score: QuadraticScore | RowScore | None,
+        by_rows: bool = False,
+        per_target: bool = False,
+        keep_errors: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.score: Any = score
+        self.by_rows = by_rows
+        self.per_target = per_target
+        self.keep_errors = keep_errors
+
+    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+        packing, n = problem.packing, problem.packing.n_features
+        centred: Moments = yield from problem.ask(
+            MomentsKernel(centre=True, precise=True),
+            None,
+            "moments-pass-{}",
+            n_entries=(n + packing.n_outputs) ** 2,
+        )
+        moments = centred if packing.fit_intercept else about_zero(centred)
+        solved = solve_moments(_at(problem, self.alphas[:1]), state, moments)  # checks the weight
+        kernel = LeaveOneOutKernel(self.keep_errors or self.by_rows)
+        path = _coordinates(moments, n, self.alphas, fit_intercept=packing.fit_intercept)
+        sums: LeaveOneOutSums = yield from problem.ask(kernel, path, "leave-one-out-pass-{}")
+        errors = np.concatenate(sums.errors) if sums.errors else None
+        if self.by_rows:
+            scores = self.score(errors)
+        elif self.score is None:
+            scores = -sums.squared_errors / centred.n_rows
+        else:
+            scores = self.score(sums.squared_errors, centred.weight, deviations(centred, n))
+        if not self.per_target:
+            scores = scores.mean(axis=1, keepdims=True)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                "Leave-one-out scores are not finite: a row decides its own prediction. Take "
+                "larger alphas, or folds: cv=5."
+            )
+        best = np.argmax(scores, axis=0)
+        alphas = np.broadcast_to(self.alphas[best], (packing.n_outputs,))
+        return _solved(
+            problem,
+            replace(state, known=solved.known),
+            centred,
+            alphas=np.array(alphas),
+            scores=scores,
+            best_scores=scores[best, np.arange(scores.shape[1])],
+            errors=errors if self.keep_errors else None,
+        )
+
+
+def _at(problem: Problem, alphas: FloatArray) -> Problem:
+    one = len(np.unique(alphas)) == 1
+    return replace(problem, penalty=L2(float(alphas[0]) if one else alphas))
+
+
+def _solved(
+    problem: Problem, state: RidgeSearchState, centred: Moments, **chosen: Any
+) -> RidgeSearchState:
+    """Return the chosen model, as the moments of all rows tell it."""
+    moments = centred if problem.packing.fit_intercept else about_zero(centred)
+    solved = solve_moments(_at(problem, chosen["alphas"]), state, moments)
+    return replace(state, **{**vars(solved), **chosen})
+
+
+def _mend(problem: Problem, state: RidgeSearchState, tol: float) -> Asks[RidgeSearchState]:
+    assert state.alphas is not None
+    mended = yield from Gram().step(_at(problem, state.alphas), state, tol)
+    return replace(state, **vars(mended))
+
+
+def _path(moments: Moments, n: int, alphas: FloatArray) -> tuple[FloatArray, float]:
+    """Return the coefficients for each strength, and the worst condition."""
+    gram, cross = moments.products[:n, :n], moments.products[:n, n:]
+    coef, worst = np.empty((len(alphas), cross.shape[1], n)), 1.0
+    for number, alpha in enumerate(alphas):
+        factor = Factor.of(gram + alpha * np.eye(n))
+        coef[number] = factor.solve(cross).T
+        worst = max(worst, factor.condition)
+    return coef, worst
+
+
+def _coordinates(moments: Moments, n: int, alphas: FloatArray, *, fit_intercept: bool) -> RidgePath:
+    values, vectors = linalg.eigh(moments.products[:n, :n], check_finite=False)
+    values = np.maximum(values, 0.0)
+    return RidgePath(
+        moments.mean[:n],
+        moments.mean[n:],
+        vectors,
+        1.0 / (values + alphas[:, None]),
+        vectors.T @ moments.products[:n, n:],
+        1.0 / moments.weight if fit_intercept else 0.0,
+    )
