@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "linear_model": {
         "base", "solvers/proximal", "solvers/smooth", "solvers", "engine", "blocks", "kernels",
     },
-    "neural_network": {"base", "solvers/stochastic", "engine", "blocks", "kernels"},
+    "neural_network": {"base", "solvers/stochastic", "solvers", "engine", "blocks", "kernels"},
     "preprocessing": {"base", "engine", "blocks", "kernels"},
     "metrics": {"base", "engine", "blocks", "kernels"},
     "model_selection": {"engine", "blocks"},

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.blas import single_threaded_blas
-from dlbd_estimators.engine.cache import block_cache
+from dlbd_estimators.engine.cache import block_cache, keep_block
 from dlbd_estimators.engine.cost import Cost, decoding_seconds
 from dlbd_estimators.engine.read_ahead import load_ahead, load_between
 from dlbd_estimators.engine.reduction_tree import reduce_range
@@ -110,7 +110,7 @@ def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:
         return block, Cost(cache_hits=1)
     block, cost = timed_load(bundle.blocks, index, features=bundle.features)
     if keep and bundle.features:
-        block_cache.put(bundle.fit, index, block, bundle.cache_nbytes)
+        keep_block(bundle.fit, index, block, bundle.cache_nbytes)
     return block, cost
 
 

@@ -24,7 +24,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.bundle import Bundle, BundleResult, run_bundle
 from dlbd_estimators.engine.cache import block_cache
 from dlbd_estimators.engine.executor import Executor, bundle_depth, cache_share
-from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, part_store
+from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, part_store, read_part
 from dlbd_estimators.engine.held_partials import Held, held_if_large, join_held, large_nbytes
 from dlbd_estimators.engine.placement import Placement, Workers, homes_of, place
 from dlbd_estimators.engine.readiness import (
@@ -111,10 +111,10 @@ class ClusterExecutor(Executor):
             home = homes[chosen[0]] if homes else None
             memory = (workers[home]["memory_limit"] or 0) if home else shared
             budget = int(cache_share() * memory)
-            if attempt > 0:
-                self._parts.forget(blocks, chosen)
-            kept = home is not None and attempt == 0 and blocks.read_again
-            part = self._parts.named(blocks, chosen) if kept else None
+            if attempt > 0 and home:
+                self._parts.forget(blocks, chosen, home)
+            kept = attempt == 0 and blocks.read_again
+            part = self._parts.named(blocks, chosen, home) if kept and home else None
             own, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
             if kept and home and not (part or inputs):
                 part = self._parts.packed(blocks, chosen, own, home, memory)
@@ -174,9 +174,17 @@ class ClusterExecutor(Executor):
 
         def submit(node: Node, attempt: int = 0) -> Future[Any]:
             turn = turns[node[0]]
-            part, inputs = _without_inputs(turn.blocks, turn.indices)
-            turn = replace(turn, blocks=part)
-            anywhere = len(addresses) < 2 or bool(inputs) or attempt > 0
+            blocks, carried = turn.blocks, list(turn.indices)
+            home = addresses[turn.number % len(addresses)] if addresses else None
+            parts: dict[range, Part] = {}
+            if home and attempt > 0:
+                self._parts.forget_groups(blocks, carried, home)
+            elif home and not blocks.loader.remote_inputs(carried):
+                memory = workers[home]["memory_limit"] or 0
+                parts, carried = self._parts.grouped(blocks, carried, home, memory)
+            own, inputs = _without_inputs(blocks, carried)
+            turn = replace(turn, blocks=own)
+            anywhere = home is None or len(addresses) < 2 or bool(inputs) or attempt > 0
             # A replica travels inside its task, so that the round can be played again wherever
             # a worker is left; Dask's advice against large tasks is for what could be loaded.
             with (
@@ -186,11 +194,13 @@ class ClusterExecutor(Executor):
                 return self.client.submit(
                     _turn_on_worker,
                     turn,
+                    self._cache_name(),
+                    parts,
                     learner,
                     list(inputs),
                     list(inputs.values()),
                     key=f"{prefix}-replica-{turn.number}-{attempt}",
-                    workers=None if anywhere else [addresses[turn.number % len(addresses)]],
+                    workers=None if anywhere else [home],
                     allow_other_workers=not anywhere,
                     pure=False,
                 )
@@ -283,7 +293,7 @@ def _run_on_worker(
     values: list[Any],
 ) -> BundleResult[Any] | Held | NotKept:
     if part is not None:
-        blocks = part_store.read(bundle.fit, part)
+        blocks = read_part(bundle.fit, part)
         if blocks is None:
             return NotKept()
         bundle = replace(bundle, blocks=bundle.blocks.read_by(blocks))
@@ -294,7 +304,19 @@ def _run_on_worker(
     return held_if_large(_metered(run_bundle(bundle, kernel, parameters, keep=at_home)), large)
 
 
-def _turn_on_worker(turn: Turn, learner: Learner, keys: list[Any], values: list[Any]) -> TurnResult:
+def _turn_on_worker(
+    turn: Turn,
+    fit: str,
+    parts: dict[range, Part],
+    learner: Learner,
+    keys: list[Any],
+    values: list[Any],
+) -> TurnResult | NotKept:
+    for indices, part in parts.items():
+        blocks = read_part(fit, part)
+        if blocks is None:
+            return NotKept()
+        turn.readers.update(dict.fromkeys(indices, turn.blocks.read_by(blocks)))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         turn = replace(turn, blocks=_with_inputs(turn.blocks, inputs))

@@ -15,7 +15,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.bundle import BundleResult
 from dlbd_estimators.engine.cost import Cost, TotalCost
 from dlbd_estimators.engine.matrices import MatrixRoom, matrix_room
-from dlbd_estimators.engine.passes import Pass
+from dlbd_estimators.engine.passes import Pass, Round
 from dlbd_estimators.engine.reduction_tree import join
 from dlbd_estimators.exceptions import BlockTooLarge
 from dlbd_estimators.kernels.kernel import PassKernel
@@ -40,12 +40,12 @@ _BUFFER_SHARE = 0.7
 
 @dataclass(frozen=True)
 class PassResult(Generic[Partial]):
-    """The partial of a pass and what the pass cost.
+    """The partial of a pass, or what a round brought, and what that cost.
 
     Attributes
     ----------
     partial : object
-        The kernel's sums over all blocks of the pass.
+        The kernel's sums over all blocks of the pass, or the results of a round's turns.
     cost : Cost
         Of its tasks together.
     """
@@ -135,19 +135,13 @@ class Executor(ABC):
         )
         return [PassResult(partial, together.cost) for partial in together.partial]
 
-    def run_turns(
-        self, turns: Sequence[Turn], learner: Learner, *, name: str
-    ) -> Sequence[TurnResult]:
-        """Run the turns of a round, one a replica; return their results in order.
+    def run_round(self, asked: Round) -> PassResult[Sequence[TurnResult]]:
+        """Run the turns of a round; return their results in order.
 
         Parameters
         ----------
-        turns : sequence of Turn
-            Of different replicas.
-        learner : Learner
-            Trains a replica.
-        name : str
-            What a person reads on the dashboard.
+        asked : Round
+            One turn a replica.
 
         Raises
         ------
@@ -155,9 +149,12 @@ class Executor(ABC):
             The workers died that ran a turn, again and again.
         """
         began = time.perf_counter()
-        results = self._run_turns(turns, learner, name)
-        self._count(began, time.perf_counter(), [result.cost for result in results])
-        return results
+        if isinstance(asked.turns, tuple):
+            results = self._run_turns(asked.turns, asked.learner, asked.name)
+        else:
+            results = [asked.turns.run(asked.learner)]
+        cost = self._count(began, time.perf_counter(), [result.cost for result in results])
+        return PassResult(results, cost)
 
     def _count(self, began: float, ran: float, costs: Sequence[Cost]) -> Cost:
         cost, done = sum(costs, Cost()), time.perf_counter()

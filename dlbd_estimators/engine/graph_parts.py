@@ -1,32 +1,33 @@
-"""What reads the blocks of a bundle is sent to a worker once a fit, and kept there between passes.
+"""What reads blocks is sent to a worker once a fit, and kept there between passes and rounds.
 
-The part of the graph that a bundle's blocks need grows with their number, and does not change from
-pass to pass. The first pass brings it to the worker that is to read the blocks, pickled; later ones
-name it. A worker that has not kept what is named (the task was meant for another, which has died or
-was busy) says so, and the client sends the task again with all that it needs.
+The part of the graph that some blocks need grows with their number, and does not change while a fit
+lasts. The first task that reads them brings it to its worker, pickled; later ones name it. A worker
+that has not kept what is named (the task was meant for another, which has died or was busy) says
+so, and the client sends the task again with all that it needs.
+
+A bundle reads the same blocks in each pass, and has one part. The replicas of a network read other
+blocks in each round: what they read comes in *groups* of consecutive blocks, small enough that
+little is unpickled which is not read.
 """
 
 from __future__ import annotations
 
 import pickle
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
+from dlbd_estimators.engine.kept import KeptByFit
 
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
 #: Share of a worker's memory for the parts of one fit; a part that exceeds it (there may be arrays
 #: in it) goes with each pass.
 _SHARE = 0.05
-#: A fit that has not asked for this long is taken to be gone (its client may have died).
-_IDLE_SECONDS = 600.0
-#: Fits whose end is remembered.
-_MAX_ENDED = 256
+#: Blocks of a group.
+_GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Pickled:
 
 @dataclass(frozen=True)
 class Part:
-    """What reads the blocks of a bundle.
+    """What reads some blocks.
 
     Parameters
     ----------
@@ -77,16 +78,16 @@ class SentParts:
 
     def __init__(self, dumps: Callable[..., bytes]) -> None:
         self._dumps = dumps
-        #: By loader and blocks. None: too large to be kept.
-        self._names: dict[tuple[int, Any], int | None] = {}
+        #: By loader, blocks and worker. None: too large to be kept.
+        self._names: dict[tuple[int, Any, str], int | None] = {}
         #: By the numbers above, which must not become those of others.
         self._loaders: dict[int, Loader] = {}
         self._nbytes: Counter[str] = Counter()
         self._number = 0
 
-    def named(self, blocks: BlockSequence, indices: Sequence[int]) -> Part | None:
+    def named(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> Part | None:
         """Return the name of the part that reads some blocks, where a worker should have it."""
-        name = self._names.get(_key(blocks, indices))
+        name = self._names.get(_key(blocks, indices, home))
         return None if name is None else Part(name)
 
     def packed(
@@ -107,7 +108,7 @@ class SentParts:
         memory : int
             Its bytes; 0 where unknown.
         """
-        key = _key(blocks, indices)
+        key = _key(blocks, indices, home)
         if key in self._names:
             return None  # too large, as was found before
         self._loaders[id(blocks.loader)] = blocks.loader
@@ -125,60 +126,57 @@ class SentParts:
             self._number, Pickled(head, tuple(buffer.raw().tobytes() for buffer in buffers))
         )
 
-    def forget(self, blocks: BlockSequence, indices: Sequence[int]) -> None:
-        """Take a part for one that no worker has."""
-        self._names.pop(_key(blocks, indices), None)
+    def grouped(
+        self, blocks: AnyBlocks, indices: Sequence[int], home: str, memory: int
+    ) -> tuple[dict[range, Part], list[int]]:
+        """Return the groups that read some blocks, named or packed, and blocks in none of them.
 
-
-def _key(blocks: BlockSequence, indices: Sequence[int]) -> tuple[int, Any]:
-    return id(blocks.loader), indices if isinstance(indices, range) else tuple(indices)
-
-
-@dataclass
-class _Fit:
-    parts: dict[int, Pickled] = field(default_factory=dict)
-    last_used: float = 0.0
-
-
-class PartStore:
-    """Parts by fit and name, as long as their fits last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fits: dict[str, _Fit] = {}
-        # In the order of their ends; a dict, because a set has no order.
-        self._ended: dict[str, None] = {}
-
-    def read(self, fit: str, part: Part) -> Any:
-        """Return the blocks of a part, which is kept if it came with them; None if it is not here.
-
-        A fit that was dropped keeps nothing: where one fails, some of its tasks end later.
+        These are of groups that are too large to be kept.
         """
-        now = time.monotonic()
-        with self._lock:
-            pickled = part.pickled
-            if pickled is not None and fit not in self._ended:
-                self._drop_idle(now)
-                self._fits.setdefault(fit, _Fit()).parts[part.name] = pickled
-            entry = self._fits.get(fit)
-            if entry is not None:
-                entry.last_used = now
-                pickled = entry.parts.get(part.name)
-        return None if pickled is None else pickled.load()
+        parts: dict[range, Part] = {}
+        rest: list[int] = []
+        for index in indices:
+            group = _group(index, blocks.n_blocks)
+            if group in parts:
+                continue
+            part = self.named(blocks, group, home)
+            if part is None and _key(blocks, group, home) not in self._names:
+                part = self.packed(blocks, group, blocks.select(group), home, memory)
+            if part is None:
+                rest.append(index)
+            else:
+                parts[group] = part
+        return parts, rest
 
-    def drop(self, fit: str) -> None:
-        """Forget the parts of a fit."""
-        with self._lock:
-            self._fits.pop(fit, None)
-            self._ended[fit] = None
-            if len(self._ended) > _MAX_ENDED:
-                del self._ended[next(iter(self._ended))]
+    def forget(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
+        """Take a part for one that a worker has not."""
+        self._names.pop(_key(blocks, indices, home), None)
 
-    def _drop_idle(self, now: float) -> None:
-        for fit, entry in list(self._fits.items()):
-            if now - entry.last_used > _IDLE_SECONDS:
-                del self._fits[fit]
+    def forget_groups(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
+        """Take the groups that read some blocks for ones that a worker has not."""
+        for group in {_group(index, blocks.n_blocks) for index in indices}:
+            self.forget(blocks, group, home)
 
 
-#: The parts that this process keeps.
-part_store = PartStore()
+def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> tuple[int, Any, str]:
+    return id(blocks.loader), indices if isinstance(indices, range) else tuple(indices), home
+
+
+def _group(index: int, n_blocks: int) -> range:
+    start = index - index % _GROUP
+    return range(start, min(start + _GROUP, n_blocks))
+
+
+#: The parts that this process keeps. One that is missed is sent again, at the price of a task.
+part_store: KeptByFit[Pickled] = KeptByFit(idle_seconds=600.0)
+
+
+def read_part(fit: str, part: Part) -> Any:
+    """Return the blocks of a part, which is kept if it came with them; None if it is not here."""
+    pickled = part.pickled
+    if pickled is None:
+        pickled = part_store.get(fit, part.name)
+    else:
+        # The client has looked that there is room.
+        part_store.put(fit, part.name, pickled, pickled.nbytes, None)
+    return None if pickled is None else pickled.load()

@@ -1,7 +1,7 @@
-"""A pass as plain data: what somebody wants to know of all rows, and what it is asked by.
+"""Requests as plain data: what somebody wants to know of all rows, and what it is asked by.
 
-Whoever needs to know more before it can go on is a generator: it yields a pass, is sent the
-partial, and in the end returns what it was after. It never runs anything, so that its caller
+Whoever needs to know more before it can go on is a generator: it yields a request, is sent what
+that brings, and in the end returns what it was after. It never runs anything, so that its caller
 may run what several ask for in one reading of the blocks, or stop and go on another day.
 """
 
@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.kernels.kernel import PassKernel
+
+if TYPE_CHECKING:
+    # Of networks; a linear model's process, and its workers, do without.
+    from dlbd_estimators.engine.rounds import Turn, TurnAtHand
+    from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
 Found = TypeVar("Found")
@@ -19,7 +25,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Pass(Generic[Partial]):
-    """One kernel at one set of parameters, over all blocks or some.
+    """One kernel at one set of parameters, over all blocks or some; brings the partial.
 
     Attributes
     ----------
@@ -33,6 +39,11 @@ class Pass(Generic[Partial]):
         Blocks of a sample; None is all.
     n_entries : int
         Of the matrices in its partial: what passes of one sweep share their room by.
+    blocks : BlockSequence or None
+        Other blocks than those of the problem: rows that were held out of it, whose bytes are not
+        counted among those that were read to solve it.
+    n_passes : float or None
+        What it is counted as; None is the share of the rows that it reads.
     """
 
     kernel: PassKernel[Any, Partial]
@@ -40,7 +51,31 @@ class Pass(Generic[Partial]):
     name: str
     indices: tuple[int, ...] | None = None
     n_entries: int = 0
+    blocks: BlockSequence | None = None
+    n_passes: float | None = None
 
 
-#: What yields passes, is sent the partial of each, and returns what it was after.
-Asks: TypeAlias = Generator[Pass[Any], Any, Found]
+@dataclass(frozen=True)
+class Round:
+    """The turns of a network's replicas between two synchronisations; brings a result of each.
+
+    Attributes
+    ----------
+    turns : tuple of Turn, or TurnAtHand
+        One a replica; or that of a replica which is alone with rows in this process's memory.
+    learner : Learner
+        Trains a replica.
+    name : str
+        What a person reads on the dashboard.
+    n_passes : float
+        What it is counted as: an epoch is one pass, counted with its first round.
+    """
+
+    turns: tuple[Turn, ...] | TurnAtHand
+    learner: Learner
+    name: str
+    n_passes: float
+
+
+#: What yields requests, is sent what each brings, and returns what it was after.
+Asks: TypeAlias = Generator[Pass[Any] | Round, Any, Found]

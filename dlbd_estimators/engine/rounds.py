@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -44,6 +44,8 @@ class Turn:
         Seed of the order of each fill's rows; None takes them as they are stored.
     learning_rate : float
         For the update rule.
+    readers : dict of int to Blocks
+        What reads those of these blocks that ``blocks`` cannot, on a worker that has kept it.
     """
 
     number: int
@@ -52,6 +54,7 @@ class Turn:
     fills: Sequence[Sequence[int]]
     seeds: Sequence[Sequence[int]] | None
     learning_rate: float
+    readers: dict[int, Blocks] = field(default_factory=dict)
 
     @property
     def indices(self) -> list[int]:
@@ -60,8 +63,47 @@ class Turn:
 
     def fill_rows(self, fill: Sequence[int]) -> int:
         """Rows of a fill."""
-        rows = [self.blocks.rows(index) for index in fill]
+        rows = [self.reader(index).rows(index) for index in fill]
         return sum(len(each) for each in rows if each is not None)
+
+    def reader(self, index: int) -> Blocks:
+        """Return what reads a block."""
+        return self.readers.get(index, self.blocks)
+
+
+@dataclass(frozen=True)
+class TurnAtHand:
+    """What a replica that is alone does in an epoch of rows in the memory of this process.
+
+    Parameters
+    ----------
+    replica : Replica
+        Where it begins. Not changed.
+    rows : Block
+        Checked, and of the precision that is trained in.
+    order : ndarray of shape (n_rows,) or None
+        Positions of the rows in the order in which batches take them; None is as they lie.
+    learning_rate : float
+        For the update rule.
+    n_threads : int
+        Threads that share a batch; changes no bit.
+    """
+
+    replica: Replica
+    rows: Block
+    order: NDArray[np.intp] | None
+    learning_rate: float
+    n_threads: int
+
+    def run(self, learner: Learner) -> TurnResult:
+        """Train the replica, in this process."""
+        began = time.perf_counter()
+        with single_threaded_blas:
+            replica, total = learner.learn(
+                self.replica.copy(), self.rows, self.order, self.learning_rate, self.n_threads
+            )
+        seconds = (time.perf_counter() - began) * self.n_threads
+        return TurnResult(replica, [total], self.rows.n_rows, Cost(n_tasks=1, seconds=seconds))
 
 
 @dataclass
@@ -129,10 +171,10 @@ class _Buffer:
 
     def fill(self, number: int) -> Block:
         """Return the rows of a fill, valid until the one after the next is loaded."""
-        blocks = self._turn.blocks
         start = 0
         half = None
         for index in self._turn.fills[number]:
+            blocks = self._turn.reader(index)
             block, loading = timed_load(blocks, index)
             self.cost += replace(loading, n_blocks=1)
             blocks.check_features(index, block)

@@ -15,6 +15,7 @@ from typing import Any
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import check_room, holds
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
@@ -24,10 +25,9 @@ from dlbd_estimators.solvers.smooth.gram import Gram
 from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
-from dlbd_estimators.solvers.solver import Solver
 
 #: Every solver a user can name.
-SOLVERS: dict[str, type[Solver[Any]]] = {
+SOLVERS: dict[str, type[Minimizer[Any]]] = {
     solver.name: solver
     for solver in (
         Gram,
@@ -85,7 +85,7 @@ def check_name(name: str) -> None:
         raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
 
 
-def choose(name: str, problem: Problem) -> Solver[Any]:
+def choose(name: str, problem: Problem) -> Minimizer[Any]:
     """Return the solver ``name`` for an objective, or the cheapest for ``"auto"``.
 
     Parameters
@@ -125,14 +125,14 @@ def choose(name: str, problem: Problem) -> Solver[Any]:
     return solver()
 
 
-def advice(name: str, solver: Solver[Any], problem: Problem) -> str:
+def advice(name: str, solver: Minimizer[Any], problem: Problem) -> str:
     """Return advice for a fit that did not converge: something that this fit has not tried.
 
     Parameters
     ----------
     name : str
         What the user asked for.
-    solver : Solver
+    solver : Minimizer
         What was taken.
     problem : Problem
         What was minimised.
@@ -146,7 +146,7 @@ def advice(name: str, solver: Solver[Any], problem: Problem) -> str:
     return "strengthen the penalty (a smaller C)"
 
 
-def _check_size(problem: Problem, solver: type[Solver[Any]]) -> None:
+def _check_size(problem: Problem, solver: type[Minimizer[Any]]) -> None:
     """Refuse a problem whose quadratic does not fit in memory."""
     if "prox" in solver.needs and _quadratic_size(problem) > LARGEST_HESSIAN:
         advice = (
@@ -160,14 +160,14 @@ def _check_size(problem: Problem, solver: type[Solver[Any]]) -> None:
         )
 
 
-def _check_room(problem: Problem, solver: type[Solver[Any]]) -> None:
+def _check_room(problem: Problem, solver: type[Minimizer[Any]]) -> None:
     """Refuse a matrix that does not fit in the workers."""
     side = _matrix_side(problem, solver)
     if side:
         check_room(problem, solver.name, side, _without_matrix(problem))
 
 
-def _matrix_side(problem: Problem, solver: type[Solver[Any]]) -> int:
+def _matrix_side(problem: Problem, solver: type[Minimizer[Any]]) -> int:
     """Return the rows of the square matrix that a solver cannot do without; 0 is none."""
     packing = problem.packing
     if solver in (Gram, CoordinateDescent):  # of the targets too
@@ -183,7 +183,7 @@ def _without_matrix(problem: Problem) -> str:
     return "Select columns first"
 
 
-def _fits(problem: Problem, solver: type[Solver[Any]]) -> bool:
+def _fits(problem: Problem, solver: type[Minimizer[Any]]) -> bool:
     return holds(problem, _matrix_side(problem, solver) ** 2)
 
 
@@ -192,7 +192,7 @@ def _quadratic_size(problem: Problem) -> int:
     return packing.n_features if problem.loss.quadratic else packing.size
 
 
-def _cheapest(problem: Problem) -> type[Solver[Any]]:
+def _cheapest(problem: Problem) -> type[Minimizer[Any]]:
     packing = problem.packing
     if problem.l1 is not None:
         direct = CoordinateDescent if problem.loss.quadratic else ProximalNewton
@@ -209,7 +209,7 @@ def _cheapest(problem: Problem) -> type[Solver[Any]]:
     return min(costs, key=lambda solver: costs[solver])
 
 
-def expected_seconds(problem: Problem) -> dict[type[Solver[Any]], float]:
+def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
     """Return what the solvers that may do for a smooth loss are expected to take, on one core."""
     packing, blocks = problem.packing, problem.blocks
     sampled, n_rows = bool(problem.samples), problem.n_rows or _MANY_ROWS
@@ -218,7 +218,7 @@ def expected_seconds(problem: Problem) -> dict[type[Solver[Any]], float]:
     outputs, width = packing.shape
     own = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
     steps, products = _NEWTON_CG[sampled]
-    costs: dict[type[Solver[Any]], float] = {
+    costs: dict[type[Minimizer[Any]], float] = {
         NewtonCG: n_rows * (steps * (plain + own) + products * _PRODUCT * plain)
         + (steps + products) * _PASS_SECONDS
     }

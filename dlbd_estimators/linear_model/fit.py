@@ -19,7 +19,7 @@ from dlbd_estimators.linear_model.choose_solver import ROW_SPACE, advice, choose
 from dlbd_estimators.linear_model.solver_names import opening_of
 from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize, row_space
 from dlbd_estimators.solvers.history import Record
-from dlbd_estimators.solvers.solver import State
+from dlbd_estimators.solvers.minimizer import MinimizerState
 
 
 def solve(
@@ -60,6 +60,9 @@ def solve(
     begin = start
     if reduced is not None:
         problem, begin = reduced, None if start is None else reduced.coordinates(start)
+    if begin is not None:
+        # Steps never move all classes by a common shift: it must not be in the start.
+        begin = problem.without_shift(begin)
     solver = choose(solver_name, problem)
     task.start(executor, whole.blocks, print_lines=bool(estimator.verbose))
     records: list[Record] = []
@@ -72,7 +75,7 @@ def solve(
             **model(solution),
         }
 
-    def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+    def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
         parameters = problem.at(state.known).original(state.parameters)
         return lambda: attributes(
             Solution(
@@ -85,7 +88,7 @@ def solve(
             )
         )
 
-    def on_step(state: State, record: Record) -> bool:
+    def on_step(state: MinimizerState, record: Record) -> bool:
         records.append(record)
         return task.end_step(record, stopped_at(state))
 
@@ -117,7 +120,7 @@ def solve(
 def _at_start(problem: Problem, start: FloatArray | None) -> Solution:
     """Return the solution of a fit of no steps, as in scikit-learn: the start, or zeros."""
     parameters = np.zeros(problem.packing.size) if start is None else start
-    return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], State(parameters))
+    return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], MinimizerState(parameters))
 
 
 def seed_of(random_state: Any) -> int:

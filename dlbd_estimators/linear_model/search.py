@@ -21,7 +21,7 @@ from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.matrix_memory import check_room
-from dlbd_estimators.solvers.solver import Solver, State
+from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 
 
 def least_squares_problem(
@@ -80,7 +80,7 @@ def search(
     estimator: Any,
     executor: Executor,
     problem: Problem,
-    solver: Solver[Any],
+    solver: Minimizer[Any],
     *,
     task: FitTask,
     model: Callable[[Solution], dict[str, Any]],
@@ -96,7 +96,7 @@ def search(
         Runs the passes.
     problem : Problem
         What to minimise.
-    solver : Solver
+    solver : Minimizer
         Chooses the penalty first.
     task : FitTask
         Hears of each step, and may end the search.
@@ -117,7 +117,7 @@ def search(
             **model(solution),
         }
 
-    def stopped_at(state: State) -> Callable[[], dict[str, Any]]:
+    def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
         return lambda: attributes(
             Solution(
                 problem.at(state.known).original(state.parameters),
@@ -129,7 +129,7 @@ def search(
             )
         )
 
-    def on_step(state: State, record: Record) -> bool:
+    def on_step(state: MinimizerState, record: Record) -> bool:
         records.append(record)
         return task.end_step(record, stopped_at(state))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -26,15 +27,19 @@ from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
 from dlbd_estimators.neural_network.targets import Targets
 from dlbd_estimators.neural_network.training_rows import (
     Holdout,
-    Score,
     hold_out_of_blocks,
     hold_out_rows,
     known_sizes,
     rows_in_memory,
 )
-from dlbd_estimators.solvers.stochastic.epochs import Progress, Rules, train
+from dlbd_estimators.solvers.driver import minimize
+from dlbd_estimators.solvers.fit import Fit
+from dlbd_estimators.solvers.history import Record, entries
+from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
+from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, minimize_in_passes
-from dlbd_estimators.solvers.stochastic.one_epoch import Course, InMemory, InRounds, Training
+from dlbd_estimators.solvers.stochastic.one_epoch import Course, InMemory, InRounds
+from dlbd_estimators.solvers.stochastic.random_states import freeze, set_to
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class _Job:
 class BaseMLP(Model, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
-    _training: Training
-    _progress: Progress
+    _training: EpochState
+    history_: list[dict[str, float]]
     best_loss_: float | None
     validation_scores_: list[float] | None
     best_validation_score_: float | None
@@ -171,125 +176,121 @@ class BaseMLP(Model, ABC):
             clock=job.clock,
             **hooks(job.task, attributes),
         )
-        for memory in ("_training", "_progress"):  # of mini-batches, from before
-            self.__dict__.pop(memory, None)
+        self.__dict__.pop("_training", None)  # of mini-batches, from before
         self.__dict__.update(attributes(found))
 
     def _fit_in_batches(self, job: _Job, name: str) -> None:
-        settings = job.settings
-        n_replicas = count_replicas(self, job.blocks)
+        assert job.settings.update is not None
+        problem = self._training_problem(job, name)
+        solver = self._epochs(job)
+        state = self._state_from(job, problem.course)
+        known = [] if job.fresh or not hasattr(self, "_training") else list(self.history_)
+        records: list[Record] = []
+
+        def attributes(state: EpochState, records: Sequence[Record] = records) -> dict[str, Any]:
+            return {
+                **self._model_attributes(job, solver.answer(problem, state)),
+                **self._progress_attributes(state),
+                "history_": [*known, *entries(records)],
+                # Rows in memory get a new order from each call.
+                "_training": replace(state, random=None, order=None),
+                "n_replicas_": len(state.replicas),
+            }
+
+        def on_step(state: EpochState, record: Record) -> bool:
+            records.append(record)
+            if state.random is not None:  # one that the user holds goes on, as scikit-learn's does
+                set_to(job.random_state, state.random)
+            if self.verbose:
+                print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - asked for
+            return job.task.end_step(record, lambda: attributes(state))
+
+        fit = Fit(
+            solver,
+            problem,
+            state,
+            tol=float(self.tol),
+            max_iter=1 if job.incremental else int(self.max_iter),
+            clock=job.clock,
+            before_step=lambda state: job.task.begin_step(lambda: attributes(state)),
+            on_step=on_step,
+            on_warning=job.task.warn,
+        )
+        solution = minimize(job.executor, fit)
+        job.task.status = solution.status.name.lower()
+        found = cast(EpochState, solution.state)
+        if solution.n_iter and all(replica.n_updates == 0 for replica in found.replicas):
+            raise ValueError("The weights of all rows are zero: there is nothing to fit.")
+        self.__dict__.update(attributes(found, solution.records))
+
+    def _training_problem(self, job: _Job, name: str) -> Training:
+        """Say which rows are trained on and how, and which are held out."""
+        blocks, score = job.blocks, None
+        n_replicas = count_replicas(self, blocks)
         holdout = None
         if self.early_stopping:
             holdout = Holdout(
                 self.validation_fraction, job.targets.errors, job.targets.encoding.classes
             )
-        course: Course
-        score: Score | None = None
-        score_passes = 1.0
-        if job.blocks.in_memory and n_replicas == 1:
-            rows = rows_in_memory(job.blocks)
+        if blocks.in_memory and n_replicas == 1:
+            rows = rows_in_memory(blocks)
             if holdout is not None:
-                rows, score = hold_out_rows(rows, holdout, job.network, job.random_state)
-                score_passes = holdout.fraction
+                rows, score = hold_out_rows(rows, holdout, job.network, job.random_state, name)
             course = InMemory(
                 self._learner(job, rows.n_rows),
                 rows,
-                job.random_state if self.shuffle else None,
+                freeze(job.random_state) if self.shuffle else None,
                 thread_count(),
+                name,
             )
-        else:
-            blocks = job.blocks
-            seed = int(job.random_state.randint(np.iinfo(np.int32).max))
-            if holdout is not None:
-                blocks, score = hold_out_of_blocks(
-                    job.executor, blocks, holdout, job.network, seed, name
-                )
-            assert blocks.sizes is not None
-            learner = self._learner(job, sum(blocks.sizes))
-            shape = cut_epoch(
-                self,
-                job.executor,
-                blocks,
-                n_replicas,
-                settings.buffer_nbytes,
-                learner.batch_size,
+            return Training(blocks, course, score)
+        seed = int(job.random_state.randint(np.iinfo(np.int32).max))
+        if holdout is not None:
+            blocks, score = hold_out_of_blocks(
+                job.executor, blocks, holdout, job.network, seed, name
             )
-            course = InRounds(
-                job.executor,
-                learner,
-                blocks,
-                shape,
-                settings.outer,
-                seed,
-                shuffle=bool(self.shuffle),
-                name=name,
-            )
-        known: Progress | None = None if job.fresh else getattr(self, "_progress", None)
-        progress = Progress() if known is None else known.copy()
-        n_before = len(progress.losses)
-
-        def attributes(training: Training) -> dict[str, Any]:
-            parameters = training.parameters
-            if score is not None and progress.best_parameters is not None:
-                parameters = progress.best_parameters
-            return {
-                **self._model_attributes(job, parameters),
-                **self._progress_attributes(progress, len(progress.losses) - n_before),
-                "_training": training,
-                "_progress": progress.copy(),
-                "t_": training.n_seen,
-                "n_replicas_": n_replicas,
-            }
-
-        training, n_epochs = train(
-            course,
-            self._training_from(job, n_replicas),
-            progress,
-            self._rules(job),
-            score=score,
-            score_passes=score_passes,
-            clock=job.clock,
-            **hooks(job.task, attributes),
+        assert blocks.sizes is not None
+        learner = self._learner(job, sum(blocks.sizes))
+        shape = cut_epoch(
+            self, job.executor, blocks, n_replicas, job.settings.buffer_nbytes, learner.batch_size
         )
-        if n_epochs and all(replica.n_updates == 0 for replica in training.replicas):
-            raise ValueError("The weights of all rows are zero: there is nothing to fit.")
-        self.__dict__.update(attributes(training))
+        shuffle = bool(self.shuffle)
+        return Training(
+            blocks, InRounds(learner, blocks, shape, job.settings.outer, seed, shuffle, name), score
+        )
 
     def _learner(self, job: _Job, n_rows: int) -> Learner:
         assert job.settings.update is not None
         return Learner(job.network, job.settings.update, batch_size(self, n_rows))
 
-    def _rules(self, job: _Job) -> Rules:
-        return Rules(
-            max_epochs=None if job.incremental else int(self.max_iter),
-            tol=float(self.tol),
+    def _epochs(self, job: _Job) -> Epochs:
+        return Epochs(
             patience=float(self.n_iter_no_change),
             # Only gradient descent has schedules: Adam has its own.
             schedule=self.learning_rate if self.solver == "sgd" else "constant",
             learning_rate=float(self.learning_rate_init),
             power_t=float(self.power_t),
-            verbose=bool(self.verbose),
+            once=job.incremental,
         )
 
-    def _training_from(self, job: _Job, n_replicas: int) -> Training:
+    def _state_from(self, job: _Job, course: Course) -> EpochState:
         """Begin anew, or with the optimiser's memory where partial_fit goes on."""
-        assert job.settings.update is not None
-        rate = float(self.learning_rate_init)
-        new = Training.begin(job.start, job.settings.update, n_replicas, rate)
-        last: Training | None = getattr(self, "_training", None)
+        new = course.begin(job.start, float(self.learning_rate_init))
+        last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new
+        new = new.after(last)
         if not job.incremental:
-            return replace(new, n_seen=last.n_seen)
-        same = len(last.replicas) == n_replicas and all(
-            len(replica.moments) == job.settings.update.n_moments for replica in last.replicas
+            return new
+        same = len(last.replicas) == len(new.replicas) and all(
+            len(mine.moments) == len(other.moments)
+            for mine, other in zip(new.replicas, last.replicas, strict=True)
         )
         if not same:
-            return replace(new, n_seen=last.n_seen, n_epochs=last.n_epochs)
+            return replace(new, n_epochs=last.n_epochs)
         dtype = job.start.dtype
         return replace(
-            last,
-            parameters=job.start,
+            new,
             replicas=tuple(
                 replace(
                     replica,
@@ -298,6 +299,9 @@ class BaseMLP(Model, ABC):
                 )
                 for replica in last.replicas
             ),
+            velocity=last.velocity,
+            learning_rate=last.learning_rate,
+            n_epochs=last.n_epochs,
         )
 
     def _model_attributes(self, job: _Job, parameters: FloatArray) -> dict[str, Any]:
@@ -312,17 +316,17 @@ class BaseMLP(Model, ABC):
             "_network": job.network,
         }
 
-    def _progress_attributes(self, progress: Progress, n_epochs: int) -> dict[str, Any]:
+    def _progress_attributes(self, state: EpochState) -> dict[str, Any]:
         scored = self.early_stopping
         return {
-            "n_iter_": n_epochs,
-            "loss_": np.float64(progress.losses[-1] if progress.losses else np.inf),
-            "loss_curve_": list(progress.losses),
-            "best_loss_": None if scored else np.float64(progress.best_loss),
-            "validation_scores_": list(progress.scores) if scored else None,
-            "best_validation_score_": progress.best_score if scored else None,
-            "history_": progress.history,
-            "n_passes_": progress.n_passes,
+            "n_iter_": state.n_iter,
+            "t_": state.n_seen,
+            "loss_": np.float64(state.losses[-1] if state.losses else np.inf),
+            "loss_curve_": list(state.losses),
+            "best_loss_": None if scored else np.float64(state.best_loss),
+            "validation_scores_": list(state.scores) if scored else None,
+            "best_validation_score_": state.best_score if scored else None,
+            "n_passes_": state.n_passes,
         }
 
     def _model(self) -> NetworkPredictor:

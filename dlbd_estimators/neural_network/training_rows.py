@@ -1,8 +1,7 @@
-"""From blocks to the course of an epoch: what is trained on, and what is held out."""
+"""From blocks to what an epoch goes over, and what is held out of it for a score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +12,10 @@ from sklearn.model_selection import train_test_split
 from dlbd_estimators.base.class_weights import plain
 from dlbd_estimators.base.prediction import determination
 from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.checked_rows import CheckedRows
 from dlbd_estimators.blocks.held_out import split
 from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
@@ -22,8 +23,7 @@ from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
 from dlbd_estimators.kernels.network import Network, NetworkPredictor
 from dlbd_estimators.kernels.row_counts import RowCountKernel
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
-
-Score = Callable[[FloatArray], float]
+from dlbd_estimators.solvers.stochastic.epochs import Score
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,11 @@ def rows_in_memory(blocks: Blocks) -> Block:
 
 
 def hold_out_rows(
-    rows: Block, holdout: Holdout, network: Network, random_state: np.random.RandomState
+    rows: Block,
+    holdout: Holdout,
+    network: Network,
+    random_state: np.random.RandomState,
+    name: str,
 ) -> tuple[Block, Score]:
     """Split rows in memory as scikit-learn does; return those to train on, and a score.
 
@@ -124,20 +128,14 @@ def hold_out_rows(
         ) from error
     _check_enough(len(test))
     holdout.check(np.unique(rows.y[train]), np.unique(rows.y[test]))
-    held_out = _rows(rows, test)
-
-    def score(parameters: FloatArray) -> float:
-        with np.errstate(all="ignore"):
-            sums = ScoreKernel(holdout.errors)(held_out, NetworkPredictor(network, parameters))
-        return holdout.score(sums)
-
-    return _rows(rows, train), score
+    held_out = CheckedRows.of(_rows(rows, test))
+    return _rows(rows, train), _score(held_out, holdout, network, name, holdout.fraction)
 
 
 def hold_out_of_blocks(
     executor: Executor, blocks: Blocks, holdout: Holdout, network: Network, seed: int, name: str
 ) -> tuple[Blocks, Score]:
-    """Hold rows out of every block; return blocks to train on, and a score in one pass.
+    """Hold rows out of every block; return blocks to train on, and a score by one pass.
 
     Raises
     ------
@@ -149,14 +147,22 @@ def hold_out_of_blocks(
     _check_enough(sum(test.sizes))
     if holdout.classes is not None:
         holdout.check(_labels(executor, train, name), _labels(executor, test, name))
+    return train, _score(test, holdout, network, name, 1.0)
 
-    def score(parameters: FloatArray) -> float:
+
+def _score(
+    held_out: Blocks, holdout: Holdout, network: Network, name: str, n_passes: float
+) -> Score:
+    """Return what asks for the score of parameters on rows held out."""
+
+    def score(parameters: FloatArray) -> Asks[float]:
         try:
-            result = executor.map_reduce(
+            sums: ScoreSums = yield Pass(
                 ScoreKernel(holdout.errors),
                 NetworkPredictor(network, parameters),
-                test,
-                name=f"{name}-validation",
+                f"{name}-validation",
+                blocks=held_out,
+                n_passes=n_passes,
             )
         except NonFiniteValues:
             raise
@@ -164,9 +170,9 @@ def hold_out_of_blocks(
             # The features are sound and the predictions overflow. Training is about to diverge,
             # and says so better.
             return float("nan")
-        return holdout.score(result.partial)
+        return holdout.score(sums)
 
-    return train, score
+    return score
 
 
 def _labels(executor: Executor, blocks: Blocks, name: str) -> Any:

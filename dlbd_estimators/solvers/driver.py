@@ -1,4 +1,7 @@
-"""The one loop that drives solvers: it runs what they ask for, several fits' in one sweep."""
+"""The one loop that drives solvers: it runs what they ask for, several fits' in one sweep.
+
+Passes over the same blocks share one; a round of a network's replicas is run by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ import numpy as np
 
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.passes import Pass, Round
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
 
 
 def minimize(executor: Executor, fit: Fit) -> Solution:
-    """Drive a solver until the error is at most ``tol``.
+    """Drive a solver until it meets ``tol``.
 
     Parameters
     ----------
@@ -32,8 +36,9 @@ def minimize(executor: Executor, fit: Fit) -> Solution:
     Warns
     -----
     ConvergenceWarning
-        The solver stopped before the error was at most ``tol``, and not because ``on_step``
-        asked for it.
+        The solver stopped before it met ``tol``, and not because ``on_step`` asked for it.
+    UserWarning
+        The user interrupted a solver that had something to answer by then.
     """
     [outcome] = minimize_together(executor, [fit])
     try:
@@ -69,28 +74,41 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
     """
     runs = [FitRun(fit) for fit in fits]
     while running := [run for run in runs if run.outcome is None]:
-        with _undisturbed():
-            for run in running:
-                if run.asked is None:
-                    run.go_on()
-            while all(run.asked for run in running):
-                _sweep(executor, running)
-        for run in running:
-            if run.asked is None and run.outcome is None:
-                run.end_step()
+        try:
+            _make_steps(executor, running)
+        except KeyboardInterrupt:
+            if not all(run.interrupt() for run in running):
+                raise
     return [run.take_outcome() for run in runs]
 
 
-def _sweep(executor: Executor, running: Sequence[FitRun]) -> None:
-    """Run the smallest sweep asked for.
+def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
+    """Run what is asked for until a step of some fit has ended."""
+    with _undisturbed():
+        for run in running:
+            if run.asked is None:
+                run.go_on()
+        while all(run.asked for run in running):
+            _serve_smallest(executor, running)
+    for run in running:
+        if run.asked is None and run.outcome is None:
+            run.end_step()
+
+
+def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
+    """Run the smallest sweep asked for, or a round, which nobody shares.
 
     Those who ask for more of the data wait until nobody asks for less: by then they are more,
     and one reading of all blocks serves them all.
     """
     first = min(running, key=lambda run: run.share)
-    blocks, together, n_entries = first.fit.problem.blocks, [first], first.n_entries
+    if isinstance(first.asked, Round):
+        _serve_round(executor, first, first.asked)
+        return
+    blocks, together, n_entries = first.blocks, [first], first.n_entries
     for run in running:
-        same = run.fit.problem.blocks is blocks and run.indices == first.indices
+        same = run.blocks is blocks and run.indices == first.indices
+        same = same and isinstance(run.asked, Pass)
         more = n_entries + run.n_entries
         if same and run is not first and sweep_holds(executor, blocks, more):
             together.append(run)
@@ -100,9 +118,9 @@ def _sweep(executor: Executor, running: Sequence[FitRun]) -> None:
 
 def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
     """Run one sweep, and tell each fit what it brings."""
-    passes = [run.asked for run in together if run.asked is not None]
+    passes = [run.asked for run in together if isinstance(run.asked, Pass)]
     try:
-        results = executor.sweep(passes, together[0].fit.problem.blocks)
+        results = executor.sweep(passes, together[0].blocks)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
         # Numbers that overflow may be those of one fit's parameters; all else is of the data.
         overflowed = isinstance(error, BadBlock) and not isinstance(error, NonFiniteValues)
@@ -110,10 +128,20 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
             if overflowed and len(together) > 1:
                 _serve(executor, [run])
             else:
-                run.fail(error)
+                run.go_on(error)
         return
     for run, result in zip(together, results, strict=True):
         run.go_on(result)
+
+
+def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
+    """Run the turns of a fit's replicas, and tell it where they have come to."""
+    try:
+        result = executor.run_round(asked)
+    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        run.go_on(error)
+        return
+    run.go_on(result)
 
 
 @contextmanager

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.executor import PassResult
-from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.engine.passes import Asks, Pass, Round
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record, entries
-from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.solver import Solver, State
+from dlbd_estimators.solvers.solver import BaseProblem, Solver, State
 from dlbd_estimators.solvers.status import Status, warn
-
-#: Columns in a message.
-_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,12 @@ class Fit:
     ----------
     solver : Solver
         The method.
-    problem : Problem
+    problem : BaseProblem
         What to minimise.
     start : ndarray, State or None
         Where to begin, or where another fit stopped; None lets the solver choose.
     tol : float
-        Largest acceptable ``State.error``.
+        What ``State.meets`` is asked: of a linear model, the largest acceptable error.
     max_iter : int
         Largest number of steps; a pass that only shortens the last one is part of it.
     clock : callable
@@ -44,7 +41,7 @@ class Fit:
     on_step : callable, optional
         Called with the solver's state after each step and the step's record;
         True stops the solver there. Where that step has met ``tol``, or is one that the
-        solver ends at anyway, this changes nothing.
+        solver ends at anyway, this changes nothing. It hears of no step that diverged.
     on_warning : callable, optional
         Called with why the fit ends and what the user is warned of, before they are.
     opening : str, default=""
@@ -53,8 +50,8 @@ class Fit:
         What else than more steps may be done about a fit that does not converge.
     """
 
-    solver: Solver[Any]
-    problem: Problem
+    solver: Solver[Any, Any]
+    problem: BaseProblem
     start: FloatArray | State | None
     tol: float
     max_iter: int
@@ -100,13 +97,13 @@ class Solution:
 
 
 class FitRun:
-    """A fit under way: it asks for passes until a step has ended, and then for the next step.
+    """A fit under way: it asks for readings until a step has ended, and then for the next step.
 
     Attributes
     ----------
     fit : Fit
         What it is.
-    asked : Pass or None
+    asked : Pass or Round or None
         What it waits for; None is between two steps.
     share : float
         Of the rows, that this reads.
@@ -116,7 +113,7 @@ class FitRun:
 
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
-        self.asked: Pass[Any] | None = None
+        self.asked: Pass[Any] | Round | None = None
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
         self._records: list[Record] = []
@@ -126,30 +123,40 @@ class FitRun:
             self._step: Asks[State] = _at_once(start)
             self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
         else:
-            # Steps never move all classes by a common shift: it must not be in the start.
-            start = None if start is None else problem.without_shift(start)
             self._step = fit.solver.init(problem, start)
             self._n_passes = float(problem.passes_before)
             self._bytes_read = problem.bytes_before
         self._state: State | None = None
 
     @property
+    def blocks(self) -> BlockSequence:
+        """Blocks that it waits for a reading of."""
+        own = self.asked.blocks if isinstance(self.asked, Pass) else None
+        return self.fit.problem.blocks if own is None else own
+
+    @property
     def indices(self) -> tuple[int, ...] | None:
-        """Blocks of the pass that it waits for."""
-        return self.asked.indices if self.asked else None
+        """Those of the blocks that a pass reads; None is all."""
+        return self.asked.indices if isinstance(self.asked, Pass) else None
 
     @property
     def n_entries(self) -> int:
         """Entries of the matrices that this pass brings."""
-        return self.asked.n_entries if self.asked else 0
+        return self.asked.n_entries if isinstance(self.asked, Pass) else 0
 
-    def go_on(self, result: PassResult[Any] | None = None) -> None:
-        """Begin a step, or go on with what the pass has brought, up to the next pass or the end."""
-        if result is not None:
-            self._bytes_read += result.cost.bytes_read
-            self._n_passes += self.share
+    def go_on(self, told: PassResult[Any] | Exception | None = None) -> None:
+        """Begin a step, or go on with what was asked for, up to the next request or the end.
+
+        An error of what was asked for is the solver's to judge: it may have an answer to it.
+        """
         try:
-            asked = self._step.send(None if result is None else result.partial)
+            if told is None:
+                asked = next(self._step)
+            elif isinstance(told, Exception):
+                asked = self._step.throw(told)
+            else:
+                self._count(told)
+                asked = self._step.send(told.partial)
         except StopIteration as end:
             self.asked = None
             state: State = end.value
@@ -158,9 +165,11 @@ class FitRun:
             self.fail(error)
         else:
             self.share = 1.0
-            if asked.indices is not None:
+            if isinstance(asked, Pass) and asked.indices is not None:
                 self.share = self.fit.problem.share(asked.indices)
             self.asked = replace(asked, name=asked.name.format(int(self._n_passes) + 1))
+        finally:
+            del told  # an error's traceback holds this frame, which would hold the error
 
     def end_step(self) -> None:
         """Record the step that has ended; then begin the next one, or end the fit."""
@@ -173,6 +182,15 @@ class FitRun:
         """End the fit by an error."""
         self.asked, self.outcome = None, error
 
+    def interrupt(self) -> bool:
+        """End the fit where its last whole step has; tell whether that is an answer."""
+        state = self._state
+        if state is None or not self.fit.solver.keeps_when_interrupted:
+            return False
+        self.asked = None
+        self.outcome = self._solve(replace(state, status=Status.INTERRUPTED))
+        return True
+
     def take_outcome(self) -> Solution | Exception:
         """Return what became of the fit, and keep nothing of it.
 
@@ -182,6 +200,13 @@ class FitRun:
         outcome, self.outcome = self.outcome, None
         assert outcome is not None
         return outcome
+
+    def _count(self, result: PassResult[Any]) -> None:
+        asked = self.asked
+        assert asked is not None
+        self._n_passes += self.share if asked.n_passes is None else asked.n_passes
+        if self.blocks is self.fit.problem.blocks:
+            self._bytes_read += result.cost.bytes_read
 
     def _end_step(self) -> None:
         fit, state = self.fit, self._state
@@ -194,17 +219,18 @@ class FitRun:
             if over or not state.shortened:
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._record(state)
-                enough = state.error <= fit.tol or state.n_iter >= fit.max_iter
-                over = over or self._stopped or enough
+                over = over or self._stopped or state.meets(fit.tol) or state.n_iter >= fit.max_iter
         if over:
             self.outcome = self._solve(state)
             return
         if fit.before_step is not None and not state.shortened:
             fit.before_step(state)
         self._begun = True
-        self._step = fit.solver.step(fit.problem.at(state.known), state, fit.tol)
+        self._step = fit.solver.step(fit.solver.posed(fit.problem, state), state, fit.tol)
 
     def _check(self, state: State) -> None:
+        if state.status is Status.DIVERGED:  # and there is an earlier model to end with
+            return
         if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
             raise Diverged(
                 f"{self.fit.solver.name} reached a non-finite objective in iteration "
@@ -212,42 +238,33 @@ class FitRun:
             )
 
     def _record(self, state: State) -> None:
-        record = Record(
-            iteration=state.n_iter,
-            n_passes=state.n_passes,
-            loss=state.value,
-            gradient_norm=state.gradient_norm,
-            error=state.error,
-            step=state.step,
-            seconds=self.fit.clock(),
-            bytes_read=state.bytes_read,
-        )
+        record = state.record(self.fit.clock())
         self._records.append(record)
-        self._stopped = self.fit.on_step is not None and self.fit.on_step(state, record)
+        if self.fit.on_step is not None and state.status is not Status.DIVERGED:
+            self._stopped = self.fit.on_step(state, record)
 
     def _solve(self, state: State) -> Solution:
         """Tell why the fit ends, and warn the user where it is not for a minimum."""
         fit, status = self.fit, state.status
-        if status is None and state.error <= fit.tol:
+        met = state.meets(fit.tol)
+        if status is None and met:
             status = Status.CONVERGED
         elif status is None:
             status = Status.STOPPED if self._stopped else Status.MAX_ITER
-        if status is Status.CONVERGED and not (state.error <= fit.tol or fit.solver.direct):
+        if status is Status.CONVERGED and not (met or fit.solver.direct):
             status = Status.STALLED
         if status.is_warned_of:
-            columns = _named(state.dependent, fit.problem.blocks.feature_names)
-            message = status.value.format(
-                opening=fit.opening,
-                solver=fit.solver.name,
-                max_iter=fit.max_iter,
-                error=state.error,
+            message = fit.solver.message(
+                fit.problem,
+                state,
+                status,
                 tol=fit.tol,
+                max_iter=fit.max_iter,
+                opening=fit.opening,
                 advice=fit.advice,
-                columns=columns,
-                hint=f" {columns} may be nearly collinear." if state.dependent else "",
             )
             warn(fit.on_warning, status.name.lower(), message, status.category)
-        parameters = fit.problem.at(state.known).original(state.parameters)
+        parameters = fit.solver.answer(fit.problem, state)
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 
 
@@ -255,12 +272,3 @@ def _at_once(state: State) -> Asks[State]:
     """Return a state without a pass."""
     yield from ()
     return state
-
-
-def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:
-    """Name columns in a message, or all of them where none is known."""
-    if not columns:
-        return "The columns"
-    shown = [f"{i}" if names is None else f"{i} ({names[i]!r})" for i in columns[:_MOST_NAMED]]
-    more = len(columns) - len(shown)
-    return f"Columns {', '.join(shown)}{f' and {more} more' if more else ''}"

@@ -22,7 +22,7 @@ class Record:
     loss : float
         The objective in the step's last pass.
     gradient_norm, error, step : float or None
-        Of a linear model's solver: see :class:`~dlbd_estimators.solvers.solver.State`.
+        Of a linear model's solver: see :class:`~dlbd_estimators.solvers.minimizer.MinimizerState`.
     learning_rate : float or None
         Of an epoch.
     rounds : int or None

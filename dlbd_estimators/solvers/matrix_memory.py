@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.matrices import MatrixRoom
 from dlbd_estimators.exceptions import MatrixTooLarge
@@ -27,7 +28,7 @@ def holds(problem: Problem, n_entries: int) -> bool:
     return 8 * n_entries <= _ANYWHERE or _is_within(problem.room, n_entries)
 
 
-def sweep_holds(executor: Executor, blocks: Blocks, n_entries: int) -> bool:
+def sweep_holds(executor: Executor, blocks: BlockSequence, n_entries: int) -> bool:
     """Tell whether the workers have room for the matrices of all passes of a sweep."""
     return 8 * n_entries <= _ANYWHERE or _is_within(executor.matrix_room(blocks), n_entries)
 

@@ -17,12 +17,11 @@ the objective :meth:`Problem.at` that; its state keeps it.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.matrices import MatrixRoom
 from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.kernels.arrays import FloatArray, Order
@@ -36,13 +35,14 @@ from dlbd_estimators.kernels.products import HessianProductKernel, ProductSums
 from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Columns, Evaluation, Known
 from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 from dlbd_estimators.solvers.sampling import Sample, stages
+from dlbd_estimators.solvers.solver import BaseProblem
 
 #: A mean this many times the spread is far from zero: sums about the origin lose four digits.
 _FAR = 100.0
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(BaseProblem):
     """A penalised linear model's objective over blocks.
 
     Parameters
@@ -68,10 +68,9 @@ class Problem:
     known : Known
         What is known of the data.
     passes_before, bytes_before : int
-        Readings of the data, and bytes, that it took to set it up.
+        See :class:`~dlbd_estimators.solvers.solver.BaseProblem`.
     """
 
-    blocks: Blocks = field(repr=False)
     loss: Loss
     penalty: L2
     packing: Packing
@@ -82,8 +81,6 @@ class Problem:
     n_rows: int | None = None
     room: MatrixRoom | None = None
     known: Known = NOTHING_KNOWN
-    passes_before: int = 0
-    bytes_before: int = 0
 
     #: Whether its features are columns that a user knows, and not coordinates made of them.
     of_columns: ClassVar[bool] = True
@@ -304,13 +301,6 @@ class Problem:
             return step
         rows = step.reshape(self.packing.shape)
         return np.asarray((rows - rows.mean(axis=0)).ravel())
-
-    def share(self, indices: Sample) -> float:
-        """Share of the rows that lie in some blocks."""
-        sizes = self.blocks.sizes
-        if sizes is None:
-            return len(indices) / self.blocks.n_blocks
-        return sum(sizes[index] for index in indices) / sum(sizes)
 
     def sampling_error(self, indices: Sample) -> float:
         """Return about how far, as a decrement, a sample's minimiser is from the whole's."""

@@ -54,7 +54,7 @@ def to_bytes(state: State) -> bytes:
     return buffer.getvalue()
 
 
-def from_bytes(solver: Solver[Any], data: bytes) -> State:
+def from_bytes(solver: Solver[Any, Any], data: bytes) -> State:
     """Return the state of a solver that :func:`to_bytes` made bytes of.
 
     Parameters

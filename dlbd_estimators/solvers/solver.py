@@ -1,20 +1,46 @@
-"""What every solver is: steps over an explicit state, which ask for passes and run none."""
+"""What every solver is: steps over an explicit state, which ask for readings and run none."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.passes import Asks
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Known
-from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import Status
 
-__all__ = ["Asks", "Solver", "State"]
+__all__ = ["Asks", "BaseProblem", "Solver", "State"]
+
+
+@dataclass(frozen=True, eq=False)
+class BaseProblem:
+    """What is to be solved: it never changes.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        The data.
+    passes_before, bytes_before : int
+        Readings of the data, and bytes, that it took to set it up.
+    """
+
+    blocks: Blocks = field(repr=False)
+    _: KW_ONLY
+    passes_before: int = 0
+    bytes_before: int = 0
+
+    def share(self, indices: Sequence[int]) -> float:
+        """Share of the rows that lie in some blocks."""
+        sizes = self.blocks.sizes
+        if sizes is None:
+            return len(indices) / self.blocks.n_blocks
+        return sum(sizes[index] for index in indices) / sum(sizes)
 
 
 @dataclass(frozen=True)
@@ -24,25 +50,13 @@ class State:
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        The best point known, in the packed order, for features as the objective centres them.
+        The best point known.
     value : float
-        F where the last pass evaluated it.
-    error : float
-        Bound or estimate of the Newton decrement at ``parameters``: the distance to the
-        minimiser in the metric of the Hessian of the mean loss. It does not depend on the
-        units of the columns.
-    gradient_norm : float
-        Largest absolute entry of the gradient in the last pass.
-    step : float
-        Length of the last step, relative to the solver's natural one.
+        The objective where it was last evaluated.
     status : Status or None
         Set when the solver knows that it must stop.
     shortened : bool
         The last step was found too long, and no more came of the pass than a shorter one.
-    dependent : tuple of int
-        Columns that are nearly dependent on one another, where the solver lost its way for it.
-    known : Known
-        What passes have taught of the data.
     n_iter : int
         Steps until now, which the driver counts.
     n_passes : float
@@ -53,42 +67,74 @@ class State:
 
     parameters: FloatArray
     value: float = np.inf
-    error: float = np.inf
-    gradient_norm: float = np.inf
-    step: float = 0.0
     status: Status | None = None
     shortened: bool = False
-    dependent: tuple[int, ...] = ()
-    known: Known = NOTHING_KNOWN
     n_iter: int = 0
     n_passes: float = 0.0
     bytes_read: int = 0
 
+    def meets(self, tol: float) -> bool:
+        """Tell whether this is the answer, as exactly as the user wants it."""
+        raise NotImplementedError
 
+    def record(self, seconds: float) -> Record:
+        """Return what is to be told of the step that has ended here."""
+        return Record(
+            iteration=self.n_iter,
+            n_passes=self.n_passes,
+            loss=self.value,
+            seconds=seconds,
+            bytes_read=self.bytes_read,
+        )
+
+
+ProblemT = TypeVar("ProblemT", bound=BaseProblem)
 StateT = TypeVar("StateT", bound=State)
 
 
-class Solver(ABC, Generic[StateT]):
-    """A method to minimise an objective, one step after the other.
+class Solver(ABC, Generic[ProblemT, StateT]):
+    """A method that solves a kind of problem, one step after the other.
 
     A solver keeps nothing: all that changes is in its state, so that a fit can be stopped, saved
-    and resumed. Nor does it run anything: its steps are generators that yield the passes they
-    need, and are sent the partials.
+    and resumed. Nor does it run anything: its steps are generators that yield what they need to be
+    run, and are sent what that brings.
     """
 
     #: The name users ask for.
     name: ClassVar[str]
     #: The class of its states.
     state: ClassVar[type[State]]
-    #: What the objective must provide.
-    needs: ClassVar[frozenset[str]]
     #: Solves in a fixed number of passes, as well as the rounding of the data's dtype allows.
     direct: ClassVar[bool] = False
+    #: Whether what it had before the user interrupted it is an answer.
+    keeps_when_interrupted: ClassVar[bool] = False
 
     @abstractmethod
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[StateT]:
+    def init(self, problem: ProblemT, start: FloatArray | None) -> Asks[StateT]:
         """Prepare the first step from ``start``, or from nothing."""
 
     @abstractmethod
-    def step(self, problem: Problem, state: StateT, tol: float) -> Asks[StateT]:
+    def step(self, problem: ProblemT, state: StateT, tol: float) -> Asks[StateT]:
         """Make one step; usually one pass over the data."""
+
+    def posed(self, problem: ProblemT, state: StateT) -> ProblemT:
+        """Return a problem with what a state knows of its data."""
+        return problem
+
+    def answer(self, problem: ProblemT, state: StateT) -> FloatArray:
+        """Return the parameters that a state stands for, in the user's terms."""
+        return state.parameters
+
+    @abstractmethod
+    def message(
+        self,
+        problem: ProblemT,
+        state: StateT,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
+        """Return what the user is warned of where a fit ends with this status."""

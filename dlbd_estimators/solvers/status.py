@@ -18,7 +18,10 @@ class Status(Enum):
     """Why a solver stopped; the value is what a warning says, where there is one."""
 
     CONVERGED = ""
+    DONE = "The one step that was asked for was made."
     STOPPED = "{solver} was asked to stop."
+    INTERRUPTED = "{solver} was interrupted by the user."
+    DIVERGED = "{solver} diverged; the model is the best before that."
     MAX_ITER = (
         "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
         "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}.{hint}"
@@ -41,11 +44,13 @@ class Status(Enum):
     @property
     def is_warned_of(self) -> bool:
         """Whether the user learns it by a warning: not of success, nor of what they asked for."""
-        return self not in (Status.CONVERGED, Status.STOPPED)
+        return self not in (Status.CONVERGED, Status.DONE, Status.STOPPED)
 
     @property
-    def category(self) -> type[ConvergenceWarning]:
+    def category(self) -> type[Warning]:
         """Class of the warning."""
+        if self is Status.INTERRUPTED:
+            return UserWarning
         separable = self in (Status.SEPARABLE, Status.QUASI_SEPARABLE)
         return SeparableWarning if separable else ConvergenceWarning
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from dlbd_estimators.engine.rounds import TurnResult, run_turn
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import Diverged
-from dlbd_estimators.kernels.updates import Adam
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
-from dlbd_estimators.solvers.stochastic.one_epoch import InRounds, Training
+from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from tests.engine.test_rounds import LEARNER, NETWORK, blocks_of
+from tests.solvers.dense import answer
 from tests.strategies import cuts, random_generators
 
 SHAPES = st.builds(Shape, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
@@ -35,18 +35,29 @@ class Recorder(ThreadExecutor):
         return results
 
 
+def run_epoch(executor, course, state):
+    """Where an epoch comes to, and what its rounds cost."""
+    costs = []
+
+    def run(asked):
+        result = executor.run_round(asked)
+        costs.append((result.cost, asked.n_passes))
+        return result.partial
+
+    return answer(course.epoch(state), run), costs
+
+
 def epochs(blocks, shape, n_epochs, *, outer=OuterStep(0.7, 0.9), shuffle=True):  # noqa: B008 - frozen
     """All rounds of some epochs, and where training stood before, between and after them."""
     start = np.random.default_rng(0).normal(size=NETWORK.layers.size)
-    training = Training.begin(start, Adam(), shape.n_replicas, 0.01)
-    stands, told = [training], []
+    course = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=shuffle, name="test")
+    stands, told = [course.begin(start, 0.01)], []
     with Recorder() as executor:
-        course = InRounds(executor, LEARNER, blocks, shape, outer, 5, shuffle=shuffle, name="test")
         for number in range(n_epochs):
-            training = replace(training, learning_rate=0.01 / (number + 1))
-            training, epoch = course.epoch(training)
-            stands.append(training)
-            told.append(epoch)
+            state = replace(stands[-1], learning_rate=0.01 / (number + 1))
+            state, costs = run_epoch(executor, course, state)
+            stands.append(state)
+            told.append(costs)
     return executor.rounds, stands, told
 
 
@@ -81,10 +92,13 @@ def test_every_replica_goes_on_from_its_own_moments_and_the_common_parameters(
     assert [stand.n_epochs for stand in stands] == [0, 1, 2]
     totals = [sum(sum(result.totals) for result in results) for _, results, _ in rounds]
     nbytes = sum(blocks.load(index).nbytes for index in range(blocks.n_blocks))
-    for epoch in told:
-        assert (epoch.n_rows, epoch.bytes_read) == (60, nbytes)
-    assert sum(epoch.n_rounds for epoch in told) == len(rounds)
-    assert sum(epoch.loss for epoch in told) * 60 == pytest.approx(sum(totals))
+    for costs in told:
+        assert sum(cost.bytes_read for cost, _ in costs) == nbytes
+        assert [n_passes for _, n_passes in costs] == [1.0] + [0.0] * (len(costs) - 1)
+    ends = stands[1:]
+    assert [end.n_rounds for end in ends] == [len(costs) for costs in told]
+    assert sum(end.n_rounds for end in ends) == len(rounds)
+    assert sum(end.value for end in ends) * 60 == pytest.approx(sum(totals))
 
 
 @given(cuts(60, empty=False), SHAPES, random_generators())
@@ -142,17 +156,9 @@ def test_the_round_is_named_in_which_any_replica_diverged(culprit, bad, rng):
             return results
 
     blocks = blocks_of([2] * 16, rng)
-    training = Training.begin(rng.normal(size=NETWORK.layers.size), Adam(), 2, 0.5)
-    with Diverges() as executor:
-        course = InRounds(
-            executor,
-            LEARNER,
-            blocks,
-            Shape(2, 1, 2),
-            OuterStep(1.0, 0.0),
-            5,
-            shuffle=True,
-            name="t",
-        )
-        with pytest.raises(Diverged, match=r"in epoch 1, round 3 of 4: .* instead of 0\.5"):
-            course.epoch(training)
+    shape, outer = Shape(2, 1, 2), OuterStep(1.0, 0.0)
+    course = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=True, name="t")
+    begin = course.begin(rng.normal(size=NETWORK.layers.size), 0.5)
+    told = r"in epoch 1, round 3 of 4: .* instead of 0\.5"
+    with Diverges() as executor, pytest.raises(Diverged, match=told):
+        run_epoch(executor, course, begin)

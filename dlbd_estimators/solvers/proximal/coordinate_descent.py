@@ -23,9 +23,10 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel, ResidualSums
+from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: Relative gap that is left of the quadratic: exactness is cheap where no data are read.
@@ -33,7 +34,7 @@ _MODEL_GAP = 1e-14
 
 
 @dataclass(frozen=True)
-class CoordinateState(State):
+class CoordinateState(MinimizerState):
     """Adds the quadratic and the certificate; ``error`` is the largest relative gap.
 
     Attributes
@@ -54,7 +55,7 @@ class CoordinateState(State):
     precise: bool = False
 
 
-class CoordinateDescent(Solver[CoordinateState]):
+class CoordinateDescent(Minimizer[CoordinateState]):
     """Coordinate descent on second moments, certified by a pass over the data."""
 
     name: ClassVar[str] = "coordinate_descent"

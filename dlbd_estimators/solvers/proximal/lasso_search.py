@@ -22,6 +22,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
@@ -32,7 +33,7 @@ from dlbd_estimators.solvers.proximal.coordinate_descent import (
     solve_moments,
 )
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 
 #: Relative duality gap to reach along the path: predictions to a millionth.
 _PATH_GAP = 1e-13
@@ -64,7 +65,7 @@ class LassoSearchState(CoordinateState):
     errors: FloatArray | None = None
 
 
-class LassoSearch(Solver[LassoSearchState]):
+class LassoSearch(Minimizer[LassoSearchState]):
     """Choose strength and share of l1 by the splits of a cross-validation.
 
     Parameters

@@ -21,6 +21,7 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.active_set import polish
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
@@ -34,7 +35,7 @@ from dlbd_estimators.solvers.smooth.backtracking import (
     sample_misled,
 )
 from dlbd_estimators.solvers.smooth.preconditioner import across
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: Steps on a sample, at most.
@@ -50,7 +51,7 @@ _ACROSS = 1e-6
 _EXACT_STEPS = 100
 
 
-class ProximalNewton(Solver[TrialState]):
+class ProximalNewton(Minimizer[TrialState]):
     """Newton's method with coordinate descent on each quadratic."""
 
     name: ClassVar[str] = "proximal_newton"

@@ -22,11 +22,12 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import largest_side
+from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.sampling import Sample
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
@@ -37,7 +38,7 @@ _VIOLATION = 1e-8
 
 
 @dataclass(frozen=True)
-class WorkingState(State):
+class WorkingState(MinimizerState):
     """Adds what is known of all features.
 
     Attributes
@@ -92,7 +93,7 @@ class _Restricted(Problem):
         return super().ask(kernel, parameters, label, indices, n_entries)
 
 
-class WorkingSet(Solver[WorkingState]):
+class WorkingSet(Minimizer[WorkingState]):
     """Solve on a growing set of features, and prove it on all of them."""
 
     name: ClassVar[str] = "working_set"
@@ -173,7 +174,7 @@ def _solve(
 ) -> Asks[WorkingState]:
     restricted = _Restricted.of(problem, features)
     coef, intercept = problem.packing.unpack(state.parameters)
-    solver: Solver[Any] = CoordinateDescent() if problem.loss.quadratic else ProximalNewton()
+    solver: Minimizer[Any] = CoordinateDescent() if problem.loss.quadratic else ProximalNewton()
     inner = yield from solver.init(
         restricted, restricted.packing.pack(coef[:, features], intercept)
     )

@@ -13,15 +13,15 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.minimizer import MinimizerState
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.status import Status
 
 _MAX_HALVINGS = 40
 
 
 @dataclass(frozen=True)
-class TrialState(State):
+class TrialState(MinimizerState):
     """Adds what accepting or shortening a step needs.
 
     Attributes

@@ -19,13 +19,14 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.preconditioner import Standardised, across
 from dlbd_estimators.solvers.smooth.separation import (
     ellipsoid_to_ask,
     outlook,
 )
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: Points over which the smallest curvature met is remembered.
@@ -34,7 +35,7 @@ _LARGEST_SMOOTHNESS = 1e30
 
 
 @dataclass(frozen=True)
-class DescentState(State):
+class DescentState(MinimizerState):
     """Adds, in standardised coordinates, what momentum and backtracking need.
 
     Attributes
@@ -67,7 +68,7 @@ class DescentState(State):
     radius: float | None = None
 
 
-class GradientDescent(Solver[DescentState]):
+class GradientDescent(Minimizer[DescentState]):
     """Nesterov's accelerated gradient method."""
 
     name: ClassVar[str] = "gradient_descent"

@@ -26,8 +26,9 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.orthogonal import TriangleKernel
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: Expected relative error of the coefficients that is left alone, by the rounding unit of
@@ -40,7 +41,7 @@ _SMALLEST_TOLD = 1e-10
 
 
 @dataclass(frozen=True)
-class GramState(State):
+class GramState(MinimizerState):
     """Adds the moments, once known, and the singular values of the centred X.
 
     ``risk`` is the expected relative error of the coefficients.
@@ -52,7 +53,7 @@ class GramState(State):
     rank: int | None = None
 
 
-class Gram(Solver[GramState]):
+class Gram(Minimizer[GramState]):
     """Normal equations, with a second pass where they are not accurate enough."""
 
     name: ClassVar[str] = "gram"

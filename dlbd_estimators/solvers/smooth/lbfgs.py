@@ -22,6 +22,7 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.matrix_memory import holds
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
@@ -37,7 +38,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     outlook,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 _MEMORY = 20
@@ -78,7 +79,7 @@ class LBFGSState(TrialState):
     singular: bool = False
 
 
-class LBFGS(Solver[LBFGSState]):
+class LBFGS(Minimizer[LBFGSState]):
     """Limited-memory BFGS, preconditioned by a sample of blocks."""
 
     name: ClassVar[str] = "lbfgs"

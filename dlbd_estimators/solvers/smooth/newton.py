@@ -28,6 +28,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
@@ -46,7 +47,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     remainder,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: More slope than this, in standard units, where a Hessian seems singular is not rounding: columns
@@ -93,7 +94,7 @@ class NewtonState(TrialState):
     since_best: int = 0
 
 
-class Newton(Solver[NewtonState]):
+class Newton(Minimizer[NewtonState]):
     """Newton's method, warm-started and corrected by a sample of blocks."""
 
     name: ClassVar[str] = "newton"

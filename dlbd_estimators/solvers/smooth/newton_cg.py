@@ -19,6 +19,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
 from dlbd_estimators.solvers.matrix_memory import holds
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
@@ -42,7 +43,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     outlook,
     remainder,
 )
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 #: Products with the Hessian in a step; what they have not found then, the next step goes for.
@@ -83,7 +84,7 @@ class NewtonCGState(TrialState):
     n_settled: int = 0
 
 
-class NewtonCG(Solver[NewtonCGState]):
+class NewtonCG(Minimizer[NewtonCGState]):
     """Newton's method by preconditioned conjugate gradients."""
 
     name: ClassVar[str] = "newton_cg"

@@ -23,6 +23,7 @@ from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import (
     QuadraticScore,
     about_zero,
@@ -34,7 +35,7 @@ from dlbd_estimators.solvers.moment_scores import (
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.gram import Gram, GramState, solve_moments
-from dlbd_estimators.solvers.solver import Asks, Solver, State
+from dlbd_estimators.solvers.solver import Asks, State
 
 #: Products in float32 give way to float64 where their rounding, times the condition, is more.
 _ROUGH = 1e-3
@@ -67,7 +68,7 @@ class RidgeSearchState(GramState):
     errors: FloatArray | None = None
 
 
-class _RidgeSearch(Solver[RidgeSearchState]):
+class _RidgeSearch(Minimizer[RidgeSearchState]):
     """What the searches share: the steps after the choice are those of one ridge regression."""
 
     name: ClassVar[str] = "gram"

@@ -1,7 +1,7 @@
-"""How an epoch of mini-batch training is run: over rows in memory, or over blocks in rounds.
+"""How an epoch of mini-batch training goes: over rows in memory, or over blocks in rounds.
 
 A course takes training from the end of one epoch to the end of the next. All that it knows in
-between stands in :class:`Training`, a frozen record of arrays.
+between stands in :class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`.
 """
 
 from __future__ import annotations
@@ -10,74 +10,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.engine.blas import single_threaded_blas
-from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.engine.rounds import Turn, TurnResult
+from dlbd_estimators.engine.passes import Asks, Round
+from dlbd_estimators.engine.rounds import Turn, TurnAtHand, TurnResult
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
-from dlbd_estimators.kernels.learner import Learner, Replica
-from dlbd_estimators.kernels.updates import Update
+from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape, plan_epoch
+from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
-
-
-@dataclass(frozen=True)
-class Training:
-    """Where training stands between two epochs.
-
-    Attributes
-    ----------
-    parameters : ndarray of shape (size,)
-        The model: where the replicas agree.
-    replicas : tuple of Replica
-        Each with its own moments.
-    velocity : ndarray of shape (size,)
-        Of the outer step.
-    learning_rate : float
-        Of the next epoch.
-    n_epochs : int
-        Epochs made.
-    n_seen : int
-        Rows trained on, counted each time.
-    """
-
-    parameters: FloatArray
-    replicas: tuple[Replica, ...]
-    velocity: FloatArray
-    learning_rate: float
-    n_epochs: int = 0
-    n_seen: int = 0
-
-    @classmethod
-    def begin(
-        cls, parameters: FloatArray, update: Update, n_replicas: int, learning_rate: float
-    ) -> Training:
-        """Begin with no memory of earlier updates."""
-        replicas = tuple(Replica.at(parameters, update) for _ in range(n_replicas))
-        return cls(parameters, replicas, np.zeros(len(parameters)), learning_rate)
-
-
-class Epoch(NamedTuple):
-    """What an epoch cost and gave: mean objective of its batches, rows, rounds, bytes."""
-
-    loss: float
-    n_rows: int
-    n_rounds: int
-    bytes_read: int
+from dlbd_estimators.solvers.stochastic.random_states import Frozen, freeze, thaw
 
 
 class Course(ABC):
-    """Runs one epoch after the other."""
+    """Asks for one epoch after the other."""
 
     @abstractmethod
-    def epoch(self, training: Training) -> tuple[Training, Epoch]:
-        """Train on all rows once.
+    def begin(self, parameters: FloatArray, learning_rate: float) -> EpochState:
+        """Return where training begins, with no memory of earlier updates."""
+
+    @abstractmethod
+    def epoch(self, state: EpochState) -> Asks[EpochState]:
+        """Ask for training on all rows once; return where it has come to, not yet judged.
 
         Raises
         ------
@@ -86,6 +45,7 @@ class Course(ABC):
         """
 
 
+@dataclass(frozen=True, eq=False)
 class InMemory(Course):
     """All rows at hand: one replica, batches from one permutation of all rows.
 
@@ -95,60 +55,60 @@ class InMemory(Course):
         Trains the replica.
     rows : Block
         Of the precision that is trained in.
-    random_state : RandomState or None
-        Puts the rows in another order each epoch, as scikit-learn does; None leaves them.
+    random : tuple or None
+        The RandomState, frozen, that puts the rows in another order each epoch, as scikit-learn
+        does; None leaves them.
     n_threads : int
         Threads that share a batch.
+    name : str
+        What a person reads on the dashboard.
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        rows: Block,
-        random_state: np.random.RandomState | None,
-        n_threads: int,
-    ) -> None:
-        self._learner = learner
-        self._rows = rows
-        self._random_state = random_state
-        self._n_threads = n_threads
-        self._order = None if random_state is None else np.arange(rows.n_rows)
+    learner: Learner
+    rows: Block
+    random: Frozen | None
+    n_threads: int
+    name: str
 
-    def epoch(self, training: Training) -> tuple[Training, Epoch]:
-        if self._random_state is not None:
-            assert self._order is not None
-            # scikit-learn's way, so that its batches are ours: a permutation of the last order.
-            permutation = np.arange(self._rows.n_rows)
-            self._random_state.shuffle(permutation)
-            self._order = self._order[permutation]
-        with single_threaded_blas:
-            replica, total = self._learner.learn(
-                training.replicas[0].copy(),
-                self._rows,
-                self._order,
-                training.learning_rate,
-                self._n_threads,
-            )
-        if not (isfinite(total) and replica.is_finite):
-            raise _diverged(training, "")
-        n_rows = self._rows.n_rows
-        trained = replace(
-            training,
-            parameters=replica.parameters,
-            replicas=(replica,),
-            n_epochs=training.n_epochs + 1,
-            n_seen=training.n_seen + n_rows,
+    def begin(self, parameters: FloatArray, learning_rate: float) -> EpochState:
+        order = None if self.random is None else np.arange(self.rows.n_rows)
+        update = self.learner.update
+        return EpochState.begin(
+            parameters, update, 1, learning_rate, random=self.random, order=order
         )
-        return trained, Epoch(total / n_rows, n_rows, 1, 0)
+
+    def epoch(self, state: EpochState) -> Asks[EpochState]:
+        random, order = state.random, state.order
+        if random is not None and order is not None:
+            # scikit-learn's way, so that its batches are ours: a permutation of the last order.
+            random_state, permutation = thaw(random), np.arange(self.rows.n_rows)
+            random_state.shuffle(permutation)
+            random, order = freeze(random_state), order[permutation]
+        turn = TurnAtHand(state.replicas[0], self.rows, order, state.learning_rate, self.n_threads)
+        name = f"{self.name}-epoch-{state.n_epochs + 1}"
+        [result] = yield Round(turn, self.learner, name, n_passes=1.0)
+        [total] = result.totals
+        if not (isfinite(total) and result.replica.is_finite):
+            raise _diverged(state, "")
+        return replace(
+            state,
+            parameters=result.replica.parameters,
+            replicas=(result.replica,),
+            value=total / result.n_rows,
+            random=random,
+            order=order,
+            n_epochs=state.n_epochs + 1,
+            n_seen=state.n_seen + result.n_rows,
+            n_rounds=1,
+        )
 
 
+@dataclass(frozen=True, eq=False)
 class InRounds(Course):
     """Blocks that are read as they are needed, by replicas that meet after each round.
 
     Parameters
     ----------
-    executor : Executor
-        Runs the replicas' turns.
     learner : Learner
         Trains a replica.
     blocks : Blocks
@@ -165,85 +125,81 @@ class InRounds(Course):
         What a person reads on the dashboard.
     """
 
-    def __init__(
-        self,
-        executor: Executor,
-        learner: Learner,
-        blocks: Blocks,
-        shape: Shape,
-        outer: OuterStep,
-        seed: int,
-        *,
-        shuffle: bool,
-        name: str,
-    ) -> None:
-        self._executor = executor
-        self._learner = learner
-        self._blocks = blocks
-        self._shape = shape
-        self._outer = outer
-        self._seed = seed
-        self._shuffle = shuffle
-        self._name = name
+    learner: Learner
+    blocks: Blocks
+    shape: Shape
+    outer: OuterStep
+    seed: int
+    shuffle: bool
+    name: str
 
-    def epoch(self, training: Training) -> tuple[Training, Epoch]:
-        seed = (self._seed, training.n_epochs)
-        rng = np.random.default_rng(seed) if self._shuffle else None
-        rounds = plan_epoch(self._blocks.n_blocks, self._shape, rng)
-        total, n_rows, bytes_read = 0.0, 0, 0
+    def begin(self, parameters: FloatArray, learning_rate: float) -> EpochState:
+        update = self.learner.update
+        return EpochState.begin(parameters, update, self.shape.n_replicas, learning_rate)
+
+    def epoch(self, state: EpochState) -> Asks[EpochState]:
+        seed = (self.seed, state.n_epochs)
+        rng = np.random.default_rng(seed) if self.shuffle else None
+        rounds = plan_epoch(self.blocks.n_blocks, self.shape, rng)
+        total, n_rows = 0.0, 0
         # Counted over the epoch: where rounds end changes no order.
-        n_fills = [0] * self._shape.n_replicas
+        n_fills = [0] * self.shape.n_replicas
         for number, fills in enumerate(rounds):
-            turns = [
+            turns = tuple(
                 Turn(
                     i,
-                    training.replicas[i],
-                    self._blocks,
+                    state.replicas[i],
+                    self.blocks,
                     part,
                     [(*seed, i, n_fills[i] + j) for j in range(len(part))]
-                    if self._shuffle
+                    if self.shuffle
                     else None,
-                    training.learning_rate,
+                    state.learning_rate,
                 )
                 for i, part in enumerate(fills)
                 if part
-            ]
+            )
             n_fills = [n + len(part) for n, part in zip(n_fills, fills, strict=True)]
-            name = f"{self._name}-epoch-{training.n_epochs + 1}-round-{number + 1}"
-            results = self._executor.run_turns(turns, self._learner, name=name)
+            name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
+            n_passes = 0.0 if number else 1.0
+            results = yield Round(turns, self.learner, name, n_passes)
             for result in results:
                 for part in result.totals:  # one by one: where rounds end changes no sum either
                     total += part
                 n_rows += result.n_rows
-                bytes_read += result.cost.bytes_read
             if not (isfinite(total) and all(result.replica.is_finite for result in results)):
-                raise _diverged(training, f", round {number + 1} of {len(rounds)}")
-            training = self._synchronised(training, turns, results)
-        trained = replace(training, n_epochs=training.n_epochs + 1, n_seen=training.n_seen + n_rows)
-        return trained, Epoch(total / n_rows, n_rows, len(rounds), bytes_read)
+                raise _diverged(state, f", round {number + 1} of {len(rounds)}")
+            state = self._synchronised(state, turns, results)
+        return replace(
+            state,
+            value=total / n_rows,
+            n_epochs=state.n_epochs + 1,
+            n_seen=state.n_seen + n_rows,
+            n_rounds=len(rounds),
+        )
 
     def _synchronised(
-        self, training: Training, turns: Sequence[Turn], results: Sequence[TurnResult]
-    ) -> Training:
-        replicas = list(training.replicas)
+        self, state: EpochState, turns: Sequence[Turn], results: Sequence[TurnResult]
+    ) -> EpochState:
+        replicas = list(state.replicas)
         for turn, result in zip(turns, results, strict=True):
             replicas[turn.number] = result.replica
         if len(replicas) == 1 or not any(result.n_rows for result in results):
-            return replace(training, parameters=replicas[0].parameters, replicas=tuple(replicas))
-        parameters, velocity = self._outer(
-            training.parameters,
-            training.velocity,
+            return replace(state, parameters=replicas[0].parameters, replicas=tuple(replicas))
+        parameters, velocity = self.outer(
+            state.parameters,
+            state.velocity,
             [result.replica.parameters for result in results],
             [result.n_rows for result in results],
         )
         together = tuple(replace(replica, parameters=parameters) for replica in replicas)
-        return replace(training, parameters=parameters, velocity=velocity, replicas=together)
+        return replace(state, parameters=parameters, velocity=velocity, replicas=together)
 
 
-def _diverged(training: Training, where: Any) -> Diverged:
-    rate = training.learning_rate
+def _diverged(state: EpochState, where: Any) -> Diverged:
+    rate = state.learning_rate
     return Diverged(
-        f"Training diverged in epoch {training.n_epochs + 1}{where}: the loss or a parameter is "
+        f"Training diverged in epoch {state.n_epochs + 1}{where}: the loss or a parameter is "
         f"no longer finite. Try learning_rate_init={min(rate / 10, 0.01):g} instead of {rate:g}, "
         f"and scale the columns of X (and y, in a regression) to unit variance."
     )

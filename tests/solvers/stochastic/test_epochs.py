@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,13 +12,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
+from dlbd_estimators.blocks.block import from_arrays
+from dlbd_estimators.engine.cost import Cost
+from dlbd_estimators.engine.passes import Pass, Round
+from dlbd_estimators.engine.rounds import TurnResult
+from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.kernels.row_counts import RowCountKernel
 from dlbd_estimators.kernels.updates import SGD
-from dlbd_estimators.solvers.stochastic.epochs import Progress, Rules, train
-from dlbd_estimators.solvers.stochastic.one_epoch import Course, Epoch, Training
+from dlbd_estimators.solvers import Fit, Status, minimize
+from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
+from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
+from dlbd_estimators.solvers.stochastic.one_epoch import Course
 
 N_ROWS = 10
 # Few values, so that epochs are often just as good as the best, or better by just tol.
 VALUES = st.integers(0, 8).map(lambda n: n / 8)
+BLOCKS, HELD_OUT = (from_arrays(np.zeros((n, 1)), np.zeros(n), None) for n in (N_ROWS, 2))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What rules the epochs; no most of them is one, and no more asked for."""
+
+    max_epochs: int | None
+    tol: float
+    patience: float
+    schedule: str
+    learning_rate: float
+    power_t: float
+
+    @property
+    def solver(self):
+        return Epochs(
+            self.patience, self.schedule, self.learning_rate, self.power_t, self.max_epochs is None
+        )
+
+
+class _Turn:
+    """A turn that reads fifty bytes."""
+
+    def run(self, _learner):
+        return TurnResult(None, [], 0, Cost(bytes_read=50))
 
 
 class Told(Course):
@@ -27,19 +62,23 @@ class Told(Course):
     def __init__(self, losses, interrupted=None):
         self._losses = losses
         self._interrupted = interrupted
-        self._parameters = np.zeros(1)
 
-    def epoch(self, training):
-        if training.n_epochs == self._interrupted:
+    def begin(self, parameters, learning_rate):
+        return EpochState.begin(parameters, SGD(), 1, learning_rate)
+
+    def epoch(self, state):
+        yield Round(_Turn(), None, "round", n_passes=1.0)
+        yield Round(_Turn(), None, "round", n_passes=0.0)
+        if state.n_epochs == self._interrupted:
             raise KeyboardInterrupt
-        self._parameters += 1.0  # in place: who wants to keep them copies them
-        trained = replace(
-            training,
-            parameters=self._parameters,
-            n_epochs=training.n_epochs + 1,
-            n_seen=training.n_seen + N_ROWS,
+        return replace(
+            state,
+            parameters=state.parameters + 1.0,
+            value=self._losses[state.n_epochs],
+            n_epochs=state.n_epochs + 1,
+            n_seen=state.n_seen + N_ROWS,
+            n_rounds=2,
         )
-        return trained, Epoch(self._losses[training.n_epochs], N_ROWS, 2, 100)
 
 
 @st.composite
@@ -54,25 +93,28 @@ def rules(draw, endless=False):
     )
 
 
-def run(course, rules, progress, *, scores=None, training=None, **hooks):
+def run(course, rules, *, scores=None, start=None, **hooks):
     """Train; return what came of it, and the warnings."""
-    if training is None:
-        training = Training.begin(np.zeros(1), SGD(), 1, rules.learning_rate)
-    told = None if scores is None else iter(scores)
-    clock = itertools.count()
-    with warnings.catch_warnings(record=True) as caught:
+    told, clock = None if scores is None else iter(scores), itertools.count()
+
+    def score(_parameters):
+        yield Pass(RowCountKernel(), None, "score", blocks=HELD_OUT, n_passes=0.5)
+        return next(told)
+
+    problem = Training(BLOCKS, course, None if told is None else score)
+    fit = Fit(
+        rules.solver,
+        problem,
+        np.zeros(1) if start is None else start,
+        tol=rules.tol,
+        max_iter=rules.max_epochs or 1,
+        clock=lambda: float(next(clock)),
+        **hooks,
+    )
+    with warnings.catch_warnings(record=True) as caught, ThreadExecutor(1) as executor:
         warnings.simplefilter("always")
-        training, n_epochs = train(
-            course,
-            training,
-            progress,
-            rules,
-            score=None if told is None else lambda _parameters: next(told),
-            score_passes=0.5,
-            clock=lambda: float(next(clock)),
-            **hooks,
-        )
-    return training, n_epochs, [each.category for each in caught]
+        solution = minimize(executor, fit)
+    return solution, [each.category for each in caught]
 
 
 def by_hand(rules, losses, scores):
@@ -97,70 +139,68 @@ def by_hand(rules, losses, scores):
 @given(rules(), st.lists(VALUES, min_size=30, max_size=30), st.booleans(), st.data())
 def test_training_stops_and_slows_down_as_the_rules_say(rules, losses, scored, data):
     scores = data.draw(st.lists(VALUES, min_size=30, max_size=30)) if scored else None
-    progress = Progress()
-    training, n_epochs, caught = run(Told(losses), rules, progress, scores=scores)
+    solution, caught = run(Told(losses), rules, scores=scores)
+    state, n_epochs = solution.state, solution.n_iter
     expected, rates, ended = by_hand(rules, losses, scores)
     assert n_epochs == expected
-    assert [entry["learning_rate"] for entry in progress.history] == pytest.approx(rates)
+    assert [entry["learning_rate"] for entry in solution.history] == pytest.approx(rates)
     assert caught == ([] if ended else [ConvergenceWarning])
-    assert progress.losses == losses[:n_epochs]
-    assert training.n_seen == N_ROWS * n_epochs
+    assert solution.status is (Status.CONVERGED if ended else Status.MAX_ITER)
+    assert list(state.losses) == losses[:n_epochs]
+    assert state.n_seen == N_ROWS * n_epochs
     if scored:
         seen = scores[:n_epochs]
-        assert progress.scores == seen
-        assert progress.best_score == max(seen)
-        assert progress.best_parameters == 1 + seen.index(max(seen))
+        assert list(state.scores) == seen
+        assert state.best_score == max(seen)
+        assert state.best_parameters == solution.parameters == 1 + seen.index(max(seen))
     else:
-        assert progress.scores == []
-        assert progress.best_loss == min(losses[:n_epochs])
-        assert progress.best_parameters is None
+        assert state.scores == ()
+        assert state.best_loss == min(losses[:n_epochs])
+        assert state.best_parameters is None
+        assert solution.parameters == n_epochs
 
 
 @given(rules(), st.lists(VALUES, min_size=30, max_size=30), st.booleans())
 def test_history_has_an_entry_an_epoch(rules, values, scored):
-    progress = Progress()
-    _, n_epochs, _ = run(Told(values), rules, progress, scores=values if scored else None)
-    assert progress.history == [
+    solution, _ = run(Told(values), rules, scores=values if scored else None)
+    assert solution.history == [
         {
             "iteration": n,
             "pass": n * (1.5 if scored else 1.0),
             "loss": values[n - 1],
-            "learning_rate": progress.history[n - 1]["learning_rate"],
+            "learning_rate": solution.history[n - 1]["learning_rate"],
             "rounds": 2,
             "seconds": n - 1.0,
-            "bytes_read": 100 * n,
+            "bytes_read": 100 * n,  # of rows trained on
         }
         | ({"validation_score": values[n - 1]} if scored else {})
-        for n in range(1, n_epochs + 1)
+        for n in range(1, solution.n_iter + 1)
     ]
-    assert progress.n_passes == progress.history[-1]["pass"]
+    assert solution.n_passes == solution.history[-1]["pass"]
 
 
 @given(rules(endless=True), st.lists(VALUES, min_size=12, max_size=12))
 def test_epochs_one_by_one_go_on_as_one_training_would(rules, losses):
-    course, training, progress = Told(losses), None, Progress()
+    course, state, rates = Told(losses), None, []
     for n in range(1, 13):
-        before = progress.copy()
-        training, n_epochs, caught = run(course, rules, progress, training=training)
-        assert (n_epochs, training.n_epochs, caught) == (1, n, [])
-        assert len(before.losses) == len(before.history) == n - 1
+        solution, caught = run(course, rules, start=state)
+        state = replace(solution.state, n_iter=0, status=None)
+        rates += [entry["learning_rate"] for entry in solution.history]
+        assert (solution.n_iter, state.n_epochs, caught) == (1, n, [])
+        assert solution.status is Status.DONE
+        assert len(state.losses) == len(rates) == n
     endless = replace(rules, max_epochs=12, patience=np.inf)
     if rules.schedule != "adaptive":
-        whole = Progress()
-        run(Told(losses), endless, whole)
-        rates, expected = (
-            [entry["learning_rate"] for entry in each.history] for each in (progress, whole)
-        )
-        assert rates == expected
-        assert progress.losses == whole.losses
+        whole, _ = run(Told(losses), endless)
+        assert rates == [entry["learning_rate"] for entry in whole.history]
+        assert state.losses == whole.state.losses
 
 
 def test_a_score_that_is_no_number_is_never_the_best():
-    progress = Progress()
     patient = Rules(4, 0.0, np.inf, "constant", 1.0, 0.5)
-    run(Told([1.0] * 4), patient, progress, scores=[np.nan, 0.5, np.nan, 0.25])
-    assert progress.best_score == 0.5
-    assert progress.best_parameters == 2
+    solution, _ = run(Told([1.0] * 4), patient, scores=[np.nan, 0.5, np.nan, 0.25])
+    assert solution.state.best_score == 0.5
+    assert solution.state.best_parameters == 2
 
 
 PATIENT = Rules(9, 0.0, np.inf, "constant", 1.0, 0.5)
@@ -168,12 +208,13 @@ PATIENT = Rules(9, 0.0, np.inf, "constant", 1.0, 0.5)
 
 @pytest.mark.parametrize("scores", [None, [0.1] * 9])
 def test_an_interruption_keeps_the_epochs_that_were_whole(scores):
-    progress = Progress()
     course = Told([1.0] * 9, interrupted=3)
-    training, n_epochs, caught = run(course, PATIENT, progress, scores=scores)
-    assert (n_epochs, training.n_epochs, training.n_seen) == (3, 3, 30)
+    solution, caught = run(course, PATIENT, scores=scores)
+    state = solution.state
+    assert (solution.n_iter, state.n_epochs, state.n_seen) == (3, 3, 30)
     assert caught == [UserWarning]
-    assert len(progress.losses) == len(progress.history) == 3
+    assert solution.status is Status.INTERRUPTED
+    assert len(state.losses) == len(solution.history) == 3
 
 
 def test_an_interruption_of_a_score_leaves_records_of_one_length():
@@ -181,10 +222,10 @@ def test_an_interruption_of_a_score_leaves_records_of_one_length():
         yield from (0.1, 0.2)
         raise KeyboardInterrupt
 
-    progress = Progress()
-    _, n_epochs, caught = run(Told([1.0] * 9), PATIENT, progress, scores=scores())
+    solution, caught = run(Told([1.0] * 9), PATIENT, scores=scores())
+    state = solution.state
     assert caught == [UserWarning]
-    assert len(progress.losses) == len(progress.history) == len(progress.scores) == n_epochs
+    assert len(state.losses) == len(solution.history) == len(state.scores) == solution.n_iter
 
 
 @given(rules(), st.lists(VALUES, min_size=30, max_size=30), st.booleans(), st.integers(1, 31))
@@ -192,32 +233,51 @@ def test_training_stops_where_it_is_asked_to_and_nobody_is_warned(rules, losses,
     scores = losses[::-1] if scored else None
     begun, ended = [], []
 
-    def on_epoch(training, entry):
-        ended.append((training, entry.entry()))
+    def on_epoch(state, entry):
+        ended.append((state, entry.entry()))
         return len(ended) == stop_at
 
-    progress = Progress()
-    training, n_epochs, caught = run(
-        Told(losses), rules, progress, scores=scores,
-        before_step=begun.append, on_step=on_epoch,
-    )  # fmt: skip
+    solution, caught = run(
+        Told(losses), rules, scores=scores, before_step=begun.append, on_step=on_epoch
+    )
+    n_epochs, state = solution.n_iter, solution.state
     expected, _, ended_itself = by_hand(rules, losses, scores)
     assert n_epochs == len(begun) == len(ended) == min(expected, stop_at)
-    assert training is ended[-1][0]
-    assert [entry for _, entry in ended] == progress.history
+    assert state is ended[-1][0]
+    assert [entry for _, entry in ended] == solution.history
     assert all(before is after for before, (after, _) in zip(begun[1:], ended, strict=False))
     stopped = n_epochs == stop_at
     assert caught == ([] if stopped or ended_itself else [ConvergenceWarning])
     # As if that had been the last epoch allowed.
-    same = Progress()
-    as_allowed, _, _ = run(Told(losses), replace(rules, max_epochs=n_epochs), same, scores=scores)
-    assert as_allowed.learning_rate == training.learning_rate
-    assert replace(same, records=[]) == replace(progress, records=[])
+    same, _ = run(Told(losses), replace(rules, max_epochs=n_epochs), scores=scores)
+    assert to_bytes(same.state) == to_bytes(state)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "adaptive"])
 def test_one_epoch_alone_is_one_epoch_whatever_it_is_answered(schedule):
     rules = Rules(None, 0.0, 1, schedule, 1.0, 0.5)
-    worse = Progress(losses=[0.0] * 5, best_loss=0.0, n_not_better=5)
-    _, n_epochs, caught = run(Told([1.0] * 3), rules, worse, on_step=lambda *_: False)
-    assert (n_epochs, caught) == (1, [])
+    worse = replace(
+        Told([]).begin(np.zeros(1), 1.0), losses=(0.0,) * 5, best_loss=0.0, n_not_better=5
+    )
+    solution, caught = run(Told([1.0] * 3), rules, start=worse, on_step=lambda *_: False)
+    assert (solution.n_iter, caught) == (1, [])
+
+
+@given(rules(), st.lists(VALUES, min_size=30, max_size=30), st.booleans(), st.integers(1, 30))
+def test_training_saved_between_two_epochs_goes_on_as_if_it_never_stopped(
+    rules, losses, scored, stop_at
+):
+    scores = losses[::-1] if scored else None
+    whole, _ = run(Told(losses), rules, scores=scores)
+    first, _ = run(
+        Told(losses), rules, scores=scores, on_step=lambda state, _: state.n_iter == stop_at
+    )
+    if first.status is not Status.STOPPED:
+        return
+    state = from_bytes(rules.solver, to_bytes(first.state))
+    rest = None if scores is None else scores[stop_at:]
+    resumed, _ = run(Told(losses), rules, scores=rest, start=state)
+    if stop_at >= rules.max_epochs:
+        return  # what was asked for was made before
+    assert to_bytes(resumed.state) == to_bytes(whole.state)
+    assert resumed.status is whole.status

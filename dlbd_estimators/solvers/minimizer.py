@@ -1,0 +1,103 @@
+"""What the solvers of linear models are: they minimise an objective, and know an error bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Known
+from dlbd_estimators.solvers.history import Record
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.solver import Solver, State
+from dlbd_estimators.solvers.status import Status
+
+#: Columns in a message.
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class MinimizerState(State):
+    """Adds how far from the minimum a solver is; its parameters are in the packed order.
+
+    They are for features as the objective centres them.
+
+    Attributes
+    ----------
+    error : float
+        Bound or estimate of the Newton decrement at ``parameters``: the distance to the
+        minimiser in the metric of the Hessian of the mean loss. It does not depend on the
+        units of the columns.
+    gradient_norm : float
+        Largest absolute entry of the gradient in the last pass.
+    step : float
+        Length of the last step, relative to the solver's natural one.
+    dependent : tuple of int
+        Columns that are nearly dependent on one another, where the solver lost its way for it.
+    known : Known
+        What passes have taught of the data.
+    """
+
+    error: float = np.inf
+    gradient_norm: float = np.inf
+    step: float = 0.0
+    dependent: tuple[int, ...] = ()
+    known: Known = NOTHING_KNOWN
+
+    def meets(self, tol: float) -> bool:
+        return self.error <= tol
+
+    def record(self, seconds: float) -> Record:
+        told = super().record(seconds)
+        return replace(told, gradient_norm=self.gradient_norm, error=self.error, step=self.step)
+
+
+StateT = TypeVar("StateT", bound=MinimizerState)
+
+
+class Minimizer(Solver[Problem, StateT]):
+    """A method to minimise a linear model's objective."""
+
+    #: What the objective must provide.
+    needs: ClassVar[frozenset[str]]
+
+    def posed(self, problem: Problem, state: StateT) -> Problem:
+        return problem.at(state.known)
+
+    def answer(self, problem: Problem, state: StateT) -> FloatArray:
+        return problem.at(state.known).original(state.parameters)
+
+    def message(
+        self,
+        problem: Problem,
+        state: StateT,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
+        columns = _named(state.dependent, problem.blocks.feature_names)
+        return status.value.format(
+            opening=opening,
+            solver=self.name,
+            max_iter=max_iter,
+            error=state.error,
+            tol=tol,
+            advice=advice,
+            columns=columns,
+            hint=f" {columns} may be nearly collinear." if state.dependent else "",
+        )
+
+
+def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:
+    """Name columns in a message, or all of them where none is known."""
+    if not columns:
+        return "The columns"
+    shown = [f"{i}" if names is None else f"{i} ({names[i]!r})" for i in columns[:_MOST_NAMED]]
+    more = len(columns) - len(shown)
+    return f"Columns {', '.join(shown)}{f' and {more} more' if more else ''}"

@@ -1,0 +1,39 @@
+"""A NumPy RandomState as plain values, which a state of training can hold."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+#: By name: numbers, text, arrays, and more of the same.
+Frozen: TypeAlias = tuple[tuple[str, Any], ...]
+
+
+def freeze(random_state: np.random.RandomState) -> Frozen:
+    """Return where a RandomState stands; it goes on by itself meanwhile."""
+    return _pairs(random_state.get_state(legacy=False))
+
+
+def thaw(frozen: Frozen) -> np.random.RandomState:
+    """Return a new RandomState that stands there."""
+    state = _mapping(frozen)
+    random_state = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+    random_state.set_state(state)
+    return random_state
+
+
+def set_to(random_state: np.random.RandomState, frozen: Frozen) -> None:
+    """Let a RandomState go on from there."""
+    random_state.set_state(_mapping(frozen))
+
+
+def _pairs(values: Any) -> Frozen:
+    return tuple(
+        (name, _pairs(value) if isinstance(value, dict) else value)
+        for name, value in values.items()
+    )
+
+
+def _mapping(frozen: Frozen) -> dict[str, Any]:
+    return {name: _mapping(value) if isinstance(value, tuple) else value for name, value in frozen}
