@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as TheirRidge
 
-from dlbd_estimators.base.callbacks import with_callbacks
 from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.losses import Loss, Pointwise
 from dlbd_estimators.kernels.penalties import L2
@@ -58,9 +57,8 @@ class LogCoshRegressor(LeastSquares):
         self.max_iter = max_iter
         self.verbose = verbose
 
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None):
-        return self._fit(X, y, sample_weight, "log-cosh", self.solver)
+    def _asked_for(self):
+        return "log-cosh", self.solver
 
     def _penalties(self, n_outputs):
         return L2(1.0), None
