@@ -51,7 +51,7 @@ class _Sparse(LeastSquares):
         Warns
         -----
         ConvergenceWarning
-            The duality gap did not come down to ``tol``.
+            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
         """
         check_stopping(self, unbounded=True)
         check_solver(self)
@@ -117,9 +117,13 @@ class ElasticNet(_Sparse):
         Largest number of steps of the solver, each of which is a pass over the data; None is 1,000.
     copy_X : bool, default=True
         Taken for scikit-learn's sake: X is never changed.
-    tol : float, default=1e-10
-        Largest acceptable duality gap, relative to the mean square of the (centred) targets as
-        in scikit-learn. The gap is that of the data themselves, not of their rounded moments.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` tells
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        The duality gap, relative to the mean square of the (centred) targets, is at most the square
+        of that, or 1e-10 if that is more; it is that of the data themselves, not of their rounded
+        moments.
     warm_start : bool, default=False
         Start from the last solution.
     positive : bool, default=False
@@ -173,7 +177,7 @@ class ElasticNet(_Sparse):
         precompute: Any = False,
         max_iter: int | None = 1000,
         copy_X: bool = True,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         warm_start: bool = False,
         positive: bool = False,
         random_state: Any = None,
@@ -240,7 +244,7 @@ class Lasso(_Sparse):
         precompute: Any = False,
         copy_X: bool = True,
         max_iter: int | None = 1000,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         warm_start: bool = False,
         positive: bool = False,
         random_state: Any = None,

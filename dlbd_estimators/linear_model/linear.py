@@ -30,11 +30,12 @@ class LinearRegression(LeastSquares):
         Estimate ``b``; otherwise it is 0.
     copy_X : bool, default=True
         Taken for scikit-learn's sake: X is never changed.
-    tol : float, default=1e-10
-        For iterative solvers: largest acceptable distance to the minimiser in the metric of
-        the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
-        direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
-        values.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` tells
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        ``"gram"`` is direct and goes as far as it can. Unlike scikit-learn's parameter of this
+        name it is no cut-off of singular values.
     n_jobs : int, optional
         Taken for scikit-learn's sake, and told of once: threads are Dask's.
     positive : bool, default=False
@@ -99,7 +100,7 @@ class LinearRegression(LeastSquares):
         *,
         fit_intercept: bool = True,
         copy_X: bool = True,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         n_jobs: int | None = None,
         positive: bool = False,
         max_iter: int = 1000,
@@ -181,9 +182,11 @@ class Ridge(LeastSquares):
         Taken for scikit-learn's sake: X is never changed.
     max_iter : int, optional
         Largest number of steps of an iterative solver; None is 1,000.
-    tol : float, default=1e-10
-        For iterative solvers: largest acceptable distance to the minimiser in the metric of
-        the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` tells
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        ``"gram"`` is direct and goes as far as it can.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
             "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
         ``"gram"`` takes one pass over the data, or two where the columns are nearly
@@ -225,7 +228,7 @@ class Ridge(LeastSquares):
         fit_intercept: bool = True,
         copy_X: bool = True,
         max_iter: int | None = None,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         solver: str = "auto",
         positive: bool = False,
         random_state: Any = None,

@@ -94,7 +94,7 @@ class Solution:
     state: State = field(repr=False)
 
     @property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[dict[str, Any]]:
         """The records as users get them: a dictionary a step."""
         return entries(self.records)
 
@@ -218,6 +218,7 @@ class FitRun:
             loss=state.value,
             gradient_norm=state.gradient_norm,
             error=state.error,
+            error_is=state.error_is,
             step=state.step,
             seconds=self.fit.clock(),
             bytes_read=state.bytes_read,

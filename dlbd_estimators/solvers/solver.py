@@ -28,9 +28,11 @@ class State:
     value : float
         F where the last pass evaluated it.
     error : float
-        Bound or estimate of the Newton decrement at ``parameters``: the distance to the
-        minimiser in the metric of the Hessian of the mean loss. It does not depend on the
-        units of the columns.
+        The largest error of a coefficient at ``parameters``, in standard units of its column and
+        relative to the largest coefficient in these units; see
+        :mod:`~dlbd_estimators.solvers.coefficient_error`.
+    error_is : str
+        ``"bound"``, or ``"estimate"``, which the true error may be above.
     gradient_norm : float
         Largest absolute entry of the gradient in the last pass.
     step : float
@@ -54,6 +56,7 @@ class State:
     parameters: FloatArray
     value: float = np.inf
     error: float = np.inf
+    error_is: str = "estimate"
     gradient_norm: float = np.inf
     step: float = 0.0
     status: Status | None = None
