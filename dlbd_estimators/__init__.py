@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning
-    from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
-    from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
-    from dlbd_estimators.linear_model.logistic import LogisticRegression
+    from dlbd_estimators.linear_model import (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LogisticRegression,
+        Ridge,
+        SeparableWarning,
+    )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
-    from dlbd_estimators.solvers import SeparableWarning
-
-__version__ = "0.1.0"
+    from dlbd_estimators.version import __version__
 
 __all__ = [
     "ElasticNet",
@@ -33,30 +36,28 @@ __all__ = [
     "MLPRegressor",
     "Ridge",
     "SeparableWarning",
+    "__version__",
     "to_sklearn",
 ]
 
-_HOME = {
-    "ElasticNet": "dlbd_estimators.linear_model.elastic_net",
-    "InconsistentVersionWarning": "dlbd_estimators.base.versions",
-    "Lasso": "dlbd_estimators.linear_model.elastic_net",
-    "LinearRegression": "dlbd_estimators.linear_model.linear",
-    "LogisticRegression": "dlbd_estimators.linear_model.logistic",
-    "MLPClassifier": "dlbd_estimators.neural_network",
-    "MLPRegressor": "dlbd_estimators.neural_network",
-    "Ridge": "dlbd_estimators.linear_model.linear",
-    "SeparableWarning": "dlbd_estimators.solvers",
-    "to_sklearn": "dlbd_estimators.base.to_sklearn",
+# Where a name that is no linear model's comes from.
+_ELSEWHERE = {
+    "InconsistentVersionWarning": "base.versions",
+    "MLPClassifier": "neural_network",
+    "MLPRegressor": "neural_network",
+    "__version__": "version",
+    "to_sklearn": "base.to_sklearn",
 }
 
 
 def __getattr__(name: str) -> Any:
     # On first use, not on import: a worker unpickles kernels from this package, and
     # scikit-learn would be a quarter of its memory for nothing.
-    if name in _HOME:
+    if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module(_HOME[name]), name)
+        home = _ELSEWHERE.get(name, "linear_model")
+        return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

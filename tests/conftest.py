@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # limit is pytest-timeout's business. The same examples on every run and machine, so that what fails
 # on one fails on others too; nightly runs draw other ones each time.
 settings.register_profile(
-    "default", deadline=None, max_examples=30, derandomize=True, print_blob=True
+    "default", deadline=None, max_examples=20, derandomize=True, print_blob=True
 )
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")

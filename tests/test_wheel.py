@@ -33,9 +33,12 @@ def test_top_level_names(wheel_names: set[str]) -> None:
 
 @pytest.mark.parametrize("package", ["dlbd_estimators", "storage"])
 def test_packages_are_whole_and_typed(wheel_names: set[str], package: str) -> None:
-    source = {path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py")} | {
-        f"{package}/py.typed"
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for kind in ("*.py", "*.html", "py.typed")
+        for path in (ROOT / package).rglob(kind)
     }
+    assert f"{package}/py.typed" in source
     assert source <= wheel_names
 
 

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import isfinite
 from typing import Any
 
-_STYLE = """<style>
-.dlbd-fit {font-family: sans-serif; font-size: 0.9em; margin-top: 0.5em}
-.dlbd-fit table {border-collapse: collapse; display: inline-table; vertical-align: top}
-.dlbd-fit td {padding: 0 1em 0 0; text-align: left; background: none; border: none}
-.dlbd-fit svg {vertical-align: top; margin-left: 1em}
-</style>"""
 _WIDTH, _HEIGHT, _MARGIN = 160.0, 44.0, 4.0
 
 
@@ -32,12 +25,12 @@ def summary(estimator: Any) -> str:
     """Return a fit's summary as HTML; nothing for an estimator that was not fitted."""
     if not getattr(estimator, "history_", None):
         return ""
-    rows = "".join(
-        f"<tr><td>{escape(title)}</td><td>{escape(text)}</td></tr>"
-        for title, text in facts(estimator)
-    )
+    # Only here: a fit must not pay for what shows it in a notebook.
+    from jinja2 import Environment, PackageLoader
+
     curve = sparkline([entry.get("loss") for entry in estimator.history_])
-    return f'{_STYLE}<div class="dlbd-fit"><table>{rows}</table>{curve}</div>'
+    templates = Environment(loader=PackageLoader("dlbd_estimators.base", "."), autoescape=True)
+    return templates.get_template("summary.html").render(facts=facts(estimator), curve=curve)
 
 
 def facts(estimator: Any) -> list[tuple[str, str]]:

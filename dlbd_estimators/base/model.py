@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 
 from dlbd_estimators.base.html import SummaryHTML
-from dlbd_estimators.base.to_sklearn import Leaving
+from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 
 
-class Model(Leaving, SummaryHTML, CallbackSupportMixin, BaseEstimator):
+class Model(ToSklearnMixin, SummaryHTML, CallbackSupportMixin, BaseEstimator):
     """Base of the linear models, logistic regression and the perceptrons."""
 
     def __sklearn_tags__(self) -> Any:

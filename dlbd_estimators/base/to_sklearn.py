@@ -4,63 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
-
-#: scikit-learn's classes, by the name they have here too.
-_HOME = {
-    "ColumnTransformer": "sklearn.compose",
-    "ElasticNet": "sklearn.linear_model",
-    "Lasso": "sklearn.linear_model",
-    "LinearRegression": "sklearn.linear_model",
-    "LogisticRegression": "sklearn.linear_model",
-    "MLPClassifier": "sklearn.neural_network",
-    "MLPRegressor": "sklearn.neural_network",
-    "MaxAbsScaler": "sklearn.preprocessing",
-    "MinMaxScaler": "sklearn.preprocessing",
-    "OneHotEncoder": "sklearn.preprocessing",
-    "OrdinalEncoder": "sklearn.preprocessing",
-    "Ridge": "sklearn.linear_model",
-    "SimpleImputer": "sklearn.impute",
-    "StandardScaler": "sklearn.preprocessing",
-}
-_LINEAR = ("coef_", "intercept_", "n_iter_")
-_PERCEPTRON = (
-    "best_loss_",
-    "best_validation_score_",
-    "classes_",
-    "coefs_",
-    "intercepts_",
-    "loss_",
-    "loss_curve_",
-    "n_iter_",
-    "n_layers_",
-    "n_outputs_",
-    "out_activation_",
-    "t_",
-    "validation_scores_",
-)
-#: What a fit leaves that scikit-learn's class has too. Transformers are scikit-learn's classes
-#: themselves, and all but ``n_passes_`` is scikit-learn's.
-_ATTRIBUTES = {
-    "ElasticNet": (*_LINEAR, "dual_gap_"),
-    "Lasso": (*_LINEAR, "dual_gap_"),
-    "LinearRegression": ("coef_", "intercept_", "rank_", "singular_"),
-    "LogisticRegression": (*_LINEAR, "classes_"),
-    "MLPClassifier": _PERCEPTRON,
-    "MLPRegressor": _PERCEPTRON,
-    "Ridge": _LINEAR,
-}
-
 
 #: What belongs to a fit here, not to what it leaves: scikit-learn keeps callbacks in these.
 _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
@@ -114,14 +67,62 @@ def to_sklearn(estimator: Any) -> Any:
     return _Copies().of(estimator, type(estimator).__name__)
 
 
-def _has_home(estimator: Any) -> bool:
-    return any(each.__name__ in _HOME for each in type(estimator).__mro__)
+@dataclass(frozen=True)
+class Namesake:
+    """How a model becomes scikit-learn's class of the same name.
+
+    It stands with the model's class, as ``_namesake``. A class that derives from its namesake, as
+    the transformers do, needs none: all that it holds is scikit-learn's but for ``n_passes_``.
+
+    Parameters
+    ----------
+    path : str
+        Module and name of scikit-learn's class, which is imported when it is asked for.
+    attributes : tuple of str
+        What a fit sets that scikit-learn's class has too. ``n_features_in_`` and
+        ``feature_names_in_`` need not be named.
+    not_theirs : tuple of str
+        Parameters that mean something else there.
+    adapt : callable, optional
+        Changes the other parameters in place, where one of them needs another one there.
+    complete : callable, optional
+        Gives a fitted model what scikit-learn keeps in private attributes.
+    """
+
+    path: str
+    attributes: tuple[str, ...]
+    not_theirs: tuple[str, ...] = ()
+    adapt: Callable[[dict[str, Any]], None] | None = None
+    complete: Callable[[Any], None] | None = None
+
+    def model(self) -> Any:
+        """Import scikit-learn's class."""
+        module, _, name = self.path.rpartition(".")
+        return getattr(import_module(module), name)
 
 
-class Leaving(Versioned):
+def _has_namesake(estimator: Any) -> bool:
+    return estimator._namesake is not None or _own_base(type(estimator)) is not None
+
+
+def _own_base(cls: type) -> type | None:
+    """Return scikit-learn's class that a class is derived from under the same name, if any."""
+    names = {each.__name__ for each in cls.__mro__ if not _is_sklearns(each)}
+    return next(
+        (each for each in cls.__mro__ if _is_sklearns(each) and each.__name__ in names), None
+    )
+
+
+def _is_sklearns(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "sklearn"
+
+
+class ToSklearnMixin(Versioned):
     """Mixin: :meth:`to_sklearn`, for classes that have a namesake in scikit-learn, and pickles."""
 
-    @available_if(_has_home)
+    _namesake: ClassVar[Namesake | None] = None
+
+    @available_if(_has_namesake)
     def to_sklearn(self) -> Any:
         """Return the fitted estimator as scikit-learn's class of the same name.
 
@@ -176,92 +177,64 @@ class _Copies:
             new.update({key: self.of(each, f"{where}[{key!r}]") for key, each in value.items()})
             return new
         if str(getattr(value, "__module__", "")).split(".")[0] == __name__.split(".")[0]:
-            return self._namesake(value, where)
+            return self._other(value, where)
         return deepcopy(value)
 
     def _estimator(self, estimator: Any, where: str) -> Any:
-        if not isinstance(estimator, Leaving):
+        if not isinstance(estimator, ToSklearnMixin):
             new: Any = object.__new__(type(estimator))
             self._fill(new, vars(estimator), vars(estimator), where)
             return new
         wrapped = estimator._wrapped()
         if wrapped is not None:
             return self.of(wrapped, where)
-        name = next(each.__name__ for each in type(estimator).__mro__ if each.__name__ in _HOME)
-        home = getattr(import_module(_HOME[name]), name)
-        parameters = _parameters(estimator, name, home)
-        model = home(**{key: self.of(each, f"{where}.{key}") for key, each in parameters.items()})
-        attributes = _attributes(estimator, name)
-        self._fill(model, vars(estimator), attributes, where)
-        if attributes and name in _COMPLETE:
-            _COMPLETE[name](model)
-        return model
+        namesake = estimator._namesake
+        model = namesake.model() if namesake else _own_base(type(estimator))
+        if model is None:
+            return self._other(estimator, where)
+        parameters = _parameters(estimator, namesake, model)
+        new = model(**{key: self.of(each, f"{where}.{key}") for key, each in parameters.items()})
+        attributes = _attributes(estimator, namesake)
+        self._fill(new, vars(estimator), attributes, where)
+        if attributes and namesake and namesake.complete:
+            namesake.complete(new)
+        return new
 
     def _fill(self, new: Any, state: Mapping[str, Any], names: Iterable[str], where: str) -> None:
         for name in names:
             if name not in _CALLBACKS:
                 vars(new)[name] = self.of(state[name], f"{where}.{name}")
 
-    def _namesake(self, value: Any, where: str) -> Any:
+    def _other(self, value: Any, where: str) -> Any:
         """Return scikit-learn's object for one of ours that is no estimator: a splitter, say."""
-        for home in type(value).__mro__:
-            if home.__module__.startswith("sklearn.") and home.__name__ == type(value).__name__:
-                new: Any = object.__new__(home)
-                self._fill(new, vars(value), vars(value), where)
-                return new
-        raise TypeError(
-            f"{where} is {value!r} of {__name__.split('.')[0]}, which has no namesake in "
-            f"scikit-learn and cannot leave. Put scikit-learn's own there, or let the fitted "
-            f"part that predicts leave alone, such as best_estimator_ of a search."
-        )
+        base = _own_base(type(value))
+        if base is None:
+            raise TypeError(
+                f"{where} is {value!r} of {__name__.split('.')[0]}, which has no namesake in "
+                f"scikit-learn and cannot leave. Put scikit-learn's own there, or let the fitted "
+                f"part that predicts leave alone, such as best_estimator_ of a search."
+            )
+        new: Any = object.__new__(base)
+        self._fill(new, vars(value), vars(value), where)
+        return new
 
 
-def _parameters(estimator: Any, name: str, home: type) -> dict[str, Any]:
-    known = signature(home).parameters
+def _parameters(estimator: Any, namesake: Namesake | None, model: type) -> dict[str, Any]:
+    known = signature(model).parameters
     ours = estimator.get_params(deep=False)
     parameters = {key: value for key, value in ours.items() if key in known}
-    if _HOME[name] == "sklearn.linear_model":
-        parameters.pop("solver", None)
-    if name == "LinearRegression":
-        parameters.pop("tol", None)
-    if name == "LogisticRegression" and parameters.get("l1_ratio", 0.0) > 0.0:
-        parameters["solver"] = "saga"
+    if namesake:
+        for key in namesake.not_theirs:
+            parameters.pop(key, None)
+        if namesake.adapt:
+            namesake.adapt(parameters)
     return parameters
 
 
-def _attributes(estimator: Any, name: str) -> list[str]:
+def _attributes(estimator: Any, namesake: Namesake | None) -> list[str]:
     present = vars(estimator)
-    if name not in _ATTRIBUTES:
+    if namesake is None:
         parameters = estimator.get_params(deep=False)
         return [each for each in present if each not in parameters and each != "n_passes_"]
-    wanted = (*_ATTRIBUTES[name], "n_features_in_", "feature_names_in_")
+    wanted = (*namesake.attributes, "n_features_in_", "feature_names_in_")
     return [each for each in wanted if each in present]
-
-
-# scikit-learn's perceptrons keep some state in private attributes, without which they fail.
-# There is no public way to set it; the attributes are set on the instance, and no private
-# module is imported. Tests predict and train on with every kind of target, so that a release
-# that renames them is noticed.
-
-
-def _complete_perceptron(model: Any) -> None:
-    # For partial_fit; the optimiser itself begins anew.
-    model._random_state = check_random_state(deepcopy(model.random_state))
-    model._no_improvement_count = 0
-
-
-def _complete_classifier(model: Any) -> None:
-    from sklearn.preprocessing import LabelBinarizer
-
-    _complete_perceptron(model)
-    several_labels = model.out_activation_ == "logistic" and model.n_outputs_ > 1
-    # Of several labels it is fitted to a matrix. Classes come twice, because all different they
-    # look like a regression to it.
-    shown = np.eye(model.n_outputs_, dtype=int) if several_labels else np.tile(model.classes_, 2)
-    model._label_binarizer = LabelBinarizer().fit(shown)
-
-
-_COMPLETE: dict[str, Callable[[Any], None]] = {
-    "MLPClassifier": _complete_classifier,
-    "MLPRegressor": _complete_perceptron,
-}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import Any
 
 import sklearn
 import sklearn.exceptions
 
-import dlbd_estimators
+from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.version import __version__
 
 _OURS, _THEIRS = "_dlbd_estimators_version", "_sklearn_version"
 #: Where scikit-learn keeps callbacks and their tasks from the begin of a fit to its end.
 ONLY_WITHIN_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
-#: What stands between the line of the user that loads a pickle and the object that is filled.
-_LOADERS = ("cloudpickle", "copy", "dlbd_estimators", "distributed", "joblib", "pickle", "sklearn")
 
 
 class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
@@ -71,30 +68,19 @@ class Versioned:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment] # scikit-learn's
         # A model that a callback saves in the middle of a fit is not itself in a fit.
         state = {name: each for name, each in state.items() if name not in ONLY_WITHIN_A_FIT}
-        return {**state, _OURS: dlbd_estimators.__version__, _THEIRS: sklearn.__version__}
+        return {**state, _OURS: __version__, _THEIRS: sklearn.__version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         written = (state.pop(_OURS, "of unknown version"), state.pop(_THEIRS, "of unknown version"))
-        if written != (dlbd_estimators.__version__, sklearn.__version__):
-            warnings.warn(
+        if written != (__version__, sklearn.__version__):
+            warn_user(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
-                    current_version=dlbd_estimators.__version__,
+                    current_version=__version__,
                     original_version=written[0],
                     current_sklearn_version=sklearn.__version__,
                     original_sklearn_version=written[1],
-                ),
-                stacklevel=_level_of_the_user(),
+                )
             )
         super().__setstate__(state)  # type: ignore[misc] # as above
-
-
-def _level_of_the_user() -> int:
-    """Return the stack level, for the function that asks, of the line that loads the pickle."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and (
-        frame.f_globals.get("__name__", "").split(".")[0] in _LOADERS
-    ):
-        level, frame = level + 1, frame.f_back
-    return level

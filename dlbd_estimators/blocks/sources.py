@@ -55,9 +55,9 @@ def is_lazy(X: Any) -> bool:
     return (
         is_dask_collection(X)
         or is_zarr(X)
-        or _is_zarr(X, "Group")
+        or _is_of(X, "zarr", "Group")
         or _is_lazy_xarray(X)
-        or _is_polars_lazy(X)
+        or _is_of(X, "polars", "LazyFrame")
         or is_future(X)
         or is_list_of_lazy(X)
     )
@@ -78,20 +78,22 @@ def is_list_of_lazy(X: Any) -> bool:
 
 def is_frame(X: Any) -> bool:
     """Tell whether X is a Dask data frame or series."""
-    module = sys.modules.get("dask.dataframe")
-    if module is None or not isinstance(X, module.DataFrame | module.Series):
-        return False
-    return type(X).__name__ != "Index"  # Dask derives its index from a series
+    return (
+        _is_of(X, "dask.dataframe", "DataFrame", "Series")
+        and type(X).__name__ != "Index"  # Dask derives its index from a series
+    )
 
 
 def is_zarr(X: Any) -> bool:
     """Tell whether X is a Zarr array."""
-    return _is_zarr(X, "Array")
+    return _is_of(X, "zarr", "Array")
 
 
-def _is_zarr(X: Any, kind: str) -> bool:
-    module = sys.modules.get("zarr")
-    return module is not None and isinstance(X, getattr(module, kind))
+def _is_of(X: Any, module: str, *classes: str) -> bool:
+    """Tell whether X is of one of a module's classes, without importing the module for it."""
+    # While another thread imports the module, its classes may be missing: X is of none of them.
+    found = sys.modules.get(module)
+    return any(isinstance(X, getattr(found, name, ())) for name in classes)
 
 
 def opened(name: str, X: Any) -> Any:
@@ -117,7 +119,7 @@ def opened(name: str, X: Any) -> Any:
         X = from_zarr(X)
     elif is_frame(X):
         return X
-    elif _is_xarray(X, "DataArray"):
+    elif _is_of(X, "xarray", "DataArray"):
         # A chunk dictionary of its own sizes leaves Dask arrays as they are, and brings those that
         # xarray itself would load to Dask.
         X = X.data if is_dask_collection(X) else X.chunk().data
@@ -238,18 +240,8 @@ def _parts(n_rows: int, unit: int, most: int) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _is_xarray(X: Any, kind: str) -> bool:
-    module = sys.modules.get("xarray")
-    return module is not None and isinstance(X, getattr(module, kind))
-
-
 def _is_lazy_xarray(X: Any) -> bool:
     """Tell whether X is an object of xarray that is not in memory."""
-    if _is_xarray(X, "DataArray"):
+    if _is_of(X, "xarray", "DataArray"):
         return is_dask_collection(X) or not X.variable._in_memory
-    return _is_xarray(X, "Dataset")
-
-
-def _is_polars_lazy(X: Any) -> bool:
-    module = sys.modules.get("polars")
-    return module is not None and isinstance(X, module.LazyFrame)
+    return _is_of(X, "xarray", "Dataset")

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.base.to_sklearn import Leaving
+from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 from dlbd_estimators.blocks.sources import is_frame, is_lazy
 from dlbd_estimators.compose.column_selection import (
     Work,
@@ -182,7 +182,7 @@ class _LazyColumns:
         )
 
 
-class ColumnTransformer(Leaving, _LazyColumns, sklearn.compose.ColumnTransformer):
+class ColumnTransformer(ToSklearnMixin, _LazyColumns, sklearn.compose.ColumnTransformer):
     """Transform each group of columns in its own way, and put the results side by side.
 
     scikit-learn's own class for data in memory. On lazy data the result is lazy, and the

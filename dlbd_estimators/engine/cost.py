@@ -101,6 +101,8 @@ class TotalCost:
 def decoding_seconds() -> float:
     """Return what this thread has spent on decoding stored chunks, ever."""
     # Blocks may come from anywhere. A store that counts does so in a module of its own, which
-    # this package does not import: where it was not loaded, nothing was decoded.
-    clock = sys.modules.get("storage.clock")
-    return 0.0 if clock is None else float(clock.decoding.seconds)
+    # this package does not import: where it was not loaded, or another thread is only importing
+    # it, nothing was decoded. (distributed's context_meter would be the usual way, but a fit in
+    # this process must not pay for the import of distributed.)
+    decoding = getattr(sys.modules.get("storage.clock"), "decoding", None)
+    return 0.0 if decoding is None else float(decoding.seconds)

@@ -59,6 +59,8 @@ class Loss(ABC):
     quadratic: bool = False
     #: True where each row's outputs are coupled (a dense Hessian across outputs).
     coupled: bool = False
+    #: True where a network averages the loss over its outputs, as scikit-learn's does.
+    mean_of_outputs: bool = False
     #: Upper bound of the second derivative, over all raw predictions.
     curvature_bound: float
     #: The name a person meets on the dashboard.
@@ -126,6 +128,7 @@ class HalfSquaredError(Loss):
     """Half the squared error, for one or several targets."""
 
     quadratic = True
+    mean_of_outputs = True
     curvature_bound = 1.0
     name = "squared"
 

@@ -28,7 +28,7 @@ import numpy as np
 from dlbd_estimators.kernels.activations import Activation
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
-from dlbd_estimators.kernels.losses import HalfSquaredError, Loss
+from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.predictors import Predictor
 
 #: Coefs that are not worth cutting into panels.
@@ -160,8 +160,8 @@ class Network:
 
     @cached_property
     def scale(self) -> float:
-        """Factor on the loss: squared errors are averaged over the outputs, others summed."""
-        return 1.0 / self.layers.units[-1] if isinstance(self.loss, HalfSquaredError) else 1.0
+        """Factor on the loss, which sums over the outputs."""
+        return 1.0 / self.layers.units[-1] if self.loss.mean_of_outputs else 1.0
 
     def raw(
         self,

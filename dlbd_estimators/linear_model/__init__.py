@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
-from dlbd_estimators.linear_model.linear import LinearRegression, Ridge
+from dlbd_estimators.linear_model.elastic_net import ElasticNet
+from dlbd_estimators.linear_model.lasso import Lasso
+from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
+from dlbd_estimators.linear_model.ridge import Ridge
+from dlbd_estimators.solvers import SeparableWarning
 
-__all__ = ["ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "Ridge"]
+__all__ = [
+    "ElasticNet",
+    "Lasso",
+    "LinearRegression",
+    "LogisticRegression",
+    "Ridge",
+    "SeparableWarning",
+]

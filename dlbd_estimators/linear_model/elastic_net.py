@@ -1,101 +1,16 @@
-"""Least squares with an l1 penalty, alone or beside an L2 penalty."""
+"""Least squares with an l1 and an L2 penalty."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-from scipy import sparse
-
-from dlbd_estimators.base.callbacks import with_callbacks
-from dlbd_estimators.base.parameters import check_choice, check_flag, check_number, refused
-from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.base.parameters import check_number
+from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.penalties import L1, L2
-from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LeastSquares
-from dlbd_estimators.linear_model.solver_names import check_solver
-from dlbd_estimators.solvers import Solution
+from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
 
 
-class _Sparse(LeastSquares):
-    """Least squares with an l1 penalty among its penalties."""
-
-    alpha: float
-    precompute: Any
-    selection: str
-    solver: str
-    warm_start: bool
-
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:
-        """Fit the model; errors as for :meth:`LinearRegression.fit`.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
-        check_input : bool, default=True
-            Taken for scikit-learn's sake: the input is always checked, which takes no pass.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Warns
-        -----
-        ConvergenceWarning
-            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
-        """
-        check_stopping(self, unbounded=True)
-        check_solver(self)
-        check_flag(self, "warm_start")
-        check_choice(self, "selection", ("cyclic", "random"))
-        if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
-            boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
-            raise refused(self, "precompute", boolean, "an array-like")
-        if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
-        if self.selection == "random":
-            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
-        return self._fit(X, y, sample_weight, type(self).__name__.lower(), self.solver)
-
-    @property
-    def sparse_coef_(self) -> sparse.csr_matrix:
-        """Coefficients without the zeros."""
-        return sparse.csr_matrix(self.coef_)
-
-    def _start(self, packing: Packing) -> FloatArray | None:
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return None
-        coef = np.atleast_2d(self.coef_)
-        shape = packing.n_outputs, packing.n_features
-        if coef.shape != shape:
-            raise ValueError(
-                f"warm_start=True, but the last fit had coefficients of shape {coef.shape} and "
-                f"these data need {shape}. Fit a new estimator."
-            )
-        return packing.pack(coef, np.asarray(self.intercept_))
-
-    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
-        attributes = super()._attributes(packing, single, solution)
-        # Unknown where a callback stopped the fit before the first certificate.
-        gaps = getattr(solution.state, "gaps", None)
-        gaps = np.full(packing.n_outputs, np.inf) if gaps is None else gaps
-        one = packing.n_outputs == 1
-        attributes["dual_gap_"] = gaps[0] if one else gaps
-        steps = solution.n_iter
-        attributes["n_iter_"] = steps if one else [steps] * packing.n_outputs
-        return attributes
-
-
-class ElasticNet(_Sparse):
+class ElasticNet(L1LeastSquares):
     """Least squares with an l1 and an L2 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
@@ -168,6 +83,12 @@ class ElasticNet(_Sparse):
     array([0.451, 0.451])
     """
 
+    _namesake = Namesake(
+        "sklearn.linear_model.ElasticNet",
+        attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
+        not_theirs=("solver",),
+    )
+
     def __init__(
         self,
         alpha: float = 1.0,
@@ -204,67 +125,3 @@ class ElasticNet(_Sparse):
         check_number(self, "l1_ratio", low=0.0, high=1.0)
         l1 = L1(self.alpha * self.l1_ratio, bool(self.positive), of_mean=True)
         return L2(self.alpha * (1.0 - self.l1_ratio), of_mean=True), l1
-
-
-class Lasso(_Sparse):
-    """Least squares with an l1 penalty.
-
-    Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1``; the intercept is not
-    penalised, and targets are fitted each for itself.
-
-    Parameters
-    ----------
-    alpha : float, default=1.0
-        Strength of the penalty, at least 0.
-    fit_intercept, precompute, copy_X, max_iter, tol, warm_start, positive, random_state, \
-            selection, solver, verbose
-        As for :class:`ElasticNet`.
-
-    Attributes
-    ----------
-    coef_, sparse_coef_, intercept_, dual_gap_, n_iter_
-        As for :class:`ElasticNet`.
-    n_features_in_, feature_names_in_, solver_, n_passes_, history_
-        As for :class:`LinearRegression`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dlbd_estimators import Lasso
-    >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
-    >>> Lasso(alpha=0.1).fit(X, [0.0, 1.0, 2.0]).coef_.round(3)
-    array([0.85, 0.  ])
-    """
-
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        *,
-        fit_intercept: bool = True,
-        precompute: Any = False,
-        copy_X: bool = True,
-        max_iter: int | None = 1000,
-        tol: float = 1e-7,
-        warm_start: bool = False,
-        positive: bool = False,
-        random_state: Any = None,
-        selection: str = "cyclic",
-        solver: str = "auto",
-        verbose: int = 0,
-    ) -> None:
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.precompute = precompute
-        self.copy_X = copy_X
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-        self.positive = positive
-        self.random_state = random_state
-        self.selection = selection
-        self.solver = solver
-        self.verbose = verbose
-
-    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
-        check_number(self, "alpha", low=0.0)
-        return L2(), L1(self.alpha, bool(self.positive), of_mean=True)

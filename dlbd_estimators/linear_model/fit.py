@@ -13,13 +13,13 @@ from sklearn.utils import check_random_state
 from dlbd_estimators.base.callbacks import FitTask, most_steps
 from dlbd_estimators.base.parameters import check_flag, check_integer, check_number, check_verbose
 from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.choose_solver import ROW_SPACE, advice, choose
 from dlbd_estimators.linear_model.solver_names import opening_of
 from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize, row_space
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.solver import State
-from dlbd_estimators.solvers.status import warn_user
 
 
 def solve(

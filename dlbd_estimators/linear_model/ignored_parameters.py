@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlbd_estimators.exceptions import ParameterWithoutEffect
-from dlbd_estimators.solvers.status import warn_user
+from dlbd_estimators.exceptions import ParameterWithoutEffect, warn_user
 
 #: Classes and parameters that have been told of, in this process.
 _told: set[tuple[str, str]] = set()

@@ -31,7 +31,7 @@ from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.kernels.scores import WrongClass
 from dlbd_estimators.linear_model.fit import seed_of, solve
-from dlbd_estimators.linear_model.logistic_parameters import UNSET, Penalty, asked_for
+from dlbd_estimators.linear_model.logistic_parameters import NAMESAKE, UNSET, Penalty, asked_for
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
@@ -124,6 +124,8 @@ class LogisticRegression(SparseCoefficients, ClassifierMixin, Model):
     >>> LogisticRegression().fit(X, ["no", "no", "yes", "yes"]).predict([[0.5]])
     array(['yes'], dtype='<U3')
     """
+
+    _namesake = NAMESAKE
 
     def __init__(
         self,

@@ -7,13 +7,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
 from dlbd_estimators.linear_model.solver_names import logistic_solver
-from dlbd_estimators.solvers.status import warn_user
 
 #: The default of ``penalty``, as in scikit-learn.
 UNSET = "deprecated"
+
+
+def _adapt(parameters: dict[str, Any]) -> None:
+    if parameters.get("l1_ratio", 0.0) > 0.0:  # scikit-learn's default solver knows no l1 part
+        parameters["solver"] = "saga"
+
+
+#: How a logistic regression becomes scikit-learn's.
+NAMESAKE = Namesake(
+    "sklearn.linear_model.LogisticRegression",
+    attributes=("coef_", "intercept_", "n_iter_", "classes_"),
+    not_theirs=("solver",),
+    adapt=_adapt,
+)
 
 
 class Penalty(NamedTuple):

@@ -6,7 +6,6 @@ column is summed for every label: the square of the number of classes, in floats
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.labels import distinct
 from dlbd_estimators.metrics.contingency import labels as checked_labels
@@ -201,11 +201,7 @@ class _Costs:
 
     def warn_of_sums(self) -> None:
         if not self.sums_to_one:
-            warnings.warn(
-                "The y_proba values do not sum to one. Make sure to pass probabilities.",
-                UserWarning,
-                stacklevel=3,
-            )
+            warn_user("The y_proba values do not sum to one. Make sure to pass probabilities.")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ where that is too much; the area changes by less than the share of pairs that be
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
@@ -258,7 +258,7 @@ def _every_two(
 def _area(pairs: ContingencyTable, max_fpr: float | None) -> float:
     if not len(pairs.y_true):
         message = "No row is of either class. ROC AUC score is not defined in that case."
-        warnings.warn(message, UndefinedMetricWarning, stacklevel=4)
+        warn_user(message, UndefinedMetricWarning)
         return np.nan
     weights = pairs.weights
     return float(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.model_selection.allocation import consecutive, fold_sizes
 from dlbd_estimators.model_selection.row_selection import Division, Selection
 from dlbd_estimators.model_selection.sizes import split_sizes
@@ -49,11 +49,7 @@ class _BlockwiseSplitter:
             yield from super().split(X, y, groups)  # type: ignore[misc]
             return
         if groups is not None:
-            warnings.warn(
-                f"The groups parameter is ignored by {type(self).__name__}",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn_user(f"The groups parameter is ignored by {type(self).__name__}")
         first, *_ = sources([X, *([] if y is None else [y])])
         for train, test in self._selections(first.sizes):
             yield train.indices(), test.indices()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from dlbd_estimators.base.parameters import (
     check_verbose,
     refused,
 )
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
 from dlbd_estimators.kernels.updates import SGD, Adam, Update
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
@@ -130,9 +130,8 @@ def batch_size(estimator: Any, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return min(_AUTO_BATCH, n_rows)
     if estimator.batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped.",
-            stacklevel=5,
+        warn_user(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped."
         )
     return min(int(estimator.batch_size), n_rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.scores import SquaredErrors
+from dlbd_estimators.neural_network.namesakes import REGRESSOR
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
-from dlbd_estimators.neural_network.targets import Targets, number_targets
+from dlbd_estimators.neural_network.targets import NUMBERS, Targets
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -122,6 +124,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> bent.fit(X, np.abs(X[:, 0])).score(X, np.abs(X[:, 0])) > 0.99
     True
     """
+
+    _namesake = REGRESSOR
 
     def __init__(
         self,
@@ -279,7 +283,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return score(self, X, y, sample_weight, self._model(), errors, Encoding(), classify=False)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
-        check_choice(self, "loss", ("squared_error", "poisson"))
+        check_choice(self, "loss", tuple(NUMBERS))
         if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1 and not is_lazy(y):
             y = column_or_1d(y, warn=True)
         return training_data(self, X, y, sample_weight, classify=False, reset=reset)
@@ -287,8 +291,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
     ) -> Targets:
-        n_outputs = data.y_shape[0] if data.y_shape else 1
-        return number_targets(n_outputs, poisson=self.loss == "poisson")
+        return replace(NUMBERS[self.loss], n_outputs=data.y_shape[0] if data.y_shape else 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

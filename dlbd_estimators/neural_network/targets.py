@@ -58,13 +58,13 @@ class Targets:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def number_targets(n_outputs: int, *, poisson: bool) -> Targets:
-    """Return what numbers are trained on with."""
-    if poisson:
-        return Targets(
-            Encoding(counts=True), n_outputs, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
-        )
-    return Targets(Encoding(), n_outputs, HalfSquaredError(), SquaredErrors(), "identity")
+#: Losses of numbers by the name users ask for, each for one output.
+NUMBERS = {
+    "squared_error": Targets(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
+    "poisson": Targets(
+        Encoding(counts=True), 1, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
+    ),
+}
 
 
 def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
@@ -92,7 +92,7 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
     )
 
 
-def named_classes(estimator: Any, classes: Any) -> NDArray[Any] | None:
+def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
     """Return the classes that a caller of ``partial_fit`` named, sorted.
 
     Raises

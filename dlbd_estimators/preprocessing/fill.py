@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.row_functions import Change
 from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
-from dlbd_estimators.preprocessing.numeric import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
 
 #: Share of values up to which they are filled in one by one. Of more there are long runs.

@@ -19,7 +19,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dlbd_estimators.base.to_sklearn import Leaving
+from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
 from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
@@ -32,7 +32,7 @@ from dlbd_estimators.preprocessing.columns import without_na
 RowFunction = Callable[[Any], Any]
 
 
-class LazyTransformer(Leaving):
+class LazyTransformer(ToSklearnMixin):
     """Mixin before a scikit-learn transformer: lazy in, lazy out; else exactly scikit-learn.
 
     A subclass overrides ``fit`` for lazy X, and ``_transform_lazy``. It must not define

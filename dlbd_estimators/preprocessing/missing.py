@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks.data_frame_columns import Numbers
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.preprocessing.columns import without_na
-from dlbd_estimators.preprocessing.numeric import refuse_infinity
+from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import (
     ColumnStatistics,
     column_statistics,

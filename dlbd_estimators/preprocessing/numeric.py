@@ -18,9 +18,9 @@ from dlbd_estimators.blocks.data_frame_columns import (
     check_numeric_dtype,
 )
 from dlbd_estimators.blocks.row_functions import Change
-from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.preprocessing.columns import known_dtype
+from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.lazy import check_lazy
 from dlbd_estimators.preprocessing.narrow_rows import in_place, repeated
 
@@ -137,29 +137,3 @@ def _operate(
     for ufunc, row, long_row in operations:
         in_place(ufunc, tile, row, long_row)
     return False  # what is finite may have overflowed
-
-
-def refuse_infinity(
-    block: NDArray[Any], *, start: int = 0, names: Any = None, cause: Exception | None = None
-) -> None:
-    """Raise NonFiniteValues, with row and column, where a block of floats holds infinity.
-
-    Parameters
-    ----------
-    block : ndarray of shape (n_rows, n_features)
-        Floats.
-    start : int
-        Number of the first of the rows.
-    names : sequence of str, optional
-        Of the columns.
-    cause : Exception, optional
-        What led here.
-    """
-    infinite = np.isinf(block)
-    if infinite.any():
-        row, column = (int(i) for i in np.argwhere(infinite)[0])
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise NonFiniteValues(
-            f"Input X contains infinity at row {start + row} of the block, {where}. Replace "
-            f"infinite values, with NaN for example, before preprocessing."
-        ) from cause

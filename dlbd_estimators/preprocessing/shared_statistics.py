@@ -13,13 +13,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import dask.array as da
 
-if TYPE_CHECKING:  # the statistics' own module imports that of lazy transformers, which uses this
-    from dlbd_estimators.preprocessing.statistics import ColumnStatistics
+from dlbd_estimators.preprocessing.statistics import ColumnStatistics
 
 
 class _Fits:

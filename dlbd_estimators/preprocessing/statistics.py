@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.narrow_rows import in_place, reduced
-from dlbd_estimators.preprocessing.numeric import refuse_infinity
 
 Floats = NDArray[np.float64]
 

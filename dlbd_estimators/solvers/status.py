@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from collections.abc import Callable
 from enum import Enum
 
-from sklearn import callback
 from sklearn.exceptions import ConvergenceWarning
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
-_CALLBACKS = os.path.join(os.path.dirname(str(callback.__file__)), "")
+from dlbd_estimators.exceptions import warn_user
 
 
 class SeparableWarning(ConvergenceWarning):
@@ -65,16 +60,3 @@ def warn(
     if on_warning is not None:
         on_warning(status, message)
     warn_user(message, category)
-
-
-def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn, and point to the line that called this package, whatever lies in between."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
-
-
-def _is_inside(filename: str) -> bool:
-    # scikit-learn's decorator of ``fit`` lies between it and its caller.
-    return filename.startswith((_PACKAGE, _CALLBACKS))

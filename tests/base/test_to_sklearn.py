@@ -22,7 +22,7 @@ from dlbd_estimators import (
     Ridge,
     preprocessing,
 )
-from dlbd_estimators.linear_model.elastic_net import ElasticNet, Lasso
+from dlbd_estimators.linear_model import ElasticNet, Lasso
 from dlbd_estimators.preprocessing import Blockwise, OneHotEncoder, StandardScaler
 from tests.inputs import CLASSES, NUMBERS, names, perceptron, task
 

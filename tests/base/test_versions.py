@@ -18,8 +18,8 @@ import sklearn
 import sklearn.exceptions
 from sklearn.pipeline import make_pipeline
 
-import dlbd_estimators
 from dlbd_estimators import InconsistentVersionWarning, LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators.base import versions
 from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.preprocessing import Blockwise, StandardScaler
 
@@ -40,7 +40,7 @@ def written(model, monkeypatch, *, ours=None, theirs=None):
     """A pickle by other versions."""
     with monkeypatch.context() as patch:
         if ours:
-            patch.setattr(dlbd_estimators, "__version__", ours)
+            patch.setattr(versions, "__version__", ours)
         if theirs:
             patch.setattr(sklearn, "__version__", theirs)
         return pickle.dumps(model)

@@ -65,7 +65,8 @@ def mixed():
 
     scheduler = {
         "cls": Scheduler,
-        "options": {"dashboard_address": "127.0.0.1:0", "protocol": "inproc", "port": None},
+        # (inproc asks for a route to the internet, and warns where there is none.)
+        "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0},
     }
     workers = {
         "fast": worker("fast", resources={"FAST": 1}),
@@ -253,7 +254,8 @@ def own():
     workers = {name: {"cls": Worker, "options": {"name": name, "nthreads": 1}} for name in "ab"}
     scheduler = {
         "cls": Scheduler,
-        "options": {"dashboard_address": "127.0.0.1:0", "protocol": "inproc", "port": None},
+        # (inproc asks for a route to the internet, and warns where there is none.)
+        "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0},
     }
     with SpecCluster(workers=workers, scheduler=scheduler) as cluster, Client(cluster) as client:
         client.wait_for_workers(2)

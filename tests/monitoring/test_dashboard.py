@@ -116,7 +116,11 @@ def test_nonsense_under_the_topic_is_ignored(client, arrays):
 def test_one_setting_switches_all_of_it_off(arrays):
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+            protocol="tcp://",  # the default asks for a route to the internet, and warns without
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -128,8 +132,14 @@ def test_one_setting_switches_all_of_it_off(arrays):
 
 def test_a_scheduler_without_a_dashboard_keeps_the_record(arrays):
     with (
+        # (dashboard_address=None binds port 8787 all the same, which may be taken.)
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -132,7 +132,7 @@ def test_expression_arrays(tmp_path):
         np.testing.assert_array_equal(data.y.compute(), X[:, 0])
     """)
     subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "d")], check=True, timeout=60,
+        [sys.executable, "-c", script, str(tmp_path / "d")], check=True, timeout=240,
         cwd=Path(storage.__file__).parents[1],
         env=os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"},
     )  # fmt: skip

@@ -271,7 +271,7 @@ def test_a_pickled_model_predicts_in_a_process_without_a_cluster(model):
         [sys.executable, "-W", "error", "-c", SCRIPT],
         input=pickle.dumps((model, X, model.predict(X))),
         check=True,
-        timeout=60,
+        timeout=240,
         env={"PYTHONPATH": ":".join(filter(None, sys.path))},
     )
 

@@ -1,0 +1,94 @@
+"""What ElasticNet and Lasso share: a fit with an l1 penalty, certified by its duality gap."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.parameters import check_choice, check_flag, refused
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.solver_names import check_solver
+from dlbd_estimators.solvers import Solution
+
+
+class L1LeastSquares(LeastSquares):
+    """Least squares with an l1 penalty among its penalties."""
+
+    alpha: float
+    precompute: Any
+    selection: str
+    solver: str
+    warm_start: bool
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:
+        """Fit the model; errors as for :meth:`LinearRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+        check_input : bool, default=True
+            Taken for scikit-learn's sake: the input is always checked, which takes no pass.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
+        """
+        check_stopping(self, unbounded=True)
+        check_solver(self)
+        check_flag(self, "warm_start")
+        check_choice(self, "selection", ("cyclic", "random"))
+        if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
+            boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
+            raise refused(self, "precompute", boolean, "an array-like")
+        if np.ndim(self.precompute):
+            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+        if self.selection == "random":
+            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+        return self._fit(X, y, sample_weight, type(self).__name__.lower(), self.solver)
+
+    @property
+    def sparse_coef_(self) -> sparse.csr_matrix:
+        """Coefficients without the zeros."""
+        return sparse.csr_matrix(self.coef_)
+
+    def _start(self, packing: Packing) -> FloatArray | None:
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        coef = np.atleast_2d(self.coef_)
+        shape = packing.n_outputs, packing.n_features
+        if coef.shape != shape:
+            raise ValueError(
+                f"warm_start=True, but the last fit had coefficients of shape {coef.shape} and "
+                f"these data need {shape}. Fit a new estimator."
+            )
+        return packing.pack(coef, np.asarray(self.intercept_))
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        # Unknown where a callback stopped the fit before the first certificate.
+        gaps = getattr(solution.state, "gaps", None)
+        gaps = np.full(packing.n_outputs, np.inf) if gaps is None else gaps
+        one = packing.n_outputs == 1
+        attributes["dual_gap_"] = gaps[0] if one else gaps
+        steps = solution.n_iter
+        attributes["n_iter_"] = steps if one else [steps] * packing.n_outputs
+        return attributes

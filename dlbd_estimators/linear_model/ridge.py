@@ -1,0 +1,150 @@
+"""Least squares with an L2 penalty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.base.callbacks import with_callbacks
+from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.solver_names import ridge_solver
+from dlbd_estimators.solvers import Solution
+
+
+class Ridge(LeastSquares):
+    """Least squares with an L2 penalty.
+
+    Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``; the intercept is not
+    penalised.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_targets,), default=1.0
+        Strength of the penalty, at least 0; one for all targets or one for each.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    copy_X : bool, default=True
+        Taken for scikit-learn's sake: X is never changed.
+    max_iter : int, optional
+        Largest number of steps of an iterative solver; None is 1,000.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` tells
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        ``"gram"`` is direct and goes as far as it can.
+    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
+            "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
+        ``"gram"`` takes one pass over the data, or two where the columns are nearly
+        dependent and the penalty is weak. With ``positive``, ``"auto"`` is
+        ``"coordinate_descent"``. The last six are scikit-learn's names of the same
+        minimiser and stand for ``"auto"``; with ``positive`` so does ``"lbfgs"``.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept is free. Takes one pass more, which proves the
+        solution.
+    random_state : int, RandomState or None, default=None
+        Chooses the blocks of a sample, where the solver uses one; None is a fixed seed.
+    verbose : int or bool, default=0
+        1 prints a line a step: loss, gradient, error, seconds and reading speed.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64; of a single target of one dimension, as are predictions.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    n_iter_ : ndarray of shape (n_targets,)
+        Steps of the solver, the same for all targets; with ``"gram"`` one, or two.
+    n_features_in_, feature_names_in_, solver_, n_passes_, history_
+        As for :class:`LinearRegression`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import Ridge
+    >>> X = np.array([[-1.0], [0.0], [1.0]])
+    >>> Ridge(alpha=2.0).fit(X, [-2.0, 0.0, 2.0]).coef_
+    array([1.])
+    """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.Ridge",
+        attributes=("coef_", "intercept_", "n_iter_"),
+        not_theirs=("solver",),
+    )
+
+    def __init__(
+        self,
+        alpha: Any = 1.0,
+        *,
+        fit_intercept: bool = True,
+        copy_X: bool = True,
+        max_iter: int | None = None,
+        tol: float = 1e-7,
+        solver: str = "auto",
+        positive: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
+        self.max_iter = max_iter
+        self.tol = tol
+        self.solver = solver
+        self.positive = positive
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
+        """Fit the model; parameters and errors as for :meth:`LinearRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        Ridge
+            The fitted estimator.
+        """
+        check_stopping(self, unbounded=True)
+        return self._fit(X, y, sample_weight, "ridge", ridge_solver(self))
+
+    def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
+        strength = _strength(self, self.alpha, n_outputs)
+        if self.positive and np.ndim(strength):
+            raise ValueError(
+                "positive=True takes one alpha for all targets, but alpha has one for each. Fit "
+                "one Ridge a target."
+            )
+        return L2(strength), L1(positive=True) if self.positive else None
+
+    def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
+        attributes = super()._attributes(packing, single, solution)
+        attributes["n_iter_"] = np.full(packing.n_outputs, solution.n_iter, dtype=np.int32)
+        return attributes
+
+
+def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
+    """Check alpha, and bring one for all targets or one for each to floats."""
+    strength = np.asarray(alpha, dtype=np.float64)
+    if strength.ndim > 1 or strength.size not in (1, n_outputs):
+        raise ValueError(
+            f"Number of targets and number of penalties do not correspond: {strength.size} != "
+            f"{n_outputs}. Pass one alpha, or one for each target; it has shape {strength.shape}."
+        )
+    if not (np.isfinite(strength).all() and (strength >= 0).all()):
+        raise refused(estimator, "alpha", "a float in the range [0.0, inf)", "an array-like")
+    return float(strength.reshape(-1)[0]) if strength.size == 1 else strength
