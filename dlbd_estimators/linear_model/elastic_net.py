@@ -36,9 +36,9 @@ class ElasticNet(L1LeastSquares):
         Largest acceptable error of a coefficient, in standard units of its column and relative to
         the largest coefficient in these units: no change of units changes it. ``history_`` tells
         the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
-        The duality gap, relative to the mean square of the (centred) targets, is at most the square
-        of that, or 1e-10 if that is more; it is that of the data themselves, not of their rounded
-        moments.
+        The duality gap, relative to the mean square of the (centred) targets, is at most 1e-10
+        then, or ``tol`` if that is less, or its square if that is more; it is that of the data
+        themselves, not of their rounded moments.
     warm_start : bool, default=False
         Start from the last solution.
     positive : bool, default=False

@@ -162,6 +162,18 @@ def test_elastic_nets_error_is_not_below_the_true_one(seed, l1_ratio, alpha, dty
     assert last["error"] <= model.tol
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_rounding_ends_is_the_better_of_the_last_two_points():
+    """Targets without noise: what a step mends is less than its own rounding."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(300, 40))
+        y = X @ rng.normal(size=40) * 100
+        model = ElasticNet(alpha=0.0, tol=1e-16).fit(X, y)
+        errors = [entry["error"] for entry in model.history_]
+        assert errors[-1] == min(errors)
+
+
 def test_with_more_columns_than_rows_the_error_is_an_estimate():
     rng = np.random.default_rng(0)
     for shape, kind in (((500, 5), "bound"), ((20, 60), "estimate")):

@@ -33,8 +33,8 @@ from dlbd_estimators.solvers.status import Status
 
 #: Relative gap that is left of the quadratic: exactness is cheap where no data are read.
 _MODEL_GAP = 1e-14
-#: Gap, relative to the targets' mean square, that a fit may end with whatever ``tol`` is; above it
-#: the square of ``tol``, of which size the gap is where coefficients are off by that.
+#: Gap, relative to the targets' mean square, that a fit may end with unless ``tol`` is less, or its
+#: square more: of that size the gap is where coefficients are off by ``tol``.
 _GAP = 1e-10
 
 
@@ -52,6 +52,8 @@ class CoordinateState(State):
         Duality gap of each output on the data, in units of the objective.
     certified : float
         The coefficients' error at the last point that a pass looked at, whatever the gap is.
+    looked_at : ndarray or None
+        That point.
     precise : bool
         Moments are formed in float64, also of float32 data.
     """
@@ -60,6 +62,7 @@ class CoordinateState(State):
     model: Model | None = None
     gaps: FloatArray | None = None
     certified: float = np.inf
+    looked_at: FloatArray | None = None
     precise: bool = False
 
 
@@ -123,6 +126,7 @@ def _from_residuals(
     coef, intercept = packing.unpack(state.parameters)
     proof = yield from certify(problem, coef, intercept, centre, model)
     gaps, intercept = proof.gaps, proof.intercept
+    point = packing.pack(coef, intercept)
     spread = _spread(moments, problem)
     left = _left(problem, proof.descent, coef)
     decrement = np.hypot.reduce([model.distance(*rows) for rows in zip(left, coef, strict=True)])
@@ -130,11 +134,11 @@ def _from_residuals(
     error = float(decrement) / problem.unit
     error *= error_of_decrement(
         problem,
-        packing.pack(coef, intercept),
+        point,
         np.diag(moments.products)[: packing.n_features] / moments.weight,
         packing.pack(inverse, np.zeros(len(coef))),
     )
-    small = float(np.max(gaps / spread)) <= max(tol**2, _GAP)
+    small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
     status = None
     if error <= tol and small:
         status = Status.CONVERGED
@@ -142,6 +146,10 @@ def _from_residuals(
         if moments.epsilon > np.finfo(float).eps:
             return replace(
                 state, moments=None, model=None, gaps=None, certified=np.inf, precise=True
+            )
+        if error > state.certified and state.looked_at is not None:  # it was better before
+            return replace(
+                state, parameters=state.looked_at, error=state.certified, status=Status.STALLED
             )
         status = Status.STALLED
     else:
@@ -156,6 +164,7 @@ def _from_residuals(
         error=error if small else np.inf,
         error_is="bound" if model.regular else "estimate",
         certified=error,
+        looked_at=point,
         gradient_norm=float(np.abs(proof.descent).max(initial=0.0)),
         step=1.0,
         status=status,
