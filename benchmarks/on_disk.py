@@ -83,8 +83,8 @@ def _record_passes(table: Table, fits: list[Fit]) -> None:
     error = max(fit.model.history_[-1]["error"] for fit in fits)
     table.claim(
         "passes",
-        passes <= table.limit("passes") and error <= 1e-10 and all(fit.converged for fit in fits),
-        f"{passes:.2f}; decrement at most {error:.0e}",
+        passes <= table.limit("passes") and error <= 1e-7 and all(fit.converged for fit in fits),
+        f"{passes:.2f}; error at most {error:.0e}",
     )
 
 

@@ -30,8 +30,8 @@ from workload import Workload
 #: By name, in the order of the table. ``{rows}`` and the like are the sizes of the run.
 LINES = {
     "passes": Line.at_most(
-        "logistic, {rows} x {features} float32 in Zarr, two {memory} workers: passes to a "
-        "certified Newton decrement <= 1e-10",
+        "logistic, {rows} x {features} float32 in Zarr, two {memory} workers: passes to "
+        "an error of the coefficients of at most 1e-7",
         2.6,
     ),
     "bare-work": Line.at_most("the same: wall / (passes x bare work)", 1.15),

@@ -149,7 +149,7 @@ def _outcome(
 
 
 def _does_not_arrive(each: Outcome) -> bool:
-    return bool(each.warning) or not each.error <= 1e-10 or each.worse > _WORSE_OBJECTIVE
+    return bool(each.warning) or not each.error <= 1e-7 or each.worse > _WORSE_OBJECTIVE
 
 
 def _is_worse(each: Outcome) -> bool:

@@ -32,9 +32,13 @@ class ElasticNet(L1LeastSquares):
         Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
     copy_X : bool, default=True
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
-    tol : float, default=1e-10
-        Largest acceptable duality gap, relative to the mean square of the (centred) targets as
-        in scikit-learn. The gap is that of the data themselves, not of their rounded moments.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` gives
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        The duality gap, relative to the mean square of the (centred) targets, is at most 1e-10
+        then, or ``tol`` if that is less, or its square if that is more; it is that of the data
+        themselves, not of their rounded moments.
     warm_start : bool, default=False
         Whether to start from the solution of the last fit.
     positive : bool, default=False
@@ -107,7 +111,7 @@ class ElasticNet(L1LeastSquares):
         precompute: Any = False,
         max_iter: int | None = 1000,
         copy_X: bool = True,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         warm_start: bool = False,
         positive: bool = False,
         random_state: Any = None,

@@ -62,7 +62,7 @@ class L1LeastSquares(LeastSquares):
         Warns
         -----
         ConvergenceWarning
-            The duality gap did not come down to ``tol``.
+            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
         """
         return self._fit(X, y, sample_weight, *self._asked_for())
 

@@ -46,9 +46,10 @@ class ElasticNetCV(SparseSearch):
         not used, which is told once.
     max_iter : int, default=1000
         Largest number of steps, each of which is a pass over the data.
-    tol : float, default=1e-10
-        Largest acceptable duality gap of the chosen model, relative to the mean square of the
-        (centred) targets. The gap is that of the data themselves.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient of the chosen model, in standard units of its
+        column and relative to the largest coefficient in these units. As for
+        :class:`ElasticNet`, it bounds the duality gap on the data, too.
     cv : int, splitter, iterable or array of int, optional
         None is five folds. A number of folds of consecutive rows; a splitter of
         :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
@@ -120,7 +121,7 @@ class ElasticNetCV(SparseSearch):
         fit_intercept: bool = True,
         precompute: Any = "auto",
         max_iter: int = 1000,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         cv: Any = None,
         copy_X: bool = True,
         verbose: int = 0,
@@ -180,9 +181,10 @@ class LassoCV(SparseSearch):
         not used, which is told once.
     max_iter : int, default=1000
         Largest number of steps, each of which is a pass over the data.
-    tol : float, default=1e-10
-        Largest acceptable duality gap of the chosen model, relative to the mean square of the
-        (centred) targets. The gap is that of the data themselves.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient of the chosen model, in standard units of its
+        column and relative to the largest coefficient in these units. As for
+        :class:`ElasticNet`, it bounds the duality gap on the data, too.
     copy_X : bool, default=True
         Taken for scikit-learn's sake: X is never changed.
     cv : int, splitter, iterable or array of int, optional
@@ -249,7 +251,7 @@ class LassoCV(SparseSearch):
         fit_intercept: bool = True,
         precompute: Any = "auto",
         max_iter: int = 1000,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         copy_X: bool = True,
         cv: Any = None,
         verbose: int = 0,

@@ -28,11 +28,12 @@ class LinearRegression(LeastSquares):
         Whether to estimate the intercept ``b``; if not, it is 0.
     copy_X : bool, default=True
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
-    tol : float, default=1e-10
-        For iterative solvers: largest acceptable distance to the minimiser in the metric of
-        the Hessian, relative to the standard deviation of y (scale-free). ``"gram"`` is
-        direct. Unlike scikit-learn's parameter of this name it is no cut-off of singular
-        values.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` gives
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        ``"gram"`` is direct and goes as far as it can. Unlike scikit-learn's parameter of this
+        name it is no cut-off of singular values.
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
         of threads. A warning says so once.
@@ -105,7 +106,7 @@ class LinearRegression(LeastSquares):
         *,
         fit_intercept: bool = True,
         copy_X: bool = True,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         n_jobs: int | None = None,
         positive: bool = False,
         max_iter: int = 1000,

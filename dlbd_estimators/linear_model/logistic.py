@@ -50,11 +50,10 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
     dual : bool, default=False
         Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone. It has no effect:
         the primal problem is solved, which has the same minimum. A warning says so once for True.
-    tol : float, default=1e-10
-        Largest acceptable Newton decrement of the mean loss at the solution: the distance to
-        the minimiser in the metric of the Hessian (bounded by ``"newton"``, estimated by the
-        others). It does not depend on the units of the columns; the default gives about eight
-        digits of the coefficients.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` gives
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     intercept_scaling : float, default=1
@@ -134,7 +133,7 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         C: float = 1.0,
         l1_ratio: float | None = 0.0,
         dual: bool = False,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         fit_intercept: bool = True,
         intercept_scaling: float = 1,
         class_weight: Any = None,

@@ -32,9 +32,11 @@ class Ridge(LeastSquares):
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     max_iter : int, optional
         Largest number of steps of an iterative solver; None means 1,000.
-    tol : float, default=1e-10
-        For iterative solvers: largest acceptable distance to the minimiser in the metric of
-        the Hessian, relative to the standard deviation of y. ``"gram"`` is direct.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` gives
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        ``"gram"`` is direct and goes as far as it can.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
             "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
         ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent and
@@ -91,7 +93,7 @@ class Ridge(LeastSquares):
         fit_intercept: bool = True,
         copy_X: bool = True,
         max_iter: int | None = None,
-        tol: float = 1e-10,
+        tol: float = 1e-7,
         solver: str = "auto",
         positive: bool = False,
         random_state: Any = None,

@@ -101,7 +101,7 @@ class FitEvents:
             part=part,
         )
 
-    def step(self, entry: Mapping[str, float]) -> None:
+    def step(self, entry: Mapping[str, Any]) -> None:
         """Tell that a step ended, of which ``history_`` has this entry."""
         if self._executor is None:
             return

@@ -151,6 +151,13 @@ class Factor:
             return self.centring.parameters(solution)
         return self._solve(right)
 
+    def inverse_diagonal(self) -> FloatArray:
+        """Return the diagonal of the inverse for centred features; if singular, on the range."""
+        if self.inverse is not None:
+            return np.diag(self.inverse).copy()
+        inverse, _ = lapack.dpotri(self.cholesky, lower=True)
+        return np.asarray(np.diag(inverse) * self.scale**2)
+
     def unseen(self, right: FloatArray) -> float:
         """Return the size of what a right-hand side (n,) has outside the matrix's range.
 

@@ -91,7 +91,7 @@ class Solution:
     state: State = field(repr=False)
 
     @property
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[dict[str, Any]]:
         """The records as users get them: a dictionary a step."""
         return entries(self.records)
 

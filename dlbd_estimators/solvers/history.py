@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 #: A field of a record may not be called so.
 _NAMES = {"n_passes": "pass"}
@@ -21,7 +22,7 @@ class Record:
         Passes over the data by its end; ``pass`` to users.
     loss : float
         The objective in the step's last pass.
-    gradient_norm, error, step : float or None
+    gradient_norm, error, error_is, step : float or str or None
         Of a linear model's solver: see :class:`~dlbd_estimators.solvers.minimizer.MinimizerState`.
     learning_rate : float or None
         Of an epoch.
@@ -40,6 +41,7 @@ class Record:
     loss: float
     gradient_norm: float | None = None
     error: float | None = None
+    error_is: str | None = None
     step: float | None = None
     learning_rate: float | None = None
     rounds: int | None = None
@@ -47,12 +49,12 @@ class Record:
     bytes_read: int
     validation_score: float | None = None
 
-    def entry(self) -> dict[str, float]:
+    def entry(self) -> dict[str, Any]:
         """Return what there is, by the names that users know."""
         held = {_NAMES.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in held.items() if value is not None}
 
 
-def entries(records: Iterable[Record]) -> list[dict[str, float]]:
+def entries(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Return a history as users get it: one entry a step."""
     return [record.entry() for record in records]

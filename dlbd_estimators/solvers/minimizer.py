@@ -28,9 +28,11 @@ class MinimizerState(State):
     Attributes
     ----------
     error : float
-        Bound or estimate of the Newton decrement at ``parameters``: the distance to the
-        minimiser in the metric of the Hessian of the mean loss. It does not depend on the
-        units of the columns.
+        The largest error of a coefficient at ``parameters``, in standard units of its column and
+        relative to the largest coefficient in these units; see
+        :mod:`~dlbd_estimators.solvers.coefficient_error`.
+    error_is : str
+        ``"bound"``, or ``"estimate"``, which the true error may be above.
     gradient_norm : float
         Largest absolute entry of the gradient in the last pass.
     step : float
@@ -42,6 +44,7 @@ class MinimizerState(State):
     """
 
     error: float = np.inf
+    error_is: str = "estimate"
     gradient_norm: float = np.inf
     step: float = 0.0
     dependent: tuple[int, ...] = ()
@@ -52,7 +55,13 @@ class MinimizerState(State):
 
     def record(self, seconds: float) -> Record:
         told = super().record(seconds)
-        return replace(told, gradient_norm=self.gradient_norm, error=self.error, step=self.step)
+        return replace(
+            told,
+            gradient_norm=self.gradient_norm,
+            error=self.error,
+            error_is=self.error_is,
+            step=self.step,
+        )
 
 
 StateT = TypeVar("StateT", bound=MinimizerState)

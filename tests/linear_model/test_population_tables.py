@@ -44,7 +44,7 @@ def problem(model, X, y):
 def test_defaults_arrive(n_rows, n_years, n_classes, noise, seed):
     X, y = populations(seed, n_rows, n_years, n_classes, noise)
     model = LogisticRegression().fit(X, y)
-    assert model.history_[-1]["error"] <= 1e-10
+    assert model.history_[-1]["error"] <= 1e-7
     peer = linear_model.LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where it falls back to L-BFGS, which does not arrive

@@ -27,7 +27,8 @@ STARTED = BOTH | {
     "n_workers", "n_threads", "part",
 }  # fmt: skip
 ENTRY = {
-    "iteration", "pass", "loss", "gradient_norm", "error", "step", "seconds", "bytes_read",
+    "iteration", "pass", "loss", "gradient_norm", "error", "error_is", "step", "seconds",
+    "bytes_read",
 }  # fmt: skip
 STEP = BOTH | {
     "step_seconds", "step_bytes", "cache_hits", "n_blocks", "n_tasks", "n_workers", "n_threads",
@@ -99,8 +100,11 @@ def test_numbers_of_steps_are_those_of_the_history(fitted):
     assert set(model.history_[0]) == ENTRY
     for event, entry in zip(steps, model.history_, strict=True):
         assert set(event) == STEP | ENTRY
-        numbers = {name: value if math.isfinite(value) else None for name, value in entry.items()}
-        assert {name: event[name] for name in ENTRY} == numbers
+        told = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in entry.items()
+        }
+        assert {name: event[name] for name in ENTRY} == told
 
 
 def test_what_is_told_of_steps_alone_adds_up(fitted):

@@ -92,3 +92,14 @@ def test_columns_that_are_nearly_the_same_are_found(rng, n, difference, data):
     rows[:, j] = rows[:, i] + difference * rng.normal(size=50)
     rows *= 10.0 ** rng.integers(-3, 4, n)
     assert Factor.of(rows.T @ rows).dependent() == (i, j)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_the_diagonal_of_the_inverse(seed, singular):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(9, 4))
+    if singular:
+        root[:, 3] = root[:, 0]
+    matrix = root.T @ root
+    expected = np.diag(np.linalg.pinv(matrix, rcond=1e-12, hermitian=True))
+    np.testing.assert_allclose(Factor.of(matrix).inverse_diagonal(), expected, rtol=1e-6)

@@ -96,7 +96,8 @@ def test_history_tells_passes_loss_and_bytes(name, rng):
         assert after["seconds"] >= before["seconds"]
     assert history[-1]["loss"] <= history[0]["loss"] == pytest.approx(np.log(2))
     assert set(history[0]) == {
-        "iteration", "pass", "loss", "gradient_norm", "error", "step", "seconds", "bytes_read",
+        "iteration", "pass", "loss", "gradient_norm", "error", "error_is", "step", "seconds",
+        "bytes_read",
     }  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 The first pass brings the centred second moments, which are the whole problem up to rounding, and
 coordinate descent solves it without reading the data again. The next pass forms the residuals
 in float64: from them and their products with the columns follows the duality gap on the data
-themselves, which bounds what the objective can still gain, and the exact gradient. Where the
-gap is too large, because the moments were rounded, the quadratic with that gradient is
-minimised, and so on: the moments need be only roughly right. Where float32 products are too
-rough even for that, they are formed once more in float64.
+themselves, which bounds what the objective can still gain, and the exact gradient. The part of it
+that the norm does not make up for, g, bounds the way to the minimiser: it is no longer, in the
+metric of the Hessian H of the squares, than ``sqrt(g H^-1 g)``. Where that is too much, because the
+moments were rounded, the quadratic with that gradient is minimised, and so on: the moments need be
+only roughly right. Where float32 products are too rough even for that, they are formed once more in
+float64.
 
 With r the centred residuals, b the strength of l1 and c that of ``||w||^2 / 2`` beside the mean
 loss, the gap is that of the Lasso on the data extended by ``sqrt(c) I`` (Fercoq, Gramfort and
@@ -23,6 +25,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel, ResidualSums
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
@@ -31,11 +34,14 @@ from dlbd_estimators.solvers.status import Status
 
 #: Relative gap that is left of the quadratic: exactness is cheap where no data are read.
 _MODEL_GAP = 1e-14
+#: Gap, relative to the targets' mean square, that a fit may end with unless ``tol`` is less, or its
+#: square more: of that size the gap is where coefficients are off by ``tol``.
+_GAP = 1e-10
 
 
 @dataclass(frozen=True)
 class CoordinateState(MinimizerState):
-    """Adds the quadratic and the certificate; ``error`` is the largest relative gap.
+    """Adds the quadratic and the certificate.
 
     Attributes
     ----------
@@ -45,6 +51,10 @@ class CoordinateState(MinimizerState):
         The quadratic.
     gaps : ndarray of shape (n_outputs,) or None
         Duality gap of each output on the data, in units of the objective.
+    certified : float
+        The coefficients' error at the last point that a pass looked at, whatever the gap is.
+    looked_at : ndarray or None
+        That point.
     precise : bool
         Moments are formed in float64, also of float32 data.
     """
@@ -52,6 +62,8 @@ class CoordinateState(MinimizerState):
     moments: Moments | None = None
     model: Model | None = None
     gaps: FloatArray | None = None
+    certified: float = np.inf
+    looked_at: FloatArray | None = None
     precise: bool = False
 
 
@@ -99,7 +111,8 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     """
     packing, n = problem.packing, problem.packing.n_features
     check_weight(moments.weight, moments.n_rows)
-    known = replace(problem.known, total_weight=moments.weight)
+    unit = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight)) or 1.0
+    known = replace(problem.known, total_weight=moments.weight, unit=unit)
     variance = np.diag(moments.products)[:n] / moments.weight
     problem = problem.at(known).with_centre(moments.mean[:n], variance)
     gram = moments.products[:n, :n] / moments.weight + _l2(problem) * np.eye(n)
@@ -130,14 +143,33 @@ def _from_residuals(
     coef, intercept = packing.unpack(state.parameters)
     proof = yield from certify(problem, coef, intercept, centre, model)
     gaps, intercept = proof.gaps, proof.intercept
+    point = packing.pack(coef, intercept)
     spread = _spread(moments, problem)
-    error = float(np.max(gaps / spread))
-    status = Status.CONVERGED if error <= tol else None
-    if status is None and state.gaps is not None and error > 0.5 * state.error:
+    left = _left(problem, proof.descent, coef)
+    decrement = np.hypot.reduce([model.distance(*rows) for rows in zip(left, coef, strict=True)])
+    inverse = np.array([model.inverse_diagonal(row) for row in coef])
+    error = float(decrement) / problem.unit
+    error *= error_of_decrement(
+        problem,
+        point,
+        np.diag(moments.products)[: packing.n_features] / moments.weight,
+        packing.pack(inverse, np.zeros(len(coef))),
+    )
+    small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
+    status = None
+    if error <= tol and small:
+        status = Status.CONVERGED
+    elif state.gaps is not None and error > 0.5 * state.certified:
         if moments.epsilon > np.finfo(float).eps:
-            return replace(state, moments=None, model=None, gaps=None, precise=True)
+            return replace(
+                state, moments=None, model=None, gaps=None, certified=np.inf, precise=True
+            )
+        if error > state.certified and state.looked_at is not None:  # it was better before
+            return replace(
+                state, parameters=state.looked_at, error=state.certified, status=Status.STALLED
+            )
         status = Status.STALLED
-    if status is None:
+    else:
         slopes = proof.descent + coef @ (model.factor.T @ model.factor)
         moved = _solve(problem, model, slopes, coef, spread)
         intercept = intercept - (moved - coef) @ centre
@@ -146,7 +178,10 @@ def _from_residuals(
         state,
         parameters=packing.pack(coef, intercept),
         value=proof.value,
-        error=error,
+        error=error if small else np.inf,
+        error_is="bound" if model.regular else "estimate",
+        certified=error,
+        looked_at=point,
         gradient_norm=float(np.abs(proof.descent).max(initial=0.0)),
         step=1.0,
         status=status,
@@ -209,6 +244,14 @@ def certify(
     value = 0.5 * float(squares.sum() + _l2(problem) * np.sum(coef * coef))
     value += _l1(problem) * float(np.abs(coef).sum())
     return Proof(value, gaps, descent, intercept + left_over)
+
+
+def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
+    """Return what a slope downwards has that neither the norm nor a bound makes up for."""
+    l1 = _l1(problem)
+    size = descent if _positive(problem) else np.abs(descent)
+    zero = np.sign(descent) * np.maximum(size - l1, 0.0)
+    return np.asarray(np.where(coef != 0, descent - l1 * np.sign(coef), zero))
 
 
 def _gaps(

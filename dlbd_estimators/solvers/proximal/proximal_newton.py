@@ -20,6 +20,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
@@ -85,7 +86,7 @@ class ProximalNewton(Minimizer[TrialState]):
             return halved(state, here.value)
         columns = here.columns or state.columns
         assert columns is not None
-        step, promised, missed = _step(problem, state.parameters, here, columns)
+        step, promised, missed, inverse = _step(problem, state.parameters, here, columns)
         rounding = problem.rounding(here.value)
         # Less than this cannot be told from nothing.
         decrement = float(np.sqrt(max(promised, rounding)))
@@ -96,6 +97,7 @@ class ProximalNewton(Minimizer[TrialState]):
         hidden = across(problem, _steepest(problem, state.parameters, here), columns)
         if hidden > _ACROSS:
             error = max(error, hidden)
+        error *= error_of_decrement(problem, state.parameters + step, columns.variance, inverse)
         status = Status.CONVERGED if promised <= rounding else None
         return replace(
             accepted(state, here, promised),
@@ -108,11 +110,11 @@ class ProximalNewton(Minimizer[TrialState]):
 
 def _step(
     problem: Problem, parameters: FloatArray, here: Evaluation, columns: Columns
-) -> tuple[FloatArray, float, float]:
+) -> tuple[FloatArray, float, float, FloatArray]:
     """Return the way to the minimiser of quadratic plus norm, and what it promises and misses.
 
     That is the decrease of the objective, and the largest slope left of a coefficient, in units in
-    which the Hessian's diagonal is one.
+    which the Hessian's diagonal is one. With it comes the diagonal of the Hessian's inverse.
     """
     assert here.hessian is not None
     assert problem.l1 is not None
@@ -149,7 +151,9 @@ def _step(
     step = centring.parameters(centred)
     norm = float(np.abs(new).sum() - np.abs(coef).sum())
     promised = -float(gradient @ centred) - l1 * norm
-    return step, promised, missed
+    inverse = np.zeros(packing.size)
+    inverse[coefs] = model.inverse_diagonal(new)
+    return step, promised, missed, inverse
 
 
 def _steepest(problem: Problem, parameters: FloatArray, here: Evaluation) -> FloatArray:
@@ -200,7 +204,7 @@ def _solve_sample(
             parameters = parameters - scale * step
             continue
         assert here.columns is not None
-        step, promised, _ = _step(problem, parameters, here, here.columns)
+        step, promised, _, _ = _step(problem, parameters, here, here.columns)
         base, scale = here.value, 1.0
         parameters = parameters + step
         # The step just made leaves about the square of this decrement.

@@ -15,11 +15,13 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg, optimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 
 #: Sweeps over the coordinates; one costs about as much as reading S once. What is not settled
@@ -66,6 +68,45 @@ class Model:
         kept = values > len(values) * epsilon * max(values[-1], 0.0) if len(values) else values > 0
         root, basis = np.sqrt(values[kept])[:, None], vectors[:, kept].T
         return cls(np.asfortranarray(root * basis * scale), basis / root / scale)
+
+    @property
+    def regular(self) -> bool:
+        """Whether the matrix has an inverse."""
+        return len(self.factor) == len(self.factor.T)
+
+    def inverse_diagonal(self, point: FloatArray) -> FloatArray:
+        """Return the diagonal of the inverse of G; if singular, of its rows that are not zero.
+
+        Parameters
+        ----------
+        point : ndarray of shape (n,)
+            Says which.
+        """
+        if self.regular:
+            return np.asarray((self.inverse**2).sum(axis=0))
+        diagonal, kept = np.zeros(len(point)), point != 0
+        if kept.any():
+            diagonal[kept] = self._block(kept).inverse_diagonal()
+        return diagonal
+
+    def distance(self, slope: FloatArray, point: FloatArray) -> float:
+        """Return ``sqrt(slope G^-1 slope)``; where G is singular, on the rows that are not zero.
+
+        Parameters
+        ----------
+        slope, point : ndarray of shape (n,)
+            A row is not zero where either is not.
+        """
+        if self.regular:
+            return float(np.linalg.norm(self.inverse @ slope))
+        kept = (point != 0) | (slope != 0)
+        if not kept.any():
+            return 0.0
+        return float(np.sqrt(max(slope[kept] @ self._block(kept).solve(slope[kept]), 0.0)))
+
+    def _block(self, kept: NDArray[np.bool_]) -> Factor:
+        columns = self.factor[:, kept]
+        return Factor.of(columns.T @ columns)
 
     def minimise(
         self,
@@ -114,7 +155,7 @@ class Model:
             warnings.simplefilter("ignore", ConvergenceWarning)
             lasso.fit(self.factor, target)
             if lasso.dual_gap_ * len(target) <= lasso.tol * size:
-                return np.asarray(lasso.coef_)
+                return self._with_these_signs(linear, l1, lasso.coef_)
             return polish(
                 self.factor.T @ self.factor,
                 linear,
@@ -123,3 +164,21 @@ class Model:
                 positive=positive,
                 max_steps=_EXACT_STEPS,
             )
+
+    def _with_these_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
+        """Return the minimiser if it has the signs that coordinate descent ended with.
+
+        A gap leaves the coefficients off by about its root. With the signs known they are the
+        solution of a linear system, to the last digits; where they change, or it is singular, the
+        point is left as it is.
+        """
+        active = np.flatnonzero(coef)
+        if not len(active):
+            return np.asarray(coef)
+        block = self._block(coef != 0)
+        goal = block.solve(linear[active] - l1 * np.sign(coef[active]))
+        if block.rank < len(active) or not np.all(goal * coef[active] > 0):
+            return np.asarray(coef)
+        exact = np.zeros_like(coef)
+        exact[active] = goal
+        return exact

@@ -111,7 +111,6 @@ class WorkingSet(Minimizer[WorkingState]):
             coef, intercept = problem.packing.unpack(state.parameters)
             proof = yield from certify(problem, coef, intercept, columns.mean, None)
             descent, value, gaps = proof.descent, proof.value, proof.gaps
-            error = float(gaps.max()) / problem.unit**2
         else:
             here = yield from problem.evaluate(
                 state.parameters,
@@ -124,16 +123,13 @@ class WorkingSet(Minimizer[WorkingState]):
             columns = here.columns or columns
             assert columns is not None
             descent, value, gaps = _descent(problem, here.gradient, columns), here.value, None
-            error = np.inf if state.features is None else state.set_error
         state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
         state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(problem, state, descent)
-        if state.features is not None and (gaps is not None and error <= tol):
-            return replace(state, error=error, status=Status.CONVERGED)
         if state.features is not None and np.isin(features, state.features).all():
             # Nothing was missed: the set's solution is the whole's.
-            status = Status.CONVERGED if error <= tol else Status.STALLED
-            return replace(state, error=error, status=status)
+            status = Status.CONVERGED if state.set_error <= tol else Status.STALLED
+            return replace(state, error=state.set_error, status=status)
         return (yield from _solve(problem, state, features, tol))
 
 

@@ -29,6 +29,9 @@ class Preconditioner(Protocol):
     def solve(self, right: FloatArray, /) -> FloatArray:
         """Return the solution for a right-hand side in the packed order."""
 
+    def inverse_diagonal(self) -> FloatArray:
+        """Return the diagonal of its inverse, in the packed order."""
+
 
 class PerOutput:
     """A Hessian without the products of different outputs.
@@ -72,6 +75,11 @@ class PerOutput:
             row[:] = lapack.dpotrs(factor, row, lower=True)[0]
         return np.asarray((rows * self._scale).ravel())
 
+    def inverse_diagonal(self) -> FloatArray:
+        """Return the diagonal of its inverse, in the packed order."""
+        inverses = [np.diag(lapack.dpotri(factor, lower=True)[0]) for factor in self._factors]
+        return np.asarray((np.array(inverses) * self._scale**2).ravel())
+
 
 def _cholesky(scaled: FloatArray, shrinkage: float) -> tuple[FloatArray, float]:
     identity = np.diag_indices_from(scaled)
@@ -97,11 +105,14 @@ class InexactStep:
         Estimate of the decrement that the step leaves of the quadratic model.
     n_products : int
         Products with the Hessian.
+    smallest : float
+        The smallest curvature, relative to the preconditioner's, that was met.
     """
 
     step: FloatArray
     left: float
     n_products: int
+    smallest: float
 
 
 def inexact_step(
@@ -156,7 +167,7 @@ def inexact_step(
     # The residual's norm in the metric of the Hessian itself is larger by at most this.
     smallest = _smallest_ritz_value(lengths, ratios)
     left = float(np.sqrt(max(size, 0.0) / smallest)) if smallest > 0 else np.inf
-    return InexactStep(step, left, len(lengths))
+    return InexactStep(step, left, len(lengths), smallest)
 
 
 def _smallest_ritz_value(lengths: list[float], ratios: list[float]) -> float:

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
@@ -115,15 +116,21 @@ class GradientDescent(Minimizer[DescentState]):
         ahead = descended if uphill else descended + (previous - 1.0) / momentum * moved
         error, status = np.inf, None
         if curvatures and min(curvatures) > 0:
-            error = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
-            error = max(error, across(problem, here.gradient, columns))
+            decrement = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
+            decrement = max(decrement, across(problem, here.gradient, columns))
+            error = decrement * error_of_decrement(
+                problem,
+                metric.parameters(descended),
+                columns.variance,
+                metric.inverse_diagonal() / min(curvatures),
+            )
             newton = metric.parameters(gradient / min(curvatures))
             _, settled, endless = yield from outlook(
                 problem,
                 newton,
                 columns,
                 state.radius,
-                float(error),
+                float(decrement),
                 "gradient-descent-largest-change",
             )
             if endless:

@@ -25,6 +25,7 @@ from scipy import linalg
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.orthogonal import TriangleKernel
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
@@ -110,11 +111,12 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     variance = np.diag(gram) / moments.weight
     problem = problem.at(known).with_centre(moments.mean[:n], variance)
     coef, condition = np.zeros((packing.n_outputs, n)), 1.0
-    strengths = _strengths(problem)
+    strengths, inverse = _strengths(problem), np.zeros((packing.n_outputs, n))
     for strength in np.unique(strengths):
         factor = Factor.of(gram + strength * np.eye(n))
         same = strengths == strength
         coef[same] = factor.solve(cross[:, same]).T
+        inverse[same] = factor.inverse_diagonal() * moments.weight
         condition = max(condition, factor.condition)
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
     explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
@@ -127,13 +129,19 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     singular = np.sqrt(np.maximum(values, 0.0))
     done = risk <= _NEGLIGIBLE[moments.epsilon]
     loss = _loss(moments, coef, problem)
+    parameters = packing.pack(coef, intercept)
+    error = risk
+    if done:  # what the rounding of the products leaves of the gradient
+        decrement = moments.epsilon * float(np.sqrt(condition)) * size / problem.unit
+        error = decrement * error_of_decrement(
+            problem, parameters, variance, packing.pack(inverse, np.zeros(packing.n_outputs))
+        )
     return replace(
         state,
-        parameters=packing.pack(coef, intercept),
+        parameters=parameters,
         known=problem.known,
         value=loss,
-        # What the rounding of the products leaves of the gradient, as a decrement.
-        error=moments.epsilon * float(np.sqrt(condition)) * size / problem.unit if done else risk,
+        error=error,
         risk=risk,
         gradient_norm=0.0,
         step=1.0,
@@ -201,13 +209,22 @@ def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks
     residual = targets - features @ coef.T
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
-    error = float(np.finfo(float).eps) * size / problem.unit
-    told = error > _SMALLEST_TOLD
+    decrement = float(np.finfo(float).eps) * size / problem.unit
+    told = decrement > _SMALLEST_TOLD
+    parameters = packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre))
+    curvature = np.where(kept, singular**2, np.inf)[:, None] + strengths
+    inverse = ((right**2).T @ (moments.weight / curvature)).T
+    per_decrement = error_of_decrement(
+        problem,
+        parameters,
+        np.diag(moments.products)[:n] / moments.weight,
+        packing.pack(inverse, np.zeros(packing.n_outputs)),
+    )
     return replace(
         state,
-        parameters=packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre)),
+        parameters=parameters,
         value=value / moments.weight,
-        error=error,
+        error=decrement * per_decrement,
         status=Status.STALLED if told else Status.CONVERGED,
         dependent=_dependent(problem, moments) if told else (),
         singular=singular,

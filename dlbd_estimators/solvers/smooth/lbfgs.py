@@ -7,7 +7,8 @@ standardised columns are the metric. Where the steps do not gain on the error (t
 or curvature has changed since it was looked at), a pass over all rows brings the Hessian of where
 the solver is, as a metric for the steps that follow. A unit step is tried first and shortened by
 the next pass's verdict, so that no pass goes into a line search. The error reported is an
-estimate: the decrement that the metric gives, times what the last steps made of theirs.
+estimate: of the decrement that the metric gives, times what the last steps made of theirs, and of
+the least curvature that they met; what they have not met is left some room for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.matrix_memory import holds
@@ -47,6 +49,10 @@ _MAX_HALVINGS = 30
 _PATIENCE = 25
 #: Steps in a row that have to be short where classes may be separable: one may be so by chance.
 _SETTLED_STEPS = 4
+#: Without a Hessian nothing is known of directions that no step took. Where columns are nearly
+#: dependent one of them is so flat that a gradient hardly shows it, and much is left there: an
+#: error is taken for so many times what the directions met say.
+_UNMET = 1e3
 #: A step that leaves more than this share of the decrement before it is a poor one.
 _POOR = 0.5
 #: Poor steps in a row after which a metric that is a Hessian is formed anew,
@@ -143,6 +149,12 @@ class LBFGS(Minimizer[LBFGSState]):
             # well as the worse of the last two: no pass is spent on looking.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
             error = max(error, across(problem, here.gradient, state.columns))
+            error *= error_of_decrement(
+                problem,
+                state.parameters + direction,
+                state.columns.variance,
+                _inverse_diagonal(pairs, metric),
+            )
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
         most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
@@ -241,6 +253,23 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
         tried_step=shorter,
         shortened=True,
     )
+
+
+def _inverse_diagonal(
+    pairs: tuple[tuple[FloatArray, FloatArray], ...], metric: Factor | Standardised
+) -> FloatArray:
+    """Estimate the diagonal of the Hessian's inverse, for the error of each coefficient.
+
+    A Hessian as the metric is taken to be right. Otherwise it is the metric's, with the least
+    curvature that the steps met and room for what they did not.
+    """
+    if isinstance(metric, Factor):
+        return metric.inverse_diagonal()
+    least = min(
+        float(moved @ turned) / float(np.sum(metric.coordinates(moved) ** 2))
+        for moved, turned in pairs
+    )
+    return metric.inverse_diagonal() * (_UNMET**2 / least)
 
 
 def _two_loops(

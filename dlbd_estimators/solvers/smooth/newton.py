@@ -8,8 +8,8 @@ there. What replaces a line search, which would cost passes of its own:
 * after a full pass, the step is corrected for the change of the Hessian along it, as the
   sample sees that change (the sample's own bias cancels, since only differences of its
   gradient enter);
-* the decrement after the last step is bounded by generalised self-concordance, so that no
-  pass is spent on verifying it.
+* the decrement after the last step is bounded by generalised self-concordance, and with it the
+  errors of the coefficients, so that no pass is spent on verifying them.
 
 The bound: with ``R = max_i |x_i d|`` for a step ``d`` of decrement ``l``, the gradient left
 after a full step is at most ``l (exp(R) - 1 - R) / R`` in the metric of the Hessian before it,
@@ -26,6 +26,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
 from dlbd_estimators.solvers.minimizer import Minimizer
@@ -150,7 +151,11 @@ class Newton(Minimizer[NewtonState]):
             problem, step, columns, radius, decrement, "newton-largest-change"
         )
         rough = is_rough(factor, state.hessian_dtype)
+        per_decrement = error_of_decrement(
+            problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
+        )
         error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
+        error *= per_decrement
         if error > tol and change < 1.0 and state.sample is not None:
             step = yield from self._correction(problem, state, here, step, centring)
         rank = state.rank if rough else (yield from _rank(problem, state, factor))
@@ -158,9 +163,10 @@ class Newton(Minimizer[NewtonState]):
         if lost or not settled:
             error = np.inf
         status = None
-        if settled and decrement <= max(tol, _smallest_decrement(factor)) and not rough:
+        enough = max(tol / per_decrement, _smallest_decrement(factor))
+        if settled and decrement <= enough and not rough:
             # As near as the gradient's own rounding lets anyone come.
-            error = np.inf if lost else min(error, decrement)
+            error = np.inf if lost else min(error, decrement * per_decrement)
             status = Status.STALLED if lost else Status.CONVERGED
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = problem.may_separate and not rough and factor.rank < rank
@@ -177,6 +183,7 @@ class Newton(Minimizer[NewtonState]):
             accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
             error=error,
+            error_is="bound",
             status=status,
             columns=columns,
             radius=radius,

@@ -5,7 +5,8 @@ and forming it takes K p times as long as a gradient. A step here is one fused p
 gradient and the preconditioner, some passes for products of the Hessian with a vector, and the
 full step from there. As in :mod:`~dlbd_estimators.solvers.smooth.newton` the next pass shows
 whether the value fell enough, a sample of blocks gives the start, and what the last step leaves is
-bounded by generalised self-concordance; what conjugate gradients leave of it is an estimate.
+bounded by generalised self-concordance; what conjugate gradients leave of it is an estimate, and so
+is what that means for the coefficients.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
 from dlbd_estimators.solvers.matrix_memory import holds
@@ -125,7 +127,9 @@ class NewtonCG(Minimizer[NewtonCGState]):
         metric = _preconditioner(problem, here, columns)
         least = rounding("float64") * float(np.sqrt(min(_condition(metric), 1e14)))
         # A way down without end is told by steps that stay long, however little they gain.
-        enough = 0.0 if problem.may_separate else 0.1 * max(tol, least)
+        inverse = metric.inverse_diagonal()
+        per_decrement = error_of_decrement(problem, here.point, columns.variance, inverse)
+        enough = 0.0 if problem.may_separate else 0.1 * max(tol / per_decrement, least)
         found = yield from _inexact(problem, here, metric, enough=enough)
         step = problem.without_shift(found.step)
         slope = -float(step @ here.gradient)
@@ -136,16 +140,22 @@ class NewtonCG(Minimizer[NewtonCGState]):
         )
         error = left if decrement == 0.0 else decrement * remainder(change) + left
         error = max(error, across(problem, here.gradient, columns))
+        smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
+        per_decrement = error_of_decrement(
+            problem, here.point + step, columns.variance, inverse / smallest
+        )
+        error *= per_decrement
         # What conjugate gradients leave of a quadratic is all there is, and only estimated.
-        unseen = problem.loss.quadratic and decrement > max(tol, least)
+        near = max(tol / per_decrement, least)
+        unseen = problem.loss.quadratic and decrement > near
         n_settled = state.n_settled + 1 if settled else 0
         early = problem.may_separate and n_settled < _SETTLED_STEPS
         status = None
         if early or unseen:
             error = np.inf
-        elif decrement + left <= max(tol, least):
+        elif decrement + left <= near:
             # As near as the gradient's own rounding lets anyone come.
-            error, status = min(error, decrement + left), Status.CONVERGED
+            error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
         noise = noise_of(problem, state, here.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if problem.separated(here):

@@ -81,6 +81,10 @@ class Standardised:
         """Return the gradient in ``u``, from that in the user's parameters."""
         return np.asarray(self._centring.gradient(gradient) / self._scale)
 
+    def inverse_diagonal(self) -> FloatArray:
+        """Return the diagonal of the metric's inverse, for centred features."""
+        return np.asarray(1.0 / self._scale**2)
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return the steepest-descent direction of this metric, in user's parameters."""
         return self.parameters(self.gradient(gradient))

@@ -38,7 +38,7 @@ def cold(X, y):
 @pytest.mark.parametrize("solver", ["newton", "lbfgs"])
 def test_a_sample_saves_passes_and_changes_nothing(solver, arrays):
     X, y = arrays
-    model = LogisticRegression(solver=solver).fit(X, y)
+    model = LogisticRegression(solver=solver, tol=TOL).fit(X, y)
     assert decrement_of(model, X, y) <= 3 * TOL
     if solver == "newton":
         assert model.n_passes_ <= 3.5
@@ -62,7 +62,7 @@ def test_the_seed_chooses_the_sample_and_the_answer_hardly_depends_on_it(arrays)
 def test_sorted_rows_change_nothing(order, solver, arrays):
     X, y = arrays
     rows = np.argsort(y if order == "class" else X[:, 0], kind="stable")
-    model = LogisticRegression(solver=solver).fit(X[rows], y[rows])
+    model = LogisticRegression(solver=solver, tol=TOL).fit(X[rows], y[rows])
     assert decrement_of(model, X, y) <= 3 * TOL
     assert model.n_passes_ <= (8 if solver == "newton" else 30)
 
@@ -78,7 +78,7 @@ def test_a_sample_that_says_nothing_about_the_rest_is_left(solver, rng):
     y = (sign * X[:, 0] + rng.logistic(size=len(X)) > 0).astype(float)
     lazy = da.from_array(X, chunks=(rows, 2))
     for seed in range(4):
-        model = LogisticRegression(solver=solver, random_state=seed)
+        model = LogisticRegression(solver=solver, tol=TOL, random_state=seed)
         model.fit(lazy, da.from_array(y, chunks=rows))
         assert decrement_of(model, X, y) <= 3 * TOL
 
@@ -88,11 +88,11 @@ def test_a_sample_without_weight_or_of_one_class_is_no_error(solver, arrays):
     X, y = arrays
     weight = np.zeros(N)
     weight[-1000:] = 1.0
-    model = LogisticRegression(solver=solver).fit(X, y, weight)
+    model = LogisticRegression(solver=solver, tol=TOL).fit(X, y, weight)
     assert decrement_of(model, X, y, weight=weight) <= 3 * TOL
     rare = np.zeros(N)
     rare[-40:] = y[-40:]
-    model = LogisticRegression(solver=solver).fit(X, rare)
+    model = LogisticRegression(solver=solver, tol=TOL).fit(X, rare)
     assert decrement_of(model, X, rare) <= 3 * TOL
 
 
