@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import signal
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from tests.leftovers import Surroundings
+from tests.time_limit import Alarm
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -24,6 +26,16 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
+    """Let a test's time limit end Hypothesis, too."""
+    done = yield
+    handler = signal.getsignal(signal.SIGALRM)
+    if callable(handler):  # not where the limit is kept by a thread
+        signal.signal(signal.SIGALRM, Alarm(handler))
+    return done
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
