@@ -23,7 +23,6 @@ import dask.array as da
 import numpy as np
 from dask.base import get_scheduler
 from dask.core import flatten, istask
-from dask.optimization import cull
 from dask.task_spec import DataNode
 from dask.typing import Key
 
@@ -40,6 +39,7 @@ from dlbd_estimators.blocks.graph import (
 )
 from dlbd_estimators.blocks.optimised import optimised
 from dlbd_estimators.blocks.row_functions import read_last_steps
+from dlbd_estimators.blocks.rows_on_disk import computed
 from dlbd_estimators.blocks.sequence import Loader, Rows
 from dlbd_estimators.blocks.shared_parts import sharing
 from dlbd_estimators.blocks.sliced_arrays import cut_first
@@ -259,13 +259,18 @@ def _with_values(
     """Compute what most blocks need in this process."""
     found = sharing(dependencies, outputs)
     tasks = [key for key in found.shared if _is_task(graph[key])]
+    run = get_scheduler(collections=[first])
+    everything = list(chain.from_iterable(outputs))
     if found.replays > _MOST_REPLAYS:
-        tasks = list(chain.from_iterable(outputs))
+        tasks = everything
     if tasks:
-        part, _ = cull(graph, tasks)
-        values = get_scheduler(collections=[first])(part, tasks)
-        graph = {**graph, **_values(dict(zip(tasks, values, strict=True)))}
-        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+        values = computed(graph, tasks, run)
+        if tasks is not everything and values.n_on_disk > _FEW:
+            # The rows of a shuffle, of which each block would have to read all.
+            tasks = everything
+            values = computed(graph, tasks, run)
+        graph = {**graph, **{key: values.node(key) for key in tasks}}
+        dependencies = dependencies_of(graph, everything)
     return graph, dependencies, set(found.shared)
 
 

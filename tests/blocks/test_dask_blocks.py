@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators import LogisticRegression
-from dlbd_estimators.blocks import dask_blocks, row_functions, sources
+from dlbd_estimators.blocks import row_functions, rows_on_disk, sources
 from dlbd_estimators.blocks.dask_blocks import from_dask
 from dlbd_estimators.engine.column_passes import with_lengths_of_one_source
 from dlbd_estimators.exceptions import LengthMismatch
@@ -245,7 +245,7 @@ def test_a_block_is_read_without_looking_for_its_tasks_twice(monkeypatch):
     X = da.random.default_rng(0).normal(size=(40, 2), chunks=(10, 2))
     blocks = from_dask(X, (X[:, 0] * 2).map_blocks(np.abs), None)
     expected = X.compute()
-    for module in (dask_blocks, row_functions):
+    for module in (rows_on_disk, row_functions):
         monkeypatch.setattr(module, "cull", culled)
     np.testing.assert_array_equal(all_rows(blocks)[0], expected)
     np.testing.assert_array_equal(blocks.load(3, features=False).y, abs(expected[30:, 0] * 2))
