@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import signal
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
@@ -14,6 +15,7 @@ from distributed.utils import get_mp_context
 from hypothesis import settings
 
 from tests.leftovers import Surroundings
+from tests.time_limit import Alarm
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -34,6 +36,16 @@ dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 get_mp_context().set_forkserver_preload(
     ["distributed", "dask.array", "dask.dataframe", "sklearn.linear_model", "dlbd_estimators"]
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
+    """Let a test's time limit end Hypothesis, too."""
+    done = yield
+    handler = signal.getsignal(signal.SIGALRM)
+    if callable(handler):  # not where the limit is kept by a thread
+        signal.signal(signal.SIGALRM, Alarm(handler))
+    return done
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
