@@ -29,7 +29,7 @@ settings.register_profile(
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
 
-# A worker process is forked from a server that has the libraries imported already, and is ready in a
+# A worker process is forked from a server that has imported the libraries already, and is ready in a
 # tenth of the time that a new interpreter takes: the suite starts hundreds. (The server itself is a
 # new interpreter, so a worker knows nothing that a test has imported or patched.)
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
