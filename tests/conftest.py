@@ -29,9 +29,9 @@ settings.register_profile(
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
 
-# A worker process is forked from a server that has imported the libraries already, and is ready in a
-# tenth of the time that a new interpreter takes: the suite starts hundreds. (The server itself is a
-# new interpreter, so a worker knows nothing that a test has imported or patched.)
+# A worker process is forked from a server that has imported the libraries, and is ready in a tenth
+# of the time that a new interpreter takes: the suite starts hundreds. (The server itself is a new
+# interpreter, so a worker knows nothing that a test has imported or patched.)
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
 get_mp_context().set_forkserver_preload(
     ["distributed", "dask.array", "dask.dataframe", "sklearn.linear_model", "dlbd_estimators"]
