@@ -36,6 +36,8 @@ class TrialState(MinimizerState):
         Column moments, as soon as a pass has brought them.
     from_sample : bool
         The point is a sample's solution, and not yet known to be good for anything.
+    n_long : int
+        See :class:`~dlbd_estimators.solvers.smooth.separation.Outlook`.
     """
 
     base: FloatArray | None = None
@@ -44,6 +46,7 @@ class TrialState(MinimizerState):
     tried_step: float = 1.0
     columns: Columns | None = None
     from_sample: bool = False
+    n_long: int = 0
 
 
 StateT = TypeVar("StateT", bound=TrialState)

@@ -55,6 +55,8 @@ class DescentState(MinimizerState):
         Curvatures along the last moves.
     columns, radius : Columns or None, float or None
         Moments of the columns and the largest norm of a row, as soon as passes have brought them.
+    n_long : int
+        See :class:`~dlbd_estimators.solvers.smooth.separation.Outlook`.
     """
 
     trial: FloatArray | None = None
@@ -67,6 +69,7 @@ class DescentState(MinimizerState):
     curvatures: tuple[float, ...] = ()
     columns: Columns | None = None
     radius: float | None = None
+    n_long: int = 0
 
 
 class GradientDescent(Minimizer[DescentState]):
@@ -114,7 +117,7 @@ class GradientDescent(Minimizer[DescentState]):
         previous = 1.0 if uphill else state.momentum
         momentum = (1.0 + np.sqrt(1.0 + 4.0 * previous**2)) / 2.0
         ahead = descended if uphill else descended + (previous - 1.0) / momentum * moved
-        error, status = np.inf, None
+        error, status, n_long = np.inf, None, 0
         if curvatures and min(curvatures) > 0:
             decrement = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
             decrement = max(decrement, across(problem, here.gradient, columns))
@@ -125,17 +128,19 @@ class GradientDescent(Minimizer[DescentState]):
                 metric.inverse_diagonal() / min(curvatures),
             )
             newton = metric.parameters(gradient / min(curvatures))
-            _, settled, endless = yield from outlook(
+            way = yield from outlook(
                 problem,
                 newton,
                 columns,
                 state.radius,
                 float(decrement),
                 "gradient-descent-largest-change",
+                state.n_long,
             )
-            if endless:
+            n_long = way.n_long
+            if way.endless:
                 status = Status.QUASI_SEPARABLE
-            if not settled:
+            if not way.settled:
                 error = np.inf
         if not np.any(gradient):
             error = 0.0
@@ -156,6 +161,7 @@ class GradientDescent(Minimizer[DescentState]):
             accepted_gradient=gradient,
             momentum=float(momentum),
             curvatures=curvatures,
+            n_long=n_long,
         )
 
 

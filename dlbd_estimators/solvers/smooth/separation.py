@@ -9,7 +9,9 @@ less.
 A step ``d`` changes a row's prediction by ``x_i d``. That is at most the largest norm of a row,
 which a pass brings, times the step's norm. Where columns are nearly collinear the bound is far too
 large: a long step along their difference moves no prediction. So before a fit is told to have no
-minimiser, a pass measures the change.
+minimiser, a pass measures the change. And one long step is no proof: where a column has a heavy tail,
+a row far out is fitted so well that a step which gains nothing may move its prediction by several.
+The next such step is a small share of it on the way to a minimiser, and as long on one without end.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ _SETTLED = 0.5
 #: Where all rows together can gain no more than this, in units of one row's loss, and steps are
 #: still long, no row stands in the way.
 _NOTHING_TO_GAIN = 1e-8
+#: Such steps in a row that tell of a way without end. On the way to a minimiser Newton's method makes
+#: one at most, and L-BFGS, which leaves a tenth of a step or so, two.
+_LONG_STEPS = 3
 
 
 def ellipsoid_of(columns: Columns) -> tuple[FloatArray, FloatArray]:
@@ -105,13 +110,18 @@ class Outlook(NamedTuple):
         The largest change of a prediction: a bound, or measured.
     settled : bool
         A minimiser is near.
-    endless : bool
-        The step is long where there is nothing left to gain: F has no minimiser.
+    n_long : int
+        The last steps in a row, with this one, that were long where there was nothing left to gain.
     """
 
     change: float
     settled: bool
-    endless: bool
+    n_long: int
+
+    @property
+    def endless(self) -> bool:
+        """Whether F has no minimiser."""
+        return self.n_long >= _LONG_STEPS
 
 
 def outlook(
@@ -121,6 +131,7 @@ def outlook(
     radius: float | None,
     decrement: float,
     label: str,
+    n_long: int,
 ) -> Asks[Outlook]:
     """Tell a minimum from a way without end, by a Newton step.
 
@@ -130,25 +141,28 @@ def outlook(
 
     Parameters
     ----------
-    objective, step, columns, radius
+    problem, step, columns, radius
         As for :func:`largest_change`.
     decrement : float
         Newton decrement of the mean loss.
     label : str
         Names the pass.
+    n_long : int
+        As the step before had it.
     """
     change = largest_change(problem, step, columns, radius)
     if not problem.may_separate:
-        return Outlook(change, True, False)
+        return Outlook(change, True, 0)
     spent = decrement**2 * (problem.n_rows or 1) <= _NOTHING_TO_GAIN
     if spent and _SETTLED <= change < np.inf:
         change = yield from _measured_change(problem, step, label)
-        return Outlook(change, change < _SETTLED, change >= _SETTLED)
+        settled = change < _SETTLED
+        return Outlook(change, settled, 0 if settled else n_long + 1)
     bound = change
     if radius is None and problem.n_rows is not None:
         widest = float(np.sqrt(problem.n_rows * problem.packing.shape[1]))
         bound = largest_change(problem, step, columns, widest)
-    return Outlook(change, bound < _SETTLED, False)
+    return Outlook(change, bound < _SETTLED, 0)
 
 
 def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[float]:
