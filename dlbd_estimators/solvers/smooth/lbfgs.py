@@ -165,7 +165,7 @@ class LBFGS(Minimizer[LBFGSState]):
             state.radius,
             decrement,
             "lbfgs-largest-change",
-            state.n_long,
+            state.long_steps,
         )
         n_settled = state.n_settled + 1 if ahead.settled else 0
         if problem.may_separate and n_settled < _SETTLED_STEPS:
@@ -191,7 +191,7 @@ class LBFGS(Minimizer[LBFGSState]):
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
-            n_long=ahead.n_long,
+            long_steps=ahead.long_steps,
             n_poor=n_poor,
             renews=n_poor >= most and not state.singular,
         )

@@ -148,9 +148,15 @@ class Newton(Minimizer[NewtonState]):
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         radius = here.radius if ellipsoid is not None else state.radius
         ahead = yield from outlook(
-            problem, step, columns, radius, decrement, "newton-largest-change", state.n_long
+            problem,
+            step,
+            columns,
+            radius,
+            decrement,
+            "newton-largest-change",
+            state.long_steps,
         )
-        change, settled, n_long = ahead
+        change, settled, long_steps = ahead
         rough = is_rough(factor, state.hessian_dtype)
         per_decrement = error_of_decrement(
             problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
@@ -188,7 +194,7 @@ class Newton(Minimizer[NewtonState]):
             status=status,
             columns=columns,
             radius=radius,
-            n_long=n_long,
+            long_steps=long_steps,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
             best=min(decrement, state.best),

@@ -136,9 +136,15 @@ class NewtonCG(Minimizer[NewtonCGState]):
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         left = found.left / problem.unit
         ahead = yield from outlook(
-            problem, step, columns, radius, decrement, "newton-cg-largest-change", state.n_long
+            problem,
+            step,
+            columns,
+            radius,
+            decrement,
+            "newton-cg-largest-change",
+            state.long_steps,
         )
-        change, settled, n_long = ahead
+        change, settled, long_steps = ahead
         error = left if decrement == 0.0 else decrement * remainder(change) + left
         error = max(error, across(problem, here.gradient, columns))
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
@@ -172,7 +178,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
             status=status,
             columns=columns,
             radius=radius,
-            n_long=n_long,
+            long_steps=long_steps,
             best=min(decrement, state.best),
             since_best=since_best,
             n_settled=n_settled,
