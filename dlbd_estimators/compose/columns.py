@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks.alignment import known
 from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.exceptions import BadBlock
 from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
