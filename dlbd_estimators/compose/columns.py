@@ -15,7 +15,7 @@ from dlbd_estimators.blocks.alignment import known
 from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.exceptions import BadBlock
-from dlbd_estimators.preprocessing.columns import numbers_dtype, without_na
+from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
 
@@ -90,7 +90,7 @@ def _array(
     arrays = [
         each
         if isinstance(each, da.Array)
-        else map_rows(each, _Values(each), meta=_Values(each).like)
+        else map_rows(each, FrameValues(each), meta=FrameValues(each).like)
         for each in outputs
     ]
     if not arrays:
@@ -153,33 +153,6 @@ def _row_chunks(X: Any) -> tuple[float, ...]:
     if isinstance(X, da.Array):
         return tuple(X.chunks[0])
     return (np.nan,) * int(X.npartitions)
-
-
-class _Values:
-    """Row function: the values of a frame, numbers where all of its columns are numbers."""
-
-    __name__ = "values"  # names the tasks
-
-    def __init__(self, frame: Any) -> None:
-        self.extension = {
-            name: numbers_dtype(dtype)
-            for name, dtype in frame.dtypes.items()
-            if not isinstance(dtype, np.dtype) and numbers_dtype(dtype) is not None
-        }
-        self.like: NDArray[Any] = self._values(frame._meta)
-
-    def __call__(self, block: pd.DataFrame) -> NDArray[Any]:
-        try:
-            return self._values(block).astype(self.like.dtype, copy=False)
-        except (TypeError, ValueError) as error:
-            raise BadBlock(
-                f"a partition of X does not hold what was promised: its columns are "
-                f"{dict(block.dtypes.astype(str))}: {error}"
-            ) from error
-
-    def _values(self, block: pd.DataFrame) -> NDArray[Any]:
-        values: NDArray[Any] = without_na(block.astype(self.extension)).to_numpy()
-        return values
 
 
 class _Join:

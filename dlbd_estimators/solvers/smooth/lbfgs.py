@@ -159,10 +159,16 @@ class LBFGS(Minimizer[LBFGSState]):
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
         most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
-        _, settled, endless = yield from outlook(
-            problem, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
+        ahead = yield from outlook(
+            problem,
+            direction,
+            state.columns,
+            state.radius,
+            decrement,
+            "lbfgs-largest-change",
+            state.long_steps,
         )
-        n_settled = state.n_settled + 1 if settled else 0
+        n_settled = state.n_settled + 1 if ahead.settled else 0
         if problem.may_separate and n_settled < _SETTLED_STEPS:
             error = np.inf
         status = None
@@ -170,7 +176,7 @@ class LBFGS(Minimizer[LBFGSState]):
             status = Status.CONVERGED
         elif problem.separated(here):
             status = Status.SEPARABLE
-        elif endless:
+        elif ahead.endless:
             status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
@@ -186,6 +192,7 @@ class LBFGS(Minimizer[LBFGSState]):
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
+            long_steps=ahead.long_steps,
             n_poor=n_poor,
             renews=n_poor >= most and not state.singular,
         )
