@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,11 +18,10 @@ from dlbd_estimators.engine.task_results import wait_for_one
 from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.exceptions import WorkersLost
 
-#: How often a task is tried again that the scheduler has given up, because workers died of it or
-#: beside it. It does so once for the deaths that it allows, and then for each.
-_TRIES = 8
-#: Seconds in which the client hears that tasks are tried again.
-_NEWS = 1.0
+#: A task that took so many workers with it is taken for the cause.
+_TASK_DEATHS = 8
+#: So many deaths are too many, whatever task they ended.
+_ALL_DEATHS = 40
 
 
 class ClusterGraphs(Remote):
@@ -39,9 +38,21 @@ class ClusterGraphs(Remote):
 
     def persist(self, graph: Graph, keys: Sequence[Any]) -> Graph:
         chosen = list(keys)
-        found: list[Future[Any]] = self.client.get(graph, chosen, sync=False)
-        self._complete(found, list(graph))
-        return dict(zip(chosen, found, strict=True))
+        deaths = Counter[Any]()
+        while True:
+            found: list[Future[Any]] = self.client.get(graph, chosen, sync=False)
+            try:
+                self._complete(found, list(graph))
+            except KilledWorker as death:
+                deaths[death.task] += death.allowed_failures + 1
+                if deaths[death.task] >= _TASK_DEATHS or deaths.total() >= _ALL_DEATHS:
+                    raise _lost(death, deaths) from death
+                # All anew: Client.retry leaves tasks waiting for ever where several have failed.
+                for future in found:
+                    future.release()
+                self.client.sync(asyncio.sleep, 0)  # releasing is done by the client's loop
+            else:
+                return dict(zip(chosen, found, strict=True))
 
     def handles(self, keys: Iterable[Any]) -> Graph:
         return {key: Future(key, self.client) for key in keys}
@@ -52,58 +63,39 @@ class ClusterGraphs(Remote):
         return {key: int(found.get(key, 2**63)) for key in futures}
 
     def gather(self, futures: Graph) -> Graph:
-        found = self._complete(list(futures.values()), (), fetch=True)
-        return {key: found[future] for key, future in futures.items()}
+        try:
+            self._complete(list(futures.values()), ())
+        except KilledWorker as death:
+            deaths = Counter({death.task: death.allowed_failures + 1})
+            raise _lost(death, deaths) from death
+        keys = list(futures)
+        return dict(zip(keys, self.client.gather([futures[key] for key in keys]), strict=True))
 
-    def _complete(
-        self, futures: list[Future[Any]], below: Sequence[Any], *, fetch: bool = False
-    ) -> dict[Future[Any], Any]:
-        """Wait for tasks, or for their results; try again what workers died of, or beside."""
+    def _complete(self, futures: list[Future[Any]], below: Sequence[Any]) -> None:
+        """Wait for the ends of tasks; raise the error of one that has failed."""
         work = "the computation of what several blocks need"
         watch = Watch(self.client, dask.get_annotations(), work)
         keys = [*(future.key for future in futures), *below]
-        tries = Counter[Any]()
-        found: dict[Future[Any], Any] = {}
+        ended = as_completed(futures, loop=self.client.loop)
         left = set(futures)
-        ended = as_completed(left, loop=self.client.loop, with_results=fetch, raise_errors=False)
         with away_from_the_pool():
             while left:
                 if not wait_for_one(ended):
                     watch.look(keys)
                     continue
-                future, result = next(ended) if fetch else (next(ended), None)
-                if future.status == "error" and isinstance(future.exception(), KilledWorker):
-                    self._try_again(left, tries)
-                elif future.status == "finished":
-                    found[future] = result
-                    left.discard(future)
-                elif future.status not in ("pending", "lost"):  # else Dask runs it again
+                future = next(ended)
+                if future.status in ("pending", "lost"):  # with its worker: Dask runs it again
+                    ended.add(future)
+                    continue
+                left.discard(future)
+                if future.status != "finished":
                     watch.check_connection()
                     future.result()  # raises the task's own error, or its cancellation
-                if future in left:
-                    ended.add(future)
-        return found
 
-    def _try_again(self, futures: Iterable[Future[Any]], tries: Counter[Any]) -> None:
-        """Let the scheduler try again what it has given up."""
-        killed: dict[Future[Any], Any] = {}
-        for future in futures:
-            death = future.exception() if future.status == "error" else None
-            if isinstance(death, KilledWorker):
-                killed[future] = death
-        deaths = {death.task: death for death in killed.values()}
-        tries.update(deaths.keys())
-        for task, death in deaths.items():
-            if tries[task] > _TRIES:
-                raise WorkersLost(
-                    f"Workers died whenever they computed {key_split(task)!r} ({task}), which "
-                    f"several blocks need: {death.allowed_failures + tries[task]} of them. Is it "
-                    f"too large for a worker's memory, or does it crash the process? The workers' "
-                    f"logs tell more."
-                ) from death
-        # Client.retry stumbles over tasks below, of which it has no futures.
-        scheduler: Any = self.client.scheduler
-        self.client.sync(scheduler.retry, keys=[each.key for each in killed], client=self.client.id)
-        deadline = time.monotonic() + _NEWS
-        while any(each.status == "error" for each in killed) and time.monotonic() < deadline:
-            time.sleep(0.01)
+
+def _lost(death: KilledWorker, deaths: Counter[Any]) -> WorkersLost:
+    return WorkersLost(
+        f"Workers died whenever they computed what several blocks need: {deaths.total()} of them, "
+        f"{deaths[death.task]} with {key_split(death.task)!r} ({death.task}). Is it too large for "
+        f"a worker's memory, or does it crash the process? The workers' logs tell more."
+    )
