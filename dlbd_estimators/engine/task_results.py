@@ -273,7 +273,7 @@ class _Tasks:
             f"Workers died whenever they read {self._where(node)}, also while they did nothing "
             f"else: {deaths} of them when it was read alone. Is it too large for a worker's "
             f"memory, or does reading it crash the process? The workers' logs tell more."
-        ) from future.exception()
+        ) from _error(future)
 
     def _take_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
@@ -315,5 +315,10 @@ def wait_for_one(queue: as_completed) -> bool:
 
 def _deaths(future: Future[Any]) -> int:
     """Return how many workers a task has taken with it, when the scheduler has given it up."""
-    error = future.exception() if future.status == "error" else None
+    error = _error(future)
     return error.allowed_failures + 1 if isinstance(error, KilledWorker) else 0
+
+
+def _error(future: Future[Any]) -> BaseException | None:
+    """Return the error of a task, without waiting for one that has none yet."""
+    return future.exception() if future.status == "error" else None
