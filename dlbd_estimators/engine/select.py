@@ -11,7 +11,6 @@ from dlbd_estimators.blocks.dask_blocks import Remote
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.threads import ThreadExecutor
-from dlbd_estimators.exceptions import InvalidParameter
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -29,8 +28,6 @@ def executor_for(blocks: BlockSequence) -> Executor:
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
         Workers or the scheduler lack this package, or what it needs.
-    InvalidParameter
-        The active client is asynchronous.
     """
     if blocks.in_memory:
         return ThreadExecutor()
@@ -84,11 +81,4 @@ def _active_client() -> Client | None:
         return None
     from dlbd_estimators.engine.cluster import client_of
 
-    client = client_of(get_scheduler())
-    if client is not None and client.asynchronous:
-        raise InvalidParameter(
-            "The active Dask client is asynchronous, and this waits for what it computes. Use "
-            "Client(address) in place of Client(address, asynchronous=True); within an event "
-            "loop, in a thread: await asyncio.to_thread(model.fit, X, y)."
-        )
-    return client
+    return client_of(get_scheduler())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -16,7 +15,7 @@ import pytest
 from distributed import Client
 
 from dlbd_estimators import Ridge
-from dlbd_estimators.exceptions import ClusterError, InvalidParameter, NoWorkers, WorkersLost
+from dlbd_estimators.exceptions import ClusterError, NoWorkers
 from tests.engine.test_cluster import own_cluster
 
 N, P, ROWS = 400, 3, 20
@@ -95,15 +94,6 @@ def test_an_interrupted_fit_leaves_nothing_on_the_cluster(client, arrays, tmp_pa
     np.testing.assert_array_equal(model.coef_, Ridge().fit(*lazy(arrays, _itself)).coef_)
 
 
-def test_an_asynchronous_client_is_refused(cluster, arrays, tmp_path):
-    async def fit():
-        async with Client(cluster.scheduler_address, asynchronous=True):
-            with pytest.raises(InvalidParameter, match=r"asynchronous.*in a thread"):
-                Ridge().fit(*lazy(arrays, _Slowly(tmp_path)))
-
-    asyncio.run(fit())
-
-
 def _itself(block):
     return block
 
@@ -177,19 +167,3 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         ):
             Ridge().fit(*lazy(arrays, read))
         client.cluster.scale(2)
-
-
-def _fatal(block, block_info=None):
-    if block_info[0]["chunk-location"][0] == 1:
-        os._exit(1)
-    return block
-
-
-def test_a_block_that_kills_its_worker_is_named_under_default_settings(arrays, tmp_path):
-    X, y = (da.from_array(array[:80], chunks=(ROWS, *array.shape[1:])) for array in arrays)
-    X = X.map_blocks(_fatal, meta=np.empty((0, 0)))
-    with (
-        own_cluster(1, tmp_path),
-        pytest.raises(WorkersLost, match=r"block 1 \(rows 20 to 40\).*4 of them"),
-    ):
-        Ridge().fit(X, y)
