@@ -15,7 +15,8 @@ FloatingPointError, ValueError
 RuntimeError
 `-- WorkersLost           the workers that read a block died again and again
 TimeoutError
-`-- NoWorkers             the cluster has no worker that may take a task
+`-- ClusterError          a cluster that a fit waits for has been gone for too long
+    `-- NoWorkers         it has no worker that may take a task
 ImportError
 `-- MissingPackage        workers or the scheduler cannot import what a task needs
 
@@ -95,7 +96,11 @@ class WorkersLost(RuntimeError):
     """Each worker that read a certain block died."""
 
 
-class NoWorkers(TimeoutError):
+class ClusterError(TimeoutError):
+    """A cluster has left a fit waiting for longer than is configured, or was lost meanwhile."""
+
+
+class NoWorkers(ClusterError):
     """A cluster has no worker that may take a task, and none came in time."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -77,6 +78,9 @@ def run_bundle(
 
     def load(number: int) -> Any:
         nonlocal reading
+        if block_cache.has_ended(bundle.fit):
+            # It was interrupted: Dask cancels tasks, but cannot end one that runs.
+            raise CancelledError(f"The fit has ended before block {bundle.indices[number]}.")
         block, cost = _load(bundle, bundle.indices[number], keep and cached)
         reading += cost
         return block

@@ -10,7 +10,7 @@ the first only name the graphs that this worker has kept
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -26,16 +26,16 @@ from dlbd_estimators.engine.cache import block_cache
 from dlbd_estimators.engine.executor import Executor, bundle_depth, cache_share
 from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, part_store, read_part
 from dlbd_estimators.engine.held_partials import Held, held_if_large, join_held, large_nbytes
-from dlbd_estimators.engine.placement import Placement, Workers, homes_of, place
+from dlbd_estimators.engine.placement import Workers, homes_of
 from dlbd_estimators.engine.readiness import (
     PACKAGE,
-    check_packages,
     modules_of,
-    wait_for_workers,
+    ready,
 )
 from dlbd_estimators.engine.reduction_tree import Node, nodes
 from dlbd_estimators.engine.rounds import Turn, TurnResult, run_turn
 from dlbd_estimators.engine.task_results import gather
+from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.kernels.kernel import PassKernel
 from dlbd_estimators.kernels.learner import Learner
 
@@ -155,7 +155,7 @@ class ClusterExecutor(Executor):
         def where(node: Node) -> str:
             return blocks.where(indices[node[0]])
 
-        results = gather(self.client, submit, ranges, where, join)
+        results = gather(self.client, submit, ranges, where, self._watch(name), join)
         return {
             node: result.result() if isinstance(result, Held) else result
             for node, result in results.items()
@@ -210,7 +210,7 @@ class ClusterExecutor(Executor):
             return f"the blocks {turn.indices} of replica {turn.number}"
 
         ranges = [(number, number + 1) for number in range(len(turns))]
-        results = gather(self.client, submit, ranges, where)
+        results = gather(self.client, submit, ranges, where, self._watch(name))
         return [results[node] for node in ranges]
 
     def _crew(self, blocks: BlockSequence, indices: Sequence[int]) -> tuple[Workers, bool]:
@@ -219,7 +219,8 @@ class ClusterExecutor(Executor):
             # Blocks of one data set are read alike; of two joined, by either end.
             part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
             self._modules = modules_of(part)
-        placement = ready(self.client, self._modules)
+        work = f"pass {self._n_passes} of the fit" if self._n_passes else ""
+        placement = ready(self.client, self._modules, work)
         if list(placement.workers) != list(self._workers):
             # Blocks have new homes: what is kept in the old ones would only take room.
             self._forget_cached_blocks()
@@ -227,6 +228,11 @@ class ClusterExecutor(Executor):
             self._n_crews += 1
         self._workers = placement.workers
         return placement.workers, placement.homes
+
+    def _watch(self, name: str) -> Watch:
+        """Return who looks after the tasks of the pass that has just been counted."""
+        work = f"pass {self._n_passes} of the fit ({key_split(name)})"
+        return Watch(self.client, dask.get_annotations(), work)
 
     def _span(self, name: str) -> dict[str, Any]:
         """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
@@ -248,27 +254,6 @@ class ClusterExecutor(Executor):
     def _forget_cached_blocks(self) -> None:
         if self._workers and self.client.status == "running":
             self.client.run(_drop, self._cache_name(), wait=False, on_error="ignore")
-
-
-def ready(client: Client, modules: Iterable[str] = PACKAGE) -> Placement:
-    """Find the workers that may take our tasks, and make sure that they can.
-
-    Raises
-    ------
-    NoWorkers
-        There are none, and none came in time.
-    MissingPackage
-        They or the scheduler cannot import some of the modules.
-    """
-    annotations = dask.get_annotations()
-
-    def find() -> Placement:
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        return place(dict(sorted(workers.items())), annotations)
-
-    placement = wait_for_workers(client, find, annotations)
-    check_packages(client, placement.workers, modules)
-    return placement
 
 
 def client_of(scheduler: Any) -> Client | None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from distributed import Client, Future, wait
+import dask
+from dask.utils import key_split
+from distributed import Client, Future, KilledWorker, as_completed
 
 from dlbd_estimators.blocks.dask_blocks import Remote
 from dlbd_estimators.blocks.graph import Graph
-from dlbd_estimators.engine.task_results import away_from_the_pool
+from dlbd_estimators.engine.inside_tasks import away_from_the_pool
+from dlbd_estimators.engine.task_results import wait_for_one
+from dlbd_estimators.engine.watch import Watch
+from dlbd_estimators.exceptions import WorkersLost
+
+#: A task that took so many workers with it is taken for the cause.
+_TASK_DEATHS = 8
+#: So many deaths are too many, whatever task they ended.
+_ALL_DEATHS = 40
 
 
 class ClusterGraphs(Remote):
@@ -26,13 +38,21 @@ class ClusterGraphs(Remote):
 
     def persist(self, graph: Graph, keys: Sequence[Any]) -> Graph:
         chosen = list(keys)
-        found: list[Future[Any]] = self.client.get(graph, chosen, sync=False)
-        with away_from_the_pool():
-            wait(found)
-        for future in found:
-            if future.status != "finished":
-                future.result()  # raises the task's own error, or its cancellation
-        return dict(zip(chosen, found, strict=True))
+        deaths = Counter[Any]()
+        while True:
+            found: list[Future[Any]] = self.client.get(graph, chosen, sync=False)
+            try:
+                self._complete(found, list(graph))
+            except KilledWorker as death:
+                deaths[death.task] += death.allowed_failures + 1
+                if deaths[death.task] >= _TASK_DEATHS or deaths.total() >= _ALL_DEATHS:
+                    raise _lost(death, deaths) from death
+                # All anew: Client.retry leaves tasks waiting for ever where several have failed.
+                for future in found:
+                    future.release()
+                self.client.sync(asyncio.sleep, 0)  # releasing is done by the client's loop
+            else:
+                return dict(zip(chosen, found, strict=True))
 
     def handles(self, keys: Iterable[Any]) -> Graph:
         return {key: Future(key, self.client) for key in keys}
@@ -43,5 +63,39 @@ class ClusterGraphs(Remote):
         return {key: int(found.get(key, 2**63)) for key in futures}
 
     def gather(self, futures: Graph) -> Graph:
+        try:
+            self._complete(list(futures.values()), ())
+        except KilledWorker as death:
+            deaths = Counter({death.task: death.allowed_failures + 1})
+            raise _lost(death, deaths) from death
         keys = list(futures)
         return dict(zip(keys, self.client.gather([futures[key] for key in keys]), strict=True))
+
+    def _complete(self, futures: list[Future[Any]], below: Sequence[Any]) -> None:
+        """Wait for the ends of tasks; raise the error of one that has failed."""
+        work = "the computation of what several blocks need"
+        watch = Watch(self.client, dask.get_annotations(), work)
+        keys = [*(future.key for future in futures), *below]
+        ended = as_completed(futures, loop=self.client.loop)
+        left = set(futures)
+        with away_from_the_pool():
+            while left:
+                if not wait_for_one(ended):
+                    watch.look(keys)
+                    continue
+                future = next(ended)
+                if future.status in ("pending", "lost"):  # with its worker: Dask runs it again
+                    ended.add(future)
+                    continue
+                left.discard(future)
+                if future.status != "finished":
+                    watch.check_connection()
+                    future.result()  # raises the task's own error, or its cancellation
+
+
+def _lost(death: KilledWorker, deaths: Counter[Any]) -> WorkersLost:
+    return WorkersLost(
+        f"Workers died whenever they computed what several blocks need: {deaths.total()} of them, "
+        f"{deaths[death.task]} with {key_split(death.task)!r} ({death.task}). Is it too large for "
+        f"a worker's memory, or does it crash the process? The workers' logs tell more."
+    )

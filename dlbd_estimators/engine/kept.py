@@ -96,6 +96,11 @@ class KeptByFit(Generic[Value]):
             if len(self._ended) > _MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
 
+    def has_ended(self, fit: str) -> bool:
+        """Tell whether a fit has ended lately."""
+        with self._lock:
+            return fit in self._ended
+
     def clear(self) -> None:
         """Forget all values, and no end."""
         with self._lock:

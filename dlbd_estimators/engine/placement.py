@@ -68,6 +68,12 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
     return Placement(named, homes=False)
 
 
+def limits(annotations: Mapping[str, Any]) -> str:
+    """Say which workers the user's annotations leave, for errors; nothing where they leave all."""
+    chosen = {name: annotations[name] for name in ("workers", "resources") if annotations.get(name)}
+    return f" that may take tasks annotated with {chosen}" if chosen else ""
+
+
 def homes_of(n_blocks: int, depth: int, workers: Workers) -> list[str]:
     """Assign each block to a worker: whole bundles, in order, by number of threads."""
     slots = [address for address, worker in workers.items() for _ in range(worker["nthreads"])]

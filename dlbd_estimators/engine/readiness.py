@@ -19,18 +19,16 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import cloudpickle
-import dask.config
-from dask.utils import parse_timedelta
+import dask
 
-from dlbd_estimators.engine.placement import Placement, Workers
+from dlbd_estimators.engine.placement import Placement, Workers, limits, place
+from dlbd_estimators.engine.waits import Wait
+from dlbd_estimators.engine.watch import address, check_connection
 from dlbd_estimators.exceptions import MissingPackage, NoWorkers
 
 if TYPE_CHECKING:
     from distributed import Client
 
-#: How long a fit waits for the first worker. With the time that workers get to answer, an
-#: error comes within half a minute.
-WAIT_FOR_WORKERS = 25.0
 #: Between two looks at whether a worker has come.
 _LOOK_EVERY = 0.1
 #: Seconds in which workers have to say whether they have the packages. The event loop of one may
@@ -59,13 +57,44 @@ if errors:
 """
 
 
-def wait_for_workers(
-    client: Client, find: Callable[[], Placement], annotations: Mapping[str, Any]
-) -> Placement:
-    """Find the workers that may take our tasks; wait where there are none yet.
+def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> Placement:
+    """Find the workers that may take our tasks, and make sure that they can.
 
-    The Dask configuration ``dlbd-estimators.wait-for-workers`` says for how long ("30 s", or a
-    number of seconds).
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    modules : iterable of str, optional
+        That tasks import.
+    work : str, optional
+        What was done on the cluster before, for the error.
+
+    Raises
+    ------
+    NoWorkers
+        There are none, and none came in time.
+    MissingPackage
+        They or the scheduler cannot import some of the modules.
+    """
+    annotations = dask.get_annotations()
+
+    def find() -> Placement:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        return place(dict(sorted(workers.items())), annotations)
+
+    placement = wait_for_workers(client, find, annotations, work)
+    check_packages(client, placement.workers, modules)
+    return placement
+
+
+def wait_for_workers(
+    client: Client, find: Callable[[], Placement], annotations: Mapping[str, Any], work: str = ""
+) -> Placement:
+    """Find the workers that may take our tasks; wait where there are none.
+
+    The Dask configuration says for how long ("30 s", or a number of seconds):
+    ``dlbd-estimators.wait-for-workers`` before the first pass, later
+    ``dlbd-estimators.wait-for-lost-workers``.
 
     Parameters
     ----------
@@ -75,48 +104,39 @@ def wait_for_workers(
         Looks for them.
     annotations : mapping
         In force around the fit, for the message.
+    work : str, optional
+        What was done on this cluster before.
 
     Raises
     ------
     NoWorkers
         None has come.
+    ClusterError
+        The client has lost the scheduler.
     """
+    check_connection(client, work or "the search for workers")
     placement = find()
     if placement.workers:
         return placement
-    seconds = _patience()
+    wait = Wait.LOST_WORKERS if work else Wait.WORKERS
+    seconds = wait.seconds()
     # An adaptive cluster starts workers when there are tasks for them.
     wanted = client.submit(int, key=f"dlbd-estimators-wants-a-worker-{uuid.uuid4().hex}")
     try:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY)
+            check_connection(client, work or "the search for workers")
             placement = find()
             if placement.workers:
                 return placement
     finally:
         client.cancel([wanted], force=True)
-    limits = {name: annotations[name] for name in ("workers", "resources") if annotations.get(name)}
-    which = f" that may take tasks annotated with {limits}" if limits else ""
+    done = f" after {work}" if work else ""
     raise NoWorkers(
-        f"The cluster at {_address(client)} has no worker{which}, and none has come in "
-        f"{seconds:g} s. Start one; where workers take long to start, wait longer: "
-        f'dask.config.set({{"dlbd-estimators.wait-for-workers": "5 min"}}).'
+        f"The cluster at {address(client)} has no worker{limits(annotations)}{done}, and none "
+        f"has come in {seconds:g} s. {wait.advice()}"
     )
-
-
-def _patience() -> float:
-    value = dask.config.get("dlbd-estimators.wait-for-workers", WAIT_FOR_WORKERS)
-    try:
-        seconds = float(parse_timedelta(value, default="s"))
-    except (KeyError, TypeError, ValueError):
-        seconds = -1.0
-    if not seconds >= 0:
-        raise ValueError(
-            f"The Dask configuration dlbd-estimators.wait-for-workers must be a time such as "
-            f'"30 s", or a number of seconds, but is {value!r}.'
-        )
-    return seconds
 
 
 def check_packages(client: Client, workers: Workers, modules: Iterable[str] = PACKAGE) -> None:
@@ -137,15 +157,11 @@ def check_packages(client: Client, workers: Workers, modules: Iterable[str] = PA
         where = "; ".join(f"{each}: {error}" for each, error in sorted(errors.items()))
         raise MissingPackage(
             f"What a task needs cannot be imported on the cluster at "
-            f"{_address(client)}. {where}. Install there what is installed here, in "
+            f"{address(client)}. {where}. Install there what is installed here, in "
             f"the same versions."
         )
     for each in new:
         known.setdefault(each, set()).update(needed)
-
-
-def _address(client: Client) -> str:
-    return str(getattr(client.scheduler, "address", "an unknown address"))
 
 
 def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportError]:

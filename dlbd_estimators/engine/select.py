@@ -71,7 +71,7 @@ def check_cluster() -> None:
     """
     client = _active_client()
     if client is not None:
-        from dlbd_estimators.engine.cluster import ready
+        from dlbd_estimators.engine.readiness import ready
 
         ready(client)
 

@@ -183,9 +183,12 @@ class FitRun:
         self.asked, self.outcome = None, error
 
     def interrupt(self) -> bool:
-        """End the fit where its last whole step has; tell whether that is an answer."""
+        """End the fit where its last whole step has; tell whether that is an answer.
+
+        Before the first step has ended there is only where the fit began.
+        """
         state = self._state
-        if state is None or not self.fit.solver.keeps_when_interrupted:
+        if state is None or state.n_iter == 0 or not self.fit.solver.keeps_when_interrupted:
             return False
         self.asked = None
         self.outcome = self._solve(replace(state, status=Status.INTERRUPTED))

@@ -322,7 +322,7 @@ def _fatal(block, block_info=None):
 
 
 def test_a_block_that_kills_every_worker_is_named_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(task_results, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
+    monkeypatch.setattr(task_results, "_BLOCK_DEATHS", 1)  # four take half a minute
     X = da.zeros((80, 2), chunks=(20, 2)).map_blocks(_fatal, meta=np.empty((0, 0)))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),

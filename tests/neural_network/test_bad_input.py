@@ -252,6 +252,23 @@ def test_an_interrupted_fit_keeps_the_last_whole_epoch(course, monkeypatch):
 
 
 @pytest.mark.parametrize("course", [InMemory, InRounds])
+def test_a_model_interrupted_in_the_first_epoch_of_another_fit_is_what_it_was(course, monkeypatch):
+    X, y = task("classes")
+    data = (X, y) if course is InMemory else in_chunks(100, X, y)
+    model = fit("classes", *data, max_iter=3)
+    before = flat(model)
+
+    def epoch(_self, _training):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course, "epoch", epoch)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*data)
+    np.testing.assert_array_equal(flat(model), before)
+    assert (model.n_iter_, len(model.loss_curve_)) == (3, 3)
+
+
+@pytest.mark.parametrize("course", [InMemory, InRounds])
 def test_a_fit_interrupted_in_its_first_epoch_is_no_fit_of_rows_without_weight(course, monkeypatch):
     X, y = task("classes")
 

@@ -176,7 +176,7 @@ def _fatal(block, block_info=None):
 
 
 def test_blocks_among_which_one_kills_every_worker_are_named_in_the_end(four, monkeypatch):
-    monkeypatch.setattr(task_results, "_BLOCK_ATTEMPTS", 1)  # four take half a minute
+    monkeypatch.setattr(task_results, "_BLOCK_DEATHS", 1)  # four take half a minute
     allow_failures(four, 0)
     X, y = in_chunks(50, *task("number", n=200))
     deadly = X.map_blocks(_fatal, meta=np.empty((0, 0)))

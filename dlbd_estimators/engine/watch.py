@@ -1,0 +1,187 @@
+"""Looks at what a cluster does with tasks that have not ended, so that no wait is for ever.
+
+Dask keeps a task for which it finds no worker for as long as that takes; waits five minutes or more
+for a worker that has stood still; and where it has lost the scheduler, says so to nobody who waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dlbd_estimators.engine.placement import Workers, limits, place
+from dlbd_estimators.engine.waits import Wait
+from dlbd_estimators.exceptions import ClusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Seconds without a result after which is looked.
+LOOK_EVERY = 2.0
+#: Seconds in which the scheduler has to answer a look.
+_PATIENCE = 20.0
+#: Seconds that a nanny gets to end its silent worker.
+_RESTART = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Watches the tasks of one pass.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        That sent them out.
+    annotations : mapping
+        That they were sent out with.
+    work : str
+        What they do, for the errors.
+    """
+
+    def __init__(self, client: Client, annotations: Mapping[str, Any], work: str) -> None:
+        self._client = client
+        self._annotations = annotations
+        self._work = work
+        self._waits_since: float | None = None
+        #: By worker, the last sign of life that the scheduler knew of, and when that was new here:
+        #: the clocks of other machines are not compared with this one's.
+        self._signs: dict[str, tuple[float, float]] = {}
+
+    def look(self, keys: Sequence[Any], progress: str = "") -> bool:
+        """Look at tasks; tell whether the scheduler cannot place some, though it has workers.
+
+        A task that prefers a worker may run on any other. But where the scheduler found no worker
+        at all, it keeps the task until the preferred one comes back, and a worker that is started
+        again comes back as another. To be sent out again is all that helps.
+
+        Parameters
+        ----------
+        keys : sequence
+            Tasks that are waited for, and those that these may need again.
+        progress : str, optional
+            How far the work has come, for the error.
+
+        Raises
+        ------
+        ClusterError
+            No worker has taken a task, or the scheduler has not answered, for too long; or the
+            client has lost the scheduler.
+        """
+        self.check_connection(progress)
+        found = self._ask(keys)
+        if found is None:
+            self._go_on_waiting("The scheduler does not answer", progress)
+            return False
+        states, workers = found
+        running = {
+            address: worker for address, worker in workers.items() if worker["status"] == "running"
+        }
+        able = place(running, self._annotations).workers
+        self._restart_silent(workers, set(keys))
+        stranded = "no-worker" in states.values()
+        if not able:
+            self._go_on_waiting(f"No worker is left ({_who(workers)})", progress)
+        elif stranded and "processing" not in states.values():
+            self._go_on_waiting(f"No worker takes a task ({_who(workers)})", progress, Wait.WORKERS)
+        else:
+            self._waits_since = None
+        return stranded and bool(able)
+
+    def check_connection(self, progress: str = "") -> None:
+        """Raise where the client has lost the scheduler, and with it all that it had there."""
+        check_connection(self._client, self._so_far(progress))
+
+    def _so_far(self, progress: str) -> str:
+        return f"{self._work} ({progress})" if progress else self._work
+
+    def _ask(self, keys: Sequence[Any]) -> tuple[dict[Any, Any], Workers] | None:
+        """Return the states of tasks and what the scheduler knows of workers; None: no answer."""
+        scheduler: Any = self._client.scheduler
+
+        async def ask() -> tuple[dict[Any, Any], Any]:
+            answers = asyncio.gather(
+                scheduler.get_task_status(keys=list(keys)), scheduler.identity(n_workers=-1)
+            )
+            states, identity = await asyncio.wait_for(answers, _PATIENCE)
+            return states, identity["workers"]
+
+        try:
+            found: tuple[dict[Any, Any], Workers] = self._client.sync(ask)
+        except (OSError, RuntimeError):
+            logger.debug("The scheduler does not answer", exc_info=True)
+            return None
+        return found
+
+    def _go_on_waiting(self, what: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
+        """Go on waiting, unless it has been too long."""
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        waited = now - self._waits_since
+        if waited >= wait.seconds():
+            raise ClusterError(
+                f"{what}{limits(self._annotations)}, and that for {waited:.0f} s, during "
+                f"{self._so_far(progress)}; the cluster is that at {address(self._client)}. "
+                f"{wait.advice()}"
+            )
+
+    def _restart_silent(self, workers: Workers, keys: set[Any]) -> None:
+        """Start those workers anew that have our tasks or their results, and are silent."""
+        now, patience = time.monotonic(), Wait.SILENT_WORKER.seconds()
+        silent = []
+        for each, worker in workers.items():
+            sign, since = self._signs.get(each, (None, now))
+            if sign != worker["last_seen"]:
+                self._signs[each] = (worker["last_seen"], now)
+            elif now - since >= patience:
+                silent.append(each)
+        if not silent:
+            return
+        theirs = (self._client.processing(silent), self._client.has_what(silent))
+        for each in silent:
+            if any(not keys.isdisjoint(of.get(each, ())) for of in theirs):
+                logger.warning("Worker %s is restarted: silent for %.0f s", each, patience)
+                self._restart(each)
+
+    def _restart(self, worker: str) -> None:
+        """As the scheduler does itself with a worker that is silent for its ``worker-ttl``."""
+        scheduler: Any = self._client.scheduler
+        try:
+            self._client.sync(
+                scheduler.restart_workers,
+                workers=[worker],
+                timeout=_RESTART,
+                wait_for_workers=False,
+                on_error="return",
+                stimulus_id=f"dlbd-estimators-silent-worker-{time.time()}",
+            )
+        except (OSError, RuntimeError):
+            logger.debug("The worker could not be restarted", exc_info=True)
+
+
+def address(client: Client) -> str:
+    """Return where a client's scheduler is."""
+    return str(getattr(client.scheduler, "address", "an unknown address"))
+
+
+def check_connection(client: Client, work: str) -> None:
+    """Raise where a client has lost its scheduler, during some work."""
+    if client.status != "running":
+        raise ClusterError(
+            f"The connection to the scheduler at {address(client)} was lost during {work}. The "
+            f"scheduler has ended, or the client was closed, and what was computed there is gone: "
+            f"connect to a running cluster and fit again."
+        )
+
+
+def _who(workers: Workers) -> str:
+    """Say what workers there are."""
+    if not workers:
+        return "there is none"
+    statuses = Counter(str(worker["status"]) for worker in workers.values())
+    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
