@@ -16,7 +16,7 @@ from dlbd_estimators.kernels.kernel import PassKernel
 
 if TYPE_CHECKING:
     # Of networks; a linear model's process, and its workers, do without.
-    from dlbd_estimators.engine.rounds import Turn, TurnAtHand
+    from dlbd_estimators.engine.rounds import LocalTraining, TrainingInMemory
     from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
@@ -57,11 +57,11 @@ class Pass(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Round:
-    """The turns of a network's replicas between two synchronisations; brings a result of each.
+    """The training of a network's replicas between two synchronisations; brings these replicas.
 
     Attributes
     ----------
-    turns : tuple of Turn, or TurnAtHand
+    trainings : tuple of LocalTraining, or TrainingInMemory
         One a replica; or that of a replica which is alone with rows in this process's memory.
     learner : Learner
         Trains a replica.
@@ -71,7 +71,7 @@ class Round:
         What it is counted as: an epoch is one pass, counted with its first round.
     """
 
-    turns: tuple[Turn, ...] | TurnAtHand
+    trainings: tuple[LocalTraining, ...] | TrainingInMemory
     learner: Learner
     name: str
     n_passes: float

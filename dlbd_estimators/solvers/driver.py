@@ -135,7 +135,7 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
 
 
 def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
-    """Run the turns of a fit's replicas, and tell it where they have come to."""
+    """Train a fit's replicas, and send it the result."""
     try:
         result = executor.run_round(asked)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
