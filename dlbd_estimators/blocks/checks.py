@@ -160,7 +160,7 @@ def check_weights(weight: NDArray[Any], where: str) -> None:
 
 
 class CheckedRows(Generic[Result]):
-    """A function of blocks that looks first whether a block is what its collection promises.
+    """A function of blocks that first checks that a block is what its collection promises.
 
     Parameters
     ----------

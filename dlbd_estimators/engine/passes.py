@@ -1,7 +1,7 @@
-"""Requests as plain data: what somebody wants to know of all rows, and what it is asked by.
+"""Requests as plain data: a pass over all rows, or a round of a network's replicas.
 
-Whoever needs to know more before it can go on is a generator: it yields a request, is sent what
-that brings, and in the end returns what it was after. It never runs anything, so that its caller
+Whoever needs to know more before it can go on is a generator: it yields a request, is sent the
+result of it, and in the end returns a result of its own. It never runs anything, so that its caller
 may run what several ask for in one reading of the blocks, or stop and go on another day.
 """
 
@@ -77,5 +77,5 @@ class Round:
     n_passes: float
 
 
-#: What yields requests, is sent what each brings, and returns what it was after.
+#: A generator that yields requests, is sent their results, and returns its own result.
 Asks: TypeAlias = Generator[Pass[Any] | Round, Any, Found]

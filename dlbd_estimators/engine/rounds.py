@@ -108,7 +108,7 @@ class TrainingInMemory:
 
 @dataclass
 class TrainedReplica:
-    """Where a replica has come to, and what that cost.
+    """A replica after its training, and what the training cost.
 
     Attributes
     ----------

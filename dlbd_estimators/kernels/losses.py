@@ -63,7 +63,7 @@ class Loss(ABC):
     mean_of_outputs: bool = False
     #: Upper bound of the second derivative, over all raw predictions.
     curvature_bound: float
-    #: The name a person meets on the dashboard.
+    #: The name shown on the dashboard.
     name: str
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Loss(ABC):
 
     @abstractmethod
     def spread(self, steps: FloatArray) -> FloatArray:
-        """Directions whose raw change bounds how fast the curvature changes.
+        """Directions along which a change of ``raw`` bounds how fast the curvature changes.
 
         For a step ``d`` of shape (n_outputs, n_parameters) returns rows ``v`` such
         that ``|third derivative| <= max_v |x v| * second derivative`` along the step

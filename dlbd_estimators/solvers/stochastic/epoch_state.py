@@ -1,4 +1,4 @@
-"""Where training by epochs stands between two of them."""
+"""The state of training between two epochs."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Epochs(Solver[Training, EpochState]):
         return lines
 
     def _paced(self, state: EpochState) -> EpochState:
-        """Set the next epoch's learning rate, or find that there is to be none."""
+        """Set the learning rate of the next epoch, or end the training."""
         rate = state.learning_rate
         if self.schedule == "invscaling":
             rate = self.learning_rate / math.pow(state.n_seen + 1, self.power_t)

@@ -1,4 +1,4 @@
-"""How an epoch of mini-batch training goes: over rows in memory, or over blocks in rounds.
+"""One epoch of mini-batch training: over rows in memory, or over blocks in rounds.
 
 A scheme takes training from the end of one epoch to the end of the next. All that it knows in
 between is in :class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`.
