@@ -232,11 +232,11 @@ def parts(monkeypatch):
     """What training sees and what is held out, once a fit has split its blocks."""
     last = []
 
-    def split(*args):
-        last[:] = held_out.split(*args)
+    def hold_out(*args):
+        last[:] = held_out.hold_out(*args)
         return last
 
-    monkeypatch.setattr("dlbd_estimators.neural_network.training_rows.split", split)
+    monkeypatch.setattr("dlbd_estimators.neural_network.training_rows.hold_out", hold_out)
     return last
 
 

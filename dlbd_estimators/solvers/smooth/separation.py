@@ -74,7 +74,7 @@ def largest_change(
     if columns is None or radius is None:
         return np.inf
     packing = problem.packing
-    rows = problem.loss.spread(step.reshape(packing.shape))
+    rows = problem.loss.curvature_directions(step.reshape(packing.shape))
     coef = rows[:, : packing.n_features]
     offset = coef @ columns.mean
     if packing.fit_intercept:
