@@ -70,7 +70,7 @@ class MLPRegressor(NumberPredictions, BaseMLP):
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            Targets, as in :meth:`fit`.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
 
