@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -11,7 +11,8 @@ import pandas as pd
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.alignment import known
+from dlbd_estimators.blocks.checks import CheckedRows, check_rows_kept
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
@@ -100,8 +101,13 @@ def _array(
         told = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
         raise TypeError(f"The outputs of the steps have no common dtype: {told}.") from error
     operands = [part for i, each in enumerate(arrays) for part in (each, (0, i + 2))]
+    join: Callable[..., NDArray[Any]] = _Join(weights, dtype)
+    if isinstance(X, da.Array) and known(X) and not all(map(known, arrays)):
+        # A step that makes frames does not know how long their partitions are. X does.
+        operands = [X, (0, len(arrays) + 2), *operands]
+        join = _AsLong(join)
     joined: da.Array = da.blockwise(
-        _Join(weights, dtype),
+        join,
         (0, 1),
         *operands,
         new_axes={1: width},
@@ -159,6 +165,20 @@ class _Join:
 
     def __call__(self, *blocks: NDArray[Any]) -> NDArray[Any]:
         return _joined(blocks, self.weights).astype(self.dtype, copy=False)
+
+
+class _AsLong:
+    """Puts arrays side by side that must be as long as a block of X."""
+
+    __name__ = "side_by_side"
+
+    def __init__(self, join: Callable[..., NDArray[Any]]) -> None:
+        self.join = join
+
+    def __call__(self, X: NDArray[Any], *blocks: NDArray[Any]) -> NDArray[Any]:
+        for block in blocks:
+            check_rows_kept(len(block), len(X))
+        return self.join(*blocks)
 
 
 def _joined(blocks: Sequence[NDArray[Any]], weights: Sequence[Any]) -> NDArray[Any]:

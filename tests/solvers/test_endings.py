@@ -187,6 +187,37 @@ def test_inexact_steps_see_separable_rows_at_a_loose_tol(n_features, n_classes, 
             LogisticRegression(C=np.inf, solver="newton_cg", tol=tol, max_iter=300).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("solver", "seed", "n", "n_classes", "heavy", "spread"),
+    [
+        ("newton", 0, 400, 3, 4, 3.0),
+        ("newton", 6, 400, 3, 4, 3.0),
+        ("newton", 2, 4000, 3, 4, 3.0),
+        ("newton", 6, 4000, 2, 1, 3.0),
+        ("lbfgs", 3, 400, 3, 1, 3.0),
+        ("lbfgs", 3, 400, 2, 4, 3.0),
+        ("lbfgs", 0, 4000, 2, 2, 3.0),
+        ("lbfgs", 3, 4000, 3, 4, 3.0),
+        ("lbfgs", 15, 4000, 3, 1, 5.0),
+        ("lbfgs", 15, 4000, 2, 4, 5.0),
+    ],
+)
+def test_a_long_step_of_rows_far_out_is_not_a_way_without_end(
+    solver, seed, n, n_classes, heavy, spread
+):
+    """They are fitted so well that a step which gains nothing may move them by hundreds."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    X[:, -heavy:] = rng.lognormal(0, spread, (n, heavy))
+    y = (X @ rng.normal(size=(4, n_classes)) + rng.gumbel(size=(n, n_classes))).argmax(axis=1)
+    model = LogisticRegression(C=np.inf, solver=solver).fit(X, y)
+    assert model.history_[-1]["error"] <= model.tol
+    expected = LogisticRegression(C=np.inf, solver="newton_cg").fit(X, y)
+    scale = X.std(axis=0)
+    error = np.abs((model.coef_ - expected.coef_) * scale).max()
+    assert error <= 1e-6 * np.abs(expected.coef_ * scale).max()
+
+
 def amounts(rng, n):
     """Six columns of one row are of one order, from percents to total amounts."""
     y = rng.integers(0, 3, n)

@@ -15,6 +15,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.minimizer import MinimizerState
 from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.smooth.separation import NO_LONG_STEPS, LongSteps
 from dlbd_estimators.solvers.status import Status
 
 _MAX_HALVINGS = 40
@@ -36,6 +37,8 @@ class TrialState(MinimizerState):
         Column moments, as soon as a pass has brought them.
     from_sample : bool
         The point is a sample's solution, and not yet known to be good for anything.
+    long_steps : LongSteps
+        Of those towards this point.
     """
 
     base: FloatArray | None = None
@@ -44,6 +47,7 @@ class TrialState(MinimizerState):
     tried_step: float = 1.0
     columns: Columns | None = None
     from_sample: bool = False
+    long_steps: LongSteps = NO_LONG_STEPS
 
 
 StateT = TypeVar("StateT", bound=TrialState)

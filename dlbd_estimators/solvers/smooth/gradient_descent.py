@@ -24,6 +24,8 @@ from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.preconditioner import Standardised, across
 from dlbd_estimators.solvers.smooth.separation import (
+    NO_LONG_STEPS,
+    LongSteps,
     ellipsoid_to_ask,
     outlook,
 )
@@ -55,6 +57,8 @@ class DescentState(MinimizerState):
         Curvatures along the last moves.
     columns, radius : Columns or None, float or None
         Moments of the columns and the largest norm of a row, as soon as passes have brought them.
+    long_steps : LongSteps
+        Of those towards this point.
     """
 
     trial: FloatArray | None = None
@@ -67,6 +71,7 @@ class DescentState(MinimizerState):
     curvatures: tuple[float, ...] = ()
     columns: Columns | None = None
     radius: float | None = None
+    long_steps: LongSteps = NO_LONG_STEPS
 
 
 class GradientDescent(Minimizer[DescentState]):
@@ -114,7 +119,7 @@ class GradientDescent(Minimizer[DescentState]):
         previous = 1.0 if uphill else state.momentum
         momentum = (1.0 + np.sqrt(1.0 + 4.0 * previous**2)) / 2.0
         ahead = descended if uphill else descended + (previous - 1.0) / momentum * moved
-        error, status = np.inf, None
+        error, status, long_steps = np.inf, None, NO_LONG_STEPS
         if curvatures and min(curvatures) > 0:
             decrement = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
             decrement = max(decrement, across(problem, here.gradient, columns))
@@ -125,17 +130,19 @@ class GradientDescent(Minimizer[DescentState]):
                 metric.inverse_diagonal() / min(curvatures),
             )
             newton = metric.parameters(gradient / min(curvatures))
-            _, settled, endless = yield from outlook(
+            way = yield from outlook(
                 problem,
                 newton,
                 columns,
                 state.radius,
                 float(decrement),
                 "gradient-descent-largest-change",
+                state.long_steps,
             )
-            if endless:
+            long_steps = way.long_steps
+            if way.endless:
                 status = Status.QUASI_SEPARABLE
-            if not settled:
+            if not way.settled:
                 error = np.inf
         if not np.any(gradient):
             error = 0.0
@@ -156,6 +163,7 @@ class GradientDescent(Minimizer[DescentState]):
             accepted_gradient=gradient,
             momentum=float(momentum),
             curvatures=curvatures,
+            long_steps=long_steps,
         )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
+from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.matrix_memory import holds
@@ -72,7 +73,7 @@ class LBFGSState(TrialState):
     """
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
-    pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
+    pairs: Pairs = ()
     factor: Factor | None = None
     best_error: float = np.inf
     since_best: int = 0
@@ -136,7 +137,7 @@ class LBFGS(Minimizer[LBFGSState]):
         assert state.columns is not None
         metric = state.factor or Standardised(problem, state.columns)
         pairs = _with_last_move(state, here.gradient)
-        inverse = _two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
+        inverse = two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
         direction = problem.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
@@ -158,10 +159,16 @@ class LBFGS(Minimizer[LBFGSState]):
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
         most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
-        _, settled, endless = yield from outlook(
-            problem, direction, state.columns, state.radius, decrement, "lbfgs-largest-change"
+        ahead = yield from outlook(
+            problem,
+            direction,
+            state.columns,
+            state.radius,
+            decrement,
+            "lbfgs-largest-change",
+            state.long_steps,
         )
-        n_settled = state.n_settled + 1 if settled else 0
+        n_settled = state.n_settled + 1 if ahead.settled else 0
         if problem.may_separate and n_settled < _SETTLED_STEPS:
             error = np.inf
         status = None
@@ -169,7 +176,7 @@ class LBFGS(Minimizer[LBFGSState]):
             status = Status.CONVERGED
         elif problem.separated(here):
             status = Status.SEPARABLE
-        elif endless:
+        elif ahead.endless:
             status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
@@ -185,6 +192,7 @@ class LBFGS(Minimizer[LBFGSState]):
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
+            long_steps=ahead.long_steps,
             n_poor=n_poor,
             renews=n_poor >= most and not state.singular,
         )
@@ -222,9 +230,7 @@ def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSStat
     )
 
 
-def _with_last_move(
-    state: LBFGSState, gradient: FloatArray
-) -> tuple[tuple[FloatArray, FloatArray], ...]:
+def _with_last_move(state: LBFGSState, gradient: FloatArray) -> Pairs:
     """Add the curvature along the last move, unless it is only rounding."""
     if state.base is None:
         return state.pairs
@@ -255,9 +261,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     )
 
 
-def _inverse_diagonal(
-    pairs: tuple[tuple[FloatArray, FloatArray], ...], metric: Factor | Standardised
-) -> FloatArray:
+def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray:
     """Estimate the diagonal of the Hessian's inverse, for the error of each coefficient.
 
     A Hessian as the metric is taken to be right. Otherwise it is the metric's, with the least
@@ -270,27 +274,3 @@ def _inverse_diagonal(
         for moved, turned in pairs
     )
     return metric.inverse_diagonal() * (_UNMET**2 / least)
-
-
-def _two_loops(
-    gradient: FloatArray,
-    pairs: tuple[tuple[FloatArray, FloatArray], ...],
-    metric: Factor | Standardised,
-    *,
-    rescale: bool,
-) -> FloatArray:
-    """Apply the inverse Hessian that the metric and the curvature pairs define."""
-    q = gradient.copy()
-    applied = []
-    for moved, turned in reversed(pairs):
-        alpha = float(moved @ q) / float(moved @ turned)
-        q -= alpha * turned
-        applied.append((alpha, moved, turned))
-    r = metric.solve(q)
-    if pairs and rescale:
-        moved, turned = pairs[-1]
-        r = r * (float(moved @ turned) / float(turned @ metric.solve(turned)))
-    for alpha, moved, turned in reversed(applied):
-        beta = float(turned @ r) / float(moved @ turned)
-        r = r + (alpha - beta) * moved
-    return r

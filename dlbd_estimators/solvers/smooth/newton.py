@@ -152,9 +152,16 @@ class Newton(Minimizer[NewtonState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         radius = here.radius if ellipsoid is not None else state.radius
-        change, settled, endless = yield from outlook(
-            problem, step, columns, radius, decrement, "newton-largest-change"
+        ahead = yield from outlook(
+            problem,
+            step,
+            columns,
+            radius,
+            decrement,
+            "newton-largest-change",
+            state.long_steps,
         )
+        change, settled, long_steps = ahead
         rough = is_rough(factor, state.hessian_dtype)
         per_decrement = error_of_decrement(
             problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
@@ -177,7 +184,7 @@ class Newton(Minimizer[NewtonState]):
         vanished = problem.may_separate and not rough and factor.rank < rank
         if problem.separated(here):
             status = Status.SEPARABLE
-        elif vanished or endless:
+        elif vanished or ahead.endless:
             # Along a way without curvature the step, of least norm, does not go on.
             error, status = np.inf, Status.QUASI_SEPARABLE
         elif status is None and since_best > _PATIENCE and not error <= tol:
@@ -192,6 +199,7 @@ class Newton(Minimizer[NewtonState]):
             status=status,
             columns=columns,
             radius=radius,
+            long_steps=long_steps,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
             best=min(decrement, state.best),

@@ -135,9 +135,16 @@ class NewtonCG(Minimizer[NewtonCGState]):
         slope = -float(step @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         left = found.left / problem.unit
-        change, settled, endless = yield from outlook(
-            problem, step, columns, radius, decrement, "newton-cg-largest-change"
+        ahead = yield from outlook(
+            problem,
+            step,
+            columns,
+            radius,
+            decrement,
+            "newton-cg-largest-change",
+            state.long_steps,
         )
+        change, settled, long_steps = ahead
         error = left if decrement == 0.0 else decrement * remainder(change) + left
         error = max(error, across(problem, here.gradient, columns))
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
@@ -160,7 +167,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if problem.separated(here):
             status = Status.SEPARABLE
-        elif endless:
+        elif ahead.endless:
             error, status = np.inf, Status.QUASI_SEPARABLE
         elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
@@ -171,6 +178,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
             status=status,
             columns=columns,
             radius=radius,
+            long_steps=long_steps,
             best=min(decrement, state.best),
             since_best=since_best,
             n_settled=n_settled,

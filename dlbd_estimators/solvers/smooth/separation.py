@@ -9,11 +9,14 @@ less.
 A step ``d`` changes a row's prediction by ``x_i d``. That is at most the largest norm of a row,
 which a pass brings, times the step's norm. Where columns are nearly collinear the bound is far too
 large: a long step along their difference moves no prediction. So before a fit is told to have no
-minimiser, a pass measures the change.
+minimiser, a pass measures the change. And one long step is no proof: where a column has a heavy
+tail, a row far out is fitted so well that a step which gains nothing may move it by hundreds.
+The next such step is a small share of it on the way to a minimiser, and as long on one without end.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +32,10 @@ _SETTLED = 0.5
 #: Where all rows together can gain no more than this, in units of one row's loss, and steps are
 #: still long, no row stands in the way.
 _NOTHING_TO_GAIN = 1e-8
+#: Such steps in a row that tell of a way without end,
+_LONG_STEPS = 3
+#: each at least this share of the one before. Even L-BFGS makes shorter ones towards a minimiser.
+_AS_LONG = 0.5
 
 
 def ellipsoid_of(columns: Columns) -> tuple[FloatArray, FloatArray]:
@@ -96,6 +103,29 @@ def remainder(change: float) -> float:
     return float(np.exp(change / 2) * (np.expm1(change) - change) / change)
 
 
+@dataclass(frozen=True)
+class LongSteps:
+    """The last steps in a row that were long, and as long, where there was nothing left to gain.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    change : float
+        The largest change of a prediction by the last of them.
+    """
+
+    count: int = 0
+    change: float = 0.0
+
+    def with_one(self, change: float) -> LongSteps:
+        """Return what is known with one more."""
+        return LongSteps(self.count + 1 if change >= _AS_LONG * self.change else 1, change)
+
+
+NO_LONG_STEPS = LongSteps()
+
+
 class Outlook(NamedTuple):
     """What the length of a Newton step shows: a minimum near, or a descent without end.
 
@@ -105,13 +135,18 @@ class Outlook(NamedTuple):
         The largest change of a prediction: a bound, or measured.
     settled : bool
         A minimiser is near.
-    endless : bool
-        The step is long where there is nothing left to gain: F has no minimiser.
+    long_steps : LongSteps
+        With this step, if it is one.
     """
 
     change: float
     settled: bool
-    endless: bool
+    long_steps: LongSteps
+
+    @property
+    def endless(self) -> bool:
+        """Whether F has no minimiser."""
+        return self.long_steps.count >= _LONG_STEPS
 
 
 def outlook(
@@ -121,6 +156,7 @@ def outlook(
     radius: float | None,
     decrement: float,
     label: str,
+    long_steps: LongSteps,
 ) -> Asks[Outlook]:
     """Tell a minimum from a descent without end, by a Newton step.
 
@@ -130,25 +166,29 @@ def outlook(
 
     Parameters
     ----------
-    objective, step, columns, radius
+    problem, step, columns, radius
         As for :func:`largest_change`.
     decrement : float
         Newton decrement of the mean loss.
     label : str
         Names the pass.
+    long_steps : LongSteps
+        Until now.
     """
     change = largest_change(problem, step, columns, radius)
     if not problem.may_separate:
-        return Outlook(change, True, False)
+        return Outlook(change, True, NO_LONG_STEPS)
     spent = decrement**2 * (problem.n_rows or 1) <= _NOTHING_TO_GAIN
     if spent and _SETTLED <= change < np.inf:
         change = yield from _measured_change(problem, step, label)
-        return Outlook(change, change < _SETTLED, change >= _SETTLED)
+        if change < _SETTLED:
+            return Outlook(change, True, NO_LONG_STEPS)
+        return Outlook(change, False, long_steps.with_one(change))
     bound = change
     if radius is None and problem.n_rows is not None:
         widest = float(np.sqrt(problem.n_rows * problem.packing.shape[1]))
         bound = largest_change(problem, step, columns, widest)
-    return Outlook(change, bound < _SETTLED, False)
+    return Outlook(change, bound < _SETTLED, NO_LONG_STEPS)
 
 
 def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[float]:
