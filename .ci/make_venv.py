@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import html.parser
+import html
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -116,28 +117,14 @@ def install_pip(environment: Path, python: Path) -> None:
 def download_pip(index: str) -> bytes:
     """Return the pinned pip wheel, found by name in a simple index (PEP 503)."""
     page, address = fetch(index.rstrip("/") + "/pip/")
-    links = Links()
-    links.feed(page.decode())
-    for link in links.found:
-        url = urllib.parse.urldefrag(urllib.parse.urljoin(address, link)).url
+    for link in re.findall(r"<a\s[^>]*?href=[\"']([^\"']+)", page.decode(), re.IGNORECASE):
+        url = urllib.parse.urldefrag(urllib.parse.urljoin(address, html.unescape(link))).url
         if urllib.parse.unquote(url).endswith("/" + PIP_WHEEL):
             content, _ = fetch(url)
             if hashlib.sha256(content).hexdigest() != PIP_SHA256:
                 raise SetupError(f"{url} is not the file it should be (its sha256 differs)")
             return content
     raise SetupError(f"{address} does not list {PIP_WHEEL}")
-
-
-class Links(html.parser.HTMLParser):
-    """Collects the targets of all links of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the address of a link."""
-        self.found += [value for name, value in attrs if tag == "a" and name == "href" and value]
 
 
 def fetch(url: str) -> tuple[bytes, str]:

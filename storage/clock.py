@@ -1,4 +1,4 @@
-"""How long each thread has spent on decoding chunks: what monitors of a computation ask."""
+"""How many seconds each thread has spent on decoding chunks; monitors read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ decoding = _Decoding()
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Count what is surrounded as decoding."""
+    """Count the time of a ``with`` block as decoding."""
     began = time.perf_counter()
     try:
         yield

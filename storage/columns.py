@@ -1,4 +1,4 @@
-"""Columns of a pandas frame as one NumPy array, each by its name and none by guess.
+"""Columns of a pandas frame as one NumPy array, found by their names.
 
 A frame's own ``to_numpy`` makes Python objects of booleans beside floats and of nullable
 integers, takes columns by position, and rounds large integers in silence.
@@ -153,7 +153,7 @@ class Columns:
 
 
 def number_dtype(dtype: Any) -> np.dtype[Any] | None:
-    """NumPy's dtype for the numbers of a column; None where they are none that are stored."""
+    """NumPy's dtype for the numbers of a column; None if it holds something else."""
     if not isinstance(dtype, np.dtype):
         # Nullable and pyarrow dtypes have numpy_dtype, sparse ones subtype.
         sparse = type(dtype).__name__ == "SparseDtype"  # intervals have a subtype too
@@ -166,7 +166,7 @@ def number_dtype(dtype: Any) -> np.dtype[Any] | None:
 
 
 def advice_for(name: str, dtype: Any) -> str:
-    """What to do about values that are no numbers."""
+    """Advice for values that are no numbers."""
     kind = getattr(dtype, "kind", "O")
     if kind == "c":
         return "store its real and imaginary parts as two columns"

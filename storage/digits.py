@@ -1,4 +1,4 @@
-"""Integers that a float would round: told, never stored in silence."""
+"""Integers that a float would round are refused, never stored in silence."""
 
 from __future__ import annotations
 

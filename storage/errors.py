@@ -21,20 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = [
-    "ChunkCorrupt",
-    "DatasetCorrupt",
-    "DatasetExists",
-    "DatasetIncomplete",
-    "DatasetNotFound",
-    "DatasetReplaced",
-    "MetadataCorrupt",
-    "NotADataset",
-    "StorageError",
-    "UnsupportedURL",
-    "UnsupportedVersion",
-]
-
 _LISTED = 20
 
 

@@ -158,7 +158,7 @@ def _columns_of_one_frame(
 
 
 def _chosen_from(expr: Any) -> Any:
-    """What an expression only chooses columns of."""
+    """The expression of which this one only selects columns."""
     while type(expr).__name__ in {"Projection", "Drop"}:
         expr = expr.frame
     return expr

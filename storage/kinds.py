@@ -1,4 +1,4 @@
-"""What a caller may give: kept lazy where it is lazy, refused where it cannot be."""
+"""The kinds of arrays that a caller may pass: lazy ones stay lazy, or are refused."""
 
 from __future__ import annotations
 

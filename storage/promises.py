@@ -1,4 +1,4 @@
-"""Blocks as a Dask array promises them, checked before anything is cut from them.
+"""Check that blocks have the shape and dtype that their Dask array promises.
 
 A Dask array only says which shape and dtype its blocks will have. Cutting a block that is
 larger takes a part of it in silence, and one that is smaller may be broadcast.
@@ -22,7 +22,7 @@ __all__ = ["as_promised"]
 
 @dataclass(frozen=True)
 class _Promise:
-    """Hands a block on if it is what was promised."""
+    """Returns a block unchanged if it is what was promised."""
 
     name: str
     dtype: str
@@ -58,7 +58,7 @@ class _Promise:
 
 
 def as_promised(name: str, array: DaskArray) -> DaskArray:
-    """The same array, whose blocks raise where they are not what it says.
+    """The same array; a block that is not what the array promises raises an error.
 
     Raises
     ------

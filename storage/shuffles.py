@@ -1,4 +1,4 @@
-"""Arrays whose order was lost before they came here: two shuffles where there should be one."""
+"""Refuse arrays that were shuffled separately: their rows no longer match."""
 
 from __future__ import annotations
 

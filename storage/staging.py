@@ -27,7 +27,7 @@ _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a target that is taken, or that is none of ours to replace.
+    """Refuse a target that exists already, or that this package must not replace.
 
     Raises
     ------

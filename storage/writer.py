@@ -191,7 +191,7 @@ def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[S
             entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
         )
     finally:
-        # After an error the blocks that nobody began are not worth writing.
+        # After an error, blocks that no task has begun are not written.
         pool.shutdown(cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""What a fit tells of itself while it runs: to scikit-learn's callbacks, and as events.
+"""What a fit reports while it runs: to scikit-learn's callbacks, and as events.
 
 To callbacks a fit is a task, and each of its steps is one. Layers below know of neither. They
 call plain functions before and after a step, in the process that called ``fit``: callbacks and
@@ -27,7 +27,7 @@ _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
 
 def with_callbacks(fit: _Fit) -> _Fit:
-    """Decorate ``fit``: whatever becomes of it, callbacks are torn down at its end.
+    """Decorate ``fit``: callbacks are torn down at its end, also after an error.
 
     This is :func:`sklearn.callback.with_callbacks`, with types.
     """
@@ -50,7 +50,7 @@ def fit_task(
     callbacks: bool = True,
     max_steps: int | None = None,
 ) -> Iterator[FitTask]:
-    """Tell of a fit: of its begin on entering, of its end or its failure on leaving.
+    """Report a fit: its begin on entering, its end or its failure on leaving.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class FitTask:
         self.status = "converged" if callbacks is not None else "done"
 
     def start(self, executor: Executor, blocks: Blocks, *, print_lines: bool = False) -> None:
-        """Tell listeners that blocks are going to be read; what they hear can be printed too."""
+        """Tell listeners that the fit begins to read blocks; events can be printed too."""
         estimator = self._estimator
         self.events.start(
             executor,
@@ -142,7 +142,7 @@ class FitTask:
         return stopped
 
     def warn(self, status: str, message: str) -> None:
-        """Tell listeners why the fit ends, where the user is going to be warned of it."""
+        """Tell listeners why the fit ends, before the user is warned."""
         self.status = status
         self.events.warn(message)
 
@@ -183,7 +183,7 @@ class CallbackTask:
         return bool(step.call_on_fit_task_end(**self._facts, reconstruction_attributes=attributes))
 
     def end(self) -> None:
-        """Tell callbacks that the fit has ended, and before that a step that came to nothing."""
+        """Tell callbacks that the fit has ended, after ending a step that was interrupted."""
         if self._step is not None:
             self._step.call_on_fit_task_end(estimator=self._facts["estimator"])
         # Nothing to add: the estimator has all its attributes.

@@ -1,4 +1,4 @@
-"""What a fitted classifier says of classes, or of several labels a row."""
+"""Predictions of a fitted classifier: of classes, or of several labels a row."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Lazy predictions, as the Dask arrays that scikit-learn's tools take.
 
-These tools do with predictions what NumPy does without a thought, and Dask refuses where an
-array's chunk lengths are not known, or where a result goes into an array in memory.
+These tools do with predictions what NumPy allows. Dask refuses some of it if chunk lengths are not
+known, or if a result goes into an array in memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all models are: estimators that leave, show their fit, call back, and take sparse rows."""
+"""The base of all models: conversion to scikit-learn, HTML, callbacks, sparse rows."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class NumberPredictions(RegressorMixin, Model):
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
+            True targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
 

@@ -1,4 +1,4 @@
-"""Checks of estimators' parameters; what is refused is told in scikit-learn's words."""
+"""Checks of estimators' parameters; the errors have scikit-learn's words."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def predict(
     finish: Finish,
     method: str,
 ) -> Any:
-    """Apply a fitted model to X, in the way X came.
+    """Apply a fitted model to X: eagerly in memory, lazily on Dask collections.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sparse matrices in memory: made dense where that fits, refused before where it does not."""
+"""Sparse matrices in memory: made dense if that fits, otherwise refused before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way out: what was fitted as scikit-learn's own classes, for skops, ONNX, a server."""
+"""Fitted estimators as scikit-learn's own classes, for skops, ONNX or a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
 
-#: What belongs to a fit here, not to what it leaves: scikit-learn keeps callbacks in these.
+#: Not copied: scikit-learn keeps callbacks in these, which belong to a fit here.
 _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
 
 
@@ -151,7 +151,7 @@ class ToSklearnMixin(Versioned):
         return to_sklearn(self)
 
     def _wrapped(self) -> Any:
-        """Return what leaves in the place of a class without a namesake."""
+        """Return what is converted in the place of a class without a namesake."""
         return None
 
 

@@ -134,6 +134,21 @@ def same_length(name: str, found: int, expected: int, where: str) -> None:
         raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
 
 
+def check_rows_kept(found: int, expected: int) -> None:
+    """Refuse what a step has made of a block, if it has not the block's rows.
+
+    Raises
+    ------
+    BadBlock
+        Gives both numbers.
+    """
+    if found != expected:
+        raise BadBlock(
+            f"a step made {found} rows of a block of {expected}. It must keep all rows, in their "
+            f"order."
+        )
+
+
 def check_weights(weight: NDArray[Any], where: str) -> None:
     """Refuse weights that are no numbers, NaN, infinite or negative.
 
@@ -160,7 +175,7 @@ def check_weights(weight: NDArray[Any], where: str) -> None:
 
 
 class CheckedRows(Generic[Result]):
-    """A function of blocks that looks first whether a block is what its collection promises.
+    """A function of blocks that first checks that a block is what its collection promises.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def _value(argument: Any, values: Graph) -> Any:
 
 
 def _in_order(dependencies: Dependencies, keys: Sequence[Key]) -> list[Key]:
-    """Put all keys behind those that they depend on, one branch after the other."""
+    """Order keys so that each comes after those it depends on, one branch after the other."""
     order: dict[Key, None] = {}
     stack = [*reversed(keys)]
     while stack:

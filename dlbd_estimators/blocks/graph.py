@@ -1,4 +1,4 @@
-"""What a Dask graph says of blocks: what each needs, and what orders their rows.
+"""What a Dask graph shows about blocks: what each needs, and what orders their rows.
 
 Pure questions about tasks and their dependencies; nothing is run here.
 """

@@ -63,7 +63,7 @@ class SplitLoader(Loader):
         return replace(self, whole=replace(self.whole, loader=loader))
 
 
-def split(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
+def hold_out(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
     """Return blocks to train on, and the rows held out of them.
 
     Parameters

@@ -111,7 +111,7 @@ def after(X: da.Array, function: Callable[[Any], Any]) -> tuple[da.Array, Checke
 
 
 def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
-    """Compute a block whose last task are steps, in the memory of what they are done to.
+    """Compute a block whose last task is a chain of steps, in the memory of their input.
 
     Parameters
     ----------

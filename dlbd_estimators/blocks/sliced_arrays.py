@@ -1,4 +1,4 @@
-"""What single blocks cut out of large arrays in memory, cut before blocks are sent anywhere.
+"""Parts that blocks take of large arrays in memory: cut out before tasks are sent.
 
 Then a slice travels with a block, and not the whole array. Nothing but the cut is done here: what a
 user's function makes of a slice is made where the block is read.

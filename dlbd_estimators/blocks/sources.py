@@ -51,7 +51,7 @@ _ADVICE = {
 
 
 def is_lazy(X: Any) -> bool:
-    """Tell whether X is lazy, of a kind that is taken or of one that :func:`opened` refuses."""
+    """Tell whether X is lazy: of a supported kind, or of one that :func:`opened` refuses."""
     return (
         is_dask_collection(X)
         or is_zarr(X)

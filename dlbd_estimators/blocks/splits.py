@@ -83,7 +83,7 @@ class ListedRows(Parts):
 
 @dataclass(frozen=True)
 class SelectedRows(Parts):
-    """Parts known by a few numbers a block: whoever reads a block finds its rows.
+    """Parts known by a few numbers a block, from which the reader of a block finds its rows.
 
     Attributes
     ----------

@@ -12,9 +12,8 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.alignment import known
-from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.checks import CheckedRows, check_rows_kept
 from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.exceptions import BadBlock
 from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
@@ -178,11 +177,7 @@ class _AsLong:
 
     def __call__(self, X: NDArray[Any], *blocks: NDArray[Any]) -> NDArray[Any]:
         for block in blocks:
-            if len(block) != len(X):
-                raise BadBlock(
-                    f"a step made {len(block)} rows of a block of {len(X)}. It must keep all rows, "
-                    f"in their order."
-                )
+            check_rows_kept(len(block), len(X))
         return self.join(*blocks)
 
 

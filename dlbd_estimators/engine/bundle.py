@@ -93,8 +93,8 @@ def run_bundle(
                 bundle.blocks.diagnose(bundle.indices[position - bundle.start], block)
             return partial
 
-        # Overflow and NaN are looked for in every partial, and then named; a warning would
-        # not. This is a setting of the thread that works, not of the one that reads.
+        # Every partial is checked for overflow and NaN, and the error names the row; a warning
+        # would not. This is a setting of the thread that works, not of the one that reads.
         with np.errstate(all="ignore"):
             return reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
 
@@ -119,7 +119,7 @@ def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:
 
 
 def timed_load(blocks: BlockSequence, index: int, *, features: bool = True) -> tuple[Any, Cost]:
-    """Load a block, and tell what that took."""
+    """Load a block, and return what that cost."""
     began, decoded = time.perf_counter(), decoding_seconds()
     block = blocks.load(index, features=features)
     return block, Cost(

@@ -33,7 +33,7 @@ from dlbd_estimators.engine.readiness import (
     ready,
 )
 from dlbd_estimators.engine.reduction_tree import Node, nodes
-from dlbd_estimators.engine.rounds import Turn, TurnResult, run_turn
+from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica, train_replica
 from dlbd_estimators.engine.task_results import gather
 from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.kernels.kernel import PassKernel
@@ -41,7 +41,7 @@ from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
-Result = TypeVar("Result", BundleResult[Any], TurnResult)
+Result = TypeVar("Result", BundleResult[Any], TrainedReplica)
 
 
 class ClusterExecutor(Executor):
@@ -164,18 +164,20 @@ class ClusterExecutor(Executor):
     def capacity(self) -> tuple[int, int]:
         return len(self._workers), sum(worker["nthreads"] for worker in self._workers.values())
 
-    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
-        # Every worker takes replicas in turn, whatever its number of threads: what the others
+    def _run_round(
+        self, trainings: Sequence[LocalTraining], learner: Learner, name: str
+    ) -> list[TrainedReplica]:
+        # A worker trains one replica after the other, whatever its number of threads: what replicas
         # lack most is memory for the rows in hand.
-        workers, has_homes = self._crew(turns[0].blocks, turns[0].indices)
+        workers, has_homes = self._crew(trainings[0].blocks, trainings[0].indices)
         addresses = list(workers) if has_homes else []
         self._n_passes += 1
         prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
 
         def submit(node: Node, attempt: int = 0) -> Future[Any]:
-            turn = turns[node[0]]
-            blocks, carried = turn.blocks, list(turn.indices)
-            home = addresses[turn.number % len(addresses)] if addresses else None
+            training = trainings[node[0]]
+            blocks, carried = training.blocks, list(training.indices)
+            home = addresses[training.number % len(addresses)] if addresses else None
             parts: dict[range, Part] = {}
             if home and attempt > 0:
                 self._parts.forget_groups(blocks, carried, home)
@@ -183,7 +185,7 @@ class ClusterExecutor(Executor):
                 memory = workers[home]["memory_limit"] or 0
                 parts, carried = self._parts.grouped(blocks, carried, home, memory)
             own, inputs = _without_inputs(blocks, carried)
-            turn = replace(turn, blocks=own)
+            training = replace(training, blocks=own)
             anywhere = home is None or len(addresses) < 2 or bool(inputs) or attempt > 0
             # A replica travels inside its task, so that the round can be played again wherever
             # a worker is left; Dask's advice against large tasks is for what could be loaded.
@@ -192,24 +194,24 @@ class ClusterExecutor(Executor):
                 dask.annotate(span=self._span(name)),
             ):
                 return self.client.submit(
-                    _turn_on_worker,
-                    turn,
+                    _train_on_worker,
+                    training,
                     self._cache_name(),
                     parts,
                     learner,
                     list(inputs),
                     list(inputs.values()),
-                    key=f"{prefix}-replica-{turn.number}-{attempt}",
+                    key=f"{prefix}-replica-{training.number}-{attempt}",
                     workers=None if anywhere else [home],
                     allow_other_workers=not anywhere,
                     pure=False,
                 )
 
         def where(node: Node) -> str:
-            turn = turns[node[0]]
-            return f"the blocks {turn.indices} of replica {turn.number}"
+            training = trainings[node[0]]
+            return f"the blocks {training.indices} of replica {training.number}"
 
-        ranges = [(number, number + 1) for number in range(len(turns))]
+        ranges = [(number, number + 1) for number in range(len(trainings))]
         results = gather(self.client, submit, ranges, where, self._watch(name))
         return [results[node] for node in ranges]
 
@@ -289,23 +291,23 @@ def _run_on_worker(
     return held_if_large(_metered(run_bundle(bundle, kernel, parameters, keep=at_home)), large)
 
 
-def _turn_on_worker(
-    turn: Turn,
+def _train_on_worker(
+    training: LocalTraining,
     fit: str,
     parts: dict[range, Part],
     learner: Learner,
     keys: list[Any],
     values: list[Any],
-) -> TurnResult | NotKept:
+) -> TrainedReplica | NotKept:
     for indices, part in parts.items():
         blocks = read_part(fit, part)
         if blocks is None:
             return NotKept()
-        turn.readers.update(dict.fromkeys(indices, turn.blocks.read_by(blocks)))
+        training.readers.update(dict.fromkeys(indices, training.blocks.read_by(blocks)))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
-        turn = replace(turn, blocks=_with_inputs(turn.blocks, inputs))
-    return _metered(run_turn(turn, learner))
+        training = replace(training, blocks=_with_inputs(training.blocks, inputs))
+    return _metered(train_replica(training, learner))
 
 
 def _metered(result: Result) -> Result:

@@ -1,4 +1,4 @@
-"""What work on blocks took: counted in tasks, added up over a fit."""
+"""What work on blocks cost: counted in tasks, added up over a fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cost:
     decoded: float = 0.0
 
     def phases(self) -> dict[str, float]:
-        """Divide the seconds: work, and standing still for what was to be read or decoded.
+        """Divide the seconds into work, and waiting for blocks to be read or decoded.
 
         What is loaded ahead, beside the work on another block, takes none of them.
         """

@@ -23,7 +23,7 @@ from dlbd_estimators.kernels.sweep import SweepKernel
 
 if TYPE_CHECKING:
     # Of networks; a linear model's process, and its workers, do without.
-    from dlbd_estimators.engine.rounds import Turn, TurnResult
+    from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica
     from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
@@ -45,7 +45,7 @@ class PassResult(Generic[Partial]):
     Attributes
     ----------
     partial : object
-        The kernel's sums over all blocks of the pass, or the results of a round's turns.
+        The kernel's sums over all blocks of the pass, or the trained replicas of a round.
     cost : Cost
         Of its tasks together.
     """
@@ -135,24 +135,24 @@ class Executor(ABC):
         )
         return [PassResult(partial, together.cost) for partial in together.partial]
 
-    def run_round(self, asked: Round) -> PassResult[Sequence[TurnResult]]:
-        """Run the turns of a round; return their results in order.
+    def run_round(self, asked: Round) -> PassResult[Sequence[TrainedReplica]]:
+        """Train the replicas of a round; return them in order.
 
         Parameters
         ----------
         asked : Round
-            One turn a replica.
+            The training of each replica.
 
         Raises
         ------
         WorkersLost
-            The workers died that ran a turn, again and again.
+            The workers that trained a replica died, again and again.
         """
         began = time.perf_counter()
-        if isinstance(asked.turns, tuple):
-            results = self._run_turns(asked.turns, asked.learner, asked.name)
+        if isinstance(asked.trainings, tuple):
+            results = self._run_round(asked.trainings, asked.learner, asked.name)
         else:
-            results = [asked.turns.run(asked.learner)]
+            results = [asked.trainings.run(asked.learner)]
         cost = self._count(began, time.perf_counter(), [result.cost for result in results])
         return PassResult(results, cost)
 
@@ -218,10 +218,10 @@ class Executor(ABC):
         """Return the number of workers (0: this process) and of threads, in the last pass."""
 
     @abstractmethod
-    def _run_turns(
-        self, turns: Sequence[Turn], learner: Learner, name: str
-    ) -> Sequence[TurnResult]:
-        """Run the turns of a round; return their results in order."""
+    def _run_round(
+        self, trainings: Sequence[LocalTraining], learner: Learner, name: str
+    ) -> Sequence[TrainedReplica]:
+        """Train the replicas of a round; return them in order."""
 
     @abstractmethod
     def _run(

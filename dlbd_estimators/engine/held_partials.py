@@ -52,7 +52,7 @@ def large_nbytes(n_bundles: int) -> int:
 
 
 def held_if_large(result: BundleResult[Any], large: int) -> BundleResult[Any] | Held:
-    """Return a result as it is to be, by its size in bytes: for the client, or to stay."""
+    """Return a result for the client, or if it is large one that stays on its worker."""
     if nbytes(result.partial) < large:
         return result
     return Held(pack(result.partial), result.cost)

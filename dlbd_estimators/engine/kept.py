@@ -1,8 +1,8 @@
-"""What a process keeps for the fits that use it, as long as they last.
+"""Values that a process keeps for a fit, until the fit ends.
 
-A fit ends by a word of its client, which may come before the last of its tasks: what such a task
-brings is not kept. A client may also die without a word, so that a fit which has not asked for
-long gives way to others.
+The client says when a fit ends. This may be before the last of its tasks: what such a task brings
+is not kept. A client may also die and say nothing, so a fit that has not asked for long gives way
+to others.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class KeptByFit(Generic[Value]):
             return fit in self._ended
 
     def clear(self) -> None:
-        """Forget all values, and no end."""
+        """Forget all values, but not which fits have ended."""
         with self._lock:
             self._fits.clear()
 

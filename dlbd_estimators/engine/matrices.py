@@ -1,4 +1,4 @@
-"""How large a matrix the tasks of a pass may sum, beside one another in the smallest worker."""
+"""How large a matrix may be that all tasks of a pass sum at once in the smallest worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAITING = 4
 
 @dataclass(frozen=True)
 class MatrixRoom:
-    """What a pass takes for each matrix that it sums, and what there is.
+    """The memory that a pass needs for each matrix that it sums, and the memory there is.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
-"""Requests as plain data: what somebody wants to know of all rows, and what it is asked by.
+"""Requests as plain data: a pass over all rows, or a round of a network's replicas.
 
-Whoever needs to know more before it can go on is a generator: it yields a request, is sent what
-that brings, and in the end returns what it was after. It never runs anything, so that its caller
+Whoever needs to know more before it can go on is a generator: it yields a request, is sent the
+result of it, and in the end returns a result of its own. It never runs anything, so that its caller
 may run what several ask for in one reading of the blocks, or stop and go on another day.
 """
 
@@ -16,7 +16,7 @@ from dlbd_estimators.kernels.kernel import PassKernel
 
 if TYPE_CHECKING:
     # Of networks; a linear model's process, and its workers, do without.
-    from dlbd_estimators.engine.rounds import Turn, TurnAtHand
+    from dlbd_estimators.engine.rounds import LocalTraining, TrainingInMemory
     from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
@@ -57,11 +57,11 @@ class Pass(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Round:
-    """The turns of a network's replicas between two synchronisations; brings a result of each.
+    """The training of a network's replicas between two synchronisations; brings these replicas.
 
     Attributes
     ----------
-    turns : tuple of Turn, or TurnAtHand
+    trainings : tuple of LocalTraining, or TrainingInMemory
         One a replica; or that of a replica which is alone with rows in this process's memory.
     learner : Learner
         Trains a replica.
@@ -71,11 +71,11 @@ class Round:
         What it is counted as: an epoch is one pass, counted with its first round.
     """
 
-    turns: tuple[Turn, ...] | TurnAtHand
+    trainings: tuple[LocalTraining, ...] | TrainingInMemory
     learner: Learner
     name: str
     n_passes: float
 
 
-#: What yields requests, is sent what each brings, and returns what it was after.
+#: A generator that yields requests, is sent their results, and returns its own result.
 Asks: TypeAlias = Generator[Pass[Any] | Round, Any, Found]

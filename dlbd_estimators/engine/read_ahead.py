@@ -22,7 +22,7 @@ _END: Any = object()
 
 
 class _NoMoreItems(Exception):
-    """Ends the work where loading has ended early."""
+    """Ends the work when loading has ended early."""
 
 
 def load_ahead(
@@ -75,7 +75,7 @@ def load_ahead(
 def load_between(
     load: Callable[[int], Item], n_items: int, work: Callable[[Callable[[], Item]], Result]
 ) -> tuple[Result, float]:
-    """Do as :func:`load_ahead` does, loading and working by turns in this thread."""
+    """Do as :func:`load_ahead` does, but load and work alternately in this thread."""
     numbers = iter(range(n_items))
     waited = 0.0
 

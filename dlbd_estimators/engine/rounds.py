@@ -1,4 +1,4 @@
-"""One replica's turn in a round: the work of one task, wherever it is run.
+"""The training of one replica in a round: the work of one task, wherever it is run.
 
 The rows of a few blocks at a time are brought together in a buffer and shuffled there
 (CorgiPile: Xu et al., arXiv 2206.05830). The buffer has two halves: while the rows of one are
@@ -27,7 +27,7 @@ from dlbd_estimators.kernels.learner import Learner, Replica
 
 
 @dataclass(frozen=True)
-class Turn:
+class LocalTraining:
     """What one replica does in a round.
 
     Parameters
@@ -58,7 +58,7 @@ class Turn:
 
     @property
     def indices(self) -> list[int]:
-        """All blocks of the turn, in order."""
+        """All blocks that it reads, in order."""
         return [index for fill in self.fills for index in fill]
 
     def fill_rows(self, fill: Sequence[int]) -> int:
@@ -72,7 +72,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class TurnAtHand:
+class TrainingInMemory:
     """What a replica that is alone does in an epoch of rows in the memory of this process.
 
     Parameters
@@ -95,7 +95,7 @@ class TurnAtHand:
     learning_rate: float
     n_threads: int
 
-    def run(self, learner: Learner) -> TurnResult:
+    def run(self, learner: Learner) -> TrainedReplica:
         """Train the replica, in this process."""
         began = time.perf_counter()
         with single_threaded_blas:
@@ -103,17 +103,17 @@ class TurnAtHand:
                 self.replica.copy(), self.rows, self.order, self.learning_rate, self.n_threads
             )
         seconds = (time.perf_counter() - began) * self.n_threads
-        return TurnResult(replica, [total], self.rows.n_rows, Cost(n_tasks=1, seconds=seconds))
+        return TrainedReplica(replica, [total], self.rows.n_rows, Cost(n_tasks=1, seconds=seconds))
 
 
 @dataclass
-class TurnResult:
-    """Where a replica has come to, and what that cost.
+class TrainedReplica:
+    """A replica after its training, and what the training cost.
 
     Attributes
     ----------
     replica : Replica
-        After the turn.
+        After the training.
     totals : list of float
         By fill, the sum over rows of their batch's objective; not finite where training
         diverged, and then the last.
@@ -129,21 +129,21 @@ class TurnResult:
     cost: Cost
 
 
-def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
-    """Train a replica on the blocks of its turn; ``n_threads`` changes no bit."""
+def train_replica(training: LocalTraining, learner: Learner, n_threads: int = 1) -> TrainedReplica:
+    """Train a replica on its blocks; ``n_threads`` changes no bit."""
     began = time.perf_counter()
-    buffer = _Buffer(turn)
+    buffer = _Buffer(training)
 
-    def train(take: Callable[[], Block]) -> TurnResult:
-        result = TurnResult(turn.replica.copy(), [], 0, Cost())
+    def train(take: Callable[[], Block]) -> TrainedReplica:
+        result = TrainedReplica(training.replica.copy(), [], 0, Cost())
         with np.errstate(all="ignore"):
-            for number in range(len(turn.fills)):
+            for number in range(len(training.fills)):
                 rows = take()
                 order = None
-                if turn.seeds is not None:
-                    order = np.random.default_rng(turn.seeds[number]).permutation(rows.n_rows)
+                if training.seeds is not None:
+                    order = np.random.default_rng(training.seeds[number]).permutation(rows.n_rows)
                 result.replica, total = learner.learn(
-                    result.replica, rows, order, turn.learning_rate, n_threads
+                    result.replica, rows, order, training.learning_rate, n_threads
                 )
                 result.totals.append(total)
                 result.n_rows += rows.n_rows
@@ -151,20 +151,20 @@ def run_turn(turn: Turn, learner: Learner, n_threads: int = 1) -> TurnResult:
                     break
         return result
 
-    stream = load_between if turn.blocks.in_memory else load_ahead
+    stream = load_between if training.blocks.in_memory else load_ahead
     with single_threaded_blas:
-        result, waited = stream(buffer.fill, len(turn.fills), train)
+        result, waited = stream(buffer.fill, len(training.fills), train)
     seconds = (time.perf_counter() - began) * n_threads
     result.cost = replace(buffer.cost, n_tasks=1, seconds=seconds, waited=waited * n_threads)
     return result
 
 
 class _Buffer:
-    """Two halves, for the rows of one fill each, used by turns."""
+    """Two halves, for the rows of one fill each, used alternately."""
 
-    def __init__(self, turn: Turn) -> None:
-        self._turn = turn
-        self._n_rows = max(turn.fill_rows(fill) for fill in turn.fills)
+    def __init__(self, training: LocalTraining) -> None:
+        self._training = training
+        self._n_rows = max(training.fill_rows(fill) for fill in training.fills)
         self._halves: list[_Half | None] = [None, None]
         #: Of all fills until now.
         self.cost = Cost()
@@ -173,8 +173,8 @@ class _Buffer:
         """Return the rows of a fill, valid until the one after the next is loaded."""
         start = 0
         half = None
-        for index in self._turn.fills[number]:
-            blocks = self._turn.reader(index)
+        for index in self._training.fills[number]:
+            blocks = self._training.reader(index)
             block, loading = timed_load(blocks, index)
             self.cost += replace(loading, n_blocks=1)
             blocks.check_features(index, block)

@@ -19,7 +19,7 @@ from dlbd_estimators.engine.reduction_tree import nodes
 from dlbd_estimators.kernels.kernel import PassKernel
 
 if TYPE_CHECKING:
-    from dlbd_estimators.engine.rounds import Turn, TurnResult
+    from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica
     from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
@@ -76,13 +76,20 @@ class ThreadExecutor(Executor):
     def capacity(self) -> tuple[int, int]:
         return 0, self._n_threads
 
-    def _run_turns(self, turns: Sequence[Turn], learner: Learner, name: str) -> list[TurnResult]:
-        from dlbd_estimators.engine.rounds import run_turn  # networks alone take turns
+    def _run_round(
+        self, trainings: Sequence[LocalTraining], learner: Learner, name: str
+    ) -> list[TrainedReplica]:
+        from dlbd_estimators.engine.rounds import train_replica  # for networks alone
 
-        n_threads = max(1, self._n_threads // len(turns))
-        if len(turns) == 1:
-            return [run_turn(turns[0], learner, n_threads)]
-        return _results([self._pool.submit(run_turn, turn, learner, n_threads) for turn in turns])
+        n_threads = max(1, self._n_threads // len(trainings))
+        if len(trainings) == 1:
+            return [train_replica(trainings[0], learner, n_threads)]
+        return _results(
+            [
+                self._pool.submit(train_replica, training, learner, n_threads)
+                for training in trainings
+            ]
+        )
 
 
 def _results(pending: Sequence[Future[Result]]) -> list[Result]:

@@ -27,9 +27,9 @@ class Activation(ABC):
 
     #: The name users ask for.
     name: ClassVar[str]
-    #: Initial weights are uniform within sqrt(spread / (fan_in + fan_out)) (Glorot and
+    #: Initial weights are uniform within sqrt(initial_factor / (fan_in + fan_out)) (Glorot and
     #: Bengio 2010).
-    spread: ClassVar[float] = 6.0
+    initial_factor: ClassVar[float] = 6.0
 
     @abstractmethod
     def apply(self, z: FloatArray) -> None:
@@ -66,7 +66,7 @@ class Logistic(Activation):
     """The logistic sigmoid, which never overflows."""
 
     name = "logistic"
-    spread = 2.0
+    initial_factor = 2.0
 
     def apply(self, z: FloatArray) -> None:
         expit(z, out=z)

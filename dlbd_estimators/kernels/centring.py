@@ -1,4 +1,4 @@
-"""Where the rows of a block lie, and parameters of the same model for centred features."""
+"""The approximate centre of a block's columns, and parameters for centred features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CENTRING_ROWS = 256
 def centre_of(
     columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
 ) -> FloatArray:
-    """Return about where the columns of a block lie: the mean of its first rows, in float64.
+    """Return roughly the centre of a block's columns: the mean of its first rows, in float64.
 
     Rows of no weight are passed over. A column that is constant lies at its value, to the last
     bit; one that holds NaN or infinity, or has no rows, at zero.

@@ -1,4 +1,4 @@
-"""A kernel on some of the columns: what a model of these features alone sees of the data."""
+"""A kernel on some of the columns, for a model of these features alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mini-batch training on rows at hand: the innermost loop.
+"""Mini-batch training on rows in memory: the innermost loop.
 
 A batch is worked on in *shards* of its rows and then in panels of the parameters, as many of
 each as the shapes alone say. Threads share these parts out, so that the bits of the result do

@@ -155,7 +155,7 @@ class LinearKernel(Kernel[LinearSums]):
     def _hessian_sum(
         self, block: Block, n_rows: int, centre: FloatArray | None
     ) -> HessianSum | None:
-        """Return where a Hessian is summed, if one is asked for: its memory is square."""
+        """Return the memory in which a Hessian is summed, if one is asked for."""
         if self.order < Order.HESSIAN:
             return None
         return HessianSum(
@@ -171,7 +171,7 @@ class LinearKernel(Kernel[LinearSums]):
         raw: FloatArray,
         origin: FloatArray | None,
     ) -> None:
-        """Add what a tile says beyond the objective and its derivatives."""
+        """Add the other sums of a tile: column moments, errors, the largest norm of a row."""
         if self.count_errors:
             present = slice(None) if weight is None else weight > 0
             sums.n_errors += self.loss.n_errors(y[present], raw[present])
@@ -195,7 +195,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.moments[1, n:] += ones @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
-        if left.weight == 0.0:  # its rows say nothing about where the data lie
+        if left.weight == 0.0:  # rows of no weight say nothing about the centre of the data
             left.centre, left.shift = right.centre, right.shift
         elif right.weight > 0.0:
             self._move(right, left)

@@ -1,4 +1,4 @@
-"""A few threads that do the parts of one small job again and again, in step."""
+"""A few threads that share one small job, part by part, and wait for each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def in_lockstep(n_threads: int, work: Callable[[int, int, Wait], None]) -> None:
             with np.errstate(all="ignore"):
                 work(thread, n_threads, barrier.wait)
         except threading.BrokenBarrierError:
-            pass  # another thread failed, and tells why
+            pass  # another thread failed, and raises the error
         except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
             failures.append(error)
             barrier.abort()

@@ -63,7 +63,7 @@ class Loss(ABC):
     mean_of_outputs: bool = False
     #: Upper bound of the second derivative, over all raw predictions.
     curvature_bound: float
-    #: The name a person meets on the dashboard.
+    #: The name shown on the dashboard.
     name: str
 
     @abstractmethod
@@ -114,8 +114,8 @@ class Loss(ABC):
         """
 
     @abstractmethod
-    def spread(self, steps: FloatArray) -> FloatArray:
-        """Directions whose raw change bounds how fast the curvature changes.
+    def curvature_directions(self, steps: FloatArray) -> FloatArray:
+        """Directions along which a change of ``raw`` bounds how fast the curvature changes.
 
         For a step ``d`` of shape (n_outputs, n_parameters) returns rows ``v`` such
         that ``|third derivative| <= max_v |x v| * second derivative`` along the step
@@ -149,7 +149,7 @@ class HalfSquaredError(Loss):
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         return len(raw)
 
-    def spread(self, steps: FloatArray) -> FloatArray:
+    def curvature_directions(self, steps: FloatArray) -> FloatArray:
         return np.zeros((1, steps.shape[1]))
 
 
@@ -184,7 +184,7 @@ class HalfPoissonDeviance(Loss):
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         return len(raw)
 
-    def spread(self, steps: FloatArray) -> FloatArray:
+    def curvature_directions(self, steps: FloatArray) -> FloatArray:
         return steps
 
 
@@ -232,7 +232,7 @@ class HalfBinomialLoss(Loss):
         margins = (2 * y.reshape(raw.shape) - 1) * raw
         return int(np.count_nonzero(margins.min(axis=1) <= 0))
 
-    def spread(self, steps: FloatArray) -> FloatArray:
+    def curvature_directions(self, steps: FloatArray) -> FloatArray:
         return steps
 
 
@@ -299,7 +299,7 @@ class HalfMultinomialLoss(Loss):
         others[rows, label] = -np.inf
         return int(np.count_nonzero(raw[rows, label] <= others.max(axis=1)))
 
-    def spread(self, steps: FloatArray) -> FloatArray:
+    def curvature_directions(self, steps: FloatArray) -> FloatArray:
         # E[(u-Eu)^2 (v-Ev)] <= (max v - min v) Var(u): differences of two classes.
         if len(steps) > _MANY_CLASSES:  # their pairs are more than fit; no two differ by more
             return np.asarray(2.0 * (steps - steps.mean(axis=0)))

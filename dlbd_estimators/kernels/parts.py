@@ -75,7 +75,7 @@ class Splits:
 
     @classmethod
     def overlapping(cls, n_splits: int) -> Splits:
-        """Return splits of parts of their own: what each trains on, what each tests on, all rows.
+        """Return splits that have parts of their own: rows to train on, rows to test on, all rows.
 
         Parameters
         ----------

@@ -50,14 +50,8 @@ class L1LeastSquares(LeastSquares):
 
         Raises
         ------
-        ValueError
-            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
-            lengths differ, the solver is unknown, or a parameter is out of range.
-        TypeError
-            X or y is not numeric.
-        MemoryError
-            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
-            dense. It is raised before anything is read.
+        ValueError, TypeError, MemoryError
+            As :meth:`dlbd_estimators.Ridge.fit` raises them.
 
         Warns
         -----

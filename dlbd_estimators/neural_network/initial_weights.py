@@ -15,7 +15,7 @@ def initial(layers: Layers, settings: Settings, random_state: np.random.RandomSt
     """Draw initial parameters as scikit-learn does: Glorot and Bengio (2010)."""
     coefs, intercepts = [], []
     for fan_in, fan_out in layers.shapes:
-        bound = np.sqrt(settings.activation.spread / (fan_in + fan_out))
+        bound = np.sqrt(settings.activation.initial_factor / (fan_in + fan_out))
         coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)))
         intercepts.append(random_state.uniform(-bound, bound, fan_out))
     return layers.pack(coefs, intercepts)

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.base.callbacks import FitTask, fit_task
+from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.validation import Data
 from dlbd_estimators.blocks.block import Blocks
@@ -24,6 +24,7 @@ from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial, last
 from dlbd_estimators.neural_network.parameters import Settings, batch_size
 from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
+from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import Targets
 from dlbd_estimators.neural_network.training_rows import (
     Holdout,
@@ -39,7 +40,7 @@ from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
-from dlbd_estimators.solvers.stochastic.one_epoch import Course, InMemory, InRounds
+from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme, InMemory, InRounds
 from dlbd_estimators.solvers.stochastic.random_states import freeze, set_to
 
 
@@ -63,7 +64,7 @@ class _Job:
         return time.perf_counter() - self.began
 
 
-class BaseMLP(Model, ABC):
+class BaseMLP(SharedParameters, Model, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
     _training: EpochState
@@ -84,6 +85,43 @@ class BaseMLP(Model, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
+            Classes (strings, integers or booleans), labels (each 0 or 1), or numbers.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        Diverged
+            The loss or a parameter is no longer finite; the message names epoch and round. It is
+            a ValueError and a FloatingPointError, and leaves the attributes as they were.
+        ValueError
+            X, y or sample_weight holds NaN or infinity (the message names block, row and column),
+            lengths differ, y is not what the loss is for, or a parameter is out of range.
+        MemoryError
+            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``max_iter`` was reached, or training diverged and ``early_stopping`` kept the
+            parameters of the best score.
+        """
+        return self._fit(X, y, sample_weight)
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
@@ -131,19 +169,8 @@ class BaseMLP(Model, ABC):
                 initial(layers, settings, random_state) if fresh else last(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
-            job = _Job(
-                executor,
-                blocks,
-                targets,
-                network,
-                settings,
-                random_state,
-                start,
-                fresh,
-                incremental,
-                task,
-                began,
-            )
+            of_data = executor, blocks, targets, network, settings, random_state, start
+            job = _Job(*of_data, fresh, incremental, task, began)
             if settings.update is None:
                 self._fit_in_passes(job, name)
             else:
@@ -188,10 +215,9 @@ class BaseMLP(Model, ABC):
         self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: _Job, name: str) -> None:
-        assert job.settings.update is not None
         problem = self._training_problem(job, name)
         solver = self._epochs(job)
-        state = self._state_from(job, problem.course)
+        state = self._state_from(job, problem.scheme)
         known = [] if job.fresh or not hasattr(self, "_training") else list(self.history_)
         records: list[Record] = []
 
@@ -244,14 +270,14 @@ class BaseMLP(Model, ABC):
             rows = rows_in_memory(blocks)
             if holdout is not None:
                 rows, score = hold_out_rows(rows, holdout, job.network, job.random_state, name)
-            course = InMemory(
+            scheme = InMemory(
                 self._learner(job, rows.n_rows),
                 rows,
                 freeze(job.random_state) if self.shuffle else None,
                 thread_count(),
                 name,
             )
-            return Training(blocks, course, score)
+            return Training(blocks, scheme, score)
         seed = int(job.random_state.randint(np.iinfo(np.int32).max))
         if holdout is not None:
             blocks, score = hold_out_of_blocks(
@@ -281,36 +307,14 @@ class BaseMLP(Model, ABC):
             once=job.incremental,
         )
 
-    def _state_from(self, job: _Job, course: Course) -> EpochState:
+    def _state_from(self, job: _Job, scheme: EpochScheme) -> EpochState:
         """Begin anew, or with the optimiser's memory where partial_fit goes on."""
-        new = course.begin(job.start, float(self.learning_rate_init))
+        new = scheme.begin(job.start, float(self.learning_rate_init))
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new
         new = new.after(last)
-        if not job.incremental:
-            return new
-        same = len(last.replicas) == len(new.replicas) and all(
-            len(mine.moments) == len(other.moments)
-            for mine, other in zip(new.replicas, last.replicas, strict=True)
-        )
-        if not same:
-            return replace(new, n_epochs=last.n_epochs)
-        dtype = job.start.dtype
-        return replace(
-            new,
-            replicas=tuple(
-                replace(
-                    replica,
-                    parameters=job.start,
-                    moments=tuple(m.astype(dtype, copy=False) for m in replica.moments),
-                )
-                for replica in last.replicas
-            ),
-            velocity=last.velocity,
-            learning_rate=last.learning_rate,
-            n_epochs=last.n_epochs,
-        )
+        return new.with_optimiser_of(last) if job.incremental else new
 
     def _model_attributes(self, job: _Job, parameters: FloatArray) -> dict[str, Any]:
         coefs, intercepts = job.network.layers.unpack(parameters)
@@ -339,6 +343,5 @@ class BaseMLP(Model, ABC):
 
     def _model(self) -> NetworkPredictor:
         # From the attributes, which a user may have changed.
-        return NetworkPredictor(
-            self._network, self._network.layers.pack(self.coefs_, self.intercepts_)
-        )
+        layers = self._network.layers
+        return NetworkPredictor(self._network, layers.pack(self.coefs_, self.intercepts_))

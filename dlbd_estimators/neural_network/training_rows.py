@@ -13,7 +13,7 @@ from dlbd_estimators.base.class_weights import plain
 from dlbd_estimators.base.prediction import determination
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.checked_rows import CheckedRows
-from dlbd_estimators.blocks.held_out import split
+from dlbd_estimators.blocks.held_out import hold_out
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
@@ -142,7 +142,7 @@ def hold_out_of_blocks(
     ValueError
         A part is empty, or has no row of a class.
     """
-    train, test = split(blocks, holdout.fraction, seed)
+    train, test = hold_out(blocks, holdout.fraction, seed)
     assert test.sizes is not None
     _check_enough(sum(test.sizes))
     if holdout.classes is not None:

@@ -1,10 +1,10 @@
 """What ``tol`` bounds: the largest error of a coefficient, free of the units of X and y.
 
 A Newton decrement ``l`` is a distance to the minimiser in the metric of the Hessian H of the mean
-loss, and no coefficient is further off than ``|dw_j| <= l sqrt((H^-1)_jj)``. Each is looked at in
-standard units of its column, ``sd_j |dw_j|``, and the largest of these is divided by the largest
-``sd_j |w_j|``: of all outputs of a classifier together, and of each target of least squares for
-itself. Intercepts are not looked at: those of centred columns are no further off.
+loss, and no coefficient is further off than ``|dw_j| <= l sqrt((H^-1)_jj)``. Each of these is
+measured in standard units of its column, ``sd_j |dw_j|``, and the largest of these is divided by
+the largest ``sd_j |w_j|``: of all outputs of a classifier together, and of each target of least
+squares for itself. Intercepts are left out: with centred columns they are no further off.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.problem import Problem
 
-#: The largest coefficient is taken for at least this share of what a decrement of one would move
-#: it by: less changes the mean loss by about the square of that, which rounding hides.
+#: The largest coefficient counts as at least this share of what a decrement of one would move it
+#: by. A smaller one changes the mean loss by about the square of the share, which rounding hides.
 _FAINT = 1e-6
 
 
@@ -25,7 +25,7 @@ def error_of_decrement(
     variance: FloatArray,
     inverse_diagonal: FloatArray,
 ) -> float:
-    """Return the largest coefficient's error where the decrement is one.
+    """Return the error of the worst coefficient for a decrement of one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one loop that drives solvers: it runs what they ask for, several fits' in one sweep.
+"""The one loop that drives solvers: it runs what they ask for, and several fits share a sweep.
 
 Passes over the same blocks share one; a round of a network's replicas is run by itself.
 """
@@ -96,7 +96,7 @@ def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
 
 
 def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
-    """Run the smallest sweep asked for, or a round, which nobody shares.
+    """Run the smallest sweep that was asked for; or a round, which no two fits share.
 
     Those who ask for more of the data wait until nobody asks for less: by then they are more,
     and one reading of all blocks serves them all.
@@ -122,7 +122,7 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
     try:
         results = executor.sweep(passes, together[0].blocks)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
-        # Numbers that overflow may be those of one fit's parameters; all else is of the data.
+        # Numbers overflow because of one fit's parameters; any other error comes from the data.
         overflowed = isinstance(error, BadBlock) and not isinstance(error, NonFiniteValues)
         for run in together:
             if overflowed and len(together) > 1:
@@ -135,7 +135,7 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
 
 
 def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
-    """Run the turns of a fit's replicas, and tell it where they have come to."""
+    """Train a fit's replicas, and send it the result."""
     try:
         result = executor.run_round(asked)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
@@ -146,8 +146,8 @@ def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Surround what the solver does, and nothing that its caller hooks in between."""
+    """Set what holds while a solver computes, but not while its caller's hooks run."""
     # Small dense solves happen between passes; they too must not depend on the number of
-    # cores. What overflows is told by the driver's check, not by warnings on the way.
+    # cores. The driver's own check reports an overflow; NumPy's warnings are not needed.
     with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         yield

@@ -17,7 +17,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Known:
-    """What passes have taught of the data; the first that can tell each of these fixes it.
+    """What passes have shown of the data. The first pass that shows a value fixes it.
 
     Attributes
     ----------

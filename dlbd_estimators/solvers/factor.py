@@ -17,9 +17,9 @@ from dlbd_estimators.solvers.problem import Problem
 LARGEST_HESSIAN = 4000
 #: A float32 Hessian gives way to float64 where its error could slow the convergence.
 _WORST_ERROR = 1e-3
-#: Columns are told to be dependent from this condition number of a Hessian on.
+#: From this condition number of a Hessian on, its columns are reported as dependent.
 _DEPENDENT = 1e10
-#: From this condition number on a matrix is singular: what is small in it is rounding.
+#: From this condition number on, a matrix counts as singular: its small parts are rounding.
 _SINGULAR = 1e14
 
 
@@ -34,7 +34,7 @@ def is_rough(factor: Factor, dtype: str) -> bool:
 
 
 def dependent_columns(problem: Problem, factor: Factor) -> tuple[int, ...]:
-    """Return the columns that are nearest to being dependent on one another, by a Hessian."""
+    """Return the columns that are most nearly dependent on one another, judged by a Hessian."""
     if not problem.of_columns or factor.condition <= _DEPENDENT:
         return ()
     width = problem.packing.shape[1]
@@ -128,8 +128,8 @@ class Factor:
         cholesky: FloatArray,
         condition: float,
     ) -> Factor:
-        # What is singular is told after scaling, where columns of small units are not
-        # taken for noise; the norm to be least is that of the unscaled solution.
+        # Whether the matrix is singular is decided after scaling, so that columns in small units do
+        # not look like noise. The norm to be least is that of the unscaled solution.
         values, vectors = linalg.eigh(scaled, check_finite=False)
         kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
         singular = vectors[:, ~kept]
@@ -168,7 +168,7 @@ class Factor:
         return float(np.linalg.norm(self.null.T @ (self.scale * right)))
 
     def dependent(self) -> tuple[int, ...]:
-        """Return the rows that are nearest to being linearly dependent on one another.
+        """Return the rows that are most nearly linearly dependent on one another.
 
         They are those with a share in the null space, or in the eigenvector of the least
         eigenvalue, which inverse iteration finds.

@@ -1,4 +1,4 @@
-"""A fit as its driver sees it: what is to be minimised, how it goes, and what was found."""
+"""One fit, for the driver: what to minimise, how far it has come, and what was found."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Solution:
 
 
 class FitRun:
-    """A fit under way: it asks for readings until a step has ended, and then for the next step.
+    """A fit under way: it asks for passes until a step has ended, and then begins the next step.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ class FitRun:
         self.asked, self.outcome = None, error
 
     def interrupt(self) -> bool:
-        """End the fit where its last whole step has; tell whether that is an answer.
+        """End the fit at its last whole step; return whether that is an answer.
 
         Before the first step has ended there is only where the fit began.
         """
@@ -217,8 +217,8 @@ class FitRun:
         over = state.status is not None
         if self._begun:
             self._check(state)
-            # A step that was found too long goes on; nor does scikit-learn count what its line
-            # searches look at.
+            # A step that was too long is still the same step. scikit-learn does not count the
+            # trials of its line searches either.
             if not state.rests and (over or not state.shortened):
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._record(state)
@@ -252,7 +252,7 @@ class FitRun:
                 ) from error
 
     def _solve(self, state: State) -> Solution:
-        """Tell why the fit ends, and warn the user where it is not for a minimum."""
+        """Return the solution; warn the user if the fit ended for another reason than a minimum."""
         fit, status = self.fit, state.status
         met = state.meets(fit.tol)
         if status is None and met:

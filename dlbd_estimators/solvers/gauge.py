@@ -1,4 +1,4 @@
-"""What a model of several classes leaves open: a shift common to all of them."""
+"""Models of several classes: a shift common to all classes changes no prediction."""
 
 from __future__ import annotations
 

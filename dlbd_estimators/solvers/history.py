@@ -1,4 +1,4 @@
-"""What a fit records of each step: ``history_``, events and lines are all made of this."""
+"""What a fit records of each step: ``history_``, events and printed lines are made of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-#: A field of a record may not be called so.
+#: Its name for users is a keyword of Python.
 _NAMES = {"n_passes": "pass"}
 
 
@@ -50,7 +50,7 @@ class Record:
     validation_score: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Return what there is, by the names that users know."""
+        """Return the fields that have a value, by the names that users know."""
         held = {_NAMES.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in held.items() if value is not None}
 

@@ -13,12 +13,12 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.problem import Problem
 
-#: Smaller matrices fit anywhere, and many fits are over before one has looked.
+#: Smaller matrices fit anywhere, and to ask would take longer than many fits.
 _ANYWHERE = 2**20
 
 
 def room_for(executor: Executor, blocks: Blocks, packing: Packing) -> MatrixRoom | None:
-    """Return the room for the matrices of a model; None is none that limits them."""
+    """Return the room for the matrices of a model; None means that there is no limit."""
     side = max(packing.size, packing.n_features + packing.n_outputs)
     return executor.matrix_room(blocks) if 8 * side**2 > _ANYWHERE else None
 

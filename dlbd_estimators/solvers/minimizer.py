@@ -1,4 +1,4 @@
-"""What the solvers of linear models are: they minimise an objective, and know an error bound."""
+"""What all solvers of linear models share: they minimise an objective and bound the error."""
 
 from __future__ import annotations
 

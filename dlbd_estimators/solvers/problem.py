@@ -1,10 +1,10 @@
-"""The objective a solver sees: what it is at some parameters, asked for by a pass over the data.
+"""The objective that a solver minimises. Its value at some parameters takes a pass over the data.
 
     F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2 + l1 |coef|_1) / sum_i s_i
 
-Blocks bring back sums; they are normalised here, once, and the penalties are added here,
-once. Being a mean, F has the same scale on a sample of the blocks as on all of them.
-Gradient and Hessian are those of F without its l1 part, which has none.
+Blocks return sums. This is the one place that normalises them, and that adds the penalties. F is a
+mean, so it has the same scale on a sample of the blocks as on all of them. Gradient and Hessian are
+those of F without its l1 part, which has none.
 
 With an intercept, solvers work on features less a *centre*: parameters, gradients and Hessians are
 all those of the centred features, in which the intercept is the prediction at the centre. The first
@@ -82,7 +82,7 @@ class Problem(BaseProblem):
     room: MatrixRoom | None = None
     known: Known = NOTHING_KNOWN
 
-    #: Whether its features are columns that a user knows, and not coordinates made of them.
+    #: Whether its features are the user's columns, and not coordinates computed from them.
     of_columns: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -156,7 +156,7 @@ class Problem(BaseProblem):
         return original
 
     def rounding(self, *values: float) -> float:
-        """Return how far values of F may be off by rounding.
+        """Return how large the rounding error of F may be.
 
         The loss of a row of a class comes out of numbers about one, however small it is.
         """
@@ -297,7 +297,7 @@ class Problem(BaseProblem):
         return here, Columns((sums.shift[:n] - here.centre) + offset[:n], variance[:n])
 
     def without_shift(self, step: FloatArray) -> FloatArray:
-        """Remove what a step moves all classes by in common, which is rounding.
+        """Remove from a step the shift common to all classes, which is only rounding.
 
         An l1 norm does tell shifts apart.
         """
@@ -307,20 +307,20 @@ class Problem(BaseProblem):
         return np.asarray((rows - rows.mean(axis=0)).ravel())
 
     def sampling_error(self, indices: Sample) -> float:
-        """Return about how far, as a decrement, a sample's minimiser is from the whole's."""
+        """Estimate the decrement between the minimiser of a sample and that of all rows."""
         rows = self.share(indices) * float(self.n_rows or 0)
         return float(np.sqrt(self.packing.size / rows))
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """Blocks to sample, in stages, the largest last; empty where that does not pay."""
+        """Blocks to sample, in stages, the largest last; empty if a sample would not pay."""
         if self.n_rows is None:
             return ()
         return stages(self.blocks.n_blocks, self.n_rows, self.packing.size, self.seed)
 
 
 def check_weight(weight: float, n_rows: int) -> None:
-    """Refuse data that weigh nothing.
+    """Refuse data whose weights are all zero.
 
     Raises
     ------

@@ -110,7 +110,7 @@ class RowSpace(Problem):
 
 
 def row_space(problem: Problem, executor: Executor) -> RowSpace | None:
-    """Return an objective in coordinates of its row space, where that is fewer, and worth it.
+    """Return an objective in coordinates of its row space, if these are few enough to pay.
 
     None where the rows lie on disk, are more than the columns, or hold NaN, which the next pass
     will name; and for least squares of columns few enough for a matrix of theirs.

@@ -1,4 +1,4 @@
-"""A solver's state as bytes: arrays and plain values, with nothing in them that is run.
+"""A solver's state as bytes: arrays and plain values, and no code that would be run.
 
 They are those of :func:`numpy.savez`. Member ``state`` is JSON: numbers, strings and lists as they
 are, and the rest as objects of one key:

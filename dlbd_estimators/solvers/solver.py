@@ -1,4 +1,4 @@
-"""What every solver is: steps over an explicit state, which ask for readings and run none."""
+"""What every solver is: steps over an explicit state, which ask for passes and run none."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class State:
     bytes_read: int = 0
 
     def meets(self, tol: float) -> bool:
-        """Tell whether this is the answer, as exactly as the user wants it."""
+        """Tell whether this is exact enough for the user."""
         raise NotImplementedError
 
     def record(self, seconds: float) -> Record:
-        """Return what is to be told of the step that has ended here."""
+        """Return the record of the step that has ended here."""
         return Record(
             iteration=self.n_iter,
             n_passes=self.n_passes,
@@ -140,4 +140,4 @@ class Solver(ABC, Generic[ProblemT, StateT]):
         opening: str,
         advice: str,
     ) -> str:
-        """Return what the user is warned of where a fit ends with this status."""
+        """Return the warning for a fit that ends with this status."""

@@ -1,4 +1,4 @@
-"""How a fit can end, and what the user is told."""
+"""How a fit can end, and the warning that the user gets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SeparableWarning(ConvergenceWarning):
 
 
 class Status(Enum):
-    """Why a solver stopped; the value is what a warning says, where there is one."""
+    """Why a solver stopped; the value is the text of the warning, if there is one."""
 
     CONVERGED = ""
     DONE = "The one step that was asked for was made."
@@ -43,7 +43,7 @@ class Status(Enum):
 
     @property
     def is_warned_of(self) -> bool:
-        """Whether the user learns it by a warning: not of success, nor of what they asked for."""
+        """Whether the user is warned: not of success, nor of a stop that they asked for."""
         return self not in (Status.CONVERGED, Status.DONE, Status.STOPPED)
 
     @property
@@ -61,7 +61,7 @@ def warn(
     message: str,
     category: type[Warning],
 ) -> None:
-    """Warn the user; before that tell ``on_warning`` why the fit ends, and what they will read."""
+    """Call ``on_warning`` with the status and the text, then warn the user."""
     if on_warning is not None:
         on_warning(status, message)
     warn_user(message, category)

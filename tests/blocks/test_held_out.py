@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators.blocks.block import from_arrays
 from dlbd_estimators.blocks.dask_blocks import from_dask
-from dlbd_estimators.blocks.held_out import SplitLoader, split
+from dlbd_estimators.blocks.held_out import SplitLoader, hold_out
 from dlbd_estimators.exceptions import NonFiniteValues
 from tests.strategies import cuts, random_generators
 
@@ -32,7 +32,7 @@ def lazy(rng, sizes, weighted=True):
 @given(cuts(40), FRACTIONS, SEEDS, random_generators(), st.booleans())
 def test_each_row_is_on_one_side_with_its_target_and_weight(sizes, fraction, seed, rng, weighted):
     (X, y, weight), blocks = lazy(rng, sizes, weighted)
-    train, test = split(blocks, fraction, seed)
+    train, test = hold_out(blocks, fraction, seed)
     for index in range(blocks.n_blocks):
         whole = blocks.load(index).y.astype(int)
         sides = [part.load(index) for part in (train, test)]
@@ -52,7 +52,7 @@ def test_each_row_is_on_one_side_with_its_target_and_weight(sizes, fraction, see
 
 @given(cuts(40), FRACTIONS, SEEDS, random_generators())
 def test_without_features_the_same_rows_are_read(sizes, fraction, seed, rng):
-    for part in split(lazy(rng, sizes)[1], fraction, seed):
+    for part in hold_out(lazy(rng, sizes)[1], fraction, seed):
         for index in range(part.n_blocks):
             bare, full = part.load(index, features=False), part.load(index)
             assert bare.X.shape == (full.n_rows, 0)
@@ -62,7 +62,7 @@ def test_without_features_the_same_rows_are_read(sizes, fraction, seed, rng):
 
 @given(cuts(40), FRACTIONS, SEEDS, random_generators())
 def test_a_selection_or_a_copy_reads_the_same_rows(sizes, fraction, seed, rng):
-    for part in split(lazy(rng, sizes)[1], fraction, seed):
+    for part in hold_out(lazy(rng, sizes)[1], fraction, seed):
         for index in range(part.n_blocks):
             other = pickle.loads(pickle.dumps(part.select([index])))
             np.testing.assert_array_equal(other.load(index).y, part.load(index).y)
@@ -93,7 +93,7 @@ def test_what_reads_held_out_rows_elsewhere_names_a_row_among_all():
     values = np.zeros((40, 2))
     values[27] = np.nan
     X, y = da.from_array(values, chunks=(8, 2)), da.zeros(40, chunks=8)
-    for part in split(from_dask(X, y, None), 0.5, 0):
+    for part in hold_out(from_dask(X, y, None), 0.5, 0):
         blocks = pickle.loads(pickle.dumps(part.select([3])))
         assert len(blocks.rows(3)) == part.sizes[3]
         block = blocks.load(3)

@@ -113,15 +113,15 @@ def test_replicas_go_on_where_a_worker_has_lost_its_graphs_or_never_kept_them(
     monkeypatch.setattr(graph_parts, "_SHARE", share)
     X = da.random.default_rng(0).normal(size=(600, 3), chunks=(2, 3))
     blocks = from_dask(X, X[:, 0], None)
-    course = InRounds(
+    scheme = InRounds(
         LEARNER, blocks, Shape(1, 100, 8), OuterStep(1.0, 0.0), 5, shuffle=True, name="t"
     )
 
     def ends(executor, between=lambda _number: None):
-        state = course.begin(np.zeros(NETWORK.layers.size), 0.01)
+        state = scheme.begin(np.zeros(NETWORK.layers.size), 0.01)
         for number in range(4):
             between(number)
-            state, _ = run_epoch(executor, course, state)
+            state, _ = run_epoch(executor, scheme, state)
         return state.parameters
 
     with ThreadExecutor(1) as executor:

@@ -1,4 +1,4 @@
-"""A replica's turn: all its rows, fill by fill, in the seeds' order; the next fill meanwhile."""
+"""A replica trains on all its rows, fill by fill, in the seeds' order; the next fill is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks
-from dlbd_estimators.engine.rounds import Turn, run_turn
+from dlbd_estimators.engine.rounds import LocalTraining, train_replica
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.kernels.activations import ACTIVATIONS
 from dlbd_estimators.kernels.learner import Learner, Replica
@@ -32,9 +32,9 @@ def blocks_of(sizes, rng, *, weighted=False, dtype=np.float64):
     return Blocks(loader, len(sizes), 3, tuple(sizes), None, itemsize=X.itemsize)
 
 
-def turn_of(blocks, fills, seeds, rng, *, rate=0.01, update=LEARNER.update):
+def training_of(blocks, fills, seeds, rng, *, rate=0.01, update=LEARNER.update):
     start = rng.normal(size=NETWORK.layers.size).astype(blocks.dtype)
-    return Turn(1, Replica.at(start, update), blocks, fills, seeds, rate)
+    return LocalTraining(1, Replica.at(start, update), blocks, fills, seeds, rate)
 
 
 @st.composite
@@ -68,9 +68,9 @@ def test_a_turn_is_its_fills_learned_one_after_the_other(
     blocks = blocks_of(sizes, rng, weighted=weighted, dtype=dtype)
     parts = data.draw(fills(len(sizes)))
     seeds = [(3, number) for number in range(len(parts))] if shuffled else None
-    turn = turn_of(blocks, parts, seeds, rng)
-    before = turn.replica.copy()
-    result = run_turn(turn, LEARNER)
+    training = training_of(blocks, parts, seeds, rng)
+    before = training.replica.copy()
+    result = train_replica(training, LEARNER)
 
     replica, losses, n_rows, nbytes = before.copy(), [], 0, 0
     for number, fill in enumerate(parts):
@@ -93,8 +93,8 @@ def test_a_turn_is_its_fills_learned_one_after_the_other(
     assert (cost.n_tasks, cost.n_blocks) == (1, sum(map(len, parts)))
     assert 0.0 <= cost.waited <= cost.seconds
     assert cost.decoded <= cost.loaded
-    np.testing.assert_array_equal(turn.replica.parameters, before.parameters)
-    assert not any(moment.any() for moment in turn.replica.moments)
+    np.testing.assert_array_equal(training.replica.parameters, before.parameters)
+    assert not any(moment.any() for moment in training.replica.moments)
 
 
 class Watched:
@@ -141,7 +141,7 @@ def test_the_next_fill_is_loaded_meanwhile_and_into_another_place(rng):
     watched = Watched(blocks.loader)
     one_ahead = Blocks(watched, blocks.n_blocks, 3, blocks.sizes, None)
     learner = slow(watched, parts)
-    run_turn(turn_of(one_ahead, parts, None, rng), learner)
+    train_replica(training_of(one_ahead, parts, None, rng), learner)
     for number, (fill, (X, y, read)) in enumerate(zip(parts, learner.seen, strict=True)):
         expected = rows_in(blocks, fill)
         np.testing.assert_array_equal(X, expected.X)
@@ -156,7 +156,7 @@ def test_a_block_that_cannot_be_used_ends_the_turn_and_no_thread_stays(place, rn
     blocks.loader.X[5 * place + 3, 1] = np.nan
     before = set(threading.enumerate())
     with pytest.raises(NonFiniteValues, match=rf"NaN at row 3 of block {place} .*, column 1"):
-        run_turn(turn_of(blocks, [(0, 1), (2,), (3, 4)], None, rng), LEARNER)
+        train_replica(training_of(blocks, [(0, 1), (2,), (3, 4)], None, rng), LEARNER)
     assert set(threading.enumerate()) <= before
 
 
@@ -165,8 +165,8 @@ def test_a_turn_that_diverges_ends_there(rng):
     learner = Learner(
         Network(NETWORK.layers, ACTIVATIONS["identity"], HalfSquaredError()), SGD(), 1
     )
-    turn = turn_of(blocks, [(i,) for i in range(5)], None, rng, rate=1e100, update=SGD())
-    result = run_turn(turn, learner)
+    training = training_of(blocks, [(i,) for i in range(5)], None, rng, rate=1e100, update=SGD())
+    result = train_replica(training, learner)
     assert not np.isfinite(result.totals[-1])
     assert result.n_rows == 5
 
@@ -176,7 +176,7 @@ def test_fills_without_rows_teach_nothing(empty, rng):
     """Chunks of unknown length may be empty, and rows held out may leave none."""
     sizes = [0 if index in empty else 5 for index in range(3)]
     blocks = blocks_of(sizes, rng)
-    turn = turn_of(blocks, [(0,), (1,), (2,)], [(1,), (2,), (3,)], rng)
-    result = run_turn(turn, LEARNER)
+    training = training_of(blocks, [(0,), (1,), (2,)], [(1,), (2,), (3,)], rng)
+    result = train_replica(training, LEARNER)
     assert result.n_rows == sum(sizes)
     assert result.replica.n_updates == 3 - len(empty)

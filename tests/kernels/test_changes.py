@@ -43,7 +43,7 @@ def test_no_direction_that_steers_the_curvature_changes_more(problem, seed):
     block = Block(problem.block.X, problem.block.y)
     found = LargestChangeKernel(packing, problem.loss.coupled)(block, step.ravel()).change
     ones = np.ones((block.n_rows, packing.shape[1] - packing.n_features))
-    directions = problem.loss.spread(step) @ np.hstack([block.X, ones]).T
+    directions = problem.loss.curvature_directions(step) @ np.hstack([block.X, ones]).T
     if not problem.loss.quadratic:
         largest = np.abs(directions).max(initial=0.0)
         assert found == pytest.approx(largest, rel=1e-5, abs=1e-12)

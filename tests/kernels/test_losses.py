@@ -251,6 +251,6 @@ def test_spread_bounds_the_third_derivative(case, data):
 
     h = 1e-4
     third = (second(raw + h * move) - second(raw - h * move)) / (2 * h)
-    # With x = 1 for every row, the directions of `spread` are its raw changes.
-    bound = np.abs(loss.spread(move[:, None])).max()
+    # With x = 1 for every row, the rows of `curvature_directions` are its raw changes.
+    bound = np.abs(loss.curvature_directions(move[:, None])).max()
     assert np.all(np.abs(third) <= bound * second(raw) * (1 + 1e-5) + 1e-5)

@@ -41,7 +41,7 @@ class LogCosh(Loss):
     def n_errors(self, y, raw):
         return len(raw)
 
-    def spread(self, steps):
+    def curvature_directions(self, steps):
         return 2.0 * steps
 
 

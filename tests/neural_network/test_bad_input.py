@@ -231,11 +231,11 @@ def test_a_fit_that_failed_leaves_the_features_of_the_last():
     assert case.model.n_features_in_ == 5
 
 
-@pytest.mark.parametrize("course", [InMemory, InRounds])
-def test_an_interrupted_fit_keeps_the_last_whole_epoch(course, monkeypatch):
+@pytest.mark.parametrize("scheme", [InMemory, InRounds])
+def test_an_interrupted_fit_keeps_the_last_whole_epoch(scheme, monkeypatch):
     X, y = task("classes")
-    data = (X, y) if course is InMemory else in_chunks(100, X, y)
-    whole = course.epoch
+    data = (X, y) if scheme is InMemory else in_chunks(100, X, y)
+    whole = scheme.epoch
     expected = fit("classes", *data, max_iter=3)
 
     def epoch(self, training):
@@ -243,7 +243,7 @@ def test_an_interrupted_fit_keeps_the_last_whole_epoch(course, monkeypatch):
             raise KeyboardInterrupt
         return whole(self, training)
 
-    monkeypatch.setattr(course, "epoch", epoch)
+    monkeypatch.setattr(scheme, "epoch", epoch)
     with pytest.warns(UserWarning, match="interrupted by user"):
         model = fit("classes", *data, max_iter=100)
     np.testing.assert_array_equal(flat(model), flat(expected))
@@ -251,35 +251,35 @@ def test_an_interrupted_fit_keeps_the_last_whole_epoch(course, monkeypatch):
     assert (model.n_iter_, len(model.history_), model.t_) == (3, 3, 900)
 
 
-@pytest.mark.parametrize("course", [InMemory, InRounds])
-def test_a_model_interrupted_in_the_first_epoch_of_another_fit_is_what_it_was(course, monkeypatch):
+@pytest.mark.parametrize("scheme", [InMemory, InRounds])
+def test_a_model_interrupted_in_the_first_epoch_of_another_fit_is_what_it_was(scheme, monkeypatch):
     X, y = task("classes")
-    data = (X, y) if course is InMemory else in_chunks(100, X, y)
+    data = (X, y) if scheme is InMemory else in_chunks(100, X, y)
     model = fit("classes", *data, max_iter=3)
     before = flat(model)
 
     def epoch(_self, _training):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(course, "epoch", epoch)
+    monkeypatch.setattr(scheme, "epoch", epoch)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*data)
     np.testing.assert_array_equal(flat(model), before)
     assert (model.n_iter_, len(model.loss_curve_)) == (3, 3)
 
 
-@pytest.mark.parametrize("course", [InMemory, InRounds])
-def test_a_fit_interrupted_in_its_first_epoch_is_no_fit_of_rows_without_weight(course, monkeypatch):
+@pytest.mark.parametrize("scheme", [InMemory, InRounds])
+def test_a_fit_interrupted_in_its_first_epoch_is_no_fit_of_rows_without_weight(scheme, monkeypatch):
     X, y = task("classes")
 
     def epoch(_self, _training):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(course, "epoch", epoch)
+    monkeypatch.setattr(scheme, "epoch", epoch)
     model = perceptron("classes", warm_start=True)
     try:
         with pytest.warns(UserWarning, match="interrupted by user"):
-            model.fit(*((X, y) if course is InMemory else in_chunks(100, X, y)))
+            model.fit(*((X, y) if scheme is InMemory else in_chunks(100, X, y)))
     except KeyboardInterrupt:  # the other way to have nothing
         assert not hasattr(model, "coefs_")
     else:

@@ -148,12 +148,12 @@ def test_the_buffer_holds_what_it_was_given_room_for(size, fills, monkeypatch):
     X, y = in_chunks(100, *task("number", n=1000))
     seen = []
 
-    def run(turn, *args):
-        seen.append([len(fill) for fill in turn.fills])
-        return run_turn(turn, *args)
+    def run(training, *args):
+        seen.append([len(fill) for fill in training.fills])
+        return train_replica(training, *args)
 
-    run_turn = rounds.run_turn
-    monkeypatch.setattr(rounds, "run_turn", run)
+    train_replica = rounds.train_replica
+    monkeypatch.setattr(rounds, "train_replica", run)
     fit("number", X, y, buffer_size=size, max_iter=1)
     assert sum(map(sum, seen)) == 10
     assert sum(map(len, seen)) == fills
@@ -232,11 +232,11 @@ def parts(monkeypatch):
     """What training sees and what is held out, once a fit has split its blocks."""
     last = []
 
-    def split(*args):
-        last[:] = held_out.split(*args)
+    def hold_out(*args):
+        last[:] = held_out.hold_out(*args)
         return last
 
-    monkeypatch.setattr("dlbd_estimators.neural_network.training_rows.split", split)
+    monkeypatch.setattr("dlbd_estimators.neural_network.training_rows.hold_out", hold_out)
     return last
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.engine.rounds import TurnResult, run_turn
+from dlbd_estimators.engine.rounds import TrainedReplica, train_replica
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
@@ -23,19 +23,19 @@ SHAPES = st.builds(Shape, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2
 
 
 class Recorder(ThreadExecutor):
-    """Runs turns one by one, and keeps them by round with their results."""
+    """Trains replicas one by one, and keeps them by round."""
 
     def __init__(self):
         super().__init__(1)
         self.rounds = []
 
-    def _run_turns(self, turns, learner, name):
-        results = [run_turn(turn, learner) for turn in turns]
-        self.rounds.append((turns, results, name))
+    def _run_round(self, trainings, learner, name):
+        results = [train_replica(training, learner) for training in trainings]
+        self.rounds.append((trainings, results, name))
         return results
 
 
-def run_epoch(executor, course, state):
+def run_epoch(executor, scheme, state):
     """Where an epoch comes to, and what its rounds cost."""
     costs = []
 
@@ -44,18 +44,18 @@ def run_epoch(executor, course, state):
         costs.append((result.cost, asked.n_passes))
         return result.partial
 
-    return answer(course.epoch(state), run), costs
+    return answer(scheme.epoch(state), run), costs
 
 
 def epochs(blocks, shape, n_epochs, *, outer=OuterStep(0.7, 0.9), shuffle=True):  # noqa: B008 - frozen
     """All rounds of some epochs, and where training stood before, between and after them."""
     start = np.random.default_rng(0).normal(size=NETWORK.layers.size)
-    course = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=shuffle, name="test")
-    stands, told = [course.begin(start, 0.01)], []
+    scheme = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=shuffle, name="test")
+    stands, told = [scheme.begin(start, 0.01)], []
     with Recorder() as executor:
         for number in range(n_epochs):
             state = replace(stands[-1], learning_rate=0.01 / (number + 1))
-            state, costs = run_epoch(executor, course, state)
+            state, costs = run_epoch(executor, scheme, state)
             stands.append(state)
             told.append(costs)
     return executor.rounds, stands, told
@@ -71,13 +71,15 @@ def test_every_replica_goes_on_from_its_own_moments_and_the_common_parameters(
     rounds, stands, told = epochs(blocks, shape, 2, outer=outer, shuffle=shuffle)
     replicas, velocity = list(stands[0].replicas), stands[0].velocity
     common = stands[0].parameters
-    for turns, results, _ in rounds:
-        for turn, result in zip(turns, results, strict=True):
-            assert turn.replica.n_updates == replicas[turn.number].n_updates
-            np.testing.assert_array_equal(turn.replica.parameters, common)
-            for mine, last in zip(turn.replica.moments, replicas[turn.number].moments, strict=True):
+    for trainings, results, _ in rounds:
+        for training, result in zip(trainings, results, strict=True):
+            assert training.replica.n_updates == replicas[training.number].n_updates
+            np.testing.assert_array_equal(training.replica.parameters, common)
+            for mine, last in zip(
+                training.replica.moments, replicas[training.number].moments, strict=True
+            ):
                 np.testing.assert_array_equal(mine, last)
-            replicas[turn.number] = result.replica
+            replicas[training.number] = result.replica
         if shape.n_replicas == 1:
             common = results[0].replica.parameters
         else:
@@ -105,18 +107,25 @@ def test_every_replica_goes_on_from_its_own_moments_and_the_common_parameters(
 def test_no_two_fills_are_put_in_order_by_the_same_seed(sizes, shape, rng):
     shape = replace(shape, n_replicas=min(shape.n_replicas, len(sizes)))
     rounds, _, _ = epochs(blocks_of(sizes, rng), shape, 3)
-    seeds = [seed for turns, _, _ in rounds for turn in turns for seed in turn.seeds]
-    assert len(seeds) == sum(len(turn.fills) for turns, _, _ in rounds for turn in turns)
+    seeds = [
+        seed for trainings, _, _ in rounds for training in trainings for seed in training.seeds
+    ]
+    assert len(seeds) == sum(
+        len(training.fills) for trainings, _, _ in rounds for training in trainings
+    )
     streams = {tuple(np.random.default_rng(seed).integers(0, 2**63, 2)) for seed in seeds}
     assert len(streams) == len(seeds)
 
 
 def orders(rounds, n_epochs):
     """Blocks in the order in which each epoch takes them, replica after replica in each round."""
-    taken = [[index for turn in turns for index in turn.indices] for turns, _, _ in rounds]
+    taken = [
+        [index for training in trainings for index in training.indices]
+        for trainings, _, _ in rounds
+    ]
     each = len(rounds) // n_epochs
     epochs = [taken[i * each : (i + 1) * each] for i in range(n_epochs)]
-    return [[index for turn in epoch for index in turn] for epoch in epochs]
+    return [[index for training in epoch for index in training] for epoch in epochs]
 
 
 @pytest.mark.parametrize("n_replicas", [1, 3])
@@ -129,7 +138,9 @@ def test_blocks_come_in_another_order_each_epoch(n_replicas, rng):
         assert all(sorted(order) == list(range(30)) for order in found)
         if not shuffle:
             assert found[0] == list(range(30))
-            assert all(turn.seeds is None for turns, _, _ in rounds for turn in turns)
+            assert all(
+                training.seeds is None for trainings, _, _ in rounds for training in trainings
+            )
 
 
 def test_rounds_have_the_epochs_learning_rate_and_names_that_people_recognise(rng):
@@ -137,7 +148,7 @@ def test_rounds_have_the_epochs_learning_rate_and_names_that_people_recognise(rn
     assert [name for _, _, name in rounds] == [
         f"test-epoch-{epoch}-round-{number}" for epoch in (1, 2) for number in (1, 2)
     ]
-    rates = [{turn.learning_rate for turn in turns} for turns, _, _ in rounds]
+    rates = [{training.learning_rate for training in trainings} for trainings, _, _ in rounds]
     assert rates == [{0.01}, {0.01}, {0.005}, {0.005}]
 
 
@@ -145,20 +156,20 @@ def test_rounds_have_the_epochs_learning_rate_and_names_that_people_recognise(rn
 @pytest.mark.parametrize("culprit", [0, 1])
 def test_the_round_is_named_in_which_any_replica_diverged(culprit, bad, rng):
     class Diverges(Recorder):
-        def _run_turns(self, turns, learner, name):
-            results = super()._run_turns(turns, learner, name)
+        def _run_round(self, trainings, learner, name):
+            results = super()._run_round(trainings, learner, name)
             if len(self.rounds) == 3:
                 last = results[culprit]
                 parameters = last.replica.parameters * (np.inf if bad == "parameters" else 1.0)
                 totals = [np.nan] if bad == "loss" else last.totals
                 replica = replace(last.replica, parameters=parameters)
-                results[culprit] = TurnResult(replica, totals, last.n_rows, last.cost)
+                results[culprit] = TrainedReplica(replica, totals, last.n_rows, last.cost)
             return results
 
     blocks = blocks_of([2] * 16, rng)
     shape, outer = Shape(2, 1, 2), OuterStep(1.0, 0.0)
-    course = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=True, name="t")
-    begin = course.begin(rng.normal(size=NETWORK.layers.size), 0.5)
+    scheme = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=True, name="t")
+    begin = scheme.begin(rng.normal(size=NETWORK.layers.size), 0.5)
     told = r"in epoch 1, round 3 of 4: .* instead of 0\.5"
     with Diverges() as executor, pytest.raises(Diverged, match=told):
-        run_epoch(executor, course, begin)
+        run_epoch(executor, scheme, begin)

@@ -11,10 +11,16 @@ from storage import errors
 
 CHUNK = errors.ChunkCorrupt("/data/d", "X", 3, (30, 40), "X/c.3.0", "the file is missing")
 MESSAGES = [
-    getattr(errors, name)("told so")
-    for name in errors.__all__
-    if name not in {"ChunkCorrupt", "DatasetCorrupt"}
+    error("told so")
+    for error in vars(errors).values()
+    if isinstance(error, type)
+    and issubclass(error, errors.StorageError)
+    and error not in {errors.ChunkCorrupt, errors.DatasetCorrupt}
 ]
+
+
+def test_every_error_is_exported():
+    assert {type(each).__name__ for each in [CHUNK, *MESSAGES]} < set(storage.__all__)
 
 
 @pytest.mark.parametrize("error", [CHUNK, *MESSAGES], ids=lambda error: type(error).__name__)

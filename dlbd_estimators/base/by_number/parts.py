@@ -1,4 +1,4 @@
-"""Where rows that are asked for by number lie, and the tasks that take them.
+"""Where the rows with given numbers are, and the tasks that take them.
 
 Ascending numbers are taken block by block, so that a pass over the rows reads each block once.
 Numbers in another order have to be put in that order: each part of the result then reads all

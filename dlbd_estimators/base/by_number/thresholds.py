@@ -1,4 +1,4 @@
-"""One pass, not two hundred, where scikit-learn tries a hundred thresholds on predictions."""
+"""One pass instead of two hundred when scikit-learn tries a hundred thresholds."""
 
 from __future__ import annotations
 

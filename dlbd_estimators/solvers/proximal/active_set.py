@@ -1,4 +1,4 @@
-"""Finish what coordinate descent began: exact steps on the coefficients that are not zero.
+"""Exact steps on the coefficients that are not zero, after coordinate descent.
 
 Coordinate descent finds quickly which coefficients are zero, and then creeps where columns are
 nearly dependent. With the signs known the problem is a linear system. Feature-sign search (Lee,
@@ -17,7 +17,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 #: A zero is taken in where it violates its condition by more than this share of l1.
 _VIOLATION = 1e-12
-#: A unit column that the others explain to this share of its square depends on them.
+#: A unit column depends on the others if only this share of its square is left unexplained.
 _SINGULAR = 1e-12
 
 
@@ -111,7 +111,7 @@ def _along(
 
 
 def _solve(block: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve, or where the block is singular go far along what it does not see.
+    """Solve the system; if it is singular, go far along a direction without curvature.
 
     There the objective falls in a straight line, until a sign changes.
     """

@@ -3,11 +3,11 @@
 The first pass brings the centred second moments, which are the whole problem up to rounding, and
 coordinate descent solves it without reading the data again. The next pass forms the residuals
 in float64: from them and their products with the columns follows the duality gap on the data
-themselves, which bounds what the objective can still gain, and the exact gradient. The part of it
-that the norm does not make up for, g, bounds the way to the minimiser: it is no longer, in the
-metric of the Hessian H of the squares, than ``sqrt(g H^-1 g)``. Where that is too much, because the
-moments were rounded, the quadratic with that gradient is minimised, and so on: the moments need be
-only roughly right. Where float32 products are too rough even for that, they are formed once more in
+themselves, which bounds what the objective can still gain, and the exact gradient. Let g be the
+part of it that the norm does not balance. In the metric of the Hessian H of the squares, the
+distance to the minimiser is at most ``sqrt(g H^-1 g)``. Where that is too much, because the moments
+were rounded, the quadratic with that gradient is minimised, and so on: the moments need be only
+roughly right. Where float32 products are too rough even for that, they are formed once more in
 float64.
 
 With r the centred residuals, b the strength of l1 and c that of ``||w||^2 / 2`` beside the mean
@@ -91,9 +91,9 @@ class CoordinateDescent(Minimizer[CoordinateState]):
 
 
 def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
-    """Ask for the moments, and solve the problem as they tell it."""
+    """Ask for the moments, and solve the problem that they describe."""
     packing, n = problem.packing, problem.packing.n_features
-    # Without l1 no dual point tells of directions that are lost in rounding.
+    # Without l1 no dual point shows the directions that rounding has lost.
     precise = state.precise or (problem.l1 is not None and problem.l1.strength == 0.0)
     kernel = MomentsKernel(packing.fit_intercept, precise)
     moments: Moments = yield from problem.ask(
@@ -103,7 +103,7 @@ def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateSt
 
 
 def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) -> CoordinateState:
-    """Solve the problem as the moments tell it, to be certified by the next step.
+    """Solve the problem that the moments describe; the next step certifies the solution.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
 def _from_residuals(
     problem: Problem, state: CoordinateState, moments: Moments, model: Model, tol: float
 ) -> Asks[CoordinateState]:
-    """Certify the last solution on the data, and mend it where it is not good enough."""
+    """Certify the last solution on the data, and correct it if it is not good enough."""
     packing = problem.packing
     centre = moments.mean[: packing.n_features] - problem.centre
     coef, intercept = packing.unpack(state.parameters)
@@ -195,7 +195,7 @@ def _from_residuals(
 
 
 class Proof(NamedTuple):
-    """What the residuals of all rows say of a point.
+    """What the residuals of all rows show about a point.
 
     Attributes
     ----------
@@ -252,7 +252,7 @@ def certify(
 
 
 def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
-    """Return what a slope downwards has that neither the norm nor a bound makes up for."""
+    """Return the part of a downward slope that neither the norm nor a bound balances."""
     l1 = _l1(problem)
     size = descent if _positive(problem) else np.abs(descent)
     zero = np.sign(descent) * np.maximum(size - l1, 0.0)

@@ -202,7 +202,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
                     max_iter=_SWEEPS,
                 )
             coef[along] = path.T
-            # What is not settled is slow for want of exact steps.
+            # What has not converged by then needs exact steps.
             unsettled = gaps * len(target) > _PATH_GAP * float(target @ target)
             for index in np.flatnonzero(along)[unsettled]:
                 coef[index] = polish(

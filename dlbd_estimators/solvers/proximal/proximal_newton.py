@@ -92,7 +92,7 @@ class ProximalNewton(Minimizer[TrialState]):
         assert columns is not None
         step, promised, missed, inverse = _step(problem, state.parameters, here, columns)
         rounding = problem.rounding(here.value)
-        # Less than this cannot be told from nothing.
+        # Less than this cannot be distinguished from zero.
         decrement = float(np.sqrt(max(promised, rounding)))
         # A full step squares the decrement, once it is small; with some room for the constant.
         error = 4.0 * decrement**2 if decrement < 0.1 else decrement
@@ -115,7 +115,7 @@ class ProximalNewton(Minimizer[TrialState]):
 def _step(
     problem: Problem, parameters: FloatArray, here: Evaluation, columns: Columns
 ) -> tuple[FloatArray, float, float, FloatArray]:
-    """Return the way to the minimiser of quadratic plus norm, and what it promises and misses.
+    """Return the step to the minimiser of quadratic plus norm, its promised gain, and its error.
 
     That is the decrease of the objective, and the largest slope left of a coefficient, in units in
     which the Hessian's diagonal is one. With it comes the diagonal of the Hessian's inverse.

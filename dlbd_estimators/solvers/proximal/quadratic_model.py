@@ -24,8 +24,8 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 
-#: Sweeps over the coordinates; one costs about as much as reading S once. What is not settled
-#: then is slow for want of exact steps.
+#: Sweeps over the coordinates; one costs about as much as reading S once. What has not converged by
+#: then needs exact steps.
 _SWEEPS = 1_000
 #: Linear systems after that, at most.
 _EXACT_STEPS = 500

@@ -1,4 +1,4 @@
-"""Models with an l1 norm and more features than a quadratic can hold: only some count.
+"""Models with an l1 norm and more features than a quadratic can hold: most stay at zero.
 
 A pass over all features tells which of them the norm does not keep at zero. These, and those that
 are not zero, make up a small problem, for which another solver makes its passes; the next pass over
@@ -39,7 +39,7 @@ _VIOLATION = 1e-8
 
 @dataclass(frozen=True)
 class WorkingState(MinimizerState):
-    """Adds what is known of all features.
+    """Adds what a pass over all features has shown.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class _Restricted(Problem):
 
 
 class WorkingSet(Minimizer[WorkingState]):
-    """Solve on a growing set of features, and prove it on all of them."""
+    """Solve on a growing set of features, and prove the solution on all of them."""
 
     name: ClassVar[str] = "working_set"
     state: ClassVar[type[State]] = WorkingState
@@ -127,7 +127,7 @@ class WorkingSet(Minimizer[WorkingState]):
         state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(problem, state, descent)
         if state.features is not None and np.isin(features, state.features).all():
-            # Nothing was missed: the set's solution is the whole's.
+            # No feature is missing: the solution on the set is the solution on all features.
             status = Status.CONVERGED if state.set_error <= tol else Status.STALLED
             return replace(state, error=state.set_error, status=status)
         return (yield from _solve(problem, state, features, tol))

@@ -1,4 +1,4 @@
-"""Steps are tried in full; where the value did not fall enough, the next pass tries half.
+"""Full steps are tried first; if the value did not fall enough, the next pass tries half.
 
 A line search would cost passes of its own. Here the pass for the next step tells how good the last
 one was (Armijo's condition), and only if it was too long is the pass spent on a shorter one.
@@ -75,7 +75,7 @@ def rounding(problem: Problem, state: TrialState, *values: float) -> float:
 
 
 def fell_enough(problem: Problem, state: TrialState, value: float) -> bool:
-    """Tell whether the last step brought its share of the decrease that it promised."""
+    """Tell whether the value fell by enough of what the last step promised."""
     if state.base is None:
         return True
     noise = rounding(problem, state, state.base_value, value)

@@ -38,7 +38,7 @@ from dlbd_estimators.solvers.status import Status
 _NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
 #: Beyond this a Newton step with these products no longer squares the error.
 _SMALL = 1e-3
-#: A larger error than this, as a decrement, is told where an orthogonal factorisation leaves it.
+#: If an orthogonal factorisation leaves a larger error than this (a decrement), the user is warned.
 _SMALLEST_TOLD = 1e-10
 
 
@@ -91,7 +91,7 @@ def _from_moments(problem: Problem, state: GramState) -> Asks[GramState]:
 
 
 def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramState:
-    """Solve the problem as the moments tell it.
+    """Solve the problem that the moments describe.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks
 
 
 def _dependent(problem: Problem, moments: Moments) -> tuple[int, ...]:
-    """Return the columns that are nearest to being dependent on one another."""
+    """Return the columns that are most nearly dependent on one another."""
     n = problem.packing.n_features
     return Factor.of(moments.products[:n, :n]).dependent() if problem.of_columns else ()
 

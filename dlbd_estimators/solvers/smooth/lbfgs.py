@@ -204,7 +204,7 @@ def _fits(problem: Problem) -> bool:
 
 
 def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSState:
-    """Take the Hessian of where the solver is as the metric, if it was asked for.
+    """Take the Hessian at the current point as the metric, if it was asked for.
 
     A singular one says nothing of some directions: what is known of them stays.
     """
@@ -231,7 +231,7 @@ def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSStat
 
 
 def _with_last_move(state: LBFGSState, gradient: FloatArray) -> Pairs:
-    """Add what the last move says of the curvature, unless that is rounding."""
+    """Add the curvature along the last move, unless it is only rounding."""
     if state.base is None:
         return state.pairs
     moved, turned = state.parameters - state.base, gradient - state.base_gradient

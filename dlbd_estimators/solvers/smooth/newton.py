@@ -177,7 +177,7 @@ class Newton(Minimizer[NewtonState]):
         status = None
         enough = max(tol / per_decrement, _smallest_decrement(factor))
         if settled and decrement <= enough and not rough:
-            # As near as the gradient's own rounding lets anyone come.
+            # No point is nearer: the gradient's own rounding hides the rest.
             error = np.inf if lost else min(error, decrement * per_decrement)
             status = Status.STALLED if lost else Status.CONVERGED
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
@@ -259,7 +259,7 @@ class Newton(Minimizer[NewtonState]):
 
 
 def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
-    """Return the largest rank known of a Hessian, for a way without curvature to be told by.
+    """Return the largest rank of a Hessian so far; a lower one later means lost curvature.
 
     A start of the user's may lie where curvature has vanished already. There is most at zero.
     """
@@ -283,7 +283,7 @@ def _bound(decrement: float, change: float, hessian_error: float) -> float:
 
 
 def _is_lost(problem: Problem, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
-    """Tell whether a Hessian is too singular to see all that the gradient says."""
+    """Tell whether a Hessian is too singular to explain the gradient."""
     if factor.rank == len(gradient):
         return False
     unseen = factor.unseen(gradient) > _UNSEEN * problem.unit
@@ -296,5 +296,5 @@ def _correction_sample(problem: Problem) -> Sample | None:
 
 
 def _smallest_decrement(factor: Factor) -> float:
-    """Rounding of the gradient, as a decrement; for a singular matrix that of its range."""
+    """Rounding of the gradient, as a decrement; if the matrix is singular, on its range."""
     return rounding("float64") * float(np.sqrt(min(factor.condition_on_range, 1e14)))

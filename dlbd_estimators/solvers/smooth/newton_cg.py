@@ -161,7 +161,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
         if early or unseen:
             error = np.inf
         elif decrement + left <= near:
-            # As near as the gradient's own rounding lets anyone come.
+            # No point is nearer: the gradient's own rounding hides the rest.
             error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
         noise = noise_of(problem, state, here.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
@@ -236,7 +236,7 @@ def _inexact(
     enough: float,
     indices: Sample | None = None,
 ) -> Asks[InexactStep]:
-    """Return a step as exact as is worth its passes: the nearer the minimum, the more so."""
+    """Return a step that is exact enough to be worth its passes: more exact near the minimum."""
     decrement = float(np.sqrt(max(float(here.gradient @ metric.solve(here.gradient)), 0.0)))
 
     def product(vector: FloatArray) -> Asks[FloatArray]:
@@ -254,7 +254,7 @@ def _inexact(
 
 
 def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
-    """Return the minimiser of a sample of blocks, or None where there is none to be had.
+    """Return the minimiser of a sample of blocks, or None if it has none.
 
     With it comes the objective, with what the samples have taught.
     """

@@ -14,7 +14,7 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.problem import Problem
 
-#: Columns with a larger mean than this, in units of their spread, are looked at by their spread.
+#: For columns with a larger mean than this, in units of their spread, the spread is used.
 _FAR = 1e4
 
 

@@ -1,4 +1,4 @@
-"""Telling a minimum from a way down that has no end.
+"""Tell a minimum from a descent that has no end (separable classes).
 
 Without a penalty, rows that a column decides alone (those of a dummy that are all of one class) are
 fitted ever better as its coefficient grows, at no cost to the others: F has no minimiser, and yet
@@ -81,7 +81,7 @@ def largest_change(
     if columns is None or radius is None:
         return np.inf
     packing = problem.packing
-    rows = problem.loss.spread(step.reshape(packing.shape))
+    rows = problem.loss.curvature_directions(step.reshape(packing.shape))
     coef = rows[:, : packing.n_features]
     offset = coef @ columns.mean
     if packing.fit_intercept:
@@ -127,7 +127,7 @@ NO_LONG_STEPS = LongSteps()
 
 
 class Outlook(NamedTuple):
-    """What the length of a Newton step says of where it leads.
+    """What the length of a Newton step shows: a minimum near, or a descent without end.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ def outlook(
     label: str,
     long_steps: LongSteps,
 ) -> Asks[Outlook]:
-    """Tell a minimum from a way without end, by a Newton step.
+    """Tell a minimum from a descent without end, by a Newton step.
 
     Where the largest row norm is not known yet, it is at most the root of the sum of their squares.
     The change is measured, by a pass, where there is nothing to gain and the bound alone would

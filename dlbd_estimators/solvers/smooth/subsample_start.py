@@ -1,4 +1,4 @@
-"""Solve a sample of the blocks first: a start so near that few full passes remain.
+"""Solve a sample of the blocks first: from its solution, few full passes are left.
 
 The minimiser over a share f of n rows lies at a Newton decrement of about
 ``sqrt(p (1/f - 1) / n)`` from the whole's: for millions of rows within the region where

@@ -1,4 +1,4 @@
-"""Which replica sees which blocks when, in one epoch.
+"""Which replica trains on which blocks, and when, in one epoch.
 
 The blocks are put in a random order and dealt out to the replicas in nearly equal shares; each
 replica's share is cut into fills of the shuffle buffer, and these into rounds. All of this
@@ -30,7 +30,7 @@ Fill = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """How an epoch is cut.
+    """How an epoch is divided into replicas, rounds and fills.
 
     Parameters
     ----------

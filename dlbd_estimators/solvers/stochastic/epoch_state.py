@@ -1,4 +1,4 @@
-"""Where training by epochs stands between two of them."""
+"""The state of training between two epochs."""
 
 from __future__ import annotations
 
@@ -105,6 +105,30 @@ class EpochState(State):
             best_score=last.best_score,
             best_parameters=last.best_parameters,
             n_not_better=last.n_not_better,
+        )
+
+    def with_optimiser_of(self, last: EpochState) -> EpochState:
+        """Return this with the optimiser's memory of another that has as many replicas."""
+        same = len(last.replicas) == len(self.replicas) and all(
+            len(mine.moments) == len(other.moments)
+            for mine, other in zip(self.replicas, last.replicas, strict=True)
+        )
+        if not same:
+            return replace(self, n_epochs=last.n_epochs)
+        dtype = self.parameters.dtype
+        return replace(
+            self,
+            replicas=tuple(
+                replace(
+                    replica,
+                    parameters=self.parameters,
+                    moments=tuple(m.astype(dtype, copy=False) for m in replica.moments),
+                )
+                for replica in last.replicas
+            ),
+            velocity=last.velocity,
+            learning_rate=last.learning_rate,
+            n_epochs=last.n_epochs,
         )
 
     def meets(self, tol: float) -> bool:

@@ -18,7 +18,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
-from dlbd_estimators.solvers.stochastic.one_epoch import Course
+from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 #: The schedule "adaptive" stops rather than divide a rate that is as small as this.
 _SMALLEST_RATE = 1e-6
@@ -43,13 +43,13 @@ class Training(BaseProblem):
     ----------
     blocks : Blocks
         They hold these rows.
-    course : Course
+    scheme : EpochScheme
         How an epoch goes over them.
     score : callable or None
         Asks for a score on rows held out.
     """
 
-    course: Course
+    scheme: EpochScheme
     score: Score | None = None
 
 
@@ -84,11 +84,11 @@ class Epochs(Solver[Training, EpochState]):
     def init(self, problem: Training, start: FloatArray | None) -> Asks[EpochState]:
         yield from ()
         assert start is not None
-        return problem.course.begin(start, self.learning_rate)
+        return problem.scheme.begin(start, self.learning_rate)
 
     def step(self, problem: Training, state: EpochState, tol: float) -> Asks[EpochState]:
         try:
-            trained = yield from problem.course.epoch(state)
+            trained = yield from problem.scheme.epoch(state)
         except Diverged as error:
             if problem.score is None or state.best_parameters is None:
                 raise
@@ -133,7 +133,7 @@ class Epochs(Solver[Training, EpochState]):
         return lines
 
     def _paced(self, state: EpochState) -> EpochState:
-        """Set the next epoch's learning rate, or find that there is to be none."""
+        """Set the learning rate of the next epoch, or end the training."""
         rate = state.learning_rate
         if self.schedule == "invscaling":
             rate = self.learning_rate / math.pow(state.n_seen + 1, self.power_t)

@@ -1,7 +1,7 @@
-"""How an epoch of mini-batch training goes: over rows in memory, or over blocks in rounds.
+"""One epoch of mini-batch training: over rows in memory, or over blocks in rounds.
 
-A course takes training from the end of one epoch to the end of the next. All that it knows in
-between stands in :class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`.
+A scheme takes training from the end of one epoch to the end of the next. All that it knows in
+between is in :class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.passes import Asks, Round
-from dlbd_estimators.engine.rounds import Turn, TurnAtHand, TurnResult
+from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica, TrainingInMemory
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
@@ -27,7 +27,7 @@ from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from dlbd_estimators.solvers.stochastic.random_states import Frozen, freeze, thaw
 
 
-class Course(ABC):
+class EpochScheme(ABC):
     """Asks for one epoch after the other."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Course(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class InMemory(Course):
+class InMemory(EpochScheme):
     """All rows at hand: one replica, batches from one permutation of all rows.
 
     Parameters
@@ -84,9 +84,11 @@ class InMemory(Course):
             random_state, permutation = thaw(random), np.arange(self.rows.n_rows)
             random_state.shuffle(permutation)
             random, order = freeze(random_state), order[permutation]
-        turn = TurnAtHand(state.replicas[0], self.rows, order, state.learning_rate, self.n_threads)
+        training = TrainingInMemory(
+            state.replicas[0], self.rows, order, state.learning_rate, self.n_threads
+        )
         name = f"{self.name}-epoch-{state.n_epochs + 1}"
-        [result] = yield Round(turn, self.learner, name, n_passes=1.0)
+        [result] = yield Round(training, self.learner, name, n_passes=1.0)
         [total] = result.totals
         if not (isfinite(total) and result.replica.is_finite):
             raise _diverged(state, "")
@@ -104,7 +106,7 @@ class InMemory(Course):
 
 
 @dataclass(frozen=True, eq=False)
-class InRounds(Course):
+class InRounds(EpochScheme):
     """Blocks that are read as they are needed, by replicas that meet after each round.
 
     Parameters
@@ -145,8 +147,8 @@ class InRounds(Course):
         # Counted over the epoch: where rounds end changes no order.
         n_fills = [0] * self.shape.n_replicas
         for number, fills in enumerate(rounds):
-            turns = tuple(
-                Turn(
+            trainings = tuple(
+                LocalTraining(
                     i,
                     state.replicas[i],
                     self.blocks,
@@ -162,14 +164,14 @@ class InRounds(Course):
             n_fills = [n + len(part) for n, part in zip(n_fills, fills, strict=True)]
             name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
             n_passes = 0.0 if number else 1.0
-            results = yield Round(turns, self.learner, name, n_passes)
+            results = yield Round(trainings, self.learner, name, n_passes)
             for result in results:
                 for part in result.totals:  # one by one: where rounds end changes no sum either
                     total += part
                 n_rows += result.n_rows
             if not (isfinite(total) and all(result.replica.is_finite for result in results)):
                 raise _diverged(state, f", round {number + 1} of {len(rounds)}")
-            state = self._synchronised(state, turns, results)
+            state = self._synchronised(state, trainings, results)
         return replace(
             state,
             value=total / n_rows,
@@ -179,11 +181,14 @@ class InRounds(Course):
         )
 
     def _synchronised(
-        self, state: EpochState, turns: Sequence[Turn], results: Sequence[TurnResult]
+        self,
+        state: EpochState,
+        trainings: Sequence[LocalTraining],
+        results: Sequence[TrainedReplica],
     ) -> EpochState:
         replicas = list(state.replicas)
-        for turn, result in zip(turns, results, strict=True):
-            replicas[turn.number] = result.replica
+        for training, result in zip(trainings, results, strict=True):
+            replicas[training.number] = result.replica
         if len(replicas) == 1 or not any(result.n_rows for result in results):
             return replace(state, parameters=replicas[0].parameters, replicas=tuple(replicas))
         parameters, velocity = self.outer(

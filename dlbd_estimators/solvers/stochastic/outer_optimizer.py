@@ -1,8 +1,8 @@
-"""How replicas that trained apart come together again.
+"""The step that all replicas take together after a round.
 
-What the replicas moved on average is taken for a gradient, and stepped along with Nesterov's
-momentum: DiLoCo (Douillard et al., arXiv 2311.08105), of which local SGD's plain average (Stich,
-arXiv 1805.09767) is the case of rate 1 and momentum 0.
+The mean move of the replicas is used as a gradient, with Nesterov's momentum: DiLoCo (Douillard et
+al., arXiv 2311.08105), of which local SGD's plain average (Stich, arXiv 1805.09767) is the case of
+rate 1 and momentum 0.
 """
 
 from __future__ import annotations

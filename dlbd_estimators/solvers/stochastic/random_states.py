@@ -11,12 +11,12 @@ Frozen: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 def freeze(random_state: np.random.RandomState) -> Frozen:
-    """Return where a RandomState stands; it goes on by itself meanwhile."""
+    """Return the state of a RandomState, as a copy."""
     return _pairs(random_state.get_state(legacy=False))
 
 
 def thaw(frozen: Frozen) -> np.random.RandomState:
-    """Return a new RandomState that stands there."""
+    """Return a new RandomState in that state."""
     state = _mapping(frozen)
     random_state = np.random.RandomState(getattr(np.random, state["bit_generator"])())
     random_state.set_state(state)
@@ -24,7 +24,7 @@ def thaw(frozen: Frozen) -> np.random.RandomState:
 
 
 def set_to(random_state: np.random.RandomState, frozen: Frozen) -> None:
-    """Let a RandomState go on from there."""
+    """Put a RandomState into that state."""
     random_state.set_state(_mapping(frozen))
 
 

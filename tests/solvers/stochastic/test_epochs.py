@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators.blocks.block import from_arrays
 from dlbd_estimators.engine.cost import Cost
 from dlbd_estimators.engine.passes import Pass, Round
-from dlbd_estimators.engine.rounds import TurnResult
+from dlbd_estimators.engine.rounds import TrainedReplica
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.row_counts import RowCountKernel
 from dlbd_estimators.kernels.updates import SGD
@@ -23,7 +23,7 @@ from dlbd_estimators.solvers import Fit, Status, minimize
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
-from dlbd_estimators.solvers.stochastic.one_epoch import Course
+from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 N_ROWS = 10
 # Few values, so that epochs are often just as good as the best, or better by just tol.
@@ -50,13 +50,13 @@ class Rules:
 
 
 class _Turn:
-    """A turn that reads fifty bytes."""
+    """Training that reads fifty bytes."""
 
     def run(self, _learner):
-        return TurnResult(None, [], 0, Cost(bytes_read=50))
+        return TrainedReplica(None, [], 0, Cost(bytes_read=50))
 
 
-class Told(Course):
+class Told(EpochScheme):
     """Epochs of which the losses are known before; parameters are the number of the epoch."""
 
     def __init__(self, losses, interrupted=None):
@@ -93,7 +93,7 @@ def rules(draw, endless=False):
     )
 
 
-def run(course, rules, *, scores=None, start=None, **hooks):
+def run(scheme, rules, *, scores=None, start=None, **hooks):
     """Train; return what came of it, and the warnings."""
     told, clock = None if scores is None else iter(scores), itertools.count()
 
@@ -101,7 +101,7 @@ def run(course, rules, *, scores=None, start=None, **hooks):
         yield Pass(RowCountKernel(), None, "score", blocks=HELD_OUT, n_passes=0.5)
         return next(told)
 
-    problem = Training(BLOCKS, course, None if told is None else score)
+    problem = Training(BLOCKS, scheme, None if told is None else score)
     fit = Fit(
         rules.solver,
         problem,
@@ -181,9 +181,9 @@ def test_history_has_an_entry_an_epoch(rules, values, scored):
 
 @given(rules(endless=True), st.lists(VALUES, min_size=12, max_size=12))
 def test_epochs_one_by_one_go_on_as_one_training_would(rules, losses):
-    course, state, rates = Told(losses), None, []
+    scheme, state, rates = Told(losses), None, []
     for n in range(1, 13):
-        solution, caught = run(course, rules, start=state)
+        solution, caught = run(scheme, rules, start=state)
         state = replace(solution.state, n_iter=0, status=None)
         rates += [entry["learning_rate"] for entry in solution.history]
         assert (solution.n_iter, state.n_epochs, caught) == (1, n, [])
@@ -208,8 +208,8 @@ PATIENT = Rules(9, 0.0, np.inf, "constant", 1.0, 0.5)
 
 @pytest.mark.parametrize("scores", [None, [0.1] * 9])
 def test_an_interruption_keeps_the_epochs_that_were_whole(scores):
-    course = Told([1.0] * 9, interrupted=3)
-    solution, caught = run(course, PATIENT, scores=scores)
+    scheme = Told([1.0] * 9, interrupted=3)
+    solution, caught = run(scheme, PATIENT, scores=scores)
     state = solution.state
     assert (solution.n_iter, state.n_epochs, state.n_seen) == (3, 3, 30)
     assert caught == [UserWarning]

@@ -1,0 +1,202 @@
+"""The parameters that both perceptrons have: named, stored and documented once."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+
+class SharedParameters:
+    """Stores the parameters, as scikit-learn asks of a constructor.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of the hidden layers; ``()`` is no hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation function of the hidden layers.
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
+        ``"adam"`` and ``"sgd"`` train on mini-batches; ``"lbfgs"`` makes full passes, which is
+        good for small problems.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights, at least 0.
+    batch_size : int or "auto", default="auto"
+        Rows of a mini-batch; ``"auto"`` is 200, or all rows if there are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        With ``"sgd"``, how the learning rate changes: after each epoch ``"invscaling"`` divides
+        the first one by ``(t_ + 1) ** power_t``; ``"adaptive"`` divides the rate by 5 when the
+        loss stops to fall.
+    learning_rate_init : float, default=0.001
+        The first learning rate, greater than 0.
+    power_t : float, default=0.5
+        Exponent of ``"invscaling"``.
+    max_iter : int, default=200
+        Largest number of epochs, or of steps of ``"lbfgs"``.
+    shuffle : bool, default=True
+        Whether to take the rows in a new random order in each epoch.
+    random_state : int, RandomState or None, default=None
+        Seed of the initial parameters, the orders of the rows, and the choice of held-out rows.
+    tol : float, default=0.0001
+        By how much the loss (or the validation score) of an epoch must be better to count as
+        better. With ``"lbfgs"``, the largest acceptable entry of the gradient.
+    verbose : bool, default=False
+        Whether to print one line for each epoch or step.
+    warm_start : bool, default=False
+        Whether to start from the parameters of the last fit.
+    momentum : float, default=0.9
+        Momentum of ``"sgd"``, from 0 to 1.
+    nesterovs_momentum : bool, default=True
+        Whether the momentum of ``"sgd"`` is Nesterov's.
+    early_stopping : bool, default=False
+        Hold out some rows, stop when their score gets no better, and keep the best parameters.
+    validation_fraction : float, default=0.1
+        Share of the rows held out with ``early_stopping``. If data are read block by block, it is
+        the share of every block.
+    beta_1 : float, default=0.9
+        With ``"adam"``, decay of the running mean of the gradient, in [0, 1).
+    beta_2 : float, default=0.999
+        With ``"adam"``, decay of the running mean of the squared gradient, in [0, 1).
+    epsilon : float, default=1e-8
+        With ``"adam"``, added to a divisor that may be zero.
+    n_iter_no_change : int, default=10
+        Training stops after so many epochs in a row that are not better; ``np.inf`` is no limit.
+    max_fun : int, default=15000
+        With ``"lbfgs"``, largest number of passes over the data.
+    n_replicas : int or "auto", default="auto"
+        Number of copies of the network, at most one for each block. They train at the same time
+        on different blocks, and meet after each round. Any number of workers gives the same bits.
+        ``"auto"`` is 1: more replicas take more epochs to reach the same loss.
+    buffer_size : int, str or "auto", default="auto"
+        Memory in which a replica shuffles the rows of several blocks, in bytes or as
+        ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
+        larger. Rows in memory need no buffer, unless there are several replicas.
+    outer_learning_rate : float, default=1.0
+        Learning rate of the step that all replicas take when they meet, along their mean move.
+    outer_momentum : float, default=0.5
+        Nesterov momentum of that step.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (units, units of the next layer)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (units of the next layer,)
+        Intercepts of each layer.
+    loss_ : float
+        Mean of the objective over the mini-batches of the last epoch.
+    best_loss_ : float or None
+        Least loss of an epoch; None with ``early_stopping``.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    validation_scores_ : list of float or None
+        Score of the held-out rows after each epoch, with ``early_stopping``.
+    best_validation_score_ : float or None
+        The best of them.
+    t_ : int
+        Number of rows trained on; a row counts once in each epoch.
+    n_iter_ : int
+        Number of epochs, or of steps of ``"lbfgs"``.
+    n_layers_ : int
+        Number of layers, with the input and the output layer.
+    n_outputs_ : int
+        Number of outputs of the network for each row.
+    out_activation_ : str
+        Function that turns outputs of the network into predictions.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_replicas_ : int
+        Number of replicas used.
+    n_passes_ : float
+        Passes over the features, those for validation included.
+    history_ : list of dict
+        One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
+        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
+        ``validation_score``.
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        n_replicas: Any = "auto",
+        buffer_size: Any = "auto",
+        outer_learning_rate: float = 1.0,
+        outer_momentum: float = 0.5,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_replicas = n_replicas
+        self.buffer_size = buffer_size
+        self.outer_learning_rate = outer_learning_rate
+        self.outer_momentum = outer_momentum
+
+
+def with_shared_parameters(cls: Class) -> Class:
+    """Complete a constructor's signature, and the docstring of its class.
+
+    scikit-learn reads the names of parameters off the signature: it gets what the constructor
+    passes on, too. Own parameters that have a place come first, those with a keyword last.
+    """
+    constructor: Any = cls.__dict__["__init__"]
+    shared = inspect.signature(SharedParameters.__init__)
+    me, *passed_on = shared.parameters.values()
+    _, *own = inspect.signature(constructor).parameters.values()
+    places = [each for each in own if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    keywords = [each for each in own if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    constructor.__signature__ = shared.replace(parameters=[me, *places, *passed_on, *keywords])
+    if cls.__doc__:  # python -OO leaves none
+        documented = inspect.cleandoc(SharedParameters.__doc__ or "")
+        text = inspect.cleandoc(cls.__doc__)
+        for section in ("Parameters", "Attributes"):
+            found = re.search(rf"{section}\n-+\n(.*?)(?=\n\n|$)", documented, flags=re.DOTALL)
+            assert found is not None
+            text = text.replace(f"{{shared {section.lower()}}}", found[1])
+        cls.__doc__ = f"{text}\n"
+    return cls
