@@ -16,11 +16,13 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.utils import key_split
 
-from dlbd_estimators import LogisticRegression, Ridge
+from dlbd_estimators import LogisticRegression, LogisticRegressionCV, Ridge
 from dlbd_estimators.engine import task_results
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import BlockTooLarge, NonFiniteValues, WorkersLost
+from dlbd_estimators.model_selection import KFold
+from dlbd_estimators.solvers.smooth import path_sample
 from tests.blocks.test_dask_blocks import never
 
 N, P, ROWS = 6000, 5, 150
@@ -296,6 +298,33 @@ def test_a_worker_killed_in_the_middle_of_a_pass_changes_no_bit(arrays, tmp_path
             assert X.numblocks[0] // 2 <= n_reads.result() < X.numblocks[0]
             assert victim not in client.run(os.getpid).values()
             np.testing.assert_array_equal(model.coef_, expected[number])
+
+
+def test_a_worker_killed_in_the_middle_of_a_search_changes_no_bit(arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(path_sample, "_MOST_ROWS", 100)  # fewer than there are: sweeps are needed
+    X, y, _ = lazy(arrays)
+    given = {"l1_ratios": (0.0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    model = LogisticRegressionCV(Cs=[0.01, 1.0], cv=KFold(2), tol=1e-4, **given)
+    with dask.config.set(scheduler="threads"):
+        model.fit(X, y)
+    expected = [model.coef_, model.scores_, model.coefs_paths_]
+    n_blocks = X.numblocks[0]
+    reads = _WaitsForDeaths(tmp_path / "begun", n_blocks + n_blocks // 2)
+    held = X.map_blocks(reads, meta=np.empty((0, 0)))
+    # No cache: every sweep reads every block.
+    with (
+        dask.config.set({"dlbd-estimators.cache-share": 0}),
+        own_cluster(2, tmp_path) as client,
+    ):
+        client.wait_for_workers(2)
+        victim = next(iter(client.run(os.getpid).values()))
+        with ThreadPoolExecutor(1) as killer:
+            n_reads = killer.submit(reads.kill, [victim])
+            model.fit(held, y)
+        assert n_reads.result() >= n_blocks + n_blocks // 2
+    after = [model.coef_, model.scores_, model.coefs_paths_]
+    for one, other in zip(after, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])

@@ -1,0 +1,146 @@
+"""Searches for a penalty against one fit of the same model, and against scikit-learn's search.
+
+    python benchmarks/search.py [--rows N] [--repeats N] [--no-peers]
+
+Each search has five folds; a hundred alphas or ten Cs. Against one fit the rows are float32 in Dask
+blocks, and wall times and passes are counted; against scikit-learn a tenth of the rows is taken,
+float64 in memory. Wall times are taken in turns, and quoted as medians of their ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from lines import Line, Table
+from sklearn import linear_model
+from timing import Fit, in_turns, ratios, seconds_of, spread, timed_fit
+
+from dlbd_estimators import Lasso, LassoCV, LogisticRegression, LogisticRegressionCV, Ridge, RidgeCV
+from dlbd_estimators.model_selection import KFold
+
+N_FEATURES, N_BLOCKS, N_FOLDS = 40, 40, 5
+ALPHAS, CS = np.logspace(-3, 5, 100), np.logspace(-4, 2, 10)
+Floats = npt.NDArray[np.floating[Any]]
+
+_CLASSES = {"l1_ratios": (0.0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+LINES = {
+    "ridge-passes": Line.at_most("RidgeCV, 100 alphas x 5 folds: passes", 1.0),
+    "ridge": Line.at_most("the same: wall / one Ridge fit", 1.3),
+    "lasso-passes": Line.at_most("LassoCV, 100 alphas x 5 folds: passes", 2.0),
+    "lasso": Line.at_most("the same: wall / one Lasso fit", 1.5),
+    "logistic-passes": Line.at_most("LogisticRegressionCV, 10 Cs x 5 folds: passes", 5.0),
+    "logistic": Line.at_most("the same: wall / one fit at C=1", 4.0),
+    "ridge-peer": Line.at_most("in memory, RidgeCV(cv=5): wall / scikit-learn's", 0.25),
+    "logistic-peer": Line.at_most("in memory, LogisticRegressionCV: wall / scikit-learn's", 0.25),
+}
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-peers", action="store_true", help="leave scikit-learn out")
+    asked = parser.parse_args()
+    table = Table(LINES, {})
+    X, targets, labels = _rows(asked.rows)
+    chunk = -(-asked.rows // N_BLOCKS)
+    lazy = da.from_array(X.astype(np.float32), chunks=(chunk, -1))
+    for name, one, many, y in _models():
+        own = da.from_array(targets if y == "targets" else labels, chunks=chunk)
+        _against_one_fit(table, name, (one, many), (lazy, own), asked.repeats)
+    if not asked.no_peers:
+        some = slice(None, asked.rows // 10)
+        _against_peer(table, "ridge-peer", _ridge(), (X[some], targets[some]), asked.repeats)
+        _against_peer(table, "logistic-peer", _logistic(), (X[some], labels[some]), asked.repeats)
+    print(f"{asked.rows:,} x {N_FEATURES} in {N_BLOCKS} blocks\n\n{table.markdown()}")
+
+
+def _models() -> Sequence[tuple[str, Callable[[], Any], Callable[[], Any], str]]:
+    cv = KFold(N_FOLDS, shuffle=True, random_state=0)
+    return (
+        ("ridge", lambda: Ridge(1.0), lambda: RidgeCV(ALPHAS, cv=cv), "targets"),
+        ("lasso", lambda: Lasso(0.01), lambda: LassoCV(cv=cv), "targets"),
+        (
+            "logistic",
+            lambda: LogisticRegression(C=1.0),
+            lambda: LogisticRegressionCV(Cs=CS, cv=cv, **_CLASSES),
+            "labels",
+        ),
+    )
+
+
+def _ridge() -> tuple[Callable[[], Any], Callable[[], Any]]:
+    return (
+        lambda: RidgeCV(ALPHAS, cv=N_FOLDS),
+        lambda: linear_model.RidgeCV(ALPHAS, cv=N_FOLDS),
+    )
+
+
+def _logistic() -> tuple[Callable[[], Any], Callable[[], Any]]:
+    given = {"Cs": CS, "cv": N_FOLDS, **_CLASSES}
+    return (
+        lambda: LogisticRegressionCV(**given),
+        # As near to the minimum as ours is; its default tolerance leaves errors of 1e-3.
+        lambda: linear_model.LogisticRegressionCV(
+            **given, solver="newton-cholesky", tol=1e-8, max_iter=1_000
+        ),
+    )
+
+
+def _against_one_fit(
+    table: Table,
+    name: str,
+    models: tuple[Callable[[], Any], Callable[[], Any]],
+    data: tuple[da.Array, da.Array],
+    repeats: int,
+) -> None:
+    one, many = models
+    fits = in_turns(
+        {"one": lambda: timed_fit(one(), *data), "many": lambda: timed_fit(many(), *data)},
+        repeats,
+        warm_up=True,
+    )
+    passes = [fits[each][-1].model.n_passes_ for each in ("many", "one")]
+    table.number(f"{name}-passes", passes[0], f"{passes[0]:.2f}; one fit {passes[1]:.2f}")
+    _quote(table, name, fits["many"], fits["one"])
+
+
+def _against_peer(
+    table: Table,
+    name: str,
+    models: tuple[Callable[[], Any], Callable[[], Any]],
+    data: tuple[Floats, npt.NDArray[Any]],
+    repeats: int,
+) -> None:
+    ours, theirs = models
+    fits = in_turns(
+        {"ours": lambda: timed_fit(ours(), *data), "theirs": lambda: timed_fit(theirs(), *data)},
+        repeats,
+        warm_up=True,
+    )
+    _quote(table, name, fits["ours"], fits["theirs"])
+
+
+def _quote(table: Table, name: str, ours: Sequence[Fit], theirs: Sequence[Fit]) -> None:
+    found = ratios(ours, theirs)
+    told = f"{spread(found)}; {seconds_of(ours)} against {seconds_of(theirs)}"
+    table.number(name, float(np.median(found)), told)
+
+
+def _rows(n_rows: int) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
+    generator = np.random.default_rng(7)
+    X = generator.standard_normal((n_rows, N_FEATURES))
+    X += 0.5 * generator.standard_normal((n_rows, 1))  # columns share a fifth of their variance
+    score = X @ generator.standard_normal(N_FEATURES) / np.sqrt(N_FEATURES)
+    targets = score + generator.standard_normal(n_rows)
+    return X, targets, (score + generator.logistic(size=n_rows) > 0).astype(np.intp)
+
+
+if __name__ == "__main__":
+    main()
