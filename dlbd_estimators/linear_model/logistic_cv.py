@@ -15,24 +15,21 @@ from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.kernels.arrays import FloatArray, Order
-from dlbd_estimators.kernels.linear import LinearKernel
-from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
-from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.cv_splits import refuse_metadata
 from dlbd_estimators.linear_model.fit import solve
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_choice import Searched, asked_for, choose_best, results
 from dlbd_estimators.linear_model.logistic_parameters import UNSET
-from dlbd_estimators.linear_model.logistic_search import (
+from dlbd_estimators.linear_model.logistic_paths import (
     BY_SUMS,
     SearchData,
     fit_paths,
+    mean_log_loss,
     score_paths,
 )
 from dlbd_estimators.linear_model.row_scores import scores_of_classifiers
 from dlbd_estimators.linear_model.search import search
-from dlbd_estimators.linear_model.sparse_coefficients import dense
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
 
@@ -45,8 +42,7 @@ class LogisticRegressionCV(LogisticRegression):
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``
     as :class:`LogisticRegression` does, for the C and l1_ratio that predict held-out rows best.
-    The models of all values and folds share sweeps over the data, one more sweep scores them, and
-    the chosen model starts from those of the folds.
+    The models of all values and folds share sweeps over the data.
 
     Parameters
     ----------
@@ -56,23 +52,43 @@ class LogisticRegressionCV(LogisticRegression):
         Shares of the l1 part to choose from, from 0 to 1. By default 0, and attributes have no
         dimension of it, as in scikit-learn 1.9.
     fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Whether to estimate the intercept ``b``; if not, it is 0.
     cv : int, splitter, iterable or array of int, optional
         None is five folds. A number of folds, stratified for data in memory as in scikit-learn, of
         rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or, for
         data in memory, of scikit-learn, or splits themselves; or an array that names each row's
         fold by a number, -1 for rows that are always trained on.
-    dual, intercept_scaling, class_weight, random_state, solver, max_iter, tol, verbose, n_jobs
-        As for :class:`LogisticRegression`.
+    dual : bool, default=False
+        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone; no effect.
     penalty : {"l1", "l2", "elasticnet"} or None, optional
-        As in scikit-learn, which gives it up: pass ``l1_ratios``, or ``Cs=(np.inf,)`` for None.
+        As in scikit-learn, where it is deprecated. Pass ``l1_ratios`` instead, or
+        ``Cs=(np.inf,)`` for None.
     scoring : str or callable, optional
         What is best: ``"accuracy"``, the default as in scikit-learn 1.9, or ``"neg_log_loss"``.
         Others of scikit-learn's names, and callables, are for data in memory.
+    solver : str, default="auto"
+        A solver of :class:`LogisticRegression`. It fits models with an l1 part; those without are
+        fitted by the sweeps of the search, and the chosen one by Newton's method.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient of the chosen model, in standard units.
+    max_iter : int, default=100
+        Largest number of steps.
+    class_weight : dict, "balanced" or None, default=None
+        Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
+        same total weight, and None is a factor of 1.
+    n_jobs : int, optional
+        Accepted for compatibility with scikit-learn; no effect.
+    verbose : int or bool, default=0
+        1 or True prints one line for each step.
     refit : bool, default=True
-        Fit the chosen model on all rows; otherwise average the best models of the folds.
-    use_legacy_attributes : bool, default=True
-        Shapes of the attributes as in scikit-learn 1.9; False is those of 1.10.
+        Whether to fit the chosen model on all rows; if not, the best models of the folds are
+        averaged.
+    intercept_scaling : float, default=1.0
+        Accepted for compatibility with scikit-learn; no effect.
+    random_state : int, RandomState or None, default=None
+        Seed that chooses the sample that the search starts from; None is a fixed seed.
+    use_legacy_attributes : bool, optional
+        Shapes of the attributes: as in scikit-learn 1.9 by default; False is those of 1.10.
 
     Attributes
     ----------
@@ -92,8 +108,7 @@ class LogisticRegressionCV(LogisticRegression):
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features, of the search and of the chosen model; a sample counts by its
-        share of the blocks.
+        Passes over the features, of the search and of the chosen model; a sample counts in part.
     history_ : list of dict
         One entry a step of the chosen model.
 
@@ -262,10 +277,7 @@ class LogisticRegressionCV(LogisticRegression):
         )
         flat = paths.parameters.reshape(len(splits.train), -1, packing.size)
         if searched.scoring in BY_SUMS:
-            sums = score_paths(executor, data.plain, splits, flat, packing)
-            values = sums.losses if searched.scoring == "neg_log_loss" else sums.wrong
-            offset = 0.0 if searched.scoring == "neg_log_loss" else 1.0
-            scores: FloatArray = offset - values / sums.weight[:, None]
+            scores = score_paths(searched.scoring, executor, data.plain, splits, flat, packing)
         else:
             raw = data.plain.encoded(Encoding(raw=True))
             scores = scores_of_classifiers(
@@ -301,10 +313,24 @@ class LogisticRegressionCV(LogisticRegression):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,)
+            True labels.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
         **score_params : dict
             Metadata for the scorer, which is refused.
+
+        Returns
+        -------
+        float
+            The score: larger is better.
+
+        Raises
+        ------
+        TypeError
+            The scorer needs predictions in memory, and X is lazy.
         """
         check_is_fitted(self)
         refuse_metadata(self, score_params)
@@ -322,11 +348,4 @@ class LogisticRegressionCV(LogisticRegression):
                 f"dlbd_estimators.metrics on predictions."
             )
         data = training_data(self, X, y, sample_weight, classify=True, reset=False)
-        blocks = data.blocks.encoded(Encoding(self.classes_))
-        loss = HalfBinomialLoss() if len(self.classes_) == 2 else HalfMultinomialLoss()
-        packing = Packing(len(self.intercept_), blocks.n_features, True)
-        model = packing.pack(dense(self.coef_), self.intercept_)
-        with executor_for(blocks) as executor:
-            kernel = LinearKernel(loss, packing, Order.VALUE)
-            sums = executor.map_reduce(kernel, model, blocks, name="logistic-score").partial
-        return -float(sums.value) / sums.weight
+        return -mean_log_loss(self, data.blocks.encoded(Encoding(self.classes_)))

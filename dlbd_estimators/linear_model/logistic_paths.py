@@ -15,8 +15,10 @@ from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.matrices import MatrixRoom
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
+from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss, Loss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import PartKernel, Splits
@@ -26,7 +28,9 @@ from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.linear_model.choose_solver import choose
 from dlbd_estimators.linear_model.cv_splits import divided
 from dlbd_estimators.linear_model.fit import seed_of
+from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.solver_names import check_liblinear
+from dlbd_estimators.linear_model.sparse_coefficients import dense
 from dlbd_estimators.solvers import Fit, Known, Problem, Solution, minimize_together, room_for
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.proximal.working_set import WorkingSet
@@ -287,16 +291,19 @@ def _since(began: float) -> float:
 
 
 def score_paths(
+    scoring: str,
     executor: Executor,
     blocks: DividedBlocks,
     splits: Splits,
     parameters: FloatArray,
     packing: Packing,
-) -> PathSums:
+) -> FloatArray:
     """Score all models on the rows that their splits test on, in one sweep.
 
     Parameters
     ----------
+    scoring : {"accuracy", "neg_log_loss"}
+        What is scored.
     executor : Executor
         Runs the sweep.
     blocks : DividedBlocks
@@ -307,7 +314,24 @@ def score_paths(
         The models.
     packing : Packing
         Their order.
+
+    Returns
+    -------
+    ndarray of shape (n_splits, n_models)
     """
     kernel = PathKernel(packing, splits, gradients=False)
     sums: PathSums = executor.map_reduce(kernel, parameters, blocks, name="logistic-scores").partial
-    return sums
+    if scoring == "neg_log_loss":
+        return -sums.losses / sums.weight[:, None]
+    return 1.0 - sums.wrong / sums.weight[:, None]
+
+
+def mean_log_loss(model: LogisticRegression, blocks: Blocks) -> float:
+    """Return the log loss of a fitted model on encoded blocks, by one pass."""
+    loss = HalfBinomialLoss() if len(model.classes_) == 2 else HalfMultinomialLoss()
+    packing = Packing(len(model.intercept_), blocks.n_features, True)
+    parameters = packing.pack(dense(model.coef_), model.intercept_)
+    with executor_for(blocks) as executor:
+        kernel = LinearKernel(loss, packing, Order.VALUE)
+        sums = executor.map_reduce(kernel, parameters, blocks, name="logistic-score").partial
+    return float(sums.value) / sums.weight
