@@ -53,13 +53,13 @@ class LogisticRegressionCV(LogisticRegression):
         dimension of it, as in scikit-learn 1.9.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
-    cv : int, splitter, iterable or array of int, optional
-        None is five folds. A number of folds, stratified for data in memory as in scikit-learn, of
-        rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or, for
-        data in memory, of scikit-learn, or splits themselves; or an array that names each row's
-        fold by a number, -1 for rows that are always trained on.
+    cv : int, splitter, iterable or array of int, default=None
+        None is 5 folds. A number of folds, stratified for data in memory as in scikit-learn, of
+        rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or, in
+        memory, of scikit-learn; the splits; or an array with the number of each row's fold, -1 for
+        rows that are always trained on.
     dual : bool, default=False
-        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone; no effect.
+        Accepted for ``"liblinear"``; no effect.
     penalty : {"l1", "l2", "elasticnet"} or None, optional
         As in scikit-learn, where it is deprecated. Pass ``l1_ratios`` instead, or
         ``Cs=(np.inf,)`` for None.
@@ -97,7 +97,7 @@ class LogisticRegressionCV(LogisticRegression):
     C_, l1_ratio_ : ndarray of shape (1,) or (n_classes,), or float
         What was chosen; floats without legacy attributes.
     Cs_, l1_ratios_ : ndarray
-        What it was chosen from.
+        All values tried.
     scores_ : dict of class to ndarray of shape (n_folds, n_Cs) or (n_folds, n_Cs, n_l1_ratios)
         Scores; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
     coefs_paths_ : dict of class to ndarray of shape (n_folds, n_Cs[, n_l1_ratios], n_dof)
@@ -108,9 +108,9 @@ class LogisticRegressionCV(LogisticRegression):
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features, of the search and of the chosen model; a sample counts in part.
+        Passes over the features; a sample counts in part.
     history_ : list of dict
-        One entry a step of the chosen model.
+        The steps of the chosen model.
 
     Examples
     --------
@@ -172,7 +172,7 @@ class LogisticRegressionCV(LogisticRegression):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LogisticRegressionCV:
-        """Choose C and l1_ratio, and fit the model; errors as for :meth:`LogisticRegression.fit`.
+        """Choose C and l1_ratio, and fit the model.
 
         Parameters
         ----------
@@ -203,9 +203,8 @@ class LogisticRegressionCV(LogisticRegression):
             data = training_data(self, X, y, sample_weight, classify=True)
             if not data.blocks.in_memory and searched.scoring not in BY_SUMS:
                 raise TypeError(
-                    f"scoring={searched.scoring!r} needs the predictions of all rows, which are "
-                    f"lazy here. Take 'accuracy' or 'neg_log_loss', or scikit-learn's "
-                    f"GridSearchCV over LogisticRegression."
+                    f"scoring={searched.scoring!r} needs all predictions in memory, and X is lazy. "
+                    f"Take 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
                 )
             with executor_for(data.blocks) as executor:
                 self._search(executor, data.blocks, searched, task)
