@@ -203,7 +203,7 @@ class LogisticRegressionCV(LogisticRegression):
             data = training_data(self, X, y, sample_weight, classify=True)
             if not data.blocks.in_memory and searched.scoring not in BY_SUMS:
                 raise TypeError(
-                    f"scoring={searched.scoring!r} needs all predictions in memory, and X is lazy. "
+                    f"scoring={searched.scoring!r} needs the predictions of all rows; X is lazy. "
                     f"Take 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
                 )
             with executor_for(data.blocks) as executor:
