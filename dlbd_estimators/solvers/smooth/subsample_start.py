@@ -36,15 +36,20 @@ class WarmStart:
         The sample's Hessian just before.
     columns : Columns
         The sample's column moments.
+    weight : float
+        Sum of all weights, as the sample has it.
     """
 
     parameters: FloatArray
     hessian: FloatArray
     columns: Columns
+    weight: float
 
 
-def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | None]]:
-    """Solve a sample of the blocks by Newton's method.
+def warm_start(
+    problem: Problem, label: str, samples: tuple[Sample, ...]
+) -> Asks[tuple[Problem, WarmStart | None]]:
+    """Solve a sample of the blocks by Newton's method, in stages.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | 
     """
     solved = None
     parameters: FloatArray = np.zeros(problem.packing.size)
-    for indices in problem.samples:
+    for indices in samples:
         problem, solved = yield from _newton(problem, parameters, indices, label)
         if solved is None:
             return problem, None
@@ -66,7 +71,7 @@ def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | 
     evaluation = solved[1]
     assert evaluation.hessian is not None
     assert evaluation.columns is not None
-    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns)
+    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns, evaluation.weight)
 
 
 def _newton(
