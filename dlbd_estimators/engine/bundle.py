@@ -84,9 +84,10 @@ def run_bundle(
     def reduce(take: Callable[[], Any]) -> Partial:
         def evaluate(position: int) -> Partial:
             block = take()
-            partial = kernel(block, parameters)
+            number = bundle.indices[position - bundle.start]
+            partial = kernel.of_block(number)(block, parameters)
             if not kernel.is_finite(partial):
-                bundle.blocks.diagnose(bundle.indices[position - bundle.start], block)
+                bundle.blocks.diagnose(number, block)
             return partial
 
         # Overflow and NaN are looked for in every partial, and then named; a warning would
