@@ -29,7 +29,6 @@ from timing import Fit, in_turns, quotients, seconds_of, spread, timed_fit
 from workload import Workload, warm_page_cache
 
 from dlbd_estimators import LogisticRegression
-from dlbd_estimators.base.callbacks import FitTask
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
 from dlbd_estimators.monitoring.events import Event, FitEvents, Listener
@@ -85,7 +84,7 @@ def telling_timed(fits: list[float]) -> Iterator[None]:
 
     with ExitStack() as patches:
         for owner, name in (
-            (FitTask, "start"),
+            (FitEvents, "start"),
             (FitEvents, "step"),
             (FitEvents, "warn"),
             (FitEvents, "end"),

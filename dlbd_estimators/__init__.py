@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlbd_estimators.base.to_sklearn import to_sklearn
-    from dlbd_estimators.base.versions import InconsistentVersionWarning
+    from dlbd_estimators.base.versions import InconsistentVersionWarning, __version__
     from dlbd_estimators.linear_model import (
         ElasticNet,
         ElasticNetCV,
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
         LassoCV,
         LinearRegression,
         LogisticRegression,
+        LogisticRegressionCV,
         Ridge,
         RidgeCV,
         SeparableWarning,
     )
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
-    from dlbd_estimators.version import __version__
 
 __all__ = [
     "ElasticNet",
@@ -37,6 +37,7 @@ __all__ = [
     "LassoCV",
     "LinearRegression",
     "LogisticRegression",
+    "LogisticRegressionCV",
     "MLPClassifier",
     "MLPRegressor",
     "Ridge",
@@ -51,7 +52,7 @@ _ELSEWHERE = {
     "InconsistentVersionWarning": "base.versions",
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",
-    "__version__": "version",
+    "__version__": "base.versions",
     "to_sklearn": "base.to_sklearn",
 }
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import signal
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import pytest
+from distributed.utils import get_mp_context
 from hypothesis import settings
 
 from tests.leftovers import Surroundings
+from tests.time_limit import Alarm
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -24,6 +28,24 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
+
+# A worker process is forked from a server that has imported the libraries, and is ready in a tenth
+# of the time that a new interpreter takes: the suite starts hundreds. (The server itself is a new
+# interpreter, so a worker knows nothing that a test has imported or patched.)
+dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+get_mp_context().set_forkserver_preload(
+    ["distributed", "dask.array", "dask.dataframe", "sklearn.linear_model", "dlbd_estimators"]
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
+    """Let a test's time limit end Hypothesis, too."""
+    done = yield
+    handler = signal.getsignal(signal.SIGALRM)
+    if callable(handler):  # not where the limit is kept by a thread
+        signal.signal(signal.SIGALRM, Alarm(handler))
+    return done
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,8 +88,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
     A test that kills workers, or needs another number of them, starts a cluster of its own.
 
-    Workers are spawned, not forked: they know nothing that this process has imported or patched.
-    They do get its sys.path, so functions of test modules reach them by reference, by the name
+    Workers are no copies of this process: they know nothing that it has imported or patched. They
+    do get its sys.path, so functions of test modules reach them by reference, by the name
     `tests.<directory>.<module>`. Workers import that module afresh: it must import without pytest's
     help (no work at module level that counts on fixtures, environment or warning filters).
     Warnings are not errors there, where third parties' code runs too.

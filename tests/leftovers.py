@@ -119,7 +119,8 @@ class Surroundings:
             processes = {
                 command
                 for command in map(_command, _children() - self.processes)
-                if "resource_tracker" not in command  # one for all of a process's life
+                # one each for all of a process's life
+                if "resource_tracker" not in command and "forkserver" not in command
             }
             if not (threads or processes) or time.monotonic() > deadline:
                 break

@@ -26,6 +26,7 @@ from dlbd_estimators import (
     LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     MLPClassifier,
     MLPRegressor,
     Ridge,
@@ -35,6 +36,7 @@ from dlbd_estimators import (
     model_selection,
     preprocessing,
 )
+from dlbd_estimators.solvers.smooth import path_sample
 
 N_BLOCKS, BLOCK_ROWS, N_FEATURES = 32, 8_192, 32
 BLOCK = BLOCK_ROWS * N_FEATURES * 8
@@ -140,6 +142,7 @@ ESTIMATORS = {
     "ElasticNet": (ElasticNet(0.01), "X", "targets"),
     "LogisticRegression": (LogisticRegression(), "X", "labels"),
     "LogisticRegression with l1": (LogisticRegression(C=0.01, l1_ratio=0.5), "X", "labels"),
+    "LogisticRegressionCV": (LogisticRegressionCV(Cs=3, cv=3), "X", "labels"),
     "MLPClassifier": (small(MLPClassifier), "X", "labels"),
     "MLPRegressor": (small(MLPRegressor), "X", "targets"),
     "StandardScaler": (preprocessing.StandardScaler(), "X", None),
@@ -261,6 +264,12 @@ class Meter:
             self.peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+
+
+@pytest.fixture(autouse=True)
+def few_rows_held(monkeypatch):
+    """A search holds a fixed number of rows, whatever the data: fewer where these are few."""
+    monkeypatch.setattr(path_sample, "_MOST_ROWS", 1_000)
 
 
 def test_every_public_class_and_function_is_held_to_it():

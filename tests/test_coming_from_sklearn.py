@@ -15,6 +15,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "coming-from-scikit-lea
 CLASSES = [
     "LinearRegression", "Ridge", "Lasso", "ElasticNet", "LogisticRegression", "MLPClassifier",
     "MLPRegressor", "RidgeCV", "LassoCV", "ElasticNetCV",
+    "LogisticRegressionCV",
 ]  # fmt: skip
 
 

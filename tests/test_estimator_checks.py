@@ -15,6 +15,7 @@ from dlbd_estimators import (
     LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     MLPClassifier,
     MLPRegressor,
     Ridge,
@@ -46,6 +47,7 @@ ESTIMATORS = [
     RidgeCV(cv=2),
     LassoCV(),
     ElasticNetCV(cv=2),
+    LogisticRegressionCV(Cs=3, cv=2),
 ]
 
 

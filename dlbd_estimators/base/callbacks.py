@@ -21,7 +21,6 @@ from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.monitoring.listeners import listeners_of
 from dlbd_estimators.solvers.history import Record
 
-StateT = TypeVar("StateT")
 #: What ``max_iter=None`` means, where it is taken.
 _MOST_STEPS = 1000
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
@@ -189,23 +188,3 @@ class CallbackTask:
             self._step.call_on_fit_task_end(estimator=self._facts["estimator"])
         # Nothing to add: the estimator has all its attributes.
         self._fit.call_on_fit_task_end(**self._facts, reconstruction_attributes={})
-
-
-def hooks(
-    task: FitTask, attributes: Callable[[StateT], dict[str, Any]]
-) -> dict[str, Callable[..., Any]]:
-    """Return what a driver of steps calls, given what a state makes of a model.
-
-    Returns
-    -------
-    dict
-        ``before_step``, ``on_step`` and ``on_warning``.
-    """
-
-    def before(state: StateT) -> None:
-        task.begin_step(lambda: attributes(state))
-
-    def after(state: StateT, record: Record) -> bool:
-        return task.end_step(record, lambda: attributes(state))
-
-    return {"before_step": before, "on_step": after, "on_warning": task.warn}

@@ -20,6 +20,10 @@ class SummaryHTML:
         except Exception:  # noqa: BLE001 - a notebook must be able to show any estimator
             return diagram
 
+    def _fit_facts(self) -> list[tuple[str, str]]:
+        """Return what a report tells of the fit, as titles and texts."""
+        return facts(self)
+
 
 def summary(estimator: Any) -> str:
     """Return a fit's summary as HTML; nothing for an estimator that was not fitted."""

@@ -17,12 +17,12 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 from dlbd_estimators.base.by_number import scikit_learn_tools
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.blocks import block, dask_blocks
-from dlbd_estimators.blocks.alignment import known, one_column_of_chunks
+from dlbd_estimators.blocks.alignment import one_column_of_chunks
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.blocks.data_frame_columns import check_numeric_dtype, column, features
+from dlbd_estimators.blocks.data_frame_columns import check_numeric_dtype, features
 from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import check_container, is_frame, is_lazy, opened, refuse_lazy
-from dlbd_estimators.engine.column_passes import with_lengths, with_lengths_of_one_source
+from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened, refuse_lazy
+from dlbd_estimators.engine.column_passes import lazy_column, with_lengths_of_one_source
 from dlbd_estimators.engine.select import active_cluster
 from dlbd_estimators.exceptions import LengthMismatch
 
@@ -148,25 +148,6 @@ def _lazy_data(
 
 def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:
     return np.full(len(block), value)
-
-
-def lazy_column(name: str, values: Any, X: da.Array | None = None, X_name: str = "X") -> da.Array:
-    """Bring y or sample_weight to a Dask array that goes with X; what is lazy needs no X."""
-    if is_lazy(values):
-        (values,) = together(opened(name, values))
-        return column(values, name) if is_frame(values) else values
-    assert X is not None
-    check_container(name, values)
-    array = np.asarray(values)
-    if not known(X):
-        (X,) = with_lengths(X)
-    if len(array) != X.shape[0]:
-        raise LengthMismatch(
-            f"Found input variables with inconsistent numbers of samples: {X_name} has "
-            f"{X.shape[0]} rows but {name} has {len(array)}."
-        )
-    cut: da.Array = da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
-    return cut
 
 
 def _targets_in_memory(y: Any, n_rows: int, classify: bool, multi_label: bool) -> NDArray[Any]:

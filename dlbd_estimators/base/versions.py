@@ -1,4 +1,4 @@
-"""Pickles carry the versions that wrote them; loading one of other versions warns."""
+"""The version of this package, and a warning where a pickle was written by another one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sklearn
 import sklearn.exceptions
 
 from dlbd_estimators.exceptions import warn_user
-from dlbd_estimators.version import __version__
+
+#: ``pyproject.toml`` has the same.
+__version__ = "0.1.0"
 
 _OURS, _THEIRS = "_dlbd_estimators_version", "_sklearn_version"
 #: Where scikit-learn keeps callbacks and their tasks from the begin of a fit to its end.

@@ -67,6 +67,24 @@ def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
     }
 
 
+def cut_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array:
+    """Return values in memory as a Dask array with the row chunks of X, whose lengths are known.
+
+    Raises
+    ------
+    LengthMismatch
+        There are not as many as X has rows.
+    """
+    array = np.asarray(values)
+    if len(array) != X.shape[0]:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {X_name} has "
+            f"{X.shape[0]} rows but {name} has {len(array)}."
+        )
+    cut: da.Array = da.from_array(array, chunks=(X.chunks[0], *array.shape[1:]))
+    return cut
+
+
 def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
     """Refuse collections that do not share a shuffle: their rows do not belong together.
 

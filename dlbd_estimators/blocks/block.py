@@ -155,7 +155,7 @@ class Blocks(BlockSequence):
     y_shape: tuple[int, ...] | None = None
     selected: dict[int, range] | None = None
 
-    def encoded(self, encoding: Encoding) -> Blocks:
+    def encoded(self, encoding: Encoding) -> Self:
         """Return the same blocks with another encoding."""
         return replace(self, encoding=encoding)
 

@@ -24,7 +24,7 @@ from dlbd_estimators.blocks.graph import dependencies_of
 from dlbd_estimators.blocks.optimised import optimised
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
 from dlbd_estimators.blocks.sources import is_frame
-from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.exceptions import BadBlock, LengthMismatch
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class RowBlocks(BlockSequence):
         """
         columns = tuple(
             checked(block, promised, f"block {index}")
-            for block, promised in zip(self.loader.values(index), self.promised, strict=True)
+            for block, promised in zip(self._read(index), self.promised, strict=True)
         )
         lengths = [len(each) for each in columns]
         if len(set(lengths)) > 1:
@@ -115,6 +115,17 @@ class RowBlocks(BlockSequence):
                 f"{' and '.join(map(str, lengths))} rows."
             )
         return RowBlock(index, columns)
+
+    def _read(self, index: int) -> list[Any]:
+        try:
+            return self.loader.values(index)
+        except KeyError as error:
+            # Some columns of a frame were selected before the fit: nothing has checked them yet.
+            if not isinstance(self.promised[0], Aligned):
+                raise
+            raise BadBlock(
+                f"block {index} of {self.leader} has not the columns that were promised: {error}"
+            ) from error
 
     def diagnose(self, index: int, block: RowBlock) -> None:
         """Do nothing: kernels of rows look at the numbers themselves."""

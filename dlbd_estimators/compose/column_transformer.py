@@ -11,7 +11,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 from dlbd_estimators.blocks.sources import is_frame, is_lazy
 from dlbd_estimators.compose.column_selection import (
     Work,
@@ -22,12 +21,11 @@ from dlbd_estimators.compose.column_selection import (
 )
 from dlbd_estimators.compose.columns import concatenated, read_once, take
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager
-from dlbd_estimators.exceptions import BadBlock
 from dlbd_estimators.preprocessing.columns import numbers_without_na
-from dlbd_estimators.preprocessing.lazy import check_lazy
+from dlbd_estimators.preprocessing.lazy import LazyTransformer, check_lazy
 
 
-class _LazyColumns:
+class _LazyColumns(LazyTransformer):
     """``fit``, ``fit_transform`` and ``transform`` of lazy data, in front of scikit-learn's class.
 
     These methods are not in the class of the estimator itself: there scikit-learn would wrap them
@@ -84,8 +82,7 @@ class _LazyColumns:
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
-            # scikit-learn's class, after us
-            return super().fit_transform(self._in_memory(X), y, **params)  # type: ignore[misc]
+            return super().fit_transform(X, y, **params)
         _refuse_parameters(params)
         X = check_lazy(BaseEstimator(), X, reset=True)
         shared = read_once(X)
@@ -98,7 +95,7 @@ class _LazyColumns:
                 )
                 return fitted.fit(table), take(shared, positions)
             # Its own columns for the passes of the fit, the shared ones for what is made of it.
-            fitted = _fitted(clone(transformer), take(own, positions), y)
+            fitted = clone(transformer).fit(take(own, positions), y)
             return fitted, lazy_output(name, fitted, take(shared, positions))
 
         listed = self.transformers if isinstance(self.transformers, list | tuple) else ()
@@ -134,7 +131,9 @@ class _LazyColumns:
             ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
-            return super().transform(self._in_memory(X), **params)  # type: ignore[misc]
+            # scikit-learn's class, after that of transformers, which have no parameters to route
+            own: Any = super(LazyTransformer, self)
+            return own.transform(self._in_memory(X), **params)
         check_is_fitted(self)
         _refuse_parameters(params)
         X = check_lazy(BaseEstimator(), X, reset=True)
@@ -185,7 +184,7 @@ class _LazyColumns:
         )
 
 
-class ColumnTransformer(ToSklearnMixin, _LazyColumns, sklearn.compose.ColumnTransformer):
+class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
     """Transform each group of columns in its own way, and put the results side by side.
 
     In memory this is scikit-learn's class. On lazy data the result is lazy, and the transformers
@@ -283,17 +282,6 @@ def _run(plan: sklearn.compose.ColumnTransformer, method: str, X: Any) -> None:
         # Stand-ins do not name their outputs, which containers other than arrays would ask for.
         plan.set_output(transform="default")
     getattr(plan, method)(positions_of(X))
-
-
-def _fitted(transformer: Any, X: Any, y: Any) -> Any:
-    try:
-        return transformer.fit(X, y)
-    except KeyError as error:
-        if not is_frame(X):
-            raise
-        raise BadBlock(
-            f"a partition of X has not the columns that were promised: {error}"
-        ) from error
 
 
 def _refuse_parameters(params: dict[str, Any]) -> None:

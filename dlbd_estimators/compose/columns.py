@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -11,10 +11,11 @@ import pandas as pd
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks.alignment import known
 from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.exceptions import BadBlock
-from dlbd_estimators.preprocessing.columns import numbers_dtype, without_na
+from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
 
@@ -89,7 +90,7 @@ def _array(
     arrays = [
         each
         if isinstance(each, da.Array)
-        else map_rows(each, _Values(each), meta=_Values(each).like)
+        else map_rows(each, FrameValues(each), meta=FrameValues(each).like)
         for each in outputs
     ]
     if not arrays:
@@ -101,8 +102,13 @@ def _array(
         told = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
         raise TypeError(f"The outputs of the steps have no common dtype: {told}.") from error
     operands = [part for i, each in enumerate(arrays) for part in (each, (0, i + 2))]
+    join: Callable[..., NDArray[Any]] = _Join(weights, dtype)
+    if isinstance(X, da.Array) and known(X) and not all(map(known, arrays)):
+        # A step that makes frames does not know how long their partitions are. X does.
+        operands = [X, (0, len(arrays) + 2), *operands]
+        join = _AsLong(join)
     joined: da.Array = da.blockwise(
-        _Join(weights, dtype),
+        join,
         (0, 1),
         *operands,
         new_axes={1: width},
@@ -149,33 +155,6 @@ def _row_chunks(X: Any) -> tuple[float, ...]:
     return (np.nan,) * int(X.npartitions)
 
 
-class _Values:
-    """Row function: the values of a frame, numbers where all of its columns are numbers."""
-
-    __name__ = "values"  # names the tasks
-
-    def __init__(self, frame: Any) -> None:
-        self.extension = {
-            name: numbers_dtype(dtype)
-            for name, dtype in frame.dtypes.items()
-            if not isinstance(dtype, np.dtype) and numbers_dtype(dtype) is not None
-        }
-        self.like: NDArray[Any] = self._values(frame._meta)
-
-    def __call__(self, block: pd.DataFrame) -> NDArray[Any]:
-        try:
-            return self._values(block).astype(self.like.dtype, copy=False)
-        except (TypeError, ValueError) as error:
-            raise BadBlock(
-                f"a partition of X does not hold what was promised: its columns are "
-                f"{dict(block.dtypes.astype(str))}: {error}"
-            ) from error
-
-    def _values(self, block: pd.DataFrame) -> NDArray[Any]:
-        values: NDArray[Any] = without_na(block.astype(self.extension)).to_numpy()
-        return values
-
-
 class _Join:
     """Puts arrays side by side, each times its weight."""
 
@@ -187,6 +166,24 @@ class _Join:
 
     def __call__(self, *blocks: NDArray[Any]) -> NDArray[Any]:
         return _joined(blocks, self.weights).astype(self.dtype, copy=False)
+
+
+class _AsLong:
+    """Puts arrays side by side that must be as long as a block of X."""
+
+    __name__ = "side_by_side"
+
+    def __init__(self, join: Callable[..., NDArray[Any]]) -> None:
+        self.join = join
+
+    def __call__(self, X: NDArray[Any], *blocks: NDArray[Any]) -> NDArray[Any]:
+        for block in blocks:
+            if len(block) != len(X):
+                raise BadBlock(
+                    f"a step made {len(block)} rows of a block of {len(X)}. It must keep all rows, "
+                    f"in their order."
+                )
+        return self.join(*blocks)
 
 
 def _joined(blocks: Sequence[NDArray[Any]], weights: Sequence[Any]) -> NDArray[Any]:

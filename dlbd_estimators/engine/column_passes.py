@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dlbd_estimators.blocks.alignment import (
+    cut_like,
     have_one_source,
     known,
     lengths_needed,
@@ -13,7 +14,10 @@ from dlbd_estimators.blocks.alignment import (
     refuse_shuffled_apart,
     with_sizes,
 )
+from dlbd_estimators.blocks.data_frame_columns import column
+from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.lazy_columns import RowBlock, RowBlocks, columns_of, row_blocks
+from dlbd_estimators.blocks.sources import check_container, is_frame, is_lazy, opened
 from dlbd_estimators.engine.select import active_cluster, executor_for
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.kernels.kernel import PassKernel
@@ -98,6 +102,33 @@ def each_block(
         What the user calls the collection, for messages.
     """
     return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
+
+
+def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any:
+    """Return y or sample_weight as a Dask array.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the values.
+    values : array-like, Dask collection or Zarr array
+        What the user passed.
+    X : dask.array.Array, optional
+        Values in memory are cut like it, for which its lengths are counted if they are unknown.
+    X_name : str
+        What the user calls X.
+
+    Raises
+    ------
+    LengthMismatch
+        Values in memory are not as many as X has rows.
+    """
+    if is_lazy(values):
+        (values,) = together(opened(name, values))
+        return column(values, name) if is_frame(values) else values
+    check_container(name, values)  # before lengths are counted
+    (X,) = with_lengths(X)
+    return cut_like(X, name, values, X_name)
 
 
 def with_lengths(*arrays: Any) -> list[Any]:

@@ -23,6 +23,8 @@ from dlbd_estimators.engine.kept import KeptByFit
 
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
+_Key = tuple[int, type, Any, str]
+
 #: Share of a worker's memory for the parts of one fit; a part that exceeds it (there may be arrays
 #: in it) goes with each pass.
 _SHARE = 0.05
@@ -78,8 +80,8 @@ class SentParts:
 
     def __init__(self, dumps: Callable[..., bytes]) -> None:
         self._dumps = dumps
-        #: By loader, blocks and worker. None: too large to be kept.
-        self._names: dict[tuple[int, Any, str], int | None] = {}
+        #: By loader, kind, blocks and worker. None: too large to be kept.
+        self._names: dict[_Key, int | None] = {}
         #: By the numbers above, which must not become those of others.
         self._loaders: dict[int, Loader] = {}
         self._nbytes: Counter[str] = Counter()
@@ -158,8 +160,10 @@ class SentParts:
             self.forget(blocks, group, home)
 
 
-def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> tuple[int, Any, str]:
-    return id(blocks.loader), indices if isinstance(indices, range) else tuple(indices), home
+def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> _Key:
+    # The same rows may be read as they are, and divided into folds later on.
+    numbers = indices if isinstance(indices, range) else tuple(indices)
+    return id(blocks.loader), type(blocks), numbers, home
 
 
 def _group(index: int, n_blocks: int) -> range:

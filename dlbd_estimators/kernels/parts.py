@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel
 
 Partial = TypeVar("Partial")
@@ -112,6 +113,61 @@ class PartKernel(Kernel[Partial]):
 
     def is_finite(self, partial: Partial) -> bool:
         return self.kernel.is_finite(partial)
+
+
+@dataclass(frozen=True)
+class KeptRowsKernel(Kernel[Partial]):
+    """Another kernel, on blocks in which only the rows of some parts have weight.
+
+    Nothing of X is copied: the rows of a fold are few beside those that are trained on.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Evaluated on the blocks, with the pass's parameters.
+    parts : tuple of int
+        Parts whose rows keep their weight.
+    """
+
+    kernel: Kernel[Partial]
+    parts: tuple[int, ...]
+
+    def __call__(self, block: Block, parameters: Any) -> Partial:
+        assert isinstance(block, DividedBlock)
+        weight = multiplicity(block, len(block.parts))[:, list(self.parts)].sum(axis=1)
+        if block.weight is not None:
+            weight *= block.weight
+        return self.kernel(Block(block.X, block.y, weight), parameters)
+
+    def combine(self, left: Partial, right: Partial) -> Partial:
+        return self.kernel.combine(left, right)
+
+    def is_finite(self, partial: Partial) -> bool:
+        return self.kernel.is_finite(partial)
+
+
+def multiplicity(block: DividedBlock, n_parts: int) -> FloatArray:
+    """Return how often each row stands in each of the first parts.
+
+    Parameters
+    ----------
+    block : DividedBlock
+        Whose rows are meant.
+    n_parts : int
+        Their number.
+
+    Returns
+    -------
+    ndarray of shape (block.n_rows, n_parts)
+    """
+    times = np.zeros((block.n_rows, n_parts))
+    for part in range(n_parts):
+        rows = block.parts[part]
+        if isinstance(rows, slice):
+            times[rows, part] += 1.0
+        else:  # where a row stands twice it counts twice
+            times[:, part] += np.bincount(rows, minlength=block.n_rows)
+    return times
 
 
 def rows_of(positions: NDArray[np.intp]) -> PartRows:

@@ -7,6 +7,7 @@ from dlbd_estimators.linear_model.lasso import Lasso
 from dlbd_estimators.linear_model.lasso_cv import ElasticNetCV, LassoCV
 from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
+from dlbd_estimators.linear_model.logistic_cv import LogisticRegressionCV
 from dlbd_estimators.linear_model.ridge import Ridge
 from dlbd_estimators.linear_model.ridge_cv import RidgeCV
 from dlbd_estimators.solvers import SeparableWarning
@@ -18,6 +19,7 @@ __all__ = [
     "LassoCV",
     "LinearRegression",
     "LogisticRegression",
+    "LogisticRegressionCV",
     "Ridge",
     "RidgeCV",
     "SeparableWarning",

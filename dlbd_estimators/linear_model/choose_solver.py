@@ -51,6 +51,7 @@ _NEEDS = {
     "quadratic": "a quadratic loss",
     "smooth": "penalties with a gradient (no l1 part, no bounds)",
     "prox": "an l1 penalty or non-negative coefficients",
+    "l1": "an l1 penalty",
 }
 
 _DECODE_BYTES_PER_SECOND = 1.2e9
@@ -114,14 +115,8 @@ def choose(name: str, problem: Problem) -> Minimizer[Any]:
             f"which {problem.name} regression as it was asked for does not have. Choose 'auto' "
             f"or one of {fitting}."
         )
-    if solver is not WorkingSet:
-        _check_size(problem, solver)
-        _check_room(problem, solver)
-    elif not (problem.l1 and problem.l1.strength):
-        raise ValueError(
-            f"solver='working_set' needs an l1 penalty, and {problem.name} regression as it was "
-            f"asked for has none."
-        )
+    _check_size(problem, solver)
+    _check_room(problem, solver)
     return solver()
 
 
@@ -162,17 +157,9 @@ def _check_size(problem: Problem, solver: type[Minimizer[Any]]) -> None:
 
 def _check_room(problem: Problem, solver: type[Minimizer[Any]]) -> None:
     """Refuse a matrix that does not fit in the workers."""
-    side = _matrix_side(problem, solver)
+    side = solver.matrix_side(problem.packing)
     if side:
         check_room(problem, solver.name, side, _without_matrix(problem))
-
-
-def _matrix_side(problem: Problem, solver: type[Minimizer[Any]]) -> int:
-    """Return the rows of the square matrix that a solver cannot do without; 0 is none."""
-    packing = problem.packing
-    if solver in (Gram, CoordinateDescent):  # of the targets too
-        return packing.n_features + packing.n_outputs
-    return packing.size if solver in (Newton, ProximalNewton) else 0
 
 
 def _without_matrix(problem: Problem) -> str:
@@ -184,7 +171,7 @@ def _without_matrix(problem: Problem) -> str:
 
 
 def _fits(problem: Problem, solver: type[Minimizer[Any]]) -> bool:
-    return holds(problem, _matrix_side(problem, solver) ** 2)
+    return holds(problem, solver.matrix_side(problem.packing) ** 2)
 
 
 def _quadratic_size(problem: Problem) -> int:

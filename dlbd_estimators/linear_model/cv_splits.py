@@ -13,7 +13,7 @@ from sklearn.model_selection import PredefinedSplit, check_cv
 
 from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.blocks.allocation import fold_sizes
-from dlbd_estimators.blocks.block import ArrayLoader, Blocks
+from dlbd_estimators.blocks.block import ArrayLoader, Blocks, Encoding
 from dlbd_estimators.blocks.row_selection import consecutive_division, random_division
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.blocks.splits import DividedBlocks, Parts, SelectedRows, divide
@@ -74,8 +74,9 @@ def divided(
 
 def counted(blocks: Blocks, executor: Executor) -> Blocks:
     """Return blocks that know their rows, counted by a pass over the targets."""
+    labels = blocks.encoded(Encoding(raw=True))  # whatever they are
     sizes = executor.map_reduce(
-        RowCountKernel(), None, blocks, name="rows-of-blocks", features=False
+        RowCountKernel(), None, labels, name="rows-of-blocks", features=False
     ).partial
     return replace(blocks, sizes=sizes)
 

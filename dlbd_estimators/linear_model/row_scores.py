@@ -7,14 +7,17 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import get_scorer
 
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.linear_model.cv_splits import held_out
+from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.ridge import Ridge
 
 
@@ -119,3 +122,45 @@ def score_of_rows(
         return np.array(rows)
 
     return score
+
+
+def scores_of_classifiers(
+    scoring: Any,
+    blocks: DividedBlocks,
+    splits: Splits,
+    parameters: FloatArray,
+    packing: Packing,
+    classes: NDArray[Any],
+) -> FloatArray:
+    """Return the scores of classifiers on the rows that their splits test on.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    blocks : DividedBlocks
+        In memory, with labels as they were given.
+    splits : Splits
+        How they are divided.
+    parameters : ndarray of shape (n_splits, n_models, packing.size)
+        Of the models.
+    packing : Packing
+        Their order.
+    classes : ndarray of shape (n_classes,)
+        All labels.
+
+    Returns
+    -------
+    ndarray of shape (n_splits, n_models)
+    """
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    scores = np.empty((len(parameters), parameters.shape[1]))
+    for number in range(len(scores)):
+        X, y, weight = held_out(blocks, splits, number)
+        given = {} if weight is None else {"sample_weight": weight}
+        for place in range(scores.shape[1]):
+            model = LogisticRegression()
+            model.classes_, model.n_features_in_ = classes, X.shape[1]
+            model.coef_, model.intercept_ = packing.unpack(parameters[number, place])
+            scores[number, place] = _finite(scorer(model, X, y, **given), number)
+    return scores

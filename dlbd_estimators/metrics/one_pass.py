@@ -7,10 +7,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.base.validation import lazy_column
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.sources import is_lazy, opened
-from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.engine.column_passes import lazy_column, reduce_rows
 from dlbd_estimators.kernels.arrays import FloatArray
 
 Partial = TypeVar("Partial")

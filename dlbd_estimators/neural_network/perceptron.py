@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.base.callbacks import FitTask, fit_task, hooks
+from dlbd_estimators.base.callbacks import FitTask, fit_task
 from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.validation import Data
 from dlbd_estimators.blocks.block import Blocks
@@ -35,9 +35,10 @@ from dlbd_estimators.neural_network.training_rows import (
 from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
+from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
-from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, minimize_in_passes
+from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
 from dlbd_estimators.solvers.stochastic.one_epoch import Course, InMemory, InRounds
 from dlbd_estimators.solvers.stochastic.random_states import freeze, set_to
 
@@ -144,40 +145,47 @@ class BaseMLP(Model, ABC):
                 began,
             )
             if settings.update is None:
-                self._fit_in_passes(job)
+                self._fit_in_passes(job, name)
             else:
                 self._fit_in_batches(job, name)
 
-    def _fit_in_passes(self, job: _Job) -> None:
-        def attributes(found: FullBatch) -> dict[str, Any]:
+    def _fit_in_passes(self, job: _Job, name: str) -> None:
+        records: list[Record] = []
+
+        def attributes(state: State) -> dict[str, Any]:
             return {
-                **self._model_attributes(job, found.parameters.astype(job.start.dtype)),
-                "n_iter_": found.n_iter,
+                **self._model_attributes(job, state.parameters.astype(job.start.dtype)),
+                "n_iter_": state.n_iter,
                 "t_": 0,
-                "loss_": np.float64(found.value),
-                "best_loss_": np.float64(found.value),
-                "loss_curve_": [record.loss for record in found.records],
+                "loss_": np.float64(state.value),
+                "best_loss_": np.float64(state.value),
+                "loss_curve_": [record.loss for record in records],
                 "validation_scores_": None,
                 "best_validation_score_": None,
-                "history_": found.history,
-                "n_passes_": float(found.n_passes),
+                "history_": entries(records),
+                "n_passes_": state.n_passes,
                 "n_replicas_": 1,
             }
 
-        found = minimize_in_passes(
-            job.executor,
-            job.network,
-            job.blocks,
+        def on_step(state: State, record: Record) -> bool:
+            records.append(record)
+            return job.task.end_step(record, lambda: attributes(state))
+
+        fit = Fit(
+            FullBatchLBFGS(int(self.max_fun)),
+            FullBatch(job.blocks, job.network, name),
             job.start,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            name=type(self).__name__.lower(),
+            tol=float(self.tol),
+            max_iter=int(self.max_iter),
             clock=job.clock,
-            **hooks(job.task, attributes),
+            before_step=lambda state: job.task.begin_step(lambda: attributes(state)),
+            on_step=on_step,
+            on_warning=job.task.warn,
         )
+        solution = minimize(job.executor, fit)
+        job.task.status = solution.status.name.lower()
         self.__dict__.pop("_training", None)  # of mini-batches, from before
-        self.__dict__.update(attributes(found))
+        self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: _Job, name: str) -> None:
         assert job.settings.update is not None

@@ -16,10 +16,9 @@ import sklearn.impute
 import sklearn.preprocessing
 from numpy.typing import NDArray
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils.validation import validate_data
 
-from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.preprocessing import Blockwise, StandardScaler
+from dlbd_estimators.preprocessing.lazy import check_columns
 
 
 class ColumnScales(NamedTuple):
@@ -137,8 +136,7 @@ def _std_of(estimator: Any, X: Any) -> NDArray[np.float64]:
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = estimator[:-1].transform(X)
     else:
-        rows = X._meta if is_frame(X) else X
-        validate_data(estimator, rows, reset=False, skip_check_array=True)
+        check_columns(estimator, X)
     std: NDArray[np.float64] = np.sqrt(StandardScaler(with_mean=False).fit(X).var_)
     return std
 

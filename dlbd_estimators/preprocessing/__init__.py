@@ -12,14 +12,11 @@ parallel pass and ``transform`` is lazy:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dlbd_estimators.preprocessing.blockwise import Blockwise
-    from dlbd_estimators.preprocessing.encoders import OneHotEncoder, OrdinalEncoder
-    from dlbd_estimators.preprocessing.imputer import SimpleImputer
-    from dlbd_estimators.preprocessing.scalers import MaxAbsScaler, MinMaxScaler
-    from dlbd_estimators.preprocessing.standard import StandardScaler
+from dlbd_estimators.preprocessing.blockwise import Blockwise
+from dlbd_estimators.preprocessing.encoders import OneHotEncoder, OrdinalEncoder
+from dlbd_estimators.preprocessing.imputer import SimpleImputer
+from dlbd_estimators.preprocessing.scalers import MaxAbsScaler, MinMaxScaler
+from dlbd_estimators.preprocessing.standard import StandardScaler
 
 __all__ = [
     "Blockwise",
@@ -30,26 +27,3 @@ __all__ = [
     "SimpleImputer",
     "StandardScaler",
 ]
-
-_HOME = {
-    "Blockwise": "blockwise",
-    "MaxAbsScaler": "scalers",
-    "MinMaxScaler": "scalers",
-    "OneHotEncoder": "encoders",
-    "OrdinalEncoder": "encoders",
-    "SimpleImputer": "imputer",
-    "StandardScaler": "standard",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # On first use: a worker that unpickles the kernel of one transformer needs no other.
-    if name in _HOME:
-        from importlib import import_module
-
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.data_frame_columns import numeric_dtype
+from dlbd_estimators.exceptions import BadBlock
 
 
 def without_na(block: Any) -> Any:
@@ -64,6 +65,33 @@ def numbers_dtype(dtype: Any) -> np.dtype[Any] | None:
     if isinstance(dtype, np.dtype) or found.kind in "fc":
         return found
     return np.dtype(np.float64)  # pandas' own integers and truth values can be missing
+
+
+class FrameValues:
+    """Row function: the values of a frame, numbers where all of its columns are numbers."""
+
+    __name__ = "values"  # names the tasks
+
+    def __init__(self, frame: Any) -> None:
+        self.extension = {
+            name: numbers_dtype(dtype)
+            for name, dtype in frame.dtypes.items()
+            if not isinstance(dtype, np.dtype) and numbers_dtype(dtype) is not None
+        }
+        self.like: NDArray[Any] = self._values(frame._meta)
+
+    def __call__(self, block: pd.DataFrame) -> NDArray[Any]:
+        try:
+            return self._values(block).astype(self.like.dtype, copy=False)
+        except (TypeError, ValueError) as error:
+            raise BadBlock(
+                f"a partition of X does not hold what was promised: its columns are "
+                f"{dict(block.dtypes.astype(str))}: {error}"
+            ) from error
+
+    def _values(self, block: pd.DataFrame) -> NDArray[Any]:
+        values: NDArray[Any] = without_na(block.astype(self.extension)).to_numpy()
+        return values
 
 
 def known_dtype(dtype: Any) -> Any:

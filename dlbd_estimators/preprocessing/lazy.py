@@ -132,8 +132,13 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"Found array with {n_rows} sample(s) and {X.shape[1]} feature(s) while a minimum "
             f"of 1 is required."
         )
-    validate_data(estimator, X if lazy_array else X._meta, reset=reset, skip_check_array=True)
+    check_columns(estimator, X, reset=reset)
     return one_column_of_chunks(X) if lazy_array else X
+
+
+def check_columns(estimator: Any, X: Any, *, reset: bool = False) -> None:
+    """Hold the columns of X, in memory or lazy, against those of the fit, or set these."""
+    validate_data(estimator, X._meta if is_frame(X) else X, reset=reset, skip_check_array=True)
 
 
 def map_rows(

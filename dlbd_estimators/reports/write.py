@@ -18,7 +18,6 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.base.html import facts
 from dlbd_estimators.reports.page import Table, page
 from dlbd_estimators.reports.scores import scores
 
@@ -124,7 +123,7 @@ def _page(
     when = f"{now:%Y-%m-%d %H:%M} UTC; " + ", ".join(f"{name} {version(name)}" for name in packages)
     tables = scores(estimator, X, y, sample_weight)
     if estimator is not model:  # a pipeline's diagram does not tell of the fit
-        tables.insert(0, Table("Fit", (), facts(model)))
+        tables.insert(0, Table("Fit", (), model._fit_facts()))
     diagram = estimator._repr_mimebundle_().get("text/html", "")
     title = title or type(model).__name__
     return page(title, when, diagram, tables, plots or (), _history(model.history_), notes)

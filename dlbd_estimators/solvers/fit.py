@@ -216,7 +216,7 @@ class FitRun:
             self._check(state)
             # A step that was found too long goes on; nor does scikit-learn count what its line
             # searches look at.
-            if over or not state.shortened:
+            if not state.rests and (over or not state.shortened):
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._record(state)
                 over = over or self._stopped or state.meets(fit.tol) or state.n_iter >= fit.max_iter
@@ -241,7 +241,12 @@ class FitRun:
         record = state.record(self.fit.clock())
         self._records.append(record)
         if self.fit.on_step is not None and state.status is not Status.DIVERGED:
-            self._stopped = self.fit.on_step(state, record)
+            try:
+                self._stopped = self.fit.on_step(state, record)
+            except StopIteration as error:  # which says to Python that there is no more
+                raise RuntimeError(
+                    "A callback raised StopIteration; to stop a fit, return True."
+                ) from error
 
     def _solve(self, state: State) -> Solution:
         """Tell why the fit ends, and warn the user where it is not for a minimum."""

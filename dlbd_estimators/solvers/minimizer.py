@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Known
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.problem import Problem
@@ -70,8 +71,13 @@ StateT = TypeVar("StateT", bound=MinimizerState)
 class Minimizer(Solver[Problem, StateT]):
     """A method to minimise a linear model's objective."""
 
-    #: What the objective must provide.
+    #: What the objective must provide, as :attr:`Problem.provides` names it.
     needs: ClassVar[frozenset[str]]
+
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:  # noqa: ARG003 - for those that have one
+        """Return the rows of the square matrix that the method cannot do without; 0 is none."""
+        return 0
 
     def posed(self, problem: Problem, state: StateT) -> Problem:
         return problem.at(state.known)

@@ -107,8 +107,12 @@ class Problem(BaseProblem):
     @property
     def provides(self) -> frozenset[str]:
         """What a solver may ask of this objective."""
-        quadratic = {"quadratic"} if self.loss.quadratic else set()
-        return frozenset({"gradient", "hessian", "prox" if self.l1 else "smooth"} | quadratic)
+        provided = {"gradient", "hessian", "prox" if self.l1 else "smooth"}
+        if self.loss.quadratic:
+            provided.add("quadratic")
+        if self.l1 and self.l1.strength:  # without a strength, only signs are bounded
+            provided.add("l1")
+        return frozenset(provided)
 
     @property
     def value_at_zero(self) -> float | None:

@@ -57,6 +57,8 @@ class State:
         Set when the solver knows that it must stop.
     shortened : bool
         The last step was found too long, and no more came of the pass than a shorter one.
+    rests : bool
+        The last step begun came to nothing: it is not counted, and nobody hears of it.
     n_iter : int
         Steps until now, which the driver counts.
     n_passes : float
@@ -69,6 +71,7 @@ class State:
     value: float = np.inf
     status: Status | None = None
     shortened: bool = False
+    rests: bool = False
     n_iter: int = 0
     n_passes: float = 0.0
     bytes_read: int = 0

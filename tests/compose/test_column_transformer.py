@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from dlbd_estimators import preprocessing
 from dlbd_estimators.compose import ColumnTransformer, make_column_transformer
+from dlbd_estimators.exceptions import BadBlock
 
 RNG = np.random.default_rng(7)
 N = 40
@@ -159,6 +160,36 @@ def test_frame(steps: str, remainder: str) -> None:
 @pytest.mark.parametrize("steps", ARRAY_STEPS)
 def test_array(steps: str, lazy: Any, remainder: str) -> None:
     check(ARRAY_STEPS[steps], lazy(), ARRAY, remainder=remainder)
+
+
+@pytest.mark.parametrize("first", ["frame", "array"])
+def test_known_chunk_lengths_stay_known_whatever_the_steps_make(first: str) -> None:
+    scaled = [preprocessing.StandardScaler() for _ in range(2)]
+    scaled[first == "array"].set_output(transform="pandas")
+    ours = ColumnTransformer([("a", scaled[0], [0, 1]), ("b", scaled[1], [3])])
+    result = ours.fit_transform(lazy_array())
+    assert result.chunks == (lazy_array().chunks[0], (3,))
+    assert ours.transform(lazy_array()).chunks == result.chunks
+    expected = sklearn.preprocessing.StandardScaler().fit_transform(ARRAY[:, [0, 1, 3]])
+    close(result.compute(), expected)
+    assert np.isnan(ours.transform(unknown_rows()).shape[0])
+
+
+class Shortened(TransformerMixin, BaseEstimator):
+    """Leaves out rows, and makes a frame, which does not say so."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return dd.from_dask_array(X).map_partitions(lambda block: block[1:])
+
+
+def test_a_step_that_leaves_rows_out_unseen_is_an_error_of_its_block() -> None:
+    result = ColumnTransformer([("a", Shortened(), [0, 1])]).fit_transform(lazy_array())
+    with pytest.raises(BadBlock, match=r"made \d+ rows of a block of \d+. It must keep all rows"):
+        result.compute()
 
 
 def test_remainder_is_a_transformer() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import storage
 from dlbd_estimators import LogisticRegression, Ridge, metrics
+from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.exceptions import BadBlock
 from dlbd_estimators.model_selection import train_test_split
 from dlbd_estimators.preprocessing import StandardScaler
@@ -174,3 +175,19 @@ def test_sparse_columns_of_numbers_are_numbers():
     expected = Ridge().fit(dense[COLUMNS], dense.y)
     model = Ridge().fit(lazy[COLUMNS], lazy["y"])
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
+
+
+def without_b(block):
+    return block.drop(columns="b") if block.index.min() == 30 else block
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [StandardScaler(), ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])])],
+    ids=["scaler", "columns"],
+)
+def test_a_partition_without_a_selected_column_is_refused_by_its_number(transformer):
+    lazy = dd.from_pandas(TABLE[COLUMNS], npartitions=4)
+    bad = lazy.map_partitions(without_b, meta=lazy._meta, enforce_metadata=False)
+    with pytest.raises(BadBlock, match="block 1 of X has not the columns that were promised"):
+        transformer.fit(bad[["a", "b"]])

@@ -30,6 +30,7 @@ THEIRS = {
     for name in (
         "ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "MLPClassifier",
         "MLPRegressor", "Ridge", "RidgeCV", "LassoCV", "ElasticNetCV",
+        "LogisticRegressionCV",
     )
 }  # fmt: skip
 PERCEPTRON = {"max_iter": 2, "hidden_layer_sizes": 3, "random_state": 0}

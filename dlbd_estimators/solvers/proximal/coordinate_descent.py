@@ -24,6 +24,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel, ResidualSums
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
@@ -73,6 +74,10 @@ class CoordinateDescent(Minimizer[CoordinateState]):
     name: ClassVar[str] = "coordinate_descent"
     state: ClassVar[type[State]] = CoordinateState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
+
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:
+        return packing.n_features + packing.n_outputs  # the targets are columns too
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[CoordinateState]:
         yield from ()  # it begins without a pass

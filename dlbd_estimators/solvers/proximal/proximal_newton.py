@@ -59,6 +59,10 @@ class ProximalNewton(Minimizer[TrialState]):
     state: ClassVar[type[State]] = TrialState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "prox"})
 
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:
+        return packing.size
+
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[TrialState]:
         if start is not None:
             return TrialState(start, known=problem.known)

@@ -98,7 +98,7 @@ class WorkingSet(Minimizer[WorkingState]):
 
     name: ClassVar[str] = "working_set"
     state: ClassVar[type[State]] = WorkingState
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "prox"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "l1"})
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[WorkingState]:
         yield from ()  # it begins without a pass

@@ -25,6 +25,7 @@ from scipy import linalg
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.orthogonal import TriangleKernel
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
@@ -61,6 +62,10 @@ class Gram(Minimizer[GramState]):
     state: ClassVar[type[State]] = GramState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
     direct: ClassVar[bool] = True
+
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:
+        return packing.n_features + packing.n_outputs  # the targets are columns too
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[GramState]:
         yield from ()  # it begins without a pass

@@ -21,6 +21,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
+from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
 from dlbd_estimators.solvers.matrix_memory import holds
@@ -72,7 +73,7 @@ class LBFGSState(TrialState):
     """
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
-    pairs: tuple[tuple[FloatArray, FloatArray], ...] = ()
+    pairs: Pairs = ()
     factor: Factor | None = None
     best_error: float = np.inf
     since_best: int = 0
@@ -136,7 +137,7 @@ class LBFGS(Minimizer[LBFGSState]):
         assert state.columns is not None
         metric = state.factor or Standardised(problem, state.columns)
         pairs = _with_last_move(state, here.gradient)
-        inverse = _two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
+        inverse = two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
         direction = problem.without_shift(-inverse)
         slope = -float(direction @ here.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
@@ -229,9 +230,7 @@ def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSStat
     )
 
 
-def _with_last_move(
-    state: LBFGSState, gradient: FloatArray
-) -> tuple[tuple[FloatArray, FloatArray], ...]:
+def _with_last_move(state: LBFGSState, gradient: FloatArray) -> Pairs:
     """Add what the last move says of the curvature, unless that is rounding."""
     if state.base is None:
         return state.pairs
@@ -262,9 +261,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     )
 
 
-def _inverse_diagonal(
-    pairs: tuple[tuple[FloatArray, FloatArray], ...], metric: Factor | Standardised
-) -> FloatArray:
+def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray:
     """Estimate the diagonal of the Hessian's inverse, for the error of each coefficient.
 
     A Hessian as the metric is taken to be right. Otherwise it is the metric's, with the least
@@ -277,27 +274,3 @@ def _inverse_diagonal(
         for moved, turned in pairs
     )
     return metric.inverse_diagonal() * (_UNMET**2 / least)
-
-
-def _two_loops(
-    gradient: FloatArray,
-    pairs: tuple[tuple[FloatArray, FloatArray], ...],
-    metric: Factor | Standardised,
-    *,
-    rescale: bool,
-) -> FloatArray:
-    """Apply the inverse Hessian that the metric and the curvature pairs define."""
-    q = gradient.copy()
-    applied = []
-    for moved, turned in reversed(pairs):
-        alpha = float(moved @ q) / float(moved @ turned)
-        q -= alpha * turned
-        applied.append((alpha, moved, turned))
-    r = metric.solve(q)
-    if pairs and rescale:
-        moved, turned = pairs[-1]
-        r = r * (float(moved @ turned) / float(turned @ metric.solve(turned)))
-    for alpha, moved, turned in reversed(applied):
-        beta = float(turned @ r) / float(moved @ turned)
-        r = r + (alpha - beta) * moved
-    return r

@@ -30,6 +30,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.importance import Importance, KeptRows
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
@@ -113,6 +114,10 @@ class Newton(Minimizer[NewtonState]):
     name: ClassVar[str] = "newton"
     state: ClassVar[type[State]] = NewtonState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
+
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:
+        return packing.size
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonState]:
         if start is not None:

@@ -1,175 +1,186 @@
 """L-BFGS for networks: few parameters, full passes, no mini-batches.
 
-SciPy's L-BFGS-B asks for the objective and its gradient; each answer is one pass over the data.
+A step goes along the direction that the last curvature pairs define, as far as a line search finds
+good: one pass for each trial, and nearly always one. Where these pairs lead nowhere, they are
+forgotten, and the step follows the gradient. The choices are those of SciPy's L-BFGS-B, and so
+are the steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
 
-from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.kernels.network_kernels import NetworkKernel, NetworkSums
-from dlbd_estimators.solvers.history import Record, entries
+from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
 from dlbd_estimators.solvers.problem import check_weight
-from dlbd_estimators.solvers.status import warn
+from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
+from dlbd_estimators.solvers.status import Status
+from dlbd_estimators.solvers.stochastic.line_search import LONGEST, LineSearch
+
+_MEMORY = 10
+#: A step that gains less than this share of the loss is the last.
+_LEAST_GAIN = 2.220446049250313e-9
+_EPS = float(np.finfo(float).eps)
+_REASONS = {
+    Status.MAX_ITER: "an entry of the gradient is {gradient:.1e}, above tol={tol:.1e}",
+    Status.STALLED: (
+        "no step makes the loss less, though an entry of the gradient is {gradient:.1e}, above "
+        "tol={tol:.1e}"
+    ),
+}
 
 
-@dataclass(frozen=True)
-class FullBatch:
-    """What :func:`minimize_in_passes` found, or how far it has come.
-
-    Attributes
-    ----------
-    parameters : ndarray of shape (size,)
-        float64.
-    value : float
-        The objective there; infinite before it was evaluated.
-    n_iter : int
-        Steps of the method.
-    n_passes : int
-        Evaluations of the objective.
-    records : list of Record
-        One a step.
-    """
-
-    parameters: FloatArray
-    value: float = np.inf
-    n_iter: int = 0
-    n_passes: int = 0
-    records: list[Record] = field(default_factory=list)
-
-    @property
-    def history(self) -> list[dict[str, float]]:
-        """The records as users get them: a dictionary a step."""
-        return entries(self.records)
-
-
-def minimize_in_passes(
-    executor: Executor,
-    network: Network,
-    blocks: Blocks,
-    start: FloatArray,
-    *,
-    tol: float,
-    max_iter: int,
-    max_fun: int,
-    name: str,
-    clock: Callable[[], float],
-    before_step: Callable[[FullBatch], None] | None = None,
-    on_step: Callable[[FullBatch, Record], bool] | None = None,
-    on_warning: Callable[[str, str], None] | None = None,
-) -> FullBatch:
-    """Minimise ``(sum_i s_i loss_i + alpha / 2 ||W||^2) / sum_i s_i``.
+@dataclass(frozen=True, eq=False)
+class FullBatch(BaseProblem):
+    """``(sum_i s_i loss_i + alpha / 2 ||W||^2) / sum_i s_i``, a network's objective over all rows.
 
     Parameters
     ----------
-    executor : Executor
-        Runs the passes.
-    network : Network
-        Losses and penalty.
     blocks : Blocks
         The data.
-    start : ndarray of shape (size,)
-        Where to begin.
-    tol : float
-        Largest acceptable entry of the gradient.
-    max_iter, max_fun : int
-        Largest numbers of steps and of passes.
-    name : str
+    network : Network
+        Losses and penalty.
+    title : str
         What a person reads on the dashboard.
-    clock : callable
-        Seconds since the fit began.
-    before_step : callable, optional
-        Called before the first pass of each step with the state that the step begins at. The
-        last step begun may come to nothing: passes that find no better point.
-    on_step : callable, optional
-        Called after each step with its state and its record; True stops there.
-    on_warning : callable, optional
-        Called with why the fit ends and what the user is warned of, before they are.
-
-    Warns
-    -----
-    ConvergenceWarning
-        ``tol`` was not reached, and ``on_step`` did not ask for an end.
     """
-    start = start.astype(np.float64)
-    records: list[Record] = []
-    state = FullBatch(start)
-    n_weights = network.layers.n_weights
-    n_passes = bytes_read = 0
-    between, stopped = True, False
 
-    def evaluate(parameters: FloatArray) -> tuple[float, FloatArray]:
-        nonlocal n_passes, bytes_read, between
-        if between and before_step is not None:
-            before_step(state)
-        between = False
-        n_passes += 1
-        result = executor.map_reduce(
-            NetworkKernel(network), parameters, blocks, name=f"{name}-lbfgs-pass-{n_passes}"
-        )
-        bytes_read += result.cost.bytes_read
-        sums: NetworkSums = result.partial
+    network: Network
+    title: str
+
+    def evaluate(self, parameters: FloatArray) -> Asks[tuple[float, FloatArray]]:
+        """Return the objective and its gradient, by one pass."""
+        kernel = NetworkKernel(self.network)
+        sums: NetworkSums = yield Pass(kernel, parameters, f"{self.title}-lbfgs-pass-{{}}")
         check_weight(sums.weight, sums.n_rows)
         gradient = sums.gradient / sums.weight
-        spare = np.empty(n_weights)
-        penalty = network.penalise(
-            parameters[:n_weights], gradient[:n_weights], spare, 1.0 / sums.weight
+        n_weights = self.network.layers.n_weights
+        penalty = self.network.penalise(
+            parameters[:n_weights], gradient[:n_weights], np.empty(n_weights), 1.0 / sums.weight
         )
         return sums.value / sums.weight + penalty, gradient
 
-    def record(intermediate_result: Any) -> None:
-        nonlocal state, between, stopped
-        records.append(
-            Record(
-                iteration=len(records) + 1,
-                n_passes=n_passes,
-                loss=float(intermediate_result.fun),
-                seconds=clock(),
-                bytes_read=bytes_read,
-            )
+
+@dataclass(frozen=True)
+class FullBatchState(State):
+    """Adds the gradient at ``parameters``, curvature pairs, and a count of evaluations.
+
+    The gradient is empty before the first pass.
+    """
+
+    gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
+    pairs: Pairs = ()
+    n_evaluations: int = 0
+
+    @property
+    def steepest(self) -> float:
+        """The largest entry of the gradient."""
+        return float(np.abs(self.gradient).max()) if self.gradient.size else np.inf
+
+    def meets(self, tol: float) -> bool:
+        return self.status is Status.CONVERGED or self.steepest <= tol
+
+
+class _Identity:
+    """The metric of the parameters as they are."""
+
+    def solve(self, gradient: FloatArray) -> FloatArray:
+        return gradient
+
+
+@dataclass(frozen=True)
+class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
+    """Limited-memory BFGS with a line search; ``tol`` bounds the largest entry of the gradient.
+
+    Parameters
+    ----------
+    max_fun : int
+        Passes after which no step is begun.
+    """
+
+    max_fun: int
+
+    name: ClassVar[str] = "lbfgs"
+    state: ClassVar[type[State]] = FullBatchState
+    keeps_when_interrupted: ClassVar[bool] = True
+
+    def init(self, problem: FullBatch, start: FloatArray | None) -> Asks[FullBatchState]:
+        yield from ()
+        assert start is not None
+        return FullBatchState(start.astype(np.float64))
+
+    def step(self, problem: FullBatch, state: FullBatchState, tol: float) -> Asks[FullBatchState]:
+        if not state.gradient.size:
+            value, gradient = yield from problem.evaluate(state.parameters)
+            state = replace(state, value=value, gradient=gradient, n_evaluations=1)
+            if state.meets(tol):
+                return replace(state, rests=True, status=Status.CONVERGED)
+        found = None
+        if state.pairs:
+            direction = -two_loops(state.gradient, state.pairs, _Identity(), rescale=True)
+            state, found = yield from _along(problem, state, direction)
+        if found is None:
+            state = replace(state, pairs=())
+            state, found = yield from _along(problem, state, -state.gradient)
+        if found is None:
+            return replace(state, rests=True, status=Status.STALLED)
+        status = None
+        gain = state.value - found.value
+        if gain <= _LEAST_GAIN * max(abs(state.value), abs(found.value), 1.0):
+            status = Status.CONVERGED
+        elif found.n_evaluations > self.max_fun and not found.meets(tol):
+            status = Status.MAX_ITER
+        return replace(found, status=status)
+
+    def message(
+        self,
+        problem: FullBatch,
+        state: FullBatchState,
+        status: Status,
+        *,
+        tol: float,
+        max_iter: int,
+        opening: str,
+        advice: str,
+    ) -> str:
+        if status is Status.INTERRUPTED:
+            return "Training interrupted by user."
+        reason = _REASONS[status].format(gradient=state.steepest, tol=tol)
+        return (
+            f"lbfgs failed to converge after {state.n_iter} iteration(s): {reason}. Increase "
+            f"max_iter={max_iter} (or max_fun={self.max_fun}), or scale the columns of X."
         )
-        between = True
-        if before_step is None and on_step is None:
-            return
-        x = intermediate_result.x.copy()
-        state = FullBatch(x, float(intermediate_result.fun), len(records), n_passes, list(records))
-        if on_step is not None:
-            stopped = _asks_to_stop(on_step, state)
-        if stopped:
-            raise StopIteration  # SciPy's word for it
-
-    found = minimize(
-        evaluate,
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        callback=record,
-        options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol},
-    )
-    if not (found.success or stopped):
-        message = (
-            f"lbfgs failed to converge after {found.nit} iteration(s): {found.message}. Increase "
-            f"max_iter={max_iter} (or max_fun={max_fun}), or scale the columns of X."
-        )
-        warn(on_warning, "max_iter", message, ConvergenceWarning)
-    return FullBatch(found.x, float(found.fun), int(found.nit), n_passes, records)
 
 
-def _asks_to_stop(on_step: Callable[[FullBatch, Record], bool], state: FullBatch) -> bool:
-    try:
-        return on_step(state, state.records[-1])
-    except StopIteration as error:
-        # Left alone it would end SciPy's loop as if the answer had been True.
-        raise RuntimeError(
-            "A callback raised StopIteration; to stop a fit, return True."
-        ) from error
+def _along(
+    problem: FullBatch, state: FullBatchState, direction: FloatArray
+) -> Asks[tuple[FullBatchState, FullBatchState | None]]:
+    """Search along a direction: return the state with its passes, and the one found, if any."""
+    slope = float(direction @ state.gradient)
+    length = float(np.linalg.norm(direction))
+    # Nothing tells yet how far the gradient is to be followed.
+    first = min(1.0 / length, LONGEST) if state.n_iter == 0 else 1.0
+    search = LineSearch.along(state.value, slope, first)
+    point, value, gradient = state.parameters, state.value, state.gradient
+    while search.found is None:
+        point = state.parameters + search.step * direction
+        value, gradient = yield from problem.evaluate(point)
+        state = replace(state, n_evaluations=state.n_evaluations + 1)
+        search = search.after(value, float(gradient @ direction))
+    if not search.found:
+        return state, None
+    found = replace(state, parameters=point, value=value, gradient=gradient)
+    return state, replace(found, pairs=_with_last_move(state, found, search.step * slope))
+
+
+def _with_last_move(state: FullBatchState, found: FullBatchState, promised: float) -> Pairs:
+    """Add what the last move says of the curvature, unless that is rounding."""
+    moved, turned = found.parameters - state.parameters, found.gradient - state.gradient
+    if float(moved @ turned) <= -_EPS * promised:
+        return state.pairs
+    return (*state.pairs, (moved, turned))[-_MEMORY:]

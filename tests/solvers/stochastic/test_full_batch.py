@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import linear_model, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
@@ -17,33 +18,32 @@ from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.activations import ACTIVATIONS
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError
 from dlbd_estimators.kernels.network import Layers, Network
-from dlbd_estimators.solvers.stochastic.full_batch import minimize_in_passes
+from dlbd_estimators.solvers import Fit, Status, minimize
+from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
 from tests.inputs import task
 from tests.strategies import cuts
 
 
 def found(network, blocks, start=None, *, tol=1e-8, max_iter=2000, max_fun=15000, **hooks):
-    """The result, and how often the data were passed over."""
+    """The solution, and how often the data were passed over."""
     clock = itertools.count()
     start = np.zeros(network.layers.size) if start is None else start
     with ThreadExecutor(1) as executor:
-        map_reduce, passes = executor.map_reduce, []
-        executor.map_reduce = lambda *args, **names: (
-            passes.append(names["name"]) or map_reduce(*args, **names)
+        sweep, passes = executor.sweep, []
+        executor.sweep = lambda asked, *more: (
+            passes.extend(each.name for each in asked) or sweep(asked, *more)
         )
-        result = minimize_in_passes(
-            executor,
-            network,
-            blocks,
+        fit = Fit(
+            FullBatchLBFGS(max_fun),
+            FullBatch(blocks, network, "test"),
             start,
             tol=tol,
             max_iter=max_iter,
-            max_fun=max_fun,
-            name="test",
             clock=lambda: float(next(clock)),
             **hooks,
         )
-    return result, passes
+        return minimize(executor, fit), passes
 
 
 def logistic(alpha, n_features=5):
@@ -61,7 +61,7 @@ def test_without_hidden_layers_it_finds_the_minimum(alpha, weighted):
     least = log_loss(y, model.predict_proba(X), sample_weight=weight)
     total = len(X) if weight is None else weight.sum()
     least += alpha / 2 * float((model.coef_**2).sum()) / total
-    assert result.value == pytest.approx(least, rel=1e-7)
+    assert result.state.value == pytest.approx(least, rel=1e-7)
     minimum = np.append(model.coef_, model.intercept_)
     np.testing.assert_allclose(result.parameters, minimum, rtol=1e-3, atol=1e-3)
 
@@ -79,7 +79,7 @@ def test_with_hidden_layers_it_ends_where_scikit_learn_does():
     start = network.layers.pack(theirs.coefs_, theirs.intercepts_)
     theirs.set_params(warm_start=True, max_fun=15000, max_iter=5000).fit(X, y)
     result, _ = found(network, from_arrays(X, y, None), start, tol=1e-7)
-    assert result.value == pytest.approx(theirs.loss_, rel=1e-6)
+    assert result.state.value == pytest.approx(theirs.loss_, rel=1e-6)
 
 
 @settings(max_examples=10)
@@ -96,14 +96,14 @@ def test_the_cut_of_the_rows_changes_nothing_but_bits(sizes):
 def test_passes_are_counted_and_recorded_by_step():
     X, y = task("binary")
     result, passes = found(logistic(1e-2), from_arrays(X, y.astype(float), None))
-    assert passes == [f"test-lbfgs-pass-{n}" for n in range(1, result.n_passes + 1)]
+    assert passes == [f"test-lbfgs-pass-{n}" for n in range(1, int(result.n_passes) + 1)]
     table = {key: [entry[key] for entry in result.history] for key in result.history[0]}
     assert list(table) == ["iteration", "pass", "loss", "seconds", "bytes_read"]
     assert table["iteration"] == list(range(1, result.n_iter + 1))
     for name in ("pass", "seconds", "bytes_read"):
         assert table[name] == sorted(table[name])
     assert table["loss"] == sorted(table["loss"], reverse=True)
-    assert table["loss"][-1] == result.value
+    assert table["loss"][-1] == result.state.value
     assert table["pass"][-1] <= result.n_passes
 
 
@@ -137,9 +137,7 @@ def test_it_stops_where_it_is_asked_to_and_nobody_is_warned(stop_at):
     assert result.n_passes == len(passes)
     state = ended[-1][0]
     np.testing.assert_array_equal(state.parameters, result.parameters)
-    assert (state.value, state.n_iter, state.history) == (
-        result.value, result.n_iter, result.history,
-    )  # fmt: skip
+    assert (state.value, state.n_iter) == (result.state.value, result.n_iter)
     assert [entry for _, entry in ended] == result.history
     # A step begins where the last one ended, the first at the start.
     np.testing.assert_array_equal(begun[0].parameters, np.zeros(6))
@@ -164,3 +162,68 @@ def test_stop_iteration_is_an_error_of_who_raises_it():
     X, y = task("binary")
     with pytest.raises(RuntimeError, match="return True"):
         found(logistic(1.0), from_arrays(X, y.astype(float), None), on_step=on_step)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 5), st.integers(1, 12), st.sampled_from(["tanh", "relu"]))
+def test_a_fit_resumed_at_any_step_has_the_bits_of_one_never_stopped(seed, stop_at, activation):
+    X, y = task("number", n=60)
+    network = Network(Layers((5, 3, 1)), ACTIVATIONS[activation], HalfSquaredError(), 0.1)
+    start = np.random.default_rng(seed).normal(size=network.layers.size)
+    blocks = from_arrays(X, y, None)
+
+    def this(begin, **hooks):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return found(network, blocks, begin, max_iter=20, **hooks)[0]
+
+    whole = this(start)
+    stopped = this(start, on_step=lambda state, _: state.n_iter == stop_at)
+    if stopped.status is not Status.STOPPED:
+        assert whole.n_iter <= stop_at
+        return
+    resumed = this(from_bytes(FullBatchLBFGS(1), to_bytes(stopped.state)))
+    np.testing.assert_array_equal(resumed.parameters, whole.parameters)
+    assert to_bytes(resumed.state) == to_bytes(whole.state)
+    assert [entry["loss"] for entry in stopped.history + resumed.history] == [
+        entry["loss"] for entry in whole.history
+    ]
+
+
+class Wrong(Network):
+    """Gives a gradient that points uphill once it has been asked so often."""
+
+    def value_and_gradient(self, *rows):
+        value = super().value_and_gradient(*rows)
+        ASKED.append(value)
+        if len(ASKED) > 5:
+            rows[-1].gradient *= -1.0
+        return value
+
+
+ASKED: list[float] = []
+
+
+def test_where_no_step_is_better_the_fit_ends_with_a_warning():
+    X, y = task("binary")
+    ASKED.clear()
+    network = Wrong(Layers((5, 1)), ACTIVATIONS["tanh"], HalfBinomialLoss(), 1e-2)
+    with pytest.warns(ConvergenceWarning, match="no step makes the loss less"):
+        result, passes = found(network, from_arrays(X, y.astype(float), None))
+    assert result.status is Status.STALLED
+    assert result.n_iter == len(result.history)
+    assert result.n_passes == len(passes)
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted by user")
+def test_an_interrupt_leaves_the_steps_that_were_made():
+    def on_step(state, _entry):
+        if state.n_iter == 3:
+            raise KeyboardInterrupt
+
+    X, y = task("binary")
+    blocks = from_arrays(X, y.astype(float), None)
+    result, _ = found(logistic(1.0), blocks, on_step=on_step)
+    assert result.status is Status.INTERRUPTED
+    expected, _ = found(logistic(1.0), blocks, on_step=lambda state, _: state.n_iter == 3)
+    np.testing.assert_array_equal(result.parameters, expected.parameters)

@@ -1,0 +1,242 @@
+"""What LogisticRegressionCV searches through, what it chooses, and how it tells of both."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import get_scorer_names
+
+from dlbd_estimators.base.parameters import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_n_jobs,
+    check_number,
+    refused,
+)
+from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.linear_model.fit import check_stopping
+from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.logistic_parameters import UNSET
+from dlbd_estimators.linear_model.solver_names import logistic_solver
+
+#: The default of parameters whose default scikit-learn is about to change.
+_OLD_DEFAULT = "warn"
+_GRID = (-4, 4)
+
+
+class Searched(NamedTuple):
+    """What is searched through.
+
+    Attributes
+    ----------
+    Cs, l1_ratios : ndarray
+        Inverse strengths, and shares of l1.
+    solver : str
+        Our solver's name.
+    scoring : str or callable
+        What is best.
+    has_l1_ratios : bool
+        Whether legacy attributes have a dimension of shares of l1.
+    legacy : bool
+        Whether attributes are legacy.
+    """
+
+    Cs: FloatArray
+    l1_ratios: FloatArray
+    solver: str
+    scoring: Any
+    has_l1_ratios: bool
+    legacy: bool
+
+
+class Choice(NamedTuple):
+    """What was chosen.
+
+    Attributes
+    ----------
+    C, l1_ratio : float
+        Of the model; means over folds without a refit.
+    parameters : ndarray of shape (packing.size,)
+        The mean of the folds' models of this choice, or of the best of each.
+    """
+
+    C: float
+    l1_ratio: float
+    parameters: FloatArray
+
+
+def asked_for(estimator: Any) -> Searched:
+    """Check the parameters of a search.
+
+    Raises
+    ------
+    ValueError
+        One is out of range, or does not go with another.
+
+    Warns
+    -----
+    ParameterWithoutEffect, FutureWarning
+        One does nothing, or is given up by scikit-learn.
+    """
+    check_stopping(estimator)
+    for flag in ("dual", "refit"):
+        check_flag(estimator, flag)
+    if estimator.use_legacy_attributes != _OLD_DEFAULT:
+        check_flag(estimator, "use_legacy_attributes")
+    check_number(estimator, "intercept_scaling", low=0.0, open_low=True)
+    check_n_jobs(estimator)
+    scoring = estimator.scoring
+    if scoring is not None and not callable(scoring):
+        check_choice(estimator, "scoring", [*get_scorer_names(), _OLD_DEFAULT])
+    old = scoring is None or (isinstance(scoring, str) and scoring == _OLD_DEFAULT)
+    Cs, l1_ratios, name, has_l1_ratios = _penalties(estimator)
+    solver = logistic_solver(estimator, name)
+    if estimator.intercept_scaling != 1:
+        tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
+    if estimator.n_jobs is not None:
+        tell_once(estimator, "n_jobs", "threads are Dask's.")
+    legacy = bool(estimator.use_legacy_attributes)
+    return Searched(Cs, l1_ratios, solver, "accuracy" if old else scoring, has_l1_ratios, legacy)
+
+
+def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool]:
+    Cs = _inverse_strengths(estimator)
+    given = estimator.l1_ratios
+    unset = given is None or (isinstance(given, str) and given == _OLD_DEFAULT)
+    check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
+    penalty = estimator.penalty
+    ratios = np.zeros(1) if unset else _shares(estimator)
+    if penalty == UNSET:
+        names = {0.0: "l2", 1.0: "l1"}
+        name = names.get(float(ratios[0]), "elasticnet") if len(set(ratios)) == 1 else "elasticnet"
+        return Cs, ratios, name, not unset
+    warn_user(
+        "'penalty' was deprecated in scikit-learn 1.8 and works here as long as it does there. "
+        "Pass l1_ratios=(0,) for penalty='l2', (1,) for 'l1', numbers between for 'elasticnet', "
+        "and Cs=(np.inf,) for None.",
+        FutureWarning,
+    )
+    if penalty == "elasticnet":
+        if unset:
+            raise ValueError("l1_ratios must be specified when penalty is elasticnet.")
+        return Cs, ratios, penalty, True
+    if penalty is None:
+        return np.full(len(Cs), np.inf), np.zeros(1), None, False
+    return Cs, np.array([1.0 if penalty == "l1" else 0.0]), penalty, False
+
+
+def _inverse_strengths(estimator: Any) -> FloatArray:
+    given = estimator.Cs
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        check_integer(estimator, "Cs", low=1)
+        return np.logspace(*_GRID, int(given))
+    Cs = _numbers(given)
+    if not len(Cs) or not np.all(Cs > 0):
+        positive = "a non-empty array-like of floats in the range (0.0, inf]"
+        raise refused(estimator, "Cs", "an int in the range [1, inf)", positive)
+    return Cs
+
+
+def _shares(estimator: Any) -> FloatArray:
+    ratios = _numbers(estimator.l1_ratios)
+    if not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
+        raise ValueError(
+            f"l1_ratios must be an array-like of numbers between 0 and 1; got "
+            f"(l1_ratios={estimator.l1_ratios!r})"
+        )
+    return ratios
+
+
+def _numbers(given: Any) -> FloatArray:
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.zeros(0)
+    return values if values.ndim == 1 else np.zeros(0)
+
+
+def choose_best(
+    searched: Searched, scores: FloatArray, parameters: FloatArray, *, refit: bool
+) -> Choice:
+    """Choose as scikit-learn does: the first of the best, strengths before shares of l1.
+
+    Parameters
+    ----------
+    searched : Searched
+        What was searched through.
+    scores : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
+        Larger is better.
+    parameters : ndarray of shape (n_splits, n_l1_ratios, n_Cs, packing.size)
+        The models.
+    refit : bool
+        Choose one pair for all splits; otherwise one for each, and average.
+    """
+    by_C = np.swapaxes(scores, 1, 2)
+    if refit:
+        sums = by_C.sum(axis=0)
+        best, ratio = np.unravel_index(int(np.argmax(sums)), sums.shape)
+        return Choice(
+            float(searched.Cs[best]),
+            float(searched.l1_ratios[ratio]),
+            np.asarray(parameters[:, ratio, best].mean(axis=0)),
+        )
+    flat = by_C.reshape(len(by_C), -1).argmax(axis=1)
+    best_each, ratio_each = np.unravel_index(flat, by_C.shape[1:])
+    rows = np.arange(len(by_C))
+    return Choice(
+        float(searched.Cs[best_each].mean()),
+        float(searched.l1_ratios[ratio_each].mean()),
+        np.asarray(parameters[rows, ratio_each, best_each].mean(axis=0)),
+    )
+
+
+def results(
+    searched: Searched,
+    choice: Choice,
+    scores: FloatArray,
+    paths: FloatArray,
+    n_iter: NDArray[np.int32],
+    classes: NDArray[Any],
+) -> dict[str, Any]:
+    """Return what a search found, by the names and in the shapes of scikit-learn's attributes.
+
+    Parameters
+    ----------
+    searched, choice : Searched, Choice
+        What was searched through, and chosen.
+    scores, n_iter : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
+        Of each model.
+    paths : ndarray of shape (n_splits, n_l1_ratios, n_Cs, n_outputs, n_dof)
+        Coefficients of each, and last the intercept.
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    """
+    found: dict[str, Any] = {"Cs_": searched.Cs, "classes_": classes}
+    found["l1_ratios_"] = searched.l1_ratios if searched.has_l1_ratios else np.array([None])
+    if not searched.legacy:
+        return {
+            **found,
+            "C_": choice.C,
+            "l1_ratio_": choice.l1_ratio,
+            "scores_": scores,
+            "coefs_paths_": paths,
+            "n_iter_": n_iter,
+        }
+    names = classes[1:] if len(classes) == 2 else classes
+    by_C = (np.swapaxes(scores, 1, 2), np.swapaxes(paths, 1, 2), np.swapaxes(n_iter, 1, 2)[None])
+    if not searched.has_l1_ratios:
+        by_C = by_C[0][:, :, 0], by_C[1][:, :, 0], by_C[2][..., 0]
+    ratio = choice.l1_ratio if searched.has_l1_ratios else None
+    return {
+        **found,
+        "C_": np.full(len(names), choice.C),
+        "l1_ratio_": np.array([ratio] * len(names)),
+        "scores_": {name: by_C[0].copy() for name in names},
+        "coefs_paths_": {name: by_C[1][..., k, :] for k, name in enumerate(names)},
+        "n_iter_": by_C[2],
+    }

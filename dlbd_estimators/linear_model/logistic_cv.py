@@ -1,0 +1,332 @@
+"""Logistic regression whose penalty is chosen by cross-validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.blocks.block import Blocks, Encoding
+from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.linear import LinearKernel
+from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.linear_model.cv_splits import refuse_metadata
+from dlbd_estimators.linear_model.fit import solve
+from dlbd_estimators.linear_model.logistic import LogisticRegression
+from dlbd_estimators.linear_model.logistic_choice import Searched, asked_for, choose_best, results
+from dlbd_estimators.linear_model.logistic_parameters import UNSET
+from dlbd_estimators.linear_model.logistic_search import (
+    BY_SUMS,
+    SearchData,
+    fit_paths,
+    score_paths,
+)
+from dlbd_estimators.linear_model.row_scores import scores_of_classifiers
+from dlbd_estimators.linear_model.search import search
+from dlbd_estimators.linear_model.sparse_coefficients import dense
+from dlbd_estimators.solvers import Solution
+from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
+
+#: What else than more steps may be done about a search that does not converge.
+_ADVICE = "leave out the largest Cs"
+
+
+class LogisticRegressionCV(LogisticRegression):
+    """Logistic regression with built-in cross-validation.
+
+    Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``
+    as :class:`LogisticRegression` does, for the C and l1_ratio that predict held-out rows best.
+    The models of all values and folds share sweeps over the data, one more sweep scores them, and
+    the chosen model starts from those of the folds.
+
+    Parameters
+    ----------
+    Cs : int or array-like of shape (n_Cs,), default=10
+        Inverse strengths to choose from, greater than 0, or how many, from 1e-4 to 1e4.
+    l1_ratios : array-like of shape (n_l1_ratios,), optional
+        Shares of the l1 part to choose from, from 0 to 1. By default 0, and attributes have no
+        dimension of it, as in scikit-learn 1.9.
+    fit_intercept : bool, default=True
+        Estimate ``b``; otherwise it is 0.
+    cv : int, splitter, iterable or array of int, optional
+        None is five folds. A number of folds, stratified for data in memory as in scikit-learn, of
+        rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or, for
+        data in memory, of scikit-learn, or splits themselves; or an array that names each row's
+        fold by a number, -1 for rows that are always trained on.
+    dual, intercept_scaling, class_weight, random_state, solver, max_iter, tol, verbose, n_jobs
+        As for :class:`LogisticRegression`.
+    penalty : {"l1", "l2", "elasticnet"} or None, optional
+        As in scikit-learn, which gives it up: pass ``l1_ratios``, or ``Cs=(np.inf,)`` for None.
+    scoring : str or callable, optional
+        What is best: ``"accuracy"``, the default as in scikit-learn 1.9, or ``"neg_log_loss"``.
+        Others of scikit-learn's names, and callables, are for data in memory.
+    refit : bool, default=True
+        Fit the chosen model on all rows; otherwise average the best models of the folds.
+    use_legacy_attributes : bool, default=True
+        Shapes of the attributes as in scikit-learn 1.9; False is those of 1.10.
+
+    Attributes
+    ----------
+    classes_, coef_, intercept_, n_features_in_, feature_names_in_
+        As for :class:`LogisticRegression`.
+    C_, l1_ratio_ : ndarray of shape (1,) or (n_classes,), or float
+        What was chosen; floats without legacy attributes.
+    Cs_, l1_ratios_ : ndarray
+        What it was chosen from.
+    scores_ : dict of class to ndarray of shape (n_folds, n_Cs) or (n_folds, n_Cs, n_l1_ratios)
+        Scores; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
+    coefs_paths_ : dict of class to ndarray of shape (n_folds, n_Cs[, n_l1_ratios], n_dof)
+        Coefficients and, last, the intercept; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs,
+        n_classes, n_dof), where two classes are one.
+    n_iter_ : ndarray of shape (1, n_folds, n_Cs[, n_l1_ratios])
+        Steps of the solver; or of shape (n_folds, n_l1_ratios, n_Cs).
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the features, of the search and of the chosen model; a sample counts by its
+        share of the blocks.
+    history_ : list of dict
+        One entry a step of the chosen model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LogisticRegressionCV
+    >>> X = np.array([[-2.0], [-1.5], [-1.0], [1.0], [1.5], [2.0]])
+    >>> y = ["no", "no", "no", "yes", "yes", "yes"]
+    >>> LogisticRegressionCV(Cs=[0.1, 1.0], cv=3).fit(X, y).predict([[0.5]])
+    array(['yes'], dtype='<U3')
+    """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.LogisticRegressionCV",
+        attributes=(
+            "C_", "Cs_", "classes_", "coef_", "coefs_paths_", "intercept_", "l1_ratio_",
+            "l1_ratios_", "n_iter_", "scores_",
+        ),
+        not_theirs=("solver",),
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        Cs: Any = 10,
+        l1_ratios: Any = "warn",
+        fit_intercept: bool = True,
+        cv: Any = None,
+        dual: bool = False,
+        penalty: str | None = UNSET,
+        scoring: Any = "warn",
+        solver: str = "auto",
+        tol: float = 1e-7,
+        max_iter: int = 100,
+        class_weight: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        refit: bool = True,
+        intercept_scaling: float = 1.0,
+        random_state: Any = None,
+        use_legacy_attributes: Any = "warn",
+    ) -> None:
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.fit_intercept = fit_intercept
+        self.cv = cv
+        self.dual = dual
+        self.penalty = penalty
+        self.scoring = scoring
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.refit = refit
+        self.intercept_scaling = intercept_scaling
+        self.random_state = random_state
+        self.use_legacy_attributes = use_legacy_attributes
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LogisticRegressionCV:
+        """Choose C and l1_ratio, and fit the model; errors as for :meth:`LogisticRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,)
+            Labels: strings, integers or booleans.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+        **params : dict
+            Metadata for splitter and scorer, which is refused: give the splits themselves.
+
+        Returns
+        -------
+        LogisticRegressionCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A fold that trains on no row of a class, more folds than rows, parameters out of range.
+        TypeError
+            A splitter or a scorer that needs all rows, on lazy data.
+        """
+        refuse_metadata(self, params)
+        searched = asked_for(self)
+        with fit_task(self, X, y, sample_weight) as task:
+            data = training_data(self, X, y, sample_weight, classify=True)
+            if not data.blocks.in_memory and searched.scoring not in BY_SUMS:
+                raise TypeError(
+                    f"scoring={searched.scoring!r} needs the predictions of all rows, which are "
+                    f"lazy here. Take 'accuracy' or 'neg_log_loss', or scikit-learn's "
+                    f"GridSearchCV over LogisticRegression."
+                )
+            with executor_for(data.blocks) as executor:
+                self._search(executor, data.blocks, searched, task)
+        return self
+
+    def _search(
+        self, executor: Executor, blocks: Blocks, searched: Searched, task: FitTask
+    ) -> None:
+        data = SearchData.of(self, executor, blocks)
+        if searched.l1_ratios.any():
+            self._search_l1(executor, data, searched, task)
+        else:
+            self._search_l2(executor, data, searched, task)
+
+    def _search_l2(
+        self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
+    ) -> None:
+        """Search in sweeps that all strengths and splits share."""
+        packing, splits = data.packing, data.splits
+        score: Any = searched.scoring
+        if score not in BY_SUMS:
+
+            def score(models: FloatArray) -> FloatArray:
+                raw = data.plain.encoded(Encoding(raw=True))
+                return scores_of_classifiers(
+                    searched.scoring, raw, splits, models, packing, data.classes
+                )
+
+        solver = LogisticSearch(
+            searched.Cs,
+            splits,
+            data.factors,
+            data.totals,
+            score=score,
+            refit=bool(self.refit),
+        )
+        problem = data.problem(1.0, 0.0)
+
+        def model(solution: Solution) -> dict[str, Any]:
+            coef, intercept = packing.unpack(solution.parameters)
+            found = {"classes_": data.classes, "coef_": coef, "intercept_": intercept}
+            state = solution.state
+            if not isinstance(state, LogisticSearchState) or state.scores is None:
+                return found  # a callback stopped the search before anything was scored
+            n_ratios = len(searched.l1_ratios)
+            scores = np.repeat(state.scores[:, None], n_ratios, axis=1)
+            paths = np.repeat(solver.paths(problem, state)[:, None], n_ratios, axis=1)
+            n_iter = np.full(scores.shape, state.sweeps, dtype=np.int32)
+            choice = choose_best(searched, scores, paths, refit=bool(self.refit))
+            paths = paths.reshape(*scores.shape, *packing.shape)
+            return found | results(searched, choice, scores, paths, n_iter, data.classes)
+
+        search(self, executor, problem, solver, task=task, model=model, advice=_ADVICE)
+
+    def _search_l1(
+        self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
+    ) -> None:
+        """Fit all models, whose passes share sweeps; then score them by one, and fit the chosen."""
+        packing, splits = data.packing, data.splits
+        before = executor.spent.cost.n_blocks
+        paths = fit_paths(
+            executor,
+            data,
+            searched.Cs,
+            searched.l1_ratios,
+            solver_name=searched.solver,
+            tol=float(self.tol),
+            max_iter=int(self.max_iter),
+        )
+        flat = paths.parameters.reshape(len(splits.train), -1, packing.size)
+        if searched.scoring in BY_SUMS:
+            sums = score_paths(executor, data.plain, splits, flat, packing)
+            values = sums.losses if searched.scoring == "neg_log_loss" else sums.wrong
+            offset = 0.0 if searched.scoring == "neg_log_loss" else 1.0
+            scores: FloatArray = offset - values / sums.weight[:, None]
+        else:
+            raw = data.plain.encoded(Encoding(raw=True))
+            scores = scores_of_classifiers(
+                searched.scoring, raw, splits, flat, packing, data.classes
+            )
+        scores = scores.reshape(paths.n_iter.shape)
+        choice = choose_best(searched, scores, paths.parameters, refit=bool(self.refit))
+        shape = (*scores.shape, *packing.shape)
+        found = results(
+            searched, choice, scores, paths.parameters.reshape(shape), paths.n_iter, data.classes
+        )
+
+        def attributes(parameters: FloatArray) -> dict[str, Any]:
+            coef, intercept = packing.unpack(parameters)
+            passes = (executor.spent.cost.n_blocks - before) / data.blocks.n_blocks
+            return {**found, "coef_": coef, "intercept_": intercept, "n_passes_": passes}
+
+        if not self.refit:
+            task.start(executor, data.blocks, print_lines=bool(self.verbose))
+            found = attributes(choice.parameters) | {"solver_": paths.solver, "history_": []}
+            self.__dict__.update(found)
+            return
+        problem = data.problem(choice.C, choice.l1_ratio)
+
+        def model(solution: Solution) -> dict[str, Any]:
+            return attributes(solution.parameters)
+
+        start = choice.parameters
+        solve(self, executor, problem, start, solver_name=searched.solver, task=task, model=model)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **score_params: Any) -> float:
+        """Return the score by ``scoring``, a float also for lazy data.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        **score_params : dict
+            Metadata for the scorer, which is refused.
+        """
+        check_is_fitted(self)
+        refuse_metadata(self, score_params)
+        scoring = asked_for(self).scoring
+        if scoring == "accuracy":
+            return super().score(X, y, sample_weight)
+        if not is_lazy(X):
+            refuse_lazy(y=y, sample_weight=sample_weight)
+            scorer = get_scorer(scoring)
+            given = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(scorer(self, X, y, **given))
+        if scoring != "neg_log_loss":
+            raise TypeError(
+                f"scoring={scoring!r} needs predictions in memory, and X is lazy. Call a metric of "
+                f"dlbd_estimators.metrics on predictions."
+            )
+        data = training_data(self, X, y, sample_weight, classify=True, reset=False)
+        blocks = data.blocks.encoded(Encoding(self.classes_))
+        loss = HalfBinomialLoss() if len(self.classes_) == 2 else HalfMultinomialLoss()
+        packing = Packing(len(self.intercept_), blocks.n_features, True)
+        model = packing.pack(dense(self.coef_), self.intercept_)
+        with executor_for(blocks) as executor:
+            kernel = LinearKernel(loss, packing, Order.VALUE)
+            sums = executor.map_reduce(kernel, model, blocks, name="logistic-score").partial
+        return -float(sums.value) / sums.weight

@@ -1,0 +1,313 @@
+"""What the logistic regressions of a search share, and fits of those with an l1 part."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlbd_estimators.base.class_weights import class_factors, count_labels, plain
+from dlbd_estimators.blocks.block import Blocks, Encoding
+from dlbd_estimators.blocks.splits import DividedBlocks
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.matrices import MatrixRoom
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
+from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss, Loss
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.parts import PartKernel, Splits
+from dlbd_estimators.kernels.paths import PathKernel, PathSums
+from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.kernels.sweep import SweepKernel
+from dlbd_estimators.linear_model.choose_solver import choose
+from dlbd_estimators.linear_model.cv_splits import divided
+from dlbd_estimators.linear_model.fit import seed_of
+from dlbd_estimators.linear_model.solver_names import check_liblinear
+from dlbd_estimators.solvers import Fit, Known, Problem, Solution, minimize_together, room_for
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.proximal.working_set import WorkingSet
+from dlbd_estimators.solvers.split_problem import SplitProblem
+
+#: The factor on the weights of a class that the user has given none.
+_ALMOST_ZERO = 1e-200
+#: Scores that sums over rows give.
+BY_SUMS = ("accuracy", "neg_log_loss")
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """What all models of a search have in common.
+
+    Attributes
+    ----------
+    plain, blocks : DividedBlocks
+        The rows without the factors of classes on their weights, and with them.
+    splits : Splits
+        How they are divided.
+    classes : ndarray of shape (n_classes,)
+        All labels.
+    factors : ndarray of shape (n_classes,) or None
+        Of the classes' weights.
+    totals, total : list of float, float
+        Weight that each split trains on, and that of all rows.
+    packing : Packing
+        Order of a model's parameters.
+    name : str
+        What a person reads on the dashboard.
+    seed : int
+        Chooses the samples.
+    room : MatrixRoom or None
+        What the workers have for a matrix.
+    """
+
+    plain: DividedBlocks
+    blocks: DividedBlocks
+    splits: Splits
+    classes: NDArray[Any]
+    factors: FloatArray | None
+    totals: list[float]
+    total: float
+    packing: Packing
+    name: str
+    seed: int
+    room: MatrixRoom | None
+
+    @classmethod
+    def of(cls, estimator: Any, executor: Executor, blocks: Blocks) -> SearchData:
+        """Count the classes, and divide the rows as the estimator's ``cv`` says.
+
+        Raises
+        ------
+        ValueError
+            Too few classes, a split without rows of one, or too many parameters.
+        TypeError
+            A splitter that needs all rows, on lazy data.
+        """
+        counts = count_labels(estimator, executor, blocks, "logistic")
+        classes = counts.labels
+        check_liblinear(estimator, len(classes))
+        factors = class_factors(estimator, counts)
+        if factors is not None:  # a weight of 0 would say nothing of the row in a score
+            factors = np.maximum(factors, _ALMOST_ZERO)
+        n_outputs = 1 if len(classes) == 2 else len(classes)
+        packing = Packing(n_outputs, blocks.n_features, bool(estimator.fit_intercept))
+        check_size(packing)
+        whole, splits = divided(estimator, blocks, executor, classify=True)
+        return cls(
+            plain=whole.encoded(Encoding(classes)),
+            blocks=whole.encoded(Encoding(classes, factors)),
+            splits=splits,
+            classes=classes,
+            factors=factors,
+            totals=split_weights(executor, whole, splits, classes, factors),
+            total=float(counts.weights.sum() if factors is None else counts.weights @ factors),
+            packing=packing,
+            name="logistic",
+            seed=seed_of(estimator.random_state),
+            room=room_for(executor, whole, packing),
+        )
+
+    def problem(self, C: float, l1_ratio: float) -> Problem:
+        """Return the objective of all rows."""
+        penalty, l1 = _penalties(C, l1_ratio)
+        return Problem(
+            self.blocks,
+            self.loss,
+            penalty,
+            self.packing,
+            name=self.name,
+            l1=l1,
+            seed=self.seed,
+            room=self.room,
+            known=Known(self.total),
+        )
+
+    def split_problem(self, number: int, C: float, l1_ratio: float) -> SplitProblem:
+        """Return the objective of the rows that a split trains on."""
+        whole = self.problem(C, l1_ratio)
+        given = {each.name: getattr(whole, each.name) for each in fields(Problem)}
+        given["known"] = Known(self.totals[number])
+        return SplitProblem(**given, parts=self.splits.train[number])
+
+    @property
+    def loss(self) -> Loss:
+        """The pointwise loss."""
+        return HalfBinomialLoss() if self.packing.n_outputs == 1 else HalfMultinomialLoss()
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The models of all splits, shares of l1 and strengths.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_splits, n_l1_ratios, n_Cs, packing.size)
+        In the packed order.
+    n_iter : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
+        Steps of each.
+    solver : str
+        Name of the solver of the first.
+    """
+
+    parameters: FloatArray
+    n_iter: NDArray[np.int32]
+    solver: str
+
+
+def check_size(packing: Packing) -> None:
+    """Refuse models whose Hessian is too large.
+
+    Raises
+    ------
+    ValueError
+        Says what to do.
+    """
+    if packing.size > LARGEST_HESSIAN:
+        raise ValueError(
+            f"A model has {packing.size} parameters, but a search holds Hessians of at most "
+            f"{LARGEST_HESSIAN}. Select columns first, or take scikit-learn's GridSearchCV over "
+            f"LogisticRegression."
+        )
+
+
+def _penalties(C: float, l1_ratio: float) -> tuple[L2, L1 | None]:
+    l1 = l1_ratio / C
+    return L2((1.0 - l1_ratio) / C), L1(l1) if l1 > 0 else None
+
+
+def split_weights(
+    executor: Executor,
+    blocks: DividedBlocks,
+    splits: Splits,
+    labels: NDArray[Any],
+    factors: FloatArray | None,
+) -> list[float]:
+    """Count the labels of each part, and return the weight that each split trains on.
+
+    Parameters
+    ----------
+    executor : Executor
+        Runs a pass over the labels alone.
+    blocks : DividedBlocks
+        The data.
+    splits : Splits
+        How they are divided.
+    labels : ndarray of shape (n_classes,)
+        All classes.
+    factors : ndarray of shape (n_classes,) or None
+        Of the classes' weights.
+
+    Raises
+    ------
+    ValueError
+        A split trains on rows of which a class has no weight, or tests on none.
+    """
+    kernels = tuple(PartKernel(LabelKernel(), part) for part in range(splits.n_parts))
+    counts: tuple[LabelCounts, ...] = executor.map_reduce(
+        SweepKernel(kernels),
+        (None,) * len(kernels),
+        blocks.encoded(Encoding(raw=True)),
+        name="logistic-classes-of-folds",
+        features=False,
+    ).partial
+    weights = np.zeros((len(counts), len(labels)))
+    for part, count in enumerate(counts):
+        weights[part, np.searchsorted(labels, count.labels)] = count.weights
+    if factors is not None:
+        weights *= factors
+    totals = []
+    for number, (train, test) in enumerate(zip(splits.train, splits.test, strict=True)):
+        by_class = weights[list(train)].sum(axis=0)
+        present = weights.sum(axis=0) > 0
+        if np.any((by_class == 0) & present):
+            missing = plain(labels[int(np.argmax((by_class == 0) & present))])
+            raise ValueError(
+                f"Split {number} of cv trains on no rows of class {missing!r}. Ask for fewer "
+                f"folds, or folds of rows at random: cv=KFold(..., shuffle=True)."
+            )
+        if not weights[list(test)].sum() > 0:
+            raise ValueError(f"Split {number} of cv has no rows to test on. Ask for fewer folds.")
+        totals.append(float(by_class.sum()))
+    return totals
+
+
+def fit_paths(
+    executor: Executor,
+    data: SearchData,
+    Cs: FloatArray,
+    l1_ratios: FloatArray,
+    *,
+    solver_name: str,
+    tol: float,
+    max_iter: int,
+) -> Paths:
+    """Fit all models, whose passes share sweeps.
+
+    Parameters
+    ----------
+    executor : Executor
+        Runs the sweeps.
+    data : SearchData
+        What they have in common.
+    Cs, l1_ratios : ndarray of shape (n_Cs,), (n_l1_ratios,)
+        Penalties to fit.
+    solver_name, tol, max_iter
+        As of a fit.
+    """
+    began, fits = time.perf_counter(), []
+    for number in range(len(data.splits.train)):
+        for l1_ratio in l1_ratios:
+            for C in Cs:
+                one = data.split_problem(number, float(C), float(l1_ratio))
+                solver = choose(solver_name, one)
+                if isinstance(solver, WorkingSet):
+                    raise ValueError(
+                        f"X has {one.packing.n_features} features, which are too many for an l1 "
+                        f"part in a search. Select columns first, or take l1_ratios=(0,)."
+                    )
+                clock = partial(_since, began)
+                fits.append(Fit(solver, one, None, tol, max_iter, clock))
+    solutions: list[Solution] = []
+    for outcome in minimize_together(executor, fits):
+        if isinstance(outcome, Exception):
+            raise outcome
+        solutions.append(outcome)
+    shape = len(data.splits.train), len(l1_ratios), len(Cs)
+    parameters = np.array([each.parameters for each in solutions])
+    n_iter = np.array([each.n_iter for each in solutions], dtype=np.int32)
+    return Paths(parameters.reshape(*shape, -1), n_iter.reshape(shape), fits[0].solver.name)
+
+
+def _since(began: float) -> float:
+    return time.perf_counter() - began
+
+
+def score_paths(
+    executor: Executor,
+    blocks: DividedBlocks,
+    splits: Splits,
+    parameters: FloatArray,
+    packing: Packing,
+) -> PathSums:
+    """Score all models on the rows that their splits test on, in one sweep.
+
+    Parameters
+    ----------
+    executor : Executor
+        Runs the sweep.
+    blocks : DividedBlocks
+        Encoded without class weights, which scores do not count.
+    splits : Splits
+        How they are divided.
+    parameters : ndarray of shape (n_splits, n_models, packing.size)
+        The models.
+    packing : Packing
+        Their order.
+    """
+    kernel = PathKernel(packing, splits, gradients=False)
+    sums: PathSums = executor.map_reduce(kernel, parameters, blocks, name="logistic-scores").partial
+    return sums

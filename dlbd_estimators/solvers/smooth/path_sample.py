@@ -1,0 +1,101 @@
+"""The rows that a search takes curvature from: how many, where from, and by what chance."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.row_sample import Chances, DrawnRows, curvature_of, importance_of
+from dlbd_estimators.solvers.path_rows import PathRows
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.sampling import Sample
+
+#: Rows that are held here at most, for few parameters and many.
+_MOST_ROWS, _WORK, _ROWS_PER_PARAMETER, _NBYTES = 30_000, 3_000_000, 20, 2**28
+#: Blocks of a first sample.
+_FEWEST_BLOCKS = 4
+#: Random directions by which leverages are estimated.
+_DIRECTIONS = 16
+
+
+def by_importance(
+    problem: Problem, rows: PathRows, middle: FloatArray, scale: FloatArray
+) -> Chances:
+    """Return the chances of all rows to be drawn, by their importance to one model.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the centre and the weight of all rows.
+    rows : PathRows
+        A sample.
+    middle : ndarray of shape (size,)
+        The model, in standard units.
+    scale : ndarray of shape (n_features,)
+        Standard deviations of the columns.
+    """
+    packing = problem.packing
+    constant = np.column_stack([rows.X, np.ones(len(rows.X))])
+    curved = constant * (rows.weight * curvature_of(rows.X, packing, middle))[:, None]
+    metric = curved.T @ constant
+    metric[np.diag_indices_from(metric)] *= 1.0 + 1e-6
+    metric[np.diag_indices_from(metric)] += 1e-12 * np.trace(metric) / len(metric)
+    root = linalg.cholesky(metric, lower=True)
+    random = np.random.default_rng(problem.seed).normal(size=(len(metric), _DIRECTIONS))
+    projection = linalg.solve_triangular(root, random, lower=True, trans="T")
+    # What the rows of the sample add up to, times this, is what all rows do.
+    share = float(problem.total_weight or 1.0) / float(rows.weight.sum())
+    size = share * float(rows.weight @ importance_of(rows.X, packing, middle, projection))
+    rate = np.full(max(packing.n_outputs, 2), most_rows(packing) / size)
+    projection[:-1] /= scale[:, None]
+    model = middle / in_rows(packing, scale)
+    return Chances(rate, or_none(problem.centre), model, projection)
+
+
+def most_rows(packing: Packing) -> int:
+    """Return how many rows are held here: fewer where a Hessian of each model is dear."""
+    rows = min(_MOST_ROWS, max(_WORK // packing.size, _ROWS_PER_PARAMETER * packing.size))
+    return max(1, min(rows, _NBYTES // (8 * packing.shape[1])))
+
+
+def first_sample(problem: Problem) -> Sample | None:
+    """Return a few blocks to start from, or None where these are too few."""
+    found = [each for each in problem.samples if len(each) >= _FEWEST_BLOCKS]
+    return found[0] if found else (problem.samples[-1] if problem.samples else None)
+
+
+def columns_of(drawn: DrawnRows) -> tuple[FloatArray, FloatArray]:
+    """Return mean and variance of the columns."""
+    X, weight = np.concatenate(drawn.X).astype(np.float64), np.concatenate(drawn.weight)
+    if not weight.sum() > 0:
+        weight = np.ones(len(X))
+    if not len(X):
+        return np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    first = X[0].copy()
+    X -= first
+    weight /= weight.sum()
+    mean = weight @ X
+    X -= mean
+    return first + mean, weight @ (X * X)
+
+
+def in_rows(packing: Packing, scale: FloatArray) -> FloatArray:
+    """Return standard deviations in the packed order; intercepts have one."""
+    units = np.ones(packing.shape)
+    units[:, : packing.n_features] = scale
+    return units.ravel()
+
+
+def coefs(packing: Packing, models: FloatArray) -> FloatArray:
+    """Return models without their intercepts: those are no further off."""
+    if not packing.fit_intercept:
+        return models
+    rows = models.reshape(*models.shape[:-1], *packing.shape)
+    return rows[..., : packing.n_features].reshape(*models.shape[:-1], -1)
+
+
+def or_none(centre: FloatArray) -> FloatArray | None:
+    """Return a centre, or None for the origin: nothing has to be subtracted."""
+    return centre if centre.any() else None
