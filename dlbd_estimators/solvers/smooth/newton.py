@@ -84,7 +84,7 @@ class NewtonState(TrialState):
         Largest scaled row norm, as soon as a full pass has brought it.
     rule : Importance or None
         Which rows the next pass is to keep.
-    rows : KeptRows or None
+    kept : KeptRows or None
         Those that a pass has kept.
     hessian_dtype : str
         Precision of the next Hessian.
@@ -100,7 +100,7 @@ class NewtonState(TrialState):
 
     radius: float | None = None
     rule: Importance | None = None
-    rows: KeptRows | None = None
+    kept: KeptRows | None = None
     hessian_dtype: str = "float32"
     given: bool = False
     rank: int = 0
@@ -179,7 +179,7 @@ class Newton(Minimizer[NewtonState]):
         )
         error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
         told = error * per_decrement, "bound"
-        rows = enough_of(problem, state.rule, here.rows) or state.rows
+        rows = enough_of(problem, state.rule, here.rows) or state.kept
         if told[0] > tol and rows is not None:
             rest = np.inf if rough else decrement * hessian_error + _smallest_decrement(factor)
             step, estimate = _corrected(problem, rows, here, step, factor, columns)
@@ -216,7 +216,7 @@ class Newton(Minimizer[NewtonState]):
             radius=radius,
             long_steps=long_steps,
             rule=rule_of(problem, here.hessian, columns, here.weight) if anew else None,
-            rows=rows,
+            kept=rows,
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
             best=min(decrement, state.best),
