@@ -57,8 +57,8 @@ MAY_IMPORT_DASK = {
 # Executors and monitors read settings that a user keeps in Dask, the scheduler to use among them,
 # and know names as Dask's pages do; these know of no graph and no collection.
 DASK_SETTINGS = (
-    "dask.config", "dask.system", "dask.base.get_scheduler", "dask.utils.key_split",
-    "dask.utils.parse_bytes", "dask.utils.parse_timedelta",
+    "dask.config", "dask.get_annotations", "dask.system", "dask.base.get_scheduler",
+    "dask.utils.key_split", "dask.utils.parse_bytes", "dask.utils.parse_timedelta",
 )  # fmt: skip
 # What computes Dask collections. Rows are read by passes of the engine, and by nothing else; what
 # blocks of a pass share is computed where they are cut.

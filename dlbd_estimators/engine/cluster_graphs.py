@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import dask
+from dask import get_annotations
 from dask.utils import key_split
 from distributed import Client, Future, KilledWorker, as_completed
 
@@ -74,7 +74,7 @@ class ClusterGraphs(Remote):
     def _complete(self, futures: list[Future[Any]], below: Sequence[Any]) -> None:
         """Wait for the ends of tasks; raise the error of one that has failed."""
         work = "the computation of what several blocks need"
-        watch = Watch(self.client, dask.get_annotations(), work)
+        watch = Watch(self.client, get_annotations(), work)
         keys = [*(future.key for future in futures), *below]
         ended = as_completed(futures, loop=self.client.loop)
         left = set(futures)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import cloudpickle
-import dask
+from dask import get_annotations
 
 from dlbd_estimators.engine.placement import Placement, Workers, limits, place
 from dlbd_estimators.engine.waits import Wait
@@ -76,7 +76,7 @@ def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> P
     MissingPackage
         They or the scheduler cannot import some of the modules.
     """
-    annotations = dask.get_annotations()
+    annotations = get_annotations()
 
     def find() -> Placement:
         workers = client.scheduler_info(n_workers=-1)["workers"]

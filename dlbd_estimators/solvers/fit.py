@@ -123,6 +123,7 @@ class FitRun:
             self._step: Asks[State] = _at_once(start)
             self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
         else:
+            start = None if start is None else problem.admissible(start)
             self._step = fit.solver.init(problem, start)
             self._n_passes = float(problem.passes_before)
             self._bytes_read = problem.bytes_before

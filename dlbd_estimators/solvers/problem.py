@@ -301,6 +301,10 @@ class Problem(BaseProblem):
         # In this order, or the mean is rounded to the digits that the centre has.
         return here, Columns((sums.shift[:n] - here.centre) + offset[:n], variance[:n])
 
+    def admissible(self, start: FloatArray) -> FloatArray:
+        """Return a start without a shift common to all classes: no step would remove it."""
+        return self.without_shift(start)
+
     def without_shift(self, step: FloatArray) -> FloatArray:
         """Remove from a step the shift common to all classes, which is only rounding.
 

@@ -42,6 +42,10 @@ class BaseProblem:
             return len(indices) / self.blocks.n_blocks
         return sum(sizes[index] for index in indices) / sum(sizes)
 
+    def admissible(self, start: FloatArray) -> FloatArray:
+        """Return the point nearest a start from which steps lead to the minimiser."""
+        return start
+
 
 @dataclass(frozen=True)
 class State:
