@@ -39,12 +39,12 @@ def is_sensible(program):
 
 
 @st.composite
-def array_programs(draw, consumer):
+def array_programs(draw):
     return programs.Program(
         draw(st.sampled_from(SOURCES)),
         tuple(draw(st.lists(st.sampled_from(sorted(OPERATIONS)), max_size=3))),
         draw(st.sampled_from(VIEWS)),
-        consumer,
+        draw(st.sampled_from(NUMERIC)),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.lazy_input import frames
-from tests.lazy_input.consumers import consume
+from tests.lazy_input.consumers import CONSUMERS, consume
 from tests.lazy_input.data import Data
 from tests.lazy_input.sources import FEATURES, SOURCES
 
@@ -44,12 +44,12 @@ def is_sensible(program):
 
 
 @st.composite
-def frame_programs(draw, consumer):
+def frame_programs(draw):
     return Program(
         draw(st.sampled_from(SOURCES)),
         tuple(draw(st.lists(st.sampled_from(sorted(frames.OPERATIONS)), max_size=3))),
         draw(st.sampled_from(VIEWS)),
-        consumer,
+        draw(st.sampled_from(CONSUMERS)),
     )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections import Counter
 
 import pytest
-from hypothesis import event, given, seed, settings
+from hypothesis import event, given, settings
 
 from tests.lazy_input import array_programs, arrays, programs, sources
-from tests.lazy_input.consumers import CONSUMERS
 
 #: Programs that lazy data refuse where rows in memory would do, by what the error says.
 REFUSED = {
@@ -23,7 +21,6 @@ REFUSED = {
 }
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(600 if settings().derandomize else 20_000),
     # Third parties' warnings.
     pytest.mark.filterwarnings(
         # pandas' own word on .values of nullable columns, which `arrays` asks for.
@@ -33,53 +30,53 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: Programs of each consumer: 240 in all; 8,000 with HYPOTHESIS_PROFILE=nightly.
-NIGHTLY = None if settings().derandomize else settings().max_examples // len(CONSUMERS)
+#: 240 programs in all; 8,000 with HYPOTHESIS_PROFILE=nightly.
+N_EXAMPLES = max(settings().max_examples, 60)
 
 
-def explore(strategy, consumers, run, made, n_examples):
-    """Run drawn programs of each consumer, and hold the refusals against those that are known."""
+def explore(strategy, run, made, n_examples):
+    """Run drawn programs, and hold the refusals among them against those that are known."""
     told = Counter()
-    for consumer in consumers:
 
-        @settings(max_examples=NIGHTLY or n_examples)
-        @given(strategy(consumer))
-        def check(program):
-            outcome = run(program, made)
-            kind, _, message = outcome.partition(": ")
-            event(kind)
-            told[kind] += 1
-            if kind == "refused":
-                assert any(re.search(each, message) for each in REFUSED), message
+    @settings(max_examples=n_examples)
+    @given(strategy)
+    def check(program):
+        outcome = run(program, made)
+        kind, _, message = outcome.partition(": ")
+        event(kind)
+        told[kind] += 1
+        if kind == "refused":
+            assert any(re.search(each, message) for each in REFUSED), message
 
-        if settings().derandomize:  # it would draw the same sources and operations for all
-            check = seed(zlib.crc32(consumer.encode()))(check)
-        check()
+    check()
     # Dask itself cannot do some of what is drawn; most has to be answered.
     assert told["same"] >= 0.7 * sum(told.values()), told
 
 
-def frame_programs(consumer):
-    return programs.frame_programs(consumer).filter(programs.is_sensible)
+def frame_programs():
+    return programs.frame_programs().filter(programs.is_sensible)
 
 
-def sensible_array_programs(consumer):
-    return array_programs.array_programs(consumer).filter(array_programs.is_sensible)
+def sensible_array_programs():
+    return array_programs.array_programs().filter(array_programs.is_sensible)
 
 
+@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
 def test_frames_on_threads(tmp_path):
-    explore(frame_programs, CONSUMERS, programs.run, sources.Sources(tmp_path), n_examples=3)
+    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
 
 
+@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
 def test_arrays_on_threads(tmp_path):
-    made = arrays.Sources(tmp_path)
-    explore(sensible_array_programs, array_programs.NUMERIC, array_programs.run, made, n_examples=3)
+    explore(sensible_array_programs(), array_programs.run, arrays.Sources(tmp_path), N_EXAMPLES)
 
 
+@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
 def test_frames_on_a_cluster(tmp_path, client):  # noqa: ARG001 - Dask's own default then
-    explore(frame_programs, CONSUMERS, programs.run, sources.Sources(tmp_path), n_examples=2)
+    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
 
 
+@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
 def test_arrays_on_a_cluster(tmp_path, client):
     made = arrays.Sources(tmp_path, client)
-    explore(sensible_array_programs, array_programs.NUMERIC, array_programs.run, made, n_examples=2)
+    explore(sensible_array_programs(), array_programs.run, made, N_EXAMPLES)
