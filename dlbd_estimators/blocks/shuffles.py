@@ -87,14 +87,30 @@ def in_fixed_order(graph: Graph) -> Graph:
 
 
 def _unfused(graph: Graph) -> Graph:
-    """Take those tasks apart again that Dask's optimisation has joined with a shuffle's."""
+    """Take those tasks apart again that Dask's optimisation has joined with a shuffle's.
+
+    It may have joined joined tasks: what was an array in between is optimised twice.
+    """
+    while any(is_fused(task) and _hides_unordered(task) for task in graph.values()):
+        graph = _one_level_unfused(graph)
+    return graph
+
+
+def _hides_unordered(task: Any) -> bool:
+    """Tell whether a task, or one inside it, hands out shuffled rows."""
+    if is_fused(task):
+        return any(map(_hides_unordered, task.args[0].values()))
+    return _is_unordered(task)
+
+
+def _one_level_unfused(graph: Graph) -> Graph:
     parts: Graph = {}
     whole: Graph = {}
     for key, task in graph.items():
         if not is_fused(task):
             continue
         inner, last, names, *values = task.args
-        if not any(map(_is_unordered, inner.values())):
+        if not any(map(_hides_unordered, inner.values())):
             continue
         outside: dict[Any, Any] = {}
         for name, value in zip(names, values, strict=True):

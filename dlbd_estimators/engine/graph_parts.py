@@ -23,7 +23,7 @@ from dlbd_estimators.engine.kept import KeptByFit
 
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
-_Key = tuple[int, type, Any, str]
+_Key = tuple[int, type, bool, Any, str]
 
 #: Share of a worker's memory for the parts of one fit; a part that exceeds it (there may be arrays
 #: in it) goes with each pass.
@@ -80,7 +80,7 @@ class SentParts:
 
     def __init__(self, dumps: Callable[..., bytes]) -> None:
         self._dumps = dumps
-        #: By loader, kind, blocks and worker. None: too large to be kept.
+        #: By loader, kind, known sizes, blocks and worker. None: too large to be kept.
         self._names: dict[_Key, int | None] = {}
         #: By the numbers above, which must not become those of others.
         self._loaders: dict[int, Loader] = {}
@@ -161,9 +161,10 @@ class SentParts:
 
 
 def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> _Key:
-    # The same rows may be read as they are, and divided into folds later on.
+    # The same rows may be read as they are, and divided into folds later on; or without their
+    # numbers, which are known once they have been counted.
     numbers = indices if isinstance(indices, range) else tuple(indices)
-    return id(blocks.loader), type(blocks), numbers, home
+    return id(blocks.loader), type(blocks), blocks.sizes is not None, numbers, home
 
 
 def _group(index: int, n_blocks: int) -> range:

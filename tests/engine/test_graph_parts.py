@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+from dataclasses import replace
 
 import cloudpickle
 import dask
@@ -222,6 +223,18 @@ def test_parts_are_told_apart_by_what_they_read():
     assert sent.named(first, range(3), "elsewhere") is None
     sent.forget(first, range(3), "home")
     assert sent.named(first, range(3), "home") is None
+
+
+def test_rows_that_were_counted_since_are_sent_with_their_numbers():
+    X = da.ones((8, 2), chunks=(4, 2))
+    known = from_dask(X, X[:, 0], None)
+    unknown = replace(known, sizes=None)
+    sent = SentParts(dumps)
+    sent.packed(unknown, range(2), unknown.select(range(2)), "home", 2**30)
+    parts, rest = sent.grouped(known, [0, 1], "home", 2**30)
+    assert rest == []
+    for part in parts.values():
+        assert known.select(()).read_by(part.pickled.load()).rows(1) == range(4, 8)
 
 
 @given(st.data(), st.integers(1, 9))
