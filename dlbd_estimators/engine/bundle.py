@@ -88,10 +88,9 @@ def run_bundle(
     def reduce(take: Callable[[], Any]) -> Partial:
         def evaluate(position: int) -> Partial:
             block = take()
-            number = bundle.indices[position - bundle.start]
-            partial = kernel.of_block(number)(block, parameters)
+            partial = kernel(block, parameters)
             if not kernel.is_finite(partial):
-                bundle.blocks.diagnose(number, block)
+                bundle.blocks.diagnose(bundle.indices[position - bundle.start], block)
             return partial
 
         # Every partial is checked for overflow and NaN, and the error names the row; a warning

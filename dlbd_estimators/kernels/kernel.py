@@ -72,10 +72,6 @@ class PassKernel(ABC, Generic[AnyBlock_contra, Partial]):
     def __call__(self, block: AnyBlock_contra, parameters: Any) -> Partial:
         """Evaluate one block."""
 
-    def of_block(self, number: int) -> PassKernel[AnyBlock_contra, Partial]:
-        """Return the kernel for a block by its number, which matters only to what draws rows."""
-        return self
-
     @abstractmethod
     def combine(self, left: Partial, right: Partial) -> Partial:
         """Join the partials of two neighbouring ranges of blocks. May reuse ``left``."""

@@ -29,9 +29,6 @@ class SweepKernel(PassKernel[Any, Partials]):
         pairs = zip(self.kernels, parameters, strict=True)
         return tuple(kernel(block, each) for kernel, each in pairs)
 
-    def of_block(self, number: int) -> SweepKernel:
-        return SweepKernel(tuple(kernel.of_block(number) for kernel in self.kernels))
-
     def combine(self, left: Partials, right: Partials) -> Partials:
         triples = zip(self.kernels, left, right, strict=True)
         return tuple(kernel.combine(one, other) for kernel, one, other in triples)

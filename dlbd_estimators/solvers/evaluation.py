@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.importance import KeptRows
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,6 @@ class Evaluation:
         Where moments were asked for.
     known : Known
         With what this pass has taught.
-    weight : float
-        Sum of all weights, as far as this pass can tell.
-    rows : KeptRows or None
-        Where a rule to keep them by was given.
     """
 
     point: FloatArray
@@ -72,5 +67,3 @@ class Evaluation:
     radius: float
     columns: Columns | None
     known: Known
-    weight: float
-    rows: KeptRows | None

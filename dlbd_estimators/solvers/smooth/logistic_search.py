@@ -55,7 +55,7 @@ _ENOUGH, _EXACT = 1e-3, 1e-12
 _UNTRIED: dict[str, Any] = {
     "base": None, "base_value": np.inf, "slope": 0.0, "tried_step": 1.0, "rank": 0, "best": np.inf,
     "since_best": 0, "hessian_dtype": "float32", "error": np.inf, "given": True, "dependent": (),
-    "status": None, "rule": None, "kept": None,
+    "status": None,
 }  # fmt: skip
 
 #: Scores of models (n_splits, n_models, size), for the features as they are.

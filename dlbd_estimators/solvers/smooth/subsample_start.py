@@ -36,20 +36,15 @@ class WarmStart:
         The sample's Hessian just before.
     columns : Columns
         The sample's column moments.
-    weight : float
-        Sum of all weights, as the sample has it.
     """
 
     parameters: FloatArray
     hessian: FloatArray
     columns: Columns
-    weight: float
 
 
-def warm_start(
-    problem: Problem, label: str, samples: tuple[Sample, ...]
-) -> Asks[tuple[Problem, WarmStart | None]]:
-    """Solve a sample of the blocks by Newton's method, in stages.
+def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | None]]:
+    """Solve a sample of the blocks by Newton's method.
 
     Returns
     -------
@@ -61,7 +56,7 @@ def warm_start(
     """
     solved = None
     parameters: FloatArray = np.zeros(problem.packing.size)
-    for indices in samples:
+    for indices in problem.samples:
         problem, solved = yield from _newton(problem, parameters, indices, label)
         if solved is None:
             return problem, None
@@ -71,7 +66,7 @@ def warm_start(
     evaluation = solved[1]
     assert evaluation.hessian is not None
     assert evaluation.columns is not None
-    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns, evaluation.weight)
+    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns)
 
 
 def _newton(
@@ -81,7 +76,6 @@ def _newton(
     enough = 0.1 * problem.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
     dtype = "float32"
-    at_zero = np.inf if problem.value_at_zero is None else problem.value_at_zero
     for _ in range(_MAX_ITER):
         evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
@@ -91,10 +85,6 @@ def _newton(
             return problem, None
         if problem.separated(evaluation):
             return problem, None
-        if base == np.inf and evaluation.value > at_zero and parameters.any():
-            # A smaller sample of data sorted by label holds one class, say, and misleads.
-            parameters = np.zeros_like(start)
-            continue
         if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2
             parameters = parameters - scale * direction
