@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LOOK_EVERY = 2.0
 #: Seconds in which the scheduler has to answer a look.
 _PATIENCE = 20.0
-#: Seconds that a nanny gets to end its silent worker.
-_RESTART = 10.0
+#: Seconds that a nanny gets to end its silent worker and to start another.
+_RESTART = 60.0
 
 logger = logging.getLogger(__name__)
 
