@@ -20,7 +20,7 @@ from tests.engine.test_cluster import own_cluster
 
 N, P, ROWS = 400, 3, 20
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 class _Slowly:
@@ -126,7 +126,7 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         np.testing.assert_array_equal(model.coef_, centred)
 
         # A worker stands still for good.
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=150)
         (tmp_path / "begun").unlink()
         read = _Slowly(tmp_path)
         victim = next(iter(client.run(os.getpid).values()))
@@ -137,7 +137,7 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         np.testing.assert_array_equal(model.coef_, expected)
 
         # All workers go; and come back.
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=150)
         (tmp_path / "begun").unlink()
 
         def go_and_come_back():
@@ -152,7 +152,7 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         np.testing.assert_array_equal(model.coef_, expected)
 
         # All workers go for good.
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=150)
         (tmp_path / "begun").unlink()
         going = read.then(lambda: client.cluster.scale(0))
         with (
