@@ -172,7 +172,12 @@ class Problem(BaseProblem):
         n_entries: int = 0,
     ) -> Asks[Any]:
         """Ask for a pass, with so many entries of matrices in its partial, and return that."""
+        kernel = self.restricted(kernel)
         return (yield Pass(kernel, parameters, f"{self.name}-{label}", indices, n_entries))
+
+    def restricted(self, kernel: Kernel[Any]) -> Kernel[Any]:
+        """Return a kernel that sees the rows and columns of this problem alone: here, all."""
+        return kernel
 
     def evaluate(
         self,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from dlbd_estimators.engine.passes import Asks
 from dlbd_estimators.kernels.kernel import Kernel
 from dlbd_estimators.kernels.parts import KeptRowsKernel
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.sampling import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +25,5 @@ class SplitProblem(Problem):
     _: KW_ONLY
     parts: tuple[int, ...] = ()
 
-    def ask(
-        self,
-        kernel: Kernel[Any],
-        parameters: Any,
-        label: str,
-        indices: Sample | None = None,
-        n_entries: int = 0,
-    ) -> Asks[Any]:
-        kernel = KeptRowsKernel(kernel, self.parts)
-        return super().ask(kernel, parameters, label, indices, n_entries)
+    def restricted(self, kernel: Kernel[Any]) -> Kernel[Any]:
+        return KeptRowsKernel(kernel, self.parts)

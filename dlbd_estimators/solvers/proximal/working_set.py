@@ -26,7 +26,6 @@ from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
-from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
@@ -81,16 +80,8 @@ class _Restricted(Problem):
             features=features,
         )
 
-    def ask(
-        self,
-        kernel: Kernel[Any],
-        parameters: Any,
-        label: str,
-        indices: Sample | None = None,
-        n_entries: int = 0,
-    ) -> Asks[Any]:
-        kernel = OnColumns(kernel, self.features)
-        return super().ask(kernel, parameters, label, indices, n_entries)
+    def restricted(self, kernel: Kernel[Any]) -> Kernel[Any]:
+        return OnColumns(kernel, self.features)
 
 
 class WorkingSet(Minimizer[WorkingState]):
