@@ -123,7 +123,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         packing = self.packing
         n, width = packing.n_features, packing.size
         coef, intercept = packing.unpack(parameters.parameters)
-        centre = np.zeros(n)
+        centre: FloatArray = np.zeros(n)
         if packing.fit_intercept:
             given = parameters.centre
             centre = centre_of(block.X, block.weight) if given is None else given
