@@ -78,7 +78,9 @@ def targets(model, y):
 
 
 def lazy(*arrays):
-    return [da.from_array(each, chunks=(ROWS, *each.shape[1:])) for each in arrays]
+    """Blocks that are their own, as read from a disk: those may be kept between passes."""
+    parts = (da.from_array(each, chunks=(ROWS, *each.shape[1:])) for each in arrays)
+    return [each.map_blocks(np.copy) for each in parts]
 
 
 def fit_until_done(make, *data):

@@ -35,7 +35,9 @@ OPTIONS = {
 
 def rows(kind, chunks):
     X, y = task(kind, n=160)
-    return (X, y) if chunks is None else in_chunks(chunks, X, y)
+    # Blocks that are their own, as read from a disk: those may be kept between passes.
+    lazily = [each.map_blocks(np.copy) for each in in_chunks(chunks or len(X), X, y)]
+    return (X, y) if chunks is None else lazily
 
 
 def assert_same_network(found, expected):
