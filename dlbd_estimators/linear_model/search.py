@@ -60,8 +60,8 @@ def least_squares_problem(
     """
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
-            f"X has {packing.n_features} features, but the second moments that a search needs are "
-            f"held for {LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
+            f"X has {packing.n_features} features, but second moments are held for "
+            f"{LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
         )
     problem = Problem(
         blocks,
