@@ -188,7 +188,8 @@ def estimator_calls(name, data):
     y = None if y is None else getattr(data, y)
     yield "fit", lambda: estimator.fit(X, y)
     if hasattr(estimator, "partial_fit"):
-        more = {"classes": [0, 1]} if name == "MLPClassifier" else {}
+        classify = name in ("MLPClassifier", "LogisticRegression")
+        more = {"classes": [0, 1]} if classify else {}
         # A perceptron goes on from `fit`; other models keep nothing there to go on from.
         batches = estimator if name.startswith("MLP") else clone(estimator)
         yield "partial_fit", lambda: batches.partial_fit(X, y, **more)

@@ -18,6 +18,7 @@ from dlbd_estimators import (
     Lasso,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     Ridge,
     RidgeCV,
 )
@@ -267,9 +268,12 @@ def test_models_without_standard_errors_are_refused(model, match, rng):
         coefficient_table(model.fit(X, y), X, y)
 
 
-@pytest.mark.parametrize("model", [Lasso(), ElasticNet(), RidgeCV()], ids=str)
+@pytest.mark.parametrize(
+    "model", [Lasso(), ElasticNet(), RidgeCV(), LogisticRegressionCV(Cs=2, cv=2)], ids=str
+)
 def test_other_classes_are_refused(model, rng):
     X, y, _ = data(rng)
+    y = (y > 0) if isinstance(model, LogisticRegressionCV) else y
     with pytest.raises(TypeError, match=f"not for {type(model).__name__}"):
         coefficient_table(model.fit(X, y), X, y)
 
