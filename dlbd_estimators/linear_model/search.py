@@ -109,6 +109,7 @@ def search(
         Where to begin; None lets the solver choose.
     """
     began = time.perf_counter()
+    task.checkpoint.open(executor, problem.blocks)
     task.start(executor, problem.blocks, print_lines=bool(getattr(estimator, "verbose", 0)))
     records: list[Record] = []
 
@@ -148,7 +149,7 @@ def search(
         on_warning=task.warn,
         advice=advice,
     )
-    solution = minimize(executor, fit)
+    solution = minimize(executor, task.checkpoint.resume(fit, problem.packing.size, records))
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
 
