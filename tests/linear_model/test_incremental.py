@@ -6,6 +6,7 @@ import copy
 import pickle
 import warnings
 
+import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -81,6 +82,21 @@ def test_lazy_batches(model, rng):
     found = clone(model).partial_fit(X[:80], y[:80])
     lazy = da.from_array(X[80:], chunks=((50, 0, 70), 4)), da.from_array(y[80:], chunks=33)
     assert_same(found.partial_fit(*lazy), clone(model).fit(X, y), rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", [Ridge(), Lasso(0.05)], ids=str)
+def test_any_number_of_threads_gives_the_same_bits(model, rng):
+    X, y = data(rng, n=900)
+    found = []
+    for threads in (1, 2, 4):
+        with dask.config.set(scheduler="threads", num_workers=threads):
+            batches = clone(model)
+            for rows in (slice(0, 400), slice(400, 900)):
+                lazy = [da.from_array(each[rows], chunks=(61, *each.shape[1:])) for each in (X, y)]
+                batches.partial_fit(*lazy)
+        found.append(batches.coef_)
+    for each in found[1:]:
+        np.testing.assert_array_equal(each, found[0])
 
 
 def test_float32_rows_lose_nothing(rng):
