@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from dlbd_estimators.inference.explained import Explained
+from dlbd_estimators.inference.fitted_model import FittedModel
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.sandwich import SandwichSums
@@ -67,7 +67,7 @@ class Inverted:
         return 0.5 * (half + half.T)
 
 
-def invert(explained: Explained, bread: FloatArray, centre: FloatArray) -> Inverted:
+def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Inverted:
     """Invert the bread with its penalty.
 
     Raises
@@ -75,9 +75,9 @@ def invert(explained: Explained, bread: FloatArray, centre: FloatArray) -> Inver
     ValueError
         Columns are linearly dependent, which leaves their coefficients without standard errors.
     """
-    factor = Factor.of(bread + np.diag(explained.penalty))
+    factor = Factor.of(bread + np.diag(fitted.penalty))
     if factor.inverse is not None or factor.condition > _WORST_CONDITION:
-        columns = [*explained.names, "intercept"]
+        columns = [*fitted.names, "intercept"]
         named = ", ".join(repr(columns[index]) for index in factor.dependent())
         raise ValueError(
             f"Columns are linearly dependent on one another, or nearly: {named}. Their "
@@ -88,12 +88,12 @@ def invert(explained: Explained, bread: FloatArray, centre: FloatArray) -> Inver
     root = linalg.solve_triangular(factor.cholesky, identity, lower=True, check_finite=False).T
     root *= factor.scale[:, None]
     inverse, n_effective = root @ root.T, float(len(bread))
-    if explained.strength > 0:
+    if fitted.strength > 0:
         n_effective = float(np.trace(inverse @ bread))
     return Inverted(centre, bread, inverse, root, n_effective)
 
 
-def sums_of_moments(explained: Explained, moments: Moments) -> SandwichSums:
+def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
     """Return the sums that the classical covariance of a regression is made of.
 
     Squared errors come out of the moments as a difference: of errors that are a 10^-k of the
@@ -101,13 +101,13 @@ def sums_of_moments(explained: Explained, moments: Moments) -> SandwichSums:
 
     Parameters
     ----------
-    explained : Explained
+    fitted : FittedModel
         A regression.
     moments : Moments
         Centred, of [X, y].
     """
-    packing, n = explained.packing, explained.packing.n_features
-    coef, intercept = packing.unpack(explained.parameters)
+    packing, n = fitted.packing, fitted.packing.n_features
+    coef, intercept = packing.unpack(fitted.parameters)
     mean = moments.mean
     centre = mean[:n] if packing.fit_intercept else np.zeros(n)
     about = moments if packing.fit_intercept else about_zero(moments)
@@ -137,7 +137,7 @@ def sums_of_moments(explained: Explained, moments: Moments) -> SandwichSums:
     )
 
 
-def check_minimum(explained: Explained, sums: SandwichSums, inverted: Inverted) -> None:
+def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -> None:
     """Refuse a model that is not the minimum on these rows.
 
     Raises
@@ -146,10 +146,10 @@ def check_minimum(explained: Explained, sums: SandwichSums, inverted: Inverted) 
         Names the coefficient that is the furthest off.
     """
     assert sums.bread is not None
-    n = explained.packing.n_features
-    parameters = explained.parameters
-    step = inverted.inverse @ (sums.gradient + explained.penalty * parameters)
-    scale = sums.squares / max(sums.weight, 1.0) if explained.has_errors_of_one_variance else 1.0
+    n = fitted.packing.n_features
+    parameters = fitted.parameters
+    step = inverted.inverse @ (sums.gradient + fitted.penalty * parameters)
+    scale = sums.squares / max(sums.weight, 1.0) if fitted.has_errors_of_one_variance else 1.0
     error = np.sqrt(scale * np.diag(inverted.inverse))
     spread = np.sqrt(np.maximum(np.diag(sums.bread), 0.0))
     largest = float(np.max(np.abs(parameters[:n]) * spread[:n], initial=0.0))
@@ -160,7 +160,7 @@ def check_minimum(explained: Explained, sums: SandwichSums, inverted: Inverted) 
     off = np.abs(step) / np.maximum(allowed, np.finfo(float).tiny)
     worst = int(np.argmax(off))
     if off[worst] > 1.0:
-        name = [*explained.names, "intercept"][worst]
+        name = [*fitted.names, "intercept"][worst]
         raise ValueError(
             f"The model is not the minimum on these rows: the coefficient of {name!r} is off by "
             f"{np.abs(step[worst]) / max(error[worst], np.finfo(float).tiny):.2g} standard errors. "

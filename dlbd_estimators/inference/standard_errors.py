@@ -22,7 +22,7 @@ from dlbd_estimators.inference.covariance import (
     invert,
     sums_of_moments,
 )
-from dlbd_estimators.inference.explained import Explained, explain
+from dlbd_estimators.inference.fitted_model import FittedModel, fitted_model
 from dlbd_estimators.inference.table import CoefficientTable, check_confidence, tabulate
 from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
 from dlbd_estimators.linear_model.incremental import kept_moments
@@ -121,8 +121,8 @@ def coefficient_table(
             "groups and covariance='clustered' belong together, but one was passed without the "
             "other. Pass both or neither."
         )
-    explained = explain(model, allow_penalty=allow_penalty)
-    packing = explained.packing
+    fitted = fitted_model(model, allow_penalty=allow_penalty)
+    packing = fitted.packing
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
             f"The model has {packing.n_features} features, but the covariance of at most "
@@ -130,17 +130,17 @@ def coefficient_table(
         )
     grouped: Groups | None = None
     if groups is not None:
-        grouped = groups_of(groups, explained.classes, _MOST_SCORES // packing.size)
+        grouped = groups_of(groups, fitted.classes, _MOST_SCORES // packing.size)
     frequency = weights == "frequency"
     if X is None:
-        sums = _kept_sums(explained, covariance, frequency, y, sample_weight)
-        inverted, n = _inverted(explained, sums, frequency)
+        sums = _kept_sums(fitted, covariance, frequency, y, sample_weight)
+        inverted, n = _inverted(fitted, sums, frequency)
         n_passes = 0.0
     else:
-        blocks = _blocks(explained, X, y, sample_weight, grouped)
+        blocks = _blocks(fitted, X, y, sample_weight, grouped)
         n_groups = 0 if grouped is None else len(grouped.names)
         kernel = SandwichKernel(
-            explained.loss,
+            fitted.loss,
             packing,
             meat=covariance in ("HC0", "HC1"),
             grouped=grouped is not None,
@@ -148,24 +148,24 @@ def coefficient_table(
         )
         with executor_for(blocks) as executor:
             _check_room(executor, blocks, packing.size, n_groups)
-            sums = _run(executor, blocks, kernel, Estimate(explained.parameters))
-            inverted, n = _inverted(explained, sums, frequency)
+            sums = _run(executor, blocks, kernel, Estimate(fitted.parameters))
+            inverted, n = _inverted(fitted, sums, frequency)
             n_passes = 1.0
             discount = _DISCOUNTS[covariance]
             if discount:
                 leverages = replace(kernel, bread=False, meat=True, discount=discount)
-                estimate = Estimate(explained.parameters, sums.centre, inverted.root)
+                estimate = Estimate(fitted.parameters, sums.centre, inverted.root)
                 rows = _run(executor, blocks, leverages, estimate)
                 _check_leverages(rows, covariance)
                 sums.meat = rows.meat
                 n_passes = 2.0
     with single_threaded_blas:
         return tabulate(
-            explained,
+            fitted,
             inverted,
-            _parameters_covariance(explained, sums, inverted, covariance, n),
+            _parameters_covariance(fitted, sums, inverted, covariance, n),
             kind=covariance,
-            scale=_scale(explained, sums, n - inverted.n_effective),
+            scale=_scale(fitted, sums, n - inverted.n_effective),
             df=len(sums.groups) - 1.0 if grouped is not None else n - inverted.n_effective,
             confidence=confidence,
             n_passes=n_passes,
@@ -173,45 +173,45 @@ def coefficient_table(
 
 
 def _kept_sums(
-    explained: Explained, covariance: str, frequency: bool, y: Any, sample_weight: Any
+    fitted: FittedModel, covariance: str, frequency: bool, y: Any, sample_weight: Any
 ) -> SandwichSums:
     """Return the sums that a model's own moments tell."""
-    moments = kept_moments(explained.model)
+    moments = kept_moments(fitted.estimator)
     if moments is None or covariance != "classical" or not frequency:
         keeps = "with moments" if moments else "which keeps no moments"
         raise ValueError(
             f"X is None, which is for covariance='classical' and weights='frequency' of a "
             f"regression fitted by partial_fit: its moments tell no more. This is "
-            f"{type(explained.model).__name__}, {keeps}, and covariance={covariance!r}. Pass X and "
-            f"y."
+            f"{type(fitted.estimator).__name__}, {keeps}, and covariance={covariance!r}. Pass X "
+            f"and y."
         )
     if y is not None or sample_weight is not None:
         raise ValueError("y or sample_weight was passed without X. Pass X too, or none of them.")
-    return sums_of_moments(explained, moments)
+    return sums_of_moments(fitted, moments)
 
 
-def _inverted(explained: Explained, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
+def _inverted(fitted: FittedModel, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
     """Return the inverse of the bread, and the number of rows, once all has been checked."""
     n = sums.weight if frequency else float(sums.n_present)
     with single_threaded_blas:
         check_counts(sums, n, 0.0)
         assert sums.bread is not None
-        inverted = invert(explained, sums.bread, sums.centre)
+        inverted = invert(fitted, sums.bread, sums.centre)
         check_counts(sums, n, inverted.n_effective)
-        check_minimum(explained, sums, inverted)
+        check_minimum(fitted, sums, inverted)
     return inverted, n
 
 
 def _blocks(
-    explained: Explained, X: Any, y: Any, sample_weight: Any, grouped: Groups | None
+    fitted: FittedModel, X: Any, y: Any, sample_weight: Any, grouped: Groups | None
 ) -> Blocks:
     """Return checked blocks whose targets are numbers."""
     data = training_data(
-        explained.model,
+        fitted.estimator,
         X,
         y,
         sample_weight,
-        classify=explained.classes is not None,
+        classify=fitted.classes is not None,
         reset=False,
         groups=grouped,
     )
@@ -219,7 +219,7 @@ def _blocks(
         return data.blocks  # encoded by their groups
     if data.y_shape not in ((), (1,)):
         raise ValueError(f"y should have one target, but has shape {data.y_shape} a row.")
-    return data.blocks.encoded(Encoding(explained.classes))
+    return data.blocks.encoded(Encoding(fitted.classes))
 
 
 def _run(
@@ -250,12 +250,12 @@ def _check_leverages(sums: SandwichSums, covariance: str) -> None:
 
 
 def _parameters_covariance(
-    explained: Explained, sums: SandwichSums, inverted: Inverted, covariance: str, n: float
+    fitted: FittedModel, sums: SandwichSums, inverted: Inverted, covariance: str, n: float
 ) -> Any:
     df = n - inverted.n_effective
     if covariance == "classical":
-        scale = _scale(explained, sums, df)
-        if explained.strength == 0.0:
+        scale = _scale(fitted, sums, df)
+        if fitted.strength == 0.0:
             return scale * inverted.inverse
         return scale * inverted.covariance(inverted.bread)
     if covariance == "clustered":
@@ -265,9 +265,9 @@ def _parameters_covariance(
     return factor * inverted.covariance(np.asarray(sums.meat))
 
 
-def _scale(explained: Explained, sums: SandwichSums, df: float) -> float:
+def _scale(fitted: FittedModel, sums: SandwichSums, df: float) -> float:
     """Return the variance of the errors of a row of weight 1; of classes it is 1."""
-    return sums.squares / df if explained.has_errors_of_one_variance else 1.0
+    return sums.squares / df if fitted.has_errors_of_one_variance else 1.0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from dlbd_estimators.base.prediction import predict
 from dlbd_estimators.inference.covariance import Inverted
-from dlbd_estimators.inference.explained import Explained
+from dlbd_estimators.inference.fitted_model import FittedModel
 from dlbd_estimators.inference.intervals import IntervalPredictor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.factor import Factor
@@ -80,7 +80,7 @@ class CoefficientTable:
         Of the intervals.
     n_passes : float
         Passes over the rows that it took.
-    explained : Explained
+    fitted : FittedModel
         The model.
     centre : ndarray of shape (n_features,)
         What features are centred by for ``centred_covariance``.
@@ -117,7 +117,7 @@ class CoefficientTable:
     df_residual: float
     confidence: float
     n_passes: float
-    explained: Explained = field(repr=False)
+    fitted: FittedModel = field(repr=False)
     centre: FloatArray = field(repr=False)
     centred_covariance: FloatArray = field(repr=False)
 
@@ -232,8 +232,8 @@ class CoefficientTable:
         ValueError
             The model is a classifier or has a penalty, or ``of`` is unknown.
         """
-        explained = self.explained
-        if not explained.has_errors_of_one_variance or explained.strength > 0:
+        fitted = self.fitted
+        if not fitted.has_errors_of_one_variance or fitted.strength > 0:
             raise ValueError(
                 "Prediction intervals are those of a LinearRegression. A classifier predicts "
                 "probabilities, and predictions of a model with a penalty are biased."
@@ -241,7 +241,7 @@ class CoefficientTable:
         if of not in ("observation", "mean"):
             raise ValueError(f"of must be 'observation' or 'mean', but is {of!r}.")
         confidence = self.confidence if confidence is None else check_confidence(confidence)
-        coef, intercept = explained.packing.unpack(explained.parameters)
+        coef, intercept = fitted.packing.unpack(fitted.parameters)
         model = IntervalPredictor(
             coef[0],
             self.centre,
@@ -250,11 +250,11 @@ class CoefficientTable:
             self.scale if of == "observation" else 0.0,
             float(stats.t.isf(0.5 * (1.0 - confidence), self.df_residual)),
         )
-        return predict(explained.model, X, model, _all, "prediction-interval")
+        return predict(fitted.estimator, X, model, _all, "prediction-interval")
 
 
 def tabulate(
-    explained: Explained,
+    fitted: FittedModel,
     inverted: Inverted,
     centred: FloatArray,
     *,
@@ -268,7 +268,7 @@ def tabulate(
 
     Parameters
     ----------
-    explained : Explained
+    fitted : FittedModel
         The model.
     inverted : Inverted
         Gives the centre.
@@ -281,18 +281,18 @@ def tabulate(
     confidence, n_passes : float
         See :class:`CoefficientTable`.
     """
-    n = explained.packing.n_features
-    coef, intercept = explained.packing.unpack(explained.parameters)
+    n = fitted.packing.n_features
+    coef, intercept = fitted.packing.unpack(fitted.parameters)
     # From parameters for centred features to the rows of the table.
-    turn, estimate, names = np.eye(n), coef[0], explained.names
-    if explained.packing.fit_intercept:
+    turn, estimate, names = np.eye(n), coef[0], fitted.names
+    if fitted.packing.fit_intercept:
         turn = np.vstack([np.append(-inverted.centre, 1.0), np.eye(n, n + 1)])
         estimate, names = np.append(intercept, coef[0]), ("intercept", *names)
     covariance = turn @ centred @ turn.T
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / error
-    regression = explained.has_errors_of_one_variance
+    regression = fitted.has_errors_of_one_variance
     law = stats.t(df) if regression else stats.norm()
     half = float(law.isf(0.5 * (1.0 - confidence))) * error
     return CoefficientTable(
@@ -309,7 +309,7 @@ def tabulate(
         df_residual=df if regression else np.inf,
         confidence=confidence,
         n_passes=n_passes,
-        explained=explained,
+        fitted=fitted,
         centre=inverted.centre,
         centred_covariance=centred,
     )

@@ -23,12 +23,12 @@ from dlbd_estimators.linear_model.sparse_coefficients import dense
 
 
 @dataclass(frozen=True)
-class Explained:
+class FittedModel:
     """A fitted model of one output, as the objective that it minimises.
 
     Attributes
     ----------
-    model : estimator
+    estimator : estimator
         As it was passed.
     loss : Loss
         Pointwise.
@@ -44,7 +44,7 @@ class Explained:
         Of the features.
     """
 
-    model: Any
+    estimator: Any
     loss: Loss
     packing: Packing
     parameters: FloatArray
@@ -65,7 +65,7 @@ class Explained:
         return self.loss.quadratic
 
 
-def explain(model: Any, *, allow_penalty: bool) -> Explained:
+def fitted_model(model: Any, *, allow_penalty: bool) -> FittedModel:
     """Check that a fitted model has standard errors.
 
     Parameters
@@ -114,7 +114,7 @@ def explain(model: Any, *, allow_penalty: bool) -> Explained:
     intercept = np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64))
     names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(coef.shape[1])])
     classify = isinstance(model, LogisticRegression)
-    return Explained(
+    return FittedModel(
         model,
         HalfBinomialLoss() if classify else HalfSquaredError(),
         packing,
