@@ -101,7 +101,8 @@ class Encoding:
             row = int(np.argmax(unknown))
             raise BadBlock(
                 f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
-                f"among the classes found before. Did the data change during fit?"
+                f"among the classes found before, or passed as classes. Did the data change during "
+                f"fit?"
             )
         return codes.astype(np.float64)
 
