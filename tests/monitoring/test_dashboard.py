@@ -69,7 +69,7 @@ def fit_as_a_client(address, alpha, arrays):
 
 def test_two_clients_fit_at_once(cluster, arrays):
     # In two processes: Dask's configuration, which names the client, is shared by all threads.
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("forkserver")) as pool:
         address = cluster.scheduler_address
         pending = {n: pool.submit(fit_as_a_client, address, n, arrays) for n in (1, 2)}
         found = {number: each.result() for number, each in pending.items()}
