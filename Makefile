@@ -18,6 +18,9 @@ export XDG_CACHE_HOME := $(CACHE)
 # Each of these would otherwise write to the system's directory for temporary files.
 export DASK_TEMPORARY_DIRECTORY := $(CACHE)/tmp
 export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
+# Tests start many interpreters: each would compile the packages anew where this is set. (make clean
+# removes what they write.)
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test lint demo bench bench-linear bench-mlp clean
 

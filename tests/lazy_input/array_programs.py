@@ -39,12 +39,12 @@ def is_sensible(program):
 
 
 @st.composite
-def array_programs(draw):
+def array_programs(draw, consumer):
     return programs.Program(
-        draw(st.sampled_from(SOURCES)),
+        draw(st.sampled_from(programs.turned(SOURCES, consumer))),
         tuple(draw(st.lists(st.sampled_from(sorted(OPERATIONS)), max_size=3))),
-        draw(st.sampled_from(VIEWS)),
-        draw(st.sampled_from(NUMERIC)),
+        draw(st.sampled_from(programs.turned(VIEWS, consumer))),
+        consumer,
     )
 
 

@@ -267,7 +267,9 @@ CHANCE = {
     shuffle, drop_duplicates_shuffled,
 }  # fmt: skip
 #: What depends on the order, so that after the above Dask itself gives other rows each time.
-ORDERED = {random_split, sample, cumsum, shift, fill_forward, loc}
+#: (A transform of groups is brought together with its frame by labels, which repeat after a merge:
+#: Dask takes those that are equal in the order of two shuffles, or fails where this differs.)
+ORDERED = {random_split, sample, cumsum, shift, fill_forward, loc, group_transform}
 #: What settles the order again.
 SETTLES = {persist, set_index_row, sort_row}
 OPERATIONS = {

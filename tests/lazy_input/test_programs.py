@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import zlib
+from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given, seed, settings
 
 from tests.lazy_input import array_programs, arrays, programs, sources
+from tests.lazy_input.consumers import CONSUMERS
 
 #: Programs that lazy data refuse where rows in memory would do, by what the error says.
 REFUSED = {
@@ -19,8 +21,13 @@ REFUSED = {
     "is masked": "NumPy would ignore the mask",
     "must be numeric": "Dask makes arrays of objects of frames that mix dtypes",
 }
+#: Programs of each consumer of each kind, of which there are 94: 240 programs in all; 7,500 with
+#: HYPOTHESIS_PROFILE=nightly.
+NIGHTLY = None if settings().derandomize else settings().max_examples // len(CONSUMERS)
+ON_THREADS, ON_A_CLUSTER = NIGHTLY or 3, NIGHTLY or 2
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.timeout(300 + 10 * (NIGHTLY or 0)),
     # Third parties' warnings.
     pytest.mark.filterwarnings(
         # pandas' own word on .values of nullable columns, which `arrays` asks for.
@@ -30,53 +37,74 @@ pytestmark = [
         "ignore:.*Merging dataframes with merge column data type mismatches:UserWarning",
     ),
 ]
-#: 240 programs in all; 8,000 with HYPOTHESIS_PROFILE=nightly.
-N_EXAMPLES = max(settings().max_examples, 60)
 
 
-def explore(strategy, run, made, n_examples):
+@pytest.fixture(scope="module")
+def outcomes():
+    """Count what comes of the programs of each test: most have to be answered."""
+    told = defaultdict(Counter)
+    yield told
+    for name, counts in told.items():
+        n_programs = sum(counts.values())
+        # Dask itself cannot do some of what is drawn. (A few programs are no share of all.)
+        assert n_programs < len(CONSUMERS) or counts["same"] >= 0.7 * n_programs, (name, counts)
+
+
+@pytest.fixture
+def explore(request, outcomes):
     """Run drawn programs, and hold the refusals among them against those that are known."""
-    told = Counter()
+    name = request.function.__name__
+    told = outcomes[name]
 
-    @settings(max_examples=n_examples)
-    @given(strategy)
-    def check(program):
-        outcome = run(program, made)
-        kind, _, message = outcome.partition(": ")
-        event(kind)
-        told[kind] += 1
-        if kind == "refused":
-            assert any(re.search(each, message) for each in REFUSED), message
+    def explore(strategy, run, made, n_examples):
+        @settings(max_examples=n_examples)
+        @given(strategy)
+        def check(program):
+            outcome = run(program, made)
+            kind, _, message = outcome.partition(": ")
+            event(kind)
+            told[kind] += 1
+            if kind == "refused":
+                assert any(re.search(each, message) for each in REFUSED), message
 
-    check()
-    # Dask itself cannot do some of what is drawn; most has to be answered.
-    assert told["same"] >= 0.7 * sum(told.values()), told
+        if settings().derandomize:  # it would draw the same for all consumers
+            check = seed(zlib.crc32(request.node.name.encode()))(check)
+        check()
 
-
-def frame_programs():
-    return programs.frame_programs().filter(programs.is_sensible)
-
-
-def sensible_array_programs():
-    return array_programs.array_programs().filter(array_programs.is_sensible)
+    return explore
 
 
-@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
-def test_frames_on_threads(tmp_path):
-    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    return sources.Sources(tmp_path_factory.mktemp("frames"))
 
 
-@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
-def test_arrays_on_threads(tmp_path):
-    explore(sensible_array_programs(), array_programs.run, arrays.Sources(tmp_path), N_EXAMPLES)
+def frame_programs(consumer):
+    return programs.frame_programs(consumer).filter(programs.is_sensible)
 
 
-@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
-def test_frames_on_a_cluster(tmp_path, client):  # noqa: ARG001 - Dask's own default then
-    explore(frame_programs(), programs.run, sources.Sources(tmp_path), N_EXAMPLES)
+def sensible_array_programs(consumer):
+    return array_programs.array_programs(consumer).filter(array_programs.is_sensible)
 
 
-@pytest.mark.timeout(240 + 10 * N_EXAMPLES)
-def test_arrays_on_a_cluster(tmp_path, client):
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_frames_on_threads(explore, frames, consumer):
+    explore(frame_programs(consumer), programs.run, frames, ON_THREADS)
+
+
+@pytest.mark.parametrize("consumer", array_programs.NUMERIC)
+def test_arrays_on_threads(explore, tmp_path, consumer):
+    made = arrays.Sources(tmp_path)
+    explore(sensible_array_programs(consumer), array_programs.run, made, ON_THREADS)
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS)
+@pytest.mark.usefixtures("client")  # Dask's own default then
+def test_frames_on_a_cluster(explore, frames, consumer):
+    explore(frame_programs(consumer), programs.run, frames, ON_A_CLUSTER)
+
+
+@pytest.mark.parametrize("consumer", array_programs.NUMERIC)
+def test_arrays_on_a_cluster(explore, tmp_path, client, consumer):
     made = arrays.Sources(tmp_path, client)
-    explore(sensible_array_programs(), array_programs.run, made, N_EXAMPLES)
+    explore(sensible_array_programs(consumer), array_programs.run, made, ON_A_CLUSTER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 import urllib.request
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -69,7 +68,7 @@ def fit_as_a_client(address, alpha, arrays):
 
 def test_two_clients_fit_at_once(cluster, arrays):
     # In two processes: Dask's configuration, which names the client, is shared by all threads.
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("forkserver")) as pool:
         address = cluster.scheduler_address
         pending = {n: pool.submit(fit_as_a_client, address, n, arrays) for n in (1, 2)}
         found = {number: each.result() for number, each in pending.items()}
@@ -147,40 +146,46 @@ def test_a_scheduler_without_a_dashboard_keeps_the_record(arrays):
         assert list(states(client).values()) == ["converged"]
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        "sys.modules['bokeh'] = None",
-        "import bokeh; bokeh.__version__ = '2.4.0'",
-        "from distributed import Scheduler; Scheduler.register_scheduler_plugin = None",
-        "sys.modules['prometheus_client'] = None",
-    ],
-    ids=["no bokeh", "old bokeh", "no plugins", "no prometheus"],
-)
-def test_a_fit_needs_nothing_of_it(spoil, tmp_path):
+#: What may be missing, or too old.
+SPOILT = {
+    "no bokeh": "sys.modules['bokeh'] = None",
+    "old bokeh": "import bokeh; bokeh.__version__ = '2.4.0'",
+    "no plugins": "from distributed import Scheduler; Scheduler.register_scheduler_plugin = None",
+    "no prometheus": "sys.modules['prometheus_client'] = None",
+}
+FIT = """
+import warnings
+warnings.simplefilter("ignore")  # Dask's own, of a dashboard that it cannot start
+from distributed import Client, LocalCluster
+from dlbd_estimators import Ridge
+with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
+                  dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
+    X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
+    print(Ridge().fit(X, X[:, 0]).n_passes_, flush=True)
+"""
+#: Each runs in a process of its own, which has what takes longest to import, and no more.
+FORKING = """
+import os, sys
+import dask.array as da, pandas, sklearn.linear_model
+assert not {"bokeh", "distributed", "prometheus_client"} & set(sys.modules)
+for name, program in PROGRAMS.items():
+    pid = os.fork()
+    if not pid:
+        exec(compile(program, name, "exec"), {"sys": sys, "da": da})
+        os._exit(0)
+    print(name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+def test_a_fit_needs_nothing_of_it(tmp_path):
+    programs = {name: f"{spoil}\n{FIT}" for name, spoil in SPOILT.items()}
     program = tmp_path / "program.py"
-    program.write_text(
-        textwrap.dedent(
-            f"""
-            import sys
-            {spoil}
-            import dask.array as da
-            import warnings
-            warnings.simplefilter("ignore")  # Dask's own, of a dashboard that it cannot start
-            from distributed import Client, LocalCluster
-            from dlbd_estimators import Ridge
-            with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
-                              dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
-                X = da.random.default_rng(0).normal(size=(100, 2), chunks=(50, 2))
-                print(Ridge().fit(X, X[:, 0]).n_passes_)
-            """
-        )
-    )
+    program.write_text(f"PROGRAMS = {programs!r}\n{FORKING}")
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=200, check=False
     )
+    assert done.stdout == "".join(f"1.0\n{name} 0\n" for name in SPOILT), done.stderr
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "1.0\n"
 
 
 @pytest.mark.usefixtures("client")
