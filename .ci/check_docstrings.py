@@ -25,6 +25,7 @@ ROOMS = (
     "dlbd_estimators",
     "dlbd_estimators.compose",
     "dlbd_estimators.exceptions",
+    "dlbd_estimators.inference",
     "dlbd_estimators.linear_model",
     "dlbd_estimators.metrics",
     "dlbd_estimators.model_selection",

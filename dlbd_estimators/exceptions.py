@@ -3,6 +3,8 @@
 ValueError, TypeError
 `-- InvalidParameter      a parameter of an estimator is of the wrong type or out of range
 ValueError
+|-- CheckpointMismatch    a checkpoint is of other data or parameters; the message lists them
+|-- CheckpointDamaged     no checkpoint of a folder is as it was written
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
 `-- BadBlock              one block cannot be used; the message names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
@@ -62,6 +64,14 @@ class InvalidParameter(ValueError, TypeError):
 
 class ParameterWithoutEffect(UserWarning):
     """A parameter of scikit-learn has no effect here. It is shown once for a class and process."""
+
+
+class CheckpointMismatch(ValueError):
+    """A checkpoint is of another fit: of other data, or with other parameters."""
+
+
+class CheckpointDamaged(ValueError):
+    """A checkpoint is not as it was written, and there is no whole one before it."""
 
 
 class LengthMismatch(ValueError):

@@ -29,12 +29,41 @@ settings.register_profile(
 settings.register_profile("nightly", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "default")
 
-# A worker process is forked from a server that has imported the libraries, and is ready in a tenth
-# of the time that a new interpreter takes: the suite starts hundreds. (The server itself is a new
-# interpreter, so a worker knows nothing that a test has imported or patched.)
-dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+dask.config.set(
+    {
+        # A worker process is forked from a server that has imported the libraries, and is ready in
+        # a tenth of the time that a new interpreter takes: the suite starts hundreds. (The server
+        # itself is a new interpreter, so a worker knows nothing that a test has imported or
+        # patched.)
+        "distributed.worker.multiprocessing-method": "forkserver",
+        # What Dask watches for its own pages: of waiting clusters, a sixth of all processor time.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "500 ms",
+        "distributed.admin.system-monitor.interval": "5 s",
+    }
+)
+# Packages import their rooms when these are asked for, so each room is named; so is what Dask
+# imports when a worker starts, and what the modules of tests import.
 get_mp_context().set_forkserver_preload(
-    ["distributed", "dask.array", "dask.dataframe", "sklearn.linear_model", "dlbd_estimators"]
+    [
+        "dask.array",
+        "dask.dataframe",
+        "distributed",
+        "distributed.http.worker.prometheus.core",
+        "distributed.shuffle",
+        "dlbd_estimators.compose",
+        "dlbd_estimators.engine.cluster",
+        "dlbd_estimators.linear_model",
+        "dlbd_estimators.metrics",
+        "dlbd_estimators.model_selection",
+        "dlbd_estimators.neural_network",
+        "dlbd_estimators.preprocessing",
+        "hypothesis.strategies",
+        "prometheus_client",
+        "pytest",
+        "sklearn.linear_model",
+        "storage",
+    ]
 )
 
 

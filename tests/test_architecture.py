@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "compose": {"preprocessing", "blocks"},
     "plots": {"metrics", "preprocessing"},
     "reports": {"plots", "metrics"},
+    "inference": {"linear_model", "base", "solvers", "engine", "blocks", "kernels"},
     "": {"linear_model", "neural_network", "base"},
     "exceptions": set(),
 }  # fmt: skip

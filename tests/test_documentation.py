@@ -28,7 +28,9 @@ def code_of(page):
 
 # Dask's to_parquet passes pandas a keyword that it deprecates.
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
-@pytest.mark.parametrize(("page", "n_blocks"), [("docs/saving.md", 8), ("docs/search.md", 1)])
+@pytest.mark.parametrize(("page", "n_blocks"), [
+    ("docs/saving.md", 9), ("docs/search.md", 1), ("docs/inference.md", 1),
+])  # fmt: skip
 def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
     code = code_of(page)
     assert len(code) == n_blocks
@@ -84,8 +86,8 @@ def test_links_of_a_page_lead_somewhere(page):
 ROOMS = ["dlbd_estimators", "storage"] + [
     f"dlbd_estimators.{room}"
     for room in (
-        "compose", "exceptions", "linear_model", "metrics", "model_selection", "monitoring",
-        "neural_network", "plots", "preprocessing", "reports",
+        "compose", "exceptions", "inference", "linear_model", "metrics", "model_selection",
+        "monitoring", "neural_network", "plots", "preprocessing", "reports",
     )
 ]  # fmt: skip
 

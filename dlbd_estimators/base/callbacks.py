@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from sklearn import callback
 
+from dlbd_estimators.base.checkpoint import FitCheckpoint
 from dlbd_estimators.base.search_candidate import part_of
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
@@ -69,8 +70,9 @@ def fit_task(
     """
     # The one step of partial_fit is all that was asked for.
     most = (max_steps or most_steps(estimator)) if callbacks else 1
+    checkpoint = FitCheckpoint(estimator if callbacks else None)
     context = CallbackTask(estimator, X, y, sample_weight, step, most) if callbacks else None
-    task = FitTask(estimator, context, step, most)
+    task = FitTask(estimator, context, step, most, checkpoint)
     try:
         yield task
         if context is not None:
@@ -92,13 +94,21 @@ class FitTask:
         Why the fit ended, as far as is known.
     events : FitEvents
         What listeners are told.
+    checkpoint : FitCheckpoint
+        Where it is saved, and goes on from.
     """
 
     def __init__(
-        self, estimator: Any, callbacks: CallbackTask | None, step: str, max_steps: int
+        self,
+        estimator: Any,
+        callbacks: CallbackTask | None,
+        step: str,
+        max_steps: int,
+        checkpoint: FitCheckpoint,
     ) -> None:
         self._estimator = estimator
         self._callbacks = callbacks
+        self.checkpoint = checkpoint
         self._step_name = step
         self.max_steps = max_steps
         self.events = FitEvents()

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from dlbd_estimators.base.by_number import scikit_learn_tools
+from dlbd_estimators.base.grouped_targets import Groups
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.blocks import block, dask_blocks
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
@@ -45,6 +46,7 @@ def training_data(
     classify: bool,
     multi_label: bool = False,
     reset: bool = True,
+    groups: Groups | None = None,
 ) -> Data:
     """Check the input of ``fit`` and cut it into blocks.
 
@@ -60,6 +62,9 @@ def training_data(
         Targets may be a matrix of labels, each 0 or 1.
     reset : bool
         False holds X against the attributes of an earlier fit instead of setting them.
+    groups : Groups, optional
+        Names each row's group: targets then are two columns, encoded, the second the number of the
+        group.
 
     Raises
     ------
@@ -77,12 +82,15 @@ def training_data(
             f"{type(estimator).__name__} is a supervised estimator."
         )
     if is_lazy(X):
-        return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset)
+        return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset, groups)
     refuse_lazy(y=y, sample_weight=sample_weight)
     # NaN and infinities are found by the first pass, which then names the row: a look of
     # its own would read all of X once more.
     X = features_in_memory(estimator, X, ensure_all_finite=False, reset=reset)
     y = _targets_in_memory(y, len(X), classify, multi_label)
+    if groups is not None:
+        refuse_lazy(groups=groups.values)
+        y = groups.beside(one_target(y), groups.values)
     weight = _weights_in_memory(sample_weight, len(X))
     names = getattr(estimator, "feature_names_in_", None)
     return Data(block.from_arrays(X, y, weight, names), y.shape[1:])
@@ -115,9 +123,11 @@ def _lazy_data(
     classify: bool,
     multi_label: bool,
     reset: bool,
+    groups: Groups | None,
 ) -> Data:
-    given = {"X": X, "y": y, "sample_weight": sample_weight}
-    X, y, sample_weight = together(
+    names_of_rows = None if groups is None else groups.values
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": names_of_rows}
+    X, y, sample_weight, names_of_rows = together(
         *(opened(name, each) if is_lazy(each) else each for name, each in given.items())
     )
     X = lazy_features(estimator, X, reset=reset)
@@ -128,6 +138,8 @@ def _lazy_data(
         y = y[:, 0]
     if not classify:
         check_numeric_dtype("y", y.dtype)
+    if groups is not None:
+        y = groups.beside_lazy(one_target(y), lazy_column("groups", names_of_rows, X), X)
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):
@@ -144,6 +156,21 @@ def _lazy_data(
     weight = weights[0] if weights else None
     found = dask_blocks.from_dask(X, y, weight, names, remote=active_cluster())
     return Data(found, y.shape[1:])
+
+
+def one_target(y: Any) -> Any:
+    """Return targets of one column as an array of one axis.
+
+    Raises
+    ------
+    ValueError
+        There are several.
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+    return y
 
 
 def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:

@@ -21,8 +21,9 @@ from dlbd_estimators.engine.graph_parts import NotKept
 from dlbd_estimators.engine.held_partials import Held
 from dlbd_estimators.engine.inside_tasks import away_from_the_pool
 from dlbd_estimators.engine.reduction_tree import Node, parent, split
+from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import LOOK_EVERY, Watch
-from dlbd_estimators.exceptions import WorkersLost
+from dlbd_estimators.exceptions import ClusterError, WorkersLost
 
 #: ``submit(node, attempt)`` sends out the task of a node of the tree. The first attempt (0) may
 #: prefer a worker, later ones may not.
@@ -33,6 +34,10 @@ Join = Callable[[Node, int, Future[Any], Future[Any]], Future[Any]]
 #: A block that took so many workers with it while it was read alone is taken for the cause. A
 #: death marks all tasks of its worker, so that a block may be suspected for another's fault.
 _BLOCK_DEATHS = 4
+_CAUSES = (
+    "Is it too large for a worker's memory, or does reading it crash the process? The workers' "
+    "logs tell more."
+)
 
 
 def gather(
@@ -125,6 +130,8 @@ class _Tasks:
         #: Nodes that are not joined on workers again: some died of it, or beside it.
         self._apart: set[Node] = set()
         self._suspects: list[Node] = []
+        #: Of one task, the most workers that it has taken with it.
+        self._most_deaths = 0
         self._running: dict[Future[Any], _Task] = {}
         self._held: dict[Node, _Task] = {}
         self._fetched: dict[Future[Any], _Task] = {}
@@ -251,6 +258,7 @@ class _Tasks:
                 self._fail(half)
             else:  # it was the join that failed; this is fetched in the end
                 self._held[half.node] = half
+        self._most_deaths = max(self._most_deaths, _deaths(task.future))
         if not task.halves:
             start, stop = task.node
             self._suspects += [(block, block + 1) for block in range(start, stop)]
@@ -265,15 +273,31 @@ class _Tasks:
                 if wait_for_one(self._arrived):
                     self._take_alone(node, future)
                 else:
-                    self._watch.look(self._keys, self._progress())
+                    self._look_alone(node)
             if node in self.results:
                 return
             deaths += max(1, _deaths(future))
         raise WorkersLost(
             f"Workers died whenever they read {self._where(node)}, also while they did nothing "
-            f"else: {deaths} of them when it was read alone. Is it too large for a worker's "
-            f"memory, or does reading it crash the process? The workers' logs tell more."
+            f"else: {deaths} of them when it was read alone. {_CAUSES}"
         ) from _error(future)
+
+    def _look_alone(self, node: Node) -> None:
+        """Look at what is waited for; not for long, where our tasks have ended all workers."""
+        alone = f"{self._progress()}; {self._where(node)} is read alone, as workers died"
+        if self._most_deaths < _BLOCK_DEATHS:
+            self._watch.look(self._keys, alone)
+            return
+        try:
+            self._watch.look(self._keys, alone, Wait.WORKERS)
+        except ClusterError as error:
+            self._watch.check_connection(alone)
+            raise WorkersLost(
+                f"{self._most_deaths} workers died one after the other of blocks that were read "
+                f"together, and when {self._where(node)} of these was read alone, no worker was "
+                f"left. {_CAUSES} A LocalCluster gives up a worker that is not there 15 s after "
+                f"a death (distributed.deploy.lost-worker-timeout)."
+            ) from error
 
     def _take_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)

@@ -52,7 +52,7 @@ class Watch:
         #: the clocks of other machines are not compared with this one's.
         self._signs: dict[str, tuple[float, float]] = {}
 
-    def look(self, keys: Sequence[Any], progress: str = "") -> bool:
+    def look(self, keys: Sequence[Any], progress: str = "", lost: Wait = Wait.LOST_WORKERS) -> bool:
         """Look at tasks; tell whether the scheduler cannot place some, though it has workers.
 
         A task that prefers a worker may run on any other. But where the scheduler found no worker
@@ -65,6 +65,8 @@ class Watch:
             Tasks that are waited for, and those that these may need again.
         progress : str, optional
             How far the work has come, for the error.
+        lost : Wait, optional
+            How long to wait once no worker is left.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class Watch:
         self._restart_silent(workers, set(keys))
         stranded = "no-worker" in states.values()
         if not able:
-            self._go_on_waiting(f"No worker is left ({_who(workers)})", progress)
+            self._go_on_waiting(f"No worker is left ({_who(workers)})", progress, lost)
         elif stranded and "processing" not in states.values():
             self._go_on_waiting(f"No worker takes a task ({_who(workers)})", progress, Wait.WORKERS)
         else:

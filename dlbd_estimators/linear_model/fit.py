@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from dlbd_estimators.base.callbacks import FitTask, most_steps
 from dlbd_estimators.base.parameters import check_flag, check_integer, check_number, check_verbose
@@ -63,7 +62,9 @@ def solve(
     if begin is not None:
         # Steps never move all classes by a common shift: it must not be in the start.
         begin = problem.without_shift(begin)
-    solver = choose(solver_name, problem)
+    checkpoint = task.checkpoint
+    # Workers with more memory than those of the first day might have "auto" choose another one.
+    solver = choose(checkpoint.solver or solver_name, problem)
     task.start(executor, whole.blocks, print_lines=bool(estimator.verbose))
     records: list[Record] = []
 
@@ -111,7 +112,7 @@ def solve(
         opening=opening_of(estimator),
         advice=advice(solver_name, solver, problem),
     )
-    solution = minimize(executor, fit)
+    solution = minimize(executor, checkpoint.resume(fit, problem.packing.size, records))
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
     return solution
@@ -123,11 +124,11 @@ def _at_start(problem: Problem, start: FloatArray | None) -> Solution:
     return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], MinimizerState(parameters))
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of(random_state: Any, task: FitTask) -> int:
     """Return a seed. None is 0, so that two fits of the same data give the same bits."""
     if random_state is None:
         return 0
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    return int(task.checkpoint.random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def check_stopping(estimator: Any, *, fewest: int = 1, unbounded: bool = False) -> None:

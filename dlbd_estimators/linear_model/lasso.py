@@ -52,6 +52,11 @@ class Lasso(L1LeastSquares):
         memory, and the second for more.
     verbose : int or bool, default=0
         1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -107,6 +112,7 @@ class Lasso(L1LeastSquares):
         selection: str = "cyclic",
         solver: str = "auto",
         verbose: int = 0,
+        checkpoint: Any = None,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -120,6 +126,7 @@ class Lasso(L1LeastSquares):
         self.selection = selection
         self.solver = solver
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         check_number(self, "alpha", low=0.0)

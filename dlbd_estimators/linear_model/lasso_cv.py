@@ -67,6 +67,11 @@ class ElasticNetCV(SparseSearch):
         Taken for scikit-learn's sake: nothing here is drawn by chance.
     selection : {"cyclic", "random"}, default="cyclic"
         Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -129,6 +134,7 @@ class ElasticNetCV(SparseSearch):
         positive: bool = False,
         random_state: Any = None,
         selection: str = "cyclic",
+        checkpoint: Any = None,
     ) -> None:
         self.l1_ratio = l1_ratio
         self.eps = eps
@@ -144,6 +150,7 @@ class ElasticNetCV(SparseSearch):
         self.positive = positive
         self.random_state = random_state
         self.selection = selection
+        self.checkpoint = checkpoint
 
     def _l1_ratios(self) -> FloatArray:
         try:
@@ -202,6 +209,11 @@ class LassoCV(SparseSearch):
         Taken for scikit-learn's sake: nothing here is drawn by chance.
     selection : {"cyclic", "random"}, default="cyclic"
         Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -259,6 +271,7 @@ class LassoCV(SparseSearch):
         positive: bool = False,
         random_state: Any = None,
         selection: str = "cyclic",
+        checkpoint: Any = None,
     ) -> None:
         self.eps = eps
         self.alphas = alphas
@@ -273,6 +286,7 @@ class LassoCV(SparseSearch):
         self.positive = positive
         self.random_state = random_state
         self.selection = selection
+        self.checkpoint = checkpoint
 
     def _l1_ratios(self) -> FloatArray:
         return np.ones(1)

@@ -115,6 +115,7 @@ class LeastSquares(LinearNumbers):
             penalty, l1 = self._penalties(n_outputs)
             single = not data.y_shape
             with executor_for(data.blocks) as executor:
+                task.checkpoint.open(executor, data.blocks)
                 problem = Problem(
                     data.blocks,
                     self._loss,
@@ -122,7 +123,7 @@ class LeastSquares(LinearNumbers):
                     packing,
                     name=name,
                     l1=l1,
-                    seed=seed_of(getattr(self, "random_state", None)),
+                    seed=seed_of(getattr(self, "random_state", None), task),
                     room=room_for(executor, data.blocks, packing),
                 )
                 model = partial(self._attributes, packing, single)

@@ -53,6 +53,11 @@ class LinearRegression(LeastSquares):
         seed: the same data give the same result.
     verbose : int or bool, default=0
         1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -113,6 +118,7 @@ class LinearRegression(LeastSquares):
         solver: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
+        checkpoint: Any = None,
     ) -> None:
         self.fit_intercept = fit_intercept
         self.copy_X = copy_X
@@ -123,6 +129,7 @@ class LinearRegression(LeastSquares):
         self.solver = solver
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def _asked_for(self) -> tuple[str, str]:
         check_stopping(self)

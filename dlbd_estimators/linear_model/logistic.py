@@ -85,6 +85,11 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn, where it has no effect either. A warning says
         so once.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -143,6 +148,7 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         verbose: int = 0,
         warm_start: bool = False,
         n_jobs: int | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.penalty = penalty
         self.C = C
@@ -158,6 +164,7 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         self.verbose = verbose
         self.warm_start = warm_start
         self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
@@ -212,7 +219,10 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
     ) -> None:
         data = training_data(self, X, y, sample_weight, classify=True)
         with executor_for(data.blocks) as executor:
+            task.checkpoint.open(executor, data.blocks)
             counts = count_labels(self, executor, data.blocks, "logistic")
+            task.checkpoint.also("classes", counts.labels)
+            task.checkpoint.also("weights of classes", counts.weights)
             classes = counts.labels
             check_liblinear(self, len(classes))
             weights = class_factors(self, counts)
@@ -230,7 +240,7 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
                 packing,
                 name="logistic",
                 l1=L1(l1) if l1 > 0 else None,
-                seed=seed_of(self.random_state),
+                seed=seed_of(self.random_state, task),
                 known=Known(total),
                 n_rows=counts.n_rows,
                 room=room_for(executor, blocks, packing),

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
-from dlbd_estimators.blocks.block import Blocks, Encoding
+from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
@@ -89,6 +89,11 @@ class LogisticRegressionCV(LogisticRegression):
         Seed that chooses the sample that the search starts from; None is a fixed seed.
     use_legacy_attributes : bool, optional
         Shapes of the attributes: as in scikit-learn 1.9 by default; False is those of 1.10.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -151,6 +156,7 @@ class LogisticRegressionCV(LogisticRegression):
         intercept_scaling: float = 1.0,
         random_state: Any = None,
         use_legacy_attributes: Any = "warn",
+        checkpoint: Any = None,
     ) -> None:
         self.Cs = Cs
         self.l1_ratios = l1_ratios
@@ -169,6 +175,7 @@ class LogisticRegressionCV(LogisticRegression):
         self.intercept_scaling = intercept_scaling
         self.random_state = random_state
         self.use_legacy_attributes = use_legacy_attributes
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LogisticRegressionCV:
@@ -207,17 +214,10 @@ class LogisticRegressionCV(LogisticRegression):
                     f"Take 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
                 )
             with executor_for(data.blocks) as executor:
-                self._search(executor, data.blocks, searched, task)
+                of_all = SearchData.of(self, executor, data.blocks, task)
+                search_of = self._search_l1 if searched.l1_ratios.any() else self._search_l2
+                search_of(executor, of_all, searched, task)
         return self
-
-    def _search(
-        self, executor: Executor, blocks: Blocks, searched: Searched, task: FitTask
-    ) -> None:
-        data = SearchData.of(self, executor, blocks)
-        if searched.l1_ratios.any():
-            self._search_l1(executor, data, searched, task)
-        else:
-            self._search_l2(executor, data, searched, task)
 
     def _search_l2(
         self, executor: Executor, data: SearchData, searched: Searched, task: FitTask

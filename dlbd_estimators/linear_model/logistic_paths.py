@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.base.callbacks import FitTask
 from dlbd_estimators.base.class_weights import class_factors, count_labels, plain
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
@@ -81,7 +82,7 @@ class SearchData:
     room: MatrixRoom | None
 
     @classmethod
-    def of(cls, estimator: Any, executor: Executor, blocks: Blocks) -> SearchData:
+    def of(cls, estimator: Any, executor: Executor, blocks: Blocks, task: FitTask) -> SearchData:
         """Count the classes, and divide the rows as the estimator's ``cv`` says.
 
         Raises
@@ -101,6 +102,9 @@ class SearchData:
         packing = Packing(n_outputs, blocks.n_features, bool(estimator.fit_intercept))
         check_size(packing)
         whole, splits = divided(estimator, blocks, executor, classify=True)
+        task.checkpoint.open(executor, whole)
+        task.checkpoint.also("classes", classes)
+        task.checkpoint.also("weights of classes", counts.weights)
         return cls(
             plain=whole.encoded(Encoding(classes)),
             blocks=whole.encoded(Encoding(classes, factors)),
@@ -111,7 +115,7 @@ class SearchData:
             total=float(counts.weights.sum() if factors is None else counts.weights @ factors),
             packing=packing,
             name="logistic",
-            seed=seed_of(estimator.random_state),
+            seed=seed_of(estimator.random_state, task),
             room=room_for(executor, whole, packing),
         )
 

@@ -51,6 +51,11 @@ class Ridge(LeastSquares):
         seed: the same data give the same result.
     verbose : int or bool, default=0
         1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -98,6 +103,7 @@ class Ridge(LeastSquares):
         positive: bool = False,
         random_state: Any = None,
         verbose: int = 0,
+        checkpoint: Any = None,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -108,6 +114,7 @@ class Ridge(LeastSquares):
         self.positive = positive
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def _asked_for(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)

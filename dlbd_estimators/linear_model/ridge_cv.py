@@ -67,6 +67,11 @@ class RidgeCV(LinearNumbers):
         Keep leave-one-out values of each row, for data in memory.
     alpha_per_target : bool, default=False
         Choose an alpha for each target, by leave-one-out.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -119,6 +124,7 @@ class RidgeCV(LinearNumbers):
         gcv_mode: str | None = None,
         store_cv_results: bool = False,
         alpha_per_target: bool = False,
+        checkpoint: Any = None,
     ) -> None:
         self.alphas = alphas
         self.fit_intercept = fit_intercept
@@ -127,6 +133,7 @@ class RidgeCV(LinearNumbers):
         self.gcv_mode = gcv_mode
         self.store_cv_results = store_cv_results
         self.alpha_per_target = alpha_per_target
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeCV:

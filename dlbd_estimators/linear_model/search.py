@@ -106,6 +106,7 @@ def search(
         What else than more steps may be done about a search that does not converge.
     """
     began = time.perf_counter()
+    task.checkpoint.open(executor, problem.blocks)
     task.start(executor, problem.blocks, print_lines=bool(getattr(estimator, "verbose", 0)))
     records: list[Record] = []
 
@@ -145,7 +146,7 @@ def search(
         on_warning=task.warn,
         advice=advice,
     )
-    solution = minimize(executor, fit)
+    solution = minimize(executor, task.checkpoint.resume(fit, problem.packing.size, records))
     task.status = solution.status.name.lower()
     vars(estimator).update(attributes(solution))
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from bokeh.layouts import column, gridplot
-from bokeh.models import AllIndices, ColumnDataSource, DataTable, TabPanel, Tabs
+from bokeh.models import ColumnDataSource, DataTable, TabPanel, Tabs
 from distributed.dashboard.components import add_periodic_callback
 from distributed.dashboard.components.scheduler import BOKEH_THEME, env
 from distributed.dashboard.core import BokehApplication
@@ -86,6 +86,7 @@ class TrainingView:
         self._version = -1
         self._chosen: set[str] = set()
         self._newest = ""
+        self._n_drawn = 0
         self._keys: list[tuple[str, ...]] = []
         self._rows = ColumnDataSource({name: [] for name in ROWS})
         self._curves = ColumnDataSource({name: [] for name in figures.CURVES}, name="curves")
@@ -149,8 +150,10 @@ class TrainingView:
         # The place is better used by what else there is to tell, where there is no search.
         self._parts.visible = any(entry.part for entry in entries)
         # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
-        # rows are not enough.
-        self._table.view.filter = AllIndices()
+        # rows are not enough. (A tag is no model: a new filter would be one, and then Bokeh walks
+        # through all models of the page, which takes the scheduler longer than all else here.)
+        self._n_drawn += 1
+        self._table.view.tags = [self._n_drawn]
         if self._chosen and moved != self._keys:  # a new fit moves all others down
             self._rows.selected.indices = [
                 index for index, keys in enumerate(self._keys) if self._chosen.intersection(keys)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.validation import Data
-from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.blas import thread_count
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
@@ -22,6 +20,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial, last
+from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, batch_size
 from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
@@ -36,32 +35,12 @@ from dlbd_estimators.neural_network.training_rows import (
 from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
+from dlbd_estimators.solvers.random_states import freeze
 from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme, InMemory, InRounds
-from dlbd_estimators.solvers.stochastic.random_states import freeze, set_to
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One call of fit or partial_fit."""
-
-    executor: Executor
-    blocks: Blocks
-    targets: Targets
-    network: Network
-    settings: Settings
-    random_state: np.random.RandomState
-    start: FloatArray
-    fresh: bool
-    incremental: bool
-    task: FitTask
-    began: float
-
-    def clock(self) -> float:
-        return time.perf_counter() - self.began
 
 
 class BaseMLP(SharedParameters, Model, ABC):
@@ -156,27 +135,30 @@ class BaseMLP(SharedParameters, Model, ABC):
         data = self._data(X, y, sample_weight, reset=fresh)
         name = type(self).__name__.lower()
         with executor_for(data.blocks) as executor:
+            task.checkpoint.open(executor, data.blocks)
             targets = self._targets(
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
+            if targets.encoding.classes is not None:
+                task.checkpoint.also("classes", targets.encoding.classes)
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
             # Epochs print themselves, in scikit-learn's words.
             print_lines = bool(self.verbose) and settings.update is None
             task.start(executor, blocks, print_lines=print_lines)
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
-            random_state = check_random_state(self.random_state)
+            random_state = task.checkpoint.random_state(self.random_state)
             start = (
                 initial(layers, settings, random_state) if fresh else last(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
             of_data = executor, blocks, targets, network, settings, random_state, start
-            job = _Job(*of_data, fresh, incremental, task, began)
+            job = Job(*of_data, fresh, incremental, task, began)
             if settings.update is None:
                 self._fit_in_passes(job, name)
             else:
                 self._fit_in_batches(job, name)
 
-    def _fit_in_passes(self, job: _Job, name: str) -> None:
+    def _fit_in_passes(self, job: Job, name: str) -> None:
         records: list[Record] = []
 
         def attributes(state: State) -> dict[str, Any]:
@@ -209,12 +191,12 @@ class BaseMLP(SharedParameters, Model, ABC):
             on_step=on_step,
             on_warning=job.task.warn,
         )
-        solution = minimize(job.executor, fit)
+        solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
         self.__dict__.pop("_training", None)  # of mini-batches, from before
         self.__dict__.update(attributes(solution.state))
 
-    def _fit_in_batches(self, job: _Job, name: str) -> None:
+    def _fit_in_batches(self, job: Job, name: str) -> None:
         problem = self._training_problem(job, name)
         solver = self._epochs(job)
         state = self._state_from(job, problem.scheme)
@@ -233,8 +215,7 @@ class BaseMLP(SharedParameters, Model, ABC):
 
         def on_step(state: EpochState, record: Record) -> bool:
             records.append(record)
-            if state.random is not None:  # one that the user holds goes on, as scikit-learn's does
-                set_to(job.random_state, state.random)
+            job.go_on(state)
             if self.verbose:
                 print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - asked for
             return job.task.end_step(record, lambda: attributes(state))
@@ -250,14 +231,15 @@ class BaseMLP(SharedParameters, Model, ABC):
             on_step=on_step,
             on_warning=job.task.warn,
         )
-        solution = minimize(job.executor, fit)
+        solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
         found = cast(EpochState, solution.state)
+        job.go_on(found)
         if solution.n_iter and all(replica.n_updates == 0 for replica in found.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(found, solution.records))
 
-    def _training_problem(self, job: _Job, name: str) -> Training:
+    def _training_problem(self, job: Job, name: str) -> Training:
         """Say which rows are trained on and how, and which are held out."""
         blocks, score = job.blocks, None
         n_replicas = count_replicas(self, blocks)
@@ -293,11 +275,11 @@ class BaseMLP(SharedParameters, Model, ABC):
             blocks, InRounds(learner, blocks, shape, job.settings.outer, seed, shuffle, name), score
         )
 
-    def _learner(self, job: _Job, n_rows: int) -> Learner:
+    def _learner(self, job: Job, n_rows: int) -> Learner:
         assert job.settings.update is not None
         return Learner(job.network, job.settings.update, batch_size(self, n_rows))
 
-    def _epochs(self, job: _Job) -> Epochs:
+    def _epochs(self, job: Job) -> Epochs:
         return Epochs(
             patience=float(self.n_iter_no_change),
             # Only gradient descent has schedules: Adam has its own.
@@ -307,7 +289,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             once=job.incremental,
         )
 
-    def _state_from(self, job: _Job, scheme: EpochScheme) -> EpochState:
+    def _state_from(self, job: Job, scheme: EpochScheme) -> EpochState:
         """Begin anew, or with the optimiser's memory where partial_fit goes on."""
         new = scheme.begin(job.start, float(self.learning_rate_init))
         last: EpochState | None = getattr(self, "_training", None)
@@ -316,7 +298,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         new = new.after(last)
         return new.with_optimiser_of(last) if job.incremental else new
 
-    def _model_attributes(self, job: _Job, parameters: FloatArray) -> dict[str, Any]:
+    def _model_attributes(self, job: Job, parameters: FloatArray) -> dict[str, Any]:
         coefs, intercepts = job.network.layers.unpack(parameters)
         return {
             **job.targets.attributes,

@@ -77,6 +77,11 @@ class SharedParameters:
         Learning rate of the step that all replicas take when they meet, along their mean move.
     outer_momentum : float, default=0.5
         Nesterov momentum of that step.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each epoch or step. A
+        later ``fit`` with the same parameters and data goes on from there, with the same bits.
+        ``{}`` in it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``. ``partial_fit`` writes nothing.
 
     Attributes
     ----------
@@ -148,6 +153,7 @@ class SharedParameters:
         buffer_size: Any = "auto",
         outer_learning_rate: float = 1.0,
         outer_momentum: float = 0.5,
+        checkpoint: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -176,6 +182,7 @@ class SharedParameters:
         self.buffer_size = buffer_size
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
+        self.checkpoint = checkpoint
 
 
 def with_shared_parameters(cls: Class) -> Class:

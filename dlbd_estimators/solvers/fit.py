@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,11 @@ class Fit:
         What the warning of an error above ``tol`` begins with, where users look for certain words.
     advice : str
         What else than more steps may be done about a fit that does not converge.
+    earlier : sequence of Record
+        Of the steps that led to ``start``, where a fit goes on from a state of its own.
+    save : callable, optional
+        Called with each state from which this fit can go on, with the records until there, and
+        with whether the fit ends there: before anybody else hears of the step.
     """
 
     solver: Solver[Any, Any]
@@ -61,6 +66,8 @@ class Fit:
     on_warning: Callable[[str, str], None] | None = None
     opening: str = ""
     advice: str = "use solver='auto'"
+    earlier: Sequence[Record] = ()
+    save: Callable[[State, Sequence[Record], bool], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class FitRun:
         self.asked: Pass[Any] | Round | None = None
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
-        self._records: list[Record] = []
+        self._records: list[Record] = list(fit.earlier)
         self._begun = self._stopped = False
         problem, start = fit.problem, fit.start
         if isinstance(start, State):
@@ -215,22 +222,30 @@ class FitRun:
     def _end_step(self) -> None:
         fit, state = self.fit, self._state
         assert state is not None
-        over = state.status is not None
+        ends = state.status is not None
+        # A step that was too long is still the same step. scikit-learn does not count the
+        # trials of its line searches either.
+        counts = not state.rests and (ends or not state.shortened)
         if self._begun:
             self._check(state)
-            # A step that was too long is still the same step. scikit-learn does not count the
-            # trials of its line searches either.
-            if not state.rests and (over or not state.shortened):
+            if counts:
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
-                self._record(state)
-                over = over or self._stopped or state.meets(fit.tol) or state.n_iter >= fit.max_iter
-        if over:
+                self._records.append(state.record(fit.clock()))
+        ends = ends or (counts and state.n_iter > 0 and self._suffices(state))
+        if fit.save is not None and (self._begun or not fit.earlier):
+            fit.save(state, self._records, ends)
+        if self._begun and counts:
+            self._tell(state)
+        if ends or self._stopped:
             self.outcome = self._solve(state)
             return
-        if fit.before_step is not None and not state.shortened:
+        if fit.before_step is not None and not (self._begun and state.shortened):
             fit.before_step(state)
         self._begun = True
         self._step = fit.solver.step(fit.solver.posed(fit.problem, state), state, fit.tol)
+
+    def _suffices(self, state: State) -> bool:
+        return state.meets(self.fit.tol) or state.n_iter >= self.fit.max_iter
 
     def _check(self, state: State) -> None:
         if state.status is Status.DIVERGED:  # and there is an earlier model to end with
@@ -241,12 +256,11 @@ class FitRun:
                 f"{state.n_iter + 1}. Scale the columns of X or strengthen the penalty."
             )
 
-    def _record(self, state: State) -> None:
-        record = state.record(self.fit.clock())
-        self._records.append(record)
+    def _tell(self, state: State) -> None:
+        """Tell of the step that has ended here."""
         if self.fit.on_step is not None and state.status is not Status.DIVERGED:
             try:
-                self._stopped = self.fit.on_step(state, record)
+                self._stopped = self.fit.on_step(state, self._records[-1])
             except StopIteration as error:  # which says to Python that there is no more
                 raise RuntimeError(
                     "A callback raised StopIteration; to stop a fit, return True."

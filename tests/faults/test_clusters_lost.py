@@ -15,7 +15,7 @@ import pytest
 from distributed import Client
 
 from dlbd_estimators import Ridge
-from dlbd_estimators.exceptions import ClusterError, NoWorkers
+from dlbd_estimators.exceptions import ClusterError, NoWorkers, WorkersLost
 from tests.engine.test_cluster import own_cluster
 
 N, P, ROWS = 400, 3, 20
@@ -112,6 +112,36 @@ class _KillsOnce:
         os._exit(1)
 
 
+class _KillsAt:
+    """Kills each worker that reads one block."""
+
+    def __init__(self, row, directory):
+        self.first = row
+        self.deaths = Path(directory) / "deaths"
+
+    def __call__(self, block, block_info=None):
+        if block_info and block_info[0]["array-location"][0][0] == self.first:
+            with self.deaths.open("a") as file:
+                file.write("x")
+            os._exit(1)
+        return block
+
+    def then(self, act, deaths):
+        """Act in a thread, once so many workers have died."""
+
+        def wait():
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline:
+                if self.deaths.exists() and self.deaths.stat().st_size >= deaths:
+                    break
+                time.sleep(0.01)
+            act()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
+
+
 def test_faults_of_one_cluster(arrays, tmp_path):
     """One after the other, because a cluster of processes takes long to start."""
     with dask.config.set(scheduler="threads"):
@@ -167,3 +197,19 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         ):
             Ridge().fit(*lazy(arrays, read))
         client.cluster.scale(2)
+
+
+def test_a_block_that_kills_workers_until_none_is_left_is_named(arrays, tmp_path):
+    """As with Dask's defaults, which let four workers die of a task."""
+    kills = _KillsAt(ROWS * 3, tmp_path)
+    settings = {
+        "distributed.scheduler.allowed-failures": 3,
+        "dlbd-estimators.wait-for-workers": "1 s",
+        "dlbd-estimators.wait-for-lost-workers": "1 h",
+    }
+    with dask.config.set(settings), own_cluster(1, tmp_path) as client:
+        going = kills.then(lambda: client.cluster.scale(0), deaths=5)
+        with pytest.raises(WorkersLost, match=r"^4 workers died .* when block \d+ .* alone, no"):
+            Ridge().fit(*lazy(arrays, kills))
+        going.join()
+        client.cluster.scale(1)

@@ -309,13 +309,12 @@ def test_a_scheduler_and_workers_of_their_own(browser, arrays, tmp_path, prefix)
                 *(["--dashboard-prefix", prefix] if prefix else []),
             )
         )  # fmt: skip
-        for _ in range(2):
-            start(
-                process(
-                    tmp_path, "worker", *found, "--host", "127.0.0.1", "--nthreads", "1",
-                    "--no-dashboard", "--local-directory", str(tmp_path),
-                )
-            )  # fmt: skip
+        start(
+            process(
+                tmp_path, "worker", *found, "--host", "127.0.0.1", "--nworkers", "2",
+                "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path),
+            )
+        )  # fmt: skip
         while not where.exists():
             time.sleep(0.05)
         client = start(Client(scheduler_file=str(where)))

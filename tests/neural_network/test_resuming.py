@@ -14,8 +14,8 @@ from dlbd_estimators.engine.cluster import ClusterExecutor
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.neural_network import perceptron as module
 from dlbd_estimators.solvers import Status, minimize
+from dlbd_estimators.solvers.random_states import freeze, set_to, thaw
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
-from dlbd_estimators.solvers.stochastic.random_states import freeze, set_to, thaw
 from tests.inputs import in_chunks, perceptron, task
 
 N_EPOCHS = 6

@@ -12,9 +12,9 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.learner import Replica
 from dlbd_estimators.kernels.updates import Update
 from dlbd_estimators.solvers.history import Record
+from dlbd_estimators.solvers.random_states import Frozen
 from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.status import Status
-from dlbd_estimators.solvers.stochastic.random_states import Frozen
 
 
 @dataclass(frozen=True, kw_only=True)

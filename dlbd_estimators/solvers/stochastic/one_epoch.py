@@ -21,10 +21,10 @@ from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner
+from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape, plan_epoch
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
-from dlbd_estimators.solvers.stochastic.random_states import Frozen, freeze, thaw
 
 
 class EpochScheme(ABC):

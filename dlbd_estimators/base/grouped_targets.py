@@ -1,0 +1,132 @@
+"""A column of groups beside the targets: each row's target, and the number of its group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlbd_estimators.blocks.alignment import align
+from dlbd_estimators.blocks.block import Encoding
+from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.sources import is_lazy, opened
+from dlbd_estimators.engine.column_passes import reduce_rows, with_lengths_of_one_source
+from dlbd_estimators.exceptions import BadBlock, LengthMismatch
+from dlbd_estimators.kernels.labels import distinct
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A column that names each row's group.
+
+    Attributes
+    ----------
+    values : array-like or Dask collection of shape (n_samples,)
+        What the user passed.
+    names : ndarray of shape (n_groups,)
+        All groups, sorted.
+    classes : ndarray or None
+        Of the targets, where these are labels.
+    """
+
+    values: Any
+    names: NDArray[Any]
+    classes: NDArray[Any] | None
+
+    def beside(self, y: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the targets of some rows, and the numbers of their groups, as two columns."""
+        if len(y) != len(groups):
+            raise LengthMismatch(f"y has {len(y)} rows where groups has {len(groups)}.")
+        joined = np.empty((len(y), 2))
+        joined[:, 0] = Encoding(self.classes).targets(y, "a block")
+        found = _names(groups)
+        number = np.minimum(np.searchsorted(self.names, found), len(self.names) - 1)
+        if np.any(self.names[number] != found):
+            raise BadBlock("groups names one that was not found before. Did the data change?")
+        joined[:, 1] = number
+        return joined
+
+    def beside_lazy(self, y: da.Array, groups: da.Array, X: da.Array) -> da.Array:
+        """Return the same of lazy columns, cut as X is."""
+        arrays = with_lengths_of_one_source([X, y, groups])
+        cut = align(dict(zip(("X", "y", "groups"), arrays, strict=True)))
+        joined: da.Array = da.blockwise(
+            self.beside,
+            "ij",
+            cut["y"],
+            "i",
+            cut["groups"],
+            "i",
+            new_axes={"j": 2},
+            align_arrays=False,
+            dtype=np.float64,
+            meta=np.empty((0, 2)),
+        )
+        return joined
+
+
+def groups_of(values: Any, classes: NDArray[Any] | None, most: int) -> Groups:
+    """Find the groups that a column names; a lazy one is read by itself, block by block.
+
+    Parameters
+    ----------
+    values : array-like or Dask collection of shape (n_samples,)
+        Strings, integers or booleans; numbers with a fraction are taken, too.
+    classes : ndarray or None
+        Of the targets, where these are labels.
+    most : int
+        Groups that there may be.
+
+    Raises
+    ------
+    ValueError
+        There are more of them, one is missing, or the column has the wrong shape.
+    """
+    find = _Distinct(most)
+    if is_lazy(values):
+        (values,) = together(opened("groups", values))
+        return Groups(values, reduce_rows([values], find, find.combine, name="groups"), classes)
+    values = np.asarray(values)
+    return Groups(values, find(values), classes)
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    """The groups of a block, and of two."""
+
+    most: int
+
+    def __call__(self, groups: Any) -> NDArray[Any]:
+        return self._checked(distinct(_names(groups))[0])
+
+    def combine(self, left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+        return self._checked(np.union1d(left, right))
+
+    def _checked(self, names: NDArray[Any]) -> NDArray[Any]:
+        if len(names) > self.most:
+            raise ValueError(
+                f"groups names more than {self.most} groups, whose scores would be held together. "
+                f"Take larger groups; of groups of one row each, covariance='HC1' is the same but "
+                f"for a factor."
+            )
+        return names
+
+
+def _names(groups: Any) -> NDArray[Any]:
+    """Check a block of groups and return it as an array of one axis."""
+    found = np.asarray(groups)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError(f"groups must have one entry a row, but have shape {found.shape}.")
+    missing = np.asarray(pd.isna(found))
+    if missing.any():
+        raise ValueError(
+            f"groups is missing in {int(missing.sum())} row(s). Drop these rows, or give them a "
+            f"group of their own."
+        )
+    return found.astype(object) if found.dtype.kind == "T" else found

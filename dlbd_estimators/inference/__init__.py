@@ -1,0 +1,8 @@
+"""How sure the coefficients of a linear model are: standard errors, tests and intervals."""
+
+from __future__ import annotations
+
+from dlbd_estimators.inference.standard_errors import coefficient_table
+from dlbd_estimators.inference.table import CoefficientTable, WaldTest
+
+__all__ = ["CoefficientTable", "WaldTest", "coefficient_table"]

@@ -1,0 +1,240 @@
+"""The table of a fitted model's coefficients, by one or two passes over the rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dlbd_estimators.base.grouped_targets import Groups, groups_of
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.blocks.block import Blocks, Encoding
+from dlbd_estimators.engine.blas import single_threaded_blas
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.exceptions import MatrixTooLarge
+from dlbd_estimators.inference.covariance import (
+    Inverted,
+    check_counts,
+    check_minimum,
+    clustered,
+    invert,
+)
+from dlbd_estimators.inference.explained import Explained, explain
+from dlbd_estimators.inference.table import CoefficientTable, check_confidence, tabulate
+from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.matrix_memory import sweep_holds
+
+#: Covariances, and the power of ``1 - leverage`` in each.
+_DISCOUNTS = {"classical": 0, "HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2, "clustered": 0}
+#: Entries of the groups' scores, which each task of a pass holds: 64 MiB.
+_MOST_SCORES = 2**23
+
+
+def coefficient_table(
+    model: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    covariance: str = "classical",
+    groups: Any = None,
+    weights: str = "frequency",
+    confidence: float = 0.95,
+    allow_penalty: bool = False,
+) -> CoefficientTable:
+    """Return how sure the coefficients of a fitted linear model are.
+
+    It takes one pass over the rows that the model was fitted to, and two for ``"HC2"`` and
+    ``"HC3"``, where leverages follow from the sums of the first.
+
+    Parameters
+    ----------
+    model : LinearRegression, LogisticRegression or Ridge
+        Fitted without a penalty (of ``LogisticRegression`` that is ``C=np.inf``), to one target or
+        two classes.
+    X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+        Features of shape (n_samples, n_features): those that the model was fitted to.
+    y : array-like or lazy array of shape (n_samples,)
+        Targets or labels.
+    sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+        Weights, at least 0: those that the model was fitted with. ``weights`` says what they mean.
+    covariance : {"classical", "HC0", "HC1", "HC2", "HC3", "clustered"}, default="classical"
+        ``"classical"`` takes the model to be right: errors of one variance, or classes of the
+        probabilities that it says. ``"HC0"`` to ``"HC3"`` hold whatever the variance of each row
+        is, where rows are independent; ``"HC3"`` is the safest for few rows. ``"clustered"`` holds
+        where rows depend on one another within ``groups``.
+    groups : array-like or lazy array of shape (n_samples,), optional
+        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read by
+        itself first. Groups times coefficients may be 8,388,608 (2^23) at most.
+    weights : {"frequency", "variance"}, default="frequency"
+        ``"frequency"``: a row of weight k is k equal rows, and there are as many rows as the
+        weights add up to. ``"variance"``: the variance of a row is inverse to its weight, and rows
+        are counted where their weight is above 0 (statsmodels' ``WLS`` and ``var_weights``).
+    confidence : float, default=0.95
+        Probability with which an interval covers the true coefficient.
+    allow_penalty : bool, default=False
+        Also take a model with an L2 penalty. Its intervals cover what the penalised fit gives on
+        average, which is not the true coefficient.
+
+    Returns
+    -------
+    CoefficientTable
+        Estimates, standard errors, statistics, p-values and intervals; tests of linear hypotheses
+        and prediction intervals.
+
+    Raises
+    ------
+    TypeError
+        The model is of another class.
+    ValueError
+        The model has a penalty or bounds, is not the minimum on these rows, has several targets or
+        classes; columns are linearly dependent; there are too few rows or groups, or too many
+        groups; a row has a leverage of 1; a parameter is unknown; the data are refused as by
+        ``fit``.
+    MemoryError
+        The sums do not fit in the memory of a worker.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LinearRegression
+    >>> from dlbd_estimators.inference import coefficient_table
+    >>> X = np.arange(8.0)[:, None]
+    >>> y = np.array([0.1, 0.9, 2.2, 2.8, 4.1, 5.0, 5.8, 7.2])
+    >>> table = coefficient_table(LinearRegression().fit(X, y), X, y)
+    >>> table.standard_error.round(4)
+    array([0.1145, 0.0274])
+    """
+    _check_choice("covariance", covariance, tuple(_DISCOUNTS))
+    _check_choice("weights", weights, ("frequency", "variance"))
+    check_confidence(confidence)
+    if (groups is not None) != (covariance == "clustered"):
+        raise ValueError(
+            "groups and covariance='clustered' belong together, but one was passed without the "
+            "other. Pass both or neither."
+        )
+    explained = explain(model, allow_penalty=allow_penalty)
+    packing = explained.packing
+    if packing.n_features > LARGEST_HESSIAN:
+        raise ValueError(
+            f"The model has {packing.n_features} features, but the covariance of at most "
+            f"{LARGEST_HESSIAN} is formed. Fit a model of fewer columns."
+        )
+    grouped: Groups | None = None
+    if groups is not None:
+        grouped = groups_of(groups, explained.classes, _MOST_SCORES // packing.size)
+    blocks = _blocks(explained, X, y, sample_weight, grouped)
+    frequency = weights == "frequency"
+    kernel = SandwichKernel(
+        explained.loss,
+        packing,
+        meat=covariance in ("HC0", "HC1"),
+        grouped=grouped is not None,
+        frequency=frequency,
+    )
+    with executor_for(blocks) as executor:
+        _check_room(executor, blocks, packing.size, 0 if grouped is None else len(grouped.names))
+        sums = _run(executor, blocks, kernel, Estimate(explained.parameters))
+        with single_threaded_blas:
+            n = sums.weight if frequency else float(sums.n_present)
+            check_counts(sums, n, 0.0)
+            assert sums.bread is not None
+            inverted = invert(explained, sums.bread, sums.centre)
+            check_counts(sums, n, inverted.n_effective)
+            check_minimum(explained, sums, inverted)
+        n_passes = 1.0
+        discount = _DISCOUNTS[covariance]
+        if discount:
+            leverages = replace(kernel, bread=False, meat=True, discount=discount)
+            estimate = Estimate(explained.parameters, sums.centre, inverted.root)
+            rows = _run(executor, blocks, leverages, estimate)
+            _check_leverages(rows, covariance)
+            sums.meat = rows.meat
+            n_passes = 2.0
+    with single_threaded_blas:
+        return tabulate(
+            explained,
+            inverted,
+            _parameters_covariance(explained, sums, inverted, covariance, n),
+            kind=covariance,
+            scale=_scale(explained, sums, n - inverted.n_effective),
+            df=len(sums.groups) - 1.0 if grouped is not None else n - inverted.n_effective,
+            confidence=confidence,
+            n_passes=n_passes,
+        )
+
+
+def _blocks(
+    explained: Explained, X: Any, y: Any, sample_weight: Any, grouped: Groups | None
+) -> Blocks:
+    """Return checked blocks whose targets are numbers."""
+    data = training_data(
+        explained.model,
+        X,
+        y,
+        sample_weight,
+        classify=explained.classes is not None,
+        reset=False,
+        groups=grouped,
+    )
+    if grouped is not None:
+        return data.blocks  # encoded by their groups
+    if data.y_shape not in ((), (1,)):
+        raise ValueError(f"y should have one target, but has shape {data.y_shape} a row.")
+    return data.blocks.encoded(Encoding(explained.classes))
+
+
+def _run(
+    executor: Executor, blocks: Blocks, kernel: SandwichKernel, estimate: Estimate
+) -> SandwichSums:
+    return executor.map_reduce(kernel, estimate, blocks, name="coefficient-table").partial
+
+
+def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -> None:
+    """Refuse sums that do not fit, before X is read."""
+    n_entries = 2 * width**2 + n_groups * width
+    if not sweep_holds(executor, blocks, n_entries):
+        raise MatrixTooLarge(
+            f"The sums for {width} coefficients and {n_groups} groups take "
+            f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, for which a worker has no "
+            f"room. Give each thread of the workers more memory, or take larger groups or fewer "
+            f"columns."
+        )
+
+
+def _check_leverages(sums: SandwichSums, covariance: str) -> None:
+    if sums.n_saturated:
+        raise ValueError(
+            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient is there for such a "
+            f"row alone, whose error nobody can know, and covariance={covariance!r} divides by "
+            f"one less the leverage. Drop these rows, or take 'HC1'."
+        )
+
+
+def _parameters_covariance(
+    explained: Explained, sums: SandwichSums, inverted: Inverted, covariance: str, n: float
+) -> Any:
+    df = n - inverted.n_effective
+    if covariance == "classical":
+        scale = _scale(explained, sums, df)
+        if explained.strength == 0.0:
+            return scale * inverted.inverse
+        return scale * inverted.covariance(inverted.bread)
+    if covariance == "clustered":
+        return inverted.covariance(clustered(sums, n, inverted.n_effective))
+    assert sums.meat is not None
+    factor = n / df if covariance == "HC1" else 1.0
+    return factor * inverted.covariance(np.asarray(sums.meat))
+
+
+def _scale(explained: Explained, sums: SandwichSums, df: float) -> float:
+    """Return the variance of the errors of a row of weight 1; of classes it is 1."""
+    return sums.squares / df if explained.has_errors_of_one_variance else 1.0
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, but is {value!r}.")

@@ -1,0 +1,333 @@
+"""A table of coefficients: standard errors, intervals, tests of linear hypotheses, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dlbd_estimators.base.prediction import predict
+from dlbd_estimators.inference.covariance import Inverted
+from dlbd_estimators.inference.explained import Explained
+from dlbd_estimators.inference.intervals import IntervalPredictor
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.factor import Factor
+
+
+@dataclass(frozen=True)
+class WaldTest:
+    """The test that linear functions of the coefficients have given values.
+
+    Parameters
+    ----------
+    statistic : float
+        F of a regression, chi-square of a classifier.
+    p_value : float
+        Probability of a statistic as large, if the hypotheses hold.
+    df_hypotheses : int
+        Number of hypotheses.
+    df_residual : float
+        Degrees of freedom of the errors; infinite for chi-square.
+
+    Examples
+    --------
+    >>> from dlbd_estimators.inference import WaldTest
+    >>> WaldTest(statistic=4.0, p_value=0.0455, df_hypotheses=1, df_residual=float("inf")).p_value
+    0.0455
+    """
+
+    statistic: float
+    p_value: float
+    df_hypotheses: int
+    df_residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class CoefficientTable:
+    """What is known of the coefficients of a fitted model; the intercept, if any, comes first.
+
+    :func:`coefficient_table` makes it. ``str`` and notebooks show it as a table.
+
+    Parameters
+    ----------
+    names : tuple of str
+        ``"intercept"``, and the names of the features.
+    estimate : ndarray of shape (n_coefficients,)
+        The model's.
+    standard_error : ndarray of shape (n_coefficients,)
+        Standard deviation of the estimate over draws of the rows.
+    statistic : ndarray of shape (n_coefficients,)
+        Estimate by standard error: t of a regression, z of a classifier.
+    p_value : ndarray of shape (n_coefficients,)
+        Probability of a statistic as far from zero, if the true coefficient is zero.
+    lower, upper : ndarray of shape (n_coefficients,)
+        Ends of the interval.
+    covariance : ndarray of shape (n_coefficients, n_coefficients)
+        Of the estimates.
+    covariance_type : str
+        How it was found.
+    scale : float
+        Variance of the errors, of a row of weight 1; of a classifier 1.
+    df_residual : float
+        Degrees of freedom of t and F: rows less coefficients, or groups less one. A classifier
+        takes the normal distribution, and this is infinite.
+    confidence : float
+        Of the intervals.
+    n_passes : float
+        Passes over the rows that it took.
+    explained : Explained
+        The model.
+    centre : ndarray of shape (n_features,)
+        What features are centred by for ``centred_covariance``.
+    centred_covariance : ndarray of shape (n_parameters, n_parameters)
+        The covariance of the coefficients and, last, of the prediction at the centre: predictions
+        far from zero have their digits from it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LinearRegression
+    >>> from dlbd_estimators.inference import coefficient_table
+    >>> X = np.arange(8.0)[:, None]
+    >>> y = np.array([0.1, 0.9, 2.2, 2.8, 4.1, 5.0, 5.8, 7.2])
+    >>> table = coefficient_table(LinearRegression().fit(X, y), X, y)
+    >>> table.to_frame().round(3)
+               estimate  standard_error       t  p_value  lower  upper
+    intercept     0.017           0.114   0.146    0.889 -0.263  0.297
+    x0            0.999           0.027  36.501    0.000  0.932  1.066
+    >>> table.prediction_interval([[10.0]]).round(2)
+    array([[10.  ,  9.37, 10.64]])
+    """
+
+    names: tuple[str, ...]
+    estimate: FloatArray
+    standard_error: FloatArray
+    statistic: FloatArray
+    p_value: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    covariance: FloatArray
+    covariance_type: str
+    scale: float
+    df_residual: float
+    confidence: float
+    n_passes: float
+    explained: Explained = field(repr=False)
+    centre: FloatArray = field(repr=False)
+    centred_covariance: FloatArray = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as a pandas data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a coefficient; columns ``estimate``, ``standard_error``, ``t`` or ``z``,
+            ``p_value``, ``lower`` and ``upper``.
+        """
+        statistic = "z" if np.isinf(self.df_residual) else "t"
+        columns = {
+            "estimate": self.estimate,
+            "standard_error": self.standard_error,
+            statistic: self.statistic,
+            "p_value": self.p_value,
+            "lower": self.lower,
+            "upper": self.upper,
+        }
+        return pd.DataFrame(columns, index=pd.Index(self.names, dtype=object))
+
+    def __str__(self) -> str:
+        return str(self.to_frame())
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html())
+
+    def wald_test(self, hypotheses: Any, value: Any = 0.0) -> WaldTest:
+        """Test that linear functions of the coefficients have given values, all at once.
+
+        Parameters
+        ----------
+        hypotheses : str, sequence of str, or array-like of shape (n_hypotheses, n_coefficients)
+            Names of coefficients; or rows that multiply the coefficients, in the order of
+            ``names``.
+        value : float or array-like of shape (n_hypotheses,), default=0.0
+            The values to test for.
+
+        Returns
+        -------
+        WaldTest
+            The statistic and its p-value.
+
+        Raises
+        ------
+        ValueError
+            A name is unknown, a shape does not fit, or one hypothesis follows from the others.
+        """
+        rows = self._rows(hypotheses)
+        count = len(rows)
+        values = np.asarray(value, dtype=np.float64)
+        if values.shape not in ((), (count,)):
+            raise ValueError(
+                f"value must be one number, or one for each of {count} hypotheses, but has shape "
+                f"{values.shape}."
+            )
+        gap = rows @ self.estimate - values
+        factor = Factor.of(rows @ self.covariance @ rows.T)
+        if factor.inverse is not None:
+            raise ValueError(
+                f"The {count} hypotheses are linearly dependent: one follows from the others, or "
+                f"contradicts them. Leave it out."
+            )
+        square = float(gap @ factor.solve(gap))
+        if np.isinf(self.df_residual):
+            return WaldTest(square, float(stats.chi2.sf(square, count)), count, np.inf)
+        ratio = square / count
+        p_value = float(stats.f.sf(ratio, count, self.df_residual))
+        return WaldTest(ratio, p_value, count, self.df_residual)
+
+    def _rows(self, hypotheses: Any) -> FloatArray:
+        if isinstance(hypotheses, str):
+            hypotheses = [hypotheses]
+        if isinstance(hypotheses, Sequence) and all(isinstance(each, str) for each in hypotheses):
+            unknown = [each for each in hypotheses if each not in self.names]
+            if unknown or not hypotheses:
+                raise ValueError(f"Not among the coefficients {list(self.names)}: {unknown}.")
+            places = [self.names.index(each) for each in hypotheses]
+            return np.eye(len(self.names))[places]
+        rows = np.atleast_2d(np.asarray(hypotheses, dtype=np.float64))
+        if rows.ndim != 2 or rows.shape[1] != len(self.names) or not len(rows):
+            raise ValueError(
+                f"hypotheses must be names, or rows of {len(self.names)} numbers, one for each of "
+                f"{list(self.names)}; but they have shape {rows.shape}."
+            )
+        return rows
+
+    def prediction_interval(
+        self, X: Any, *, of: str = "observation", confidence: float | None = None
+    ) -> Any:
+        """Return predictions of a regression with intervals.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        of : {"observation", "mean"}, default="observation"
+            What the interval covers: the target of one new row of weight 1, where errors are
+            normal and of one variance; or the mean of such targets.
+        confidence : float, optional
+            Probability with which it covers that; None is that of the table.
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, 3)
+            The prediction, the lower and the upper end; lazy where X is lazy.
+
+        Raises
+        ------
+        ValueError
+            The model is a classifier or has a penalty, or ``of`` is unknown.
+        """
+        explained = self.explained
+        if not explained.has_errors_of_one_variance or explained.strength > 0:
+            raise ValueError(
+                "Prediction intervals are those of a LinearRegression. A classifier predicts "
+                "probabilities, and predictions of a model with a penalty are biased."
+            )
+        if of not in ("observation", "mean"):
+            raise ValueError(f"of must be 'observation' or 'mean', but is {of!r}.")
+        confidence = self.confidence if confidence is None else check_confidence(confidence)
+        coef, intercept = explained.packing.unpack(explained.parameters)
+        model = IntervalPredictor(
+            coef[0],
+            self.centre,
+            float(intercept[0] + coef[0] @ self.centre),
+            self.centred_covariance,
+            self.scale if of == "observation" else 0.0,
+            float(stats.t.isf(0.5 * (1.0 - confidence), self.df_residual)),
+        )
+        return predict(explained.model, X, model, _all, "prediction-interval")
+
+
+def tabulate(
+    explained: Explained,
+    inverted: Inverted,
+    centred: FloatArray,
+    *,
+    kind: str,
+    scale: float,
+    df: float,
+    confidence: float,
+    n_passes: float,
+) -> CoefficientTable:
+    """Make the table of a covariance of parameters for centred features.
+
+    Parameters
+    ----------
+    explained : Explained
+        The model.
+    inverted : Inverted
+        Gives the centre.
+    centred : ndarray of shape (n_parameters, n_parameters)
+        The covariance.
+    kind : str
+        How it was found.
+    scale, df : float
+        Variance of the errors, and its degrees of freedom.
+    confidence, n_passes : float
+        See :class:`CoefficientTable`.
+    """
+    n = explained.packing.n_features
+    coef, intercept = explained.packing.unpack(explained.parameters)
+    # From parameters for centred features to the rows of the table.
+    turn, estimate, names = np.eye(n), coef[0], explained.names
+    if explained.packing.fit_intercept:
+        turn = np.vstack([np.append(-inverted.centre, 1.0), np.eye(n, n + 1)])
+        estimate, names = np.append(intercept, coef[0]), ("intercept", *names)
+    covariance = turn @ centred @ turn.T
+    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = estimate / error
+    regression = explained.has_errors_of_one_variance
+    law = stats.t(df) if regression else stats.norm()
+    half = float(law.isf(0.5 * (1.0 - confidence))) * error
+    return CoefficientTable(
+        names=names,
+        estimate=estimate,
+        standard_error=error,
+        statistic=statistic,
+        p_value=np.asarray(2.0 * law.sf(np.abs(statistic))),
+        lower=estimate - half,
+        upper=estimate + half,
+        covariance=covariance,
+        covariance_type=kind,
+        scale=scale,
+        df_residual=df if regression else np.inf,
+        confidence=confidence,
+        n_passes=n_passes,
+        explained=explained,
+        centre=inverted.centre,
+        centred_covariance=centred,
+    )
+
+
+def check_confidence(confidence: Any) -> float:
+    """Check that a confidence is a number between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
+    number = isinstance(confidence, Real) and not isinstance(confidence, bool)
+    if not (number and 0.0 < float(confidence) < 1.0):
+        raise ValueError(f"confidence must be a number between 0 and 1, but is {confidence!r}.")
+    return float(confidence)
+
+
+def _all(raw: FloatArray) -> FloatArray:
+    return raw

@@ -1,0 +1,253 @@
+"""What the covariance of a model's parameters is made of: curvature and squared scores of the rows.
+
+With ``z = [x - c, 1]`` a row's centred features and its constant, ``g`` and ``h`` the first and
+second derivative of its loss in its raw prediction, and ``s`` its weight, a pass brings back
+
+    bread    = sum_i s_i h_i z_i z_i^T
+    meat     = sum_i s_i g_i^2 z_i z_i^T / (1 - l_i)^d     (frequencies; else s_i^2 g_i^2)
+    scores_k = sum_{i in group k} s_i g_i z_i
+
+where ``l`` is a row's leverage ``h z^T (bread + penalty)^-1 z`` (times ``s`` where weights are no
+frequencies). All is formed and summed in float64. Each block takes a centre of its own, and
+:meth:`SandwichKernel.combine` rewrites the sums of one block for the centre of the other: products
+of columns far from zero would lose their spread to rounding. Without an intercept ``c`` is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.centring import Centring, centre_of
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.linear import centred_tile
+from dlbd_estimators.kernels.losses import Loss
+from dlbd_estimators.kernels.packing import Packing
+
+#: A row with more leverage than this is fitted without an error of its own.
+_SATURATED = 1.0 - 1e-10
+
+
+class Estimate(NamedTuple):
+    """Parameters of a pass: the model, and what leverages follow from.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        The model, in the packed order, for features as they are.
+    centre : ndarray of shape (n_features,) or None
+        Centre of the features for all blocks; None lets each block take its own.
+    root : ndarray of shape (n_parameters, n_parameters) or None
+        ``root root^T`` is the inverse of the bread with its penalty, for that centre.
+    """
+
+    parameters: FloatArray
+    centre: FloatArray | None = None
+    root: FloatArray | None = None
+
+
+@dataclass
+class SandwichSums:
+    """Sums over rows.
+
+    Attributes
+    ----------
+    weight : float
+        Of the weights.
+    squares : float
+        Of the weighted squares of the loss's first derivatives.
+    n_rows, n_present, n_saturated : int
+        All rows, those with a weight above 0, and of these those with a leverage of 1.
+    centre : ndarray of shape (n_features,)
+        What the features of all sums are centred by.
+    gradient : ndarray of shape (n_parameters,)
+        Sum of ``s g z``.
+    bread, meat : ndarray of shape (n_parameters, n_parameters) or None
+        As above, where they were asked for.
+    groups : ndarray of int of shape (n_groups,)
+        Numbers of the groups that have a row with a weight, ascending.
+    scores : ndarray of shape (n_groups, n_parameters)
+        Of these groups.
+    """
+
+    weight: float
+    squares: float
+    n_rows: int
+    n_present: int
+    n_saturated: int
+    centre: FloatArray
+    gradient: FloatArray
+    bread: FloatArray | None
+    meat: FloatArray | None
+    groups: NDArray[np.intp]
+    scores: FloatArray
+
+
+@dataclass(frozen=True)
+class SandwichKernel(Kernel[SandwichSums]):
+    """Curvature and squared scores of a model of one output on one block.
+
+    The parameters of the pass are an :class:`Estimate`.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    packing : Packing
+        Order of the parameters, of one output.
+    bread, meat : bool
+        Whether to sum them.
+    grouped : bool
+        Whether to sum scores by group; the targets' second column then is the number of each
+        row's group.
+    frequency : bool
+        A weight of k is a row that stands k times. Otherwise a row's variance is divided by it.
+    discount : int
+        Power of ``1 - leverage`` that the meat is divided by: 0, 1 or 2.
+    """
+
+    loss: Loss
+    packing: Packing
+    bread: bool = True
+    meat: bool = False
+    grouped: bool = False
+    frequency: bool = True
+    discount: int = 0
+
+    def __call__(self, block: Block, parameters: Estimate) -> SandwichSums:
+        packing = self.packing
+        n, width = packing.n_features, packing.size
+        coef, intercept = packing.unpack(parameters.parameters)
+        centre: FloatArray = np.zeros(n)
+        if packing.fit_intercept:
+            given = parameters.centre
+            centre = centre_of(block.X, block.weight) if given is None else given
+        point = np.concatenate([coef[0], (intercept + coef @ centre)[: width - n]])
+        size = tile_rows(width)
+        wide = scratch("wide", (min(size, block.n_rows), n))
+        rows_of_tile = scratch("constant", (len(wide), width))
+        rows_of_tile[:, n:] = 1.0
+        sums = self._nothing(block, centre)
+        for rows in tiles(block.n_rows, size):
+            X = centred_tile(block.X[rows], centre, wide)
+            Z = rows_of_tile[: len(X)]
+            Z[:, :n] = X
+            y = block.targets[rows]
+            weight = np.ones(len(X)) if block.weight is None else block.weight[rows]
+            found = self.loss.evaluate(y[:, 0], (Z @ point)[:, None], None, Order.HESSIAN)
+            assert found.gradient is not None
+            assert found.curvature is not None
+            slope, curvature = found.gradient[:, 0], found.curvature.reshape(-1)
+            present = weight > 0
+            sums.weight += float(weight.sum())
+            sums.squares += float(weight @ (slope * slope))
+            sums.n_present += int(np.count_nonzero(present))
+            sums.gradient += (weight * slope) @ Z
+            if sums.bread is not None:
+                _add_products(sums.bread, weight * curvature, Z)
+            if sums.meat is not None:
+                factor: FloatArray = slope * slope
+                factor *= weight if self.frequency else weight * weight
+                if self.discount and parameters.root is not None:
+                    along = Z @ parameters.root
+                    leverage = curvature * np.einsum("ij,ij->i", along, along)
+                    if not self.frequency:
+                        leverage *= weight
+                    saturated = leverage > _SATURATED
+                    sums.n_saturated += int(np.count_nonzero(present & saturated))
+                    factor /= np.where(saturated, 1.0, 1.0 - leverage) ** self.discount
+                _add_products(sums.meat, factor, Z)
+            if self.grouped:
+                groups = y[present, 1].astype(np.intp)
+                _add_scores(sums, groups, (weight * slope)[present], Z[present])
+        return sums
+
+    def _nothing(self, block: Block, centre: FloatArray) -> SandwichSums:
+        width = self.packing.size
+        groups = np.zeros(0, dtype=np.intp)
+        if self.grouped:
+            numbers = block.targets[:, 1].astype(np.intp)
+            groups = np.unique(numbers if block.weight is None else numbers[block.weight > 0])
+        return SandwichSums(
+            weight=0.0,
+            squares=0.0,
+            n_rows=block.n_rows,
+            n_present=0,
+            n_saturated=0,
+            centre=centre,
+            gradient=np.zeros(width),
+            bread=np.zeros((width, width)) if self.bread else None,
+            meat=np.zeros((width, width)) if self.meat else None,
+            groups=groups,
+            scores=np.zeros((len(groups), width)),
+        )
+
+    def combine(self, left: SandwichSums, right: SandwichSums) -> SandwichSums:
+        if left.n_present == 0:  # rows of no weight say nothing about the centre of the data
+            left.centre = right.centre
+        elif right.n_present > 0:
+            self._move(right, left.centre)
+        left.weight += right.weight
+        left.squares += right.squares
+        left.n_rows += right.n_rows
+        left.n_present += right.n_present
+        left.n_saturated += right.n_saturated
+        left.gradient += right.gradient
+        for name in ("bread", "meat"):
+            mine, other = getattr(left, name), getattr(right, name)
+            if mine is not None:
+                mine += other
+        _join_scores(left, right.groups, right.scores)
+        return left
+
+    def _move(self, sums: SandwichSums, centre: FloatArray) -> None:
+        """Rewrite sums for another centre."""
+        gap = centre - sums.centre
+        centring = Centring(self.packing, gap)
+        sums.gradient = centring.gradient(sums.gradient)
+        if sums.bread is not None:
+            sums.bread = centring.matrix(sums.bread)
+        if sums.meat is not None:
+            sums.meat = centring.matrix(sums.meat)
+        if self.packing.fit_intercept:
+            sums.scores[:, :-1] -= sums.scores[:, -1:] * gap
+        sums.centre = centre
+
+    def is_finite(self, partial: SandwichSums) -> bool:
+        parts = (partial.squares, partial.gradient, partial.bread, partial.meat, partial.scores)
+        return all(bool(np.isfinite(part).all()) for part in parts if part is not None)
+
+
+def _add_products(total: FloatArray, factor: FloatArray, Z: FloatArray) -> None:
+    # One operand twice: BLAS then does half the work (syrk).
+    scaled = scratch("scaled", Z.shape)
+    np.multiply(Z, np.sqrt(factor)[:, None], out=scaled)
+    total += scaled.T @ scaled
+
+
+def _add_scores(
+    sums: SandwichSums, groups: NDArray[np.intp], slope: FloatArray, Z: FloatArray
+) -> None:
+    """Add the scores of a tile, all of whose groups have a place already."""
+    found, place = np.unique(groups, return_inverse=True)
+    # A sparse product adds the rows of a group in their order, without a loop over groups.
+    chosen = sparse.csr_array(
+        (slope, (place, np.arange(len(place)))), shape=(len(found), len(place))
+    )
+    sums.scores[np.searchsorted(sums.groups, found)] += chosen @ Z
+
+
+def _join_scores(sums: SandwichSums, groups: NDArray[np.intp], scores: FloatArray) -> None:
+    if np.array_equal(groups, sums.groups):
+        sums.scores += scores
+        return
+    both = np.union1d(sums.groups, groups)
+    joined = np.zeros((len(both), scores.shape[1]))
+    joined[np.searchsorted(both, sums.groups)] = sums.scores
+    joined[np.searchsorted(both, groups)] += scores
+    sums.groups, sums.scores = both, joined
