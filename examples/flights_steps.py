@@ -10,6 +10,7 @@ from pathlib import Path
 import flights_data
 import flights_models
 import flights_new_days
+import flights_search
 import numpy as np
 import numpy.typing as npt
 import plots
@@ -90,6 +91,14 @@ def new_days(split: Split, names: Sequence[str]) -> str:
     seconds = time.perf_counter() - began
     print(f"late > 15 min: regression and network again without some days, {seconds:.2f} s in all")
     return line
+
+
+def search(out: Path, split: Split) -> Path:
+    """Choose the strengths of penalties by cross-validation; return the file with the curve."""
+    path = out / "choose_c.png"
+    for line in flights_search.choose(split, path):
+        print(line)
+    return path
 
 
 def pages(out: Path, split: Split, results: Sequence[Result], names: Sequence[str]) -> list[Path]:

@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import sklearn.preprocessing
+from sklearn.base import clone
 
 import dlbd_estimators
 from dlbd_estimators import (
@@ -187,8 +188,11 @@ def estimator_calls(name, data):
     y = None if y is None else getattr(data, y)
     yield "fit", lambda: estimator.fit(X, y)
     if hasattr(estimator, "partial_fit"):
-        more = {"classes": [0, 1]} if name == "MLPClassifier" else {}
-        yield "partial_fit", lambda: estimator.partial_fit(X, y, **more)
+        classify = name in ("MLPClassifier", "LogisticRegression")
+        more = {"classes": [0, 1]} if classify else {}
+        # A perceptron goes on from `fit`; other models keep nothing there to go on from.
+        batches = estimator if name.startswith("MLP") else clone(estimator)
+        yield "partial_fit", lambda: batches.partial_fit(X, y, **more)
     for method in PREDICTIONS:
         if hasattr(estimator, method):
             yield method, lambda method=method: consume(getattr(estimator, method)(X))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -107,7 +108,7 @@ class FitCheckpoint:
         self._found: Found | None = None
         self._random: Frozen | None = None
         self._number = 0
-        self._warned = False
+        self._failures: list[str] = []  # which parts share: the user is warned once
 
     @property
     def solver(self) -> str | None:
@@ -149,6 +150,30 @@ class FitCheckpoint:
         if self._folder is not None:
             self._fingerprint[label] = text_of(value)
             self._compare({label: self._fingerprint[label]})
+
+    def part(self, name: str, seed: int) -> FitCheckpoint:
+        """Return the checkpoint of one of several fits that this one is made of.
+
+        Parameters
+        ----------
+        name : str
+            Which; of the folder in this one's folder.
+        seed : int
+            What samples are chosen by.
+
+        Raises
+        ------
+        CheckpointMismatch, CheckpointDamaged
+            As of :meth:`open`.
+        """
+        one = copy(self)
+        if self._folder is not None:
+            one._fingerprint = {**self._fingerprint, "part": name, "seed": str(seed)}
+            one._folder = CheckpointFolder(f"{self._folder.url}/{name}")
+            one._found, one._number = None, 0
+            one._found = one._last_whole(one._folder)
+            one._compare(one._fingerprint)
+        return one
 
     def random_state(self, given: Any) -> np.random.RandomState:
         """Return the RandomState of a fit, as it stood where the fit began.
@@ -234,13 +259,13 @@ class FitCheckpoint:
             self._folder.write(self._number + 1, facts, arrays)
             self._number += 1
         except Exception as error:  # noqa: BLE001  (whatever a store says, the fit goes on)
-            if not self._warned:
+            if not self._failures:
                 warn_user(
                     f"The checkpoint in {self._where} could not be written after step "
                     f"{state.n_iter} ({type(error).__name__}: {error}). The fit goes on; until "
                     f"one can be written, it would be resumed from the last one before."
                 )
-            self._warned = True
+            self._failures.append(str(error))
 
     def _last_whole(self, folder: CheckpointFolder) -> Found | None:
         damaged = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -62,7 +63,8 @@ def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
     checksums = executor.map_reduce(
         RowChecksumKernel(),
         None,
-        blocks.encoded(Encoding(raw=True)),  # labels are not known yet
+        # Labels are not known yet, and these blocks are not what passes of the fit will read.
+        replace(blocks, encoding=Encoding(raw=True), read_again=False),
         name="checkpoint-rows",
         indices=looked_at,
     ).partial

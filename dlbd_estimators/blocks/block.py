@@ -8,8 +8,9 @@ business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks.das
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,8 @@ class Encoding:
             row = int(np.argmax(unknown))
             raise BadBlock(
                 f"y holds the label {y[row]!r} at row {row} of {where}, which was not "
-                f"among the classes found before. Did the data change during fit?"
+                f"among the classes found before, or passed as classes. Did the data change during "
+                f"fit?"
             )
         return codes.astype(np.float64)
 
@@ -141,6 +143,8 @@ class Blocks(BlockSequence):
         Shape of one row's targets, if promised.
     selected : dict of int to range or None
         Rows of selected blocks, where they are known.
+    read_again : bool
+        Whether blocks that fit are kept between passes.
     """
 
     loader: Loader
@@ -154,6 +158,9 @@ class Blocks(BlockSequence):
     feature_names: Sequence[str] | None = None
     y_shape: tuple[int, ...] | None = None
     selected: dict[int, range] | None = None
+    read_again: bool = True
+    # Whatever is made of blocks by `replace` is read otherwise.
+    token: str = field(init=False, default_factory=lambda: uuid4().hex, repr=False, compare=False)
 
     def encoded(self, encoding: Encoding) -> Self:
         """Return the same blocks with another encoding."""
@@ -176,11 +183,17 @@ class Blocks(BlockSequence):
         rows = {index: self.rows(index) for index in indices}
         known = {index: each for index, each in rows.items() if each is not None}
         # The sizes of all blocks would go to each task.
-        return replace(self, loader=self.loader.select(indices), sizes=None, selected=known or None)
+        loader = self.loader.select(indices)
+        return self._same(replace(self, loader=loader, sizes=None, selected=known or None))
 
     def read_by(self, part: Self) -> Self:
         """Return these blocks as a part of them can read them, which :meth:`select` gives."""
-        return replace(self, loader=part.loader, selected=part.selected)
+        return self._same(replace(self, loader=part.loader, selected=part.selected))
+
+    def _same(self, blocks: Self) -> Self:
+        """Return blocks that are the same as these for those who keep them."""
+        object.__setattr__(blocks, "token", self.token)
+        return blocks
 
     def rows(self, index: int) -> range | None:
         """Return the numbers of a block's rows among all, where known."""
@@ -188,7 +201,7 @@ class Blocks(BlockSequence):
 
     def with_loader(self, loader: Loader) -> Self:
         """Return the same blocks, read by another loader."""
-        return replace(self, loader=loader)
+        return self._same(replace(self, loader=loader))
 
     def load(self, index: int, *, features: bool = True) -> Block:
         """Read and check one block.

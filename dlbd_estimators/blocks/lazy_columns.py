@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import dask.array as da
 from dask.core import flatten
@@ -73,7 +73,7 @@ class RowBlocks(BlockSequence):
         Size of the largest block, in bytes; None where unknown.
     """
 
-    read_again: ClassVar[bool] = False
+    read_again = False
 
     loader: GraphLoader
     n_blocks: int

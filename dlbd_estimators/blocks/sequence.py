@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 
 class Rows(NamedTuple):
@@ -67,7 +67,10 @@ class BlockSequence(ABC):
     """
 
     #: Passes read the blocks again and again: those that fit are kept meanwhile.
-    read_again: ClassVar[bool] = True
+    read_again: bool = True
+    #: Blocks of one fit that are read otherwise, with other labels or of fewer rows, have another
+    #: one: what is kept of these is not taken for the same block of those.
+    token: str = ""
 
     loader: Loader
     n_blocks: int

@@ -156,7 +156,7 @@ class DividedBlocks(Blocks):
     @classmethod
     def of(cls, blocks: Blocks, parts: Parts) -> DividedBlocks:
         """Divide blocks."""
-        given = {each.name: getattr(blocks, each.name) for each in fields(Blocks)}
+        given = {each.name: getattr(blocks, each.name) for each in fields(Blocks) if each.init}
         return cls(**given, parts=parts)
 
     def load(self, index: int, *, features: bool = True) -> DividedBlock:
@@ -165,7 +165,7 @@ class DividedBlocks(Blocks):
         return DividedBlock(block.X, block.y, block.weight, parts)
 
     def select(self, indices: Sequence[int]) -> Self:
-        return replace(super().select(indices), parts=self.parts.select(indices))
+        return self._same(replace(super().select(indices), parts=self.parts.select(indices)))
 
     def read_by(self, part: Self) -> Self:
-        return replace(super().read_by(part), parts=part.parts)
+        return self._same(replace(super().read_by(part), parts=part.parts))

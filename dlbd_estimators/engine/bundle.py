@@ -110,12 +110,13 @@ def run_bundle(
 
 
 def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:
-    block = block_cache.get(bundle.fit, index) if bundle.features else None
+    key = bundle.blocks.token, index
+    block = block_cache.get(bundle.fit, key) if bundle.features else None
     if block is not None:
         return block, Cost(cache_hits=1)
     block, cost = timed_load(bundle.blocks, index, features=bundle.features)
     if keep and bundle.features:
-        keep_block(bundle.fit, index, block, bundle.cache_nbytes)
+        keep_block(bundle.fit, key, block, bundle.cache_nbytes)
     return block, cost
 
 

@@ -13,19 +13,19 @@ from dlbd_estimators.engine.kept import KeptByFit
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 
-#: Those of this process, by their number, within a budget that all its fits share. One that has
+#: Those of this process, by token and number, within a budget that all its fits share. One that has
 #: not asked for two minutes gives way where there is no room: blocks can be read again.
 block_cache: KeptByFit[Block] = KeptByFit(idle_seconds=120.0)
 
 
-def keep_block(fit: str, index: int, block: Block, budget: int) -> None:
+def keep_block(fit: str, key: tuple[str, int], block: Block, budget: int) -> None:
     """Keep a block if all that is kept then still fits in ``budget`` bytes.
 
     Arrays that are views into something larger are not kept: they would hold memory that the
     budget does not see.
     """
     if all(_owns(array) for array in (block.X, block.y, block.weight)):
-        block_cache.put(fit, index, block, block.nbytes, budget)
+        block_cache.put(fit, key, block, block.nbytes, budget)
 
 
 def _owns(array: FloatArray | None) -> bool:

@@ -12,8 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError, Loss
 from dlbd_estimators.kernels.packing import Packing
-from dlbd_estimators.linear_model import LinearRegression, LogisticRegression, Ridge
-from dlbd_estimators.linear_model.logistic_parameters import UNSET
+from dlbd_estimators.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    Ridge,
+)
+from dlbd_estimators.linear_model.logistic_parameters import has_l1_part
 from dlbd_estimators.linear_model.sparse_coefficients import dense
 
 
@@ -79,7 +84,8 @@ def explain(model: Any, *, allow_penalty: bool) -> Explained:
     ValueError
         It has no standard errors, or none that mean what they seem to; says why.
     """
-    if not isinstance(model, LinearRegression | Ridge | LogisticRegression):
+    known = isinstance(model, LinearRegression | Ridge | LogisticRegression)
+    if not known or isinstance(model, LogisticRegressionCV):
         raise TypeError(
             f"Standard errors are there for a fitted LinearRegression, Ridge or "
             f"LogisticRegression, but not for {type(model).__name__}. Of a pipeline pass the last "
@@ -130,8 +136,7 @@ def _strength(model: Any) -> float:
             )
         if model.penalty is None:
             return 0.0
-        ratio = 0.0 if model.l1_ratio is None else float(model.l1_ratio)
-        if model.penalty in ("l1", "elasticnet") or (model.penalty == UNSET and ratio > 0):
+        if has_l1_part(model):
             raise ValueError(
                 "An l1 penalty chooses features: the same rows cannot say how sure the chosen "
                 "coefficients are. Fit the chosen columns without a penalty (C=np.inf), to other "

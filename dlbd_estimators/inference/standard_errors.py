@@ -20,10 +20,12 @@ from dlbd_estimators.inference.covariance import (
     check_minimum,
     clustered,
     invert,
+    sums_of_moments,
 )
 from dlbd_estimators.inference.explained import Explained, explain
 from dlbd_estimators.inference.table import CoefficientTable, check_confidence, tabulate
 from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
+from dlbd_estimators.linear_model.incremental import kept_moments
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
 
@@ -35,8 +37,8 @@ _MOST_SCORES = 2**23
 
 def coefficient_table(
     model: Any,
-    X: Any,
-    y: Any,
+    X: Any = None,
+    y: Any = None,
     sample_weight: Any = None,
     *,
     covariance: str = "classical",
@@ -48,17 +50,20 @@ def coefficient_table(
     """Return how sure the coefficients of a fitted linear model are.
 
     It takes one pass over the rows that the model was fitted to, and two for ``"HC2"`` and
-    ``"HC3"``, where leverages follow from the sums of the first.
+    ``"HC3"``, where leverages follow from the sums of the first. A regression that was fitted by
+    ``partial_fit`` needs none for ``"classical"``: leave X and y out.
 
     Parameters
     ----------
     model : LinearRegression, LogisticRegression or Ridge
         Fitted without a penalty (of ``LogisticRegression`` that is ``C=np.inf``), to one target or
         two classes.
-    X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-        Features of shape (n_samples, n_features): those that the model was fitted to.
-    y : array-like or lazy array of shape (n_samples,)
-        Targets or labels.
+    X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array, \
+            optional
+        Features of shape (n_samples, n_features): those that the model was fitted to. None takes
+        the moments that ``partial_fit`` keeps.
+    y : array-like or lazy array of shape (n_samples,), optional
+        Targets or labels; None where X is None.
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
         Weights, at least 0: those that the model was fitted with. ``weights`` says what they mean.
     covariance : {"classical", "HC0", "HC1", "HC2", "HC3", "clustered"}, default="classical"
@@ -91,9 +96,9 @@ def coefficient_table(
         The model is of another class.
     ValueError
         The model has a penalty or bounds, is not the minimum on these rows, has several targets or
-        classes; columns are linearly dependent; there are too few rows or groups, or too many
-        groups; a row has a leverage of 1; a parameter is unknown; the data are refused as by
-        ``fit``.
+        classes, or keeps no moments where X is None; columns are linearly dependent; there are too
+        few rows or groups, or too many groups; a row has a leverage of 1; a parameter is unknown;
+        the data are refused as by ``fit``.
     MemoryError
         The sums do not fit in the memory of a worker.
 
@@ -126,34 +131,34 @@ def coefficient_table(
     grouped: Groups | None = None
     if groups is not None:
         grouped = groups_of(groups, explained.classes, _MOST_SCORES // packing.size)
-    blocks = _blocks(explained, X, y, sample_weight, grouped)
     frequency = weights == "frequency"
-    kernel = SandwichKernel(
-        explained.loss,
-        packing,
-        meat=covariance in ("HC0", "HC1"),
-        grouped=grouped is not None,
-        frequency=frequency,
-    )
-    with executor_for(blocks) as executor:
-        _check_room(executor, blocks, packing.size, 0 if grouped is None else len(grouped.names))
-        sums = _run(executor, blocks, kernel, Estimate(explained.parameters))
-        with single_threaded_blas:
-            n = sums.weight if frequency else float(sums.n_present)
-            check_counts(sums, n, 0.0)
-            assert sums.bread is not None
-            inverted = invert(explained, sums.bread, sums.centre)
-            check_counts(sums, n, inverted.n_effective)
-            check_minimum(explained, sums, inverted)
-        n_passes = 1.0
-        discount = _DISCOUNTS[covariance]
-        if discount:
-            leverages = replace(kernel, bread=False, meat=True, discount=discount)
-            estimate = Estimate(explained.parameters, sums.centre, inverted.root)
-            rows = _run(executor, blocks, leverages, estimate)
-            _check_leverages(rows, covariance)
-            sums.meat = rows.meat
-            n_passes = 2.0
+    if X is None:
+        sums = _kept_sums(explained, covariance, frequency, y, sample_weight)
+        inverted, n = _inverted(explained, sums, frequency)
+        n_passes = 0.0
+    else:
+        blocks = _blocks(explained, X, y, sample_weight, grouped)
+        n_groups = 0 if grouped is None else len(grouped.names)
+        kernel = SandwichKernel(
+            explained.loss,
+            packing,
+            meat=covariance in ("HC0", "HC1"),
+            grouped=grouped is not None,
+            frequency=frequency,
+        )
+        with executor_for(blocks) as executor:
+            _check_room(executor, blocks, packing.size, n_groups)
+            sums = _run(executor, blocks, kernel, Estimate(explained.parameters))
+            inverted, n = _inverted(explained, sums, frequency)
+            n_passes = 1.0
+            discount = _DISCOUNTS[covariance]
+            if discount:
+                leverages = replace(kernel, bread=False, meat=True, discount=discount)
+                estimate = Estimate(explained.parameters, sums.centre, inverted.root)
+                rows = _run(executor, blocks, leverages, estimate)
+                _check_leverages(rows, covariance)
+                sums.meat = rows.meat
+                n_passes = 2.0
     with single_threaded_blas:
         return tabulate(
             explained,
@@ -165,6 +170,36 @@ def coefficient_table(
             confidence=confidence,
             n_passes=n_passes,
         )
+
+
+def _kept_sums(
+    explained: Explained, covariance: str, frequency: bool, y: Any, sample_weight: Any
+) -> SandwichSums:
+    """Return the sums that a model's own moments tell."""
+    moments = kept_moments(explained.model)
+    if moments is None or covariance != "classical" or not frequency:
+        keeps = "with moments" if moments else "which keeps no moments"
+        raise ValueError(
+            f"X is None, which is for covariance='classical' and weights='frequency' of a "
+            f"regression fitted by partial_fit: its moments tell no more. This is "
+            f"{type(explained.model).__name__}, {keeps}, and covariance={covariance!r}. Pass X and "
+            f"y."
+        )
+    if y is not None or sample_weight is not None:
+        raise ValueError("y or sample_weight was passed without X. Pass X too, or none of them.")
+    return sums_of_moments(explained, moments)
+
+
+def _inverted(explained: Explained, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
+    """Return the inverse of the bread, and the number of rows, once all has been checked."""
+    n = sums.weight if frequency else float(sums.n_present)
+    with single_threaded_blas:
+        check_counts(sums, n, 0.0)
+        assert sums.bread is not None
+        inverted = invert(explained, sums.bread, sums.centre)
+        check_counts(sums, n, inverted.n_effective)
+        check_minimum(explained, sums, inverted)
+    return inverted, n
 
 
 def _blocks(

@@ -13,12 +13,12 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import check_solver
 from dlbd_estimators.solvers import Solution
 
 
-class L1LeastSquares(LeastSquares):
+class L1LeastSquares(IncrementalLeastSquares):
     """Least squares with an l1 penalty among its penalties."""
 
     alpha: float

@@ -71,6 +71,8 @@ class Lasso(L1LeastSquares):
         rows. Without an l1 part it is half the squared Newton decrement.
     n_iter_ : int or list of int
         Number of steps of the solver, the same for all targets.
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str

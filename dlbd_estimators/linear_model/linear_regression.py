@@ -10,13 +10,13 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import check_solver
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.gram import GramState
 
 
-class LinearRegression(LeastSquares):
+class LinearRegression(IncrementalLeastSquares):
     """Ordinary least squares.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2``, where ``s_i`` is the weight of row i. If several
@@ -72,6 +72,8 @@ class LinearRegression(LeastSquares):
         (with ``"gram"``).
     n_iter_ : int
         Number of steps of the solver; 1 or 2 with ``"gram"``.
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str

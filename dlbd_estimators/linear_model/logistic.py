@@ -26,12 +26,13 @@ from dlbd_estimators.linear_model.logistic_parameters import (
     asked_for,
     last_solution,
 )
+from dlbd_estimators.linear_model.online_logistic import OnlineLogistic
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
 
 
-class LogisticRegression(SparseCoefficients, ClassPredictions):
+class LogisticRegression(OnlineLogistic, SparseCoefficients, ClassPredictions):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
@@ -101,6 +102,8 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         Intercepts. For three classes or more, they sum to zero.
     n_iter_ : ndarray of shape (1,)
         Number of steps of the solver.
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` alone.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -206,6 +209,9 @@ class LogisticRegression(SparseCoefficients, ClassPredictions):
         penalty, solver = asked_for(self)
         with fit_task(self, X, y, sample_weight) as task:
             self._fit(X, y, sample_weight, penalty, solver, task)
+        # It is a model of these rows alone, and keeps no curvature to go on from.
+        for attribute in ("_running", "n_samples_seen_"):
+            self.__dict__.pop(attribute, None)
         return self
 
     def _fit(

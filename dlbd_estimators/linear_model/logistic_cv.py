@@ -263,7 +263,7 @@ class LogisticRegressionCV(LogisticRegression):
         self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
     ) -> None:
         """Fit all models, whose passes share sweeps; then score them by one, and fit the chosen."""
-        packing, splits = data.packing, data.splits
+        packing, splits, scoring = data.packing, data.splits, searched.scoring
         before = executor.spent.cost.n_blocks
         paths = fit_paths(
             executor,
@@ -273,15 +273,14 @@ class LogisticRegressionCV(LogisticRegression):
             solver_name=searched.solver,
             tol=float(self.tol),
             max_iter=int(self.max_iter),
+            checkpoint=task.checkpoint,
         )
         flat = paths.parameters.reshape(len(splits.train), -1, packing.size)
-        if searched.scoring in BY_SUMS:
-            scores = score_paths(searched.scoring, executor, data.plain, splits, flat, packing)
+        if scoring in BY_SUMS:
+            scores = score_paths(scoring, executor, data.plain, splits, flat, packing)
         else:
             raw = data.plain.encoded(Encoding(raw=True))
-            scores = scores_of_classifiers(
-                searched.scoring, raw, splits, flat, packing, data.classes
-            )
+            scores = scores_of_classifiers(scoring, raw, splits, flat, packing, data.classes)
         scores = scores.reshape(paths.n_iter.shape)
         choice = choose_best(searched, scores, paths.parameters, refit=bool(self.refit))
         shape = (*scores.shape, *packing.shape)

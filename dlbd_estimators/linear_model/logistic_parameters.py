@@ -43,6 +43,13 @@ class Penalty(NamedTuple):
     l1_ratio: float
 
 
+def has_l1_part(estimator: Any) -> bool:
+    """Tell whether a logistic regression's parameters name an l1 penalty, without checking them."""
+    if estimator.penalty == UNSET:
+        return estimator.l1_ratio is not None and estimator.l1_ratio != 0
+    return estimator.penalty in ("l1", "elasticnet")
+
+
 def asked_for(estimator: Any) -> tuple[Penalty, str]:
     """Check the parameters; return the penalty, and the name of our solver.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.base.callbacks import FitTask
+from dlbd_estimators.base.checkpoint import FitCheckpoint
 from dlbd_estimators.base.class_weights import class_factors, count_labels, plain
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
@@ -252,6 +253,7 @@ def fit_paths(
     solver_name: str,
     tol: float,
     max_iter: int,
+    checkpoint: FitCheckpoint,
 ) -> Paths:
     """Fit all models, whose passes share sweeps.
 
@@ -265,20 +267,25 @@ def fit_paths(
         Penalties to fit.
     solver_name, tol, max_iter
         As of a fit.
+    checkpoint : FitCheckpoint
+        Each of the fits has a part of it.
     """
-    began, fits = time.perf_counter(), []
+    began = time.perf_counter()
+    fits: list[Fit] = []
     for number in range(len(data.splits.train)):
         for l1_ratio in l1_ratios:
             for C in Cs:
                 one = data.split_problem(number, float(C), float(l1_ratio))
-                solver = choose(solver_name, one)
+                saved = checkpoint.part(f"model-{len(fits):04}", data.seed)
+                solver = choose(saved.solver or solver_name, one)
                 if isinstance(solver, WorkingSet):
                     raise ValueError(
                         f"X has {one.packing.n_features} features, which are too many for an l1 "
                         f"part in a search. Select columns first, or take l1_ratios=(0,)."
                     )
                 clock = partial(_since, began)
-                fits.append(Fit(solver, one, None, tol, max_iter, clock))
+                fit = Fit(solver, one, None, tol, max_iter, clock)
+                fits.append(saved.resume(fit, one.packing.size, []))
     solutions: list[Solution] = []
     for outcome in minimize_together(executor, fits):
         if isinstance(outcome, Exception):

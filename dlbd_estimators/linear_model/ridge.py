@@ -11,12 +11,12 @@ from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.least_squares import LeastSquares
+from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import ridge_solver
 from dlbd_estimators.solvers import Solution
 
 
-class Ridge(LeastSquares):
+class Ridge(IncrementalLeastSquares):
     """Least squares with an L2 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2``, where ``s_i`` is the weight of
@@ -65,6 +65,8 @@ class Ridge(LeastSquares):
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
         Number of steps of the solver, the same for all targets; 1 or 2 with ``"gram"``.
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str

@@ -60,8 +60,8 @@ def least_squares_problem(
     """
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
-            f"X has {packing.n_features} features, but the second moments that a search needs are "
-            f"held for {LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
+            f"X has {packing.n_features} features, but second moments are held for "
+            f"{LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
         )
     problem = Problem(
         blocks,
@@ -85,6 +85,7 @@ def search(
     task: FitTask,
     model: Callable[[Solution], dict[str, Any]],
     advice: str,
+    start: FloatArray | None = None,
 ) -> None:
     """Run a solver that searches, and set what it finds on the estimator.
 
@@ -104,6 +105,8 @@ def search(
         Turns a solution into the estimator's attributes, by name.
     advice : str
         What else than more steps may be done about a search that does not converge.
+    start : ndarray, optional
+        Where to begin; None lets the solver choose.
     """
     began = time.perf_counter()
     task.checkpoint.open(executor, problem.blocks)
@@ -137,7 +140,7 @@ def search(
     fit = Fit(
         solver,
         problem,
-        start=None,
+        start=start,
         tol=float(getattr(estimator, "tol", 0.0)),
         max_iter=task.max_steps,
         clock=lambda: time.perf_counter() - began,

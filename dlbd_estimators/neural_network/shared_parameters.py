@@ -78,7 +78,7 @@ class SharedParameters:
     outer_momentum : float, default=0.5
         Nesterov momentum of that step.
     checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each epoch or step. A
+        Folder, or URL of an object store, to which the fit is written after each round or step. A
         later ``fit`` with the same parameters and data goes on from there, with the same bits.
         ``{}`` in it stands for what tells one fit from another, as a search needs it. See
         ``docs/reliability.md``. ``partial_fit`` writes nothing.

@@ -10,5 +10,12 @@ from dlbd_estimators.plots.calibration import CalibrationDisplay
 from dlbd_estimators.plots.coefficients import CoefficientsDisplay
 from dlbd_estimators.plots.loss_curve import LossCurveDisplay
 from dlbd_estimators.plots.roc_curve import RocCurveDisplay
+from dlbd_estimators.plots.search_scores import SearchScoresDisplay
 
-__all__ = ["CalibrationDisplay", "CoefficientsDisplay", "LossCurveDisplay", "RocCurveDisplay"]
+__all__ = [
+    "CalibrationDisplay",
+    "CoefficientsDisplay",
+    "LossCurveDisplay",
+    "RocCurveDisplay",
+    "SearchScoresDisplay",
+]

@@ -48,8 +48,8 @@ class Fit:
         What the warning of an error above ``tol`` begins with, where users look for certain words.
     advice : str
         What else than more steps may be done about a fit that does not converge.
-    earlier : sequence of Record
-        Of the steps that led to ``start``, where a fit goes on from a state of its own.
+    earlier : sequence of Record, optional
+        Of the steps that led to ``start``, where a fit goes on from a state that it saved.
     save : callable, optional
         Called with each state from which this fit can go on, with the records until there, and
         with whether the fit ends there: before anybody else hears of the step.
@@ -66,7 +66,7 @@ class Fit:
     on_warning: Callable[[str, str], None] | None = None
     opening: str = ""
     advice: str = "use solver='auto'"
-    earlier: Sequence[Record] = ()
+    earlier: Sequence[Record] | None = None
     save: Callable[[State, Sequence[Record], bool], None] | None = None
 
 
@@ -123,7 +123,7 @@ class FitRun:
         self.asked: Pass[Any] | Round | None = None
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
-        self._records: list[Record] = list(fit.earlier)
+        self._records: list[Record] = list(fit.earlier or ())
         self._begun = self._stopped = False
         problem, start = fit.problem, fit.start
         if isinstance(start, State):
@@ -135,6 +135,7 @@ class FitRun:
             self._n_passes = float(problem.passes_before)
             self._bytes_read = problem.bytes_before
         self._state: State | None = None
+        self._whole: State | None = None  # after the last step that was made in whole
 
     @property
     def blocks(self) -> BlockSequence:
@@ -195,7 +196,7 @@ class FitRun:
 
         Before the first step has ended there is only where the fit began.
         """
-        state = self._state
+        state = self._whole
         if state is None or state.n_iter == 0 or not self.fit.solver.keeps_when_interrupted:
             return False
         self.asked = None
@@ -225,21 +226,23 @@ class FitRun:
         ends = state.status is not None
         # A step that was too long is still the same step. scikit-learn does not count the
         # trials of its line searches either.
-        counts = not state.rests and (ends or not state.shortened)
-        if self._begun:
+        counts = not (state.rests or state.within) and (ends or not state.shortened)
+        if self._begun and not state.within:
             self._check(state)
             if counts:
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._records.append(state.record(fit.clock()))
+        if not state.within:
+            self._whole = state
         ends = ends or (counts and state.n_iter > 0 and self._suffices(state))
-        if fit.save is not None and (self._begun or not fit.earlier):
+        if fit.save is not None and (self._begun or fit.earlier is None):
             fit.save(state, self._records, ends)
         if self._begun and counts:
             self._tell(state)
         if ends or self._stopped:
             self.outcome = self._solve(state)
             return
-        if fit.before_step is not None and not (self._begun and state.shortened):
+        if fit.before_step is not None and not (self._begun and (state.shortened or state.within)):
             fit.before_step(state)
         self._begun = True
         self._step = fit.solver.step(fit.solver.posed(fit.problem, state), state, fit.tol)

@@ -61,6 +61,8 @@ class State:
         Set when the solver knows that it must stop.
     shortened : bool
         The last step was found too long, and no more came of the pass than a shorter one.
+    within : bool
+        The last step was made in part, and the next one goes on with it: nobody hears of it yet.
     rests : bool
         The last step begun came to nothing: it is not counted, and nobody hears of it.
     n_iter : int
@@ -75,6 +77,7 @@ class State:
     value: float = np.inf
     status: Status | None = None
     shortened: bool = False
+    within: bool = False
     rests: bool = False
     n_iter: int = 0
     n_passes: float = 0.0

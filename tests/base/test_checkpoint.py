@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import shutil
 import signal
@@ -77,7 +78,9 @@ def targets(model, y):
 
 
 def lazy(*arrays):
-    return [da.from_array(each, chunks=(ROWS, *each.shape[1:])) for each in arrays]
+    """Blocks that are their own, as read from a disk: those may be kept between passes."""
+    parts = (da.from_array(each, chunks=(ROWS, *each.shape[1:])) for each in arrays)
+    return [each.map_blocks(np.copy) for each in parts]
 
 
 def fit_until_done(make, *data):
@@ -439,6 +442,41 @@ class KillAt(Kill):
             type(self).n_all += 1
             if type(self).n_all > self.n_steps * 4:
                 raise Killed
+
+
+def test_a_search_for_shares_of_l1_killed_in_the_middle(data, tmp_path, monkeypatch):
+    X, y = lazy(data[0], np.where(targets(LogisticRegression(), data[1]) == "a", "a", "b"))
+
+    def make(**more):
+        return LogisticRegressionCV(
+            Cs=[0.1, 1.0], l1_ratios=[0.5, 1.0], cv=2, scoring="neg_log_loss", max_iter=20,
+            use_legacy_attributes=False, **more,
+        )  # fmt: skip
+
+    whole = make().fit(X, y)
+    n_written = itertools.count(1)
+
+    def write(folder, *what):
+        of_folder(folder, *what)
+        if next(n_written) % 11 == 0:
+            raise Killed
+
+    of_folder = CheckpointFolder.write
+    monkeypatch.setattr(CheckpointFolder, "write", write)
+    killed = 0
+    for _ in range(100):
+        try:
+            model = make(checkpoint=tmp_path).fit(X, y)
+            break
+        except Killed:
+            killed += 1
+    assert killed > 3
+    model.n_passes_ = whole.n_passes_  # of the last process alone
+    assert_same(model, whole)
+    (tmp_path / "model-0002").rename(tmp_path / "away")
+    (tmp_path / "model-0003").rename(tmp_path / "model-0002")
+    with pytest.raises(CheckpointMismatch, match="part: model-0003 there"):
+        make(checkpoint=tmp_path).fit(X, y)
 
 
 def test_a_pipeline_hands_on_the_same_rows(data, tmp_path):

@@ -18,6 +18,7 @@ from dlbd_estimators import (
     Lasso,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     Ridge,
     RidgeCV,
 )
@@ -136,6 +137,24 @@ def test_ridge_where_it_is_asked_for(covariance, rng):
     np.testing.assert_allclose(found.covariance, inverse @ meat @ inverse, rtol=1e-8)
 
 
+@pytest.mark.parametrize("model", [
+    LinearRegression(), LinearRegression(fit_intercept=False), Ridge(5.0),
+], ids=str)  # fmt: skip
+def test_the_moments_of_partial_fit_need_no_pass(model, rng):
+    X, y, _ = data(rng)
+    weight = rng.integers(0, 3, N).astype(float)
+    model = model.partial_fit(X[:50], y[:50], weight[:50]).partial_fit(X[50:], y[50:], weight[50:])
+    found = coefficient_table(model, allow_penalty=True)
+    assert_close(found, coefficient_table(model, X, y, weight, allow_penalty=True))
+    assert found.n_passes == 0.0
+    with pytest.raises(ValueError, match=r"X is None.*'HC1'. Pass X and y"):
+        coefficient_table(model, covariance="HC1", allow_penalty=True)
+    with pytest.raises(ValueError, match="passed without X"):
+        coefficient_table(model, None, y, allow_penalty=True)
+    with pytest.raises(ValueError, match="keeps no moments"):
+        coefficient_table(model.fit(X, y), allow_penalty=True)
+
+
 def test_columns_far_from_zero(rng):
     near = rng.integers(-4096, 4096, size=(400, 2)) / 4096.0
     y = near @ [1.0, -2.0] + rng.normal(size=400)
@@ -249,9 +268,12 @@ def test_models_without_standard_errors_are_refused(model, match, rng):
         coefficient_table(model.fit(X, y), X, y)
 
 
-@pytest.mark.parametrize("model", [Lasso(), ElasticNet(), RidgeCV()], ids=str)
+@pytest.mark.parametrize(
+    "model", [Lasso(), ElasticNet(), RidgeCV(), LogisticRegressionCV(Cs=2, cv=2)], ids=str
+)
 def test_other_classes_are_refused(model, rng):
     X, y, _ = data(rng)
+    y = (y > 0) if isinstance(model, LogisticRegressionCV) else y
     with pytest.raises(TypeError, match=f"not for {type(model).__name__}"):
         coefficient_table(model.fit(X, y), X, y)
 

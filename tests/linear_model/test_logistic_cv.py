@@ -206,6 +206,20 @@ def test_the_model_is_that_of_the_chosen_strength(rng):
     assert [entry["iteration"] for entry in found.history_] == [1, 2]
 
 
+def test_scores_count_no_class_weights_where_blocks_are_kept(rng):
+    X = rng.normal(size=(600, 3))
+    y = np.where(X[:, 0] + rng.logistic(size=600) > 1.0, 7, 3)
+    given = {
+        "Cs": [0.1, 1.0], "l1_ratios": [1.0], "cv": np.arange(600) % 2, "class_weight": {7: 20.0},
+        "scoring": "neg_log_loss", "use_legacy_attributes": False,
+    }  # fmt: skip
+    # Those that are cut out of a larger array are not kept between passes; copies are.
+    lazy = [da.from_array(each, chunks={0: 100}).map_blocks(np.copy) for each in (X, y)]
+    expected = LogisticRegressionCV(**given).fit(X, y)
+    model = LogisticRegressionCV(**given).fit(*lazy)
+    np.testing.assert_allclose(model.scores_, expected.scores_, rtol=1e-6)
+
+
 def test_a_class_without_weight_counts_in_scores(rng):
     X, y = data(rng, n_classes=3)
     given = {**NEW, "Cs": CS, "cv": 3, "class_weight": {"c": 0.0}, "scoring": "accuracy"}

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from dlbd_estimators.engine.checkpoint import CheckpointFolder
 from dlbd_estimators.exceptions import CheckpointMismatch
 from dlbd_estimators.solvers.saving import to_bytes
+from dlbd_estimators.solvers.stochastic import epoch_plan
+from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
 from tests.base.test_checkpoint import Kill, Killed, assert_same, fit_until_done
 from tests.inputs import flat, in_chunks, perceptron, task
 
@@ -32,7 +35,9 @@ OPTIONS = {
 
 def rows(kind, chunks):
     X, y = task(kind, n=160)
-    return (X, y) if chunks is None else in_chunks(chunks, X, y)
+    # Blocks that are their own, as read from a disk: those may be kept between passes.
+    lazily = [each.map_blocks(np.copy) for each in in_chunks(chunks or len(X), X, y)]
+    return (X, y) if chunks is None else lazily
 
 
 def assert_same_network(found, expected):
@@ -58,6 +63,36 @@ def test_training_killed_after_each_epoch_ends_as_if_it_had_never_been(name, kin
     model, killed = fit_until_done(make, *data)
     assert killed == len(whole.history_)
     assert_same_network(model, whole)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_replicas", [1, 2])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_training_killed_after_each_round(early_stopping, n_replicas, tmp_path, monkeypatch):
+    monkeypatch.setattr(epoch_plan, "_MAX_FILLS", 1)
+    data = rows("classes", 20)
+    options = {
+        "max_iter": 3, "n_replicas": n_replicas, "batch_size": 10, "buffer_size": 2 * 20 * 5 * 8,
+        "early_stopping": early_stopping,
+    }  # fmt: skip
+    whole = perceptron("classes", **options).fit(*data)
+    written = []
+
+    def write(folder, number, facts, arrays):
+        of_folder(folder, number, facts, arrays)
+        written.append(facts["n_iter"])
+        raise Killed
+
+    of_folder = CheckpointFolder.write
+    n_rounds = whole.history_[0]["rounds"]
+    assert n_rounds > 3
+    with monkeypatch.context() as killing:
+        killing.setattr(CheckpointFolder, "write", write)
+        for _ in range(3 * n_rounds + 1):
+            with pytest.raises(Killed):
+                perceptron("classes", checkpoint=tmp_path, **options).fit(*data)
+    assert [written.count(epoch) for epoch in range(4)] == [n_rounds, n_rounds, n_rounds, 1]
+    assert_same_network(perceptron("classes", checkpoint=tmp_path, **options).fit(*data), whole)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -110,6 +145,31 @@ def test_an_interrupted_network_can_be_used_and_goes_on(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         assert_same_network(model.set_callbacks().fit(X, y), whole.fit(X, y))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_interrupt_between_rounds_leaves_the_last_whole_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr(epoch_plan, "_MAX_FILLS", 1)
+    data = rows("classes", 20)
+    options = {"batch_size": 10, "buffer_size": 2 * 20 * 5 * 8}
+
+    def epoch(self, state):
+        if (state.n_epochs, state.rounds_made) == (1, 2):
+            raise KeyboardInterrupt
+        return whole_epoch(self, state)
+
+    whole_epoch = InRounds.epoch
+    model = perceptron("classes", max_iter=3, checkpoint=tmp_path, **options)
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr(InRounds, "epoch", epoch)
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            model.fit(*data)
+        one = perceptron("classes", max_iter=1, **options).fit(*data)
+        np.testing.assert_array_equal(flat(model), flat(one))
+        assert (model.n_iter_, model.loss_curve_) == (1, one.loss_curve_)
+        with pytest.raises(KeyboardInterrupt):  # it went on, and has no whole epoch of its own
+            model.fit(*data)
+    assert_same_network(model.fit(*data), perceptron("classes", max_iter=3, **options).fit(*data))
 
 
 def test_partial_fit_writes_nothing(tmp_path):

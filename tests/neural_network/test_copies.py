@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from dlbd_estimators.solvers.stochastic.epoch_plan import plan_epoch
+from dlbd_estimators.solvers.stochastic import one_epoch
 from tests.inputs import CLASSES, NUMBERS, flat, in_chunks, perceptron, task
 
 KINDS = [*CLASSES, *NUMBERS]
@@ -88,10 +88,12 @@ def test_epochs_one_by_one_put_the_blocks_in_another_order_each(monkeypatch):
     plans = []
 
     def plan(*args):
-        plans.append(plan_epoch(*args))
-        return plans[-1]
+        rounds, before = planned(*args)
+        plans.append(rounds)
+        return rounds, before
 
-    monkeypatch.setattr("dlbd_estimators.solvers.stochastic.one_epoch.plan_epoch", plan)
+    planned = one_epoch._planned
+    monkeypatch.setattr(one_epoch, "_planned", plan)
     X, y = in_chunks(20, *task("number"))
     model = perceptron("number")
     for _ in range(4):

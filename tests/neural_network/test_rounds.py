@@ -44,7 +44,10 @@ def run_epoch(executor, scheme, state):
         costs.append((result.cost, asked.n_passes))
         return result.partial
 
-    return answer(scheme.epoch(state), run), costs
+    while True:
+        state = answer(scheme.epoch(state), run)
+        if not state.within:
+            return state, costs
 
 
 def epochs(blocks, shape, n_epochs, *, outer=OuterStep(0.7, 0.9), shuffle=True):  # noqa: B008 - frozen

@@ -20,12 +20,21 @@ mpl.use("Agg")  # before pyplot: there is no display
 
 import matplotlib.pyplot as plt
 
-from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators import (
+    ElasticNetCV,
+    LassoCV,
+    LogisticRegression,
+    LogisticRegressionCV,
+    MLPClassifier,
+    Ridge,
+    RidgeCV,
+)
 from dlbd_estimators.plots import (
     CalibrationDisplay,
     CoefficientsDisplay,
     LossCurveDisplay,
     RocCurveDisplay,
+    SearchScoresDisplay,
 )
 from dlbd_estimators.preprocessing import StandardScaler
 
@@ -282,3 +291,64 @@ def test_the_code_of_the_documentation_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec("\n".join(code), {})
     assert (tmp_path / "fits.png").stat().st_size > 0
+
+
+def logistic_search(data, **parameters):
+    search = LogisticRegressionCV(
+        Cs=[1.0, 0.01, 0.1],
+        scoring="neg_log_loss",
+        cv=3,
+        **{"l1_ratios": (0.0,), "use_legacy_attributes": False, **parameters},
+    )
+    return search.fit(*data)
+
+
+def test_scores_of_a_search_are_drawn_in_the_order_of_strengths(data):
+    search = logistic_search(data)
+    display = SearchScoresDisplay.from_estimator(make_pipeline(search), name="late")
+    np.testing.assert_array_equal(display.line_.get_xdata(), [0.01, 0.1, 1.0])
+    mean = search.scores_[:, 0].mean(axis=0)
+    np.testing.assert_allclose(display.line_.get_ydata(), mean[[1, 2, 0]])
+    assert display.chosen_line_.get_xdata()[0] == search.C_
+    assert display.chosen_line_.get_xdata()[0] == search.Cs_[mean.argmax()]
+    band = display.spread_.get_paths()[0].vertices
+    spread = search.scores_[:, 0].std(axis=0)
+    assert band[:, 1].max() == pytest.approx((mean + spread).max())
+    assert display.ax_.get_xscale() == "log"
+    assert display.ax_.get_ylabel() == "Mean log-likelihood of held-out rows"
+
+
+def test_legacy_attributes_give_the_same_scores(data):
+    new = SearchScoresDisplay.from_estimator(logistic_search(data, l1_ratios=(0.0, 0.5)))
+    search = logistic_search(data, l1_ratios=(0.0, 0.5), use_legacy_attributes=True)
+    legacy = SearchScoresDisplay.from_estimator(search)
+    np.testing.assert_array_equal(new.scores, legacy.scores)
+    assert new.chosen == legacy.chosen
+
+
+def test_errors_of_a_search_for_alpha(rng):
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0] + rng.normal(size=60)
+    lasso = LassoCV(alphas=[0.1, 1.0], cv=3).fit(X, y)
+    display = SearchScoresDisplay.from_estimator(lasso)
+    np.testing.assert_allclose(
+        display.line_.get_ydata(), lasso.mse_path_[::-1].mean(axis=1), rtol=1e-12
+    )
+    assert display.chosen == lasso.alpha_
+    net = ElasticNetCV(l1_ratio=[0.2, 0.9], alphas=[0.1, 1.0], cv=3).fit(X, y)
+    for number, ratio in enumerate([0.2, 0.9]):
+        display = SearchScoresDisplay.from_estimator(net, l1_ratio=ratio)
+        np.testing.assert_array_equal(display.scores, net.mse_path_[number])
+        assert (display.chosen == net.alpha_) == (ratio == net.l1_ratio_)
+    with pytest.raises(
+        ValueError, match=r"l1_ratio=0\.5 was not tried. These were: \[0\.2, 0\.9\]"
+    ):
+        SearchScoresDisplay.from_estimator(net, l1_ratio=0.5)
+
+
+def test_what_has_no_scores_by_penalty_is_refused(data, rng):
+    with pytest.raises(NotFittedError):
+        SearchScoresDisplay.from_estimator(LassoCV())
+    ridge = RidgeCV(cv=3).fit(data[0], rng.normal(size=600))
+    with pytest.raises(TypeError, match="RidgeCV keeps no scores by penalty"):
+        SearchScoresDisplay.from_estimator(ridge)

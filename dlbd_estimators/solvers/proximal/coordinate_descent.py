@@ -120,11 +120,11 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     known = replace(problem.known, total_weight=moments.weight, unit=unit)
     variance = np.diag(moments.products)[:n] / moments.weight
     problem = problem.at(known).with_centre(moments.mean[:n], variance)
-    gram = moments.products[:n, :n] / moments.weight + _l2(problem) * np.eye(n)
+    gram = moments.products[:n, :n] / moments.weight + l2_strength(problem) * np.eye(n)
     model = Model.of(gram, epsilon=moments.epsilon)
     slopes = moments.products[:n, n:].T / moments.weight
     start, _ = packing.unpack(state.parameters)
-    coef = _solve(problem, model, slopes, start, _spread(moments, problem))
+    coef = _solve(problem, model, slopes, start, target_squares(moments, problem))
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
     squares = np.trace(moments.products[n:, n:]) / moments.weight
     gain = np.sum(coef * slopes) - 0.5 * np.einsum("ki,ij,kj->", coef, gram, coef)
@@ -132,7 +132,7 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
         state,
         parameters=packing.pack(coef, intercept),
         known=problem.known,
-        value=float(0.5 * squares - gain + _l1(problem) * np.abs(coef).sum()),
+        value=float(0.5 * squares - gain + l1_strength(problem) * np.abs(coef).sum()),
         step=1.0,
         moments=moments,
         model=model,
@@ -149,17 +149,8 @@ def _from_residuals(
     proof = yield from certify(problem, coef, intercept, centre, model)
     gaps, intercept = proof.gaps, proof.intercept
     point = packing.pack(coef, intercept)
-    spread = _spread(moments, problem)
-    left = _left(problem, proof.descent, coef)
-    decrement = np.hypot.reduce([model.distance(*rows) for rows in zip(left, coef, strict=True)])
-    inverse = np.array([model.inverse_diagonal(row) for row in coef])
-    error = float(decrement) / problem.unit
-    error *= error_of_decrement(
-        problem,
-        point,
-        np.diag(moments.products)[: packing.n_features] / moments.weight,
-        packing.pack(inverse, np.zeros(len(coef))),
-    )
+    spread = target_squares(moments, problem)
+    error = error_of_descent(problem, moments, model, proof.descent, point)
     small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
     status = None
     if error <= tol and small:
@@ -244,22 +235,53 @@ def certify(
     left_over = sums.total / sums.weight if fitted else np.zeros(len(coef))
     squares = sums.squares / sums.weight - left_over**2
     # The centre is the mean of the columns to rounding, which `left_over` multiplies: no more.
-    descent = sums.products / sums.weight - _l2(problem) * coef
-    gaps = _gaps(problem, model, squares, descent, coef)
-    value = 0.5 * float(squares.sum() + _l2(problem) * np.sum(coef * coef))
-    value += _l1(problem) * float(np.abs(coef).sum())
+    descent = sums.products / sums.weight - l2_strength(problem) * coef
+    gaps = duality_gaps(problem, model, squares, descent, coef)
+    value = 0.5 * float(squares.sum() + l2_strength(problem) * np.sum(coef * coef))
+    value += l1_strength(problem) * float(np.abs(coef).sum())
     return Proof(value, gaps, descent, intercept + left_over)
+
+
+def error_of_descent(
+    problem: Problem, moments: Moments, model: Model, descent: FloatArray, point: FloatArray
+) -> float:
+    """Return how far off the minimum the worst coefficient of a point is, at most.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of known total weight.
+    moments : Moments
+        Give the columns' variances.
+    model : Model
+        The quadratic.
+    descent : ndarray of shape (n_outputs, n_features)
+        See :class:`Proof`.
+    point : ndarray of shape (n_parameters,)
+        In the packed order.
+    """
+    coef, _ = problem.packing.unpack(point)
+    left = _left(problem, descent, coef)
+    decrement = np.hypot.reduce([model.distance(*rows) for rows in zip(left, coef, strict=True)])
+    inverse = np.array([model.inverse_diagonal(row) for row in coef])
+    per_decrement = error_of_decrement(
+        problem,
+        point,
+        np.diag(moments.products)[: problem.packing.n_features] / moments.weight,
+        problem.packing.pack(inverse, np.zeros(len(coef))),
+    )
+    return float(decrement) / problem.unit * per_decrement
 
 
 def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
     """Return the part of a downward slope that neither the norm nor a bound balances."""
-    l1 = _l1(problem)
+    l1 = l1_strength(problem)
     size = descent if _positive(problem) else np.abs(descent)
     zero = np.sign(descent) * np.maximum(size - l1, 0.0)
     return np.asarray(np.where(coef != 0, descent - l1 * np.sign(coef), zero))
 
 
-def _gaps(
+def duality_gaps(
     problem: Problem,
     model: Model | None,
     squares: FloatArray,
@@ -267,7 +289,7 @@ def _gaps(
     coef: FloatArray,
 ) -> FloatArray:
     """Return how much each output's objective can still fall, at most."""
-    l1, l2, positive = _l1(problem), _l2(problem), _positive(problem)
+    l1, l2, positive = l1_strength(problem), l2_strength(problem), _positive(problem)
     if l1 == 0.0:
         assert model is not None
         # No norm bounds the dual point. The objective above its quadratic's minimum, without
@@ -290,7 +312,7 @@ def _solve(
     rows = [
         model.minimise(
             slope,
-            _l1(problem),
+            l1_strength(problem),
             positive=_positive(problem),
             start=start[k],
             gap=_MODEL_GAP * float(spread[k]),
@@ -300,20 +322,21 @@ def _solve(
     return np.array(rows).reshape(start.shape)
 
 
-def _spread(moments: Moments, problem: Problem) -> FloatArray:
+def target_squares(moments: Moments, problem: Problem) -> FloatArray:
     """Return each target's mean square about its mean, in whose units gaps are."""
     spread = np.diag(moments.products)[problem.packing.n_features :] / moments.weight
     return np.where(spread > 0, spread, 1.0)
 
 
-def _l1(problem: Problem) -> float:
+def l1_strength(problem: Problem) -> float:
     """Strength beside the mean of the losses."""
     assert problem.l1 is not None
     assert problem.total_weight is not None
     return problem.l1.strength / (1.0 if problem.l1.of_mean else problem.total_weight)
 
 
-def _l2(problem: Problem) -> float:
+def l2_strength(problem: Problem) -> float:
+    """Return the strength of half the squared norm beside the mean of the losses."""
     assert problem.total_weight is not None
     strength = float(np.asarray(problem.penalty.strength).reshape(-1)[0])
     return strength / (1.0 if problem.penalty.of_mean else problem.total_weight)

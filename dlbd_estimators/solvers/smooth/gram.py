@@ -124,11 +124,7 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
         inverse[same] = factor.inverse_diagonal() * moments.weight
         condition = max(condition, factor.condition)
     intercept = moments.mean[n:] - coef @ (moments.mean[:n] - problem.centre)
-    explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
-    noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
-    risk = 0.0
-    if np.any(cross):
-        risk = float(moments.epsilon * condition * max(noise, 1.0))
+    risk = rounding_risk(moments, coef, condition)
     size = float(np.sqrt(np.sum(np.diag(gram) * coef**2) / moments.weight))
     values = linalg.eigvalsh(gram)[::-1]
     singular = np.sqrt(np.maximum(values, 0.0))
@@ -155,6 +151,25 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
         singular=singular,
         rank=int(np.count_nonzero(values > n * moments.epsilon * max(values[0], 0.0))) if n else 0,
     )
+
+
+def rounding_risk(moments: Moments, coef: FloatArray, condition: float) -> float:
+    """Return the relative error of coefficients to expect, because the moments were rounded.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all rows; about zero without an intercept.
+    coef : ndarray of shape (n_outputs, n_features)
+        Solved from them.
+    condition : float
+        Of the system that was solved, scaled to a unit diagonal.
+    """
+    n = coef.shape[1]
+    gram, cross = moments.products[:n, :n], moments.products[:n, n:]
+    explained = float(np.einsum("ki,ij,kj->", coef, gram, coef))
+    noise = np.sqrt(max(np.trace(moments.products[n:, n:]), 0.0) / max(explained, 1e-300))
+    return float(moments.epsilon * condition * max(noise, 1.0)) if np.any(cross) else 0.0
 
 
 def _refine(problem: Problem, state: GramState) -> Asks[GramState]:

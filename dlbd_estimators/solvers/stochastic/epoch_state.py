@@ -36,6 +36,9 @@ class EpochState(State):
         Epochs made; rows trained on, counted each time.
     n_rounds : int
         Of the last epoch.
+    rounds_made, trained, total : int, int, float
+        Of an epoch that is under way: its rounds until now, the rows that they have trained on, and
+        the sum of these rows' objective.
     random, order : tuple, ndarray of shape (n_rows,)
         Of rows in memory: where their RandomState stands, and the order that it has given them.
         None where they are not put in another order, or lie in blocks.
@@ -62,6 +65,9 @@ class EpochState(State):
     n_epochs: int = 0
     n_seen: int = 0
     n_rounds: int = 0
+    rounds_made: int = 0
+    trained: int = 0
+    total: float = 0.0
     random: Frozen | None = None
     order: NDArray[np.intp] | None = None
     losses: tuple[float, ...] = ()
@@ -177,6 +183,10 @@ class EpochState(State):
             score=np.nan,
             last_rate=self.learning_rate,
             n_rounds=0,
+            within=False,
+            rounds_made=0,
+            trained=0,
+            total=0.0,
             status=Status.DIVERGED,
             reason=reason,
         )

@@ -55,7 +55,7 @@ class Training(BaseProblem):
 
 @dataclass(frozen=True)
 class Epochs(Solver[Training, EpochState]):
-    """Mini-batch training; a step is an epoch.
+    """Mini-batch training; a step is an epoch, or a round of one.
 
     Parameters
     ----------
@@ -93,6 +93,8 @@ class Epochs(Solver[Training, EpochState]):
             if problem.score is None or state.best_parameters is None:
                 raise
             return state.diverged(str(error))
+        if trained.within:
+            return trained
         trained = replace(trained, last_rate=state.learning_rate, slowed=False)
         if problem.score is None:
             trained = trained.judged_by_loss(tol)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -22,13 +23,13 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape, plan_epoch
+from dlbd_estimators.solvers.stochastic.epoch_plan import Fill, Shape, plan_epoch
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 
 
 class EpochScheme(ABC):
-    """Asks for one epoch after the other."""
+    """Asks for one epoch after the other, or for a part of one."""
 
     @abstractmethod
     def begin(self, parameters: FloatArray, learning_rate: float) -> EpochState:
@@ -37,6 +38,8 @@ class EpochScheme(ABC):
     @abstractmethod
     def epoch(self, state: EpochState) -> Asks[EpochState]:
         """Ask for training on all rows once; return where it has come to, not yet judged.
+
+        A scheme may stop within an epoch (``EpochState.within``), and goes on where it was.
 
         Raises
         ------
@@ -141,43 +144,42 @@ class InRounds(EpochScheme):
 
     def epoch(self, state: EpochState) -> Asks[EpochState]:
         seed = (self.seed, state.n_epochs)
-        rng = np.random.default_rng(seed) if self.shuffle else None
-        rounds = plan_epoch(self.blocks.n_blocks, self.shape, rng)
-        total, n_rows = 0.0, 0
-        # Counted over the epoch: where rounds end changes no order.
-        n_fills = [0] * self.shape.n_replicas
-        for number, fills in enumerate(rounds):
-            trainings = tuple(
-                LocalTraining(
-                    i,
-                    state.replicas[i],
-                    self.blocks,
-                    part,
-                    [(*seed, i, n_fills[i] + j) for j in range(len(part))]
-                    if self.shuffle
-                    else None,
-                    state.learning_rate,
-                )
-                for i, part in enumerate(fills)
-                if part
+        rounds, before = _planned(self.blocks.n_blocks, self.shape, seed if self.shuffle else None)
+        number, total, n_rows = state.rounds_made, state.total, state.trained
+        n_fills = before[number]
+        trainings = tuple(
+            LocalTraining(
+                i,
+                state.replicas[i],
+                self.blocks,
+                part,
+                [(*seed, i, n_fills[i] + j) for j in range(len(part))] if self.shuffle else None,
+                state.learning_rate,
             )
-            n_fills = [n + len(part) for n, part in zip(n_fills, fills, strict=True)]
-            name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
-            n_passes = 0.0 if number else 1.0
-            results = yield Round(trainings, self.learner, name, n_passes)
-            for result in results:
-                for part in result.totals:  # one by one: where rounds end changes no sum either
-                    total += part
-                n_rows += result.n_rows
-            if not (isfinite(total) and all(result.replica.is_finite for result in results)):
-                raise _diverged(state, f", round {number + 1} of {len(rounds)}")
-            state = self._synchronised(state, trainings, results)
+            for i, part in enumerate(rounds[number])
+            if part
+        )
+        name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
+        results = yield Round(trainings, self.learner, name, n_passes=0.0 if number else 1.0)
+        for result in results:
+            for each in result.totals:  # one by one: where rounds end changes no sum either
+                total += each
+            n_rows += result.n_rows
+        if not (isfinite(total) and all(result.replica.is_finite for result in results)):
+            raise _diverged(state, f", round {number + 1} of {len(rounds)}")
+        state = self._synchronised(state, trainings, results)
+        if number + 1 < len(rounds):
+            return replace(state, within=True, rounds_made=number + 1, trained=n_rows, total=total)
         return replace(
             state,
             value=total / n_rows,
             n_epochs=state.n_epochs + 1,
             n_seen=state.n_seen + n_rows,
             n_rounds=len(rounds),
+            within=False,
+            rounds_made=0,
+            trained=0,
+            total=0.0,
         )
 
     def _synchronised(
@@ -199,6 +201,19 @@ class InRounds(EpochScheme):
         )
         together = tuple(replace(replica, parameters=parameters) for replica in replicas)
         return replace(state, parameters=parameters, velocity=velocity, replicas=together)
+
+
+@lru_cache(maxsize=4)
+def _planned(
+    n_blocks: int, shape: Shape, seed: tuple[int, int] | None
+) -> tuple[list[list[tuple[Fill, ...]]], list[list[int]]]:
+    """Plan an epoch, which each of its rounds asks for; return also the fills before each round."""
+    rounds = plan_epoch(n_blocks, shape, None if seed is None else np.random.default_rng(seed))
+    # Counted over the epoch: where rounds end changes no order.
+    before = [[0] * shape.n_replicas]
+    for fills in rounds:
+        before.append([n + len(part) for n, part in zip(before[-1], fills, strict=True)])
+    return rounds, before
 
 
 def _diverged(state: EpochState, where: Any) -> Diverged:

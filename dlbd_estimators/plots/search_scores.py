@@ -1,0 +1,230 @@
+"""Curves of a search by cross-validation: how well held-out rows are predicted, by penalty."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.plots.axes import GREY, PALE_GREY, axes
+
+
+class SearchScoresDisplay:
+    """Scores of held-out rows by the strength of the penalty: their mean and spread over folds.
+
+    Parameters
+    ----------
+    strengths : ndarray of shape (n_strengths,)
+        Values that were tried, in any order.
+    scores : ndarray of shape (n_strengths, n_folds)
+        Scores of held-out rows, larger is better; or errors, smaller is better.
+    chosen : float, optional
+        The value that the search chose.
+    strength_name : str, default="alpha"
+        What the values are of.
+    score_name : str, default="Score"
+        What the scores are.
+    name : str, optional
+        Name of the curve in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes of the plot.
+    figure_ : matplotlib.figure.Figure
+        The figure of these axes.
+    line_ : matplotlib.lines.Line2D
+        The mean over folds.
+    spread_ : matplotlib.collections.FillBetweenPolyCollection
+        One standard deviation over folds to either side.
+    chosen_line_ : matplotlib.lines.Line2D or None
+        Where the chosen value is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import LogisticRegressionCV
+    >>> from dlbd_estimators.plots import SearchScoresDisplay
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> search = LogisticRegressionCV(scoring="neg_log_loss", use_legacy_attributes=False)
+    >>> display = SearchScoresDisplay.from_estimator(search.fit(X, X[:, 0] > 0.5))
+    >>> display.ax_.get_xlabel()
+    'C'
+    """
+
+    def __init__(
+        self,
+        *,
+        strengths: NDArray[Any],
+        scores: NDArray[Any],
+        chosen: float | None = None,
+        strength_name: str = "alpha",
+        score_name: str = "Score",
+        name: str | None = None,
+    ) -> None:
+        self.strengths = strengths
+        self.scores = scores
+        self.chosen = chosen
+        self.strength_name = strength_name
+        self.score_name = score_name
+        self.name = name
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw the curve. Several curves can be drawn on the same axes.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes new ones.
+        name : str, optional
+            Name of the curve in the legend.
+        **kwargs
+            Parameters of :meth:`matplotlib.axes.Axes.plot` for the curve of means.
+
+        Returns
+        -------
+        SearchScoresDisplay
+            The display itself, with ``ax_``, ``figure_``, ``line_``, ``spread_`` and
+            ``chosen_line_``.
+        """
+        ax = axes(ax)
+        name = self.name if name is None else name
+        order = np.argsort(self.strengths)
+        strengths, scores = self.strengths[order], self.scores[order]
+        mean, spread = scores.mean(axis=1), scores.std(axis=1)
+        style = {"label": name, "marker": "o", "markersize": 4, **kwargs}
+        (self.line_,) = ax.plot(strengths, mean, **style)
+        colour = self.line_.get_color()
+        self.spread_ = ax.fill_between(
+            strengths, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0
+        )
+        self.chosen_line_ = None
+        if self.chosen is not None:
+            self.chosen_line_ = ax.axvline(self.chosen, color=GREY, linestyle="--", linewidth=1)
+            ax.annotate(
+                f"chosen: {self.chosen:.3g}",
+                (self.chosen, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, -2),
+                textcoords="offset points",
+                va="top",
+                color=GREY,
+            )
+        if np.all(strengths > 0):  # strengths are tried by factors
+            ax.set_xscale("log")
+        ax.set(xlabel=self.strength_name, ylabel=self.score_name)
+        ax.grid(visible=True, color=PALE_GREY, linewidth=0.8)
+        if name is not None:
+            ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        l1_ratio: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw how a search went.
+
+        Parameters
+        ----------
+        estimator : estimator or Pipeline
+            A fitted ``LogisticRegressionCV``, ``LassoCV`` or ``ElasticNetCV``, ours or
+            scikit-learn's, or a pipeline that ends in one.
+        l1_ratio : float, optional
+            Where several were tried, the one to draw; None is the chosen one.
+        name : str, optional
+            Name of the curve in the legend.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes new ones.
+        **kwargs
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        SearchScoresDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator was not fitted.
+        TypeError
+            The estimator keeps no scores by penalty.
+        ValueError
+            This ``l1_ratio`` was not tried.
+        """
+        search = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        check_is_fitted(search)
+        if hasattr(search, "mse_path_"):
+            display = cls._of_errors(search, l1_ratio)
+        elif hasattr(search, "scores_") and hasattr(search, "Cs_"):
+            display = cls._of_scores(search, l1_ratio)
+        else:
+            raise TypeError(
+                f"{type(search).__name__} keeps no scores by penalty. LogisticRegressionCV, "
+                f"LassoCV and ElasticNetCV do."
+            )
+        display.name = name
+        return display.plot(ax, **kwargs)
+
+    @classmethod
+    def _of_errors(cls, search: Any, l1_ratio: float | None) -> Self:
+        errors = search.mse_path_ if search.mse_path_.ndim == 3 else search.mse_path_[None]
+        # Alphas that the user gave are the same for each l1_ratio.
+        alphas = np.broadcast_to(search.alphas_, errors.shape[:2])
+        ratios = np.atleast_1d(getattr(search, "l1_ratio", 1.0))
+        number = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
+        chosen = float(search.alpha_) if number[1] else None
+        return cls(
+            strengths=alphas[number[0]],
+            scores=errors[number[0]],
+            chosen=chosen,
+            strength_name="alpha",
+            score_name="Mean squared error of held-out rows",
+        )
+
+    @classmethod
+    def _of_scores(cls, search: Any, l1_ratio: float | None) -> Self:
+        scores = search.scores_
+        if isinstance(scores, dict):  # the same for each class, or of two classes for one
+            scores = next(iter(scores.values()))
+            scores = scores[:, :, None] if scores.ndim == 2 else scores
+            scores = np.moveaxis(scores, 2, 1)
+        ratios = np.array([0.0 if r is None else r for r in np.atleast_1d(search.l1_ratios_)])
+        chosen_ratio = np.atleast_1d(search.l1_ratio_)[0]
+        number = _number(ratios, 0.0 if chosen_ratio is None else chosen_ratio, l1_ratio)
+        chosen = float(np.atleast_1d(search.C_)[0]) if number[1] else None
+        return cls(
+            strengths=np.asarray(search.Cs_, dtype=np.float64),
+            scores=scores[:, number[0]].T,
+            chosen=chosen,
+            strength_name="C",
+            score_name=f"{_name_of_score(search)} of held-out rows",
+        )
+
+
+def _number(ratios: NDArray[Any], chosen: Any, asked: float | None) -> tuple[int, bool]:
+    """Return which l1_ratio to draw, and whether it is the one that was chosen."""
+    tried = [float(ratio) for ratio in ratios]
+    wanted = float(chosen) if asked is None else float(asked)
+    if wanted not in tried:
+        raise ValueError(f"l1_ratio={wanted} was not tried. These were: {tried}.")
+    return tried.index(wanted), wanted == float(chosen)
+
+
+def _name_of_score(search: Any) -> str:
+    scoring = search.scoring
+    if not isinstance(scoring, str) or scoring == "warn":
+        return "Accuracy" if scoring in (None, "warn") else "Score"
+    if scoring == "neg_log_loss":
+        return "Mean log-likelihood"
+    return scoring.replace("_", " ").capitalize()

@@ -1,0 +1,82 @@
+"""Least squares by moments that grow: the rows of a batch are read once, and never again.
+
+:mod:`~dlbd_estimators.solvers.smooth.gram` reads rows again where the condition of their moments
+puts digits in doubt. Here those rows are gone: the doubt is told as the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.moments import Moments
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.kept_moments import Increment
+from dlbd_estimators.solvers.minimizer import Minimizer
+from dlbd_estimators.solvers.moment_scores import about_zero
+from dlbd_estimators.solvers.problem import Problem
+from dlbd_estimators.solvers.smooth.gram import Gram, GramState, rounding_risk, solve_moments
+from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.status import Status
+
+
+@dataclass(frozen=True)
+class IncrementalGramState(GramState):
+    """Adds the centred moments of all rows until now."""
+
+    total: Moments | None = None
+
+
+class IncrementalGram(Minimizer[IncrementalGramState]):
+    """Normal equations of all rows until now.
+
+    Parameters
+    ----------
+    increment : Increment
+        What is known, and what is added.
+    """
+
+    name: ClassVar[str] = "gram"
+    state: ClassVar[type[State]] = IncrementalGramState
+    needs: ClassVar[frozenset[str]] = Gram.needs
+    direct: ClassVar[bool] = True
+
+    def __init__(self, increment: Increment) -> None:
+        self.increment = increment
+
+    @classmethod
+    def matrix_side(cls, packing: Packing) -> int:
+        return Gram.matrix_side(packing)
+
+    def init(self, problem: Problem, start: FloatArray | None) -> Asks[IncrementalGramState]:
+        yield from ()  # it begins without a pass
+        return IncrementalGramState(np.zeros(problem.packing.size), known=problem.known)
+
+    def step(
+        self, problem: Problem, state: IncrementalGramState, tol: float
+    ) -> Asks[IncrementalGramState]:
+        total = yield from self.increment.ask(problem)
+        packing, n = problem.packing, problem.packing.n_features
+        moments = total if packing.fit_intercept else about_zero(total)
+        solved = solve_moments(problem, state, moments)
+        state = replace(state, **{**vars(solved), "total": total})
+        if state.status is Status.CONVERGED:
+            return state
+        coef, _ = packing.unpack(state.parameters)
+        risk = state.risk
+        if not problem.penalty.active:
+            # Fewer rows than features leave directions that they say nothing about: the solution
+            # of least norm is as good as the others allow.
+            factor = Factor.of(moments.products[:n, :n])
+            risk = rounding_risk(moments, coef, factor.condition_on_range)
+        done = risk <= tol
+        return replace(
+            state,
+            error=risk,
+            dependent=() if done else Factor.of(moments.products[:n, :n]).dependent(),
+            status=Status.CONVERGED if done else Status.STALLED,
+        )
