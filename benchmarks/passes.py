@@ -1,6 +1,6 @@
 """How often LogisticRegression reads the data, on many shapes of it, with default parameters.
 
-    python benchmarks/passes.py [--quick]
+    python benchmarks/passes.py [--quick] [--rows N] [--features P] [--seed S] [--dtype float32]
 
 The count of passes does not depend on the machine. Errors are the largest of a coefficient, in
 standard deviations of its column and relative to the largest coefficient, from scikit-learn's
@@ -22,7 +22,7 @@ from sklearn import linear_model
 
 from dlbd_estimators import LogisticRegression
 
-N_FEATURES, N_BLOCKS = 40, 200
+N_BLOCKS = 200
 Floats = npt.NDArray[np.float64]
 
 
@@ -50,12 +50,12 @@ class Problem:
         return self.X[order], y[order]
 
 
-def problems(n_rows: int) -> dict[str, Callable[[], Problem]]:
+def problems(n_rows: int, n_features: int = 40, seed: int = 0) -> dict[str, Callable[[], Problem]]:
     """Return each shape of problem by name."""
 
     def plain(scale: float = 0.5, **options: Any) -> Problem:
-        rng = np.random.default_rng(0)
-        X, coef = rng.normal(size=(n_rows, N_FEATURES)), scale * rng.normal(size=N_FEATURES)
+        rng = np.random.default_rng(seed)
+        X, coef = rng.normal(size=(n_rows, n_features)), scale * rng.normal(size=n_features)
         return Problem(X, coef, rng, **options)
 
     def made(change: Callable[[Problem], Floats]) -> Callable[[], Problem]:
@@ -68,18 +68,18 @@ def problems(n_rows: int) -> dict[str, Callable[[], Problem]]:
 
     def correlated(problem: Problem) -> Floats:
         X = problem.X
-        for j in range(1, N_FEATURES):
+        for j in range(1, n_features):
             X[:, j] = 0.95 * X[:, j - 1] + np.sqrt(1 - 0.95**2) * X[:, j]
         return X
 
     def rounded(problem: Problem) -> Floats:
         X = problem.X
-        X[:, : N_FEATURES // 2] = np.round(X[:, : N_FEATURES // 2], 1)
+        X[:, : n_features // 2] = np.round(X[:, : n_features // 2], 1)
         X[:, 1:] += 0.4 * X[:, :-1]
         return X
 
     def scaled() -> Problem:
-        problem, scales = plain(), np.logspace(-3, 3, N_FEATURES)
+        problem, scales = plain(), np.logspace(-3, 3, n_features)
         problem.X, problem.coef = problem.X * scales, problem.coef / scales
         return problem
 
@@ -94,7 +94,9 @@ def problems(n_rows: int) -> dict[str, Callable[[], Problem]]:
         "half of the columns rounded": made(rounded),
         "Student t, 2.5 degrees": made(lambda p: p.rng.standard_t(2.5, p.X.shape)),
         "scales 1e-3 to 1e3": scaled,
-        "one-hot, 40 levels": made(lambda p: np.eye(N_FEATURES)[p.rng.integers(0, 40, n_rows)]),
+        "one-hot, a level a column": made(
+            lambda p: np.eye(n_features)[p.rng.integers(0, n_features, n_rows)]
+        ),
         "5 % ones, else zero": made(lambda p: (p.rng.random(p.X.shape) < 0.05) * 1.0),
         "log-normal": made(lambda p: 0.2 * np.exp(1.2 * p.X)),
         "strong signal": lambda: plain(2.0),
@@ -111,9 +113,10 @@ def problems(n_rows: int) -> dict[str, Callable[[], Problem]]:
     }
 
 
-def measure(problem: Problem) -> tuple[float, float]:
+def measure(problem: Problem, dtype: str) -> tuple[float, float]:
     """Fit with defaults; return passes, and the largest error of a coefficient."""
     X, y = problem.rows()
+    X = X.astype(dtype)
     lengths = len(X) // N_BLOCKS
     lazy = [da.from_array(X, chunks=(lengths, -1)), da.from_array(y, chunks=lengths)]
     if problem.weight is not None:
@@ -122,6 +125,7 @@ def measure(problem: Problem) -> tuple[float, float]:
     peer = linear_model.LogisticRegression(
         C=problem.C, solver="newton-cholesky", tol=1e-12, max_iter=1000
     )
+    X = X.astype(np.float64)
     scale = X.std(axis=0)
     with warnings.catch_warnings():
         # scikit-learn scales with the data: where columns differ in scale it cannot reach 1e-12.
@@ -136,12 +140,18 @@ def main() -> None:
     """Print passes and errors of each shape, the median and the worst."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
-    n_rows = 40_000 if parser.parse_args().quick else 400_000
-    print(f"LogisticRegression(), {n_rows:,} x {N_FEATURES} float64 in {N_BLOCKS} blocks\n")
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--features", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
+    given = parser.parse_args()
+    n_rows = given.rows // 10 if given.quick else given.rows
+    size = f"{n_rows:,} x {given.features} {given.dtype}"
+    print(f"LogisticRegression(), {size} in {N_BLOCKS} blocks, seed {given.seed}\n")
     print(f"{'shape':<30}{'passes':>8}{'error':>10}")
     found = []
-    for name, make in problems(n_rows).items():
-        passes, error = measure(make())
+    for name, make in problems(n_rows, given.features, given.seed).items():
+        passes, error = measure(make(), given.dtype)
         found.append((passes, error))
         print(f"{name:<30}{passes:>8.2f}{error:>10.0e}", flush=True)
     passes, errors = np.transpose(found)

@@ -88,9 +88,10 @@ def run_bundle(
     def reduce(take: Callable[[], Any]) -> Partial:
         def evaluate(position: int) -> Partial:
             block = take()
-            partial = kernel(block, parameters)
+            number = bundle.indices[position - bundle.start]
+            partial = kernel.of_block(number)(block, parameters)
             if not kernel.is_finite(partial):
-                bundle.blocks.diagnose(bundle.indices[position - bundle.start], block)
+                bundle.blocks.diagnose(number, block)
             return partial
 
         # Every partial is checked for overflow and NaN, and the error names the row; a warning

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class OnColumns(Kernel[Partial], Generic[Partial]):
 
     def __call__(self, block: Block, parameters: Any) -> Partial:
         return self.kernel(Block(block.X[:, self.columns], block.y, block.weight), parameters)
+
+    def of_block(self, number: int) -> Self:
+        return replace(self, kernel=self.kernel.of_block(number))
 
     def combine(self, left: Partial, right: Partial) -> Partial:
         return self.kernel.combine(left, right)

@@ -14,7 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,10 @@ class PassKernel(ABC, Generic[AnyBlock_contra, Partial]):
     @abstractmethod
     def __call__(self, block: AnyBlock_contra, parameters: Any) -> Partial:
         """Evaluate one block."""
+
+    def of_block(self, number: int) -> Self:
+        """Return the kernel for a block by its number, which matters only to what draws rows."""
+        return self
 
     @abstractmethod
     def combine(self, left: Partial, right: Partial) -> Partial:

@@ -22,13 +22,15 @@ and :meth:`LinearKernel.combine` rewrites the sums of one block for the centre o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.hessian import HessianSum
+from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSieve, joined
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
@@ -58,6 +60,8 @@ class LinearSums:
         What the features of ``gradient`` and ``hessian`` are centred by, where blocks choose.
     shift : ndarray of shape (n_features + n_targets,) or None
         What the columns of ``moments`` are centred by.
+    rows : ImportantRows or None
+        Rows kept, if asked for.
     """
 
     value: float
@@ -70,6 +74,7 @@ class LinearSums:
     moments: FloatArray | None = None
     centre: FloatArray | None = None
     shift: FloatArray | None = None
+    rows: ImportantRows | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class LinearKernel(Kernel[LinearSums]):
     per_output : int
         Above zero, a Hessian is that of each output's own parameters alone, of shape (n_outputs,
         width, width), summed over every so manieth row, which stands for those up to the next.
+    importance : Importance or None
+        A rule to keep rows by, too; it needs second derivatives and a centre that is known.
     """
 
     loss: Loss
@@ -113,6 +120,12 @@ class LinearKernel(Kernel[LinearSums]):
     centre: FloatArray | None = field(default=None, repr=False)
     own_centre: bool = False
     per_output: int = 0
+    importance: Importance | None = None
+
+    def of_block(self, number: int) -> Self:
+        if self.importance is None:
+            return self
+        return replace(self, importance=self.importance.of_block(number))
 
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
@@ -132,6 +145,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
         hessian = self._hessian_sum(block, len(wide), centre)
+        sieve = None if self.importance is None else RowSieve(self.importance, block)
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
@@ -143,6 +157,9 @@ class LinearKernel(Kernel[LinearSums]):
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
             self._describe(sums, X, y, weight, raw, centre)
+            if sieve is not None and point.curvature is not None:
+                of_each = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
+                sieve.add(X, y, weight, of_each.sum(axis=1))
             if point.curvature is not None and hessian is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
@@ -150,6 +167,8 @@ class LinearKernel(Kernel[LinearSums]):
             sums.gradient = gradient.ravel()
         if hessian is not None:
             sums.hessian = hessian.packed()
+        if sieve is not None:
+            sums.rows = sieve.rows()
         return sums
 
     def _hessian_sum(
@@ -208,6 +227,8 @@ class LinearKernel(Kernel[LinearSums]):
             mine, other = getattr(left, name), getattr(right, name)
             if mine is not None:
                 mine += other
+        if left.rows is not None and right.rows is not None and self.importance is not None:
+            left.rows = joined(self.importance, left.rows, right.rows, left.n_rows)
         return left
 
     def _move(self, sums: LinearSums, goal: LinearSums) -> None:

@@ -9,8 +9,8 @@ rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +138,9 @@ class KeptRowsKernel(Kernel[Partial]):
         if block.weight is not None:
             weight *= block.weight
         return self.kernel(Block(block.X, block.y, weight), parameters)
+
+    def of_block(self, number: int) -> Self:
+        return replace(self, kernel=self.kernel.of_block(number))
 
     def combine(self, left: Partial, right: Partial) -> Partial:
         return self.kernel.combine(left, right)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from dlbd_estimators.kernels.kernel import PassKernel
 
@@ -28,6 +28,9 @@ class SweepKernel(PassKernel[Any, Partials]):
     def __call__(self, block: Any, parameters: tuple[Any, ...]) -> Partials:
         pairs = zip(self.kernels, parameters, strict=True)
         return tuple(kernel(block, each) for kernel, each in pairs)
+
+    def of_block(self, number: int) -> Self:
+        return replace(self, kernels=tuple(kernel.of_block(number) for kernel in self.kernels))
 
     def combine(self, left: Partials, right: Partials) -> Partials:
         triples = zip(self.kernels, left, right, strict=True)

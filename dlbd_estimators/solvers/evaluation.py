@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.importance import ImportantRows
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Evaluation:
         Where moments were asked for.
     known : Known
         With what this pass has taught.
+    weight : float
+        Sum of all weights, as far as this pass can tell.
+    rows : ImportantRows or None
+        Where a rule to keep them by was given.
     """
 
     point: FloatArray
@@ -67,3 +72,5 @@ class Evaluation:
     radius: float
     columns: Columns | None
     known: Known
+    weight: float
+    rows: ImportantRows | None

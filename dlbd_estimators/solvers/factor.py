@@ -158,6 +158,13 @@ class Factor:
         inverse, _ = lapack.dpotri(self.cholesky, lower=True)
         return np.asarray(np.diag(inverse) * self.scale**2)
 
+    def variances(self, covariance: FloatArray) -> FloatArray:
+        """Return those of a solution, for centred features, by its right side's covariance."""
+        if self.centring is not None:
+            covariance = self.centring.matrix(covariance)
+        half = self._solve(covariance)
+        return np.maximum(np.diag(self._solve(half.T)), 0.0)
+
     def unseen(self, right: FloatArray) -> float:
         """Return the size of what a right-hand side (n,) has outside the matrix's range.
 

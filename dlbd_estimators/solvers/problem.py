@@ -26,6 +26,7 @@ from dlbd_estimators.engine.matrices import MatrixRoom
 from dlbd_estimators.engine.passes import Asks, Pass
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.kernels.importance import Importance
 from dlbd_estimators.kernels.kernel import Kernel
 from dlbd_estimators.kernels.linear import LinearKernel, LinearSums
 from dlbd_estimators.kernels.losses import Loss
@@ -190,6 +191,7 @@ class Problem(BaseProblem):
         ellipsoid: tuple[FloatArray, FloatArray] | None = None,
         moments: bool = False,
         per_output: int = 0,
+        importance: Importance | None = None,
     ) -> Asks[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
         unknown = self.known.centre is None
@@ -204,11 +206,14 @@ class Problem(BaseProblem):
             centre=self.centre if self.centre.any() else None,
             own_centre=unknown and self.packing.fit_intercept,
             per_output=per_output,
+            importance=importance,
         )
         outputs, width = self.packing.shape
         n_entries = 0
         if order >= Order.HESSIAN:
             n_entries = outputs * width**2 if per_output else self.packing.size**2
+        if importance is not None:
+            n_entries += importance.nbytes // 8
         sums: LinearSums = yield from self.ask(kernel, parameters, label, indices, n_entries)
         if order >= Order.HESSIAN and hessian_dtype != "float64":
             assert sums.hessian is not None
@@ -254,9 +259,9 @@ class Problem(BaseProblem):
             hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
-        return Evaluation(
-            parameters, value, gradient, hessian, sums.n_errors, sums.radius, columns, here.known
-        )
+        point = parameters, value, gradient, hessian
+        known = columns, here.known, total, sums.rows
+        return Evaluation(*point, sums.n_errors, sums.radius, *known)
 
     def _whole_weight(self, weight: float, indices: Sample | None) -> float:
         """Return the sum of all weights: a sample's penalty has its weight in the whole."""

@@ -70,7 +70,7 @@ WRONG = {
     "status": {"name": "NONE"},
     "shortened": {"name": ["CONVERGED"]},
     "known": {"fields": []},
-    "sample": {"tuple": {"0": 1}},
+    "dependent": {"tuple": {"0": 1}},
 }
 
 

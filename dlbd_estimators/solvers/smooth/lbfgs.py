@@ -97,7 +97,7 @@ class LBFGS(Minimizer[LBFGSState]):
         warm, begin = None, np.zeros(problem.packing.size) if start is None else start
         fits = _fits(problem)
         if fits:
-            problem, warm = yield from warm_start(problem, "lbfgs-sample")
+            problem, warm = yield from warm_start(problem, "lbfgs-sample", problem.samples)
         if warm is not None:
             return LBFGSState(
                 warm.parameters if start is None else start,

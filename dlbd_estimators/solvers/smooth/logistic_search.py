@@ -202,7 +202,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         one = replace(problem, penalty=L2(1.0 / float(self.Cs[place])))
         found = yield from Newton().step(one, state, tol)
         assert isinstance(found, LogisticSearchState)
-        return found
+        # This process holds rows for the search already, and would hold as many again.
+        return replace(found, rule=None)
 
     def _sweep(
         self, problem: Problem, state: LogisticSearchState, tol: float

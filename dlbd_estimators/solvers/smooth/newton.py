@@ -5,11 +5,14 @@ there. What replaces a line search, which would cost passes of its own:
 
 * the next pass shows whether the value fell enough; if not, the step is halved;
 * the start is the solution of a sample of blocks;
-* after a full pass, the step is corrected for the change of the Hessian along it, as the
-  sample sees that change (the sample's own bias cancels, since only differences of its
-  gradient enter);
+* the first full pass also keeps the rows that matter most for how the Hessian changes along the
+  step, and the step is corrected for what they see
+  (:mod:`~dlbd_estimators.solvers.smooth.important_rows`);
+* the same rows tell how far off that may leave a coefficient: six standard errors are the error,
+  called an estimate;
 * the decrement after the last step is bounded by generalised self-concordance, and with it the
-  errors of the coefficients, so that no pass is spent on verifying them.
+  errors of the coefficients. Where that is less, or there are no such rows, it is the error, called
+  a bound. No pass is spent on verifying either.
 
 The bound: with ``R = max_i |x_i d|`` for a step ``d`` of decrement ``l``, the gradient left
 after a full step is at most ``l (exp(R) - 1 - R) / R`` in the metric of the Hessian before it,
@@ -26,6 +29,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.kernels.importance import Importance, ImportantRows
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
@@ -42,6 +46,7 @@ from dlbd_estimators.solvers.smooth.backtracking import (
     sample_misled,
 )
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
+from dlbd_estimators.solvers.smooth.important_rows import corrected, enough_of, rule_of
 from dlbd_estimators.solvers.smooth.preconditioner import across
 from dlbd_estimators.solvers.smooth.separation import (
     ellipsoid_of,
@@ -61,8 +66,12 @@ _ACROSS = 1e-6
 #: progress is expected.
 _PATIENCE = 5
 _SHORT = 0.1
-#: Newton steps on the sample's higher-order terms after one full pass.
-_MAX_CORRECTIONS = 3
+#: Rows kept at a larger decrement than this are kept anew by the next pass, which is nearer.
+_NEAR = 0.3
+#: A coefficient is off by less than so many standard errors.
+_STANDARD_ERRORS = 6.0
+#: Rows of a sample for each parameter that suffice for a start.
+_ROWS_PER_PARAMETER = 100
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,10 @@ class NewtonState(TrialState):
     ----------
     radius : float or None
         Largest scaled row norm, as soon as a full pass has brought it.
-    sample : tuple of int or None
-        Blocks of the sample.
+    rule : Importance or None
+        Which rows the next pass is to keep.
+    kept : ImportantRows or None
+        Those that a pass has kept.
     hessian_dtype : str
         Precision of the next Hessian.
     given : bool
@@ -88,7 +99,8 @@ class NewtonState(TrialState):
     """
 
     radius: float | None = None
-    sample: Sample | None = None
+    rule: Importance | None = None
+    kept: ImportantRows | None = None
     hessian_dtype: str = "float32"
     given: bool = False
     rank: int = 0
@@ -97,7 +109,7 @@ class NewtonState(TrialState):
 
 
 class Newton(Minimizer[NewtonState]):
-    """Newton's method, warm-started and corrected by a sample of blocks."""
+    """Newton's method, warm-started by a sample of blocks and corrected by kept rows."""
 
     name: ClassVar[str] = "newton"
     state: ClassVar[type[State]] = NewtonState
@@ -109,16 +121,15 @@ class Newton(Minimizer[NewtonState]):
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonState]:
         if start is not None:
-            known, sample = problem.known, _correction_sample(problem)
-            return NewtonState(start, known=known, sample=sample, given=True)
+            return NewtonState(start, known=problem.known, given=True)
         if not problem.loss.quadratic:
-            problem, warm = yield from warm_start(problem, "newton-sample")
+            problem, warm = yield from warm_start(problem, "newton-sample", _samples(problem))
             if warm is not None:
                 return NewtonState(
                     warm.parameters,
                     known=problem.known,
                     columns=warm.columns,
-                    sample=_correction_sample(problem),
+                    rule=rule_of(problem, warm.hessian, warm.columns, warm.weight),
                     from_sample=True,
                 )
         return NewtonState(np.zeros(problem.packing.size), known=problem.known)
@@ -135,18 +146,18 @@ class Newton(Minimizer[NewtonState]):
             hessian_dtype=state.hessian_dtype,
             ellipsoid=ellipsoid,
             moments=columns is None,
+            importance=state.rule,
         )
         problem = problem.at(here.known)
         state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(problem, state, here.value):
-            return replace(at_zero(state, here.value), sample=None)
+            return replace(at_zero(state, here.value), rule=None)
         if not fell_enough(problem, state, here.value):
             return halved(state, here.value)
         assert here.hessian is not None
         columns = here.columns or columns
         assert columns is not None
-        centring = Centring(problem.packing, columns.mean)
-        factor = Factor.of(here.hessian, centring)
+        factor = Factor.of(here.hessian, Centring(problem.packing, columns.mean))
         hessian_error = rounding(state.hessian_dtype) * factor.condition
         step = problem.without_shift(-factor.solve(here.gradient))
         slope = -float(step @ here.gradient)
@@ -167,18 +178,21 @@ class Newton(Minimizer[NewtonState]):
             problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
         )
         error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
-        error *= per_decrement
-        if error > tol and change < 1.0 and state.sample is not None:
-            step = yield from self._correction(problem, state, here, step, centring)
+        told = error * per_decrement, "bound"
+        rows = enough_of(problem, here.rows) or state.kept
+        if told[0] > tol and rows is not None:
+            rest = np.inf if rough else decrement * hessian_error + _smallest_decrement(factor)
+            step, estimate = _corrected(problem, rows, here, step, factor, columns)
+            told = min(told, (estimate + rest * per_decrement, "estimate"))
         rank = state.rank if rough else (yield from _rank(problem, state, factor))
         lost = _is_lost(problem, factor, here.gradient, columns)
         if lost or not settled:
-            error = np.inf
+            told = np.inf, "bound"
         status = None
         enough = max(tol / per_decrement, _smallest_decrement(factor))
         if settled and decrement <= enough and not rough:
             # No point is nearer: the gradient's own rounding hides the rest.
-            error = np.inf if lost else min(error, decrement * per_decrement)
+            told = told if lost else min(told, (decrement * per_decrement, "bound"))
             status = Status.STALLED if lost else Status.CONVERGED
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = problem.may_separate and not rough and factor.rank < rank
@@ -186,76 +200,47 @@ class Newton(Minimizer[NewtonState]):
             status = Status.SEPARABLE
         elif vanished or ahead.endless:
             # Along a way without curvature the step, of least norm, does not go on.
-            error, status = np.inf, Status.QUASI_SEPARABLE
-        elif status is None and since_best > _PATIENCE and not error <= tol:
+            told, status = (np.inf, "bound"), Status.QUASI_SEPARABLE
+        elif status is None and since_best > _PATIENCE and not told[0] <= tol:
             noise = noise_of(problem, state, here.value)
             short = lost and state.tried_step < _SHORT
             status = Status.STALLED if short or slope <= noise else None
+        anew = rows is None or decrement > _NEAR
         return replace(
             accepted(state, here, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
-            error=error,
-            error_is="bound",
+            error=told[0],
+            error_is=told[1],
             status=status,
             columns=columns,
             radius=radius,
             long_steps=long_steps,
+            rule=rule_of(problem, here.hessian, columns, here.weight) if anew else None,
+            kept=None if anew else rows,  # and not both at a time
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
             best=min(decrement, state.best),
             since_best=since_best,
-            dependent=dependent_columns(problem, factor) if not error <= tol else (),
+            dependent=dependent_columns(problem, factor) if not told[0] <= tol else (),
         )
 
-    def _correction(
-        self,
-        problem: Problem,
-        state: NewtonState,
-        here: Evaluation,
-        step: FloatArray,
-        centring: Centring,
-    ) -> Asks[FloatArray]:
-        """Correct a Newton step for how the sample sees the Hessian change along it.
 
-        The step goes to the minimiser of F's quadratic model plus the sample's terms of
-        higher order, by Newton's method on that sum.
-        """
-        assert state.sample is not None
-        assert here.hessian is not None
-        hessian = here.hessian
-        before = yield from self._on_sample(problem, state, np.zeros_like(step))
-        if not np.isfinite(before.value):  # a sample that weighs nothing
-            return step
-        total, first = step, 0.0
-        unknown = problem.sampling_error(state.sample)
-        for _ in range(_MAX_CORRECTIONS):
-            after = yield from self._on_sample(problem, state, total)
-            assert before.hessian is not None
-            assert after.hessian is not None
-            residual = here.gradient + hessian @ total
-            residual += after.gradient - before.gradient - before.hessian @ total
-            bent = Factor.of(hessian + after.hessian - before.hessian, centring)
-            move = problem.without_shift(-bent.solve(residual))
-            size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
-            # Trust it only as far as it is small beside the step it corrects.
-            if not size <= 0.5 * float(np.sqrt(step @ hessian @ step)):
-                return step
-            total, first = total + move, first or size
-            # The sample's higher-order terms are themselves off by about this share.
-            if size <= first * unknown:
-                break
-        return total
-
-    def _on_sample(
-        self, problem: Problem, state: NewtonState, step: FloatArray
-    ) -> Asks[Evaluation]:
-        return problem.evaluate(
-            state.parameters + step,
-            Order.HESSIAN,
-            "newton-sample",
-            indices=state.sample,
-            hessian_dtype=state.hessian_dtype,
-        )
+def _corrected(
+    problem: Problem,
+    rows: ImportantRows,
+    here: Evaluation,
+    step: FloatArray,
+    factor: Factor,
+    columns: Columns,
+) -> tuple[FloatArray, float]:
+    """Return a step as kept rows correct it, and an estimate of the error that it leaves."""
+    found = corrected(problem, rows, here, step, factor)
+    if found is None:
+        return step, np.inf
+    standard_error = error_of_decrement(
+        problem, here.point + found.step, columns.variance, found.variance
+    )
+    return found.step, _STANDARD_ERRORS * standard_error
 
 
 def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
@@ -290,9 +275,16 @@ def _is_lost(problem: Problem, factor: Factor, gradient: FloatArray, columns: Co
     return unseen or across(problem, gradient, columns) > _ACROSS
 
 
-def _correction_sample(problem: Problem) -> Sample | None:
-    """Return the last stage but one: three evaluations there cost less than one more."""
-    return problem.samples[-2:][0] if problem.samples else None
+def _samples(problem: Problem) -> tuple[Sample, ...]:
+    """Return the stages of the start: without the last, where that before has rows enough.
+
+    The kept rows make up for what the start is off by, and read nothing again.
+    """
+    shorter = problem.samples[:-1]
+    enough = _ROWS_PER_PARAMETER * problem.packing.size
+    if shorter and problem.share(shorter[-1]) * (problem.n_rows or 0) >= enough:
+        return shorter
+    return problem.samples
 
 
 def _smallest_decrement(factor: Factor) -> float:

@@ -36,15 +36,20 @@ class WarmStart:
         The sample's Hessian just before.
     columns : Columns
         The sample's column moments.
+    weight : float
+        Sum of all weights, as the sample has it.
     """
 
     parameters: FloatArray
     hessian: FloatArray
     columns: Columns
+    weight: float
 
 
-def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | None]]:
-    """Solve a sample of the blocks by Newton's method.
+def warm_start(
+    problem: Problem, label: str, samples: tuple[Sample, ...]
+) -> Asks[tuple[Problem, WarmStart | None]]:
+    """Solve a sample of the blocks by Newton's method, in stages.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | 
     """
     solved = None
     parameters: FloatArray = np.zeros(problem.packing.size)
-    for indices in problem.samples:
+    for indices in samples:
         problem, solved = yield from _newton(problem, parameters, indices, label)
         if solved is None:
             return problem, None
@@ -66,7 +71,7 @@ def warm_start(problem: Problem, label: str) -> Asks[tuple[Problem, WarmStart | 
     evaluation = solved[1]
     assert evaluation.hessian is not None
     assert evaluation.columns is not None
-    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns)
+    return problem, WarmStart(parameters, evaluation.hessian, evaluation.columns, evaluation.weight)
 
 
 def _newton(
@@ -76,6 +81,7 @@ def _newton(
     enough = 0.1 * problem.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
     dtype = "float32"
+    at_zero = np.inf if problem.value_at_zero is None else problem.value_at_zero
     for _ in range(_MAX_ITER):
         evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
@@ -85,6 +91,10 @@ def _newton(
             return problem, None
         if problem.separated(evaluation):
             return problem, None
+        if base == np.inf and evaluation.value > at_zero and parameters.any():
+            # A smaller sample of data sorted by label holds one class, say, and misleads.
+            parameters = np.zeros_like(start)
+            continue
         if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2
             parameters = parameters - scale * direction

@@ -100,7 +100,7 @@ def test_small_data_are_not_sampled(rng):
     X = rng.normal(size=(300, 3))
     problem = problem_of(X, (X[:, 0] > 0).astype(float), HalfBinomialLoss(), strength=1.0)
     with pytest.raises(StopIteration) as end:  # and no pass is asked for
-        next(warm_start(problem, "test"))
+        next(warm_start(problem, "test", problem.samples))
     assert end.value.value == (problem, None)
 
 
