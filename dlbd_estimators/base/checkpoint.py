@@ -103,6 +103,7 @@ class FitCheckpoint:
     def __init__(self, estimator: Any) -> None:
         given = getattr(estimator, "checkpoint", None)
         self._url = None if given is None else _checked(estimator, given)
+        self._most_steps = text_of(getattr(estimator, "max_iter", None))
         self._fingerprint = {} if self._url is None else of_parameters(estimator)
         self._folder: CheckpointFolder | None = None
         self._found: Found | None = None
@@ -134,6 +135,8 @@ class FitCheckpoint:
             return
         self._fingerprint |= of_data(executor, blocks)
         text = "\n".join(f"{label}: {each}" for label, each in self._fingerprint.items())
+        # Candidates of a search that differ in max_iter alone are fits of their own.
+        text += f"\nmax_iter: {self._most_steps}"
         own = sha256(text.encode()).hexdigest()[:16]
         self._folder = CheckpointFolder(self._url.replace(_OWN, own))
         self._found = self._last_whole(self._folder)
@@ -182,10 +185,21 @@ class FitCheckpoint:
         ----------
         given : int, RandomState or None
             The estimator's parameter. A RandomState of the user's is set back to where it stood.
+
+        Raises
+        ------
+        ValueError
+            It is no number, and fits that are told apart by their parameters would share a folder.
         """
         random_state: np.random.RandomState = check_random_state(given)
         if self._folder is None or isinstance(given, int | np.integer):
             return random_state
+        if self._url is not None and _OWN in self._url:
+            raise ValueError(
+                f"A checkpoint with {{}} in its path tells fits apart by their parameters and "
+                f"data, but with random_state={given!r} fits differ that have all these in common. "
+                f"Give random_state a number."
+            )
         before = None if self._found is None else self._found.random
         if before is None:
             self._random = freeze(random_state)
@@ -295,8 +309,9 @@ class FitCheckpoint:
 
     def _refuse(self, lines: Sequence[str]) -> None:
         said = (
-            f"The checkpoint in {self._where} is of another fit. Give this one another checkpoint, "
-            f"or delete that one. What differs:"
+            f"The checkpoint in {self._where} is of another fit. Give this one another checkpoint "
+            f"(in a search or an ensemble, one with {{}} in its path), or delete that one. What "
+            f"differs:"
         )
         more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
         raise CheckpointMismatch("\n  ".join((said, *lines[:_MOST_LINES], *more)))
@@ -314,4 +329,4 @@ def _checked(estimator: Any, given: Any) -> str:
             "warm_start=True begins where the last fit ended, and checkpoint goes on with one that "
             "has not ended. Leave out one of them."
         )
-    return os.fsdecode(given)
+    return os.path.expanduser(os.fsdecode(given))

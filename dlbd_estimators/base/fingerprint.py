@@ -12,11 +12,14 @@ of the same number, go unnoticed.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -43,7 +46,8 @@ def of_parameters(estimator: Any) -> Fingerprint:
     Raises
     ------
     ValueError
-        A parameter says something else each time that it is asked.
+        A parameter says something else each time that it is asked, or cannot be told from
+        another one.
     """
     found = {"estimator": type(estimator).__name__, "dlbd_estimators": __version__}
     for name, value in sorted(estimator.get_params(deep=False).items()):
@@ -52,8 +56,21 @@ def of_parameters(estimator: Any) -> Fingerprint:
                 f"checkpoint needs parameters that say the same in the next fit, but {name} is an "
                 f"iterator: {value!r}. Pass {name}=list(...)."
             )
-        if name not in _WITHOUT_EFFECT:
+        if draws_anew(value):
+            raise ValueError(
+                f"checkpoint needs parameters that say the same in the next fit, but "
+                f"{name}={value!r} draws other rows each time. Give it a random_state."
+            )
+        if name in _WITHOUT_EFFECT:
+            continue
+        try:
             found[f"parameter {name}"] = text_of(value)
+        except Nameless as error:
+            raise ValueError(
+                f"checkpoint needs parameters that can be told from those of another fit, but "
+                f"{name}={value!r} {error}. Pass a name of scikit-learn's, or a function that is "
+                f"defined by a def of its own, outside of all functions."
+            ) from error
     return found
 
 
@@ -84,8 +101,27 @@ def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
     }
 
 
+class Nameless(ValueError):
+    """Nothing tells a function or an object that is called like one from another."""
+
+
+def draws_anew(splitter: Any) -> bool:
+    """Tell whether a splitter gives other rows each time that it is asked."""
+    return (
+        (hasattr(splitter, "split") or hasattr(splitter, "split_arrays"))
+        and getattr(splitter, "random_state", 0) is None
+        and getattr(splitter, "shuffle", True) is not False
+    )
+
+
 def text_of(value: Any) -> str:
-    """Return a value as text that is the same in each process."""
+    """Return a value as text that is the same in each process.
+
+    Raises
+    ------
+    Nameless
+        Another one would have the same text.
+    """
     if isinstance(value, np.ndarray):
         return _of_array(value)
     if isinstance(value, np.generic):
@@ -118,7 +154,38 @@ def _of_object(value: Any) -> str:
         # Their texts hold names and places that are others each time. Where the RandomState
         # stood is in the checkpoint; rows of folds are looked at with the data.
         return type(value).__name__
-    return _ADDRESS.sub("", repr(value))
+    if isinstance(value, FunctionType):
+        return _of_function(value)
+    if isinstance(value, functools.partial):
+        return f"partial {text_of([value.func, value.args, value.keywords])}"
+    text = _ADDRESS.sub("", repr(value))
+    if hasattr(value, "_score_func"):  # a scorer of scikit-learn
+        return f"{text} of {text_of(value._score_func)}"
+    if callable(value) and not isinstance(value, type | BuiltinFunctionType):
+        raise Nameless("is an object whose text does not tell what calling it does")
+    return text
+
+
+def _of_function(function: FunctionType) -> str:
+    """Return a function's name and a checksum of its code, which may have been edited since."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if "<" in name:
+        raise Nameless("is a lambda, or was made by another function, or holds one that was")
+    defaults = _ADDRESS.sub("", repr((function.__defaults__, function.__kwdefaults__)))
+    code = crc32(defaults.encode() + _of_code(function.__code__))
+    return f"{name}, checksum of code {code:08x}"
+
+
+def _of_code(code: CodeType) -> bytes:
+    parts = [code.co_code, repr(code.co_names).encode()]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            parts.append(_of_code(constant))
+        elif isinstance(constant, frozenset):  # in another order in each process
+            parts.append(repr(sorted(map(repr, constant))).encode())
+        else:
+            parts.append(repr(constant).encode())
+    return b"".join(parts)
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

@@ -126,7 +126,7 @@ def _names(groups: Any) -> NDArray[Any]:
     missing = np.asarray(pd.isna(found))
     if missing.any():
         raise ValueError(
-            f"groups is missing in {int(missing.sum())} row(s). Drop these rows, or give them a "
-            f"group of their own."
+            f"groups is missing in {int(missing.sum())} row(s) or more. Drop these rows, or give "
+            f"them a group of their own."
         )
     return found.astype(object) if found.dtype.kind == "T" else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,9 @@ class FittedModel:
         return self.loss.quadratic
 
 
-def fitted_model(model: Any, *, allow_penalty: bool) -> FittedModel:
+def fitted_model(
+    model: Any, *, allow_penalty: bool, feature_names: Sequence[str] | None = None
+) -> FittedModel:
     """Check that a fitted model has standard errors.
 
     Parameters
@@ -74,6 +77,8 @@ def fitted_model(model: Any, *, allow_penalty: bool) -> FittedModel:
         As the user passed it.
     allow_penalty : bool
         Whether the user wants them of a model with an L2 penalty.
+    feature_names : sequence of str, optional
+        Names of the columns; None takes the model's.
 
     Raises
     ------
@@ -88,7 +93,8 @@ def fitted_model(model: Any, *, allow_penalty: bool) -> FittedModel:
     if not known or isinstance(model, LogisticRegressionCV):
         raise TypeError(
             f"Standard errors are there for a fitted LinearRegression, Ridge or "
-            f"LogisticRegression, but not for {type(model).__name__}. Of a pipeline pass the last "
+            f"LogisticRegression of dlbd_estimators, but not for {type(model).__name__} of "
+            f"{type(model).__module__.partition('.')[0]}. Of a pipeline pass the last "
             f"step, and X as the steps before it give it; of a model with an l1 penalty, fit one "
             f"without a penalty to rows that did not choose its features."
         )
@@ -112,7 +118,13 @@ def fitted_model(model: Any, *, allow_penalty: bool) -> FittedModel:
         )
     packing = Packing(1, coef.shape[1], bool(model.fit_intercept))
     intercept = np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64))
-    names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(coef.shape[1])])
+    names = feature_names
+    if names is None:
+        names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(coef.shape[1])])
+    if len(names) != coef.shape[1]:
+        raise ValueError(
+            f"feature_names has {len(names)} names, but the model has {coef.shape[1]} features."
+        )
     classify = isinstance(model, LogisticRegression)
     return FittedModel(
         model,

@@ -46,6 +46,7 @@ def coefficient_table(
     weights: str = "frequency",
     confidence: float = 0.95,
     allow_penalty: bool = False,
+    feature_names: Any = None,
 ) -> CoefficientTable:
     """Return how sure the coefficients of a fitted linear model are.
 
@@ -83,6 +84,9 @@ def coefficient_table(
     allow_penalty : bool, default=False
         Also take a model with an L2 penalty. Its intervals cover what the penalised fit gives on
         average, which is not the true coefficient.
+    feature_names : sequence of str, optional
+        Names of the features, such as ``pipeline[:-1].get_feature_names_out()`` of a model behind
+        other steps. None takes those that the model has seen, or ``x0``, ``x1``, ...
 
     Returns
     -------
@@ -121,7 +125,7 @@ def coefficient_table(
             "groups and covariance='clustered' belong together, but one was passed without the "
             "other. Pass both or neither."
         )
-    fitted = fitted_model(model, allow_penalty=allow_penalty)
+    fitted = fitted_model(model, allow_penalty=allow_penalty, feature_names=feature_names)
     packing = fitted.packing
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(

@@ -142,7 +142,7 @@ class CoefficientTable:
         return pd.DataFrame(columns, index=pd.Index(self.names, dtype=object))
 
     def __str__(self) -> str:
-        return str(self.to_frame())
+        return str(self.to_frame().to_string())  # all columns, however narrow the terminal
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html())

@@ -82,7 +82,8 @@ class OnlineLogistic:
         Raises
         ------
         ValueError
-            ``classes`` is missing in the first call, or another than there; the model was fitted by
+            ``classes`` is missing in the first call, or another than there, as is
+            ``fit_intercept``; the model was fitted by
             ``fit``, which keeps no curvature; ``class_weight`` is ``"balanced"``; there are more
             than 4,000 parameters; the data are refused as by ``fit``.
         TypeError
@@ -108,6 +109,12 @@ class OnlineLogistic:
             packing = Packing(
                 1 if binary else len(labels), blocks.n_features, bool(self.fit_intercept)
             )
+            if earlier is not None and len(earlier.linear) != packing.size:
+                raise ValueError(
+                    f"fit_intercept={self.fit_intercept!r}, but the batches before were learned "
+                    f"with the other value, and their curvature is of other parameters. Set it "
+                    f"back, or begin with a new model."
+                )
             if packing.size > LARGEST_HESSIAN:
                 raise ValueError(
                     f"The model has {packing.size} parameters, but partial_fit keeps a Hessian of "

@@ -41,7 +41,7 @@ class SearchScoresDisplay:
     spread_ : matplotlib.collections.FillBetweenPolyCollection
         One standard deviation over folds to either side.
     chosen_line_ : matplotlib.lines.Line2D or None
-        Where the chosen value is.
+        Where the chosen value is: upright, or level where it is infinite.
 
     Examples
     --------
@@ -96,13 +96,22 @@ class SearchScoresDisplay:
         strengths, scores = self.strengths[order], self.scores[order]
         mean, spread = scores.mean(axis=1), scores.std(axis=1)
         style = {"label": name, "marker": "o", "markersize": 4, **kwargs}
-        (self.line_,) = ax.plot(strengths, mean, **style)
+        finite = np.isfinite(strengths)
+        (self.line_,) = ax.plot(strengths[finite], mean[finite], **style)
         colour = self.line_.get_color()
+        low, high = (mean - spread)[finite], (mean + spread)[finite]
         self.spread_ = ax.fill_between(
-            strengths, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0
+            strengths[finite], low, high, color=colour, alpha=0.2, linewidth=0
         )
         self.chosen_line_ = None
-        if self.chosen is not None:
+        if not finite.all():  # no penalty has no place on the axis
+            line = ax.axhline(mean[-1], color=colour, linestyle=":", linewidth=1)
+            is_chosen = self.chosen == np.inf
+            text = f"{self.strength_name} = inf" + (", chosen" if is_chosen else "")
+            place = {"xycoords": ("axes fraction", "data"), "xytext": (4, 3)}
+            ax.annotate(text, (0.0, mean[-1]), textcoords="offset points", color=colour, **place)
+            self.chosen_line_ = line if is_chosen else None
+        if self.chosen is not None and np.isfinite(self.chosen):
             self.chosen_line_ = ax.axvline(self.chosen, color=GREY, linestyle="--", linewidth=1)
             ax.annotate(
                 f"chosen: {self.chosen:.3g}",
@@ -113,7 +122,7 @@ class SearchScoresDisplay:
                 va="top",
                 color=GREY,
             )
-        if np.all(strengths > 0):  # strengths are tried by factors
+        if np.all(strengths > 0) and finite.any():  # strengths are tried by factors
             ax.set_xscale("log")
         ax.set(xlabel=self.strength_name, ylabel=self.score_name)
         ax.grid(visible=True, color=PALE_GREY, linewidth=0.8)
@@ -178,10 +187,12 @@ class SearchScoresDisplay:
 
     @classmethod
     def _of_errors(cls, search: Any, l1_ratio: float | None) -> Self:
-        errors = search.mse_path_ if search.mse_path_.ndim == 3 else search.mse_path_[None]
-        # Alphas that the user gave are the same for each l1_ratio.
-        alphas = np.broadcast_to(search.alphas_, errors.shape[:2])
         ratios = np.atleast_1d(getattr(search, "l1_ratio", 1.0))
+        # Alphas that the user gave are the same for each l1_ratio. scikit-learn leaves out axes of
+        # length 1 of the errors.
+        alphas = np.atleast_1d(search.alphas_)
+        errors = np.reshape(search.mse_path_, (len(ratios), alphas.shape[-1], -1))
+        alphas = np.broadcast_to(alphas, errors.shape[:2])
         number = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
         chosen = float(search.alpha_) if number[1] else None
         return cls(

@@ -8,12 +8,16 @@ import shutil
 import signal
 import warnings
 from contextlib import contextmanager
+from types import FunctionType
 
 import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import model_selection
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
@@ -25,6 +29,7 @@ from dlbd_estimators import (
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
+    MLPClassifier,
     Ridge,
     RidgeCV,
 )
@@ -32,6 +37,7 @@ from dlbd_estimators.base import fingerprint
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch, InvalidParameter
+from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import StandardScaler
 
 N, P, ROWS = 960, 4, 60
@@ -311,6 +317,73 @@ def test_a_random_state_goes_on_where_it_stood(data, tmp_path):
     model.set_params(random_state=ours).set_callbacks().fit(X, y)
     assert_same(model.set_params(random_state=theirs), whole)
     assert ours.normal() == theirs.normal()
+
+
+def hits(model, X, y):
+    return model.score(X, y)
+
+
+def misses(model, X, y):
+    return -model.score(X, y)
+
+
+class Scaled:
+    def __call__(self, model, X, y):
+        return model.score(X, y)
+
+
+def test_scorers_that_cannot_be_told_apart_are_refused(data, tmp_path):
+    X, y = data
+
+    def search(scoring):
+        return RidgeCV(cv=3, scoring=scoring, checkpoint=tmp_path).fit(X, y)
+
+    first = search(hits)
+    assert_same(search(hits), first)
+    with pytest.raises(CheckpointMismatch, match=r"parameter scoring: .*hits, checksum of code"):
+        search(misses)
+    edited = FunctionType(misses.__code__.replace(co_name="hits"), globals())
+    edited.__module__, edited.__qualname__ = hits.__module__, "hits"
+    with pytest.raises(CheckpointMismatch, match=r"parameter scoring: .*hits, checksum of code"):
+        search(edited)
+    before = set(tmp_path.iterdir())
+    for scoring in (lambda m, X, y: m.score(X, y), make_scorer(lambda *_: 0.0), Scaled()):
+        with pytest.raises(
+            ValueError, match=r"scoring=.* Pass a name of scikit-learn's, or a func"
+        ):
+            search(scoring)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_folds_that_are_drawn_anew_are_refused(data, tmp_path):
+    for splitter in (KFold, model_selection.KFold):
+        with pytest.raises(
+            ValueError, match=r"cv=.* draws other rows each time\. Give it a random"
+        ):
+            RidgeCV(cv=splitter(3, shuffle=True), checkpoint=tmp_path).fit(*data)
+        RidgeCV(cv=splitter(3, shuffle=True, random_state=0)).fit(*data)
+        RidgeCV(cv=splitter(3)).fit(*data)
+
+
+def test_fits_that_share_a_path_and_nothing_else(data, tmp_path):
+    X, y = data[0], targets(LogisticRegression(), data[1])
+    path = str(tmp_path / "{}")
+    one = LogisticRegression(solver="lbfgs", tol=1e-9, checkpoint=path)
+    with pytest.warns(ConvergenceWarning):
+        short = clone(one).set_params(max_iter=2).fit(X, y)
+    assert one.fit(X, y).n_iter_[0] > 2
+    with pytest.warns(ConvergenceWarning):
+        assert_same(clone(one).set_params(max_iter=2).fit(X, y), short)
+    assert len(list(tmp_path.iterdir())) == 2
+    for given in (None, np.random.RandomState(0)):
+        with pytest.raises(ValueError, match="Give random_state a number"):
+            MLPClassifier((2,), max_iter=1, random_state=given, checkpoint=path).fit(X, y)
+
+
+def test_a_path_may_begin_at_home(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Ridge(checkpoint="~/fit").fit(*data)
+    assert list((tmp_path / "fit").iterdir())
 
 
 def fit_small(data, path):

@@ -226,6 +226,22 @@ def test_a_data_frame_of_unknown_lengths_with_groups_of_strings(rng):
     assert found.df_residual == 3
 
 
+def test_names_of_features_may_be_given(rng):
+    X, y, _ = data(rng)
+    model = LinearRegression().fit(X, y)
+    table = coefficient_table(model, X, y, feature_names=["a", "b", "c"])
+    assert table.names == ("intercept", "a", "b", "c")
+    with pytest.raises(ValueError, match="feature_names has 2 names, but the model has 3"):
+        coefficient_table(model, X, y, feature_names=["a", "b"])
+
+
+def test_all_columns_are_shown_in_a_narrow_terminal(rng):
+    X, y, _ = data(rng)
+    with pd.option_context("display.width", 20, "display.max_columns", 2):
+        text = str(coefficient_table(LinearRegression().fit(X, y), X, y))
+    assert all(name in text for name in ("standard_error", " t ", "p_value"))
+
+
 def test_the_table_is_shown_and_kept(rng):
     X, y, _ = data(rng)
     table = coefficient_table(LinearRegression().fit(X, y), X, y)

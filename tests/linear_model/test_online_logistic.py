@@ -165,6 +165,14 @@ def test_bad_calls_say_what_to_do(rng):
         assert not hasattr(model, "partial_fit")
 
 
+def test_an_intercept_that_comes_or_goes_between_batches_is_refused(rng):
+    X = rng.normal(size=(50, 2))
+    y = X[:, 0] > 0
+    model = LogisticRegression().partial_fit(X, y, classes=[False, True])
+    with pytest.raises(ValueError, match="fit_intercept=False, but the batches before"):
+        model.set_params(fit_intercept=False).partial_fit(X, y)
+
+
 def test_fit_begins_anew_and_keeps_nothing(rng):
     X, y = data(rng)
     model = LogisticRegression().partial_fit(X, y, [0, 1]).fit(X[:200], y[:200])

@@ -346,6 +346,30 @@ def test_errors_of_a_search_for_alpha(rng):
         SearchScoresDisplay.from_estimator(net, l1_ratio=0.5)
 
 
+def test_one_alpha_has_one_point(rng):
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0] + rng.normal(size=60)
+    display = SearchScoresDisplay.from_estimator(LassoCV(alphas=[0.1], cv=3).fit(X, y))
+    assert display.scores.shape == (1, 3)
+    net = ElasticNetCV(l1_ratio=[0.2, 0.9], alphas=[0.1], cv=3).fit(X, y)
+    for number, ratio in enumerate([0.2, 0.9]):
+        display = SearchScoresDisplay.from_estimator(net, l1_ratio=ratio)
+        assert display.strengths.tolist() == [0.1]
+        np.testing.assert_array_equal(display.scores, net.mse_path_.reshape(2, 1, 3)[number])
+
+
+def test_no_penalty_is_a_level_line():
+    draw = SearchScoresDisplay(
+        strengths=np.array([np.inf, 1.0, 0.1]),
+        scores=np.array([[3.0], [2.0], [1.0]]),
+        chosen=np.inf,
+    )
+    display = draw.plot()
+    np.testing.assert_array_equal(display.line_.get_xdata(), [0.1, 1.0])
+    assert set(display.chosen_line_.get_ydata()) == {3.0}
+    display.figure_.canvas.draw()
+
+
 def test_what_has_no_scores_by_penalty_is_refused(data, rng):
     with pytest.raises(NotFittedError):
         SearchScoresDisplay.from_estimator(LassoCV())
