@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
@@ -54,8 +54,10 @@ class Groups:
         """Return the same of lazy columns, cut as X is."""
         arrays = with_lengths_of_one_source([X, y, groups])
         cut = align(dict(zip(("X", "y", "groups"), arrays, strict=True)))
+        # What the user passed would travel with each task.
+        alone = replace(self, values=None)
         joined: da.Array = da.blockwise(
-            self.beside,
+            alone.beside,
             "ij",
             cut["y"],
             "i",

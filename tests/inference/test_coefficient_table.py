@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import cloudpickle
 import dask
 import dask.array as da
 import dask.dataframe as dd
@@ -22,6 +23,7 @@ from dlbd_estimators import (
     Ridge,
     RidgeCV,
 )
+from dlbd_estimators.base.grouped_targets import Groups
 from dlbd_estimators.exceptions import LengthMismatch, NonFiniteValues
 from dlbd_estimators.inference import coefficient_table
 from tests.strategies import cuts
@@ -224,6 +226,16 @@ def test_a_data_frame_of_unknown_lengths_with_groups_of_strings(rng):
     assert_close(found, expected)
     assert found.names == ("intercept", "a", "b", "c")
     assert found.df_residual == 3
+
+
+def test_tasks_do_not_carry_the_column_of_groups(rng):
+    X, y, groups = data(rng)
+    column = dd.from_pandas(pd.Series(groups), npartitions=3)
+    lazy = [da.from_array(each, chunks=(40, *each.shape[1:])) for each in (y, groups, X)]
+    joined = Groups(column, np.unique(groups), None).beside_lazy(*lazy)
+    sent = cloudpickle.dumps(dict(joined.__dask_graph__()))
+    assert b"new_collection" in cloudpickle.dumps(column)
+    assert b"new_collection" not in sent
 
 
 def test_names_of_features_may_be_given(rng):
