@@ -18,6 +18,7 @@ from dlbd_estimators.base.callbacks import FitTask, fit_task
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.least_squares import LeastSquares
@@ -93,9 +94,8 @@ class IncrementalLeastSquares(LeastSquares):
         Raises
         ------
         ValueError
-            The model was fitted by ``fit``, which keeps nothing of its rows; the batch has another
-            number of features or targets; there are more than 4,000 features; the data are refused
-            as by ``fit``.
+            The batch has another number of features or targets; there are more than 4,000
+            features; the data are refused as by ``fit``.
         TypeError
             X or y is not numeric.
         MemoryError
@@ -108,9 +108,17 @@ class IncrementalLeastSquares(LeastSquares):
         ConvergenceWarning
             Columns are so nearly dependent that the moments' rounding may change a coefficient by
             more than ``tol``. ``fit`` would read its rows again; here they are gone.
+        UserWarning
+            The model was fitted by ``fit``, which keeps nothing of its rows: it begins anew.
         """
         name, _ = self._asked_for()
-        kept = self._kept_rows()
+        if _was_fitted_by_fit(self):
+            warn_user(
+                f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows to "
+                f"go on from: it begins anew, without them. To add rows to them, begin with "
+                f"partial_fit; its first batch may be all of the rows of that fit."
+            )
+        kept: KeptRows | None = getattr(self, "_kept", None)
         with fit_task(self, X, y, sample_weight, callbacks=False) as task:
             data = training_data(self, X, y, sample_weight, classify=False, reset=kept is None)
             if kept is not None and kept.y_shape != data.y_shape:
@@ -157,7 +165,12 @@ class IncrementalLeastSquares(LeastSquares):
             As by :meth:`partial_fit`.
         """
         name, _ = self._asked_for()
-        kept = self._kept_rows()
+        if _was_fitted_by_fit(self):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows "
+                f"that could be merged. Fit it by partial_fit, or merge into a new one."
+            )
+        kept: KeptRows | None = getattr(self, "_kept", None)
         if not others:
             raise ValueError("merge takes one model or more, but got none.")
         first = others[0]
@@ -212,14 +225,6 @@ class IncrementalLeastSquares(LeastSquares):
             self.__dict__.pop(attribute, None)
         return fitted
 
-    def _kept_rows(self) -> KeptRows | None:
-        if hasattr(self, "coef_") and not hasattr(self, "_kept"):
-            raise ValueError(
-                f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows to "
-                f"go on from. Begin with partial_fit: its first batch may be all of these rows."
-            )
-        return getattr(self, "_kept", None)
-
     def _check_other(self, other: Any, reference: Any) -> None:
         """Refuse a model that is not of the same kind as the others."""
         if type(other) is not type(self):
@@ -252,6 +257,10 @@ class IncrementalLeastSquares(LeastSquares):
             raise ValueError(
                 f"Models of other features cannot be merged: {names[0]} here, {names[1]} there."
             )
+
+
+def _was_fitted_by_fit(model: Any) -> bool:
+    return hasattr(model, "coef_") and not hasattr(model, "_kept")
 
 
 def kept_moments(model: Any) -> Moments | None:

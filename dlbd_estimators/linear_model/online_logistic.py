@@ -13,6 +13,7 @@ from dlbd_estimators.base.class_weights import class_factors
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.labels import LabelCounts
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
@@ -83,15 +84,19 @@ class OnlineLogistic:
         ------
         ValueError
             ``classes`` is missing in the first call, or another than there, as is
-            ``fit_intercept``; the model was fitted by
-            ``fit``, which keeps no curvature; ``class_weight`` is ``"balanced"``; there are more
-            than 4,000 parameters; the data are refused as by ``fit``.
+            ``fit_intercept``; ``class_weight`` is ``"balanced"``; there are more than 4,000
+            parameters; the data are refused as by ``fit``.
         TypeError
             X is not numeric.
         MemoryError
             The Hessian, or a block, does not fit in the memory of a worker.
         AttributeError
             There is an l1 penalty, or the estimator searches for ``C``.
+
+        Warns
+        -----
+        UserWarning
+            The model was fitted by ``fit``, which keeps no curvature: it begins anew.
         """
         penalty, _ = asked_for(self)
         earlier = self._running_curvature()
@@ -161,16 +166,16 @@ class OnlineLogistic:
 
     def _running_curvature(self) -> RunningCurvature | None:
         if hasattr(self, "coef_") and not hasattr(self, "_running"):
-            raise ValueError(
+            warn_user(
                 "This LogisticRegression was fitted by fit, which keeps no curvature to go on "
-                "from. Begin with partial_fit on a new one; or fit all rows again with "
-                "warm_start=True."
+                "from: it begins anew, without the rows of that fit. To add rows to them, begin "
+                "with partial_fit, or fit all rows again with warm_start=True."
             )
         return getattr(self, "_running", None)
 
     def _labels(self, classes: Any, earlier: RunningCurvature | None) -> NDArray[Any]:
         """Return the classes, of which the first call is told."""
-        if classes is None and earlier is None:
+        if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is None:
             return np.asarray(self.classes_)

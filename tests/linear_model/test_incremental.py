@@ -187,12 +187,14 @@ def test_fit_begins_anew_and_keeps_nothing(rng):
     model = Ridge().partial_fit(X, y).fit(X[:50], y[:50])
     assert_same(model, Ridge().fit(X[:50], y[:50]))
     assert not hasattr(model, "n_samples_seen_")
-    with pytest.raises(ValueError, match=r"fitted by fit.*Begin with partial_fit"):
-        model.partial_fit(X, y)
     with pytest.raises(ValueError, match="fitted by fit"):
         model.merge(Ridge().partial_fit(X, y))
     with pytest.raises(ValueError, match="keeps nothing of its rows"):
         Ridge().partial_fit(X, y).merge(model)
+    with pytest.warns(UserWarning, match=r"fitted by fit.*begins anew.*begin with partial_fit"):
+        model.partial_fit(X[50:], y[50:])
+    assert_same(model, Ridge().fit(X[50:], y[50:]), rtol=1e-10)
+    assert model.n_samples_seen_ == len(X) - 50
 
 
 def test_a_batch_that_is_refused_changes_nothing(rng):

@@ -151,7 +151,6 @@ def test_bad_calls_say_what_to_do(rng):
         (LogisticRegression(), None, "classes must be passed on the first call"),
         (LogisticRegression(), [1, 1], "two labels or more"),
         (LogisticRegression(class_weight="balanced"), [0, 1], "needs all rows"),
-        (LogisticRegression().fit(X, y), [0, 1], r"fitted by fit.*warm_start"),
         (LogisticRegression().partial_fit(X, y, [0, 1]), [0, 1, 2], "not the same as on last call"),
     ):
         with pytest.raises(ValueError, match=match):
@@ -178,3 +177,6 @@ def test_fit_begins_anew_and_keeps_nothing(rng):
     model = LogisticRegression().partial_fit(X, y, [0, 1]).fit(X[:200], y[:200])
     np.testing.assert_array_equal(model.coef_, LogisticRegression().fit(X[:200], y[:200]).coef_)
     assert not hasattr(model, "n_samples_seen_")
+    with pytest.warns(UserWarning, match=r"fitted by fit.*begins anew.*warm_start"):
+        model.partial_fit(X, y)
+    np.testing.assert_array_equal(model.coef_, LogisticRegression().partial_fit(X, y, [0, 1]).coef_)
