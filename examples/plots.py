@@ -72,7 +72,7 @@ def loss_by_pass(
             ylabel="mean loss above the minimum",
             title="Late by more than 15 minutes: loss by pass",
         )
-        ticks = [0.5, 1, 2, 5, 10, 20, 50, 100, 200]
+        ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
         axes.axhline(_ROUNDING, color=GREY, linewidth=1, linestyle=":")
@@ -85,7 +85,7 @@ def loss_by_pass(
             color=GREY,
             fontsize=10,
         )
-        axes.legend(loc="center", bbox_to_anchor=(0.6, 0.3))
+        axes.legend(loc="center", bbox_to_anchor=(0.22, 0.3))
         figure.savefig(path)
         plt.close(figure)
     return path
