@@ -103,8 +103,8 @@ class FitCheckpoint:
     def __init__(self, estimator: Any) -> None:
         given = getattr(estimator, "checkpoint", None)
         self._url = None if given is None else _checked(estimator, given)
-        self._most_steps = text_of(getattr(estimator, "max_iter", None))
         self._fingerprint = {} if self._url is None else of_parameters(estimator)
+        self._most_steps = getattr(estimator, "max_iter", None)
         self._folder: CheckpointFolder | None = None
         self._found: Found | None = None
         self._random: Frozen | None = None
@@ -136,7 +136,7 @@ class FitCheckpoint:
         self._fingerprint |= of_data(executor, blocks)
         text = "\n".join(f"{label}: {each}" for label, each in self._fingerprint.items())
         # Candidates of a search that differ in max_iter alone are fits of their own.
-        text += f"\nmax_iter: {self._most_steps}"
+        text += f"\nmax_iter: {text_of(self._most_steps)}"
         own = sha256(text.encode()).hexdigest()[:16]
         self._folder = CheckpointFolder(self._url.replace(_OWN, own))
         self._found = self._last_whole(self._folder)
