@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.plots.axes import BLUE, GREY, ORANGE, PALE_GREY, axes
 from dlbd_estimators.plots.column_scales import per_what
+from dlbd_estimators.plots.last_step import last_step
 
 
 class CoefficientsDisplay:
@@ -168,8 +168,7 @@ class CoefficientsDisplay:
         """
         if n_features < 1:
             raise ValueError(f"n_features must be at least 1, but is {n_features!r}.")
-        model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        check_is_fitted(model)
+        model = last_step(estimator)
         if not hasattr(model, "coef_"):
             raise TypeError(
                 f"{type(model).__name__} has no coef_: pass a fitted linear model, or a pipeline "

@@ -7,10 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.plots.axes import PALE_GREY, axes
+from dlbd_estimators.plots.last_step import last_step
 
 _LABELS = {
     "iteration": "Step",
@@ -163,8 +162,7 @@ class LossCurveDisplay:
         ValueError
             ``history_`` has no such key.
         """
-        model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        check_is_fitted(model)
+        model = last_step(estimator)
         if not hasattr(model, "history_"):
             raise TypeError(
                 f"{type(model).__name__} has no history_: pass a fitted estimator of "

@@ -6,10 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.plots.axes import GREY, PALE_GREY, axes
+from dlbd_estimators.plots.last_step import last_step
 
 
 class SearchScoresDisplay:
@@ -171,8 +170,7 @@ class SearchScoresDisplay:
         ValueError
             This ``l1_ratio`` was not tried.
         """
-        search = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        check_is_fitted(search)
+        search = last_step(estimator)
         if hasattr(search, "mse_path_"):
             display = cls._of_errors(search, l1_ratio)
         elif hasattr(search, "scores_") and hasattr(search, "Cs_"):

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.plots.last_step import last_step
 from dlbd_estimators.reports.page import Table, page
 from dlbd_estimators.reports.scores import scores
 
@@ -79,8 +78,7 @@ def report(
     >>> report(model, X_test, y_test, path="late.html")  # doctest: +SKIP
     PosixPath('late.html')
     """
-    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    check_is_fitted(model)
+    model = last_step(estimator)
     if not getattr(model, "history_", None):
         raise TypeError(
             f"{type(model).__name__} has no history_ to tell of: pass a fitted estimator of "
