@@ -67,7 +67,8 @@ def with_parameters(estimator: Any, parameters: Mapping[str, Any]) -> Any:
     ValueError
         There is no parameter of such a name; lists those that there are.
     """
-    return clone(estimator).set_params(**clone(dict(parameters), safe=False))
+    copied = clone(estimator)
+    return copied.set_params(**clone(dict(parameters), safe=False)) if parameters else copied
 
 
 def groups_of(

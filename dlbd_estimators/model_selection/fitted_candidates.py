@@ -7,19 +7,19 @@ scores, ranks, failures, the choice and the refit are scikit-learn's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import sklearn.utils
-from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import check_scoring, get_scorer
 
 from dlbd_estimators.model_selection.candidate_groups import (
+    Group,
     SplitScalers,
-    groups_of,
     joined,
     key_of,
     steps_of,
@@ -61,8 +61,6 @@ class Table:
         As the user passed them.
     splits : SearchSplits
         How they are divided.
-    n_splits : int
-        Number of splits.
     fitted : dict of str to Fitted
         By candidate.
     n_passes : float
@@ -74,17 +72,14 @@ class Table:
     y: Any
     sample_weight: Any
     splits: SearchSplits
-    n_splits: int
     fitted: dict[str, Fitted] = field(default_factory=dict)
     n_passes: float = 0.0
     _pairs: Pairs | None = None
     _opened: tuple[Any, Any, Any] | None = None
 
-    def fill(self, candidates: list[dict[str, Any]], *, train_scores: bool) -> None:
+    def fill(self, groups: Sequence[Group], *, train_scores: bool) -> None:
         """Fit the candidates that sweeps can serve."""
-        # A scaler hears of no weights, and does not centre sparse rows.
-        bare = self.sample_weight is not None or sparse.issparse(self.X)
-        for group in groups_of(self.estimator, candidates, bare=bare):
+        for group in groups:
             scaling = None if group.scaler is None else SplitScalers(group.scaler)
             fits = group.models[0]._fit_on_splits(
                 group.models,
@@ -106,6 +101,11 @@ class Table:
                         {name: each[place] for name, each in fits.test.items()},
                         {name: each[place] for name, each in fits.train.items()},
                     )
+
+    @cached_property
+    def n_splits(self) -> int:
+        """Number of splits."""
+        return self.splits.n_splits(self.X, self.y)
 
     def find(self, model: Any) -> Fitted | None:
         """Return what was fitted of a candidate, if it was."""

@@ -55,7 +55,14 @@ class SearchSplits:
         if _names_folds(cv):
             cv = _named(cv, X)
         if not is_lazy(X):
-            pairs = list(check_cv(cv, y, classifier=classify).split(X, y, groups))
+            splitter = check_cv(cv, y, classifier=classify)
+            pairs = list(splitter.split(X, y, groups))
+            told = splitter.get_n_splits(X, y, groups)
+            if len(pairs) != told:
+                raise ValueError(
+                    f"cv.split gives {len(pairs)} splits, but cv.get_n_splits says {told}. Pass "
+                    f"the splits themselves: cv=list(cv.split(X, y))."
+                )
             return cls(pairs, pairs)
         if cv is None or isinstance(cv, Integral):
             n_folds = 5 if cv is None else int(cv)
@@ -80,6 +87,11 @@ class SearchSplits:
     def pairs(self, X: Any, y: Any) -> Pairs:
         """Return the positions of the rows to train on and to test on, of each split."""
         return self.cv if isinstance(self.cv, list) else list(self.cv.split(X, y))
+
+
+def is_ours(cv: Any, X: Any) -> bool:
+    """Tell whether ``cv`` means something here that it does not mean to scikit-learn."""
+    return _names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
 
 
 def _names_folds(cv: Any) -> bool:

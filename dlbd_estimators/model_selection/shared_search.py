@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
 import sklearn.model_selection
+from scipy import sparse
 from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from dlbd_estimators.model_selection.candidate_groups import with_parameters
+from dlbd_estimators.model_selection.candidate_groups import groups_of, with_parameters
 from dlbd_estimators.model_selection.fitted_candidates import (
     Candidate,
     Table,
     looked_up,
     scorers_of,
 )
-from dlbd_estimators.model_selection.search_splits import SearchSplits
+from dlbd_estimators.model_selection.search_splits import SearchSplits, is_ours
 
 #: What a fit is given that is no parameter of the model's fit, or that sweeps take.
 _KNOWN = {"groups", "sample_weight"}
@@ -86,56 +88,50 @@ class SharedSearch:
             return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
         self._validate_params()
         vars(self).pop("n_passes_", None)
-        candidates = [dict(each) for each in self._candidates()]
-        for each in candidates:
-            with_parameters(self.estimator, each)  # an unknown name is an error of all fits
-        splits = SearchSplits.of(
-            self.cv, X, y, params.get("groups"), classify=is_classifier(self.estimator)
-        )
-        given = {
-            "param_grid": [{name: [value] for name, value in each.items()} for each in candidates],
-            "refit": self.refit,
-            "verbose": self.verbose,
-            "error_score": self.error_score,
-            "return_train_score": self.return_train_score,
-        }
-        n_splits = splits.n_splits(X, y)
-        table = Table(self.estimator, X, y, params.get("sample_weight"), splits, n_splits)
-        began = time.perf_counter()
         scoring = looked_up(self.estimator, self.scoring)
-        if y is not None and splits.together is not None and not set(params) - _KNOWN:
-            table.fill(candidates, train_scores=bool(self.return_train_score))
+        drawn_from = getattr(self, "random_state", None)
+        before = deepcopy(drawn_from)
+        candidates = [dict(each) for each in self._candidates()]
+        # A scaler hears of no weights, and does not centre sparse rows.
+        bare = params.get("sample_weight") is not None or sparse.issparse(X)
+        groups = groups_of(self.estimator, candidates, bare=bare)
+        if y is None or set(params) - _KNOWN:
+            groups = []
+        if not groups and not is_ours(self.cv, X):
+            if drawn_from is not None and isinstance(
+                before, np.random.RandomState
+            ):  # the same candidates are drawn again
+                drawn_from.set_state(before.get_state())
+            return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
+        classify = is_classifier(self.estimator)
+        splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
+        table = Table(self.estimator, X, y, params.get("sample_weight"), splits)
+        began = time.perf_counter()
+        if splits.together is not None:
+            table.fill(groups, train_scores=bool(self.return_train_score))
         seconds = time.perf_counter() - began
-        if not table.fitted:
-            self._take(
-                _theirs(
-                    self.estimator,
-                    scoring=self.scoring,
-                    cv=splits.cv,
-                    n_jobs=self.n_jobs,
-                    pre_dispatch=self.pre_dispatch,
-                    **given,
-                ),
-                X,
-                y,
-                **params,
-            )
-            return self
+        if table.fitted:
+            self._look_up(table, candidates, scoring, seconds)
+        else:
+            theirs = self._theirs(self.estimator, candidates, self.scoring, splits.cv, self.n_jobs)
+            self._take(theirs, X, y, **params)
+        return self
+
+    def _look_up(
+        self, table: Table, candidates: list[dict[str, Any]], scoring: Any, seconds: float
+    ) -> None:
+        """Let scikit-learn compare what sweeps have fitted, and fit what they have not."""
         shared = [
             place
             for place, each in enumerate(candidates)
             if table.find(with_parameters(self.estimator, each)) is not None
         ]
-        self._take(
-            _theirs(
-                Candidate(table),
-                scoring=scoring,
-                cv=[([number], [n_splits + number]) for number in range(n_splits)],
-                n_jobs=None if len(shared) == len(candidates) else self.n_jobs,
-                **given,
-            ),
-            np.arange(2 * n_splits),
-        )
+        alone = len(shared) < len(candidates)
+        n_splits = table.n_splits
+        cv = [([number], [n_splits + number]) for number in range(n_splits)]
+        n_jobs = self.n_jobs if alone else None
+        theirs = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
+        self._take(theirs, np.arange(2 * n_splits))
         self.scorer_ = scorers_of(self.estimator, self.scoring)
         # What a shared fit took is no one's own.
         self.cv_results_["mean_fit_time"][shared] = seconds / (len(shared) * n_splits)
@@ -145,9 +141,25 @@ class SharedSearch:
             self.best_estimator_ = best = self.best_estimator_.model
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
-        if len(shared) == len(candidates):
+        if not alone:
             self.n_passes_ = table.n_passes + _passes(best)
-        return self
+
+    def _theirs(
+        self, estimator: Any, candidates: list[dict[str, Any]], scoring: Any, cv: Any, n_jobs: Any
+    ) -> Any:
+        """Return scikit-learn's search for these candidates."""
+        return sklearn.model_selection.GridSearchCV(
+            estimator,
+            [{name: [value] for name, value in each.items()} for each in candidates],
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=self.refit,
+            cv=cv,
+            verbose=self.verbose,
+            pre_dispatch=self.pre_dispatch,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+        )
 
     def _take(self, theirs: Any, X: Any, y: Any = None, **params: Any) -> None:
         """Run scikit-learn's search, and take over what it finds."""
@@ -155,10 +167,6 @@ class SharedSearch:
         theirs.fit(X, y, **params)
         found = {name: value for name, value in vars(theirs).items() if name.endswith("_")}
         vars(self).update(found)
-
-
-def _theirs(estimator: Any, **given: Any) -> Any:
-    return sklearn.model_selection.GridSearchCV(estimator, **given)
 
 
 def _passes(model: Any) -> float:
