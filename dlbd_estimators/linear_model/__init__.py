@@ -9,6 +9,7 @@ from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_cv import LogisticRegressionCV
 from dlbd_estimators.linear_model.ridge import Ridge
+from dlbd_estimators.linear_model.ridge_classifier_cv import RidgeClassifierCV
 from dlbd_estimators.linear_model.ridge_cv import RidgeCV
 from dlbd_estimators.solvers import SeparableWarning
 
@@ -22,5 +23,6 @@ __all__ = [
     "LogisticRegressionCV",
     "Ridge",
     "RidgeCV",
+    "RidgeClassifierCV",
     "SeparableWarning",
 ]

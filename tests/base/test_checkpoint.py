@@ -31,6 +31,7 @@ from dlbd_estimators import (
     LogisticRegressionCV,
     MLPClassifier,
     Ridge,
+    RidgeClassifierCV,
     RidgeCV,
 )
 from dlbd_estimators.base import fingerprint
@@ -138,6 +139,7 @@ MODELS = {
     "elastic net": lambda **more: ElasticNet(alpha=0.01, tol=1e-9, **more),
     "ridge, alphas": lambda **more: RidgeCV([0.1, 1.0], cv=3, **more),
     "ridge, leave one out": lambda **more: RidgeCV([0.1, 1.0], **more),
+    "ridge, classes": lambda **more: RidgeClassifierCV([0.1, 1.0], cv=3, **more),
     "lasso, alphas": lambda **more: LassoCV(alphas=5, cv=3, **more),
     "elastic net, ratios": lambda **more: ElasticNetCV(l1_ratio=[0.3, 1.0], alphas=5, cv=3, **more),
     "logistic, strengths": lambda **more: LogisticRegressionCV(
