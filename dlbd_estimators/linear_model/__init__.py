@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlbd_estimators.linear_model.coefficient_paths import enet_path, lasso_path
 from dlbd_estimators.linear_model.elastic_net import ElasticNet
 from dlbd_estimators.linear_model.lasso import Lasso
 from dlbd_estimators.linear_model.lasso_cv import ElasticNetCV, LassoCV
@@ -25,4 +26,6 @@ __all__ = [
     "RidgeCV",
     "RidgeClassifierCV",
     "SeparableWarning",
+    "enet_path",
+    "lasso_path",
 ]

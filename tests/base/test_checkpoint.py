@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import model_selection
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
@@ -78,7 +78,7 @@ def data(rng):
 
 def targets(model, y):
     """What a model of this kind predicts."""
-    if not hasattr(model, "predict_proba"):
+    if not is_classifier(model):
         return y
     few, many = np.quantile(y, 0.3), np.quantile(y, 0.8)
     return np.array(["a", "b", "c"])[(y > few).astype(int) + (y > many)]

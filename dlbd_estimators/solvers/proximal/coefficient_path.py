@@ -10,6 +10,7 @@ from sklearn.linear_model import enet_path
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
+from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
 
@@ -19,6 +20,8 @@ _GAP = 1e-13
 _SWEEPS = 1_000
 #: Linear systems after that, at most.
 _EXACT_STEPS = 500
+#: The largest strength that matters is no smaller than this.
+_LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
 
 class CoefficientPath:
@@ -38,6 +41,7 @@ class CoefficientPath:
     def __init__(self, moments: Moments, *, positive: bool) -> None:
         self._gram = moments.products[:-1, :-1] / moments.weight
         self._slopes = moments.products[:-1, -1] / moments.weight
+        self._square = float(moments.products[-1, -1] / moments.weight)
         self._epsilon = moments.epsilon
         self._positive = positive
         self._model = Model.of(self._gram, epsilon=moments.epsilon)
@@ -91,3 +95,62 @@ class CoefficientPath:
                 slopes, 0.0, positive=self._positive, start=coef[index], gap=_GAP
             )
         return coef
+
+    def dual_gaps(self, l1_ratio: float, alphas: FloatArray, coef: FloatArray) -> FloatArray:
+        """Bound how far objectives are above their minima, by the moments.
+
+        Parameters
+        ----------
+        l1_ratio : float
+            Share of the l1 part.
+        alphas : ndarray of shape (n_alphas,)
+            Strengths.
+        coef : ndarray of shape (n_alphas, n_features)
+            Solutions.
+
+        Returns
+        -------
+        ndarray of shape (n_alphas,)
+            Duality gaps; without an l1 part half the squared Newton decrements.
+        """
+        gaps = np.empty(len(alphas))
+        for index, (alpha, w) in enumerate(zip(alphas, coef, strict=True)):
+            l1, l2 = alpha * l1_ratio, alpha * (1.0 - l1_ratio)
+            slope = self._slopes - self._gram @ w - l2 * w
+            if l1 == 0 and not self._positive:
+                hessian = Factor.of(self._gram + l2 * np.eye(len(w)))
+                gaps[index] = 0.5 * slope @ hessian.solve(slope)
+                continue
+            fit = self._slopes @ w
+            residual = self._square - 2.0 * fit + w @ self._gram @ w
+            steepest = float(np.max(slope if self._positive else np.abs(slope), initial=0.0))
+            share = l1 / steepest if steepest > l1 else 1.0
+            gap = 0.5 * (1.0 + share**2) * (residual + l2 * (w @ w))
+            gaps[index] = gap + l1 * np.abs(w).sum() - share * (self._square - fit)
+        return np.maximum(gaps, 0.0)
+
+
+def strengths(
+    moments: Moments, l1_ratio: float, n: int, *, eps: float, positive: bool
+) -> FloatArray:
+    """Return strengths evenly spaced in their logarithm, from the least that leaves no coefficient.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the features and one target.
+    l1_ratio : float
+        Share of the l1 part, above 0.
+    n : int
+        Their number.
+    eps : float
+        The smallest, relative to the largest.
+    positive : bool
+        Whether no coefficient is negative.
+    """
+    slopes = moments.products[:-1, -1]
+    steepest = max(float(np.max(slopes if positive else np.abs(slopes))), 0.0)
+    largest = steepest / (moments.weight * l1_ratio)
+    if largest <= _LEAST_STRENGTH:
+        return np.full(n, _LEAST_STRENGTH)
+    return np.geomspace(largest, largest * eps, num=n)

@@ -23,16 +23,13 @@ from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.proximal.coefficient_path import CoefficientPath
+from dlbd_estimators.solvers.proximal.coefficient_path import CoefficientPath, strengths
 from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateDescent,
     CoordinateState,
     solve_moments,
 )
 from dlbd_estimators.solvers.solver import Asks, State
-
-#: The largest strength that matters is no smaller than this.
-_LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
 
 @dataclass(frozen=True)
@@ -145,13 +142,10 @@ class LassoSearch(Minimizer[LassoSearchState]):
         """Return the strengths of each path."""
         if not isinstance(self.alphas, int):
             return np.tile(np.sort(self.alphas)[::-1], (len(self.l1_ratios), 1))
-        slopes = moments.products[:-1, -1]
-        steepest = max(float(np.max(slopes if self.positive else np.abs(slopes))), 0.0)
-        grids = []
-        for l1_ratio in self.l1_ratios:
-            largest = steepest / (moments.weight * l1_ratio)
-            if largest <= _LEAST_STRENGTH:
-                grids.append(np.full(self.alphas, _LEAST_STRENGTH))
-            else:
-                grids.append(np.geomspace(largest, largest * self.eps, num=self.alphas))
-        return np.array(grids)
+        n = self.alphas
+        return np.array(
+            [
+                strengths(moments, float(share), n, eps=self.eps, positive=self.positive)
+                for share in self.l1_ratios
+            ]
+        )
