@@ -107,7 +107,9 @@ def steps_of(model: Any) -> tuple[Any, Any] | None:
     if type(model) is Pipeline:
         if model.memory is not None or model.transform_input is not None or _is_watched(model):
             return None
-        steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
+        steps = [step for _, step in model.steps if not _is_idle(step)]
+        if _is_idle(model.steps[-1][1]):
+            return None
     if not 1 <= len(steps) <= 2 or any(_is_watched(step) for step in steps):
         return None
     *before, final = steps
@@ -128,6 +130,10 @@ def _is_served(scaler: Any, final: Any) -> bool:
     # Without an intercept a model cannot take up what the columns lose.
     centres = bool(scaler.with_mean) and not final.fit_intercept
     return all(isinstance(each, bool) for each in flags) and not centres
+
+
+def _is_idle(step: Any) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def _is_watched(step: Any) -> bool:
@@ -170,9 +176,7 @@ def joined(model: Any, scaler: Any, final: Any) -> Any:
         if names is not None:
             scaler.feature_names_in_ = names
     fitted = clone(model)
-    idle = (None, "passthrough")
-    fitted.steps = [
-        (name, step if step in idle else (final if place == len(fitted.steps) - 1 else scaler))
-        for place, (name, step) in enumerate(fitted.steps)
-    ]
+    *before, (last, _) = fitted.steps
+    steps = [(name, step if _is_idle(step) else scaler) for name, step in before]
+    fitted.steps = [*steps, (last, final)]
     return fitted

@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import sklearn.utils
 from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, check_cv
 from sklearn.utils import check_random_state
@@ -16,6 +15,7 @@ from sklearn.utils import check_random_state
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.model_selection.folds import KFold
+from dlbd_estimators.model_selection.sources import Lazy, sources
 from dlbd_estimators.model_selection.split import new_seed
 
 Pairs = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
@@ -104,7 +104,11 @@ def _named(cv: Any, X: Any) -> PredefinedSplit:
     names = np.asarray(cv)
     if names.dtype.kind not in "iu":
         raise TypeError(f"cv names folds by {names.dtype}. Number them: 0, 1, ...; -1 is none.")
-    n_rows = sklearn.utils.validation._num_samples(X)
+    (found,) = sources([X])
+    if isinstance(found, Lazy):
+        n_rows = sum(found.sizes)
+    else:
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     if len(names) != n_rows:
         raise LengthMismatch(
             f"cv names the folds of {len(names)} rows, but X has {n_rows}. Name one for each row; "

@@ -9,6 +9,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client
 from scipy import sparse, stats
 from sklearn import linear_model, model_selection
 from sklearn.base import clone
@@ -16,7 +17,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from dlbd_estimators import ElasticNet, Lasso, LogisticRegression, Ridge
+from dlbd_estimators import ElasticNet, Lasso, LogisticRegression, Ridge, to_sklearn
 from dlbd_estimators.exceptions import LengthMismatch, NonFiniteValues
 from dlbd_estimators.model_selection import GridSearchCV, KFold, RandomizedSearchCV, ShuffleSplit
 from dlbd_estimators.preprocessing import MinMaxScaler, StandardScaler
@@ -365,3 +366,61 @@ def test_scores_that_are_not_finite_are_told(rows):
         search.fit(X, target)
     assert "no score" in str(told[0].message)
     assert search.best_score_ == -5.0
+
+
+def test_a_fitted_search_leaves_as_scikit_learns(rows):
+    X, target, _ = rows
+    model = make_pipeline(StandardScaler(), Ridge())
+    search = GridSearchCV(model, {"ridge__alpha": STRENGTHS}, cv=KFold(3)).fit(X, target)
+    theirs = to_sklearn(search)
+    assert type(theirs) is model_selection.GridSearchCV
+    assert type(theirs.cv) is model_selection.KFold
+    assert not hasattr(theirs, "n_passes_")
+    np.testing.assert_allclose(theirs.predict(X), search.predict(X), rtol=1e-12)
+
+
+def test_callbacks_hear_of_a_search_that_shares_sweeps(rows):
+    X, target, _ = rows
+    heard = []
+
+    class Listener:
+        def setup(self, estimator, context):
+            heard.append("setup")
+
+        def on_fit_task_begin(self, *args, **kwargs):
+            pass
+
+        def on_fit_task_end(self, *args, **kwargs):
+            heard.append("end")
+            return False
+
+        def teardown(self, *args, **kwargs):
+            heard.append("teardown")
+
+    search = GridSearchCV(Ridge(), {"alpha": STRENGTHS}, cv=3)
+    search.set_callbacks(Listener())
+    assert search.fit(X, target).n_passes_ == 2.0
+    assert heard[0] == "setup"
+    assert heard.count("end") > 9
+    assert heard[-1] == "teardown"
+
+
+def test_a_pipeline_that_ends_in_nothing_is_left_to_scikit_learn(rows):
+    X, target, _ = rows
+    model = Pipeline([("m", Ridge()), ("end", "passthrough")])
+    with pytest.raises((TypeError, AttributeError, ValueError)):
+        GridSearchCV(model, {"m__alpha": STRENGTHS}, cv=3, scoring="r2", error_score="raise").fit(
+            X, target
+        )
+
+
+def test_scores_have_the_same_bits_on_a_cluster(rows, cluster):
+    X, _, labels = rows
+    data = lazy(X, labels)
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    given = {"param_grid": {"logisticregression__C": STRENGTHS}, "scoring": "neg_log_loss"}
+    here = GridSearchCV(model, **given, cv=3).fit(*data)
+    with Client(cluster):
+        there = GridSearchCV(model, **given, cv=3).fit(*data)
+    for name in ("mean_test_score", "split0_test_score"):
+        np.testing.assert_array_equal(there.cv_results_[name], here.cv_results_[name])

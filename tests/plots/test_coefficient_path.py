@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from sklearn import linear_model
 
-mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")  # before pyplot: there is no display
 
 import matplotlib.pyplot as plt
-from sklearn import linear_model
 
 from dlbd_estimators.linear_model import lasso_path
 from dlbd_estimators.plots import CoefficientPathDisplay
