@@ -38,7 +38,8 @@ _ADVICE = "leave out the largest values of C"
 def may_share(model: Any) -> bool:
     """Tell whether a logistic regression is one whose fits the sweeps of a search serve.
 
-    Not with an l1 part; and not with weights that differ by split, or a history of its own.
+    Not with an l1 part, or without a penalty, where classes may be separable; and not with weights
+    that differ by split, or a history of its own.
     """
     plain = model.penalty == UNSET and model.l1_ratio is not None and model.n_jobs is None
     plain = plain and model.checkpoint is None and not (model.warm_start or model.verbose)
@@ -50,7 +51,7 @@ def may_share(model: Any) -> bool:
             penalty, _ = asked_for(model)
     except (ValueError, TypeError):  # its own fit says so
         return False
-    return penalty.l1_ratio == 0 and model.max_iter > 0
+    return penalty.l1_ratio == 0 and bool(np.isfinite(penalty.C)) and model.max_iter > 0
 
 
 def fit_logistic_on_splits(

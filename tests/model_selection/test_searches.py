@@ -241,6 +241,7 @@ ALONE = [
     (Ridge(positive=True), {"alpha": STRENGTHS}),
     (LogisticRegression(class_weight="balanced"), {"C": STRENGTHS}),
     (LogisticRegression(), {"C": STRENGTHS, "l1_ratio": [0.5]}),
+    (LogisticRegression(), {"C": [np.inf]}),
     (make_pipeline(MinMaxScaler(), Ridge()), {"ridge__alpha": STRENGTHS}),
     (make_pipeline(StandardScaler(), Ridge(fit_intercept=False)), {"ridge__alpha": STRENGTHS}),
     (make_pipeline(StandardScaler().set_output(transform="pandas"), Lasso()),
