@@ -14,7 +14,9 @@ from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.exceptions import MatrixTooLarge
-from dlbd_estimators.inference.covariance import (
+from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
+from dlbd_estimators.linear_model.incremental import kept_moments
+from dlbd_estimators.linear_model.inference.covariance import (
     Inverted,
     check_counts,
     check_minimum,
@@ -22,10 +24,12 @@ from dlbd_estimators.inference.covariance import (
     invert,
     sums_of_moments,
 )
-from dlbd_estimators.inference.fitted_model import FittedModel, fitted_model
-from dlbd_estimators.inference.table import CoefficientTable, check_confidence, tabulate
-from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
-from dlbd_estimators.linear_model.incremental import kept_moments
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel, fitted_model
+from dlbd_estimators.linear_model.inference.table import (
+    CoefficientTable,
+    check_confidence,
+    tabulate,
+)
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
 

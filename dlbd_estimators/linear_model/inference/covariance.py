@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from dlbd_estimators.inference.fitted_model import FittedModel
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.sandwich import SandwichSums
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
 from dlbd_estimators.solvers import check_weight
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.moment_scores import about_zero

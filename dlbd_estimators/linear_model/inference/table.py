@@ -12,10 +12,10 @@ import pandas as pd
 from scipy import stats
 
 from dlbd_estimators.base.prediction import predict
-from dlbd_estimators.inference.covariance import Inverted
-from dlbd_estimators.inference.fitted_model import FittedModel
-from dlbd_estimators.inference.intervals import IntervalPredictor
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.linear_model.inference.covariance import Inverted
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
+from dlbd_estimators.linear_model.inference.intervals import IntervalPredictor
 from dlbd_estimators.solvers.factor import Factor
 
 
