@@ -62,7 +62,13 @@ class KeptRows:
 
 
 class IncrementalLeastSquares(LeastSquares):
-    """Adds ``partial_fit`` and ``merge`` to a linear regression of squared errors."""
+    """Adds ``partial_fit`` and ``merge`` to a linear regression of squared errors.
+
+    Attributes
+    ----------
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
+    """
 
     solver: str
     _kept: KeptRows
@@ -79,7 +85,7 @@ class IncrementalLeastSquares(LeastSquares):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of the batch, of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_choice, check_flag
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
@@ -37,6 +38,7 @@ from dlbd_estimators.solvers.smooth.ridge_search import (
 _STEPS = 2
 
 
+@documented_by_bases
 class RidgeCV(LinearNumbers):
     """Ridge regression with built-in cross-validation.
 
@@ -48,8 +50,6 @@ class RidgeCV(LinearNumbers):
     ----------
     alphas : float or array-like of shape (n_alphas,), default=(0.1, 1.0, 10.0)
         Strengths to choose from; greater than 0 with ``cv=None``, else at least 0.
-    fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
     scoring : str or callable, optional
         What is best: None is R2 with folds and the negative mean squared error with leave-one-out.
         ``"r2"``, ``"neg_mean_squared_error"`` and ``"neg_root_mean_squared_error"`` follow from
@@ -61,17 +61,12 @@ class RidgeCV(LinearNumbers):
         themselves; or an array that names each row's fold by a number, -1 for rows that are
         always trained on.
     gcv_mode : {"auto", "svd", "eigen"}, optional
-        Taken for scikit-learn's sake: leave-one-out errors come of the eigenvectors of the Gram
-        matrix.
+        Accepted for compatibility with scikit-learn; it has no effect, since leave-one-out errors
+        are always computed from the eigenvectors of the Gram matrix.
     store_cv_results : bool, default=False
         Keep leave-one-out values of each row, for data in memory.
     alpha_per_target : bool, default=False
         Choose an alpha for each target, by leave-one-out.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -85,16 +80,6 @@ class RidgeCV(LinearNumbers):
         Coefficients, float64.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X is a data frame whose column names are all strings.
-    solver_ : str
-        Name of the solver that ran.
-    n_passes_ : float
-        Readings of the data, in passes over all rows.
-    history_ : list of dict
-        One entry a step.
 
     Notes
     -----
