@@ -8,19 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from dlbd_estimators.kernels import losses as package
 from dlbd_estimators.kernels.activations import ACTIVATIONS
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.losses import (
     HalfBinomialLoss,
     HalfMultinomialLoss,
     HalfPoissonDeviance,
-    HalfSquaredError,
     Loss,
 )
 from dlbd_estimators.kernels.network import Layers, Network
 from dlbd_estimators.kernels.packing import Packing
 
 DTYPES = (np.float32, np.float64)
+#: All that the package has.
+LOSSES = [getattr(package, name) for name in package.__all__ if name not in ("Loss", "Pointwise")]
 
 
 class Problem(NamedTuple):
@@ -76,21 +78,20 @@ def weights(draw, n_rows, *, integer=False):
 @st.composite
 def targets(draw, loss, n_rows, n_outputs):
     rng = draw(random_generators())
-    if isinstance(loss, HalfSquaredError):
-        return rng.normal(size=(n_rows, n_outputs))
     if isinstance(loss, HalfPoissonDeviance):
         return rng.poisson(2.0, (n_rows, n_outputs)).astype(np.float64)
     if isinstance(loss, HalfBinomialLoss) and n_outputs > 1:  # labels of their own
         return rng.integers(0, 2, (n_rows, n_outputs)).astype(np.float64)
-    n_classes = 2 if isinstance(loss, HalfBinomialLoss) else n_outputs
-    return rng.integers(0, n_classes, n_rows).astype(np.float64)
+    if isinstance(loss, HalfBinomialLoss | HalfMultinomialLoss):
+        n_classes = 2 if isinstance(loss, HalfBinomialLoss) else n_outputs
+        return rng.integers(0, n_classes, n_rows).astype(np.float64)
+    return rng.normal(size=(n_rows, n_outputs))
 
 
 @st.composite
 def losses(draw):
-    """A loss and a number of outputs it may have."""
-    kinds = (HalfSquaredError, HalfPoissonDeviance, HalfBinomialLoss, HalfMultinomialLoss)
-    loss = draw(st.sampled_from(kinds))()
+    """A loss, of all that the package has, and a number of outputs it may have."""
+    loss = draw(st.sampled_from(LOSSES))()
     smallest = 2 if isinstance(loss, HalfMultinomialLoss) else 1
     return loss, draw(st.integers(smallest, 4))
 

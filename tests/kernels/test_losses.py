@@ -30,8 +30,10 @@ def analytic(loss, y, raw):
         return np.sum(np.exp(raw) - y * raw + xlogy(y, y) - y)
     if isinstance(loss, HalfBinomialLoss):
         return np.sum(np.log(1.0 + np.exp(raw)) - y.reshape(raw.shape) * raw)
-    rows = np.arange(len(raw))
-    return np.sum(np.log(np.exp(raw).sum(axis=1)) - raw[rows, y.astype(int)])
+    if isinstance(loss, HalfMultinomialLoss):
+        rows = np.arange(len(raw))
+        return np.sum(np.log(np.exp(raw).sum(axis=1)) - raw[rows, y.astype(int)])
+    raise NotImplementedError(f"Write the formula of {type(loss).__name__} here.")
 
 
 @st.composite
