@@ -50,6 +50,9 @@ class HalfBinomialLoss(Loss):
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
         return curvature[:, k] if k == j else np.zeros(len(curvature))
 
+    def value_at_zero(self, n_outputs: int) -> float | None:
+        return n_outputs * float(np.log(2.0))
+
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         margins = (2 * y.reshape(raw.shape) - 1) * raw
         return int(np.count_nonzero(margins.min(axis=1) <= 0))

@@ -69,6 +69,9 @@ class HalfMultinomialLoss(Loss):
         change *= curvature[:, -1:]
         return change
 
+    def value_at_zero(self, n_outputs: int) -> float | None:
+        return float(np.log(n_outputs))
+
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         rows = np.arange(len(raw))
         label = y.astype(np.intp)

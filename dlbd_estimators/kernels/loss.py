@@ -81,6 +81,10 @@ class Loss(ABC):
         change *= curvature.reshape(len(change), -1)
         return change
 
+    def value_at_zero(self, n_outputs: int) -> float | None:
+        """Loss of a row whose raw predictions are zero; None if it depends on the targets."""
+        return None
+
     @abstractmethod
     def n_errors(self, y: FloatArray, raw: FloatArray) -> int:
         """Count the rows that are not classified with a positive margin.
@@ -95,5 +99,6 @@ class Loss(ABC):
 
         For a step ``d`` of shape (n_outputs, n_parameters) returns rows ``v`` such
         that ``|third derivative| <= max_v |x v| * second derivative`` along the step
-        (generalised self-concordance, Bach 2010).
+        (generalised self-concordance, Bach 2010); one row for each output, unless outputs are
+        coupled or the loss is quadratic.
         """
