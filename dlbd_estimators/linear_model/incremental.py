@@ -21,6 +21,7 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.linear_model.least_squares import LeastSquares
 from dlbd_estimators.linear_model.search import least_squares_problem, search
 from dlbd_estimators.solvers import Solution
@@ -31,13 +32,12 @@ from dlbd_estimators.solvers.smooth.incremental_gram import IncrementalGram
 
 #: Parameters that set the minimum: models are merged where these are the same.
 _OF_THE_MINIMUM = ("alpha", "l1_ratio", "fit_intercept", "positive")
-#: Solvers that read rows again, and so cannot go on from moments.
-_BY_ROWS = ("newton", "newton_cg", "lbfgs", "gradient_descent", "working_set")
 
 
 def _works_on_moments(estimator: Any) -> bool:
     """Tell whether an estimator's solver does; if not, say what to do."""
-    if estimator.solver in _BY_ROWS:
+    solver = SOLVERS.get(estimator.solver)
+    if solver is not None and not solver.by_moments:
         raise AttributeError(
             f"partial_fit and merge work on moments, but solver={estimator.solver!r} reads rows "
             f"again. Take solver='auto'."
