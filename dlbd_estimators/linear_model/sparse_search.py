@@ -52,10 +52,10 @@ class SparseSearch(LinearNumbers):
         column and relative to the largest coefficient in these units. As for
         :class:`ElasticNet`, it bounds the duality gap on the data, too.
     cv : int, splitter, iterable or array of int, optional
-        None is five folds. A number of folds of consecutive rows; a splitter of
-        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
-        themselves; or an array that names each row's fold by a number, -1 for rows that are
-        always trained on.
+        Which rows are held out. None means five folds, and a number means that many folds
+        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
+        data in memory also one of scikit-learn, or the splits themselves. Or it is an array with
+        the number of each row's fold, where rows of number -1 are always trained on.
     copy_X : bool, default=True
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     verbose : int or bool, default=0
@@ -64,7 +64,7 @@ class SparseSearch(LinearNumbers):
         Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
         of threads. A warning says so once.
     positive : bool, default=False
-        Allow no negative coefficient.
+        Allow no negative coefficient; the intercept may have any sign.
     random_state : int, RandomState or None, default=None
         Accepted for compatibility with scikit-learn; it has no effect.
     selection : {"cyclic", "random"}, default="cyclic"

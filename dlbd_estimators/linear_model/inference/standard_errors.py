@@ -54,9 +54,9 @@ def coefficient_table(
 ) -> CoefficientTable:
     """Return how sure the coefficients of a fitted linear model are.
 
-    It takes one pass over the rows that the model was fitted to, and two for ``"HC2"`` and
-    ``"HC3"``, where leverages follow from the sums of the first. A regression that was fitted by
-    ``partial_fit`` needs none for ``"classical"``: leave X and y out.
+    It takes one pass over the rows that the model was fitted to. ``"HC2"`` and ``"HC3"`` take two,
+    because leverages are computed from the sums of the first. ``"classical"`` takes none for a
+    regression that was fitted by ``partial_fit``: leave X and y out.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ def coefficient_table(
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
         Weights, at least 0: those that the model was fitted with. ``weights`` says what they mean.
     covariance : {"classical", "HC0", "HC1", "HC2", "HC3", "clustered"}, default="classical"
-        ``"classical"`` takes the model to be right: errors of one variance, or classes of the
-        probabilities that it says. ``"HC0"`` to ``"HC3"`` hold whatever the variance of each row
-        is, where rows are independent; ``"HC3"`` is the safest for few rows. ``"clustered"`` holds
-        where rows depend on one another within ``groups``.
+        ``"classical"`` assumes that the model is right: all errors have the same variance, or
+        classes have the probabilities that the model predicts. ``"HC0"`` to ``"HC3"`` are valid for
+        independent rows, whatever the variance of each; ``"HC3"`` is the safest for few rows.
+        ``"clustered"`` is valid if rows of the same group depend on one another.
     groups : array-like or lazy array of shape (n_samples,), optional
-        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read by
-        itself first. Groups times coefficients may be 8,388,608 (2^23) at most.
+        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read first,
+        by a pass of its own. The number of groups times that of coefficients is at most 8,388,608.
     weights : {"frequency", "variance"}, default="frequency"
         ``"frequency"``: a row of weight k is k equal rows, and there are as many rows as the
         weights add up to. ``"variance"``: the variance of a row is inverse to its weight, and rows
