@@ -211,8 +211,8 @@ class _Copies:
         if base is None:
             raise TypeError(
                 f"{where} is {value!r} of {__name__.split('.')[0]}, which has no namesake in "
-                f"scikit-learn and cannot leave. Put scikit-learn's own there, or let the fitted "
-                f"part that predicts leave alone, such as best_estimator_ of a search."
+                f"scikit-learn, so it cannot be converted. Put scikit-learn's own there, or "
+                f"convert only the fitted part that predicts, such as best_estimator_ of a search."
             )
         new: Any = object.__new__(base)
         self._fill(new, vars(value), vars(value), where)

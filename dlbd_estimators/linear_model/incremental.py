@@ -122,7 +122,7 @@ class IncrementalLeastSquares(LeastSquares):
             warn_user(
                 f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows to "
                 f"go on from: it begins anew, without them. To add rows to them, begin with "
-                f"partial_fit; its first batch may be all of the rows of that fit."
+                f"partial_fit instead of fit: its first batch may be all of these rows."
             )
         kept: KeptRows | None = getattr(self, "_kept", None)
         with fit_task(self, X, y, sample_weight, callbacks=False) as task:

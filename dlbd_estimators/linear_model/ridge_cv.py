@@ -181,8 +181,8 @@ class RidgeCV(LinearNumbers):
         for flag in ("store_cv_results", "alpha_per_target"):
             if self.cv is not None and getattr(self, flag):
                 raise ValueError(
-                    f"cv!=None and {flag}=True are incompatible: it is of leave-one-out. Leave out "
-                    f"one of them."
+                    f"cv!=None and {flag}=True are incompatible: {flag} is for leave-one-out "
+                    f"(cv=None). Leave out one of them."
                 )
         return check_alphas(self, open_low=self.cv is None)
 

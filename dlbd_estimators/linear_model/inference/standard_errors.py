@@ -133,8 +133,8 @@ def coefficient_table(
     packing = fitted.packing
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
-            f"The model has {packing.n_features} features, but the covariance of at most "
-            f"{LARGEST_HESSIAN} is formed. Fit a model of fewer columns."
+            f"The model has {packing.n_features} features, but a covariance can have at most "
+            f"{LARGEST_HESSIAN}. Fit a model of fewer columns."
         )
     grouped: Groups | None = None
     if groups is not None:
@@ -189,7 +189,7 @@ def _kept_sums(
         keeps = "with moments" if moments else "which keeps no moments"
         raise ValueError(
             f"X is None, which is for covariance='classical' and weights='frequency' of a "
-            f"regression fitted by partial_fit: its moments tell no more. This is "
+            f"regression fitted by partial_fit: other choices need the rows. This is "
             f"{type(fitted.estimator).__name__}, {keeps}, and covariance={covariance!r}. Pass X "
             f"and y."
         )
@@ -243,17 +243,16 @@ def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -
         raise MatrixTooLarge(
             f"The sums for {width} coefficients and {n_groups} groups take "
             f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, for which a worker has no "
-            f"room. Give each thread of the workers more memory, or take larger groups or fewer "
-            f"columns."
+            f"room. Give each thread of the workers more memory, or take fewer groups or columns."
         )
 
 
 def _check_leverages(sums: SandwichSums, covariance: str) -> None:
     if sums.n_saturated:
         raise ValueError(
-            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient is there for such a "
-            f"row alone, whose error nobody can know, and covariance={covariance!r} divides by "
-            f"one less the leverage. Drop these rows, or take 'HC1'."
+            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient fits such a row alone, "
+            f"so the error of that row is not known, and covariance={covariance!r} divides by "
+            f"1 minus the leverage. Drop these rows, or take 'HC1'."
         )
 
 
