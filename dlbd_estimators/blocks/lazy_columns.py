@@ -179,7 +179,9 @@ def row_blocks(
         Lengths are not known, and there are not as many chunks of each.
     """
     if not is_frame(collections[0]):
-        collections = list(align(dict(zip(names, collections, strict=True))).values())
+        # Those that are one to the user bear the same name, and are cut alike.
+        labels = names if len({*names}) == len(names) else list(map(str, range(len(names))))
+        collections = list(align(dict(zip(labels, collections, strict=True))).values())
     graph = optimised(collections)
     keys = [list(flatten(each.__dask_keys__())) for each in collections]
     outputs = list(zip(*keys, strict=True))
