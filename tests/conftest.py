@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any
 import dask
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  (scipy loads a BLAS of its own: it is limited too)
 from distributed.utils import get_mp_context
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from tests.leftovers import Surroundings
 from tests.time_limit import Alarm
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
+
+# Small products of several threads that wait for one another take fifty times as long where other
+# processes want the cores, and here a process of tests runs on each. (The plugins of pytest have
+# loaded NumPy by now, so the variable is for the processes that tests start.)
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+threadpool_limits(1, user_api="blas")
 
 # No deadline: the first call of a kernel pays for BLAS threads and page faults, and a test's time
 # limit is pytest-timeout's business. The same examples on every run and machine, so that what fails

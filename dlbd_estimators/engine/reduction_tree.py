@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 Partial = TypeVar("Partial")
 #: Consecutive blocks ``start..stop``.
 Node = tuple[int, int]
@@ -36,6 +39,16 @@ def parent(node: Node, n: int) -> Node | None:
         above, (left, right) = below, split(*below)
         below = left if within(node, left) else right
     return above
+
+
+def uncovered(node: Node, covered: NDArray[np.bool_]) -> list[Node]:
+    """Return the largest nodes within one that have no block which is covered."""
+    start, stop = node
+    if covered[start:stop].all():
+        return []
+    if not covered[start:stop].any():
+        return [node]
+    return [part for half in split(start, stop) for part in uncovered(half, covered)]
 
 
 def nodes(n: int, depth: int) -> list[Node]:

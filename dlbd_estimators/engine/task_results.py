@@ -8,6 +8,7 @@ as far as it tolerates the deaths of workers; what is beyond that is sent out ag
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from distributed import Client, Future, KilledWorker, as_completed
-from numpy.typing import NDArray
 
 from dlbd_estimators.engine.graph_parts import NotKept
 from dlbd_estimators.engine.held_partials import Held
 from dlbd_estimators.engine.inside_tasks import away_from_the_pool
-from dlbd_estimators.engine.reduction_tree import Node, parent, split
+from dlbd_estimators.engine.reduction_tree import Node, parent, split, uncovered
 from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import LOOK_EVERY, Watch
 from dlbd_estimators.exceptions import ClusterError, WorkersLost
@@ -151,6 +151,7 @@ class _Tasks:
             elif self._fetched and not wait_for_one(self._arrived):
                 self._look()
             if self._suspects:
+                self._suspect_all()
                 self.cancel()
                 for node in sorted(self._suspects):
                     self._read_alone(node)
@@ -172,7 +173,7 @@ class _Tasks:
         for start, stop in (*self.results, *self._held, *(task.node for task in tasks)):
             covered[start:stop] = True
         for node in self._ranges:
-            for part in _missing(node, covered):
+            for part in uncovered(node, covered):
                 self._follow(_Task(part, self._send(part, again=again)))
 
     def _send(self, node: Node, *, again: bool) -> Future[Any]:
@@ -263,6 +264,15 @@ class _Tasks:
             start, stop = task.node
             self._suspects += [(block, block + 1) for block in range(start, stop)]
 
+    def _suspect_all(self) -> None:
+        """Take what else ended with the same worker, before any of it is cancelled as running."""
+        self._client.sync(asyncio.sleep, 0)  # the scheduler's message has been read to its end then
+        for tasks in (self._running, self._fetched):
+            for task in list(tasks.values()):
+                if task.future.status == "error":
+                    del tasks[task.future]
+                    self._fail(task)
+
     def _read_alone(self, node: Node) -> None:
         """Read one block while nothing else runs that could have killed its worker."""
         deaths = 0
@@ -273,7 +283,8 @@ class _Tasks:
                 if wait_for_one(self._arrived):
                     self._take_alone(node, future)
                 else:
-                    self._look_alone(node)
+                    alone = f"{self._where(node)} is read alone, as workers died"
+                    self._look_out(f"{self._progress()}; {alone}")
             if node in self.results:
                 return
             deaths += max(1, _deaths(future))
@@ -281,23 +292,6 @@ class _Tasks:
             f"Workers died whenever they read {self._where(node)}, also while they did nothing "
             f"else: {deaths} of them when it was read alone. {_CAUSES}"
         ) from _error(future)
-
-    def _look_alone(self, node: Node) -> None:
-        """Look at what is waited for; not for long, where our tasks have ended all workers."""
-        alone = f"{self._progress()}; {self._where(node)} is read alone, as workers died"
-        if self._most_deaths < _BLOCK_DEATHS:
-            self._watch.look(self._keys, alone)
-            return
-        try:
-            self._watch.look(self._keys, alone, Wait.WORKERS)
-        except ClusterError as error:
-            self._watch.check_connection(alone)
-            raise WorkersLost(
-                f"{self._most_deaths} workers died one after the other of blocks that were read "
-                f"together, and when {self._where(node)} of these was read alone, no worker was "
-                f"left. {_CAUSES} A LocalCluster gives up a worker that is not there 15 s after "
-                f"a death (distributed.deploy.lost-worker-timeout)."
-            ) from error
 
     def _take_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
@@ -311,23 +305,28 @@ class _Tasks:
 
     def _look(self) -> None:
         """Look at what is waited for; send out again all that is, if some has nowhere to run."""
-        if self._watch.look(self._keys, self._progress()):
+        if self._look_out(self._progress()):
             self.cancel()
             self._send_missing()
+
+    def _look_out(self, progress: str) -> bool:
+        """Look at what is waited for; not for long, where our tasks have ended all workers."""
+        if self._most_deaths < _BLOCK_DEATHS:
+            return self._watch.look(self._keys, progress)
+        try:
+            return self._watch.look(self._keys, progress, Wait.WORKERS)
+        except ClusterError as error:
+            self._watch.check_connection(progress)
+            raise WorkersLost(
+                f"{self._most_deaths} workers died one after the other of blocks that were read "
+                f"together, and no worker is left ({progress}). {_CAUSES} A LocalCluster gives up "
+                f"a worker that is not there 15 s after a death "
+                f"(distributed.deploy.lost-worker-timeout)."
+            ) from error
 
     def _progress(self) -> str:
         left = len(self._running) + len(self._held) + len(self._fetched)
         return f"{len(self.results)} results had come, {left} had not"
-
-
-def _missing(node: Node, covered: NDArray[np.bool_]) -> list[Node]:
-    """Return the largest nodes within one that have no position that is covered."""
-    start, stop = node
-    if covered[start:stop].all():
-        return []
-    if not covered[start:stop].any():
-        return [node]
-    return [part for half in split(start, stop) for part in _missing(half, covered)]
 
 
 def wait_for_one(queue: as_completed) -> bool:

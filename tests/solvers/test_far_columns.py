@@ -116,8 +116,8 @@ def test_rows_in_the_order_of_a_far_column(rng):
     X = X[np.argsort(X[:, 0])]
     mean = np.array([1e9, 0.0])
     y = targets(rng, X, LogisticRegression(), 2)
-    near = LogisticRegression(solver="newton").fit(X, y)
-    far = LogisticRegression(solver="newton").fit(
+    near = LogisticRegression(solver="newton", tol=1e-10).fit(X, y)
+    far = LogisticRegression(solver="newton", tol=1e-10).fit(
         da.from_array(X + mean, chunks=(500, 2)), da.from_array(y, chunks=500)
     )
     np.testing.assert_allclose(far.coef_, near.coef_, rtol=1e-8)
@@ -128,10 +128,11 @@ def test_rows_of_no_weight_do_not_say_where_the_others_lie(rng):
     y = targets(rng, X - 1e9, LogisticRegression(), 2)
     weight = np.ones(600)
     weight[:200] = 0.0
-    expected = LogisticRegression(solver="newton").fit(X[200:], y[200:])
+    expected = LogisticRegression(solver="newton", tol=1e-10).fit(X[200:], y[200:])
     X[:200] = 0.0
     lazy = da.from_array(X, chunks=(100, 2))
-    model = LogisticRegression(solver="newton").fit(lazy, da.from_array(y, chunks=100), weight)
+    model = LogisticRegression(solver="newton", tol=1e-10)
+    model.fit(lazy, da.from_array(y, chunks=100), weight)
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
 
 
