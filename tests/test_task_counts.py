@@ -159,7 +159,14 @@ def test_tasks_on_threads_do_not_depend_on_the_number_of_blocks(use, monkeypatch
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "use", ["StandardScaler", "OneHotEncoder of a frame", "r2_score", "stratified split"]
+    "use",
+    [
+        "StandardScaler",
+        "ColumnTransformer",
+        "OneHotEncoder of a frame",
+        "r2_score",
+        "stratified split",
+    ],
 )
 def test_tasks_on_a_cluster_do_not_depend_on_the_number_of_blocks(use, cluster, client):  # noqa: ARG001
     from distributed.diagnostics.plugin import SchedulerPlugin

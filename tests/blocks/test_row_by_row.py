@@ -52,6 +52,9 @@ ROW_BY_ROW = {
     "one chunk": lambda: [stored(chunks=(-1, -1)), stored(VALUES[:, 0], (-1,))],
     "small array": lambda: [da.from_array(VALUES, chunks=CHUNKS)],
     "in memory": lambda: [X.persist(scheduler="sync")],
+    "columns of a row": lambda: [
+        da.blockwise(row_sums, "i", stored(chunks=(10, 1)), "ij", concatenate=True, dtype=float)
+    ],
     "stored row beside all": lambda: [X + stored(VALUES[:1], (1, 3))],
     "source of sums": lambda: [X, X.map_blocks(row_sums, drop_axis=1, dtype=float)],
 }
