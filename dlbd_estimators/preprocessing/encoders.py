@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,
@@ -29,6 +30,7 @@ from dlbd_estimators.preprocessing.lazy import (
     map_rows,
     transform_rows,
 )
+from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.widening import cut
 
 
@@ -52,8 +54,11 @@ class _LazyEncoder(LazyTransformer):
     feature_names_in_ : ndarray of str
         Names of the features, where X had names.
     n_passes_ : float
-        Passes over the data: 1 after a fit to lazy data, else absent.
+        Passes over lazy data that the last fit made: 1, or 0 if the imputer before it in a pipeline
+        has counted the categories; absent after a fit to data in memory.
     """
+
+    needs_categories = True
 
     #: scikit-learn's class.
     _eager: Any
@@ -92,15 +97,23 @@ class _LazyEncoder(LazyTransformer):
         if not is_lazy(X):
             # scikit-learn's class, after us
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
+        answered(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
+        return self
+
+    def _asks_to_fit(
+        self, X: Any, known: Known, then: LazyTransformer | None = None
+    ) -> AsksForRows[Known]:
         # Wrong values are known before the data is read.
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
         X = check_lazy(self, X, reset=True)
         names = None if not hasattr(X, "columns") else X.columns
-        find = FindCategories(range(X.shape[1]) if names is None else map(repr, names))
-        found = reduce_rows(
-            [X], find.kernel, find.combine, name=f"{type(self).__name__.lower()}-fit"
-        )
+        found = known.categories
+        n_passes = float(found is None)
+        if found is None:
+            find = FindCategories(range(X.shape[1]) if names is None else map(repr, names))
+            called = f"{type(self).__name__.lower()}-fit"
+            found = yield RowsPass([X], find.kernel, find.combine, called)
         if not found.n_rows:
             raise ValueError(
                 f"Found array with 0 sample(s) (shape=(0, {X.shape[1]})) while a minimum of 1 "
@@ -111,8 +124,8 @@ class _LazyEncoder(LazyTransformer):
             super().fit(table)  # type: ignore[misc] # as above
         else:
             self._fit_infrequent(found, table, names)
-        self.n_passes_ = 1.0
-        return self
+        self.n_passes_ = n_passes
+        return NOTHING
 
     def _fit_infrequent(self, found: Found, table: Any, names: pd.Index | None) -> None:
         """Let scikit-learn make the state from a table in which only frequent ones occur."""
