@@ -122,7 +122,7 @@ class RowBlocks(BlockSequence):
             if not isinstance(self.promised[0], Aligned):
                 raise
             raise BadBlock(
-                f"block {index} of {self.leader} has not the columns that were promised: {error}"
+                f"block {index} of {self.leader} lacks columns that were promised: {error}"
             ) from error
 
     def diagnose(self, index: int, block: RowBlock) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
 from dlbd_estimators.preprocessing import shared_statistics
@@ -38,6 +39,23 @@ class _LazyEncoder(LazyTransformer):
 
     scikit-learn itself sets the fitted state, from a table of no more rows than the largest
     column has categories, and itself encodes each block.
+
+    Parameters
+    ----------
+    dtype : dtype, default=float64
+        Dtype of the result.
+
+    Attributes
+    ----------
+    infrequent_categories_ : list of ndarray
+        Infrequent categories of each feature, or None.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over lazy data that the last fit made: 1, or 0 if the imputer before it in a pipeline
+        has counted the categories; absent after a fit to data in memory.
     """
 
     needs_categories = True
@@ -207,6 +225,7 @@ class _LazyEncoder(LazyTransformer):
         return encoder
 
 
+@documented_by_bases
 class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     """Turn each category into a column of zeros and ones.
 
@@ -222,8 +241,6 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
         Category of each feature that gets no column.
     sparse_output : bool, default=True
         Whether to return a CSR matrix for data in memory. Lazy results are dense.
-    dtype : dtype, default=float64
-        Dtype of the result.
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
         What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
         or a warning comes when the block is computed.
@@ -242,15 +259,6 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
         frame (``pandas.NA``) count as NaN.
     drop_idx_ : ndarray of shape (n_features,) or None
         For each feature, the index in ``categories_`` of the category without a column.
-    infrequent_categories_ : list of ndarray
-        Infrequent categories of each feature, or None.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over lazy data that the last fit made: 1, or 0 if the imputer before it in a pipeline
-        has counted the categories; absent after a fit to data in memory.
 
     Examples
     --------
@@ -268,6 +276,7 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     _lenient: ClassVar[dict[str, Any]] = {"handle_unknown": "ignore"}
 
 
+@documented_by_bases
 class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     """Turn each category into an integer.
 
@@ -279,8 +288,6 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     categories : "auto" or list of array-like, default="auto"
         Categories of each feature in the order of their codes; "auto" takes those that occur,
         sorted.
-    dtype : dtype, default=float64
-        Dtype of the result.
     handle_unknown : {"error", "use_encoded_value"}, default="error"
         What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
         comes when the block is computed.
@@ -299,15 +306,6 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     categories_ : list of ndarray
         Categories of each feature, at most a million. The missing strings of a Dask data frame
         (``pandas.NA``) count as NaN.
-    infrequent_categories_ : list of ndarray
-        Infrequent categories of each feature, or None.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over lazy data that the last fit made: 1, or 0 if the imputer before it in a pipeline
-        has counted the categories; absent after a fit to data in memory.
 
     Examples
     --------

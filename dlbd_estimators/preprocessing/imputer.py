@@ -182,8 +182,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             )
         if _dtype(rows, self.missing_values).kind == "O":
             raise ValueError(
-                "inverse_transform needs numbers, but X holds objects: scikit-learn's too makes "
-                "an array of floats."
+                "inverse_transform needs numbers, but X holds objects. As in scikit-learn, it "
+                "returns an array of floats."
             )
         unfill = UnfillRows(
             self.missing_values, self._kept(), self.indicator_.features_, len(self.statistics_)

@@ -139,7 +139,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features). NaN is ignored.
+            The batch, of shape (n_samples, n_features). NaN is ignored.
         y : None
             Ignored; scikit-learn's pipelines pass it.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

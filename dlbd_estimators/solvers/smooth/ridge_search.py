@@ -215,8 +215,8 @@ class RidgeLeaveOneOut(_RidgeSearch):
             scores = scores.mean(axis=1, keepdims=True)
         if not np.isfinite(scores).all():
             raise ValueError(
-                "Leave-one-out scores are not finite: a row decides its own prediction. Take "
-                "larger alphas, or folds: cv=5."
+                "Leave-one-out scores are not finite: a row alone determines its own prediction. "
+                "Take larger alphas, or folds: cv=5."
             )
         best = np.argmax(scores, axis=0)
         alphas = np.broadcast_to(self.alphas[best], (packing.n_outputs,))
