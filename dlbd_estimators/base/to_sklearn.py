@@ -113,6 +113,10 @@ def _own_base(cls: type) -> type | None:
     )
 
 
+def _is_ours(value: Any) -> bool:
+    return str(getattr(value, "__module__", "")).split(".")[0] == __name__.split(".")[0]
+
+
 def _is_sklearns(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "sklearn"
 
@@ -176,14 +180,16 @@ class _Copies:
             new = copy(value)
             new.update({key: self.of(each, f"{where}[{key!r}]") for key, each in value.items()})
             return new
-        if str(getattr(value, "__module__", "")).split(".")[0] == __name__.split(".")[0]:
+        if _is_ours(value):
             return self._other(value, where)
         return deepcopy(value)
 
     def _estimator(self, estimator: Any, where: str) -> Any:
         if not isinstance(estimator, ToSklearnMixin):
-            new: Any = object.__new__(type(estimator))
-            self._fill(new, vars(estimator), vars(estimator), where)
+            own = _own_base(type(estimator)) if _is_ours(estimator) else None  # a search
+            new: Any = object.__new__(own or type(estimator))
+            names = [each for each in vars(estimator) if own is None or each != "n_passes_"]
+            self._fill(new, vars(estimator), names, where)
             return new
         wrapped = estimator._wrapped()
         if wrapped is not None:

@@ -9,6 +9,10 @@ from dlbd_estimators.base.parameters import check_number
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
+from dlbd_estimators.linear_model.least_squares_splits import (
+    fit_least_squares_on_splits,
+    may_share,
+)
 
 
 @documented_by_bases
@@ -45,6 +49,11 @@ class ElasticNet(L1LeastSquares):
         attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
         not_theirs=("solver",),
     )
+
+    #: What models may differ in that a search fits together; of this very class alone.
+    _shared_parameters = ("alpha", "l1_ratio", "fit_intercept", "positive", "tol")
+    _may_share = may_share
+    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
 
     def __init__(
         self,

@@ -7,6 +7,10 @@ from dlbd_estimators.base.parameters import check_number
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
+from dlbd_estimators.linear_model.least_squares_splits import (
+    fit_least_squares_on_splits,
+    may_share,
+)
 
 
 @documented_by_bases
@@ -30,6 +34,11 @@ class Lasso(L1LeastSquares):
         attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
         not_theirs=("solver",),
     )
+
+    #: What models may differ in that a search fits together; of this very class alone.
+    _shared_parameters = ("alpha", "fit_intercept", "positive", "tol")
+    _may_share = may_share
+    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         check_number(self, "alpha", low=0.0)

@@ -13,6 +13,10 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
+from dlbd_estimators.linear_model.least_squares_splits import (
+    fit_least_squares_on_splits,
+    may_share,
+)
 from dlbd_estimators.linear_model.solver_names import ridge_solver
 from dlbd_estimators.solvers import Solution
 
@@ -65,6 +69,11 @@ class Ridge(IncrementalLeastSquares):
         attributes=("coef_", "intercept_", "n_iter_"),
         not_theirs=("solver",),
     )
+
+    #: What models may differ in that a search fits together; of this very class alone.
+    _shared_parameters = ("alpha", "fit_intercept", "tol", "solver")
+    _may_share = may_share
+    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
 
     def __init__(
         self,
