@@ -149,12 +149,12 @@ ESTIMATORS = {
     "LogisticRegressionCV": (LogisticRegressionCV(Cs=3, cv=3), "X", "labels"),
     "GridSearchCV": (
         model_selection.GridSearchCV(
-            make_pipeline(preprocessing.StandardScaler(), LogisticRegression()),
-            {"logisticregression__C": [0.01, 1.0]},
+            make_pipeline(preprocessing.StandardScaler(), Ridge()),
+            {"ridge__alpha": [0.01, 1.0]},
             cv=2,
         ),
         "X",
-        "labels",
+        "targets",
     ),
     "RandomizedSearchCV": (  # whose candidates share nothing
         model_selection.RandomizedSearchCV(

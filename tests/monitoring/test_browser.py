@@ -269,8 +269,8 @@ def test_a_search_is_watched_and_then_one_line(browser, cluster, arrays):
         seen.set()
         worker.join()
         page.wait_for_function(f"{ROWS}['fit'][0].startsWith('GridSearchCV')")
+        page.wait_for_function(f"{ROWS}['part'][0] === '5 fits, LogisticRegression'")
         assert len(read(page, f"{ROWS}['fit']")) == n_lines + 1
-        assert read(page, f"{ROWS}['part'][0]") == "5 fits, LogisticRegression"
         # Its refit is drawn with the others, and its loss not with theirs.
         page.wait_for_function(f"{CURVES}['name'].length > 1")
         assert figure(page, "Loss of")["title"].startswith("Loss of LogisticRegression alone")

@@ -287,7 +287,7 @@ def test_without_matplotlib_it_is_named(model, data, monkeypatch):
 def test_the_code_of_the_documentation_runs(tmp_path, monkeypatch):
     page = Path(__file__).parents[2] / "docs" / "plots.md"
     code = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(code) == 6
+    assert len(code) == 7
     monkeypatch.chdir(tmp_path)
     exec("\n".join(code), {})
     assert (tmp_path / "fits.png").stat().st_size > 0
