@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy.typing as npt
 
-from storage.dataset import Dataset, open_dataset
+from storage.dataset import Dataset
 from storage.group import create_group
 from storage.inputs import Array, Inputs, column_names, stored_dtype, weight_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
 from storage.location import local_path
 from storage.manifest import Manifest
 from storage.naming import check_classes, check_features, check_target_names
+from storage.opening import open_dataset
 from storage.schema import Label, Schema
 from storage.staging import Staging, check_target
 from storage.writer import BlockWriter, write_arrays
