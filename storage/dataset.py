@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
-import numpy as np
-
-from storage.blocks import BlockReader, block_array
+from storage.arrays import StoredArrays
 from storage.errors import DatasetCorrupt
-from storage.labels import labels_of
-from storage.layout import ArrayLayout
-from storage.manifest import Manifest
-from storage.named_columns import NamedColumns
-from storage.naming import given_names
 from storage.representation import told
-from storage.schema import Label, Schema
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
 from storage.verify import VerifyReport, verify_arrays
@@ -28,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class Dataset:
+class Dataset(StoredArrays):
     """A stored data set; made by :func:`~storage.open_dataset` and :func:`~storage.create_dataset`.
 
     X has the shape (n_samples, n_features), y has (n_samples,) or (n_samples, n_outputs), and
@@ -63,89 +52,6 @@ class Dataset:
     ...     print(data.n_samples, data.feature_names, data.target, data.y.sum().compute())
     3 ('x0', 'x1', 'x2') delay 3.0
     """
-
-    def __init__(
-        self,
-        path: Path,
-        schema: Schema,
-        layouts: tuple[ArrayLayout, ...],
-        manifest: Manifest,
-        columns: tuple[int, ...] | None = None,
-    ) -> None:
-        self.path = path
-        self.schema = schema
-        self.layouts = {layout.name: layout for layout in layouts}
-        self.manifest = manifest
-        self.columns = columns
-
-    @property
-    def url(self) -> str:
-        """The path as a ``file://`` URL."""
-        return self.path.as_uri()
-
-    @cached_property
-    def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
-        """Features; each Dask chunk is a block."""
-        array = self._array("X")
-        named = given_names(self.schema.feature_names)
-        return NamedColumns.of(array, self.feature_names) if named else array
-
-    @cached_property
-    def y(self) -> da.Array:
-        """Target, cut into the blocks of X."""
-        return self._array("y")
-
-    @cached_property
-    def labels(self) -> da.Array | None:
-        """The label of each row, ``classes[y]``; None if the data set names no classes."""
-        return None if self.classes is None else labels_of(self.y, self.classes)
-
-    @cached_property
-    def sample_weight(self) -> da.Array | None:
-        """Weights, cut into the blocks of X; None if the data set has none."""
-        return self._array("sample_weight") if "sample_weight" in self.layouts else None
-
-    @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return self.schema.n_samples
-
-    @property
-    def n_features(self) -> int:
-        """Number of columns of X."""
-        return len(self.feature_names)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns of X."""
-        names = self.schema.feature_names
-        return names if self.columns is None else tuple(names[each] for each in self.columns)
-
-    @property
-    def target(self) -> str | tuple[str, ...] | None:
-        """Name of y, or of its columns."""
-        return self.schema.target
-
-    @property
-    def classes(self) -> tuple[Label, ...] | None:
-        """Label of each integer code of y: ``y == i`` means ``classes[i]``."""
-        return self.schema.classes
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """Dtype of X."""
-        return np.dtype(self.layouts["X"].dtype)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that all arrays would take in memory."""
-        others = sum(each.nbytes for name, each in self.layouts.items() if name != "X")
-        return self.n_samples * self.n_features * self.dtype.itemsize + others
-
-    @property
-    def nbytes_stored(self) -> int:
-        """Bytes that all chunks take on disk."""
-        return self.manifest.nbytes
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """The first rows as a pandas frame; no more blocks are read than hold them.
@@ -241,7 +147,7 @@ class Dataset:
         ...     int(data.to_dask_dataframe()["delay"].sum().compute())
         3
         """
-        return dask_frame(self, {name: self._reader(name) for name in self.layouts})
+        return dask_frame(self)
 
     def to_xarray(self) -> Any:
         """The arrays as an xarray Dataset, which stays lazy.
@@ -288,18 +194,8 @@ class Dataset:
             return verify_arrays(self.path, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
             # If another data set has taken this one's place, its chunks are not damaged.
-            self._reader("X").check_identity()
+            self.reader("X").check_identity()
             raise
 
     def __repr__(self) -> str:
         return told(self)
-
-    def _array(self, name: str) -> da.Array:
-        return block_array(self._reader(name), self.manifest.arrays[name])
-
-    def _reader(self, name: str) -> BlockReader:
-        schema = self.schema
-        columns = self.columns if name == "X" else None
-        return BlockReader(
-            str(self.path), schema.dataset_id, self.layouts[name], schema.block_rows, columns
-        )

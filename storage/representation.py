@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from storage.dataset import Dataset
+from storage.arrays import StoredArrays
 
 __all__ = ["told"]
 
 _NAMES_SHOWN = 6
 
 
-def told(data: Dataset) -> str:
+def told(data: StoredArrays) -> str:
     """What a data set is, in lines for people."""
     x = data.layouts["X"]
     blocks = data.X.numblocks[0]
@@ -38,16 +35,16 @@ def told(data: Dataset) -> str:
     return f"Dataset {data.path}\n{body}"
 
 
-def _names(data: Dataset) -> str:
+def _names(data: StoredArrays) -> str:
     shown = ", ".join(data.feature_names[:_NAMES_SHOWN])
     return f"{shown}, ..." if data.n_features > _NAMES_SHOWN else shown
 
 
-def _dtype_of(data: Dataset, name: str) -> str:
+def _dtype_of(data: StoredArrays, name: str) -> str:
     return data.layouts[name].dtype if name in data.layouts else ""
 
 
-def _y(data: Dataset) -> str:
+def _y(data: StoredArrays) -> str:
     layout = data.layouts["y"]
     target = ", ".join([data.target] if isinstance(data.target, str) else data.target or ())
     outputs = f" x {layout.row_shape[0]}" if layout.row_shape else ""
@@ -55,13 +52,13 @@ def _y(data: Dataset) -> str:
     return f"{target or '(unnamed)'} {layout.dtype}{outputs}{classes}"
 
 
-def _nan(data: Dataset) -> str:
+def _nan(data: StoredArrays) -> str:
     counts = {name: data.manifest.n_nan(name) for name in data.layouts}
     found = ", ".join(f"{count:,} in {name}" for name, count in counts.items() if count)
     return found or "none"
 
 
-def _source(data: Dataset) -> str:
+def _source(data: StoredArrays) -> str:
     seed = data.schema.shuffle_seed
     shuffled = "" if seed is None else f"shuffled with seed {seed}"
     written = f"written {data.schema.created}"

@@ -11,12 +11,11 @@ from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
 from dask.base import compute
 
+from storage.arrays import StoredArrays
 from storage.tables import arrays_of, column_labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from storage.dataset import Dataset
 
 __all__ = ["Summary", "summary_frame", "summary_of"]
 
@@ -95,7 +94,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
     )
 
 
-def summary_frame(data: Dataset) -> pd.DataFrame:
+def summary_frame(data: StoredArrays) -> pd.DataFrame:
     """Frame of the summaries of all columns of a data set, y only where it holds numbers."""
     import pandas as pd
 

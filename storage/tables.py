@@ -11,24 +11,23 @@ import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.base import compute
 
+from storage.arrays import StoredArrays
 from storage.blocks import BlockReader, ExpectedChunks
 from storage.schema import Label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from storage.dataset import Dataset
-
 __all__ = ["arrays_of", "column_labels", "dask_frame", "first_rows", "xarray_dataset"]
 
 
-def arrays_of(data: Dataset) -> dict[str, DaskArray]:
+def arrays_of(data: StoredArrays) -> dict[str, DaskArray]:
     """The Dask arrays of a data set, by their names."""
     arrays = {"X": data.X, "y": data.y}
     return arrays if data.sample_weight is None else arrays | {"sample_weight": data.sample_weight}
 
 
-def column_labels(data: Dataset) -> dict[str, list[str]]:
+def column_labels(data: StoredArrays) -> dict[str, list[str]]:
     """Names of the columns of each array in a table.
 
     Raises
@@ -50,7 +49,7 @@ def column_labels(data: Dataset) -> dict[str, list[str]]:
     return labels
 
 
-def _target_labels(data: Dataset) -> list[str]:
+def _target_labels(data: StoredArrays) -> list[str]:
     shape = data.layouts["y"].row_shape
     if not shape:
         return [data.target if isinstance(data.target, str) else "y"]
@@ -59,7 +58,7 @@ def _target_labels(data: Dataset) -> list[str]:
     return [f"{data.target or 'y'}{number}" for number in range(shape[0])]
 
 
-def first_rows(data: Dataset, n: int) -> pd.DataFrame:
+def first_rows(data: StoredArrays, n: int) -> pd.DataFrame:
     """Frame of the first `n` rows."""
     if n < 0:
         raise ValueError(f"n must be 0 or more, got {n}")
@@ -69,12 +68,13 @@ def first_rows(data: Dataset, n: int) -> pd.DataFrame:
     return _frame(dict(zip(arrays, found, strict=True)), labels, data.classes, 0)
 
 
-def dask_frame(data: Dataset, readers: dict[str, BlockReader]) -> Any:
-    """Dask DataFrame with a partition for each block, by the readers of all arrays."""
+def dask_frame(data: StoredArrays) -> Any:
+    """Dask DataFrame with a partition for each block."""
     import dask.dataframe as dd
 
     labels = column_labels(data)
     arrays = arrays_of(data)
+    readers = {name: data.reader(name) for name in arrays}
     expected = [ExpectedChunks(each, data.manifest.arrays[name]) for name, each in readers.items()]
     blocks = range(data.X.numblocks[0])
     starts = [block * data.schema.block_rows for block in blocks]
@@ -148,7 +148,7 @@ def _frame(
     return parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
 
 
-def xarray_dataset(data: Dataset) -> Any:
+def xarray_dataset(data: StoredArrays) -> Any:
     """Xarray Dataset of the arrays."""
     try:
         import xarray
