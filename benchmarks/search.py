@@ -2,7 +2,9 @@
 
     python benchmarks/search.py [--rows N] [--repeats N] [--no-peers]
 
-Each search has five folds; a hundred alphas or ten Cs. Against one fit the rows are float32 in Dask
+Each search has five folds; a hundred alphas or ten Cs. A GridSearchCV over four Cs and three folds
+of StandardScaler -> LogisticRegression stands beside one fit of this pipeline, and beside
+scikit-learn's GridSearchCV over the same lazy rows. Against one fit the rows are float32 in Dask
 blocks, and wall times and passes are counted; against scikit-learn a tenth of the rows is taken,
 float64 in memory. Wall times are taken in turns, and quoted as medians of their ratios.
 """
@@ -17,11 +19,14 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 from lines import Line, Table
-from sklearn import linear_model
+from sklearn import linear_model, model_selection
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from timing import Fit, in_turns, ratios, seconds_of, spread, timed_fit
 
 from dlbd_estimators import Lasso, LassoCV, LogisticRegression, LogisticRegressionCV, Ridge, RidgeCV
-from dlbd_estimators.model_selection import KFold
+from dlbd_estimators.model_selection import GridSearchCV, KFold
+from dlbd_estimators.preprocessing import StandardScaler
 
 N_FEATURES, N_BLOCKS, N_FOLDS = 40, 40, 5
 ALPHAS, CS = np.logspace(-3, 5, 100), np.logspace(-4, 2, 10)
@@ -35,6 +40,10 @@ LINES = {
     "lasso": Line.at_most("the same: wall / one Lasso fit", 1.5),
     "logistic-passes": Line.at_most("LogisticRegressionCV, 10 Cs x 5 folds: passes", 5.0),
     "logistic": Line.at_most("the same: wall / one fit at C=1", 4.0),
+    "grid-passes": Line.at_most(
+        "GridSearchCV, scaler -> logistic, 4 Cs x 3 folds: passes / those of one fit", 3.0
+    ),
+    "grid-peer": Line.at_most("the same: wall / scikit-learn's GridSearchCV on the lazy rows", 0.5),
     "ridge-peer": Line.at_most("in memory, RidgeCV(cv=5): wall / scikit-learn's", 0.25),
     "logistic-peer": Line.at_most("in memory, LogisticRegressionCV: wall / scikit-learn's", 0.25),
 }
@@ -54,6 +63,7 @@ def main() -> None:
     for name, one, many, y in _models():
         own = da.from_array(targets if y == "targets" else labels, chunks=chunk)
         _against_one_fit(table, name, (one, many), (lazy, own), asked.repeats)
+    _grid_search(table, (lazy, da.from_array(labels, chunks=chunk)), asked)
     if not asked.no_peers:
         some = slice(None, asked.rows // 10)
         _against_peer(table, "ridge-peer", _ridge(), (X[some], targets[some]), asked.repeats)
@@ -109,6 +119,30 @@ def _against_one_fit(
     passes = [fits[each][-1].model.n_passes_ for each in ("many", "one")]
     table.number(f"{name}-passes", passes[0], f"{passes[0]:.2f}; one fit {passes[1]:.2f}")
     _quote(table, name, fits["many"], fits["one"])
+
+
+def _grid_search(table: Table, data: tuple[da.Array, da.Array], asked: argparse.Namespace) -> None:
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    given = {
+        "param_grid": {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]},
+        "cv": KFold(3, shuffle=True, random_state=0),
+    }
+    models: dict[str, Callable[[], Any]] = {
+        "one": lambda: clone(pipeline),
+        "many": lambda: GridSearchCV(pipeline, **given),
+    }
+    if not asked.no_peers:
+        models["theirs"] = lambda: model_selection.GridSearchCV(pipeline, **given)
+    fits = in_turns(
+        {name: lambda make=make: timed_fit(make(), *data) for name, make in models.items()},
+        asked.repeats,
+        warm_up=True,
+    )
+    one = sum(step.n_passes_ for _, step in fits["one"][-1].model.steps)
+    many = fits["many"][-1].model.n_passes_
+    table.number("grid-passes", many / one, f"{many:.2f} against {one:.2f}")
+    if "theirs" in fits:
+        _quote(table, "grid-peer", fits["many"], fits["theirs"])
 
 
 def _against_peer(

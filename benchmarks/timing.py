@@ -55,8 +55,9 @@ def timed_fit(model: Any, X: Any, y: Any) -> Fit:
 def flat(model: Any) -> npt.NDArray[np.float64]:
     """Return coefficients and intercepts of a linear model or a network in one vector.
 
-    Of a pipeline those of its last step.
+    Of a pipeline those of its last step, of a grid search those of the best.
     """
+    model = getattr(model, "best_estimator_", model)
     model = model[-1] if isinstance(model, Pipeline) else model
     layers = hasattr(model, "coefs_")
     parts = [*model.coefs_, *model.intercepts_] if layers else [model.coef_, model.intercept_]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         LogisticRegression,
         LogisticRegressionCV,
         Ridge,
+        RidgeClassifierCV,
         RidgeCV,
         SeparableWarning,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "MLPRegressor",
     "Ridge",
     "RidgeCV",
+    "RidgeClassifierCV",
     "SeparableWarning",
     "__version__",
     "to_sklearn",

@@ -19,11 +19,13 @@ import distributed  # before the first test: it adds its defaults to Dask's conf
 import numpy as np
 import psutil
 
-#: Parts of the names of threads that Dask, zarr and scikit-learn's callbacks keep, or end late.
+#: Parts of the names of threads that Dask, Bokeh, zarr and scikit-learn's callbacks keep, or end
+#: late.
 KEPT_THREADS = (
     "zarr_",
     "asyncio_",
     "Dask-Offload",
+    "bokeh-response_",
     "Dask-Default-Threads",
     "ThreadPoolExecutor-",
     "(_accept)",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from dlbd_estimators.kernels import losses as package
 from dlbd_estimators.kernels.activations import ACTIVATIONS
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.losses import (
@@ -21,6 +22,10 @@ from dlbd_estimators.kernels.network import Layers, Network
 from dlbd_estimators.kernels.packing import Packing
 
 DTYPES = (np.float32, np.float64)
+#: All that the package has.
+LOSSES = [getattr(package, name) for name in package.__all__ if name not in ("Loss", "Pointwise")]
+#: Those that networks are trained with; `tests/kernels/plain_network.py` has their formulas.
+NETWORK_LOSSES = [HalfSquaredError, HalfPoissonDeviance, HalfBinomialLoss, HalfMultinomialLoss]
 
 
 class Problem(NamedTuple):
@@ -76,20 +81,19 @@ def weights(draw, n_rows, *, integer=False):
 @st.composite
 def targets(draw, loss, n_rows, n_outputs):
     rng = draw(random_generators())
-    if isinstance(loss, HalfSquaredError):
-        return rng.normal(size=(n_rows, n_outputs))
     if isinstance(loss, HalfPoissonDeviance):
         return rng.poisson(2.0, (n_rows, n_outputs)).astype(np.float64)
     if isinstance(loss, HalfBinomialLoss) and n_outputs > 1:  # labels of their own
         return rng.integers(0, 2, (n_rows, n_outputs)).astype(np.float64)
-    n_classes = 2 if isinstance(loss, HalfBinomialLoss) else n_outputs
-    return rng.integers(0, n_classes, n_rows).astype(np.float64)
+    if isinstance(loss, HalfBinomialLoss | HalfMultinomialLoss):
+        n_classes = 2 if isinstance(loss, HalfBinomialLoss) else n_outputs
+        return rng.integers(0, n_classes, n_rows).astype(np.float64)
+    return rng.normal(size=(n_rows, n_outputs))
 
 
 @st.composite
-def losses(draw):
-    """A loss and a number of outputs it may have."""
-    kinds = (HalfSquaredError, HalfPoissonDeviance, HalfBinomialLoss, HalfMultinomialLoss)
+def losses(draw, kinds=LOSSES):
+    """A loss, of all that the package has, and a number of outputs it may have."""
     loss = draw(st.sampled_from(kinds))()
     smallest = 2 if isinstance(loss, HalfMultinomialLoss) else 1
     return loss, draw(st.integers(smallest, 4))
@@ -125,7 +129,7 @@ def problems(draw, min_rows=1, max_rows=60, max_features=5, dtypes=DTYPES, integ
 @st.composite
 def networks(draw, min_rows=1, max_rows=20, dtypes=DTYPES, integer_weights=False):
     """A small perceptron of any activation, loss, depth, dtype and weights, and rows for it."""
-    loss, n_outputs = draw(losses())
+    loss, n_outputs = draw(losses(NETWORK_LOSSES))
     n_rows, n_features = draw(st.integers(min_rows, max_rows)), draw(st.integers(1, 5))
     hidden = draw(st.lists(st.integers(1, 5), max_size=3))
     layers = Layers((n_features, *hidden, n_outputs))

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import sklearn.preprocessing
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 
 import dlbd_estimators
 from dlbd_estimators import (
@@ -31,6 +32,7 @@ from dlbd_estimators import (
     MLPClassifier,
     MLPRegressor,
     Ridge,
+    RidgeClassifierCV,
     RidgeCV,
     compose,
     metrics,
@@ -139,11 +141,28 @@ ESTIMATORS = {
     "LassoCV": (LassoCV(alphas=5, cv=3), "X", "targets"),
     "ElasticNetCV": (ElasticNetCV(alphas=5, cv=3), "X", "targets"),
     "RidgeCV": (RidgeCV(cv=3), "X", "targets"),
+    "RidgeClassifierCV": (RidgeClassifierCV(cv=3), "X", "labels"),
     "Lasso": (Lasso(0.01), "X", "targets"),
     "ElasticNet": (ElasticNet(0.01), "X", "targets"),
     "LogisticRegression": (LogisticRegression(), "X", "labels"),
     "LogisticRegression with l1": (LogisticRegression(C=0.01, l1_ratio=0.5), "X", "labels"),
     "LogisticRegressionCV": (LogisticRegressionCV(Cs=3, cv=3), "X", "labels"),
+    "GridSearchCV": (
+        model_selection.GridSearchCV(
+            make_pipeline(preprocessing.StandardScaler(), LogisticRegression()),
+            {"logisticregression__C": [0.01, 1.0]},
+            cv=2,
+        ),
+        "X",
+        "labels",
+    ),
+    "RandomizedSearchCV": (  # whose candidates share nothing
+        model_selection.RandomizedSearchCV(
+            LinearRegression(), {"fit_intercept": [True, False]}, n_iter=2, cv=2
+        ),
+        "X",
+        "targets",
+    ),
     "MLPClassifier": (small(MLPClassifier), "X", "labels"),
     "MLPRegressor": (small(MLPRegressor), "X", "targets"),
     "StandardScaler": (preprocessing.StandardScaler(), "X", None),
@@ -291,7 +310,8 @@ def test_every_public_class_and_function_is_held_to_it():
     }
     data = Data(make_block)
     assert {name for name, _ in metric_calls(data)} == set(metrics.__all__)
-    assert {name for name, _ in split_calls(data)} >= set(model_selection.__all__)
+    split = {name for name, _ in split_calls(data)}
+    assert split | set(ESTIMATORS) >= set(model_selection.__all__)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,7 +14,7 @@ import dlbd_estimators
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "coming-from-scikit-learn.md"
 CLASSES = [
     "LinearRegression", "Ridge", "Lasso", "ElasticNet", "LogisticRegression", "MLPClassifier",
-    "MLPRegressor", "RidgeCV", "LassoCV", "ElasticNetCV",
+    "MLPRegressor", "RidgeCV", "RidgeClassifierCV", "LassoCV", "ElasticNetCV",
     "LogisticRegressionCV",
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from dlbd_estimators import (
     MLPClassifier,
     MLPRegressor,
     Ridge,
+    RidgeClassifierCV,
     RidgeCV,
 )
 
@@ -45,6 +46,8 @@ ESTIMATORS = [
     MLPRegressor(solver="lbfgs"),
     RidgeCV(),
     RidgeCV(cv=2),
+    RidgeClassifierCV(),
+    RidgeClassifierCV(cv=2),
     LassoCV(),
     ElasticNetCV(cv=2),
     LogisticRegressionCV(Cs=3, cv=2),

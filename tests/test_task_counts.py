@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlbd_estimators import Ridge, metrics, preprocessing
+from dlbd_estimators import Ridge, compose, metrics, preprocessing
 from dlbd_estimators.engine import threads
 from dlbd_estimators.engine.bundle import run_bundle
 from dlbd_estimators.model_selection import train_test_split
@@ -112,6 +112,12 @@ USES = {
         data.frame[["kind"]]
     ),
     "OrdinalEncoder": lambda data: preprocessing.OrdinalEncoder().fit(data.labels[:, None]),
+    "ColumnTransformer": lambda data: compose.ColumnTransformer(
+        [
+            ("scaled", preprocessing.StandardScaler(), [0, 1]),
+            ("filled", preprocessing.SimpleImputer(), [2]),
+        ]
+    ).fit(data.X),
     **{name: metric(name, "y", "near") for name in NUMBERS},
     **{name: metric(name, "labels", "found") for name in LABELS},
     **{name: metric(name, "labels", "shares") for name in SHARES},
@@ -153,7 +159,14 @@ def test_tasks_on_threads_do_not_depend_on_the_number_of_blocks(use, monkeypatch
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "use", ["StandardScaler", "OneHotEncoder of a frame", "r2_score", "stratified split"]
+    "use",
+    [
+        "StandardScaler",
+        "ColumnTransformer",
+        "OneHotEncoder of a frame",
+        "r2_score",
+        "stratified split",
+    ],
 )
 def test_tasks_on_a_cluster_do_not_depend_on_the_number_of_blocks(use, cluster, client):  # noqa: ARG001
     from distributed.diagnostics.plugin import SchedulerPlugin

@@ -197,8 +197,8 @@ class FitCheckpoint:
         if self._url is not None and _OWN in self._url:
             raise ValueError(
                 f"A checkpoint with {{}} in its path tells fits apart by their parameters and "
-                f"data, but with random_state={given!r} fits differ that have all these in common. "
-                f"Give random_state a number."
+                f"data. With random_state={given!r}, fits with the same parameters and data still "
+                f"differ. Give random_state a number."
             )
         before = None if self._found is None else self._found.random
         if before is None:
@@ -326,7 +326,7 @@ def _checked(estimator: Any, given: Any) -> str:
         raise refused(estimator, "checkpoint", "a str", "a path", "None")
     if getattr(estimator, "warm_start", False):
         raise ValueError(
-            "warm_start=True begins where the last fit ended, and checkpoint goes on with one that "
+            "warm_start=True begins where the last fit ended, but checkpoint goes on with one that "
             "has not ended. Leave out one of them."
         )
     return os.path.expanduser(os.fsdecode(given))

@@ -23,8 +23,8 @@ from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
 from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, WrongLabels
 
 
-class ClassPredictions(ClassifierMixin, Model):
-    """Classes, their probabilities and the accuracy, from raw predictions."""
+class ClassLabels(ClassifierMixin, Model):
+    """Classes and the accuracy, from raw predictions."""
 
     classes_: Any
     #: Whether the class takes several labels a row.
@@ -51,40 +51,6 @@ class ClassPredictions(ClassifierMixin, Model):
         check_is_fitted(self)
         finish = label_matrix if self._has_labels else Labels(self.classes_)
         return predict(self, X, self._model(), finish, "predict")
-
-    def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, or of each label.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
-        """
-        check_is_fitted(self)
-        finish = label_probabilities if self._has_labels else probabilities
-        return predict(self, X, self._model(), finish, "predict-proba")
-
-    def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of each probability, also of those too small for a float.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
-        """
-        check_is_fitted(self)
-        finish = label_log_probabilities if self._has_labels else log_probabilities
-        return predict(self, X, self._model(), finish, "predict-log-proba")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the weighted share of right rows. All labels of a row must be right.
@@ -122,3 +88,41 @@ class ClassPredictions(ClassifierMixin, Model):
             classify=True,
             multi_label=self._multi_label,
         )
+
+
+class ClassPredictions(ClassLabels):
+    """Adds the probabilities of classes."""
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, or of each label.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_probabilities if self._has_labels else probabilities
+        return predict(self, X, self._model(), finish, "predict-proba")
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of each probability, also of those too small for a float.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        finish = label_log_probabilities if self._has_labels else log_probabilities
+        return predict(self, X, self._model(), finish, "predict-log-proba")

@@ -53,12 +53,12 @@ def of_parameters(estimator: Any) -> Fingerprint:
     for name, value in sorted(estimator.get_params(deep=False).items()):
         if hasattr(value, "__next__"):
             raise ValueError(
-                f"checkpoint needs parameters that say the same in the next fit, but {name} is an "
-                f"iterator: {value!r}. Pass {name}=list(...)."
+                f"checkpoint needs parameters that mean the same in the next fit, but {name} is an "
+                f"iterator, which is used up by this one: {value!r}. Pass {name}=list(...)."
             )
         if draws_anew(value):
             raise ValueError(
-                f"checkpoint needs parameters that say the same in the next fit, but "
+                f"checkpoint needs parameters that mean the same in the next fit, but "
                 f"{name}={value!r} draws other rows each time. Give it a random_state."
             )
         if name in _WITHOUT_EFFECT:

@@ -46,7 +46,7 @@ class Groups:
         found = _names(groups)
         number = np.minimum(np.searchsorted(self.names, found), len(self.names) - 1)
         if np.any(self.names[number] != found):
-            raise BadBlock("groups names one that was not found before. Did the data change?")
+            raise BadBlock("groups holds a group that was not there before. Did the data change?")
         joined[:, 1] = number
         return joined
 
@@ -111,9 +111,9 @@ class _Distinct:
     def _checked(self, names: NDArray[Any]) -> NDArray[Any]:
         if len(names) > self.most:
             raise ValueError(
-                f"groups names more than {self.most} groups, whose scores would be held together. "
-                f"Take larger groups; of groups of one row each, covariance='HC1' is the same but "
-                f"for a factor."
+                f"groups names more than {self.most} groups, and the scores of all would be in "
+                f"memory at the same time. Use fewer, larger groups. If each group has one row, "
+                f"use covariance='HC1', which differs by a factor only."
             )
         return names
 

@@ -20,12 +20,12 @@ _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
 
 
 def to_sklearn(estimator: Any) -> Any:
-    """Return what was fitted as scikit-learn's own classes.
+    """Return a fitted estimator as one of scikit-learn's own classes.
 
-    Estimators of this package leave as scikit-learn's class of the same name, wherever they are:
-    in a ``Pipeline``, a ``ColumnTransformer``, a ``FeatureUnion``, a search, in each other. What
-    is not of this package is copied. The result predicts (or transforms) the same, to the last
-    rounding, and needs this package no more: scikit-learn, skops and ONNX converters take it as
+    Each estimator of this package becomes scikit-learn's class of the same name, wherever it is: in
+    a ``Pipeline``, a ``ColumnTransformer``, a ``FeatureUnion``, a search, or in one another. What
+    is not of this package is copied. The result predicts (or transforms) the same, except for
+    rounding, and does not need this package: scikit-learn, skops and ONNX converters take it as
     their own.
 
     Parameters
@@ -36,9 +36,9 @@ def to_sklearn(estimator: Any) -> Any:
     Returns
     -------
     estimator
-        Shares nothing with the one that was passed. A ``Blockwise`` leaves as the transformer
-        that it wraps. Parameters and attributes are those that scikit-learn's class has too; see
-        the method ``to_sklearn`` of each estimator for what is left out. Callbacks stay here.
+        It shares nothing with the one that was passed. A ``Blockwise`` becomes the transformer that
+        it wraps. It has the parameters and attributes that scikit-learn's class has, too; the
+        method ``to_sklearn`` of each estimator says what is left out. Callbacks are left out.
 
     Raises
     ------
@@ -113,6 +113,10 @@ def _own_base(cls: type) -> type | None:
     )
 
 
+def _is_ours(value: Any) -> bool:
+    return str(getattr(value, "__module__", "")).split(".")[0] == __name__.split(".")[0]
+
+
 def _is_sklearns(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "sklearn"
 
@@ -176,14 +180,16 @@ class _Copies:
             new = copy(value)
             new.update({key: self.of(each, f"{where}[{key!r}]") for key, each in value.items()})
             return new
-        if str(getattr(value, "__module__", "")).split(".")[0] == __name__.split(".")[0]:
+        if _is_ours(value):
             return self._other(value, where)
         return deepcopy(value)
 
     def _estimator(self, estimator: Any, where: str) -> Any:
         if not isinstance(estimator, ToSklearnMixin):
-            new: Any = object.__new__(type(estimator))
-            self._fill(new, vars(estimator), vars(estimator), where)
+            own = _own_base(type(estimator)) if _is_ours(estimator) else None  # a search
+            new: Any = object.__new__(own or type(estimator))
+            names = [each for each in vars(estimator) if own is None or each != "n_passes_"]
+            self._fill(new, vars(estimator), names, where)
             return new
         wrapped = estimator._wrapped()
         if wrapped is not None:
@@ -211,8 +217,8 @@ class _Copies:
         if base is None:
             raise TypeError(
                 f"{where} is {value!r} of {__name__.split('.')[0]}, which has no namesake in "
-                f"scikit-learn and cannot leave. Put scikit-learn's own there, or let the fitted "
-                f"part that predicts leave alone, such as best_estimator_ of a search."
+                f"scikit-learn, so it cannot be converted. Put scikit-learn's own there, or "
+                f"convert only the fitted part that predicts, such as best_estimator_ of a search."
             )
         new: Any = object.__new__(base)
         self._fill(new, vars(value), vars(value), where)

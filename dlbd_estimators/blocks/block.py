@@ -26,6 +26,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence, Loader, Rows
 from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, tile_rows
+from dlbd_estimators.kernels.one_versus_rest import to_codes, to_signs
 
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
@@ -68,6 +69,8 @@ class Encoding:
         Targets are at least 0.
     unknown : bool
         Encode labels outside ``classes`` as -1 instead of refusing them.
+    signs : bool
+        Labels become columns: 1 for the rows of a class, -1 for all others.
     """
 
     classes: NDArray[Any] | None = None
@@ -76,6 +79,7 @@ class Encoding:
     unknown: bool = False
     labels: bool = False
     counts: bool = False
+    signs: bool = False
 
     def targets(self, y: NDArray[Any], where: str) -> NDArray[Any]:
         """Encode the targets of one block."""
@@ -104,7 +108,7 @@ class Encoding:
                 f"among the classes found before, or passed as classes. Did the data change during "
                 f"fit?"
             )
-        return codes.astype(np.float64)
+        return to_signs(codes, len(self.classes)) if self.signs else codes.astype(np.float64)
 
     def weights(self, y: NDArray[Any], weight: NDArray[Any] | None) -> FloatArray | None:
         """Combine sample weights and class weights of one block of encoded targets."""
@@ -112,7 +116,7 @@ class Encoding:
             weight = np.asarray(weight, dtype=np.float64)
         if self.class_weight is None:
             return weight
-        by_class = self.class_weight[y.astype(np.intp)]
+        by_class = self.class_weight[to_codes(y) if self.signs else y.astype(np.intp)]
         return by_class if weight is None else weight * by_class
 
 

@@ -144,8 +144,8 @@ def check_rows_kept(found: int, expected: int) -> None:
     """
     if found != expected:
         raise BadBlock(
-            f"a step made {found} rows of a block of {expected}. It must keep all rows, in their "
-            f"order."
+            f"a step made {found} rows of a block of {expected} rows. It must keep all rows, in "
+            f"their order."
         )
 
 

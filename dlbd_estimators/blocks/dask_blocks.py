@@ -1,7 +1,9 @@
 """Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
 
-The arrays are aligned, their graphs optimised as one, and the graph of every block is culled
-from the whole, so a block can be read anywhere by executing its own part. What more than half of
+Where blocks have nothing in common, their graphs are made as they are read
+(:mod:`~dlbd_estimators.blocks.row_by_row`). Else the arrays are aligned, their graphs optimised as
+one, and the graph of every block is culled from the whole, so a block can be read anywhere by
+executing its own part. What more than half of
 the blocks need (a global mean, say) is computed once, first, and travels with them as a value. A
 part shared by a few neighbours is recomputed by each: keeping it would make memory grow with the
 data.
@@ -13,7 +15,6 @@ then brought together once, by Dask, and stay on the workers until the fit is ov
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -28,7 +29,6 @@ from dask.typing import Key
 
 from dlbd_estimators.blocks.alignment import align, check_order, known
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.blocks.compute import compute
 from dlbd_estimators.blocks.graph import (
     Dependencies,
     Graph,
@@ -38,15 +38,13 @@ from dlbd_estimators.blocks.graph import (
     p2p_outputs,
 )
 from dlbd_estimators.blocks.optimised import optimised
-from dlbd_estimators.blocks.row_functions import read_last_steps
+from dlbd_estimators.blocks.row_by_row import LARGE_NBYTES, row_loader
 from dlbd_estimators.blocks.rows_on_disk import computed
-from dlbd_estimators.blocks.sequence import Loader, Rows
 from dlbd_estimators.blocks.shared_parts import sharing
 from dlbd_estimators.blocks.sliced_arrays import cut_first
-from dlbd_estimators.exceptions import BadBlock
+from dlbd_estimators.blocks.sources import is_frame
+from dlbd_estimators.blocks.task_loader import TaskLoader
 
-#: An array smaller than this may travel with every task that takes a slice of it.
-_LARGE_NBYTES = 2**18
 #: So many large shared values go to each block; more of them are the rows of a shuffle.
 _FEW = 4
 #: From so many runs of a task a pass on, the blocks are made once instead of each for itself.
@@ -70,8 +68,8 @@ class Remote(Protocol):
 
 
 @dataclass(frozen=True)
-class GraphLoader(Loader):
-    """Reads a block by executing its part of a Dask graph in the calling thread.
+class GraphLoader(TaskLoader):
+    """Reads a block from a graph that holds the tasks of all.
 
     Parameters
     ----------
@@ -88,24 +86,8 @@ class GraphLoader(Loader):
     outputs: Sequence[tuple[Key, ...]] | Mapping[int, tuple[Key, ...]]
     futures: Graph
 
-    def read(self, index: int, *, features: bool = True) -> Rows:
-        values = self.values(index, first=features)
-        parts = values if features else [None, *values]
-        for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
-            # None means that nothing was asked for; a user's function must not say so.
-            if part is None and (features or name != "X"):
-                raise BadBlock(f"{name} is None where an array was promised.")
-        X, y, *weights = map(_apart, parts)
-        return Rows(X, y, weights[0] if weights else None)
-
-    def values(self, index: int, *, first: bool = True) -> list[Any]:
-        """Read all that makes up a block, or all but the first of it."""
-        keys = self.outputs[index]
-        wanted = list(keys if first else keys[1:])
-        made = read_last_steps(self.graph, wanted[0], wanted[1:])
-        if made is None:
-            return compute(self.graph, wanted)
-        return [made, *compute(self.graph, wanted[1:])]
+    def part(self, index: int) -> tuple[Graph, Sequence[Key]]:
+        return self.graph, self.outputs[index]
 
     def select(self, indices: Sequence[int]) -> GraphLoader:
         keys = self._needed(indices)
@@ -128,18 +110,6 @@ class GraphLoader(Loader):
 
     def with_inputs(self, inputs: dict[Any, Any]) -> GraphLoader:
         return replace(self, graph={**self.graph, **_values(inputs)}, futures={})
-
-
-def _apart(part: Any) -> Any:
-    """Copy what was cut out of a larger array, where nothing else holds that.
-
-    Of the columns of X and y, read together, only these stay in memory, and may be kept there.
-    """
-    whole = getattr(part, "base", None)
-    if not isinstance(whole, np.ndarray) or whole.nbytes <= part.nbytes:
-        return part
-    # Three references: the name here, the argument, and that of the part.
-    return part.copy(order="K") if sys.getrefcount(whole) == 3 else part
 
 
 def from_dask(
@@ -175,22 +145,14 @@ def from_dask(
         name: each for name, each in zip(names, (X, y, weight), strict=True) if each is not None
     }
     arrays = align(given)
-    graph = optimised(list(arrays.values()))
-    keys = [list(flatten(array.__dask_keys__())) for array in arrays.values()]
-    dependencies = dependencies_of(graph, flatten(keys))
-    check_order(graph, dependencies, keys)
-    outputs = list(zip(*keys, strict=True))
     first = arrays["X"]
     sizes = first.chunks[0]
     is_known = known(first)
     rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
-    if len(rows) < len(outputs):
-        outputs = [outputs[index] for index in rows]
-        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if first.dtype == np.float32 else 8
     return Blocks(
-        loader=graph_loader(graph, dependencies, outputs, first, remote),
+        loader=task_loader(list(arrays.values()), rows, remote),
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
@@ -199,6 +161,43 @@ def from_dask(
         feature_names=feature_names,
         y_shape=arrays["y"].shape[1:],
     )
+
+
+def task_loader(
+    collections: Sequence[Any], rows: Sequence[int], remote: Remote | None
+) -> TaskLoader:
+    """Return what reads the blocks of aligned collections.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
+        With as many chunks (partitions) of rows each. Data frames as
+        :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+    rows : sequence of int
+        The chunks of rows that are blocks.
+    remote : Remote or None
+        The cluster that the blocks will be read on.
+
+    Raises
+    ------
+    LengthMismatch
+        The collections were shuffled each for itself.
+    ValueError
+        Something lies on a cluster, but there is none.
+    """
+    if not any(map(is_frame, collections)):
+        loader = row_loader(collections, rows)
+        if loader is not None:
+            return loader
+    graph = optimised(collections)
+    keys = [list(flatten(each.__dask_keys__())) for each in collections]
+    dependencies = dependencies_of(graph, flatten(keys))
+    check_order(graph, dependencies, keys)
+    outputs = list(zip(*keys, strict=True))
+    if len(rows) < len(outputs):
+        outputs = [outputs[row] for row in rows]
+        dependencies = dependencies_of(graph, chain.from_iterable(outputs))
+    return graph_loader(graph, dependencies, outputs, collections[0], remote)
 
 
 def graph_loader(
@@ -241,7 +240,7 @@ def graph_loader(
     else:
         parts = _with_values(graph, dependencies, outputs, first)
     graph, dependencies, shared = parts
-    slices = cut_first(graph, dependencies, shared & dependencies.keys(), _LARGE_NBYTES)
+    slices = cut_first(graph, dependencies, shared & dependencies.keys(), LARGE_NBYTES)
     if slices:
         graph = {**graph, **slices}
         dependencies = dependencies_of(graph, chain.from_iterable(outputs))
@@ -295,7 +294,7 @@ def _on_cluster(
         graph, dependencies = with_results(remote.persist(graph, tasks))
     futures = {key: graph[key] for key in found.shared if is_future(graph[key])}
     sizes = remote.nbytes(futures)
-    small = {key: each for key, each in futures.items() if sizes[key] < _LARGE_NBYTES}
+    small = {key: each for key, each in futures.items() if sizes[key] < LARGE_NBYTES}
     large = [key for key in tasks if key not in small]
     if len(large) > _FEW or found.replays > _MOST_REPLAYS:
         wanted = list(chain.from_iterable(outputs))

@@ -13,17 +13,15 @@ from math import prod
 from typing import Any, Self
 
 import dask.array as da
-from dask.core import flatten
 
-from dlbd_estimators.blocks.alignment import align, check_order, known
+from dlbd_estimators.blocks.alignment import align, known
 from dlbd_estimators.blocks.checks import Promised, checked, promise
-from dlbd_estimators.blocks.dask_blocks import GraphLoader, Remote, graph_loader
+from dlbd_estimators.blocks.dask_blocks import Remote, task_loader
 from dlbd_estimators.blocks.data_frame_columns import Aligned, column, features
 from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.graph import dependencies_of
-from dlbd_estimators.blocks.optimised import optimised
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
 from dlbd_estimators.blocks.sources import is_frame
+from dlbd_estimators.blocks.task_loader import TaskLoader
 from dlbd_estimators.exceptions import BadBlock, LengthMismatch
 
 
@@ -61,7 +59,7 @@ class RowBlocks(BlockSequence):
 
     Parameters
     ----------
-    loader : GraphLoader
+    loader : TaskLoader
         Reads a block.
     n_blocks : int
         Their number; a block may have no rows.
@@ -75,7 +73,7 @@ class RowBlocks(BlockSequence):
 
     read_again = False
 
-    loader: GraphLoader
+    loader: TaskLoader
     n_blocks: int
     promised: tuple[Aligned | Promised, ...]
     sizes: tuple[int, ...] | None
@@ -89,7 +87,7 @@ class RowBlocks(BlockSequence):
 
     def with_loader(self, loader: Loader) -> Self:
         """Return the same blocks, read by another loader."""
-        assert isinstance(loader, GraphLoader)
+        assert isinstance(loader, TaskLoader)
         return replace(self, loader=loader)
 
     def load(self, index: int, *, features: bool = True) -> RowBlock:
@@ -124,7 +122,7 @@ class RowBlocks(BlockSequence):
             if not isinstance(self.promised[0], Aligned):
                 raise
             raise BadBlock(
-                f"block {index} of {self.leader} has not the columns that were promised: {error}"
+                f"block {index} of {self.leader} lacks columns that were promised: {error}"
             ) from error
 
     def diagnose(self, index: int, block: RowBlock) -> None:
@@ -179,17 +177,15 @@ def row_blocks(
         Lengths are not known, and there are not as many chunks of each.
     """
     if not is_frame(collections[0]):
-        collections = list(align(dict(zip(names, collections, strict=True))).values())
-    graph = optimised(collections)
-    keys = [list(flatten(each.__dask_keys__())) for each in collections]
-    outputs = list(zip(*keys, strict=True))
-    dependencies = dependencies_of(graph, flatten(keys))
-    check_order(graph, dependencies, keys)
+        # Those that are one to the user bear the same name, and are cut alike.
+        labels = names if len({*names}) == len(names) else list(map(str, range(len(names))))
+        collections = list(align(dict(zip(labels, collections, strict=True))).values())
+    n_blocks = len(collections[0].__dask_keys__())
     promised = [promise(each, name) for each, name in zip(collections, names, strict=True)]
     sizes = _sizes(collections)
     return RowBlocks(
-        loader=graph_loader(graph, dependencies, outputs, collections[0], remote),
-        n_blocks=len(outputs),
+        loader=task_loader(collections, range(n_blocks), remote),
+        n_blocks=n_blocks,
         promised=tuple(promised),
         sizes=sizes,
         block_nbytes=None if sizes is None else max(sizes) * sum(map(_row_nbytes, collections)),

@@ -19,9 +19,10 @@ from dlbd_estimators.compose.column_selection import (
     placeholder,
     positions_of,
 )
-from dlbd_estimators.compose.columns import concatenated, read_once, take
+from dlbd_estimators.compose.columns import concatenated, read_once, take, take_each
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager
 from dlbd_estimators.preprocessing.columns import numbers_without_na
+from dlbd_estimators.preprocessing.fits_together import fit_together, shares_passes
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, check_lazy
 
 
@@ -87,20 +88,25 @@ class _LazyColumns(LazyTransformer):
         X = check_lazy(BaseEstimator(), X, reset=True)
         shared = read_once(X)
         own = X if is_frame(X) else shared
+        listed = self.transformers if isinstance(self.transformers, list | tuple) else ()
+        for name, transformer, _ in filter(is_entry, [*listed, ("remainder", self.remainder, [])]):
+            refuse_eager(name, transformer)
+        ready, n_passes = self._fit_in_same_sweeps(X, own)
 
         def work(name: str, transformer: Any, positions: list[int], table: Any) -> tuple[Any, Any]:
+            nonlocal n_passes
             if isinstance(transformer, str):  # "passthrough", as scikit-learn does it
                 fitted = FunctionTransformer(
                     accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
                 )
                 return fitted.fit(table), take(shared, positions)
             # Its own columns for the passes of the fit, the shared ones for what is made of it.
-            fitted = clone(transformer).fit(take(own, positions), y)
+            fitted = ready.get(name)
+            if fitted is None:
+                fitted = clone(transformer).fit(take(own, positions), y)
+                n_passes += _passes(fitted)
             return fitted, lazy_output(name, fitted, take(shared, positions))
 
-        listed = self.transformers if isinstance(self.transformers, list | tuple) else ()
-        for name, transformer, _ in filter(is_entry, [*listed, ("remainder", self.remainder, [])]):
-            refuse_eager(name, transformer)
         plan = self._plan(work, X)
         _run(plan, "fit_transform", X)
         fitted = {k: v for k, v in vars(plan).items() if k not in plan.get_params(deep=False)}
@@ -111,8 +117,30 @@ class _LazyColumns(LazyTransformer):
             (name, getattr(step, "fitted_", original(step)), columns)
             for name, step, columns in plan.transformers_
         ]
-        self.n_passes_ = float(sum(_passes(fitted) for _, fitted, _ in self.transformers_))
+        self.n_passes_ = n_passes
         return self._joined(plan, shared)
+
+    def _fit_in_same_sweeps(self, X: Any, own: Any) -> tuple[dict[str, Any], float]:
+        """Fit the transformers that can share their passes.
+
+        Returns
+        -------
+        tuple of (dict, float)
+            These transformers, fitted, by the names of their steps; and how often X was read.
+        """
+        found: dict[str, tuple[Any, list[int]]] = {}
+
+        def note(name: str, transformer: Any, positions: list[int], table: Any) -> tuple[Any, Any]:
+            if not isinstance(transformer, str) and shares_passes(transformer):
+                found[name] = clone(transformer), positions
+            return transformer, table
+
+        plan = self._plan(note, X).set_params(verbose=False)
+        _run(plan, "fit_transform", X)
+        transformers = [transformer for transformer, _ in found.values()]
+        columns = take_each(own, [positions for _, positions in found.values()])
+        n_passes = float(fit_together(transformers, columns))
+        return dict(zip(found, transformers, strict=True)), n_passes
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Transform X by each transformer, and put the results side by side.
@@ -203,12 +231,13 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
     sparse_threshold : float, default=0.3
         For data in memory, as in scikit-learn; lazy results are dense.
     n_jobs : int, default=None
-        For data in memory, as in scikit-learn. Fits to lazy data run one after the other, each of
-        them in parallel.
+        For data in memory, as in scikit-learn. Passes over lazy data run one after the other, each
+        of them in parallel.
     transformer_weights : dict, default=None
         Factor for the output of each step, by the name of the step.
     verbose : bool, default=False
-        Whether to print the time that each fit took.
+        Whether to print the time that each step took. With lazy data this leaves out the passes
+        that steps share.
     verbose_feature_names_out : bool, str or callable, default=True
         Whether the names of output columns begin with the name of their step, or how.
 
@@ -227,12 +256,16 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
     feature_names_in_ : ndarray of str
         Names of the features, where X had names.
     n_passes_ : float
-        Passes over the data, of all steps together; absent after a fit to data in memory.
+        Passes over the data; what several steps read together counts once. Absent after a fit to
+        data in memory.
 
     Notes
     -----
-    The pass of a step reads only the columns of that step, if the storage allows it (Parquet does,
-    CSV does not). When the result is read, each partition is read once for all steps.
+    In ``fit``, transformers of :mod:`dlbd_estimators.preprocessing`, and pipelines of these, share
+    their passes: each partition is read once for the statistics of all of them, and once more for
+    statistics that depend on others (of what an encoder has made, say). A pass reads only the
+    columns of steps that are fitted, if the storage allows it (Parquet does, CSV does not). When
+    the result is read, each partition is read once for all steps.
 
     Examples
     --------

@@ -46,6 +46,15 @@ def take(X: Any, positions: list[int]) -> Any:
     return X[:, positions]
 
 
+def take_each(X: Any, positions: Sequence[list[int]]) -> list[Any]:
+    """Return several selections of columns, of which a sweep reads each partition once."""
+    if isinstance(X, da.Array) or len(positions) < 2:
+        return [take(X, each) for each in positions]
+    needed = sorted({place for each in positions for place in each})
+    X = read_once(take(X, needed))
+    return [take(X, [needed.index(place) for place in each]) for each in positions]
+
+
 def concatenated(
     estimator: Any, X: Any, names: Sequence[str], outputs: Sequence[Any], weights: Sequence[Any]
 ) -> Any:

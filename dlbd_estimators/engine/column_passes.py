@@ -18,6 +18,7 @@ from dlbd_estimators.blocks.data_frame_columns import column
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.lazy_columns import RowBlock, RowBlocks, columns_of, row_blocks
 from dlbd_estimators.blocks.sources import check_container, is_frame, is_lazy, opened
+from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.engine.select import active_cluster, executor_for
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.kernels.kernel import PassKernel
@@ -83,6 +84,39 @@ def reduce_rows(
         if len(columns) == 1 or all(map(known, columns)):
             raise
     return _reduce(with_lengths(*columns), of_rows, name, names)
+
+
+def reduce_each(
+    collections: Sequence[Any],
+    kernels: Sequence[Callable[[Any], Any]],
+    combines: Sequence[Callable[[Any, Any], Any]],
+    *,
+    name: str,
+) -> list[Any]:
+    """Reduce several collections, each by a function of its own, in one sweep.
+
+    Parameters
+    ----------
+    collections : sequence of dask.array.Array or dask.dataframe.DataFrame
+        The same rows, made of one collection and cut into the same blocks: all of them arrays, or
+        all of them data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+    kernels : sequence of callable
+        ``kernel(block) -> partial`` of each collection, as for :func:`reduce_rows`.
+    combines : sequence of callable
+        ``combine(left, right) -> partial`` of each collection.
+    name : str
+        Begins the keys of the tasks.
+
+    Returns
+    -------
+    list
+        The partial of each collection, with the bits of a pass of its own.
+    """
+    blocks = row_blocks(collections, ["X"] * len(collections), remote=active_cluster())
+    pairs = zip(kernels, combines, strict=True)
+    passes = [Pass(_OfRows(*pair, only=place), None, name) for place, pair in enumerate(pairs)]
+    with executor_for(blocks) as executor:
+        return [each.partial for each in executor.sweep(passes, blocks)]
 
 
 def each_block(
@@ -197,16 +231,31 @@ def _reduce(
 
 
 class _OfRows(PassKernel[RowBlock, Partial]):
-    """A function of one array for each collection, as a kernel."""
+    """A function of one array for each collection, as a kernel.
+
+    Parameters
+    ----------
+    function, combine : callable
+        As :func:`reduce_rows` takes them.
+    only : int, optional
+        The place of the one collection that the function takes; by default it takes all.
+    """
 
     def __init__(
-        self, function: Callable[..., Partial], combine: Callable[[Partial, Partial], Partial]
+        self,
+        function: Callable[..., Partial],
+        combine: Callable[[Partial, Partial], Partial],
+        only: int | None = None,
     ) -> None:
         self._function = function
         self._combine = combine
+        self._only = only
 
     def __call__(self, block: RowBlock, parameters: None) -> Partial:
-        return self._function(*block.columns)
+        columns = (
+            block.columns if self._only is None else block.columns[self._only : self._only + 1]
+        )
+        return self._function(*columns)
 
     def combine(self, left: Partial, right: Partial) -> Partial:
         return self._combine(left, right)

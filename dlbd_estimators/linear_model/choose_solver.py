@@ -112,7 +112,7 @@ def choose(name: str, problem: Problem) -> Minimizer[Any]:
         fitting = sorted(key for key, each in SOLVERS.items() if each.needs <= problem.provides)
         raise ValueError(
             f"solver={name!r} needs {' and '.join(_NEEDS[each] for each in sorted(missing))}, "
-            f"which {problem.name} regression as it was asked for does not have. Choose 'auto' "
+            f"which {problem.name} regression with these parameters does not have. Choose 'auto' "
             f"or one of {fitting}."
         )
     _check_size(problem, solver)

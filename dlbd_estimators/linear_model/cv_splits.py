@@ -27,7 +27,7 @@ _SEED = 0
 
 
 def divided(
-    estimator: Any, blocks: Blocks, executor: Executor, *, classify: bool = False
+    estimator: Any, blocks: Blocks, executor: Executor, *, classify: bool = False, cv: Any = None
 ) -> tuple[DividedBlocks, Splits]:
     """Divide blocks as the estimator's ``cv`` says.
 
@@ -43,6 +43,8 @@ def divided(
     classify : bool
         Targets are labels: folds of a number are stratified in memory, and rows chosen at random
         from each block of lazy data.
+    cv : splitter, splits or array of int, optional
+        Taken instead of the estimator's, which need not have one then.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def divided(
     TypeError
         A splitter that needs all rows, on lazy data.
     """
-    cv = estimator.cv
+    cv = estimator.cv if cv is None else cv
     if isinstance(cv, bool) or (isinstance(cv, Integral) and int(cv) < 2):
         raise refused(
             estimator,

@@ -21,6 +21,7 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.linear_model.least_squares import LeastSquares
 from dlbd_estimators.linear_model.search import least_squares_problem, search
 from dlbd_estimators.solvers import Solution
@@ -31,13 +32,12 @@ from dlbd_estimators.solvers.smooth.incremental_gram import IncrementalGram
 
 #: Parameters that set the minimum: models are merged where these are the same.
 _OF_THE_MINIMUM = ("alpha", "l1_ratio", "fit_intercept", "positive")
-#: Solvers that read rows again, and so cannot go on from moments.
-_BY_ROWS = ("newton", "newton_cg", "lbfgs", "gradient_descent", "working_set")
 
 
 def _works_on_moments(estimator: Any) -> bool:
     """Tell whether an estimator's solver does; if not, say what to do."""
-    if estimator.solver in _BY_ROWS:
+    solver = SOLVERS.get(estimator.solver)
+    if solver is not None and not solver.by_moments:
         raise AttributeError(
             f"partial_fit and merge work on moments, but solver={estimator.solver!r} reads rows "
             f"again. Take solver='auto'."
@@ -62,7 +62,13 @@ class KeptRows:
 
 
 class IncrementalLeastSquares(LeastSquares):
-    """Adds ``partial_fit`` and ``merge`` to a linear regression of squared errors."""
+    """Adds ``partial_fit`` and ``merge`` to a linear regression of squared errors.
+
+    Attributes
+    ----------
+    n_samples_seen_ : int
+        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
+    """
 
     solver: str
     _kept: KeptRows
@@ -79,7 +85,7 @@ class IncrementalLeastSquares(LeastSquares):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of the batch, of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -116,7 +122,7 @@ class IncrementalLeastSquares(LeastSquares):
             warn_user(
                 f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows to "
                 f"go on from: it begins anew, without them. To add rows to them, begin with "
-                f"partial_fit; its first batch may be all of the rows of that fit."
+                f"partial_fit instead of fit: its first batch may be all of these rows."
             )
         kept: KeptRows | None = getattr(self, "_kept", None)
         with fit_task(self, X, y, sample_weight, callbacks=False) as task:

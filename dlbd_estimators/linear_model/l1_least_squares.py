@@ -19,13 +19,84 @@ from dlbd_estimators.solvers import Solution
 
 
 class L1LeastSquares(IncrementalLeastSquares):
-    """Least squares with an l1 penalty among its penalties."""
+    """Least squares with an l1 penalty among its penalties.
 
-    alpha: float
-    precompute: Any
-    selection: str
-    solver: str
-    warm_start: bool
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, at least 0.
+    precompute : bool or array-like, default=False
+        Accepted for compatibility with scikit-learn; it has no effect, since second moments are
+        always computed. If a matrix is passed, a warning says once that it is not used.
+    max_iter : int, default=1000
+        Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient, in standard units of its column and relative to
+        the largest coefficient in these units: no change of units changes it. ``history_`` gives
+        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        The duality gap, relative to the mean square of the (centred) targets, is at most 1e-10
+        then, or ``tol`` if that is less, or its square if that is more; it is that of the data
+        themselves, not of their rounded moments.
+    warm_start : bool, default=False
+        Whether to start from the solution of the last fit.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept may have any sign.
+    random_state : int, RandomState or None, default=None
+        Accepted for compatibility with scikit-learn; it has no effect.
+    selection : {"cyclic", "random"}, default="cyclic"
+        Accepted for compatibility with scikit-learn; it has no effect, since the order of
+        coordinates does not change the minimum. A warning says so once for ``"random"``.
+    solver : {"auto", "coordinate_descent", "working_set"}, default="auto"
+        ``"coordinate_descent"`` works on the second moments of all features, and
+        ``"working_set"`` on those of a growing set of features whose coefficients are not zero.
+        ``"auto"`` is the first for up to 4,000 features, or fewer if the workers have little
+        memory, and the second for more.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, float64.
+    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features) or (n_targets, n_features)
+        The same, without the zeros.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept.
+    dual_gap_ : float or ndarray of shape (n_targets,)
+        Upper bound on how far the objective is above its minimum, from float64 residuals of all
+        rows. Without an l1 part it is half the squared Newton decrement.
+    n_iter_ : int or list of int
+        Number of steps of the solver, the same for all targets.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        precompute: Any = False,
+        copy_X: bool = True,
+        max_iter: int | None = 1000,
+        tol: float = 1e-7,
+        warm_start: bool = False,
+        positive: bool = False,
+        random_state: Any = None,
+        selection: str = "cyclic",
+        solver: str = "auto",
+        verbose: int = 0,
+        checkpoint: Any = None,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.precompute = precompute
+        self.copy_X = copy_X
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.positive = positive
+        self.random_state = random_state
+        self.selection = selection
+        self.solver = solver
+        self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> Self:

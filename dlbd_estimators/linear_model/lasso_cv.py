@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -22,56 +23,19 @@ _ATTRIBUTES = (
 )
 
 
+@documented_by_bases
 class ElasticNetCV(SparseSearch):
     """Elastic net with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
     + alpha (1 - l1_ratio) ||w||^2 / 2`` as :class:`ElasticNet` does, for the alpha and l1_ratio
-    that predict held-out rows best. All alphas, l1_ratios and folds are served by one reading of
-    the data, and one more proves the model.
+    that predict held-out rows best. One pass over the data serves all alphas, l1_ratios and folds.
+    One more pass proves that the chosen model is the minimum.
 
     Parameters
     ----------
     l1_ratio : float or array-like of shape (n_l1_ratios,), default=0.5
         Shares of the l1 part to choose from, from 0 to 1.
-    eps : float, default=1e-3
-        Smallest of the alphas that are chosen for you, relative to the largest.
-    alphas : int or array-like of shape (n_alphas,), default=100
-        Alphas to choose from, or how many, evenly spaced in their logarithm; the largest is the
-        least that leaves no coefficient.
-    fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
-    precompute : "auto", bool or array-like, default="auto"
-        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
-        not used, which is told once.
-    max_iter : int, default=1000
-        Largest number of steps, each of which is a pass over the data.
-    tol : float, default=1e-7
-        Largest acceptable error of a coefficient of the chosen model, in standard units of its
-        column and relative to the largest coefficient in these units. As for
-        :class:`ElasticNet`, it bounds the duality gap on the data, too.
-    cv : int, splitter, iterable or array of int, optional
-        None is five folds. A number of folds of consecutive rows; a splitter of
-        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
-        themselves; or an array that names each row's fold by a number, -1 for rows that are
-        always trained on.
-    copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
-    verbose : int or bool, default=0
-        1 prints a line a step.
-    n_jobs : int, optional
-        Taken for scikit-learn's sake, and told of once: threads are Dask's.
-    positive : bool, default=False
-        Allow no negative coefficient.
-    random_state : int, RandomState or None, default=None
-        Taken for scikit-learn's sake: nothing here is drawn by chance.
-    selection : {"cyclic", "random"}, default="cyclic"
-        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -79,30 +43,10 @@ class ElasticNetCV(SparseSearch):
         The alpha that was chosen.
     l1_ratio_ : float
         The share of the l1 part that was chosen.
-    coef_ : ndarray of shape (n_features,)
-        Coefficients, float64.
-    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
-        The same, without the zeros.
-    intercept_ : float
-        Intercept.
     mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
         Mean squared error on each fold's held-out rows.
     alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
-        The alphas, descending.
-    dual_gap_ : float
-        How much the objective can still fall, at most, by float64 residuals of all rows.
-    n_iter_ : int
-        Steps of the solver: the search, and at least one that proves the model.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X is a data frame whose column names are all strings.
-    solver_ : str
-        Name of the solver that ran.
-    n_passes_ : float
-        Readings of the data, in passes over all rows.
-    history_ : list of dict
-        One entry a step.
+        The alphas, from the largest to the smallest.
 
     Examples
     --------
@@ -167,82 +111,22 @@ class ElasticNetCV(SparseSearch):
         return ratios
 
 
+@documented_by_bases
 class LassoCV(SparseSearch):
     """Lasso with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` as :class:`Lasso`
-    does, for the alpha that predicts held-out rows best. All alphas and folds are served by one
-    reading of the data, and one more proves the model.
-
-    Parameters
-    ----------
-    eps : float, default=1e-3
-        Smallest of the alphas that are chosen for you, relative to the largest.
-    alphas : int or array-like of shape (n_alphas,), default=100
-        Alphas to choose from, or how many, evenly spaced in their logarithm; the largest is the
-        least that leaves no coefficient.
-    fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
-    precompute : "auto", bool or array-like, default="auto"
-        Taken for scikit-learn's sake: second moments are always computed, and one that is passed is
-        not used, which is told once.
-    max_iter : int, default=1000
-        Largest number of steps, each of which is a pass over the data.
-    tol : float, default=1e-7
-        Largest acceptable error of a coefficient of the chosen model, in standard units of its
-        column and relative to the largest coefficient in these units. As for
-        :class:`ElasticNet`, it bounds the duality gap on the data, too.
-    copy_X : bool, default=True
-        Taken for scikit-learn's sake: X is never changed.
-    cv : int, splitter, iterable or array of int, optional
-        None is five folds. A number of folds of consecutive rows; a splitter of
-        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
-        themselves; or an array that names each row's fold by a number, -1 for rows that are
-        always trained on.
-    verbose : int or bool, default=0
-        1 prints a line a step.
-    n_jobs : int, optional
-        Taken for scikit-learn's sake, and told of once: threads are Dask's.
-    positive : bool, default=False
-        Allow no negative coefficient.
-    random_state : int, RandomState or None, default=None
-        Taken for scikit-learn's sake: nothing here is drawn by chance.
-    selection : {"cyclic", "random"}, default="cyclic"
-        Taken for scikit-learn's sake: the order of coordinates does not change the minimiser.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+    does, for the alpha that predicts held-out rows best. One pass over the data serves all alphas
+    and folds. One more pass proves that the chosen model is the minimum.
 
     Attributes
     ----------
     alpha_ : float
         The alpha that was chosen.
-    coef_ : ndarray of shape (n_features,)
-        Coefficients, float64.
-    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
-        The same, without the zeros.
-    intercept_ : float
-        Intercept.
     mse_path_ : ndarray of shape (n_alphas, n_folds)
         Mean squared error on each fold's held-out rows.
     alphas_ : ndarray of shape (n_alphas,)
-        The alphas, descending.
-    dual_gap_ : float
-        How much the objective can still fall, at most, by float64 residuals of all rows.
-    n_iter_ : int
-        Steps of the solver: the search, and at least one that proves the model.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X is a data frame whose column names are all strings.
-    solver_ : str
-        Name of the solver that ran.
-    n_passes_ : float
-        Readings of the data, in passes over all rows.
-    history_ : list of dict
-        One entry a step.
+        The alphas, from the largest to the smallest.
 
     Examples
     --------

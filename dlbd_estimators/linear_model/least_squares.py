@@ -24,7 +24,31 @@ from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
 class LinearNumbers(MultiOutputMixin, NumberPredictions):
-    """Predict and score with coefficients and intercepts, however they were found."""
+    """Predict and score with coefficients and intercepts, however they were found.
+
+    Parameters
+    ----------
+    fit_intercept : bool, default=True
+        Whether to estimate the intercept ``b``; if not, it is 0.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the data.
+    history_ : list of dict
+        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
+    """
 
     fit_intercept: bool
     #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
@@ -55,6 +79,19 @@ class LeastSquares(LinearNumbers):
     """Fit, predict and score of a linear regression.
 
     It is one of least squares, unless a subclass sets another ``_loss``.
+
+    Parameters
+    ----------
+    copy_X : bool, default=True
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
+        which proves that the solution is the minimum.
+    random_state : int, RandomState or None, default=None
+        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
+        seed: the same data give the same result.
+    verbose : int or bool, default=0
+        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
     """
 
     _loss: ClassVar[Loss] = HalfSquaredError()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_flag, check_n_jobs
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
@@ -16,6 +17,7 @@ from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.gram import GramState
 
 
+@documented_by_bases
 class LinearRegression(IncrementalLeastSquares):
     """Ordinary least squares.
 
@@ -24,10 +26,6 @@ class LinearRegression(IncrementalLeastSquares):
 
     Parameters
     ----------
-    fit_intercept : bool, default=True
-        Whether to estimate the intercept ``b``; if not, it is 0.
-    copy_X : bool, default=True
-        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     tol : float, default=1e-7
         Largest acceptable error of a coefficient, in standard units of its column and relative to
         the largest coefficient in these units: no change of units changes it. ``history_`` gives
@@ -37,9 +35,6 @@ class LinearRegression(IncrementalLeastSquares):
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
         of threads. A warning says so once.
-    positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
-        which proves that the solution is the minimum.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
@@ -48,16 +43,6 @@ class LinearRegression(IncrementalLeastSquares):
         ``"auto"`` is ``"coordinate_descent"`` with ``positive``. Otherwise it is ``"gram"`` for up
         to 4,000 features, if the workers have memory for a matrix of all pairs of features, and
         ``"lbfgs"`` for more.
-    random_state : int, RandomState or None, default=None
-        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
-        seed: the same data give the same result.
-    verbose : int or bool, default=0
-        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -72,18 +57,6 @@ class LinearRegression(IncrementalLeastSquares):
         (with ``"gram"``).
     n_iter_ : int
         Number of steps of the solver; 1 or 2 with ``"gram"``.
-    n_samples_seen_ : int
-        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    solver_ : str
-        The solver used.
-    n_passes_ : float
-        Passes over the data.
-    history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----

@@ -26,6 +26,7 @@ from dlbd_estimators.linear_model.logistic_parameters import (
     asked_for,
     last_solution,
 )
+from dlbd_estimators.linear_model.logistic_splits import fit_logistic_on_splits, may_share
 from dlbd_estimators.linear_model.online_logistic import OnlineLogistic
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
@@ -133,6 +134,10 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, ClassPredictions):
     """
 
     _namesake = NAMESAKE
+    #: What models may differ in that a search fits together; of this very class alone.
+    _shared_parameters = ("C",)
+    _may_share = may_share
+    _fit_on_splits = staticmethod(fit_logistic_on_splits)
 
     def __init__(
         self,

@@ -19,10 +19,12 @@ from dlbd_estimators.base.parameters import (
 )
 from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.ignored_parameters import tell_once
 from dlbd_estimators.linear_model.logistic_parameters import UNSET
 from dlbd_estimators.linear_model.solver_names import logistic_solver
+from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 
 #: The default of parameters whose default scikit-learn is about to change.
 _OLD_DEFAULT = "warn"
@@ -68,6 +70,26 @@ class Choice(NamedTuple):
     C: float
     l1_ratio: float
     parameters: FloatArray
+
+
+class TooManyParameters(ValueError):
+    """A model has a Hessian that is too large for a search."""
+
+
+def check_size(packing: Packing) -> None:
+    """Refuse models whose Hessian is too large.
+
+    Raises
+    ------
+    TooManyParameters
+        Says what to do.
+    """
+    if packing.size > LARGEST_HESSIAN:
+        raise TooManyParameters(
+            f"A model has {packing.size} parameters, but a search holds Hessians of at most "
+            f"{LARGEST_HESSIAN}. Select columns first, or take scikit-learn's GridSearchCV over "
+            f"LogisticRegression."
+        )
 
 
 def asked_for(estimator: Any) -> Searched:

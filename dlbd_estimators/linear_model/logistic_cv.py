@@ -47,25 +47,26 @@ class LogisticRegressionCV(LogisticRegression):
     Parameters
     ----------
     Cs : int or array-like of shape (n_Cs,), default=10
-        Inverse strengths to choose from, greater than 0, or how many, from 1e-4 to 1e4.
+        Inverse strengths to choose from, greater than 0; or how many to make, from 1e-4 to 1e4.
     l1_ratios : array-like of shape (n_l1_ratios,), optional
         Shares of the l1 part to choose from, from 0 to 1. By default 0, and attributes have no
         dimension of it, as in scikit-learn 1.9.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     cv : int, splitter, iterable or array of int, default=None
-        None is 5 folds. A number of folds, stratified for data in memory as in scikit-learn, of
-        rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or, in
-        memory, of scikit-learn; the splits; or an array with the number of each row's fold, -1 for
-        rows that are always trained on.
+        Which rows are held out. None means 5 folds, and a number means that many: stratified for
+        data in memory, as in scikit-learn, and of rows at random for lazy data. It may be a
+        splitter of :mod:`dlbd_estimators.model_selection`; for data in memory also one of
+        scikit-learn; or the splits. Or it is an array with the number of each row's fold, where
+        rows of number -1 are always trained on.
     dual : bool, default=False
-        Accepted for ``"liblinear"``; no effect.
+        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone; no effect.
     penalty : {"l1", "l2", "elasticnet"} or None, optional
         As in scikit-learn, where it is deprecated. Pass ``l1_ratios`` instead, or
         ``Cs=(np.inf,)`` for None.
     scoring : str or callable, optional
-        What is best: ``"accuracy"``, the default as in scikit-learn 1.9, or ``"neg_log_loss"``.
-        Others of scikit-learn's names, and callables, are for data in memory.
+        Score of held-out rows: ``"accuracy"``, the default as in scikit-learn 1.9, or
+        ``"neg_log_loss"``. scikit-learn's other names, and callables, are for data in memory.
     solver : str, default="auto"
         A solver of :class:`LogisticRegression`. It fits models with an l1 part; those without are
         fitted by the sweeps of the search, and the chosen one by Newton's method.

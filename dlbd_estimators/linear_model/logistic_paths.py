@@ -30,11 +30,10 @@ from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.linear_model.choose_solver import choose
 from dlbd_estimators.linear_model.cv_splits import divided
 from dlbd_estimators.linear_model.fit import seed_of
-from dlbd_estimators.linear_model.logistic import LogisticRegression
+from dlbd_estimators.linear_model.logistic_choice import check_size
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import dense
 from dlbd_estimators.solvers import Fit, Known, Problem, Solution, minimize_together, room_for
-from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.proximal.working_set import WorkingSet
 from dlbd_estimators.solvers.split_problem import SplitProblem
 
@@ -83,8 +82,10 @@ class SearchData:
     room: MatrixRoom | None
 
     @classmethod
-    def of(cls, estimator: Any, executor: Executor, blocks: Blocks, task: FitTask) -> SearchData:
-        """Count the classes, and divide the rows as the estimator's ``cv`` says.
+    def of(
+        cls, estimator: Any, executor: Executor, blocks: Blocks, task: FitTask, cv: Any = None
+    ) -> SearchData:
+        """Count the classes, and divide the rows as ``cv``, or else the estimator's, says.
 
         Raises
         ------
@@ -102,13 +103,15 @@ class SearchData:
         n_outputs = 1 if len(classes) == 2 else len(classes)
         packing = Packing(n_outputs, blocks.n_features, bool(estimator.fit_intercept))
         check_size(packing)
-        whole, splits = divided(estimator, blocks, executor, classify=True)
+        whole, splits = divided(estimator, blocks, executor, classify=True, cv=cv)
         task.checkpoint.open(executor, whole)
         task.checkpoint.also("classes", classes)
         task.checkpoint.also("weights of classes", counts.weights)
+        encoded = whole.encoded(Encoding(classes))
         return cls(
-            plain=whole.encoded(Encoding(classes)),
-            blocks=whole.encoded(Encoding(classes, factors)),
+            plain=encoded,
+            # The same ones where they hold the same: blocks that fit are read once for both.
+            blocks=encoded if factors is None else whole.encoded(Encoding(classes, factors)),
             splits=splits,
             classes=classes,
             factors=factors,
@@ -165,22 +168,6 @@ class Paths:
     parameters: FloatArray
     n_iter: NDArray[np.int32]
     solver: str
-
-
-def check_size(packing: Packing) -> None:
-    """Refuse models whose Hessian is too large.
-
-    Raises
-    ------
-    ValueError
-        Says what to do.
-    """
-    if packing.size > LARGEST_HESSIAN:
-        raise ValueError(
-            f"A model has {packing.size} parameters, but a search holds Hessians of at most "
-            f"{LARGEST_HESSIAN}. Select columns first, or take scikit-learn's GridSearchCV over "
-            f"LogisticRegression."
-        )
 
 
 def _penalties(C: float, l1_ratio: float) -> tuple[L2, L1 | None]:
@@ -337,7 +324,7 @@ def score_paths(
     return 1.0 - sums.wrong / sums.weight[:, None]
 
 
-def mean_log_loss(model: LogisticRegression, blocks: Blocks) -> float:
+def mean_log_loss(model: Any, blocks: Blocks) -> float:
     """Return the log loss of a fitted model on encoded blocks, by one pass."""
     loss = HalfBinomialLoss() if len(model.classes_) == 2 else HalfMultinomialLoss()
     packing = Packing(len(model.intercept_), blocks.n_features, True)

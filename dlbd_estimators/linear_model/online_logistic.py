@@ -34,10 +34,12 @@ _OTHERWISE = "take MLPClassifier(hidden_layer_sizes=()), which keeps no Hessian"
 def _has_smooth_penalty(estimator: Any) -> bool:
     """Tell whether an estimator has a penalty that Newton steps know; if not, say what to do."""
     if "C" not in estimator.get_params(deep=False):
-        raise AttributeError("A search over strengths has no partial_fit: it needs all rows.")
+        raise AttributeError(
+            "A search over strengths of the penalty has no partial_fit: it needs all rows."
+        )
     if has_l1_part(estimator):
         raise AttributeError(
-            "partial_fit knows no l1 penalty. Take l1_ratio=0, or fit all rows by fit."
+            "partial_fit knows no l1 penalty. Take l1_ratio=0, or pass all rows to fit."
         )
     return True
 
@@ -103,7 +105,7 @@ class OnlineLogistic:
         labels = self._labels(classes, earlier)
         if isinstance(self.class_weight, str):
             raise ValueError(
-                "class_weight='balanced' needs all rows, of which partial_fit sees a batch. Give "
+                "class_weight='balanced' needs all rows, but partial_fit sees only a batch. Give "
                 "the factors: class_weight={label: factor, ...}."
             )
         factors = class_factors(self, _each_once(labels))
@@ -117,8 +119,8 @@ class OnlineLogistic:
             if earlier is not None and len(earlier.linear) != packing.size:
                 raise ValueError(
                     f"fit_intercept={self.fit_intercept!r}, but the batches before were learned "
-                    f"with the other value, and their curvature is of other parameters. Set it "
-                    f"back, or begin with a new model."
+                    f"with the other value, so their curvature has another number of parameters. "
+                    f"Set it back, or begin with a new model."
                 )
             if packing.size > LARGEST_HESSIAN:
                 raise ValueError(

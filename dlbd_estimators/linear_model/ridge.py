@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_flag, refused
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
 from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
+from dlbd_estimators.linear_model.least_squares_splits import (
+    fit_least_squares_on_splits,
+    may_share,
+)
 from dlbd_estimators.linear_model.solver_names import ridge_solver
 from dlbd_estimators.solvers import Solution
 
 
+@documented_by_bases
 class Ridge(IncrementalLeastSquares):
     """Least squares with an L2 penalty.
 
@@ -26,10 +32,6 @@ class Ridge(IncrementalLeastSquares):
     ----------
     alpha : float or array-like of shape (n_targets,), default=1.0
         Strength of the penalty, at least 0: one number for all targets, or one for each target.
-    fit_intercept : bool, default=True
-        Whether to estimate the intercept ``b``; if not, it is 0.
-    copy_X : bool, default=True
-        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     max_iter : int, optional
         Largest number of steps of an iterative solver; None means 1,000.
     tol : float, default=1e-7
@@ -43,19 +45,6 @@ class Ridge(IncrementalLeastSquares):
         the penalty is weak. ``"auto"`` chooses as in :class:`LinearRegression`. The last six are
         names of scikit-learn's solvers. They have the same minimum and mean ``"auto"`` here; with
         ``positive``, ``"lbfgs"`` means ``"auto"`` too.
-    positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
-        which proves that the solution is the minimum.
-    random_state : int, RandomState or None, default=None
-        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
-        seed: the same data give the same result.
-    verbose : int or bool, default=0
-        1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
 
     Attributes
     ----------
@@ -65,18 +54,6 @@ class Ridge(IncrementalLeastSquares):
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
         Number of steps of the solver, the same for all targets; 1 or 2 with ``"gram"``.
-    n_samples_seen_ : int
-        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    solver_ : str
-        The solver used.
-    n_passes_ : float
-        Passes over the data.
-    history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Examples
     --------
@@ -92,6 +69,11 @@ class Ridge(IncrementalLeastSquares):
         attributes=("coef_", "intercept_", "n_iter_"),
         not_theirs=("solver",),
     )
+
+    #: What models may differ in that a search fits together; of this very class alone.
+    _shared_parameters = ("alpha", "fit_intercept", "tol", "solver")
+    _may_share = may_share
+    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_choice, check_flag
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
@@ -37,68 +38,53 @@ from dlbd_estimators.solvers.smooth.ridge_search import (
 _STEPS = 2
 
 
+@documented_by_bases
 class RidgeCV(LinearNumbers):
     """Ridge regression with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2`` as :class:`Ridge` does, for the
-    alpha that predicts held-out rows best. All alphas and folds are served by one reading of the
-    data; leave-one-out, the default, by two.
+    alpha that predicts held-out rows best. One pass over the data serves all alphas and all folds.
+    Leave-one-out, the default, takes two passes.
 
     Parameters
     ----------
     alphas : float or array-like of shape (n_alphas,), default=(0.1, 1.0, 10.0)
-        Strengths to choose from; greater than 0 with ``cv=None``, else at least 0.
-    fit_intercept : bool, default=True
-        Estimate ``b``; otherwise it is 0.
+        Strengths to choose from: greater than 0 with ``cv=None``, otherwise at least 0.
     scoring : str or callable, optional
-        What is best: None is R2 with folds and the negative mean squared error with leave-one-out.
-        ``"r2"``, ``"neg_mean_squared_error"`` and ``"neg_root_mean_squared_error"`` follow from
-        second moments. Others of scikit-learn's names, and callables, need the predictions: they
-        are for data in memory.
+        How predictions of held-out rows are scored. None means R2 with folds, and the negative mean
+        squared error with leave-one-out. ``"r2"``, ``"neg_mean_squared_error"`` and
+        ``"neg_root_mean_squared_error"`` are computed from second moments. scikit-learn's other
+        names, and callables, need the predictions themselves, and so data in memory.
     cv : int, splitter, iterable or array of int, optional
-        None is leave-one-out. A number of folds of consecutive rows; a splitter of
-        :mod:`dlbd_estimators.model_selection` or, for data in memory, of scikit-learn, or splits
-        themselves; or an array that names each row's fold by a number, -1 for rows that are
-        always trained on.
+        Which rows are held out. None means leave-one-out, and a number means that many folds
+        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
+        data in memory also one of scikit-learn, or the splits themselves. Or it is an array with
+        the number of each row's fold, where rows of number -1 are always trained on.
     gcv_mode : {"auto", "svd", "eigen"}, optional
-        Taken for scikit-learn's sake: leave-one-out errors come of the eigenvectors of the Gram
-        matrix.
+        Accepted for compatibility with scikit-learn; it has no effect, since leave-one-out errors
+        are always computed from the eigenvectors of the Gram matrix.
     store_cv_results : bool, default=False
-        Keep leave-one-out values of each row, for data in memory.
+        Whether to keep the leave-one-out values of each row; for data in memory.
     alpha_per_target : bool, default=False
-        Choose an alpha for each target, by leave-one-out.
-    checkpoint : str or path, optional
-        Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+        Whether to choose an alpha for each target, by leave-one-out.
 
     Attributes
     ----------
     alpha_ : float or ndarray of shape (n_targets,)
-        What was chosen.
+        The alpha that was chosen.
     best_score_ : float or ndarray of shape (n_targets,)
-        Its score; with folds the mean over these.
+        The score of that alpha; with folds, the mean of the scores of all folds.
     cv_results_ : ndarray of shape (n_samples, n_alphas) or (n_samples, n_targets, n_alphas)
-        With ``store_cv_results``: squared errors where ``scoring`` is None, else predictions.
+        With ``store_cv_results``: squared errors if ``scoring`` is None, otherwise predictions.
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Coefficients, float64.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
-    n_features_in_ : int
-        Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where X is a data frame whose column names are all strings.
-    solver_ : str
-        Name of the solver that ran.
-    n_passes_ : float
-        Readings of the data, in passes over all rows.
-    history_ : list of dict
-        One entry a step.
 
     Notes
     -----
-    Models are fitted and scored with ``sample_weight``; folds count the same whatever they weigh.
+    Models are fitted and scored with ``sample_weight``. In the mean over folds, each fold counts
+    the same, whatever the weights of its rows.
 
     Examples
     --------
@@ -195,8 +181,8 @@ class RidgeCV(LinearNumbers):
         for flag in ("store_cv_results", "alpha_per_target"):
             if self.cv is not None and getattr(self, flag):
                 raise ValueError(
-                    f"cv!=None and {flag}=True are incompatible: it is of leave-one-out. Leave out "
-                    f"one of them."
+                    f"cv!=None and {flag}=True are incompatible: {flag} is for leave-one-out "
+                    f"(cv=None). Leave out one of them."
                 )
         return check_alphas(self, open_low=self.cv is None)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
+from dlbd_estimators.base.prediction import Labels, decision
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -27,6 +28,11 @@ def targets_in_memory(blocks: Blocks) -> tuple[FloatArray, FloatArray | None]:
     weights = [each.weight for each in loaded if each.weight is not None]
     y = np.concatenate([each.targets for each in loaded])
     return y, np.concatenate(weights) if weights else None
+
+
+def _takes_weights(scorer: Any) -> bool:
+    accepts = getattr(scorer, "_accept_sample_weight", None)
+    return bool(accepts()) if accepts else "sample_weight" in signature(scorer).parameters
 
 
 def score_of_models(
@@ -48,8 +54,7 @@ def score_of_models(
         Whether these have one.
     """
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
-    accepts = getattr(scorer, "_accept_sample_weight", None)
-    weighted = accepts() if accepts else "sample_weight" in signature(scorer).parameters
+    weighted = _takes_weights(scorer)
 
     def score(number: int, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         X, y, weight = held_out(blocks, splits, number)
@@ -164,3 +169,81 @@ def scores_of_classifiers(
             model.coef_, model.intercept_ = packing.unpack(parameters[number, place])
             scores[number, place] = _finite(scorer(model, X, y, **given), number)
     return scores
+
+
+class _Decisions(ClassifierMixin, BaseEstimator):
+    """A classifier of what it has decided: scorers take models."""
+
+    def __init__(self, classes: Any = None) -> None:
+        self.classes = classes
+
+    def fit(self, X: Any, y: Any) -> _Decisions:
+        return self
+
+    @property
+    def classes_(self) -> Any:
+        return self.classes
+
+    def decision_function(self, X: Any) -> Any:
+        return decision(X)
+
+    def predict(self, X: Any) -> Any:
+        return Labels(self.classes)(X)
+
+
+def score_of_class_rows(
+    scoring: Any, blocks: Blocks, labels: NDArray[Any], classes: NDArray[Any]
+) -> Callable[[FloatArray], FloatArray]:
+    """Return a score of leave-one-out errors of a classifier.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    blocks : Blocks
+        In memory; targets are the classes as columns.
+    labels : ndarray of shape (n_rows,)
+        Of the rows.
+    classes : ndarray of shape (n_classes,)
+        All labels.
+    """
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    y, weight = targets_in_memory(blocks)
+    given = {} if weight is None or not _takes_weights(scorer) else {"sample_weight": weight}
+
+    def score(errors: FloatArray) -> FloatArray:
+        decided = np.moveaxis(y[:, None, :] - errors, 1, 0)
+        scores = [scorer(_Decisions(classes), each, labels, **given) for each in decided]
+        return np.array([[_finite(each, None)] for each in scores])
+
+    return score
+
+
+def score_of_class_models(
+    scoring: Any, blocks: DividedBlocks, splits: Splits, classes: NDArray[Any]
+) -> Callable[[int, FloatArray, FloatArray], FloatArray]:
+    """Return a score of linear classifiers on the rows that a split tests on.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        As scikit-learn takes it.
+    blocks : DividedBlocks
+        In memory, with the numbers of the classes.
+    splits : Splits
+        How they are divided.
+    classes : ndarray of shape (n_classes,)
+        All labels.
+    """
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    weighted = _takes_weights(scorer)
+
+    def score(number: int, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+        X, y, weight = held_out(blocks, splits, number)
+        y = classes[y.astype(np.intp)]
+        given = {} if weight is None or not weighted else {"sample_weight": weight}
+        decided = [X @ w.T + b for w, b in zip(coef, intercept, strict=True)]
+        scores = [scorer(_Decisions(classes), each, y, **given) for each in decided]
+        return np.array([_finite(each, number) for each in scores])
+
+    return score

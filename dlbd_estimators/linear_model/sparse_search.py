@@ -33,7 +33,58 @@ from dlbd_estimators.solvers.proximal.lasso_search import LassoSearch, LassoSear
 
 
 class SparseSearch(LinearNumbers):
-    """Fit of the estimators that search for an l1 penalty."""
+    """Fit of the estimators that search for an l1 penalty.
+
+    Parameters
+    ----------
+    eps : float, default=1e-3
+        The smallest alpha, relative to the largest, if ``alphas`` is a number.
+    alphas : int or array-like of shape (n_alphas,), default=100
+        Alphas to choose from, or how many of them to make. Those that are made are evenly spaced
+        in their logarithm, and the largest is the least alpha for which all coefficients are 0.
+    precompute : "auto", bool or array-like, default="auto"
+        Accepted for compatibility with scikit-learn; it has no effect, since second moments are
+        always computed. If a matrix is passed, a warning says once that it is not used.
+    max_iter : int, default=1000
+        Largest number of steps, each of which is a pass over the data.
+    tol : float, default=1e-7
+        Largest acceptable error of a coefficient of the chosen model, in standard units of its
+        column and relative to the largest coefficient in these units. As for
+        :class:`ElasticNet`, it bounds the duality gap on the data, too.
+    cv : int, splitter, iterable or array of int, optional
+        Which rows are held out. None means five folds, and a number means that many folds
+        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
+        data in memory also one of scikit-learn, or the splits themselves. Or it is an array with
+        the number of each row's fold, where rows of number -1 are always trained on.
+    copy_X : bool, default=True
+        Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
+    verbose : int or bool, default=0
+        1 or True prints one line for each step.
+    n_jobs : int, optional
+        Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
+        of threads. A warning says so once.
+    positive : bool, default=False
+        Allow no negative coefficient; the intercept may have any sign.
+    random_state : int, RandomState or None, default=None
+        Accepted for compatibility with scikit-learn; it has no effect.
+    selection : {"cyclic", "random"}, default="cyclic"
+        Accepted for compatibility with scikit-learn; it has no effect, since the order of
+        coordinates does not change the minimum. A warning says so once for ``"random"``.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients, float64.
+    sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
+        The same, without the zeros.
+    intercept_ : float
+        Intercept.
+    dual_gap_ : float
+        Upper bound on how far the objective is above its minimum, from float64 residuals of all
+        rows.
+    n_iter_ : int
+        Number of steps of the solver: those of the search, and at least one that proves the model.
+    """
 
     alphas: Any
     cv: Any

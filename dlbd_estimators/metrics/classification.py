@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from dlbd_estimators.metrics.contingency import LabelPairs
+from dlbd_estimators.metrics.documentation import documented_like
 from dlbd_estimators.metrics.one_pass import any_lazy, check_choice, one_pass
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "samples", None)
@@ -192,18 +193,11 @@ def precision_score(
     >>> precision_score(y_true, [0, 1, 1, 0])
     1.0
     """
-    return _of_classes(
-        metrics.precision_score,
-        y_true,
-        y_pred,
-        sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-        average=average,
-        zero_division=zero_division,
-    )
+    rows = y_true, y_pred, sample_weight
+    return _of_classes(metrics.precision_score, rows, labels, pos_label, average, zero_division)
 
 
+@documented_like(precision_score)
 def recall_score(
     y_true: Any,
     y_pred: Any,
@@ -216,32 +210,7 @@ def recall_score(
 ) -> Any:
     """Return ``tp / (tp + fn)``: of the rows of a class, the share predicted to be of it.
 
-    Parameters
-    ----------
-    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        True labels.
-    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        Predicted labels.
-    labels : array-like, default=None
-        The classes to average over; None means all classes that occur.
-    pos_label : int, float, bool or str, default=1
-        The positive class, with ``average="binary"``.
-    average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
-        How the scores of the classes are put together; None returns the score of each.
-    sample_weight : array-like or lazy array of shape (n_samples,), default=None
-        Weights, at least 0.
-    zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
-        The value of 0 / 0; ``"warn"`` is 0, with a warning.
-
-    Returns
-    -------
-    float or ndarray of shape (n_classes,)
-        The score, from 0 to 1; one for each class with ``average=None``.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`precision_score`.
+    Recall is also called sensitivity, or the true positive rate.
 
     Examples
     --------
@@ -251,18 +220,11 @@ def recall_score(
     >>> round(recall_score(y_true, [0, 1, 1, 0]), 4)
     0.6667
     """
-    return _of_classes(
-        metrics.recall_score,
-        y_true,
-        y_pred,
-        sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-        average=average,
-        zero_division=zero_division,
-    )
+    rows = y_true, y_pred, sample_weight
+    return _of_classes(metrics.recall_score, rows, labels, pos_label, average, zero_division)
 
 
+@documented_like(precision_score)
 def f1_score(
     y_true: Any,
     y_pred: Any,
@@ -275,33 +237,6 @@ def f1_score(
 ) -> Any:
     """Return ``2 tp / (2 tp + fp + fn)``, the harmonic mean of precision and recall.
 
-    Parameters
-    ----------
-    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        True labels.
-    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-        Predicted labels.
-    labels : array-like, default=None
-        The classes to average over; None means all classes that occur.
-    pos_label : int, float, bool or str, default=1
-        The positive class, with ``average="binary"``.
-    average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
-        How the scores of the classes are put together; None returns the score of each.
-    sample_weight : array-like or lazy array of shape (n_samples,), default=None
-        Weights, at least 0.
-    zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
-        The value of 0 / 0; ``"warn"`` is 0, with a warning.
-
-    Returns
-    -------
-    float or ndarray of shape (n_classes,)
-        The score, from 0 to 1; one for each class with ``average=None``.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`precision_score`.
-
     Examples
     --------
     >>> import dask.array as da
@@ -310,21 +245,16 @@ def f1_score(
     >>> round(f1_score(y_true, [0, 1, 1, 0]), 4)
     0.8
     """
-    return _of_classes(
-        metrics.f1_score,
-        y_true,
-        y_pred,
-        sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-        average=average,
-        zero_division=zero_division,
-    )
+    rows = y_true, y_pred, sample_weight
+    return _of_classes(metrics.f1_score, rows, labels, pos_label, average, zero_division)
 
 
-def _of_classes(metric: Any, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> Any:
-    check_choice("average", options["average"], _AVERAGES)
-    return _metric(metric, y_true, y_pred, sample_weight, options)
+def _of_classes(
+    metric: Any, rows: tuple[Any, Any, Any], labels: Any, pos_label: Any, average: Any, zero: Any
+) -> Any:
+    check_choice("average", average, _AVERAGES)
+    options = {"labels": labels, "pos_label": pos_label, "average": average, "zero_division": zero}
+    return _metric(metric, *rows, options)
 
 
 def _metric(

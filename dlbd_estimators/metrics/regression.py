@@ -8,6 +8,7 @@ import numpy as np
 from sklearn import metrics
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.metrics.documentation import documented_like
 from dlbd_estimators.metrics.error_sums import Errors, ErrorSums, PoissonSums
 from dlbd_estimators.metrics.one_pass import any_lazy, check_total, one_pass
 
@@ -58,6 +59,7 @@ def mean_squared_error(
     return _average(sums.squares / sums.weight, multioutput)
 
 
+@documented_like(mean_squared_error)
 def root_mean_squared_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
 ) -> Any:
@@ -65,27 +67,10 @@ def root_mean_squared_error(
 
     With several outputs, the root of each is taken before their mean.
 
-    Parameters
-    ----------
-    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        True numbers.
-    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        Predicted numbers.
-    sample_weight : array-like or lazy array of shape (n_samples,), default=None
-        Weights, at least 0.
-    multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
-        How the errors of several outputs are put together: not at all, by their mean (the
-        default), or by their mean with these weights.
-
     Returns
     -------
     float or ndarray of shape (n_outputs,)
         The error, in the unit of the targets.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`mean_squared_error`.
 
     Examples
     --------
@@ -103,32 +88,11 @@ def root_mean_squared_error(
     return _average(np.sqrt(sums.squares / sums.weight), multioutput)
 
 
+@documented_like(root_mean_squared_error)
 def mean_absolute_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
 ) -> Any:
     """Return ``sum_i s_i |y_i - prediction_i| / sum_i s_i``.
-
-    Parameters
-    ----------
-    y_true : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        True numbers.
-    y_pred : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
-        Predicted numbers.
-    sample_weight : array-like or lazy array of shape (n_samples,), default=None
-        Weights, at least 0.
-    multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
-        How the errors of several outputs are put together: not at all, by their mean (the
-        default), or by their mean with these weights.
-
-    Returns
-    -------
-    float or ndarray of shape (n_outputs,)
-        The error, in the unit of the targets.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`mean_squared_error`.
 
     Examples
     --------

@@ -99,11 +99,12 @@ class _BlockwiseSplitter:
 
 
 class KFold(_BlockwiseSplitter, model_selection.KFold):
-    """Folds of rows, each of which is tested on once.
+    """Folds of rows: each row is in the test rows of one fold.
 
-    Like :class:`sklearn.model_selection.KFold`, whose folds it gives without shuffling and for
-    arrays in memory. Of lazy arrays, a shuffled fold is rows chosen at random within every
-    block, in proportion to its rows. Folds differ by one row at most.
+    Without ``shuffle``, and for arrays in memory, they are the folds of
+    :class:`sklearn.model_selection.KFold`. A shuffled fold of lazy arrays has rows of every block,
+    chosen at random and in proportion to the rows of the block. The sizes of folds differ by at
+    most one row.
 
     Parameters
     ----------
@@ -160,8 +161,8 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
 class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
     """Independent random splits into rows to train on and rows to test on.
 
-    Like :class:`sklearn.model_selection.ShuffleSplit`, whose rows it gives for arrays in memory.
-    Of lazy arrays, rows are chosen at random within every block, in proportion to its rows.
+    For arrays in memory, they are the splits of :class:`sklearn.model_selection.ShuffleSplit`. Rows
+    of lazy arrays are chosen at random within every block, in proportion to its rows.
 
     Parameters
     ----------

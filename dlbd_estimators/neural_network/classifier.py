@@ -28,7 +28,6 @@ class MLPClassifier(ClassPredictions, BaseMLP):
 
     Parameters
     ----------
-    {shared parameters}
     class_weight : dict, "balanced" or None, default=None
         Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
         same total weight, and None is a factor of 1. Not for several labels.
@@ -37,7 +36,6 @@ class MLPClassifier(ClassPredictions, BaseMLP):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels; with several labels, their numbers. There may be a single class.
-    {shared attributes}
 
     Examples
     --------

@@ -39,11 +39,6 @@ class MLPRegressor(NumberPredictions, BaseMLP):
     ----------
     loss : {"squared_error", "poisson"}, default="squared_error"
         ``"poisson"`` predicts the exponential of the network's output, and needs ``y >= 0``.
-    {shared parameters}
-
-    Attributes
-    ----------
-    {shared attributes}
 
     Examples
     --------

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import re
-from typing import Any, TypeVar
+from typing import Any
 
-Class = TypeVar("Class", bound=type)
+from dlbd_estimators.base.documentation import Class, documented_by_bases
 
 
 class SharedParameters:
@@ -198,12 +197,4 @@ def with_shared_parameters(cls: Class) -> Class:
     places = [each for each in own if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     keywords = [each for each in own if each.kind is inspect.Parameter.KEYWORD_ONLY]
     constructor.__signature__ = shared.replace(parameters=[me, *places, *passed_on, *keywords])
-    if cls.__doc__:  # python -OO leaves none
-        documented = inspect.cleandoc(SharedParameters.__doc__ or "")
-        text = inspect.cleandoc(cls.__doc__)
-        for section in ("Parameters", "Attributes"):
-            found = re.search(rf"{section}\n-+\n(.*?)(?=\n\n|$)", documented, flags=re.DOTALL)
-            assert found is not None
-            text = text.replace(f"{{shared {section.lower()}}}", found[1])
-        cls.__doc__ = f"{text}\n"
-    return cls
+    return documented_by_bases(cls)

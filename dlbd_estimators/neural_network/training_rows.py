@@ -66,7 +66,7 @@ class Holdout:
                 label = plain(self.classes[int(missing[0])])
                 raise ValueError(
                     f"validation_fraction={self.fraction} leaves no row of class {label!r} to "
-                    f"{use} on. Change it, or random_state, or leave out so rare a class."
+                    f"{use} on. Change it, or random_state, or leave out this rare class."
                 )
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dlbd_estimators.plots.calibration import CalibrationDisplay
+from dlbd_estimators.plots.coefficient_path import CoefficientPathDisplay
 from dlbd_estimators.plots.coefficients import CoefficientsDisplay
 from dlbd_estimators.plots.loss_curve import LossCurveDisplay
 from dlbd_estimators.plots.roc_curve import RocCurveDisplay
@@ -14,6 +15,7 @@ from dlbd_estimators.plots.search_scores import SearchScoresDisplay
 
 __all__ = [
     "CalibrationDisplay",
+    "CoefficientPathDisplay",
     "CoefficientsDisplay",
     "LossCurveDisplay",
     "RocCurveDisplay",

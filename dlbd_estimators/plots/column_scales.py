@@ -130,8 +130,8 @@ def _std_of(estimator: Any, X: Any) -> NDArray[np.float64]:
     """Return the standard deviations of the columns that the model sees, in some rows."""
     if X is None:
         raise ValueError(
-            'per="std" needs the standard deviations of the columns, which no StandardScaler in '
-            "the pipeline knows: pass rows as X."
+            'per="std" needs the standard deviations of the columns, and the pipeline has no '
+            "StandardScaler that knows them: pass rows as X."
         )
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = estimator[:-1].transform(X)

@@ -175,8 +175,7 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         max_scores : int or None, default=100_000
-            Largest number of distinct scores to keep of lazy data, at least 4,096; None is no
-            limit.
+            As in :meth:`from_estimator`.
         **kwargs
             Parameters of :meth:`plot`.
 

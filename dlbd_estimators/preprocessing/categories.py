@@ -73,7 +73,7 @@ class FindCategories:
         if not (left.n_rows and right.n_rows):
             return left if left.n_rows else right
         columns = (
-            _sorted(
+            sorted_column(
                 np.concatenate([a.values, b.values]), np.concatenate([a.counts, b.counts]), name
             )
             for a, b, name in zip(left.columns, right.columns, self.names, strict=True)
@@ -88,14 +88,14 @@ def _tally(values: Any, name: Any) -> Column:
                 f"Column {name} of X holds NaT, a missing date, which scikit-learn's encoders do "
                 f"not take as a category. Drop such rows, or fill them in first."
             )
-        return _sorted(values, None, name)
+        return sorted_column(values, None, name)
     # Arrow's strings and categoricals are counted without making a Python object of each row.
     tally = values.value_counts(dropna=False, sort=False)
     tally = tally[tally > 0]  # a categorical names also what it does not hold
-    return _sorted(tally.index.to_series(), tally.to_numpy(dtype=np.int64), name)
+    return sorted_column(tally.index.to_series(), tally.to_numpy(dtype=np.int64), name)
 
 
-def _sorted(values: Any, counts: NDArray[np.int64] | None, name: Any) -> Column:
+def sorted_column(values: Any, counts: NDArray[np.int64] | None, name: Any) -> Column:
     """Sort values, and add up the counts (1 where None) of equal ones."""
     table = values.to_frame() if isinstance(values, pd.Series) else values[:, np.newaxis]
     encoder = sklearn.preprocessing.OrdinalEncoder(encoded_missing_value=-1)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
     Found,
@@ -28,6 +30,7 @@ from dlbd_estimators.preprocessing.lazy import (
     map_rows,
     transform_rows,
 )
+from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.widening import cut
 
 
@@ -36,7 +39,26 @@ class _LazyEncoder(LazyTransformer):
 
     scikit-learn itself sets the fitted state, from a table of no more rows than the largest
     column has categories, and itself encodes each block.
+
+    Parameters
+    ----------
+    dtype : dtype, default=float64
+        Dtype of the result.
+
+    Attributes
+    ----------
+    infrequent_categories_ : list of ndarray
+        Infrequent categories of each feature, or None.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over lazy data that the last fit made: 1, or 0 if the imputer before it in a pipeline
+        has counted the categories; absent after a fit to data in memory.
     """
+
+    needs_categories = True
 
     #: scikit-learn's class.
     _eager: Any
@@ -75,15 +97,23 @@ class _LazyEncoder(LazyTransformer):
         if not is_lazy(X):
             # scikit-learn's class, after us
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
+        answered(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
+        return self
+
+    def _asks_to_fit(
+        self, X: Any, known: Known, then: LazyTransformer | None = None
+    ) -> AsksForRows[Known]:
         # Wrong values are known before the data is read.
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
         X = check_lazy(self, X, reset=True)
         names = None if not hasattr(X, "columns") else X.columns
-        find = FindCategories(range(X.shape[1]) if names is None else map(repr, names))
-        found = reduce_rows(
-            [X], find.kernel, find.combine, name=f"{type(self).__name__.lower()}-fit"
-        )
+        found = known.categories
+        n_passes = float(found is None)
+        if found is None:
+            find = FindCategories(range(X.shape[1]) if names is None else map(repr, names))
+            called = f"{type(self).__name__.lower()}-fit"
+            found = yield RowsPass([X], find.kernel, find.combine, called)
         if not found.n_rows:
             raise ValueError(
                 f"Found array with 0 sample(s) (shape=(0, {X.shape[1]})) while a minimum of 1 "
@@ -94,8 +124,8 @@ class _LazyEncoder(LazyTransformer):
             super().fit(table)  # type: ignore[misc] # as above
         else:
             self._fit_infrequent(found, table, names)
-        self.n_passes_ = 1.0
-        return self
+        self.n_passes_ = n_passes
+        return NOTHING
 
     def _fit_infrequent(self, found: Found, table: Any, names: pd.Index | None) -> None:
         """Let scikit-learn make the state from a table in which only frequent ones occur."""
@@ -195,6 +225,7 @@ class _LazyEncoder(LazyTransformer):
         return encoder
 
 
+@documented_by_bases
 class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     """Turn each category into a column of zeros and ones.
 
@@ -210,8 +241,6 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
         Category of each feature that gets no column.
     sparse_output : bool, default=True
         Whether to return a CSR matrix for data in memory. Lazy results are dense.
-    dtype : dtype, default=float64
-        Dtype of the result.
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
         What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
         or a warning comes when the block is computed.
@@ -230,14 +259,6 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
         frame (``pandas.NA``) count as NaN.
     drop_idx_ : ndarray of shape (n_features,) or None
         For each feature, the index in ``categories_`` of the category without a column.
-    infrequent_categories_ : list of ndarray
-        Infrequent categories of each feature, or None.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over the data: 1 after a fit to lazy data, else absent.
 
     Examples
     --------
@@ -255,6 +276,7 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     _lenient: ClassVar[dict[str, Any]] = {"handle_unknown": "ignore"}
 
 
+@documented_by_bases
 class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     """Turn each category into an integer.
 
@@ -266,8 +288,6 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     categories : "auto" or list of array-like, default="auto"
         Categories of each feature in the order of their codes; "auto" takes those that occur,
         sorted.
-    dtype : dtype, default=float64
-        Dtype of the result.
     handle_unknown : {"error", "use_encoded_value"}, default="error"
         What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
         comes when the block is computed.
@@ -286,14 +306,6 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     categories_ : list of ndarray
         Categories of each feature, at most a million. The missing strings of a Dask data frame
         (``pandas.NA``) count as NaN.
-    infrequent_categories_ : list of ndarray
-        Infrequent categories of each feature, or None.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over the data: 1 after a fit to lazy data, else absent.
 
     Examples
     --------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.row_functions import Change
 from dlbd_estimators.kernels.kernel import scratch
+from dlbd_estimators.preprocessing.categories import Found, sorted_column
 from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
@@ -143,3 +144,31 @@ def filled_statistics(fill: FillRows, known: ColumnStatistics) -> ColumnStatisti
         minimum=np.concatenate([minimum, np.where(others > 0, 0.0, 1.0)]),
         maximum=np.concatenate([maximum, np.where(ones > 0, 1.0, 0.0)]),
     )
+
+
+def filled_categories(fill: FillRows, known: Found) -> Found | None:
+    """Return the categories of filled columns, and how often each occurs, from those before.
+
+    Parameters
+    ----------
+    fill : FillRows
+        Fills NaN.
+    known : Found
+        Of the data.
+
+    Returns
+    -------
+    Found or None
+        None where there are indicators beside the columns.
+    """
+    if len(fill.indicators):
+        return None
+    columns = []
+    for place, value in zip(fill.kept, fill.values, strict=True):
+        found = known.columns[place]
+        values = found.values.astype(fill.dtype, copy=True)
+        # NaN is the last category.
+        if len(values) and values[-1] != values[-1]:
+            values[-1] = value
+        columns.append(sorted_column(values, found.counts, place))
+    return Found(known.n_rows, tuple(columns))

@@ -12,26 +12,39 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import known_dtype, numbers_dtype, without_na
-from dlbd_estimators.preprocessing.fill import FillRows, UnfillRows, filled_statistics
+from dlbd_estimators.preprocessing.fill import (
+    FillRows,
+    UnfillRows,
+    filled_categories,
+    filled_statistics,
+)
 from dlbd_estimators.preprocessing.lazy import (
     LazyTransformer,
     check_lazy,
     map_rows,
     transform_rows,
 )
-from dlbd_estimators.preprocessing.missing import Present, PresentKernel, is_nan, most_frequent
+from dlbd_estimators.preprocessing.missing import (
+    Present,
+    PresentKernel,
+    categories_of,
+    is_nan,
+    most_frequent,
+)
 from dlbd_estimators.preprocessing.numeric import in_memory
 from dlbd_estimators.preprocessing.scaling import fitted
+from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 
 
 class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
     """Replace missing values by the mean, the most frequent value or a constant of the column.
 
     In memory this is scikit-learn's class. On lazy data ``fit`` makes one parallel pass, which
-    also finds the statistics that a scaler after the imputer needs; ``transform`` is lazy.
+    also finds what a scaler, or in many cases an encoder, after the imputer needs; ``transform``
+    is lazy.
 
     Parameters
     ----------
@@ -102,6 +115,13 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             super().fit(self._in_memory(X), y)
             self.n_passes_ = 1.0
             return self
+        known = shared_statistics.recorded_for(self, X)
+        shared_statistics.record_input(self, answered(self._asks_to_fit(X, known)))
+        return self
+
+    def _asks_to_fit(
+        self, X: Any, known: Known, then: LazyTransformer | None = None
+    ) -> AsksForRows[Known]:
         rows = check_lazy(self, X, reset=True)
         if self.strategy == "median" or callable(self.strategy):
             raise ValueError(_needs_all(self.strategy))
@@ -116,13 +136,18 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         except (TypeError, ValueError) as error:
             _name_columns(error, rows)
             raise
-        known = shared_statistics.recorded_for(self, X) if self._spares_a_pass() else None
-        present = self._gather(rows, dtype) if known is None else _present(known)
+        statistics = known.statistics if self._spares_a_pass() else None
+        if statistics is None:
+            # Objects have to be looked at one by one anyway: counting them spares a pass.
+            counted = then is not None and then.needs_categories and dtype.kind == "O"
+            present = yield from self._gather(rows, dtype, counted)
+        else:
+            present = _present(statistics)
         self._set(present, dtype)
-        self.n_passes_ = float(known is None)
-        if present.statistics is not None and is_nan(self.missing_values):
-            shared_statistics.record_input(self, present.statistics)
-        return self
+        self.n_passes_ = float(statistics is None)
+        if not is_nan(self.missing_values):
+            return NOTHING
+        return Known(present.statistics, categories_of(present, dtype))
 
     def inverse_transform(self, X: Any) -> Any:
         """Put the missing values back, where the columns of the indicator say they were.
@@ -157,8 +182,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             )
         if _dtype(rows, self.missing_values).kind == "O":
             raise ValueError(
-                "inverse_transform needs numbers, but X holds objects: scikit-learn's too makes "
-                "an array of floats."
+                "inverse_transform needs numbers, but X holds objects. As in scikit-learn, it "
+                "returns an array of floats."
             )
         unfill = UnfillRows(
             self.missing_values, self._kept(), self.indicator_.features_, len(self.statistics_)
@@ -186,9 +211,16 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         indicators = self.indicator_.features_ if self.indicator_ else np.zeros(0, dtype=np.intp)
         fill = FillRows(self.missing_values, result.dtype, kept, values, indicators)
         output = transform_rows(self, rows, fill, meta=result[:0], name="simpleimputer-transform")
-        statistics = shared_statistics.recorded_input(self) if is_nan(self.missing_values) else None
-        if statistics is not None and result.dtype.kind != "O":
-            shared_statistics.record_output(self, output, filled_statistics(fill, statistics))
+        known = shared_statistics.recorded_input(self)
+        statistics, categories = known.statistics, known.categories
+        if statistics is not None:
+            statistics = filled_statistics(fill, statistics) if result.dtype.kind != "O" else None
+        if categories is not None:
+            # The strings of a frame would be of another dtype.
+            categories = (
+                filled_categories(fill, categories) if isinstance(output, da.Array) else None
+            )
+        shared_statistics.record_output(self, output, Known(statistics, categories))
         return output
 
     def _in_memory(self, X: Any) -> Any:
@@ -203,14 +235,11 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             return np.arange(len(self.statistics_))
         return np.flatnonzero(~pd.isna(self.statistics_))
 
-    def _gather(self, rows: Any, dtype: np.dtype[Any]) -> Present:
-        kernel = PresentKernel(
-            dtype,
-            self.missing_values,
-            self.strategy == "most_frequent",
-            getattr(self, "feature_names_in_", None),
-        )
-        present = reduce_rows([rows], kernel, kernel.combine, name="simpleimputer-fit")
+    def _gather(self, rows: Any, dtype: np.dtype[Any], counted: bool) -> AsksForRows[Present]:
+        needed = self.strategy == "most_frequent"
+        names = getattr(self, "feature_names_in_", None)
+        kernel = PresentKernel(dtype, self.missing_values, needed or counted, names, needed)
+        present: Present = yield RowsPass([rows], kernel, kernel.combine, "simpleimputer-fit")
         if not present.n_rows:
             raise ValueError(
                 f"Found array with 0 sample(s) and {rows.shape[1]} feature(s) while a minimum of "

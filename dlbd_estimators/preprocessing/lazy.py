@@ -26,8 +26,10 @@ from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.row_functions import after
 from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened
+from dlbd_estimators.engine.passes_together import AsksForRows
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import without_na
+from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 
 __all__ = [
     "LazyTransformer",
@@ -50,6 +52,9 @@ class LazyTransformer(ToSklearnMixin):
     X, and ``_transform_lazy``. It must not define ``transform`` or ``fit_transform`` itself,
     because scikit-learn would wrap those.
     """
+
+    #: Whether ``fit`` counts the values of columns: another step may have done so.
+    needs_categories = False
 
     def transform(self, X: Any) -> Any:
         """Transform X.
@@ -96,6 +101,32 @@ class LazyTransformer(ToSklearnMixin):
         with shared_statistics.input_statistics(self):
             fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
             return fitted.transform(X)
+
+    def _asks_to_fit(
+        self, X: Any, known: Known, then: LazyTransformer | None = None
+    ) -> AsksForRows[Known]:
+        """Fit to lazy X as ``fit`` does, but ask for the passes that it takes.
+
+        A generator: see :mod:`dlbd_estimators.engine.passes_together`. Here for transformers whose
+        ``fit`` takes no pass.
+
+        Parameters
+        ----------
+        X : dask.array.Array or dask.dataframe.DataFrame
+            Features.
+        known : Known
+            What the step before knows of them.
+        then : LazyTransformer, optional
+            The step that follows, whose fit may be spared a pass by this one.
+
+        Returns
+        -------
+        Known
+            What ``transform`` may take as known of X.
+        """
+        self.fit(X)  # type: ignore[attr-defined] # scikit-learn's class, after us
+        return NOTHING
+        yield
 
     def _in_memory(self, X: Any) -> Any:
         """Return X in memory with NaN for ``pandas.NA``, as the blocks of lazy X have it."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.data_frame_columns import Numbers
 from dlbd_estimators.exceptions import NonFiniteValues
+from dlbd_estimators.preprocessing.categories import Found, sorted_column
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import (
@@ -120,12 +121,15 @@ class PresentKernel:
         Count values.
     names : sequence of str or None
         Of the columns, for messages.
+    needed : bool, default=True
+        Whether too many distinct values are an error; else none are counted then.
     """
 
     dtype: np.dtype[Any]
     marker: Any
     counting: bool
     names: Any
+    needed: bool = True
 
     def __call__(self, block: Any) -> Present:
         values = values_of(block, self.dtype, self.marker)
@@ -144,10 +148,11 @@ class PresentKernel:
             statistics = column_statistics(numbers, names=self.names)
         counts = None
         if self.counting:
-            counts = tuple(
-                _counted(values[~mask[:, column], column]) for column in range(values.shape[1])
+            counts = self._few(
+                tuple(
+                    _counted(values[~mask[:, column], column]) for column in range(values.shape[1])
+                )
             )
-            self._refuse_many(counts)
         return Present(len(values), mask.sum(axis=0), statistics, counts)
 
     def combine(self, left: Present, right: Present) -> Present:
@@ -156,23 +161,47 @@ class PresentKernel:
         if left.statistics is not None and right.statistics is not None:
             statistics = merge(left.statistics, right.statistics)
         if left.counts is not None and right.counts is not None:
-            counts = tuple(a + b for a, b in zip(left.counts, right.counts, strict=True))
-            self._refuse_many(counts)
+            counts = self._few(tuple(a + b for a, b in zip(left.counts, right.counts, strict=True)))
         n_missing = left.n_missing + right.n_missing
         return Present(left.n_rows + right.n_rows, n_missing, statistics, counts)
 
-    def _refuse_many(self, counts: tuple[Counter[Any], ...]) -> None:
+    def _few(self, counts: tuple[Counter[Any], ...]) -> tuple[Counter[Any], ...] | None:
+        """Return counts of few distinct values; refuse more of them where they are needed."""
         for column, counter in enumerate(counts):
-            if len(counter) > MOST_DISTINCT:
-                where = (
-                    f"Column {column}" if self.names is None else f"Column {self.names[column]!r}"
-                )
-                raise ValueError(
-                    f"{where} has {len(counter)} distinct values or more; "
-                    f"strategy='most_frequent' counts up to {MOST_DISTINCT} on lazy data. For such "
-                    f"a column use strategy='mean' or 'constant', round its values, or fit on a "
-                    f"sample in memory: X[:n].compute()."
-                )
+            if len(counter) <= MOST_DISTINCT:
+                continue
+            if not self.needed:
+                return None
+            where = f"Column {column}" if self.names is None else f"Column {self.names[column]!r}"
+            raise ValueError(
+                f"{where} has {len(counter)} distinct values or more; "
+                f"strategy='most_frequent' counts up to {MOST_DISTINCT} on lazy data. For such "
+                f"a column use strategy='mean' or 'constant', round its values, or fit on a "
+                f"sample in memory: X[:n].compute()."
+            )
+        return counts
+
+
+def categories_of(present: Present, dtype: np.dtype[Any]) -> Found | None:
+    """Return what was counted as an encoder would find it in the same rows, NaN for the missing.
+
+    None where nothing was counted, and where objects are not all strings: of two that are equal, 1
+    and True, say, a count has kept one.
+    """
+    if present.counts is None or dtype.kind not in "Of" or not present.n_rows:
+        return None
+    columns = []
+    for place, (counter, n_missing) in enumerate(
+        zip(present.counts, present.n_missing, strict=True)
+    ):
+        if dtype.kind == "O" and any(type(each) is not str for each in counter):
+            return None
+        values = [*counter, *([np.nan] if n_missing else [])]
+        counts = [*counter.values(), *([int(n_missing)] if n_missing else [])]
+        columns.append(
+            sorted_column(np.array(values, dtype=dtype), np.array(counts, dtype=np.int64), place)
+        )
+    return Found(present.n_rows, tuple(columns))
 
 
 def _counted(values: NDArray[Any]) -> Counter[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import sklearn.preprocessing
 
+from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.numeric import Operation
 from dlbd_estimators.preprocessing.scaling import LazyScaler, fitted
@@ -14,7 +15,24 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 
 
 class _RangeScaler(LazyScaler):
-    """Scalers that need only minima and maxima; scikit-learn's class is fitted to these rows."""
+    """Scalers that need only minima and maxima; scikit-learn's class is fitted to these rows.
+
+    Parameters
+    ----------
+    copy : bool, default=True
+        False allows to scale an array in memory in place. Lazy data is never changed.
+
+    Attributes
+    ----------
+    n_samples_seen_ : int
+        Number of rows of all batches.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over the data that the last fit made.
+    """
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the minima and maxima of the columns.
@@ -51,7 +69,7 @@ class _RangeScaler(LazyScaler):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features). NaN is ignored.
+            The batch, of shape (n_samples, n_features). NaN is ignored.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -107,6 +125,7 @@ class _RangeScaler(LazyScaler):
         self.n_samples_seen_ = n_rows
 
 
+@documented_by_bases
 class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     """Scale every column to a given range.
 
@@ -118,8 +137,6 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     ----------
     feature_range : tuple (a, b), default=(0, 1)
         Range of the scaled data.
-    copy : bool, default=True
-        False allows to scale an array in memory in place. Lazy data is never changed.
     clip : bool, default=False
         Whether to clip transformed values to the range.
 
@@ -135,14 +152,6 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
         Maximum of each column.
     data_range_ : ndarray of shape (n_features,)
         Their difference.
-    n_samples_seen_ : int
-        Number of rows of all batches.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over the data that the last fit made.
 
     Notes
     -----
@@ -179,6 +188,7 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
         return bool((inside | (known.count == 0)).all())
 
 
+@documented_by_bases
 class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
     """Scale every column by its largest absolute value.
 
@@ -188,8 +198,6 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
 
     Parameters
     ----------
-    copy : bool, default=True
-        False allows to scale an array in memory in place. Lazy data is never changed.
     clip : bool, default=False
         Whether to clip transformed values to [-1, 1].
 
@@ -199,14 +207,6 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
         Largest absolute value of each column, in the dtype of X (float64 for integers).
     scale_ : ndarray of shape (n_features,)
         Divisor of each column: the same, or 1 for a column of zeros.
-    n_samples_seen_ : int
-        Number of rows of all batches.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
-    n_passes_ : float
-        Passes over the data that the last fit made.
 
     Notes
     -----

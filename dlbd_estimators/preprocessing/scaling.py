@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.engine.passes_together import AsksForRows, answered
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
 from dlbd_estimators.preprocessing.numeric import (
@@ -16,8 +17,9 @@ from dlbd_estimators.preprocessing.numeric import (
     in_memory,
     numeric_rows,
 )
+from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
-from dlbd_estimators.preprocessing.statistics_pass import find_statistics
+from dlbd_estimators.preprocessing.statistics_pass import asks_for_statistics
 
 #: Size of the values of a column, in standard deviations, up to which statistics that follow
 #: from those before are used, by the bytes of a value: an error of 1e-12 standard deviations
@@ -35,18 +37,30 @@ class LazyScaler(LazyTransformer):
     n_samples_seen_: Any
 
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
+        known = NOTHING if sample_weight is not None else shared_statistics.recorded_for(self, X)
+        found = answered(self._asks(X, known, sample_weight, first=first))
+        shared_statistics.record_input(self, found)
+        return self
+
+    def _asks_to_fit(
+        self, X: Any, known: Known, then: LazyTransformer | None = None
+    ) -> AsksForRows[Known]:
+        return self._asks(X, known, first=True)
+
+    def _asks(
+        self, X: Any, known: Known, sample_weight: Any = None, *, first: bool
+    ) -> AsksForRows[Known]:
         _check_parameters(self)
         rows = numeric_rows(self, X, reset=first)
-        statistics = None if sample_weight is not None else shared_statistics.recorded_for(self, X)
+        statistics = known.statistics
         n_passes = float(statistics is None)
         if statistics is None:
             names = getattr(self, "feature_names_in_", None)
-            statistics = find_statistics(rows, sample_weight, names, type(self).__name__.lower())
+            called = type(self).__name__.lower()
+            statistics = yield from asks_for_statistics(rows, sample_weight, names, called)
         self._set(statistics, float_dtype(rows), first=first, weighted=sample_weight is not None)
         self.n_passes_ = n_passes
-        if sample_weight is None:
-            shared_statistics.record_input(self, statistics)
-        return self
+        return NOTHING if sample_weight is not None else Known(statistics)
 
     def _transform_lazy(self, X: Any) -> Any:
         rows = numeric_rows(self, X, reset=False)
@@ -59,10 +73,10 @@ class LazyScaler(LazyTransformer):
             n_columns=rows.shape[1],
             name=f"{type(self).__name__.lower()}-transform",
         )
-        statistics = shared_statistics.recorded_input(self)
+        statistics = shared_statistics.recorded_input(self).statistics
         mapped = None if statistics is None else self._map_statistics(statistics, dtype)
         if mapped is not None:
-            shared_statistics.record_output(self, output, mapped)
+            shared_statistics.record_output(self, output, Known(mapped))
         return output
 
     def _inverse_lazy(self, X: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import sklearn.preprocessing
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
@@ -139,7 +140,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features). NaN is ignored.
+            The batch, of shape (n_samples, n_features). NaN is ignored.
         y : None
             Ignored; scikit-learn's pipelines pass it.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -203,6 +204,15 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         if self.with_std:
             constant = _constant(self.var_, self.mean_, self.n_samples_seen_)
             self.scale_ = np.where(constant, 1.0, np.sqrt(self.var_))
+
+    def _of_moments(self, mean: Floats, variance: Floats, n_rows: int) -> Self:
+        """Return a scaler of these parameters, fitted to rows with these means and variances."""
+        seen, none = np.full(len(mean), float(n_rows)), np.full(len(mean), np.nan)
+        zeros = np.zeros(len(mean))
+        statistics = ColumnStatistics(n_rows, seen, seen, mean, zeros, variance * seen, none, none)
+        fitted: Self = clone(self)
+        fitted._set(statistics, np.dtype(np.float64), first=True, weighted=False)
+        return fitted
 
     def _earlier(self, like: ColumnStatistics) -> ColumnStatistics:
         shape = like.mean.shape

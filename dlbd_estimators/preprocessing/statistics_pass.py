@@ -10,13 +10,23 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from dlbd_estimators.blocks.sources import is_lazy, opened
-from dlbd_estimators.engine.column_passes import reduce_rows
+from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
 from dlbd_estimators.preprocessing.numeric import as_floats
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
 
 
 def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> ColumnStatistics:
     """Find the statistics of all columns, in one pass.
+
+    Parameters and errors are those of :func:`asks_for_statistics`.
+    """
+    return answered(asks_for_statistics(rows, sample_weight, names, name))
+
+
+def asks_for_statistics(
+    rows: Any, sample_weight: Any, names: Any, name: str
+) -> AsksForRows[ColumnStatistics]:
+    """Ask for the statistics of all columns, by one pass.
 
     Parameters
     ----------
@@ -43,7 +53,7 @@ def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> Col
             collections.append(_column(sample_weight))
     kernel = partial(_block_statistics, names=names, scalar=scalar)
     given = ("X", "sample_weight")[: len(collections)]
-    statistics = reduce_rows(collections, kernel, merge, name=f"{name}-fit", names=given)
+    statistics: ColumnStatistics = yield RowsPass(collections, kernel, merge, f"{name}-fit", given)
     if not statistics.n_rows:
         if sample_weight is not None:
             raise ValueError("Sample weights must contain at least one non-zero number.")

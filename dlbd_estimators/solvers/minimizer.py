@@ -73,6 +73,8 @@ class Minimizer(Solver[Problem, StateT]):
 
     #: What the objective must provide, as :attr:`Problem.provides` names it.
     needs: ClassVar[frozenset[str]]
+    #: Whether second moments are all that the method needs of the rows.
+    by_moments: ClassVar[bool] = False
 
     @classmethod
     def matrix_side(cls, packing: Packing) -> int:  # noqa: ARG003 - for those that have one

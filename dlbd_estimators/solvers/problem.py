@@ -117,9 +117,7 @@ class Problem(BaseProblem):
     @property
     def value_at_zero(self) -> float | None:
         """F at zero where that needs no data: every class equally likely."""
-        if self.loss.quadratic:
-            return None
-        return float(np.log(max(self.packing.n_outputs, 2)))
+        return self.loss.value_at_zero(self.packing.n_outputs)
 
     @property
     def may_separate(self) -> bool:

@@ -201,5 +201,6 @@ _READ: dict[Any, Callable[[Any, Sequence[NDArray[Any]], Any], Any]] = {
     UnionType: _one_of,
     tuple: _tuple,
     np.ndarray: _whole_array,
+    NDArray: _whole_array,  # from NumPy 2.5 on, the alias is an origin of its own
     Any: _anything,
 }

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import model_selection
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
@@ -31,6 +31,7 @@ from dlbd_estimators import (
     LogisticRegressionCV,
     MLPClassifier,
     Ridge,
+    RidgeClassifierCV,
     RidgeCV,
 )
 from dlbd_estimators.base import fingerprint
@@ -77,7 +78,7 @@ def data(rng):
 
 def targets(model, y):
     """What a model of this kind predicts."""
-    if not hasattr(model, "predict_proba"):
+    if not is_classifier(model):
         return y
     few, many = np.quantile(y, 0.3), np.quantile(y, 0.8)
     return np.array(["a", "b", "c"])[(y > few).astype(int) + (y > many)]
@@ -138,6 +139,7 @@ MODELS = {
     "elastic net": lambda **more: ElasticNet(alpha=0.01, tol=1e-9, **more),
     "ridge, alphas": lambda **more: RidgeCV([0.1, 1.0], cv=3, **more),
     "ridge, leave one out": lambda **more: RidgeCV([0.1, 1.0], **more),
+    "ridge, classes": lambda **more: RidgeClassifierCV([0.1, 1.0], cv=3, **more),
     "lasso, alphas": lambda **more: LassoCV(alphas=5, cv=3, **more),
     "elastic net, ratios": lambda **more: ElasticNetCV(l1_ratio=[0.3, 1.0], alphas=5, cv=3, **more),
     "logistic, strengths": lambda **more: LogisticRegressionCV(

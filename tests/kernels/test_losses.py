@@ -17,7 +17,7 @@ from dlbd_estimators.kernels.losses import (
     HalfPoissonDeviance,
     HalfSquaredError,
 )
-from tests.strategies import losses, raw_predictions, targets, weights
+from tests.strategies import LOSSES, losses, raw_predictions, targets, weights
 
 STEP = 1e-20  # of a complex step: there is no difference, so no cancellation
 
@@ -30,8 +30,10 @@ def analytic(loss, y, raw):
         return np.sum(np.exp(raw) - y * raw + xlogy(y, y) - y)
     if isinstance(loss, HalfBinomialLoss):
         return np.sum(np.log(1.0 + np.exp(raw)) - y.reshape(raw.shape) * raw)
-    rows = np.arange(len(raw))
-    return np.sum(np.log(np.exp(raw).sum(axis=1)) - raw[rows, y.astype(int)])
+    if isinstance(loss, HalfMultinomialLoss):
+        rows = np.arange(len(raw))
+        return np.sum(np.log(np.exp(raw).sum(axis=1)) - raw[rows, y.astype(int)])
+    raise NotImplementedError(f"Write the formula of {type(loss).__name__} here.")
 
 
 @st.composite
@@ -57,6 +59,16 @@ def test_value_is_the_formula(case):
     expected = np.dot(each, weighted(weight, len(raw)))
     value = loss.evaluate(y, raw, weight, Order.VALUE).value
     assert value == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@given(data=st.data(), n_outputs=st.integers(2, 6))
+def test_value_at_zero_is_that_of_any_row(kind, data, n_outputs):
+    loss = kind()
+    expected = loss.value_at_zero(n_outputs)
+    for y in np.split(data.draw(targets(loss, 3, n_outputs)), 3):
+        value = loss.evaluate(y, np.zeros((1, n_outputs)), None, Order.VALUE).value
+        assert expected is None or value == pytest.approx(expected)
 
 
 @given(cases(moderate=True))

@@ -191,5 +191,5 @@ def without_b(block):
 def test_a_partition_without_a_selected_column_is_refused_by_its_number(transformer):
     lazy = dd.from_pandas(TABLE[COLUMNS], npartitions=4)
     bad = lazy.map_partitions(without_b, meta=lazy._meta, enforce_metadata=False)
-    with pytest.raises(BadBlock, match="block 1 of X has not the columns that were promised"):
+    with pytest.raises(BadBlock, match="block 1 of X lacks columns that were promised"):
         transformer.fit(bad[["a", "b"]])

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import ElasticNet, Lasso, LinearRegression, Ridge
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from tests.strategies import cuts
 
 MODELS = [
@@ -237,7 +238,10 @@ def test_models_that_do_not_go_together(rng):
 
 def test_solvers_that_read_rows_again_are_refused(rng):
     X, y = data(rng)
-    for model in (Ridge(solver="lbfgs"), LinearRegression(solver="newton")):
+    by_rows = sorted(SOLVERS.keys() - {"gram", "coordinate_descent"})
+    assert {"lbfgs", "newton", "proximal_newton"} < set(by_rows)
+    models = [kind(solver=name) for kind in (Ridge, LinearRegression) for name in by_rows]
+    for model in models:
         assert not hasattr(model, "partial_fit")
         assert not hasattr(model, "merge")
         with pytest.raises(AttributeError, match="partial_fit"):

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn import linear_model, neural_network
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as TheirLogistic
 from sklearn.metrics import log_loss
@@ -29,7 +30,7 @@ THEIRS = {
     name: getattr(linear_model, name, None) or getattr(neural_network, name)
     for name in (
         "ElasticNet", "Lasso", "LinearRegression", "LogisticRegression", "MLPClassifier",
-        "MLPRegressor", "Ridge", "RidgeCV", "LassoCV", "ElasticNetCV",
+        "MLPRegressor", "Ridge", "RidgeCV", "RidgeClassifierCV", "LassoCV", "ElasticNetCV",
         "LogisticRegressionCV",
     )
 }  # fmt: skip
@@ -79,7 +80,7 @@ def test_defaults_tell_nothing(name, data):
     model = getattr(dlbd_estimators, name)(**given)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # two epochs
-        model.fit(X, labels if hasattr(model, "predict_proba") else y)
+        model.fit(X, labels if is_classifier(model) else y)
 
 
 @pytest.mark.parametrize("tol", [1e-4, 1e-2, 1e-8])

@@ -25,6 +25,8 @@ from dlbd_estimators.preprocessing import (
     shared_statistics,
 )
 from dlbd_estimators.preprocessing.shared_statistics import (
+    NOTHING,
+    Known,
     input_statistics,
     record_input,
     recorded_for,
@@ -60,7 +62,7 @@ class Probe(TransformerMixin, BaseEstimator):
     """A step that hands on what it gets, and notes it and what is known of it."""
 
     def fit(self, X, y=None):
-        self.input_, self.known_ = X, recorded_for(self, X)
+        self.input_, self.known_ = X, recorded_for(self, X).statistics
         return self
 
     def transform(self, X):
@@ -216,7 +218,7 @@ def test_a_pipeline_that_is_fitted_again_reads_again(kind):
     np.testing.assert_allclose(scaler.mean_, case.old.mean(axis=0))
     kept = probe.input_
     case.rewrite()
-    assert recorded_for(probe, kept) is None
+    assert recorded_for(probe, kept) is NOTHING
     assert StandardScaler().fit(kept).mean_[0] > 10
     # In another pipeline's fit, too: what was kept is of the fit that is over.
     for _ in range(20):
@@ -278,7 +280,7 @@ def test_pipelines_in_two_threads_share_each_for_itself():
 def test_nothing_is_shared_outside_of_a_pipeline():
     X = lazy("many", data()[:, :4])
     Z = SimpleImputer().fit_transform(X)
-    assert recorded_for(Probe(), Z) is None
+    assert recorded_for(Probe(), Z) is NOTHING
     assert StandardScaler().fit(Z).n_passes_ == 1.0
     imputer = SimpleImputer().fit(X)
     assert StandardScaler().fit(imputer.transform(X)).n_passes_ == 1.0
@@ -374,10 +376,10 @@ def test_clipping_takes_a_pass_where_something_may_be_clipped(monkeypatch):
         told = Mock()
         with monkeypatch.context() as patch, input_statistics(scaler):
             patch.setattr(shared_statistics, "record_output", told)
-            record_input(scaler, find_statistics(same, None, None, "test"))
+            record_input(scaler, Known(find_statistics(same, None, None, "test")))
             scaler.transform(same)
             told.assert_called_once()
-            record_input(scaler, find_statistics(wider, None, None, "test"))
+            record_input(scaler, Known(find_statistics(wider, None, None, "test")))
             scaler.transform(wider)
             told.assert_called_once()
 
@@ -407,15 +409,15 @@ def test_output_that_is_much_rounded_takes_a_pass(scaler, dtype, mean):
 
 def test_seen_is_for_the_transform_of_one_fit_transform_alone():
     X = lazy("many", data()[:, :3])
-    statistics = find_statistics(X, None, None, "test")
+    known = Known(find_statistics(X, None, None, "test"))
     scaler = StandardScaler()
-    record_input(scaler, statistics)
-    assert recorded_input(scaler) is None
+    record_input(scaler, known)
+    assert recorded_input(scaler) is NOTHING
     with input_statistics(scaler):
-        assert recorded_input(scaler) is None
-        record_input(scaler, statistics)
-        assert recorded_input(scaler) is statistics
-    assert recorded_input(scaler) is None
+        assert recorded_input(scaler) is NOTHING
+        record_input(scaler, known)
+        assert recorded_input(scaler) is known
+    assert recorded_input(scaler) is NOTHING
 
 
 def test_a_fit_that_fails_leaves_nothing_behind():

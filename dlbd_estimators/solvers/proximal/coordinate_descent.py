@@ -74,6 +74,7 @@ class CoordinateDescent(Minimizer[CoordinateState]):
     name: ClassVar[str] = "coordinate_descent"
     state: ClassVar[type[State]] = CoordinateState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "prox"})
+    by_moments: ClassVar[bool] = True
 
     @classmethod
     def matrix_side(cls, packing: Packing) -> int:

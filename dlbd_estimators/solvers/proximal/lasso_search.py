@@ -10,13 +10,10 @@ CoordinateDescent` does: by its duality gap on the data.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import enet_path
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
@@ -26,23 +23,13 @@ from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.proximal.active_set import polish
+from dlbd_estimators.solvers.proximal.coefficient_path import CoefficientPath, strengths
 from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateDescent,
     CoordinateState,
     solve_moments,
 )
-from dlbd_estimators.solvers.proximal.quadratic_model import Model
 from dlbd_estimators.solvers.solver import Asks, State
-
-#: Relative duality gap to reach along the path: predictions to a millionth.
-_PATH_GAP = 1e-13
-#: Sweeps over the coordinates for each strength of the path.
-_SWEEPS = 1_000
-#: Linear systems after that, at most.
-_EXACT_STEPS = 500
-#: The largest strength that matters is no smaller than this.
-_LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
 
 @dataclass(frozen=True)
@@ -121,9 +108,9 @@ class LassoSearch(Minimizer[LassoSearchState]):
         for number, (trained, tested) in enumerate(zip(splits.train, splits.test, strict=True)):
             train, test = join(partials, trained), join(partials, tested)
             check_split(number, train, test)
-            for index, coef in enumerate(
-                self._paths(train if fitted else about_zero(train), alphas)
-            ):
+            path = CoefficientPath(train if fitted else about_zero(train), positive=self.positive)
+            for index, share in enumerate(self.l1_ratios):
+                coef = path.coefficients(float(share), alphas[index])
                 squares = squared_errors(train, test, coef[:, None], fit_intercept=fitted)
                 errors[index, :, number] = squares[:, 0] / test.weight
         means = errors.mean(axis=2)
@@ -155,67 +142,10 @@ class LassoSearch(Minimizer[LassoSearchState]):
         """Return the strengths of each path."""
         if not isinstance(self.alphas, int):
             return np.tile(np.sort(self.alphas)[::-1], (len(self.l1_ratios), 1))
-        slopes = moments.products[:-1, -1]
-        steepest = max(float(np.max(slopes if self.positive else np.abs(slopes))), 0.0)
-        grids = []
-        for l1_ratio in self.l1_ratios:
-            largest = steepest / (moments.weight * l1_ratio)
-            if largest <= _LEAST_STRENGTH:
-                grids.append(np.full(self.alphas, _LEAST_STRENGTH))
-            else:
-                grids.append(np.geomspace(largest, largest * self.eps, num=self.alphas))
-        return np.array(grids)
-
-    def _paths(self, moments: Moments, alphas: FloatArray) -> list[FloatArray]:
-        """Return the coefficients (n_alphas, n_features) along the path of each share of l1."""
-        gram = moments.products[:-1, :-1] / moments.weight
-        slopes = moments.products[:-1, -1] / moments.weight
-        model = Model.of(gram, epsilon=moments.epsilon)
-        return [
-            self._path(model, gram, slopes, float(ratio), strengths, moments.epsilon)
-            for ratio, strengths in zip(self.l1_ratios, alphas, strict=True)
-        ]
-
-    def _path(
-        self,
-        model: Model,
-        gram: FloatArray,
-        slopes: FloatArray,
-        l1_ratio: float,
-        alphas: FloatArray,
-        epsilon: float,
-    ) -> FloatArray:
-        n, target = len(slopes), model.inverse @ slopes
-        coef = np.zeros((len(alphas), n))
-        along = alphas * l1_ratio > 0
-        if np.any(along) and target.any():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                _, path, gaps = enet_path(
-                    model.factor,
-                    target,
-                    l1_ratio=l1_ratio,
-                    alphas=alphas[along] / len(target),
-                    precompute=False,
-                    positive=self.positive,
-                    tol=_PATH_GAP,
-                    max_iter=_SWEEPS,
-                )
-            coef[along] = path.T
-            # What has not converged by then needs exact steps.
-            unsettled = gaps * len(target) > _PATH_GAP * float(target @ target)
-            for index in np.flatnonzero(along)[unsettled]:
-                coef[index] = polish(
-                    gram + alphas[index] * (1.0 - l1_ratio) * np.eye(n),
-                    slopes,
-                    alphas[index] * l1_ratio,
-                    coef[index],
-                    positive=self.positive,
-                    max_steps=_EXACT_STEPS,
-                )
-        for index in np.flatnonzero(~along):
-            ridge = Model.of(gram + alphas[index] * np.eye(n), epsilon=epsilon)
-            coef[index] = ridge.minimise(
-                slopes, 0.0, positive=self.positive, start=coef[index], gap=_PATH_GAP
-            )
-        return coef
+        n = self.alphas
+        return np.array(
+            [
+                strengths(moments, float(share), n, eps=self.eps, positive=self.positive)
+                for share in self.l1_ratios
+            ]
+        )

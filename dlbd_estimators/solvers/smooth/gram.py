@@ -61,6 +61,7 @@ class Gram(Minimizer[GramState]):
     name: ClassVar[str] = "gram"
     state: ClassVar[type[State]] = GramState
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
+    by_moments: ClassVar[bool] = True
     direct: ClassVar[bool] = True
 
     @classmethod

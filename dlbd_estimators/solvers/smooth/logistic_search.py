@@ -7,7 +7,7 @@ this process, which the first sweep draws by their importance: the root of curva
 A step minimises their objective, tilted so that its gradient is that of all rows; it leaves about a
 tenth of the error before, or less.
 
-The search starts from a sample of the blocks. It ends when no coefficient of a scored model is off
+The search starts from a sample of the blocks, and ends when no coefficient of a scored model is off
 by more than a thousandth of the largest. Scores are off by far less: near the border between two
 classes as many rows turn right as turn wrong. From the second sweep on the model of all rows at the
 strength that has scored best is solved by Newton's method in the same sweeps, from where the rows
@@ -44,11 +44,10 @@ from dlbd_estimators.solvers.smooth.path_sample import (
     in_rows,
     most_rows,
     or_none,
+    penalties,
 )
 from dlbd_estimators.solvers.solver import Asks, State
 
-#: Largest error of a coefficient of a model that is scored, relative to the largest.
-_SCORED = 1e-3
 #: Relative length of the last step on rows that do not stand for all exactly, and on those that do.
 _ENOUGH, _EXACT = 1e-3, 1e-12
 #: What Newton's method knows of a strength that it has not tried yet.
@@ -91,7 +90,7 @@ class LogisticSearchState(NewtonState):
     averaged : bool
         The search is over without a refit.
     sweeps : int
-        Sweeps of the search.
+        Their number.
     """
 
     models: FloatArray | None = None
@@ -131,6 +130,10 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         What is best.
     refit : bool
         Whether the chosen model is fitted.
+    accuracy : float
+        Largest error of a coefficient of a model that is scored, relative to the largest.
+    widths : ndarray of shape (n_splits, n_features), optional
+        What each split divides the columns by before its models are penalised; without a refit.
     """
 
     name: ClassVar[str] = "newton"
@@ -146,13 +149,14 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         *,
         score: str | ModelScores,
         refit: bool,
+        accuracy: float = 1e-3,
+        widths: FloatArray | None = None,
     ) -> None:
-        self.Cs = Cs
-        self.splits = splits
-        self.factors = factors
+        self.Cs, self.splits, self.factors = Cs, splits, factors
         self.totals = np.asarray(totals)
         self.score = score
         self.refit = refit
+        self.accuracy, self.widths = accuracy, widths
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[LogisticSearchState]:
         packing, n_rows = problem.packing, float(problem.n_rows or np.inf)
@@ -179,7 +183,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             complete=complete,
         )
         tilted = Tilted.of(rows, packing, self.splits)
-        penalty = self._penalty(packing, scale, self.totals)
+        penalty = self._penalty(packing, scale)
         enough = _EXACT if complete else _ENOUGH
         behind: FloatArray = models[:, 0]
         for place in np.argsort(self.Cs, kind="stable").tolist():
@@ -232,7 +236,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             tilted = Tilted.of(rows, packing, self.splits)
         assert sums.gradient is not None
         gradient = sums.gradient / units / self.totals[:, None, None]
-        penalty = self._penalty(packing, scale, self.totals)
+        penalty = self._penalty(packing, scale)
         slopes = gradient + penalty * models
         far = np.zeros(models.shape[:2], dtype=bool)
         if state.before is not None and state.slope_before is not None:
@@ -285,7 +289,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         packing, scale, evaluated = problem.packing, state.scale, state.models
         assert scale is not None
         assert evaluated is not None
-        done, units = error <= _SCORED, in_rows(packing, scale)
+        done, units = error <= self.accuracy, in_rows(packing, scale)
         losses = sums.losses / sums.weight[:, None]
         if self.score == "accuracy":
             scores: FloatArray = 1.0 - sums.wrong / sums.weight[:, None]
@@ -302,15 +306,14 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             scored_error=error,
             chosen=best if done else None,
             sweeps=state.sweeps + 1,
-            # The search goes on, whatever Newton's method says of one model.
-            status=state.status if done else None,
+            status=state.status if done else None,  # whatever Newton's method says of one model
             shortened=False,
         )
         if done and not self.refit:
             each = np.argmax(scores, axis=1)
             mean = models[np.arange(len(each)), each].mean(axis=0)
             return replace(state, parameters=mean / units, averaged=True)
-        if state.newton_at == best:
+        if state.newton_at == best or not self.refit:
             return state
         start = self._start(problem, state, tilt[:, best], best)
         return replace(state, **_UNTRIED, parameters=start / units, newton_at=best)
@@ -325,7 +328,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         packing, whole = problem.packing, self.splits.whole
         tilted = Tilted.of(state.rows, packing, Splits((whole,), ((),), whole))
         total = np.array([problem.total_weight])
-        penalty = self._penalty(packing, state.scale, total)[:, best]
+        penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
         enough = _EXACT if state.complete else _ENOUGH
         near, mean_tilt = (each.mean(axis=0)[None] for each in (state.models[:, best], tilt))
         return np.asarray(tilted.minimise(near, mean_tilt, penalty, enough)[0])
@@ -342,8 +345,5 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         problem = problem.at(state.known)
         return self.original(problem, state.models / in_rows(problem.packing, state.scale))
 
-    def _penalty(self, packing: Packing, scale: FloatArray, totals: FloatArray) -> FloatArray:
-        """Return diagonals of the penalties' Hessians (n_splits, n_Cs, size)."""
-        square = np.zeros(packing.shape)
-        square[:, : packing.n_features] = 1.0 / scale**2
-        return square.ravel() / self.Cs[:, None] / totals[:, None, None]
+    def _penalty(self, packing: Packing, scale: FloatArray) -> FloatArray:
+        return penalties(packing, scale, self.Cs, self.totals, self.widths)

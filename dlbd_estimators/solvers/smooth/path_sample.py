@@ -88,6 +88,35 @@ def in_rows(packing: Packing, scale: FloatArray) -> FloatArray:
     return units.ravel()
 
 
+def penalties(
+    packing: Packing,
+    scale: FloatArray,
+    Cs: FloatArray,
+    totals: FloatArray,
+    widths: FloatArray | None = None,
+) -> FloatArray:
+    """Return diagonals of the penalties' Hessians, of shape (n_splits, n_Cs, size).
+
+    Parameters
+    ----------
+    packing : Packing
+        Order of a model's parameters, which are in standard units.
+    scale : ndarray of shape (n_features,)
+        Standard deviations of the columns.
+    Cs : ndarray of shape (n_Cs,)
+        Inverse strengths.
+    totals : ndarray of shape (n_splits,)
+        Weight that each split trains on: losses are means.
+    widths : ndarray of shape (n_splits, n_features), optional
+        What each split divides the columns by; by default they are penalised as they are.
+    """
+    widths = np.ones((len(totals), packing.n_features)) if widths is None else widths
+    square = np.zeros((len(totals), *packing.shape))
+    square[:, :, : packing.n_features] = ((widths / scale) ** 2)[:, None]
+    square = square.reshape(len(totals), 1, -1)
+    return np.asarray(square / Cs[:, None] / totals[:, None, None])
+
+
 def coefs(packing: Packing, models: FloatArray) -> FloatArray:
     """Return models without their intercepts: those are no further off."""
     if not packing.fit_intercept:

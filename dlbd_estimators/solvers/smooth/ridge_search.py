@@ -17,10 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import linalg
 
+from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.leave_one_out import LeaveOneOutKernel, LeaveOneOutSums, RidgePath
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.kernels.one_versus_rest import LabelledKernel
 from dlbd_estimators.kernels.parts import Splits
+from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.minimizer import Minimizer
@@ -30,6 +33,7 @@ from dlbd_estimators.solvers.moment_scores import (
     check_split,
     deviations,
     join,
+    negative_mean_squared_error,
     squared_errors,
 )
 from dlbd_estimators.solvers.part_moments import ask_part_moments
@@ -66,6 +70,16 @@ class RidgeSearchState(GramState):
     scores: FloatArray | None = None
     best_scores: FloatArray | None = None
     errors: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class _SplitModels:
+    """Moments of what a split trains on and tests on, and the models of all strengths."""
+
+    train: Moments
+    test: Moments
+    coef: FloatArray
+    intercept: FloatArray
 
 
 class _RidgeSearch(Minimizer[RidgeSearchState]):
@@ -118,27 +132,27 @@ class RidgeFolds(_RidgeSearch):
         self.by_predictions = by_predictions
 
     def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
-        splits = self.splits
         for precise in (False, True):
-            moments = yield from ask_part_moments(problem, splits, precise=precise)
-            scores, rough = self._scores(problem, moments)
+            moments = yield from ask_part_moments(problem, self.splits, precise=precise)
+            models, rough = self._models(problem, moments)
             if not rough:
                 break
+        scores = yield from self._scores(problem, moments, models)
         means = scores.mean(axis=0)
         best = int(np.argmax(means))
         alphas = np.full(problem.packing.n_outputs, self.alphas[best])
         return _solved(
             problem,
             state,
-            join(moments, splits.whole),
+            join(moments, self.splits.whole),
             alphas=alphas,
             scores=scores,
             best_scores=np.full(len(alphas), means[best]),
         )
 
-    def _scores(self, problem: Problem, moments: list[Moments]) -> tuple[FloatArray, bool]:
-        """Return the scores of all splits and strengths, and whether the moments are too rough."""
-        rows, worst, epsilon = [], 1.0, moments[0].epsilon
+    def _models(self, problem: Problem, moments: list[Moments]) -> tuple[list[_SplitModels], bool]:
+        """Return the models of all splits and strengths, and whether the moments are too rough."""
+        found, worst, epsilon = [], 1.0, moments[0].epsilon
         fitted, n = problem.packing.fit_intercept, problem.packing.n_features
         for number, (trained, tested) in enumerate(
             zip(self.splits.train, self.splits.test, strict=True)
@@ -147,15 +161,60 @@ class RidgeFolds(_RidgeSearch):
             check_split(number, theirs, held_out, self.score)
             coef, condition = _path(theirs if fitted else about_zero(theirs), n, self.alphas)
             worst = max(worst, condition)
-            if self.by_predictions:
-                mean = theirs.mean if fitted else np.zeros_like(theirs.mean)
-                rows.append(self.score(number, coef, mean[n:] - coef @ mean[:n]))
-            else:
-                errors = squared_errors(theirs, held_out, coef, fit_intercept=fitted)
-                each = self.score(errors, held_out.weight, deviations(held_out, n))
-                rows.append(each.mean(axis=1))
+            mean = theirs.mean if fitted else np.zeros_like(theirs.mean)
+            found.append(_SplitModels(theirs, held_out, coef, mean[n:] - coef @ mean[:n]))
         rough = epsilon > np.finfo(float).eps and epsilon * worst > _ROUGH
-        return np.array(rows), bool(rough)
+        return found, bool(rough)
+
+    def _scores(
+        self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
+    ) -> Asks[FloatArray]:
+        """Return the scores of all splits and strengths."""
+        yield from ()  # the moments tell them
+        rows, fitted = [], problem.packing.fit_intercept
+        for number, each in enumerate(models):
+            if self.by_predictions:
+                rows.append(self.score(number, each.coef, each.intercept))
+                continue
+            errors = squared_errors(each.train, each.test, each.coef, fit_intercept=fitted)
+            spread = deviations(each.test, problem.packing.n_features)
+            rows.append(self.score(errors, each.test.weight, spread).mean(axis=1))
+        return np.array(rows)
+
+
+class RidgeClassFolds(RidgeFolds):
+    """Choose the strength for targets that are classes by the accuracy on held-out rows.
+
+    Moments do not tell which class a model predicts: a second pass does, for all models.
+
+    Parameters
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        Strengths, at least 0.
+    splits : Splits
+        As the problem's blocks are divided.
+    """
+
+    def __init__(self, alphas: FloatArray, splits: Splits) -> None:
+        super().__init__(alphas, splits, score=negative_mean_squared_error)
+
+    def _scores(
+        self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
+    ) -> Asks[FloatArray]:
+        packing = problem.packing
+        whole = join(moments, self.splits.whole)
+        centre = whole.mean[: packing.n_features] if packing.fit_intercept else None
+        packed = [
+            [
+                packing.pack(coef, intercept if centre is None else intercept + coef @ centre)
+                for coef, intercept in zip(each.coef, each.intercept, strict=True)
+            ]
+            for each in models
+        ]
+        kernel = LabelledKernel(PathKernel(packing, self.splits, centre=centre, gradients=False))
+        told = yield Pass(kernel, np.array(packed), f"{problem.name}-scores-pass-{{}}")
+        sums: PathSums = told
+        return 1.0 - sums.wrong / sums.weight[:, None]
 
 
 class RidgeLeaveOneOut(_RidgeSearch):
@@ -215,8 +274,8 @@ class RidgeLeaveOneOut(_RidgeSearch):
             scores = scores.mean(axis=1, keepdims=True)
         if not np.isfinite(scores).all():
             raise ValueError(
-                "Leave-one-out scores are not finite: a row decides its own prediction. Take "
-                "larger alphas, or folds: cv=5."
+                "Leave-one-out scores are not finite: a row alone determines its own prediction. "
+                "Take larger alphas, or folds: cv=5."
             )
         best = np.argmax(scores, axis=0)
         alphas = np.broadcast_to(self.alphas[best], (packing.n_outputs,))

@@ -193,6 +193,9 @@ def outlook(
 
 def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[float]:
     centre = problem.centre if problem.centre.any() else None
-    kernel = LargestChangeKernel(problem.packing, problem.loss.coupled, centre)
+    packing, loss = problem.packing, problem.loss
+    kernel = LargestChangeKernel(packing, loss.coupled, centre)
+    if not loss.coupled:  # of coupled outputs the kernel itself looks at the differences
+        step = loss.curvature_directions(step.reshape(packing.shape)).ravel()
     found: LargestChange = yield from problem.ask(kernel, step, label)
     return found.change

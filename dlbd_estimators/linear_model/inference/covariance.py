@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from dlbd_estimators.inference.fitted_model import FittedModel
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.sandwich import SandwichSums
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
 from dlbd_estimators.solvers import check_weight
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.moment_scores import about_zero
@@ -82,7 +82,7 @@ def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Invert
         raise ValueError(
             f"Columns are linearly dependent on one another, or nearly: {named}. Their "
             f"coefficients have no standard errors of their own. Leave some of these columns out. "
-            f"(Of classes that can be separated without error, no coefficient has one.)"
+            f"(If the classes can be separated without error, no coefficient has one.)"
         )
     identity = np.eye(len(bread))
     root = linalg.solve_triangular(factor.cholesky, identity, lower=True, check_finite=False).T
@@ -181,7 +181,7 @@ def check_counts(sums: SandwichSums, n: float, n_effective: float) -> None:
     if not n > n_effective:
         raise ValueError(
             f"{n:g} rows with a weight are too few for the standard errors of "
-            f"{n_effective:g} coefficients: there must be more rows than these."
+            f"{n_effective:g} coefficients: there must be more rows than coefficients."
         )
 
 
@@ -197,7 +197,7 @@ def clustered(sums: SandwichSums, n: float, n_effective: float) -> FloatArray:
     if n_groups < 2:
         raise ValueError(
             "covariance='clustered' needs two groups or more that have a row with a weight. "
-            "Pass a column of groups, as small as rows of one group depend on one another."
+            "Pass a column of smaller groups: those within which rows depend on one another."
         )
     correction = n_groups / (n_groups - 1.0) * (n - 1.0) / (n - n_effective)
     return np.asarray(correction * (sums.scores.T @ sums.scores))

@@ -14,7 +14,9 @@ from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.exceptions import MatrixTooLarge
-from dlbd_estimators.inference.covariance import (
+from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
+from dlbd_estimators.linear_model.incremental import kept_moments
+from dlbd_estimators.linear_model.inference.covariance import (
     Inverted,
     check_counts,
     check_minimum,
@@ -22,10 +24,12 @@ from dlbd_estimators.inference.covariance import (
     invert,
     sums_of_moments,
 )
-from dlbd_estimators.inference.fitted_model import FittedModel, fitted_model
-from dlbd_estimators.inference.table import CoefficientTable, check_confidence, tabulate
-from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
-from dlbd_estimators.linear_model.incremental import kept_moments
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel, fitted_model
+from dlbd_estimators.linear_model.inference.table import (
+    CoefficientTable,
+    check_confidence,
+    tabulate,
+)
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
 
@@ -50,9 +54,9 @@ def coefficient_table(
 ) -> CoefficientTable:
     """Return how sure the coefficients of a fitted linear model are.
 
-    It takes one pass over the rows that the model was fitted to, and two for ``"HC2"`` and
-    ``"HC3"``, where leverages follow from the sums of the first. A regression that was fitted by
-    ``partial_fit`` needs none for ``"classical"``: leave X and y out.
+    It takes one pass over the rows that the model was fitted to. ``"HC2"`` and ``"HC3"`` take two,
+    because leverages are computed from the sums of the first. ``"classical"`` takes none for a
+    regression that was fitted by ``partial_fit``: leave X and y out.
 
     Parameters
     ----------
@@ -68,13 +72,13 @@ def coefficient_table(
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
         Weights, at least 0: those that the model was fitted with. ``weights`` says what they mean.
     covariance : {"classical", "HC0", "HC1", "HC2", "HC3", "clustered"}, default="classical"
-        ``"classical"`` takes the model to be right: errors of one variance, or classes of the
-        probabilities that it says. ``"HC0"`` to ``"HC3"`` hold whatever the variance of each row
-        is, where rows are independent; ``"HC3"`` is the safest for few rows. ``"clustered"`` holds
-        where rows depend on one another within ``groups``.
+        ``"classical"`` assumes that the model is right: all errors have the same variance, or
+        classes have the probabilities that the model predicts. ``"HC0"`` to ``"HC3"`` are valid for
+        independent rows, whatever the variance of each; ``"HC3"`` is the safest for few rows.
+        ``"clustered"`` is valid if rows of the same group depend on one another.
     groups : array-like or lazy array of shape (n_samples,), optional
-        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read by
-        itself first. Groups times coefficients may be 8,388,608 (2^23) at most.
+        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read first,
+        by a pass of its own. The number of groups times that of coefficients is at most 8,388,608.
     weights : {"frequency", "variance"}, default="frequency"
         ``"frequency"``: a row of weight k is k equal rows, and there are as many rows as the
         weights add up to. ``"variance"``: the variance of a row is inverse to its weight, and rows
@@ -129,8 +133,8 @@ def coefficient_table(
     packing = fitted.packing
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
-            f"The model has {packing.n_features} features, but the covariance of at most "
-            f"{LARGEST_HESSIAN} is formed. Fit a model of fewer columns."
+            f"The model has {packing.n_features} features, but a covariance can have at most "
+            f"{LARGEST_HESSIAN}. Fit a model of fewer columns."
         )
     grouped: Groups | None = None
     if groups is not None:
@@ -185,7 +189,7 @@ def _kept_sums(
         keeps = "with moments" if moments else "which keeps no moments"
         raise ValueError(
             f"X is None, which is for covariance='classical' and weights='frequency' of a "
-            f"regression fitted by partial_fit: its moments tell no more. This is "
+            f"regression fitted by partial_fit: other choices need the rows. This is "
             f"{type(fitted.estimator).__name__}, {keeps}, and covariance={covariance!r}. Pass X "
             f"and y."
         )
@@ -239,17 +243,16 @@ def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -
         raise MatrixTooLarge(
             f"The sums for {width} coefficients and {n_groups} groups take "
             f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, for which a worker has no "
-            f"room. Give each thread of the workers more memory, or take larger groups or fewer "
-            f"columns."
+            f"room. Give each thread of the workers more memory, or take fewer groups or columns."
         )
 
 
 def _check_leverages(sums: SandwichSums, covariance: str) -> None:
     if sums.n_saturated:
         raise ValueError(
-            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient is there for such a "
-            f"row alone, whose error nobody can know, and covariance={covariance!r} divides by "
-            f"one less the leverage. Drop these rows, or take 'HC1'."
+            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient fits such a row alone, "
+            f"so the error of that row is not known, and covariance={covariance!r} divides by "
+            f"1 minus the leverage. Drop these rows, or take 'HC1'."
         )
 
 

@@ -94,25 +94,25 @@ def fitted_model(
         raise TypeError(
             f"Standard errors are there for a fitted LinearRegression, Ridge or "
             f"LogisticRegression of dlbd_estimators, but not for {type(model).__name__} of "
-            f"{type(model).__module__.partition('.')[0]}. Of a pipeline pass the last "
-            f"step, and X as the steps before it give it; of a model with an l1 penalty, fit one "
-            f"without a penalty to rows that did not choose its features."
+            f"{type(model).__module__.partition('.')[0]}. If it is a pipeline, pass its last step, "
+            f"and the X that the steps before it return. If it has an l1 penalty, fit a model "
+            f"without a penalty, to rows that did not choose its features."
         )
     check_is_fitted(model)
     coef = np.atleast_2d(dense(model.coef_)).astype(np.float64)
     if len(coef) > 1:
         what = "classes" if isinstance(model, LogisticRegression) else "targets"
         raise ValueError(
-            f"The model has {len(coef)} {what}, but a table of coefficients is of one target, or "
-            f"of two classes. Fit a model for each target, or for each class against another."
+            f"The model has {len(coef)} {what}, but a table of coefficients is for one target, or "
+            f"for two classes. Fit a model for each target, or for each class against another."
         )
     strength = _strength(model)
     if strength > 0 and not allow_penalty:
         how = "C=np.inf" if isinstance(model, LogisticRegression) else "LinearRegression"
         raise ValueError(
             f"{type(model).__name__} was fitted with a penalty, which pulls coefficients towards "
-            f"zero: they are biased, so that intervals around them do not cover the true values "
-            f"as often as they say, and p-values are too small or too large. Fit without a penalty "
+            f"zero: they are biased. Intervals around them cover the true values less often than "
+            f"they promise, and p-values are too small or too large. Fit without a penalty "
             f"({how}); or pass allow_penalty=True for the spread of the penalised coefficients "
             f"alone."
         )

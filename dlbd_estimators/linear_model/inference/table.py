@@ -12,10 +12,10 @@ import pandas as pd
 from scipy import stats
 
 from dlbd_estimators.base.prediction import predict
-from dlbd_estimators.inference.covariance import Inverted
-from dlbd_estimators.inference.fitted_model import FittedModel
-from dlbd_estimators.inference.intervals import IntervalPredictor
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.linear_model.inference.covariance import Inverted
+from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
+from dlbd_estimators.linear_model.inference.intervals import IntervalPredictor
 from dlbd_estimators.solvers.factor import Factor
 
 
@@ -26,9 +26,9 @@ class WaldTest:
     Parameters
     ----------
     statistic : float
-        F of a regression, chi-square of a classifier.
+        F for a regression, chi-square for a classifier.
     p_value : float
-        Probability of a statistic as large, if the hypotheses hold.
+        Probability of a statistic at least as large, if the hypotheses are true.
     df_hypotheses : int
         Number of hypotheses.
     df_residual : float
@@ -58,35 +58,35 @@ class CoefficientTable:
     names : tuple of str
         ``"intercept"``, and the names of the features.
     estimate : ndarray of shape (n_coefficients,)
-        The model's.
+        Coefficients of the model.
     standard_error : ndarray of shape (n_coefficients,)
         Standard deviation of the estimate over draws of the rows.
     statistic : ndarray of shape (n_coefficients,)
-        Estimate by standard error: t of a regression, z of a classifier.
+        Estimate divided by its standard error: t for a regression, z for a classifier.
     p_value : ndarray of shape (n_coefficients,)
-        Probability of a statistic as far from zero, if the true coefficient is zero.
+        Probability of a statistic at least as far from zero, if the true coefficient is zero.
     lower, upper : ndarray of shape (n_coefficients,)
-        Ends of the interval.
+        Ends of the confidence interval.
     covariance : ndarray of shape (n_coefficients, n_coefficients)
-        Of the estimates.
+        Covariance of the estimates.
     covariance_type : str
-        How it was found.
+        How the covariance was estimated: the parameter ``covariance`` of :func:`coefficient_table`.
     scale : float
-        Variance of the errors, of a row of weight 1; of a classifier 1.
+        Variance of the error of a row of weight 1; 1 for a classifier.
     df_residual : float
-        Degrees of freedom of t and F: rows less coefficients, or groups less one. A classifier
-        takes the normal distribution, and this is infinite.
+        Degrees of freedom of t and F: the number of rows minus the number of coefficients, or the
+        number of groups minus 1. It is infinite for a classifier, whose statistics are normal.
     confidence : float
-        Of the intervals.
+        Probability with which an interval covers the true coefficient.
     n_passes : float
-        Passes over the rows that it took.
+        Passes over the rows.
     fitted : FittedModel
         The model.
     centre : ndarray of shape (n_features,)
         What features are centred by for ``centred_covariance``.
     centred_covariance : ndarray of shape (n_parameters, n_parameters)
-        The covariance of the coefficients and, last, of the prediction at the centre: predictions
-        far from zero have their digits from it.
+        Covariance of the coefficients and, in the last place, of the prediction at the centre.
+        Intervals of predictions come from it: features far from zero cost it no digits.
 
     Examples
     --------

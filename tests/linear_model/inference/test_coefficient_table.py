@@ -365,7 +365,7 @@ def test_a_row_of_leverage_one(covariance, rng):
 
 
 def test_more_groups_than_can_be_held(rng, monkeypatch):
-    monkeypatch.setattr("dlbd_estimators.inference.standard_errors._MOST_SCORES", 40)
+    monkeypatch.setattr("dlbd_estimators.linear_model.inference.standard_errors._MOST_SCORES", 40)
     X, y, groups = data(rng)
     model = LinearRegression().fit(X, y)
     given = {"covariance": "clustered"}

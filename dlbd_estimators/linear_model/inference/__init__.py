@@ -1,0 +1,1 @@
+"""How sure the coefficients of a linear model are: standard errors, tests and intervals."""

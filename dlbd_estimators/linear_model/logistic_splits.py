@@ -1,0 +1,206 @@
+"""Logistic regressions of many strengths on the splits of a cross-validation, for a search."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from dlbd_estimators.base.callbacks import fit_task
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.column_moments import ColumnMoments, ColumnMomentsKernel
+from dlbd_estimators.kernels.parts import PartKernel, Splits
+from dlbd_estimators.kernels.paths import PathKernel, PathSums
+from dlbd_estimators.kernels.sweep import SweepKernel
+from dlbd_estimators.linear_model.logistic_choice import TooManyParameters
+from dlbd_estimators.linear_model.logistic_parameters import UNSET, asked_for
+from dlbd_estimators.linear_model.logistic_paths import SearchData
+from dlbd_estimators.linear_model.search import search
+from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
+from dlbd_estimators.solvers import Problem, Solution
+from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
+from dlbd_estimators.solvers.smooth.path_sample import in_rows, or_none
+
+#: Largest error of a coefficient in the last sweep, whose step leaves a tenth of it or less:
+#: scores are then those of the minimisers to a millionth.
+_ACCURACY = 1e-4
+_ADVICE = "leave out the largest values of C"
+
+
+def may_share(model: Any) -> bool:
+    """Tell whether a logistic regression is one whose fits the sweeps of a search serve.
+
+    Not with an l1 part, or without a penalty, where classes may be separable; and not with weights
+    that differ by split, or a history of its own.
+    """
+    plain = model.penalty == UNSET and model.l1_ratio is not None and model.n_jobs is None
+    plain = plain and model.checkpoint is None and not (model.warm_start or model.verbose)
+    if not plain or isinstance(model.class_weight, str):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each fit that follows tells what there is to tell
+            penalty, _ = asked_for(model)
+    except (ValueError, TypeError):  # its own fit says so
+        return False
+    return penalty.l1_ratio == 0 and bool(np.isfinite(penalty.C)) and model.max_iter > 0
+
+
+def fit_logistic_on_splits(
+    candidates: Sequence[Any],
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    cv: Any,
+    scaling: Scaling | None,
+    train_scores: bool,
+) -> SplitFits | None:
+    """Fit models that differ in their strength alone to all splits, in sweeps that they share.
+
+    Parameters
+    ----------
+    candidates : sequence of LogisticRegression
+        Models to fit.
+    X, y, sample_weight
+        As ``fit`` takes them.
+    cv : splitter, splits or array of int
+        How rows are divided.
+    scaling : Scaling or None
+        The step before.
+    train_scores : bool
+        Score on the rows that are trained on, too.
+
+    Returns
+    -------
+    SplitFits or None
+        None where a model has more parameters than a search can hold the Hessian of.
+    """
+    reader = clone(candidates[0])
+    with fit_task(reader, X, y, sample_weight) as task:
+        rows = training_data(reader, X, y, sample_weight, classify=True)
+        with executor_for(rows.blocks) as executor:
+            try:
+                data = SearchData.of(reader, executor, rows.blocks, task, cv)
+            except TooManyParameters:
+                task.status = "stopped"
+                return None
+            scaled = None if scaling is None else _scaled(executor, data, scaling)
+            solver = LogisticSearch(
+                np.array([float(each.C) for each in candidates]),
+                data.splits,
+                data.factors,
+                data.totals,
+                score="neg_log_loss",
+                refit=False,
+                accuracy=_ACCURACY,
+                widths=None if scaled is None else scaled.widths,
+            )
+            problem = data.problem(1.0, 0.0)
+            found: dict[str, Any] = {}
+
+            def keep(solution: Solution) -> dict[str, Any]:
+                found["state"] = solution.state
+                return {}
+
+            search(reader, executor, problem, solver, task=task, model=keep, advice=_ADVICE)
+            state: LogisticSearchState = found["state"]
+            test, train = _scores(executor, data, problem, state, also_train=train_scores)
+    paths = solver.paths(problem, state)
+    models: list[list[Any] | None] = [
+        [
+            _model(candidate, reader, data, each, None if scaled is None else scaled.of(number))
+            for number, each in enumerate(paths[:, place])
+        ]
+        for place, candidate in enumerate(candidates)
+    ]
+    n_passes = reader.n_passes_ + 1.0 + (scaled is not None)
+    return SplitFits(models, n_passes, test, train)
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """What each split makes of the columns: they lose ``means``, and are divided by ``widths``."""
+
+    means: FloatArray
+    widths: FloatArray
+
+    def of(self, number: int) -> tuple[FloatArray, FloatArray]:
+        return self.means[number], self.widths[number]
+
+
+def _scaled(executor: Executor, data: SearchData, scaling: Scaling) -> _Scaled:
+    """Find what the splits divide the columns by, in a pass."""
+    splits = data.splits
+    kernels = tuple(PartKernel(ColumnMomentsKernel(), part) for part in range(splits.n_parts))
+    parts: tuple[ColumnMoments, ...] = executor.map_reduce(
+        SweepKernel(kernels), (None,) * len(kernels), data.plain, name="columns-of-folds"
+    ).partial
+    means, widths = [], []
+    for trained in splits.train:
+        joined = reduce(ColumnMomentsKernel().combine, (parts[part] for part in trained))
+        widths.append(scaling(joined.mean, joined.squares / joined.n_rows, joined.n_rows))
+        means.append(joined.mean if scaling.with_mean else np.zeros_like(joined.mean))
+    return _Scaled(np.array(means), np.array(widths))
+
+
+def _scores(
+    executor: Executor,
+    data: SearchData,
+    problem: Problem,
+    state: LogisticSearchState,
+    *,
+    also_train: bool,
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Score all models on the rows that their splits test on, and train on, in one sweep."""
+    assert state.models is not None
+    assert state.scale is not None
+    packing, splits = data.packing, data.splits
+    models = state.models / in_rows(packing, state.scale)
+    centre = or_none(problem.at(state.known).centre)
+    ways = [splits]
+    if also_train:
+        ways.append(Splits(splits.test, splits.train, splits.whole))
+    kernels = tuple(PathKernel(packing, way, centre=centre, gradients=False) for way in ways)
+    sums: tuple[PathSums, ...] = executor.map_reduce(
+        SweepKernel(kernels), (models,) * len(ways), data.plain, name="scores-of-folds"
+    ).partial
+    found: list[dict[str, FloatArray]] = [
+        {
+            "accuracy": (1.0 - each.wrong / each.weight[:, None]).T,
+            "neg_log_loss": (-each.losses / each.weight[:, None]).T,
+        }
+        for each in sums
+    ]
+    return found[0], found[1] if also_train else {}
+
+
+def _model(
+    candidate: Any,
+    reader: Any,
+    data: SearchData,
+    parameters: FloatArray,
+    scaled: tuple[FloatArray, FloatArray] | None,
+) -> Any:
+    """Return a fitted model, of the columns as the step before leaves them."""
+    coef, intercept = data.packing.unpack(parameters)
+    if scaled is not None:
+        mean, width = scaled
+        intercept = intercept + coef @ mean
+        coef = coef * width
+    model = clone(candidate)
+    model.n_features_in_ = reader.n_features_in_
+    if hasattr(reader, "feature_names_in_"):
+        model.feature_names_in_ = reader.feature_names_in_
+    model.classes_, model.coef_, model.intercept_ = data.classes, coef, intercept
+    model.n_iter_ = np.array([len(reader.history_)], dtype=np.int32)
+    model.solver_ = reader.solver_
+    return model

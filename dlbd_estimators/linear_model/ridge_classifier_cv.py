@@ -1,0 +1,304 @@
+"""Ridge classification whose penalty is chosen by cross-validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import get_scorer_names
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.validation import check_is_fitted
+
+from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.class_predictions import ClassLabels
+from dlbd_estimators.base.class_weights import class_factors, count_labels
+from dlbd_estimators.base.parameters import check_choice, check_flag
+from dlbd_estimators.base.prediction import decision, predict
+from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.blocks.block import Blocks, Encoding
+from dlbd_estimators.engine.executor import Executor
+from dlbd_estimators.engine.select import executor_for
+from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.penalties import L2
+from dlbd_estimators.kernels.predictors import LinearPredictor
+from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.logistic_paths import split_weights
+from dlbd_estimators.linear_model.row_scores import (
+    score_of_class_models,
+    score_of_class_rows,
+    targets_in_memory,
+)
+from dlbd_estimators.linear_model.search import check_alphas, least_squares_problem, search
+from dlbd_estimators.solvers import Solution
+from dlbd_estimators.solvers.smooth.ridge_search import (
+    RidgeClassFolds,
+    RidgeFolds,
+    RidgeLeaveOneOut,
+    RidgeSearchState,
+)
+
+#: The search, and another pass where the condition of the moments asks for it.
+_STEPS = 2
+
+
+def _complete(model: Any) -> None:
+    """Give scikit-learn's class what it makes labels with."""
+    model._label_binarizer = LabelBinarizer(pos_label=1, neg_label=-1).fit(model.classes_)
+
+
+class RidgeClassifierCV(ClassLabels):
+    """Ridge classification with built-in cross-validation.
+
+    Minimises ``sum_i s_i (t_i - x_i w - b)^2 + alpha ||w||^2`` for each class, where ``t_i`` is 1
+    for its rows and -1 for all others, and predicts the class whose model gives most; two classes
+    have one model. The alpha is the one that predicts held-out rows best.
+
+    Parameters
+    ----------
+    alphas : float or array-like of shape (n_alphas,), default=(0.1, 1.0, 10.0)
+        Strengths to choose from; greater than 0 with ``cv=None``, else at least 0.
+    fit_intercept : bool, default=True
+        Whether to estimate the intercept ``b``; if not, it is 0.
+    scoring : str or callable, optional
+        What is best: None is the negative mean squared error with leave-one-out, and the accuracy
+        with folds. Other names of scikit-learn's, and callables, are for data in memory.
+    cv : int, splitter, iterable or array of int, optional
+        None is leave-one-out. A number of folds, stratified for data in memory as in scikit-learn,
+        of rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or,
+        in memory, of scikit-learn; the splits; or an array with the number of each row's fold, -1
+        for rows that are always trained on.
+    class_weight : dict, "balanced" or None, default=None
+        Factor for the weights of the rows of each class, in fits and scores; ``"balanced"`` gives
+        all classes the same total weight, and None is a factor of 1.
+    store_cv_results : bool, default=False
+        Keep leave-one-out values of each row, for data in memory.
+    checkpoint : str or path, optional
+        Folder, or URL of an object store, to which the fit is written after each step. A later
+        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
+        it stands for what tells one fit from another, as a search needs it. See
+        ``docs/reliability.md``.
+
+    Attributes
+    ----------
+    alpha_ : float
+        What was chosen.
+    best_score_ : float
+        Its score; with folds the mean over these.
+    cv_results_ : ndarray of shape (n_samples, n_targets, n_alphas)
+        With ``store_cv_results``: squared errors where ``scoring`` is None, else predictions.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
+        Coefficients, float64; of two classes those of ``classes_[1]``.
+    intercept_ : float or ndarray of shape (1,) or (n_classes,)
+        Intercepts; 0 without one.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    solver_ : str
+        The solver used.
+    n_passes_ : float
+        Passes over the features: 2, and one more where columns are nearly dependent.
+    history_ : list of dict
+        One entry a step.
+
+    Notes
+    -----
+    The first pass brings the second moments of features and classes. With folds the second one
+    counts the rows that the models of all alphas and folds put in a wrong class; leave-one-out
+    errors take one, too. scikit-learn's leave-one-out with ``scoring`` takes two classes for one,
+    so that it chooses the first alpha; this class scores both. With ``sample_weight``,
+    ``class_weight="balanced"`` balances the weights of the classes, and not their rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlbd_estimators import RidgeClassifierCV
+    >>> X = np.array([[-2.0], [-1.5], [-1.0], [1.0], [1.5], [2.0]])
+    >>> y = ["no", "no", "no", "yes", "yes", "yes"]
+    >>> RidgeClassifierCV(alphas=[0.1, 1.0], cv=3).fit(X, y).predict([[0.5]])
+    array(['yes'], dtype='<U3')
+    """
+
+    _namesake = Namesake(
+        "sklearn.linear_model.RidgeClassifierCV",
+        attributes=("coef_", "intercept_", "alpha_", "best_score_", "cv_results_", "classes_"),
+        complete=_complete,
+    )
+
+    def __init__(
+        self,
+        alphas: Any = (0.1, 1.0, 10.0),
+        *,
+        fit_intercept: bool = True,
+        scoring: Any = None,
+        cv: Any = None,
+        class_weight: Any = None,
+        store_cv_results: bool = False,
+        checkpoint: Any = None,
+    ) -> None:
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.scoring = scoring
+        self.cv = cv
+        self.class_weight = class_weight
+        self.store_cv_results = store_cv_results
+        self.checkpoint = checkpoint
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeClassifierCV:
+        """Choose alpha, and fit the model; other errors as for :meth:`LogisticRegression.fit`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,)
+            Labels: strings, integers or booleans.
+        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
+            Weights, at least 0.
+        **params : dict
+            Metadata for splitter and scorer, which is refused: give the splits themselves.
+
+        Returns
+        -------
+        RidgeClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A fold that trains on no row of a class, more folds than rows, alphas out of range,
+            scores that are NaN.
+        TypeError
+            A splitter or a scorer that needs all rows, on lazy data.
+        """
+        refuse_metadata(self, params)
+        alphas = self._check_parameters()
+        with fit_task(self, X, y, sample_weight, max_steps=_STEPS) as task:
+            data = training_data(self, X, y, sample_weight, classify=True)
+            self._refuse_lazy(data.blocks)
+            with executor_for(data.blocks) as executor:
+                counts = count_labels(self, executor, data.blocks, "ridge-classifier-cv")
+                task.checkpoint.open(executor, data.blocks)
+                task.checkpoint.also("classes", counts.labels)
+                task.checkpoint.also("weights of classes", counts.weights)
+                classes = counts.labels
+                encoding = Encoding(classes, class_factors(self, counts), signs=True)
+                blocks, solver = self._solver(alphas, data.blocks, executor, encoding)
+                n_outputs = 1 if len(classes) == 2 else len(classes)
+                packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))
+                problem = least_squares_problem(
+                    executor,
+                    blocks,
+                    packing,
+                    L2(float(alphas[0])),
+                    None,
+                    name="ridge-classifier-cv",
+                    otherwise="take LogisticRegression",
+                )
+
+                def model(solution: Solution) -> dict[str, Any]:
+                    return {"classes_": classes, **self._found(packing, solution, blocks)}
+
+                search(self, executor, problem, solver, task=task, model=model, advice="")
+        return self
+
+    def _check_parameters(self) -> FloatArray:
+        for flag in ("fit_intercept", "store_cv_results"):
+            check_flag(self, flag)
+        if self.scoring is not None and not callable(self.scoring):
+            check_choice(self, "scoring", get_scorer_names())
+        if self.cv is not None and self.store_cv_results:
+            raise ValueError(
+                "cv!=None and store_cv_results=True are incompatible: it is of leave-one-out. "
+                "Leave out one of them."
+            )
+        return check_alphas(self, open_low=self.cv is None)
+
+    def _refuse_lazy(self, blocks: Blocks) -> None:
+        if blocks.in_memory:
+            return
+        if self.store_cv_results:
+            raise TypeError(
+                "store_cv_results=True keeps a value of each row, which are lazy here. Leave it "
+                "out, or fit rows in memory."
+            )
+        by_pass = self.scoring is None or (self.cv is not None and self.scoring == "accuracy")
+        if not by_pass:
+            raise TypeError(
+                f"scoring={self.scoring!r} needs the predictions of all rows, which are lazy here. "
+                f"Take cv=5 with scoring='accuracy', or scoring=None."
+            )
+
+    def _solver(
+        self, alphas: FloatArray, blocks: Blocks, executor: Executor, encoding: Encoding
+    ) -> tuple[Blocks, RidgeFolds | RidgeLeaveOneOut]:
+        """Return the blocks as they are searched, and what searches."""
+        classes = encoding.classes
+        assert classes is not None
+        if self.cv is None:
+            found = blocks.encoded(encoding)
+            if blocks.sizes is not None and sum(blocks.sizes) < 2:
+                raise ValueError("cv=None leaves one row out and fits the others: X has one row.")
+            score = None
+            if self.scoring is not None:
+                raw = blocks.encoded(Encoding(raw=True))
+                labels = np.concatenate([raw.load(each).y for each in range(raw.n_blocks)])
+                score = score_of_class_rows(self.scoring, found, labels, classes)
+            by_rows, keep = score is not None, bool(self.store_cv_results)
+            return found, RidgeLeaveOneOut(alphas, score=score, by_rows=by_rows, keep_errors=keep)
+        parts, splits = divided(self, blocks, executor, classify=True)
+        split_weights(executor, parts, splits, classes, encoding.class_weight)  # for its checks
+        found = parts.encoded(encoding)
+        if self.scoring is None or self.scoring == "accuracy":
+            return found, RidgeClassFolds(alphas, splits)
+        weighted = parts.encoded(Encoding(classes, encoding.class_weight))
+        by_models = score_of_class_models(self.scoring, weighted, splits, classes)
+        return found, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
+
+    def _found(self, packing: Packing, solution: Solution, blocks: Blocks) -> dict[str, Any]:
+        coef, intercept = packing.unpack(solution.parameters)
+        found: dict[str, Any] = {
+            "coef_": coef[0] if packing.n_outputs == 1 else coef,
+            "intercept_": intercept if self.fit_intercept else 0.0,
+        }
+        state = solution.state
+        if not isinstance(state, RidgeSearchState) or state.alphas is None:
+            return found  # a callback stopped the search before anything was chosen
+        assert state.best_scores is not None
+        found["alpha_"] = float(state.alphas[0])
+        found["best_score_"] = float(state.best_scores[0])
+        if state.errors is not None:
+            y, weight = targets_in_memory(blocks)
+            values = np.moveaxis(state.errors, 1, 2)  # (n_rows, n_targets, n_alphas)
+            if self.scoring is None:
+                values = values**2 if weight is None else values**2 * weight[:, None, None]
+            else:
+                values = y[:, :, None] - values
+            found["cv_results_"] = values
+        return found
+
+    def decision_function(self, X: Any) -> Any:
+        """Return what the models predict: above 0 for ``classes_[1]`` of two classes.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+
+        Returns
+        -------
+        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
+            Scores; a lazy Dask array if X is lazy.
+        """
+        check_is_fitted(self)
+        return predict(self, X, self._model(), decision, "decision-function")
+
+    def _model(self) -> LinearPredictor:
+        coef = np.atleast_2d(self.coef_)
+        intercept = np.asarray(self.intercept_, dtype=np.float64)
+        return LinearPredictor(coef, np.broadcast_to(intercept, (len(coef),)))

@@ -1,0 +1,182 @@
+"""Which candidates of a search are fitted together, because sweeps over the data serve them all.
+
+A model takes part by three attributes of its very class: ``_shared_parameters``, the names of what
+candidates may differ in; ``_may_share``, which looks at the others; and ``_fit_on_splits``, which
+fits. A step before it does by ``_of_moments``, which makes a fitted step of the means and variances
+of its columns. This room knows none of these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+
+@dataclass
+class Group:
+    """Candidates that are fitted together.
+
+    Attributes
+    ----------
+    scaler : transformer or None
+        The step before the model.
+    models : list of estimator
+        Theirs, with their parameters.
+    keys : list of str
+        That tell one candidate from another.
+    """
+
+    scaler: Any
+    models: list[Any] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+
+class SplitScalers:
+    """The step before the model, fitted to what each split trains on, in order.
+
+    Parameters
+    ----------
+    scaler : transformer
+        With its parameters.
+    """
+
+    def __init__(self, scaler: Any) -> None:
+        self.with_mean = bool(scaler.with_mean)
+        self.fitted: list[Any] = []
+        self._scaler = scaler
+
+    def __call__(self, mean: Any, variance: Any, n_rows: int) -> Any:
+        """Fit the step to the next split; return what it divides columns by."""
+        fitted = self._scaler._of_moments(mean, variance, n_rows)
+        self.fitted.append(fitted)
+        return np.ones_like(mean) if fitted.scale_ is None else fitted.scale_
+
+
+def with_parameters(estimator: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a clone with a candidate's parameters.
+
+    Raises
+    ------
+    ValueError
+        There is no parameter of such a name; lists those that there are.
+    """
+    copied = clone(estimator)
+    return copied.set_params(**clone(dict(parameters), safe=False)) if parameters else copied
+
+
+def groups_of(
+    estimator: Any, candidates: Sequence[Mapping[str, Any]], *, bare: bool
+) -> list[Group]:
+    """Find the candidates that can be fitted together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched for.
+    candidates : sequence of dict
+        Parameters of each.
+    bare : bool
+        Models alone, and none in a pipeline.
+    """
+    groups: dict[str, Group] = {}
+    for parameters in candidates:
+        model = with_parameters(estimator, parameters)
+        found = steps_of(model)
+        if found is None or (bare and isinstance(model, Pipeline)):
+            continue
+        scaler, final = found
+        common = _text(final, vars(type(final))["_shared_parameters"])
+        group = groups.setdefault(f"{_text(scaler)} {common}", Group(scaler))
+        key = key_of(model)
+        if key not in group.keys:
+            group.models.append(final)
+            group.keys.append(key)
+    return list(groups.values())
+
+
+def steps_of(model: Any) -> tuple[Any, Any] | None:
+    """Return the scaler (or None) and the model of a candidate, if sweeps can serve it."""
+    steps = [model]
+    if type(model) is Pipeline:
+        if model.memory is not None or model.transform_input is not None or _is_watched(model):
+            return None
+        steps = [step for _, step in model.steps if not _is_idle(step)]
+        if _is_idle(model.steps[-1][1]):
+            return None
+    if not 1 <= len(steps) <= 2 or any(_is_watched(step) for step in steps):
+        return None
+    *before, final = steps
+    if "_shared_parameters" not in vars(type(final)) or not _is_plain(final):
+        return None
+    if not final._may_share():
+        return None
+    scaler = before[0] if before else None
+    return (scaler, final) if scaler is None or _is_served(scaler, final) else None
+
+
+def _is_served(scaler: Any, final: Any) -> bool:
+    if "_of_moments" not in vars(type(scaler)) or not _is_plain(scaler):
+        return False
+    if hasattr(scaler, "_sklearn_output_config") or get_config()["transform_output"] != "default":
+        return False
+    flags = scaler.get_params().values()
+    # Without an intercept a model cannot take up what the columns lose.
+    centres = bool(scaler.with_mean) and not final.fit_intercept
+    return all(isinstance(each, bool) for each in flags) and not centres
+
+
+def _is_idle(step: Any) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def _is_watched(step: Any) -> bool:
+    """Tell whether callbacks want to hear of a step's own fits."""
+    return bool(getattr(step, "_skl_callbacks", ()))
+
+
+def _is_plain(step: Any) -> bool:
+    """Tell whether the text of its parameters says all of them."""
+    return all(_is_value(each) for each in step.get_params(deep=False).values())
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_value(each) for pair in value.items() for each in pair)
+    return value is None or isinstance(value, bool | int | float | str | np.number)
+
+
+def key_of(model: Any) -> str:
+    """Return what tells a candidate that sweeps serve from others: its steps and parameters."""
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return " ".join(_text(step) for step in steps)
+
+
+def _text(step: Any, without: Sequence[str] = ()) -> str:
+    if step is None or isinstance(step, str):
+        return repr(step)
+    given = sorted(step.get_params(deep=False).items())
+    return repr((type(step), [(name, value) for name, value in given if name not in without]))
+
+
+def joined(model: Any, scaler: Any, final: Any) -> Any:
+    """Return a candidate made of fitted steps."""
+    if not isinstance(model, Pipeline):
+        return final
+    if scaler is not None:
+        scaler, final = copy(scaler), copy(final)
+        scaler.n_features_in_ = final.n_features_in_
+        names = vars(final).pop("feature_names_in_", None)  # a scaled array has none
+        if names is not None:
+            scaler.feature_names_in_ = names
+    fitted = clone(model)
+    *before, (last, _) = fitted.steps
+    steps = [(name, step if _is_idle(step) else scaler) for name, step in before]
+    fitted.steps = [*steps, (last, final)]
+    return fitted

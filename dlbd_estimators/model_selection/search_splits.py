@@ -1,0 +1,123 @@
+"""From a search's ``cv`` to the splits that all its fits have in common."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import PredefinedSplit, check_cv
+from sklearn.utils import check_random_state
+
+from dlbd_estimators.blocks.sources import is_lazy
+from dlbd_estimators.exceptions import LengthMismatch
+from dlbd_estimators.model_selection.folds import KFold
+from dlbd_estimators.model_selection.sources import Lazy, sources
+from dlbd_estimators.model_selection.split import new_seed
+
+Pairs = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+
+#: Of the folds of lazy data that are chosen at random because labels may lie sorted.
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class SearchSplits:
+    """The splits of a search.
+
+    Attributes
+    ----------
+    cv : splitter or list of pairs of ndarray
+        As scikit-learn takes it.
+    together : splitter, list of pairs of ndarray, ndarray of int or None
+        As fits take it that share sweeps; None where it needs the positions of lazy rows.
+    """
+
+    cv: Any
+    together: Any
+
+    @classmethod
+    def of(cls, cv: Any, X: Any, y: Any, groups: Any, *, classify: bool) -> SearchSplits:
+        """Take a number of folds, a splitter, splits, or an array that names each row's fold.
+
+        Raises
+        ------
+        LengthMismatch
+            The array names the folds of another number of rows.
+        ValueError
+            More folds than rows; fewer than 2; an array that names fewer than 2.
+        TypeError
+            The array holds no integers.
+        """
+        if _names_folds(cv):
+            cv = _named(cv, X)
+        if not is_lazy(X):
+            splitter = check_cv(cv, y, classifier=classify)
+            pairs = list(splitter.split(X, y, groups))
+            told = splitter.get_n_splits(X, y, groups)
+            if len(pairs) != told:
+                raise ValueError(
+                    f"cv.split gives {len(pairs)} splits, but cv.get_n_splits says {told}. Pass "
+                    f"the splits themselves: cv=list(cv.split(X, y))."
+                )
+            return cls(pairs, pairs)
+        if cv is None or isinstance(cv, Integral):
+            n_folds = 5 if cv is None else int(cv)
+            cv = KFold(n_folds, shuffle=True, random_state=_SEED) if classify else KFold(n_folds)
+        if isinstance(cv, PredefinedSplit):
+            return cls(cv, np.asarray(cv.test_fold))
+        if not hasattr(cv, "selections"):
+            return cls(cv, None)
+        if not isinstance(getattr(cv, "random_state", 0), Integral | None) or (
+            cv.random_state is None and getattr(cv, "shuffle", True)
+        ):  # it would give other splits whenever it is asked
+            cv = copy(cv)
+            cv.random_state = new_seed(check_random_state(cv.random_state))
+        return cls(cv, cv)
+
+    def n_splits(self, X: Any, y: Any) -> int:
+        """Return their number."""
+        if isinstance(self.cv, list):
+            return len(self.cv)
+        return int(self.cv.get_n_splits(X, y))
+
+    def pairs(self, X: Any, y: Any) -> Pairs:
+        """Return the positions of the rows to train on and to test on, of each split."""
+        return self.cv if isinstance(self.cv, list) else list(self.cv.split(X, y))
+
+
+def is_ours(cv: Any, X: Any) -> bool:
+    """Tell whether ``cv`` means something here that it does not mean to scikit-learn."""
+    return _names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
+
+
+def _names_folds(cv: Any) -> bool:
+    if isinstance(cv, np.ndarray):
+        return cv.ndim == 1 and cv.dtype.kind in "iuf"
+    return isinstance(cv, list) and bool(cv) and isinstance(cv[0], Integral)
+
+
+def _named(cv: Any, X: Any) -> PredefinedSplit:
+    names = np.asarray(cv)
+    if names.dtype.kind not in "iu":
+        raise TypeError(f"cv names folds by {names.dtype}. Number them: 0, 1, ...; -1 is none.")
+    (found,) = sources([X])
+    if isinstance(found, Lazy):
+        n_rows = sum(found.sizes)
+    else:
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    if len(names) != n_rows:
+        raise LengthMismatch(
+            f"cv names the folds of {len(names)} rows, but X has {n_rows}. Name one for each row; "
+            f"-1 is for rows that are never tested on."
+        )
+    n_folds = len(np.unique(names[names >= 0]))
+    if n_folds < 2:
+        raise ValueError(
+            f"cv names {n_folds} fold(s), but at least 2 are needed. Give each row the number of "
+            f"its fold, from 0."
+        )
+    return PredefinedSplit(names)

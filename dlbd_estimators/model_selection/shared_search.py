@@ -1,0 +1,175 @@
+"""The fit of the searches: candidates that sweeps can serve together, and all others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+import sklearn.model_selection
+from scipy import sparse
+from sklearn import get_config
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+
+from dlbd_estimators.model_selection.candidate_groups import groups_of, with_parameters
+from dlbd_estimators.model_selection.fitted_candidates import (
+    Candidate,
+    Table,
+    looked_up,
+    scorers_of,
+)
+from dlbd_estimators.model_selection.search_splits import SearchSplits, is_ours
+
+#: What a fit is given that is no parameter of the model's fit, or that sweeps take.
+_KNOWN = {"groups", "sample_weight"}
+
+
+class SharedSearch:
+    """Adds shared sweeps to one of scikit-learn's searches, which comes next in line."""
+
+    estimator: Any
+    scoring: Any
+    n_jobs: int | None
+    refit: Any
+    cv: Any
+    verbose: int
+    pre_dispatch: Any
+    error_score: Any
+    return_train_score: bool
+    cv_results_: dict[str, Any]
+    best_estimator_: Any
+    _validate_params: Any
+
+    def _candidates(self) -> Iterable[Mapping[str, Any]]:
+        """Return the parameters of each candidate."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit and score all candidates, and fit the best one to all rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
+            Features of shape (n_samples, n_features).
+        y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets), optional
+            Targets or labels.
+        **params : dict
+            ``sample_weight``, ``groups`` of a splitter, and what else the model's ``fit`` takes.
+
+        Returns
+        -------
+        self
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            The model has no parameter of a name, scikit-learn no scorer, a split trains on no row
+            of a class, there are more folds than rows, or X or y holds NaN or infinity: these are
+            raised whatever ``error_score`` is. All fits failed.
+        LengthMismatch
+            ``cv`` names the folds of another number of rows.
+        TypeError
+            ``cv`` names folds by something else than integers.
+
+        Warns
+        -----
+        FitFailedWarning
+            Some fits failed, and their scores are ``error_score``.
+        UserWarning
+            A scorer failed, or a score is not finite.
+        ConvergenceWarning
+            A model was not found to ``tol``.
+        """
+        if get_config()["enable_metadata_routing"]:
+            return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
+        self._validate_params()
+        vars(self).pop("n_passes_", None)
+        scoring = looked_up(self.estimator, self.scoring)
+        drawn_from = getattr(self, "random_state", None)
+        before = deepcopy(drawn_from)
+        candidates = [dict(each) for each in self._candidates()]
+        # A scaler hears of no weights, and does not centre sparse rows.
+        bare = params.get("sample_weight") is not None or sparse.issparse(X)
+        groups = groups_of(self.estimator, candidates, bare=bare)
+        if y is None or set(params) - _KNOWN:
+            groups = []
+        if not groups and not is_ours(self.cv, X):
+            if drawn_from is not None and isinstance(
+                before, np.random.RandomState
+            ):  # the same candidates are drawn again
+                drawn_from.set_state(before.get_state())
+            return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
+        classify = is_classifier(self.estimator)
+        splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
+        table = Table(self.estimator, X, y, params.get("sample_weight"), splits)
+        began = time.perf_counter()
+        if splits.together is not None:
+            table.fill(groups, train_scores=bool(self.return_train_score))
+        seconds = time.perf_counter() - began
+        if table.fitted:
+            self._look_up(table, candidates, scoring, seconds)
+        else:
+            theirs = self._theirs(self.estimator, candidates, self.scoring, splits.cv, self.n_jobs)
+            self._take(theirs, X, y, **params)
+        return self
+
+    def _look_up(
+        self, table: Table, candidates: list[dict[str, Any]], scoring: Any, seconds: float
+    ) -> None:
+        """Let scikit-learn compare what sweeps have fitted, and fit what they have not."""
+        shared = [
+            place
+            for place, each in enumerate(candidates)
+            if table.find(with_parameters(self.estimator, each)) is not None
+        ]
+        alone = len(shared) < len(candidates)
+        n_splits = table.n_splits
+        cv = [([number], [n_splits + number]) for number in range(n_splits)]
+        n_jobs = self.n_jobs if alone else None
+        theirs = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
+        self._take(theirs, np.arange(2 * n_splits))
+        self.scorer_ = scorers_of(self.estimator, self.scoring)
+        # What a shared fit took is no one's own.
+        self.cv_results_["mean_fit_time"][shared] = seconds / (len(shared) * n_splits)
+        self.cv_results_["std_fit_time"][shared] = 0.0
+        best = None
+        if self.refit:
+            self.best_estimator_ = best = self.best_estimator_.model
+            if hasattr(best, "feature_names_in_"):
+                self.feature_names_in_ = best.feature_names_in_
+        if not alone:
+            self.n_passes_ = table.n_passes + _passes(best)
+
+    def _theirs(
+        self, estimator: Any, candidates: list[dict[str, Any]], scoring: Any, cv: Any, n_jobs: Any
+    ) -> Any:
+        """Return scikit-learn's search for these candidates."""
+        return sklearn.model_selection.GridSearchCV(
+            estimator,
+            [{name: [value] for name, value in each.items()} for each in candidates],
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=self.refit,
+            cv=cv,
+            verbose=self.verbose,
+            pre_dispatch=self.pre_dispatch,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+        )
+
+    def _take(self, theirs: Any, X: Any, y: Any = None, **params: Any) -> None:
+        """Run scikit-learn's search, and take over what it finds."""
+        theirs.set_callbacks(*getattr(self, "_skl_callbacks", ()))
+        theirs.fit(X, y, **params)
+        found = {name: value for name, value in vars(theirs).items() if name.endswith("_")}
+        vars(self).update(found)
+
+
+def _passes(model: Any) -> float:
+    """Return the passes of a fit, if there was one: of a pipeline, those of its steps."""
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    return float(sum(getattr(step, "n_passes_", 0.0) for step in steps))
