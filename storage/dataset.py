@@ -112,12 +112,12 @@ class Dataset(StoredArrays):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     X, y = np.array([[1.0], [3.0], [np.nan]]), np.arange(3)
         ...     storage.create_dataset(f"{folder}/rows.zarr", X, y).describe()
-                x0    y
-        count  2.0  3.0
-        mean   2.0  1.0
+                     x0    y
+        count  2.000000  3.0
+        mean   2.000000  1.0
         std    1.414214  1.0
-        min    1.0  0.0
-        max    3.0  2.0
+        min    1.000000  0.0
+        max    3.000000  2.0
         """
         return summary_frame(self)
 
