@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from storage.create import create_dataset
-from storage.dataset import Dataset, open_dataset, verify
+from storage.dataset import Dataset
 from storage.errors import (
     ChunkCorrupt,
     DatasetCorrupt,
@@ -23,6 +23,7 @@ from storage.errors import (
     UnsupportedURL,
     UnsupportedVersion,
 )
+from storage.opening import open_dataset, verify
 from storage.verify import VerifyReport
 
 __all__ = [

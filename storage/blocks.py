@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.blockwise import BlockwiseDep, blockwise
 from dask.highlevelgraph import HighLevelGraph
+from dask.tokenize import tokenize
 
 from storage.chunks import read_chunk
 from storage.entries import ChunkEntries, expected_of, pack_expected
@@ -36,17 +37,22 @@ class BlockReader:
         The array.
     block_rows : int
         Rows of a block, a whole number of chunks.
+    columns : tuple of int or None
+        Columns to keep, in this order; None for all. A chunk spans all columns, so all are read
+        and decoded, one chunk at a time.
     """
 
     root: str
     dataset_id: str
     layout: ArrayLayout
     block_rows: int
+    columns: tuple[int, ...] | None = None
 
     def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
-        """Rows of one block, all columns.
+        """Rows of one block.
 
-        Memory: the block, and for each thread the bytes of one stored chunk.
+        Memory: the block, and for each thread the bytes of one stored chunk; where columns are
+        chosen one decoded chunk, too.
 
         Parameters
         ----------
@@ -65,12 +71,18 @@ class BlockReader:
         index, expected = block
         start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
-        values = layout.empty_rows(stop - start)
+        values = layout.empty_rows(stop - start, self.columns)
+        whole = None if self.columns is None else layout.empty_rows(layout.chunk_rows)
         chunks = zip(layout.chunks_of(start, stop), expected_of(expected), strict=True)
         try:
             for chunk, entry in chunks:
                 first, last = layout.rows_of(chunk)
-                read_chunk(self.root, layout, chunk, values[first - start : last - start], entry)
+                rows = values[first - start : last - start]
+                if whole is None:
+                    read_chunk(self.root, layout, chunk, rows, entry)
+                else:
+                    read_chunk(self.root, layout, chunk, whole[: last - first], entry)
+                    rows[...] = whole[: last - first, list(self.columns or ())]
         except ChunkCorrupt:
             self.check_identity()
             raise
@@ -138,6 +150,9 @@ def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
     layout = reader.layout
     chunks = row_chunks(layout, reader.block_rows)
     name = f"load-{layout.name}-{reader.dataset_id}"
+    if reader.columns is not None:
+        chunks = (chunks[0], (len(reader.columns),))
+        name = f"{name}-{tokenize(reader.columns)}"
     axes = tuple(range(len(chunks)))
     layer = blockwise(
         reader,

@@ -40,8 +40,11 @@ class Columns:
     dtype: str
 
     @classmethod
-    def of(cls, name: str, frame: Any) -> Columns:
+    def of(cls, name: str, frame: Any, *, lazy: bool = False) -> Columns:
         """Columns of this frame or Series; of a lazy one give its meta.
+
+        Integers and truth values keep their dtype in X where no value can be missing: in NumPy's
+        dtypes, and in the nullable ones of a frame in memory that has all its values.
 
         Raises
         ------
@@ -62,7 +65,7 @@ class Columns:
                 )
             dtypes.append(number)
         common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-        if name != "y" and common.kind != "f":
+        if name != "y" and common.kind != "f" and _may_miss_values(frame, given, lazy):
             # A missing value becomes NaN.
             common = np.dtype(np.float64)
         return cls(name, labels, tuple(each.name for each in dtypes), common.name)
@@ -147,9 +150,25 @@ class Columns:
             return result
         if self.name == "y":
             return np.ma.MaskedArray(result, mask=missing)
+        if target.kind != "f":
+            index = series.index[int(np.flatnonzero(missing)[0])]
+            raise ValueError(
+                f"{what} has a missing value (index {index!r}) where {promised} was promised, "
+                f"which has none: convert the column with astype('float64') first"
+            )
         result = result.copy()
         result[missing] = np.nan
         return result
+
+
+def _may_miss_values(frame: Any, dtypes: Sequence[Any], lazy: bool) -> bool:
+    """Whether one of these columns has missing values or, not being read yet, may have some."""
+    columns = [frame] if frame.ndim == 1 else [frame.iloc[:, i] for i in range(len(dtypes))]
+    return any(
+        lazy or bool(column.isna().any())
+        for column, dtype in zip(columns, dtypes, strict=True)
+        if not isinstance(dtype, np.dtype)
+    )
 
 
 def number_dtype(dtype: Any) -> np.dtype[Any] | None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy.typing as npt
 
-from storage.dataset import Dataset, open_dataset
+from storage.dataset import Dataset
 from storage.group import create_group
-from storage.inputs import Array, Inputs, column_names, stored_dtype, target_dtype
+from storage.inputs import Array, Inputs, column_names, stored_dtype, weight_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
 from storage.location import local_path
 from storage.manifest import Manifest
 from storage.naming import check_classes, check_features, check_target_names
+from storage.opening import open_dataset
 from storage.schema import Label, Schema
 from storage.staging import Staging, check_target
 from storage.writer import BlockWriter, write_arrays
@@ -53,17 +54,19 @@ def create_dataset(
         The folder to make: a local path or a ``file://`` URL, on a disk that all workers see.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
-        which computes X twice), DataFrame, or array of zarr, h5py or xarray. float32 and
-        float64 are stored as they are, float16 as float32, integers and booleans as float64.
-        NaN is kept; a missing value of a nullable column becomes NaN.
+        which computes X twice), DataFrame, pyarrow Table, or array of zarr, h5py or xarray.
+        Floats, integers and booleans are stored with their own dtype, columns of a frame with
+        the smallest that holds them all. NaN is kept. Integers become float64, and missing
+        values NaN, where a nullable column of a frame has missing values, or, being lazy, may
+        have some.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Floats, integers or booleans. Encode text as integer codes and name `classes`. If X and y
         are columns of one Dask frame, pass ``frame[columns]`` and ``frame[column]``, not arrays
         made of them: the rows of a shuffled frame could come in two different orders.
     sample_weight : array-like of shape (n_samples,), optional
-        Weights, finite and not below 0.
+        Weights, finite and not below 0; stored as float32 or float64.
     feature_names : sequence of str, optional
-        Names of the columns of X; None means those of a DataFrame, or x0, x1, ...
+        Names of the columns of X; None means those of a DataFrame or Table, or x0, x1, ...
     target : str or sequence of str, optional
         Name of y, or a name for each column of y.
     classes : sequence, optional
@@ -73,12 +76,13 @@ def create_dataset(
     seed : int, optional
         The seed that the rows were shuffled with. It is only recorded: nothing is shuffled here.
     dtype : {"float32", "float64"}, optional
-        Dtype to store X with; None means the one that is named above for each dtype of X.
+        Dtype to store X with; None means its own.
     chunk_nbytes : int, default=4 MiB
         Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
         Largest size of a block, before compression, in bytes: the rows of all arrays that one task
-        reads. A block has at least one chunk.
+        reads, X counted as the floats that estimators compute with (float32, else float64). A
+        block has at least one chunk.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
         complete and safe on disk. Anything that is not a data set is never replaced.
@@ -173,9 +177,9 @@ def _check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
 
 
 def _dtypes(arrays: Mapping[str, Array], dtype: npt.DTypeLike | None) -> dict[str, str]:
-    dtypes = {"X": stored_dtype("X", arrays["X"], dtype), "y": target_dtype(arrays["y"])}
+    dtypes = {"X": stored_dtype("X", arrays["X"], dtype), "y": stored_dtype("y", arrays["y"])}
     if "sample_weight" in arrays:
-        dtypes["sample_weight"] = stored_dtype("sample_weight", arrays["sample_weight"])
+        dtypes["sample_weight"] = weight_dtype(arrays["sample_weight"])
     return dtypes
 
 
@@ -202,7 +206,9 @@ def _layouts(
     chunk_rows, block_rows = plan_rows(
         n_rows,
         rows["X"].row_nbytes,
-        sum(row.row_nbytes for row in rows.values()),
+        # Estimators bring a block of small integers to floats, eight times as large.
+        sum(row.row_nbytes for name, row in rows.items() if name != "X")
+        + rows["X"].row_nbytes_as_floats,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
     )

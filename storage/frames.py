@@ -58,7 +58,7 @@ def arrays_of_frames(
     source = f"frames-{tokenize(partitions)}"
     arrays, counts = {}, {}
     for name, frame in frames.items():
-        reader = Columns.of(name, frame._meta)
+        reader = Columns.of(name, frame._meta, lazy=True)
         rest = () if reader.labels is None else ((len(reader.labels),),)
         keys, choice = partitions[name]
         block = _Block(choice, reader)

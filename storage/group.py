@@ -20,6 +20,7 @@ METADATA = "zarr.json"
 ARRAYS = ("X", "y", "sample_weight")
 
 _CODECS = ["bytes", "blosc", "crc32c"]
+_SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
 def create_group(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
@@ -43,7 +44,28 @@ def create_group(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -
             ],
             chunk_key_encoding={"name": "default", "separator": "."},
             fill_value=layout.fill_value,
+            # Without names xarray does not open an array.
+            dimension_names=["sample", _SECOND_DIMENSION.get(layout.name, "")][: len(layout.shape)],
         )
+    _list_arrays(folder, [layout.name for layout in layouts])
+
+
+def _list_arrays(folder: Path, names: Sequence[str]) -> None:
+    """Repeat the arrays' metadata in the group's, as zarr's consolidated metadata.
+
+    zarr then finds the arrays without listing the folder, where it would warn of the manifest.
+    Not by zarr's own function, which warns that not every reader knows this metadata; one that
+    does not know it passes over it.
+    """
+    path = folder / METADATA
+    metadata = _read_json(path)
+    arrays = {name: _read_json(folder / name / METADATA) for name in names}
+    metadata["consolidated_metadata"] = {
+        "kind": "inline",
+        "must_understand": False,
+        "metadata": arrays,
+    }
+    path.write_text(json.dumps(metadata, indent=2))
 
 
 def open_group(folder: Path) -> tuple[Schema, tuple[ArrayLayout, ...]]:

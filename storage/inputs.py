@@ -16,7 +16,7 @@ from storage.columns import advice_for, number_dtype
 from storage.kinds import as_arrays
 from storage.shuffles import refuse_shuffled_apart
 
-__all__ = ["Array", "Inputs", "column_names", "stored_dtype", "target_dtype"]
+__all__ = ["Array", "Inputs", "column_names", "stored_dtype", "weight_dtype"]
 
 Array = npt.NDArray[np.generic] | DaskArray
 
@@ -78,7 +78,7 @@ class Inputs:
 
 
 def stored_dtype(name: str, array: Array, dtype: npt.DTypeLike | None = None) -> str:
-    """Name of the dtype that floats of `array` are stored with.
+    """Name of the dtype that an array is stored with: its own, in the machine's byte order.
 
     Parameters
     ----------
@@ -87,29 +87,29 @@ def stored_dtype(name: str, array: Array, dtype: npt.DTypeLike | None = None) ->
     array : ndarray or dask.array.Array
         The values.
     dtype : dtype-like, optional
-        Wanted dtype, float32 or float64. By default float32 and float64 stay, float16 becomes
-        float32, integers and booleans float64.
+        Wanted dtype instead, float32 or float64.
     """
     _refuse_non_numbers(name, array.dtype)
-    if dtype is not None:
-        wanted = np.dtype(dtype).newbyteorder("=")
-        if wanted not in _FLOATS:
-            raise ValueError(f"{name} cannot be stored as {wanted}: ask for float32 or float64")
-        return wanted.name
-    if array.dtype.kind != "f":
-        return "float64"
-    return "float64" if array.dtype.itemsize > 4 else "float32"
+    if dtype is None:
+        return array.dtype.name
+    wanted = np.dtype(dtype).newbyteorder("=")
+    if wanted not in _FLOATS:
+        raise ValueError(f"{name} cannot be stored as {wanted}: ask for float32 or float64")
+    return wanted.name
 
 
-def target_dtype(array: Array) -> str:
-    """Name of the dtype that y is stored with: its own, except that float16 becomes float32."""
-    _refuse_non_numbers("y", array.dtype)
-    return stored_dtype("y", array) if array.dtype.kind == "f" else array.dtype.name
+def weight_dtype(array: Array) -> str:
+    """Name of the float that weights are stored with: float32 for these and float16."""
+    _refuse_non_numbers("sample_weight", array.dtype)
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return "float32" if narrow else "float64"
 
 
 def column_names(values: Any) -> list[str] | None:
-    """Column names of a DataFrame; None for anything else."""
-    columns = getattr(values, "columns", None)
+    """Column names of a DataFrame, or of an Arrow table; None for anything else."""
+    # The `columns` of an Arrow table are their values.
+    arrow = type(values).__module__.split(".", 1)[0] == "pyarrow"
+    columns = getattr(values, "column_names" if arrow else "columns", None)
     return None if columns is None or callable(columns) else [str(name) for name in columns]
 
 

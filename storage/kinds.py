@@ -49,24 +49,16 @@ def as_arrays(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, DaskA
 
 
 def _as_array(name: str, values: Any) -> Any:
+    frame = _frame_in_memory(name, values)
+    if frame is not None:
+        return _filled(name, Columns.of(name, frame)(frame))
     package = type(values).__module__.split(".", 1)[0]
     if package == "xarray":
         values = _xarray_data(name, values)
     elif package == "zarr":
         values = _zarr_array(name, values)
-    elif package == "polars" and type(values).__name__.startswith("Lazy"):
-        raise TypeError(
-            f"{name} is a polars {type(values).__name__}, which would be loaded whole: write it "
-            f"with sink_parquet and give dask.dataframe.read_parquet of that, or collect() it "
-            f"if it fits in memory"
-        )
-    elif package == "polars" and hasattr(values, "to_pandas"):
-        values = _polars_columns(name, values)
-    elif package == "pandas" and hasattr(values, "to_numpy"):
-        frame = values.to_series() if type(values).__name__.endswith("Index") else values
-        return _filled(name, Columns.of(name, frame)(frame))
-    elif package != "pyarrow" and not is_dask(values) and _is_chunked(values):
-        # It reads from disk what is asked for; chunks of pyarrow's columns lie in memory.
+    elif not is_dask(values) and _is_chunked(values):
+        # It reads from disk what is asked for.
         values = from_array(values)
     if is_dask(values):
         values = _dask_array(name, values)
@@ -130,21 +122,38 @@ def _zarr_array(name: str, values: Any) -> DaskArray:
     return found
 
 
-def _polars_columns(name: str, values: Any) -> Any:
-    """A polars frame in memory, as NumPy columns: NaN where a value is missing."""
-    if not hasattr(values, "columns"):
-        return _polars_column(name, name, values)
-    columns = [_polars_column(name, f"column {each.name!r} of {name}", each) for each in values]
-    return np.stack(columns, axis=1) if columns else np.empty((len(values), 0))
-
-
-def _polars_column(name: str, what: str, series: Any) -> Any:
-    if not (series.dtype.is_numeric() or str(series.dtype) == "Boolean"):
+def _frame_in_memory(name: str, values: Any) -> Any:
+    """What pandas, polars or pyarrow hold in memory, as pandas has it; None for all else."""
+    package, kind = type(values).__module__.split(".", 1)[0], type(values).__name__
+    if package == "pandas" and hasattr(values, "to_numpy"):
+        return values.to_series() if kind.endswith("Index") else values
+    if package == "pyarrow":
+        return _arrow_frame(name, values, kind)
+    if package != "polars":
+        return None
+    if kind.startswith("Lazy"):
         raise TypeError(
-            f"{what} has dtype {series.dtype}, which cannot be stored: encode it as numbers first"
+            f"{name} is a polars {kind}, which would be loaded whole: write it "
+            f"with sink_parquet and give dask.dataframe.read_parquet of that, or collect() it "
+            f"if it fits in memory"
         )
-    column = series.to_pandas(use_pyarrow_extension_array=True)
-    return _filled(name, Columns.of(name, column)(column))
+    if hasattr(values, "to_pandas"):
+        return values.to_pandas(use_pyarrow_extension_array=True)
+    return None
+
+
+def _arrow_frame(name: str, values: Any, kind: str) -> Any:
+    from pandas import ArrowDtype
+
+    if not hasattr(values, "to_pandas"):
+        raise TypeError(
+            f"{name} is a pyarrow {kind}, which would be loaded whole: give a table in memory "
+            f"(its to_table() or read()) if it fits, or the files by dask.dataframe.read_parquet"
+        )
+    if not hasattr(values, "column_names"):
+        return values.to_pandas(types_mapper=ArrowDtype)
+    # Without pandas' own notes in the table, which turn some of its columns into an index.
+    return values.to_pandas(types_mapper=ArrowDtype, ignore_metadata=True)
 
 
 def _filled(name: str, array: Any) -> Any:

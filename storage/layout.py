@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -76,6 +76,11 @@ class ArrayLayout:
         return prod(self.row_shape) * np.dtype(self.dtype).itemsize
 
     @property
+    def row_nbytes_as_floats(self) -> int:
+        """Bytes of one row as the floats that estimators compute with: float32, else float64."""
+        return prod(self.row_shape) * (4 if self.dtype == "float32" else 8)
+
+    @property
     def chunk_nbytes(self) -> int:
         """Decoded bytes of one stored chunk, padding included."""
         return self.chunk_rows * self.row_nbytes
@@ -121,9 +126,12 @@ class ArrayLayout:
         """The chunk's file, relative to the data set."""
         return f"{self.name}/{self.file_name(chunk)}"
 
-    def empty_rows(self, n_rows: int) -> npt.NDArray[np.generic]:
-        """Uninitialised array for `n_rows` rows."""
-        return np.empty((n_rows, *self.row_shape), dtype=self.stored_dtype)
+    def empty_rows(
+        self, n_rows: int, columns: Sequence[int] | None = None
+    ) -> npt.NDArray[np.generic]:
+        """Uninitialised array for `n_rows` rows, of these columns where some are chosen."""
+        row_shape = self.row_shape if columns is None else (len(columns),)
+        return np.empty((n_rows, *row_shape), dtype=self.stored_dtype)
 
 
 def plan_rows(
@@ -138,7 +146,7 @@ def plan_rows(
     x_row_nbytes : int
         Decoded bytes of one row of X.
     row_nbytes : int
-        Decoded bytes of one row of X, y and sample_weight together: what a block holds.
+        Bytes of one row of a block: X as floats, y and sample_weight.
     chunk_nbytes, block_nbytes : int
         Sizes to come close to without going over.
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from storage.schema import Label
 
-__all__ = ["check_classes", "check_features", "check_target_names"]
+__all__ = [
+    "check_classes",
+    "check_features",
+    "check_target_names",
+    "choose_columns",
+    "given_names",
+]
 
 
 def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
@@ -18,6 +25,55 @@ def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, .
     if names is None:
         return tuple(f"x{column}" for column in range(n_features))
     return _distinct_names("feature_names", names, n_features, "columns of X")
+
+
+def given_names(names: Sequence[str]) -> bool:
+    """Whether columns have names of their own, not only the numbers x0, x1, ..."""
+    return tuple(names) != tuple(f"x{column}" for column in range(len(names)))
+
+
+def choose_columns(
+    columns: Sequence[str | int] | None, names: Sequence[str]
+) -> tuple[int, ...] | None:
+    """Numbers of the columns that a caller names, by name or by number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is no sequence of names and numbers, or a column is not there or there twice.
+    """
+    if columns is None:
+        return None
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise TypeError(f"columns must be a sequence of names or numbers, got {columns!r}")
+    numbers = {name: number for number, name in enumerate(names)}
+    chosen = tuple(_column_number(column, numbers) for column in columns)
+    if not chosen:
+        raise ValueError("columns is empty: choose at least one, or None for all")
+    repeated = [names[number] for number, count in Counter(chosen).items() if count > 1]
+    if repeated:
+        raise ValueError(f"columns must be distinct, but {', '.join(repeated[:5])} is repeated")
+    return chosen
+
+
+def _column_number(column: Any, numbers: Mapping[str, int]) -> int:
+    if isinstance(column, str):
+        if column in numbers:
+            return numbers[column]
+        close = get_close_matches(column, numbers, n=3)
+        if close:
+            told = f"did you mean {' or '.join(map(repr, close))}?"
+        else:
+            told = f"its columns are {', '.join([*numbers][:6])}{', ...' * (len(numbers) > 6)}"
+        raise ValueError(f"the data set has no column {column!r}: {told}")
+    if isinstance(column, int | np.integer) and not isinstance(column, bool):
+        if 0 <= column < len(numbers):
+            return int(column)
+        raise ValueError(
+            f"the data set has no column {column}: it has {len(numbers)}, with the numbers 0 to "
+            f"{len(numbers) - 1}"
+        )
+    raise TypeError(f"columns must be names (str) or numbers (int), got {column!r}")
 
 
 def check_target_names(

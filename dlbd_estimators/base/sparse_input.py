@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
+from dlbd_estimators.base.feature_names import keep_origin, needs_no_names
 from dlbd_estimators.engine.memory import process_memory
 from dlbd_estimators.exceptions import DenseTooLarge
 
@@ -45,15 +46,19 @@ def features_in_memory(
     TypeError, ValueError
         X is not numeric, empty, has the wrong dimensions or another number of columns.
     """
-    checked = validate_data(
-        estimator,
-        X,
+    wanted: dict[str, Any] = {
         # All other formats become the first of these.
-        accept_sparse=["csr", "csc", "coo"],
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=ensure_all_finite,
-        reset=reset,
-    )
+        "accept_sparse": ["csr", "csc", "coo"],
+        "dtype": [np.float64, np.float32],
+        "ensure_all_finite": ensure_all_finite,
+    }
+    if reset:
+        keep_origin(estimator, None)
+    plain = isinstance(X, np.ndarray) or scipy.sparse.issparse(X)
+    if plain and not reset and needs_no_names(estimator, X):
+        checked = check_array(X, **wanted, estimator=estimator, input_name="X")
+    else:
+        checked = validate_data(estimator, X, **wanted, reset=reset)
     if not scipy.sparse.issparse(checked):
         return np.asarray(checked)
     _check_room(checked)

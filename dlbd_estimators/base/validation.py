@@ -12,9 +12,10 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, column_or_1d
 
 from dlbd_estimators.base.by_number import scikit_learn_tools
+from dlbd_estimators.base.feature_names import check_columns
 from dlbd_estimators.base.grouped_targets import Groups
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.blocks import block, dask_blocks
@@ -104,7 +105,7 @@ def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
             f"Reshape it with X.reshape(-1, 1) if it holds one feature."
         )
-    validate_data(estimator, X._meta if is_frame(X) else X, reset=reset, skip_check_array=True)
+    check_columns(estimator, X, reset=reset)
     array = features(X) if is_frame(X) else X
     check_numeric_dtype("X", array.dtype)
     if array.shape[1] == 0 or array.shape[0] == 0:

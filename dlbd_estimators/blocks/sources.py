@@ -52,6 +52,20 @@ _ADVICE = {
 
 def is_lazy(X: Any) -> bool:
     """Tell whether X is lazy: of a supported kind, or of one that :func:`opened` refuses."""
+    return _is_lazy_itself(X) or is_dataset(X)
+
+
+def is_dataset(X: Any) -> bool:
+    """Tell whether X is a data set: no array, but one that has lazy arrays ``X`` and ``y``."""
+    return (
+        not isinstance(X, np.ndarray)
+        and _is_lazy_itself(getattr(X, "X", None))
+        and _is_lazy_itself(getattr(X, "y", None))
+        and not _is_lazy_itself(X)
+    )
+
+
+def _is_lazy_itself(X: Any) -> bool:
     return (
         is_dask_collection(X)
         or is_zarr(X)
@@ -115,6 +129,11 @@ def opened(name: str, X: Any) -> Any:
     TypeError
         Another kind of lazy object, or blocks that are masked or sparse.
     """
+    if is_dataset(X):
+        raise TypeError(
+            f"{name} is a whole data set, not an array. Give its arrays by themselves: "
+            f"fit(data.X, data.y, sample_weight=data.sample_weight), predict(data.X)."
+        )
     if is_zarr(X):
         X = from_zarr(X)
     elif is_frame(X):

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
 from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_lazy, is_list_of_lazy, opened
+from dlbd_estimators.blocks.sources import is_dataset, is_lazy, is_list_of_lazy, opened
 from dlbd_estimators.engine.column_passes import block_lengths
 from dlbd_estimators.exceptions import LengthMismatch
 
@@ -55,7 +55,7 @@ def unpack(arrays: Sequence[Any]) -> list[Any]:
     """
     if not arrays:
         raise ValueError("At least one array required as input")
-    if not any(_is_dataset(each) for each in arrays):
+    if not any(is_dataset(each) for each in arrays):
         return list(arrays)
     if len(arrays) > 1:
         raise TypeError(
@@ -101,14 +101,6 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     found = [by_object.get(id(each), each) for each in fixed]
     _check_lengths(found)
     return found
-
-
-def _is_dataset(candidate: Any) -> bool:
-    return (
-        not is_lazy(candidate)
-        and is_lazy(getattr(candidate, "X", None))
-        and is_lazy(getattr(candidate, "y", None))
-    )
 
 
 def _check_lengths(found: Sequence[Any]) -> None:

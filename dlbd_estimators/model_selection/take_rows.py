@@ -49,7 +49,12 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
     if not isinstance(source, Lazy):
         return in_memory(source, _all_positions(selection, where))
     if isinstance(source.data, da.Array):
-        return _of_array(source, selection, where)
+        part: Any = _of_array(source, selection, where)
+        names = getattr(source.data, "feature_names", None)
+        if names is not None:
+            # As a frame's columns keep theirs; Dask knows of no names.
+            part.feature_names = names
+        return part
     return _of_frame(source, selection, where)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dlbd_estimators.base.feature_names import check_columns
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.lazy import (
@@ -148,10 +149,12 @@ class Blockwise(LazyTransformer, _InMemory):
         if not get_tags(self.transformer).requires_fit:
             self.transformer_ = clone(self.transformer).fit(_two_rows(X))
         elif isinstance(self.transformer, BaseEstimator):
-            columns = X._meta if hasattr(X, "columns") else X
-            validate_data(self.transformer, columns, reset=False, skip_check_array=True)
+            check_columns(self.transformer, X)
         _sample(self.transformer_, X)  # refuses what cannot work before anything is computed
         return self
+
+    def _named(self, X: Any) -> Any:
+        return X  # any transformer: it may make something else of a frame
 
     def _transform_lazy(self, X: Any) -> Any:
         X = check_lazy(self, X, reset=False)

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from dask.base import tokenize
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.feature_names import check_columns, named_as_in_fit
 from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
 from dlbd_estimators.blocks.checks import CheckedRows
@@ -29,6 +30,16 @@ from dlbd_estimators.engine.passes_together import AsksForRows
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
+
+__all__ = [
+    "LazyTransformer",
+    "RowFunction",
+    "check_columns",
+    "check_lazy",
+    "container",
+    "map_rows",
+    "transform_rows",
+]
 
 #: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
 RowFunction = Callable[[Any], Any]
@@ -61,7 +72,7 @@ class LazyTransformer(ToSklearnMixin):
         """
         if not is_lazy(X):
             # scikit-learn's class, after us
-            return super().transform(self._in_memory(X))  # type: ignore[misc]
+            return super().transform(self._named(self._in_memory(X)))  # type: ignore[misc]
         check_is_fitted(self)
         return self._transform_lazy(X)
 
@@ -121,6 +132,10 @@ class LazyTransformer(ToSklearnMixin):
         """Return X in memory with NaN for ``pandas.NA``, as the blocks of lazy X have it."""
         return without_na(X)
 
+    def _named(self, X: Any) -> Any:
+        """Return X in memory, not copied, with the names of an array that the fit saw."""
+        return named_as_in_fit(self, X)
+
     def _transform_lazy(self, X: Any) -> Any:
         raise NotImplementedError
 
@@ -165,11 +180,6 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
         )
     check_columns(estimator, X, reset=reset)
     return one_column_of_chunks(X) if lazy_array else X
-
-
-def check_columns(estimator: Any, X: Any, *, reset: bool = False) -> None:
-    """Hold the columns of X, in memory or lazy, against those of the fit, or set these."""
-    validate_data(estimator, X._meta if is_frame(X) else X, reset=reset, skip_check_array=True)
 
 
 def map_rows(

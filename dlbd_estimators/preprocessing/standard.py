@@ -39,7 +39,7 @@ class _TransformWithCopy(LazyScaler):
             check_is_fitted(self)
             return self._transform_lazy(X)
         return super(LazyTransformer, self).transform(  # type: ignore[misc] # scikit-learn's
-            self._in_memory(X), copy
+            self._named(self._in_memory(X)), copy
         )
 
 

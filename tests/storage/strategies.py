@@ -63,6 +63,6 @@ def datasets(draw, max_rows=300, max_features=12):
     n = draw(st.integers(1, max_rows))
     p = draw(st.integers(1, max_features))
     outputs = draw(st.sampled_from([(), (1,), (3,)]))
-    numbers = ("float32", "float64", "int64", "int32", "uint8", "bool")
+    numbers = ("float16", "float32", "float64", "int64", "uint64", "int32", "uint8", "bool")
     weight = draw(st.none() | values((n,)).map(as_weights))
-    return draw(values((n, p))), draw(values((n, *outputs), numbers)), weight
+    return draw(values((n, p), numbers)), draw(values((n, *outputs), numbers)), weight

@@ -214,7 +214,9 @@ def test_the_same_in_arrays(tmp_path, lazy):
         dd.from_pandas(pd.DataFrame(X), npartitions=2).to_dask_array(lengths=True) if lazy else X
     )
     with pytest.raises(ValueError, match=rf"row 7, column 1 of X is {LARGE}"):
-        storage.create_dataset(tmp_path / "d", array, np.zeros(N), block_nbytes=64, chunk_nbytes=32)
+        storage.create_dataset(
+            tmp_path / "d", array, np.zeros(N), dtype="float64", block_nbytes=64, chunk_nbytes=32
+        )
     # Who asks for float32 asks for fewer digits.
     data = storage.create_dataset(tmp_path / "d", array, X[:, 1], dtype="float32")
     assert int(data.y[7].compute()) == LARGE

@@ -1,0 +1,128 @@
+"""The arrays of an opened data set as Dask arrays, and what their metadata tells."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+
+from storage.blocks import BlockReader, block_array
+from storage.labels import labels_of
+from storage.layout import ArrayLayout
+from storage.manifest import Manifest
+from storage.named_columns import NamedColumns
+from storage.naming import given_names
+from storage.schema import Label, Schema
+
+__all__ = ["StoredArrays"]
+
+
+class StoredArrays:
+    """What :class:`~storage.Dataset` is made of; its parameters are described there."""
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        layouts: tuple[ArrayLayout, ...],
+        manifest: Manifest,
+        columns: tuple[int, ...] | None = None,
+    ) -> None:
+        self.path = path
+        self.schema = schema
+        self.layouts = {layout.name: layout for layout in layouts}
+        self.manifest = manifest
+        self.columns = columns
+
+    @property
+    def url(self) -> str:
+        """The path as a ``file://`` URL."""
+        return self.path.as_uri()
+
+    @cached_property
+    def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
+        """Features; each Dask chunk is a block."""
+        array = self._array("X")
+        named = given_names(self.schema.feature_names)
+        return NamedColumns.of(array, self.feature_names) if named else array
+
+    @cached_property
+    def y(self) -> da.Array:
+        """Target, cut into the blocks of X."""
+        return self._array("y")
+
+    @cached_property
+    def labels(self) -> da.Array | None:
+        """The label of each row, ``classes[y]``; None if the data set names no classes."""
+        return None if self.classes is None else labels_of(self.y, self.classes)
+
+    @cached_property
+    def sample_weight(self) -> da.Array | None:
+        """Weights, cut into the blocks of X; None if the data set has none."""
+        return self._array("sample_weight") if "sample_weight" in self.layouts else None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return self.schema.n_samples
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return len(self.feature_names)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of X."""
+        names = self.schema.feature_names
+        return names if self.columns is None else tuple(names[each] for each in self.columns)
+
+    @property
+    def target(self) -> str | tuple[str, ...] | None:
+        """Name of y, or of its columns."""
+        return self.schema.target
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """Label of each integer code of y: ``y == i`` means ``classes[i]``."""
+        return self.schema.classes
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Dtype of X."""
+        return np.dtype(self.layouts["X"].dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all arrays would take in memory."""
+        others = sum(each.nbytes for name, each in self.layouts.items() if name != "X")
+        return self.n_samples * self.n_features * self.dtype.itemsize + others
+
+    @property
+    def nbytes_stored(self) -> int:
+        """Bytes that all chunks take on disk."""
+        return self.manifest.nbytes
+
+    def _array(self, name: str) -> da.Array:
+        return block_array(self.reader(name), self.manifest.arrays[name])
+
+    def reader(self, name: str) -> BlockReader:
+        """Reader of the blocks of one array.
+
+        Parameters
+        ----------
+        name : {"X", "y", "sample_weight"}
+            The array.
+
+        Returns
+        -------
+        BlockReader
+            It loads a block, and pickles small.
+        """
+        schema = self.schema
+        columns = self.columns if name == "X" else None
+        return BlockReader(
+            str(self.path), schema.dataset_id, self.layouts[name], schema.block_rows, columns
+        )

@@ -1,0 +1,44 @@
+"""The labels that integer codes of y stand for: ``y == i`` means ``classes[i]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from dask.array.core import Array as DaskArray
+from dask.array.core import map_blocks
+
+from storage.schema import Label
+
+__all__ = ["labels_of"]
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labels of a block of codes."""
+
+    classes: tuple[Label, ...]
+
+    def __call__(self, codes: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        found: npt.NDArray[np.generic] = _as_array(self.classes)[codes.astype(np.intp)]
+        return found
+
+
+def labels_of(y: DaskArray, classes: Sequence[Label]) -> DaskArray:
+    """Labels of the codes in y, block by block."""
+    labels: DaskArray = map_blocks(
+        _Labels(tuple(classes)), y, dtype=_as_array(classes).dtype, meta=_as_array(classes)[:0]
+    )
+    return labels
+
+
+def _as_array(classes: Sequence[Label]) -> npt.NDArray[np.generic]:
+    """Text as objects, as pandas and scikit-learn's models have it; numbers as numbers.
+
+    NumPy would make text of numbers beside text.
+    """
+    kinds = set(map(type, classes))
+    same = len(kinds) == 1 and kinds != {str}
+    return np.array(classes, dtype=None if same else object)

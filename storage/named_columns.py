@@ -1,0 +1,79 @@
+"""A Dask array whose columns have names, which estimators find and keep.
+
+scikit-learn takes the names of features from a frame's columns; an array has none. The attribute
+``feature_names`` gives them: a tuple of str, one a column. Whoever takes a Dask array may read
+it, and need know nothing else of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dask.array.core import Array as DaskArray
+
+__all__ = ["NamedColumns"]
+
+
+class NamedColumns(DaskArray):
+    """A Dask array of two dimensions with a name for each column.
+
+    It is a Dask array in all else. Rows and columns of it, a persisted and a pickled one keep
+    the names; whatever computes other values is a plain Dask array.
+
+    Attributes
+    ----------
+    feature_names : tuple of str
+        One a column.
+    """
+
+    feature_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, array: DaskArray, names: Sequence[str]) -> NamedColumns:
+        """The same array with names for its columns."""
+        return _rebuilt(array.dask, array.name, array.chunks, array._meta, tuple(names))
+
+    def __getitem__(self, index: Any) -> DaskArray:
+        part: DaskArray = DaskArray.__getitem__(self, index)
+        names = _chosen(self.feature_names, index) if part.ndim == 2 else None
+        return part if names is None else NamedColumns.of(part, names)
+
+    def __dask_postpersist__(self) -> tuple[Any, tuple[Any, ...]]:
+        return _persisted, (self.name, self.chunks, self._meta, self.feature_names)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return _rebuilt, (self.dask, self.name, self.chunks, self._meta, self.feature_names)
+
+
+def _rebuilt(graph: Any, name: str, chunks: Any, meta: Any, names: tuple[str, ...]) -> NamedColumns:
+    array: NamedColumns = DaskArray.__new__(NamedColumns, graph, name, chunks, meta=meta)
+    array.feature_names = names
+    return array
+
+
+def _persisted(
+    graph: Any,
+    name: str,
+    chunks: Any,
+    meta: Any,
+    names: tuple[str, ...],
+    *,
+    rename: dict[str, str] | None = None,
+) -> NamedColumns:
+    return _rebuilt(graph, (rename or {}).get(name, name), chunks, meta, names)
+
+
+def _chosen(names: tuple[str, ...], index: Any) -> tuple[str, ...] | None:
+    """Names of the columns that an index takes; None where that is not plain to see."""
+    if not isinstance(index, tuple) or len(index) < 2:
+        return names
+    if any(each is None for each in index) or len(index) > 2:
+        return None
+    columns = index[1]
+    if columns is Ellipsis:
+        return names
+    if isinstance(columns, slice | list | np.ndarray):
+        return tuple(np.array(names, dtype=object)[columns].tolist())
+    return None

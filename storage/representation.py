@@ -1,0 +1,73 @@
+"""What a data set shows of itself where it is printed."""
+
+from __future__ import annotations
+
+from storage.arrays import StoredArrays
+
+__all__ = ["told"]
+
+_NAMES_SHOWN = 6
+
+
+def told(data: StoredArrays) -> str:
+    """What a data set is, in lines for people."""
+    x = data.layouts["X"]
+    blocks = data.X.numblocks[0]
+    block_rows = min(data.schema.block_rows, data.n_samples)
+    row_nbytes = data.nbytes // data.n_samples
+    chosen = "" if data.columns is None else f" of {data.schema.n_features:,} stored,"
+    lines = [
+        ("rows", f"{data.n_samples:,}"),
+        ("features", f"{data.n_features:,}{chosen} {x.dtype}: {_names(data)}"),
+        ("y", _y(data)),
+        ("sample_weight", _dtype_of(data, "sample_weight")),
+        ("size", f"{_size(data.nbytes)} decoded, {_size(data.nbytes_stored)} stored"),
+        (
+            "blocks",
+            f"{blocks:,} of {block_rows:,} rows, {_size(block_rows * row_nbytes)}",
+        ),
+        ("chunks", f"{x.n_chunks:,} of {x.chunk_rows:,} rows of X, {_size(x.chunk_nbytes)}"),
+        ("NaN", _nan(data)),
+        ("source", _source(data)),
+    ]
+    width = max(len(name) for name, _ in lines)
+    body = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines if value)
+    return f"Dataset {data.path}\n{body}"
+
+
+def _names(data: StoredArrays) -> str:
+    shown = ", ".join(data.feature_names[:_NAMES_SHOWN])
+    return f"{shown}, ..." if data.n_features > _NAMES_SHOWN else shown
+
+
+def _dtype_of(data: StoredArrays, name: str) -> str:
+    return data.layouts[name].dtype if name in data.layouts else ""
+
+
+def _y(data: StoredArrays) -> str:
+    layout = data.layouts["y"]
+    target = ", ".join([data.target] if isinstance(data.target, str) else data.target or ())
+    outputs = f" x {layout.row_shape[0]}" if layout.row_shape else ""
+    classes = f", {len(data.classes)} classes" if data.classes else ""
+    return f"{target or '(unnamed)'} {layout.dtype}{outputs}{classes}"
+
+
+def _nan(data: StoredArrays) -> str:
+    counts = {name: data.manifest.n_nan(name) for name in data.layouts}
+    found = ", ".join(f"{count:,} in {name}" for name, count in counts.items() if count)
+    return found or "none"
+
+
+def _source(data: StoredArrays) -> str:
+    seed = data.schema.shuffle_seed
+    shuffled = "" if seed is None else f"shuffled with seed {seed}"
+    written = f"written {data.schema.created}"
+    return "; ".join(part for part in (data.schema.source, shuffled, written) if part)
+
+
+def _size(nbytes: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if nbytes < 1024:
+            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.1f} TiB"
