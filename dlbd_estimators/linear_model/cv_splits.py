@@ -171,10 +171,10 @@ def _named(cv: Any, sizes: tuple[int, ...]) -> tuple[Splits, Parts]:
             f"row; -1 is for rows that are never tested on."
         )
     folds = [np.flatnonzero(names == fold) for fold in np.unique(names[names >= 0])]
-    if len(folds) < 2:
+    if len(np.unique(np.maximum(names, -1))) < 2:
         raise ValueError(
-            f"cv names {len(folds)} fold(s), but at least 2 are needed. Give each row the number "
-            f"of its fold, from 0."
+            f"cv names {len(folds)} fold(s) for all rows, which leaves none to train or none to "
+            f"test on. Give each row the number of its fold, from 0, or -1 to always train on it."
         )
     everything = np.arange(sum(sizes))
     pairs = [(np.setdiff1d(everything, fold, assume_unique=True), fold) for fold in folds]

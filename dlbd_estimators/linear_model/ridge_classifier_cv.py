@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ class RidgeClassifierCV(ClassLabels):
         for rows that are always trained on.
     class_weight : dict, "balanced" or None, default=None
         Factor for the weights of the rows of each class, in fits and scores; ``"balanced"`` gives
-        all classes the same total weight, and None is a factor of 1.
+        each class the number of all rows over the number of its own and that of classes, and None
+        is a factor of 1.
     store_cv_results : bool, default=False
         Keep leave-one-out values of each row, for data in memory.
     checkpoint : str or path, optional
@@ -110,8 +112,8 @@ class RidgeClassifierCV(ClassLabels):
     The first pass brings the second moments of features and classes. With folds the second one
     counts the rows that the models of all alphas and folds put in a wrong class; leave-one-out
     errors take one, too. scikit-learn's leave-one-out with ``scoring`` takes two classes for one,
-    so that it chooses the first alpha; this class scores both. With ``sample_weight``,
-    ``class_weight="balanced"`` balances the weights of the classes, and not their rows.
+    so that it chooses the first alpha; this class scores both. As in scikit-learn,
+    ``class_weight="balanced"`` counts rows, also where they have a ``sample_weight``.
 
     Examples
     --------
@@ -187,7 +189,8 @@ class RidgeClassifierCV(ClassLabels):
                 task.checkpoint.also("classes", counts.labels)
                 task.checkpoint.also("weights of classes", counts.weights)
                 classes = counts.labels
-                encoding = Encoding(classes, class_factors(self, counts), signs=True)
+                as_rows = replace(counts, weights=counts.counts.astype(float))
+                encoding = Encoding(classes, class_factors(self, as_rows), signs=True)
                 blocks, solver = self._solver(alphas, data.blocks, executor, encoding)
                 n_outputs = 1 if len(classes) == 2 else len(classes)
                 packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))

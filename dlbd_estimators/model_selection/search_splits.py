@@ -115,9 +115,9 @@ def _named(cv: Any, X: Any) -> PredefinedSplit:
             f"-1 is for rows that are never tested on."
         )
     n_folds = len(np.unique(names[names >= 0]))
-    if n_folds < 2:
+    if len(np.unique(np.maximum(names, -1))) < 2:
         raise ValueError(
-            f"cv names {n_folds} fold(s), but at least 2 are needed. Give each row the number of "
-            f"its fold, from 0."
+            f"cv names {n_folds} fold(s) for all rows, which leaves none to train or none to test "
+            f"on. Give each row the number of its fold, from 0, or -1 to always train on it."
         )
     return PredefinedSplit(names)

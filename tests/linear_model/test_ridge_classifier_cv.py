@@ -37,8 +37,6 @@ PARAMETERS = [
 @pytest.mark.parametrize("given", PARAMETERS, ids=str)
 def test_the_choice_is_scikit_learns(given, n_classes, weighted, rng):
     X, y = data(rng, n_classes)
-    if given.get("class_weight") == "balanced":
-        weighted = False  # scikit-learn balances the numbers of rows then, and not their weights
     weight = rng.uniform(0.5, 2.0, N) if weighted else None
     ours = RidgeClassifierCV(ALPHAS, **given).fit(X, y, sample_weight=weight)
     theirs = linear_model.RidgeClassifierCV(ALPHAS, **given).fit(X, y, sample_weight=weight)

@@ -85,7 +85,9 @@ def test_one_alpha_alone(rng):
     assert_same(RidgeCV(2.0).fit(X, y), linear_model.RidgeCV(2.0).fit(X, y))
 
 
-@pytest.mark.parametrize("cv", [None, 5, np.arange(N) % 3], ids=["loo", "int", "names"])
+@pytest.mark.parametrize("cv", [
+    None, 5, np.arange(N) % 3, np.where(np.arange(N) < 200, -1, 0),
+], ids=["loo", "int", "names", "one fold"])  # fmt: skip
 def test_lazy_rows_are_chosen_as_in_memory(cv, rng):
     X, y = data(rng)
     lazy_X = da.from_array(X, chunks=((100, 0, 50, 150), 4))
@@ -207,6 +209,7 @@ BAD = [
     ({"cv": 300}, ValueError, "one row, of which R2 is not defined. Take scoring="),
     ({"cv": np.arange(5)}, LengthMismatch, "names the folds of 5 rows, but X has 300"),
     ({"cv": np.zeros(N, dtype=int)}, ValueError, "names 1 fold"),
+    ({"cv": np.full(N, -1)}, ValueError, "names 0 fold"),
     ({"cv": np.linspace(0, 1, N)}, TypeError, "Number them"),
     ({"cv": [(np.arange(10), np.arange(0))]}, ValueError, "no rows to test on"),
     ({"cv": [(np.arange(0), np.arange(10))]}, ValueError, "no rows to train on"),

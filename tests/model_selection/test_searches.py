@@ -161,6 +161,10 @@ FOLDS = {
     "KFold": (KFold(3, shuffle=True, random_state=1),) * 2,
     "ShuffleSplit": (ShuffleSplit(2, test_size=0.3, random_state=0),) * 2,
     "names": (np.arange(N) % 3, model_selection.PredefinedSplit(np.arange(N) % 3)),
+    "one": (
+        model_selection.PredefinedSplit(np.where(np.arange(N) < N // 3, -1, 0)),
+        [(np.arange(N // 3), np.arange(N // 3, N))],
+    ),
     "list": (list(np.arange(N) % 4 - 1), model_selection.PredefinedSplit(np.arange(N) % 4 - 1)),
 }
 
