@@ -82,11 +82,14 @@ def report(
     if not getattr(model, "history_", None):
         raise TypeError(
             f"{type(model).__name__} has no history_ to tell of: pass a fitted estimator of "
-            f"dlbd_estimators, or a pipeline that ends in one."
+            f"dlbd_estimators, or a pipeline that ends in one; of a GridSearchCV, best_estimator_."
         )
     path = Path(path)
-    # Beside the target, so that it can take its place at once.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:  # beside the target, so that it can take its place at once
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # and not a name that nobody gave
+        raise
     os.close(handle)
     try:
         plots = _plots(estimator, model, X_test, y_test, sample_weight, feature_names)

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators.model_selection import GridSearchCV
 from dlbd_estimators.preprocessing import StandardScaler
 from dlbd_estimators.reports import report
 
@@ -156,6 +157,9 @@ def test_what_cannot_be_told_of_is_refused(data, tmp_path):
         report(Ridge(), X, y, path=tmp_path / "page.html")
     with pytest.raises(TypeError, match="no history_"):
         report(SklearnLinearRegression().fit(X, X[:, 0]), X, y, path=tmp_path / "page.html")
+    search = GridSearchCV(Ridge(), {"alpha": [1.0, 2.0]}).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match="best_estimator_"):
+        report(search, X, y, path=tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
 
 
@@ -167,7 +171,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_read(data, tmp_pa
         raise AssertionError("read")
 
     never = da.from_array(X, chunks=(100, 3)).map_blocks(read, dtype=float, meta=np.empty((0, 3)))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no/page\.html'$"):
         report(model, never, da.from_array(y, chunks=100), path=tmp_path / "no" / "page.html")
 
 
