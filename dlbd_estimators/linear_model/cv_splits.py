@@ -14,11 +14,11 @@ from sklearn.model_selection import PredefinedSplit, check_cv
 from dlbd_estimators.base.parameters import refused
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks, Encoding
+from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
 from dlbd_estimators.blocks.row_selection import consecutive_division, random_division
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.blocks.splits import DividedBlocks, Parts, SelectedRows, divide
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.row_counts import RowCountKernel
 
@@ -113,11 +113,7 @@ def held_out(blocks: DividedBlocks, splits: Splits, number: int) -> tuple[Any, A
 
 def _is_named(cv: Any) -> bool:
     """Tell whether ``cv`` is an array that names each row's fold."""
-    if isinstance(cv, PredefinedSplit):
-        return True
-    if isinstance(cv, np.ndarray):
-        return cv.ndim == 1 and cv.dtype.kind in "iuf"
-    return isinstance(cv, list) and bool(cv) and isinstance(cv[0], Integral)
+    return isinstance(cv, PredefinedSplit) or names_folds(cv)
 
 
 def _in_memory(cv: Any, blocks: Blocks, classify: bool) -> tuple[Splits, Parts]:
@@ -162,20 +158,8 @@ def _lazy(cv: Any, sizes: tuple[int, ...], classify: bool) -> tuple[Splits, Part
 
 def _named(cv: Any, sizes: tuple[int, ...]) -> tuple[Splits, Parts]:
     """Return splits by an array that names each row's fold; -1 is in none."""
-    names = np.asarray(cv.test_fold if isinstance(cv, PredefinedSplit) else cv)
-    if names.dtype.kind not in "iu":
-        raise TypeError(f"cv names folds by {names.dtype}. Number them: 0, 1, ...; -1 is none.")
-    if len(names) != sum(sizes):
-        raise LengthMismatch(
-            f"cv names the folds of {len(names)} rows, but X has {sum(sizes)}. Name one for each "
-            f"row; -1 is for rows that are never tested on."
-        )
+    names = fold_numbers(cv.test_fold if isinstance(cv, PredefinedSplit) else cv, sum(sizes))
     folds = [np.flatnonzero(names == fold) for fold in np.unique(names[names >= 0])]
-    if len(np.unique(np.maximum(names, -1))) < 2:
-        raise ValueError(
-            f"cv names {len(folds)} fold(s) for all rows, which leaves none to train or none to "
-            f"test on. Give each row the number of its fold, from 0, or -1 to always train on it."
-        )
     everything = np.arange(sum(sizes))
     pairs = [(np.setdiff1d(everything, fold, assume_unique=True), fold) for fold in folds]
     return divide(pairs, sizes)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, check_cv
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.model_selection.folds import KFold
 from dlbd_estimators.model_selection.sources import Lazy, sources
 from dlbd_estimators.model_selection.split import new_seed
@@ -48,11 +48,11 @@ class SearchSplits:
         LengthMismatch
             The array names the folds of another number of rows.
         ValueError
-            More folds than rows; fewer than 2; an array that names fewer than 2.
+            More folds than rows; fewer than 2; an array that leaves no row to train or to test on.
         TypeError
             The array holds no integers.
         """
-        if _names_folds(cv):
+        if names_folds(cv):
             cv = _named(cv, X)
         if not is_lazy(X):
             splitter = check_cv(cv, y, classifier=classify)
@@ -91,33 +91,13 @@ class SearchSplits:
 
 def is_ours(cv: Any, X: Any) -> bool:
     """Tell whether ``cv`` means something here that it does not mean to scikit-learn."""
-    return _names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
-
-
-def _names_folds(cv: Any) -> bool:
-    if isinstance(cv, np.ndarray):
-        return cv.ndim == 1 and cv.dtype.kind in "iuf"
-    return isinstance(cv, list) and bool(cv) and isinstance(cv[0], Integral)
+    return names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
 
 
 def _named(cv: Any, X: Any) -> PredefinedSplit:
-    names = np.asarray(cv)
-    if names.dtype.kind not in "iu":
-        raise TypeError(f"cv names folds by {names.dtype}. Number them: 0, 1, ...; -1 is none.")
     (found,) = sources([X])
     if isinstance(found, Lazy):
         n_rows = sum(found.sizes)
     else:
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if len(names) != n_rows:
-        raise LengthMismatch(
-            f"cv names the folds of {len(names)} rows, but X has {n_rows}. Name one for each row; "
-            f"-1 is for rows that are never tested on."
-        )
-    n_folds = len(np.unique(names[names >= 0]))
-    if len(np.unique(np.maximum(names, -1))) < 2:
-        raise ValueError(
-            f"cv names {n_folds} fold(s) for all rows, which leaves none to train or none to test "
-            f"on. Give each row the number of its fold, from 0, or -1 to always train on it."
-        )
-    return PredefinedSplit(names)
+    return PredefinedSplit(fold_numbers(cv, n_rows))
