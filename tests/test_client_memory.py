@@ -275,7 +275,12 @@ CASES = {
 
 
 class Meter:
-    """What this process allocated at most within :meth:`running`, in bytes."""
+    """What this process allocated at most within :meth:`running`, in bytes.
+
+    Now and then that is a table of the interpreter that grows, and no data: the 174,763rd interned
+    string costs 7.7 MB at once. Such a table grows once, while a call that brings data brings them
+    each time, so a call that takes too much is run and measured a second time (:meth:`measure`).
+    """
 
     peak = 0
 
@@ -287,6 +292,16 @@ class Meter:
             self.peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+
+    def measure(self, run, most):
+        """What `run` takes at most, in bytes: of two runs the smaller, unless one is enough."""
+        with self.running():
+            run()
+        first = self.peak
+        if first >= most:
+            with self.running():
+                run()
+        return min(first, self.peak)
 
 
 @pytest.fixture(autouse=True)
@@ -320,9 +335,8 @@ def test_every_public_class_and_function_is_held_to_it():
 def test_the_client_of_a_cluster_holds_no_data(case):
     meter = Meter()
     for call, run in CASES[case](Data(make_block)):
-        with meter.running():
-            run()
-        assert meter.peak < MOST_IN_CLIENT, f"{call}: {meter.peak / BLOCK:.2f} blocks"
+        peak = meter.measure(run, MOST_IN_CLIENT)
+        assert peak < MOST_IN_CLIENT, f"{call}: {peak / BLOCK:.2f} blocks"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -337,18 +351,25 @@ def test_threads_of_this_process_hold_few_blocks(case):
     with dask.config.set(options):
         for call, run in CASES[case](Data(loader)):
             loader.most = 0
-            with meter.running():
-                run()
+            peak = meter.measure(run, MOST_IN_THREADS)
             assert loader.most <= MOST_ALIVE, f"{call}: {loader.most} blocks alive at once"
-            assert meter.peak < MOST_IN_THREADS, f"{call}: {meter.peak / BLOCK:.2f} blocks"
+            assert peak < MOST_IN_THREADS, f"{call}: {peak / BLOCK:.2f} blocks"
 
 
 @pytest.mark.usefixtures("client")
 def test_the_meter_sees_data_in_the_client():
-    meter = Meter()
-    with meter.running():
-        Data(make_block).X.compute()
-    assert meter.peak > N_BLOCKS * BLOCK
+    everything = Data(make_block).X.compute
+    assert Meter().measure(everything, MOST_IN_CLIENT) > N_BLOCKS * BLOCK
+
+
+def test_the_meter_does_not_count_what_is_allocated_once():
+    tables = []
+
+    def run():
+        if not tables:
+            tables.append(bytearray(2 * MOST_IN_CLIENT))
+
+    assert Meter().measure(run, MOST_IN_CLIENT) < BLOCK
 
 
 def test_the_loader_sees_blocks_that_are_kept():
