@@ -20,6 +20,7 @@ from storage.errors import (
     MetadataCorrupt,
     NotADataset,
     StorageError,
+    StoreUnreachable,
     UnsupportedURL,
     UnsupportedVersion,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "MetadataCorrupt",
     "NotADataset",
     "StorageError",
+    "StoreUnreachable",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",

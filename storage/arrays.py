@@ -9,12 +9,15 @@ import dask.array as da
 import numpy as np
 
 from storage.blocks import BlockReader, block_array
+from storage.errors import UnsupportedURL
 from storage.labels import labels_of
 from storage.layout import ArrayLayout
+from storage.local_files import LocalFiles
 from storage.manifest import Manifest
 from storage.named_columns import NamedColumns
 from storage.naming import given_names
 from storage.schema import Label, Schema
+from storage.store import Store
 
 __all__ = ["StoredArrays"]
 
@@ -24,13 +27,13 @@ class StoredArrays:
 
     def __init__(
         self,
-        path: Path,
+        store: Store,
         schema: Schema,
         layouts: tuple[ArrayLayout, ...],
         manifest: Manifest,
         columns: tuple[int, ...] | None = None,
     ) -> None:
-        self.path = path
+        self.store = store
         self.schema = schema
         self.layouts = {layout.name: layout for layout in layouts}
         self.manifest = manifest
@@ -38,8 +41,15 @@ class StoredArrays:
 
     @property
     def url(self) -> str:
-        """The path as a ``file://`` URL."""
-        return self.path.as_uri()
+        """The URL that opens the data set; ``file://`` and its path on a disk."""
+        return self.store.url
+
+    @property
+    def path(self) -> Path:
+        """Folder of the data set, where it is on a disk."""
+        if not isinstance(self.store, LocalFiles):
+            raise UnsupportedURL(f"{self.store.location} is no folder and has no path: ask for url")
+        return Path(self.store.root)
 
     @cached_property
     def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
@@ -124,5 +134,5 @@ class StoredArrays:
         schema = self.schema
         columns = self.columns if name == "X" else None
         return BlockReader(
-            str(self.path), schema.dataset_id, self.layouts[name], schema.block_rows, columns
+            self.store, schema.dataset_id, self.layouts[name], schema.block_rows, columns
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,12 @@ from dask.blockwise import BlockwiseDep, blockwise
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
-from storage.chunks import read_chunk
+from storage.chunks import read_chunks
 from storage.entries import ChunkEntries, expected_of, pack_expected
 from storage.errors import ChunkCorrupt, DatasetReplaced
 from storage.layout import ArrayLayout, row_chunks
 from storage.manifest import MANIFEST, identity_line
+from storage.store import Store
 
 __all__ = ["BlockReader", "ExpectedChunks", "block_array"]
 
@@ -29,8 +29,8 @@ class BlockReader:
 
     Attributes
     ----------
-    root : str
-        Folder of the data set.
+    store : Store
+        Files of the data set.
     dataset_id : str
         Identity of the data set when it was opened.
     layout : ArrayLayout
@@ -42,7 +42,7 @@ class BlockReader:
         and decoded, one chunk at a time.
     """
 
-    root: str
+    store: Store
     dataset_id: str
     layout: ArrayLayout
     block_rows: int
@@ -51,8 +51,9 @@ class BlockReader:
     def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
         """Rows of one block.
 
-        Memory: the block, and for each thread the bytes of one stored chunk; where columns are
-        chosen one decoded chunk, too.
+        Memory: the block, and for each thread the bytes of one stored chunk (those of all its
+        chunks where they come from an object store); where columns are chosen one decoded chunk,
+        too.
 
         Parameters
         ----------
@@ -72,41 +73,29 @@ class BlockReader:
         start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
         values = layout.empty_rows(stop - start, self.columns)
-        whole = None if self.columns is None else layout.empty_rows(layout.chunk_rows)
-        chunks = zip(layout.chunks_of(start, stop), expected_of(expected), strict=True)
+        chunks = layout.chunks_of(start, stop)
         try:
-            for chunk, entry in chunks:
-                first, last = layout.rows_of(chunk)
-                rows = values[first - start : last - start]
-                if whole is None:
-                    read_chunk(self.root, layout, chunk, rows, entry)
-                else:
-                    read_chunk(self.root, layout, chunk, whole[: last - first], entry)
-                    rows[...] = whole[: last - first, list(self.columns or ())]
+            read_chunks(self.store, layout, chunks, expected_of(expected), values, self.columns)
         except ChunkCorrupt:
             self.check_identity()
             raise
         # After the last file was opened: an overwrite swaps the whole folder in one step, so
-        # if the folder is still ours now, every file was.
-        self.check_identity()
+        # if the folder is still ours now, every file was. Where nothing is swapped, checksums do.
+        if self.store.identity() is not None:
+            self.check_identity()
         return values
 
     def check_identity(self) -> None:
         """Raise DatasetReplaced unless the data set on disk is still the one that was opened."""
         expected = identity_line(self.dataset_id)
         try:
-            descriptor = os.open(f"{self.root}/{MANIFEST}", os.O_RDONLY | os.O_CLOEXEC)
+            found = self.store.read_start(MANIFEST, len(expected))
         except FileNotFoundError:
             found = None
-        else:
-            try:
-                found = os.read(descriptor, len(expected))
-            finally:
-                os.close(descriptor)
         if found != expected:
             raise DatasetReplaced(
-                f"{self.root} was overwritten, moved or deleted after it was opened: open it "
-                f"again with storage.open_dataset"
+                f"{self.store.location} was overwritten, moved or deleted after it was opened: "
+                f"open it again with storage.open_dataset"
             )
 
 

@@ -2,22 +2,19 @@
 
 A chunk's file is a Blosc frame followed by the frame's CRC-32C, exactly what zarr's codecs
 ``bytes``, ``blosc`` and ``crc32c`` make and read: zarr alone opens the arrays (tests compare).
-Reading the files ourselves is 3 to 6 times faster, because nothing is copied on the way: bytes
-go from the file to a reused buffer, and are decoded straight into their rows of the block.
+Decoding the files ourselves lets the manifest check each of them, and copies nothing on the way:
+bytes go from the store to a reused buffer, and are decoded straight into their rows of the block.
 
 A chunk that Blosc cannot make clearly smaller is stored as it is, still inside a Blosc frame.
 Noise in the low bits of floats hardly compresses (4-6 %), yet undoing the shuffle costs more
-than reading the file; such a chunk is read straight into the block.
+than reading the file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import threading
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import google_crc32c
@@ -29,14 +26,13 @@ from storage.clock import counted
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
+from storage.store import Bytes, Store
 
-__all__ = ["PARTIAL_SUFFIX", "encode_chunk", "read_chunk", "write_chunk"]
+__all__ = ["encode_chunk", "read_chunks", "write_chunk"]
 
 # zarr sets this too, but a worker that only reads never imports zarr. Blosc's own threads would
 # multiply with Dask's, and its global state takes a lock.
 blosc.use_threads = False
-
-PARTIAL_SUFFIX = ".partial"
 
 _HEADER = 16
 _TRAILER = 4
@@ -46,25 +42,6 @@ _STORED_AS_IS = 0x2
 # bytes to win that back. The choice is per chunk and needs no other codec: frames say how they
 # were made.
 _WORTH_COMPRESSING = 7 / 8
-
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
-
-Bytes = npt.NDArray[np.uint8]
-
-
-class _Scratch(threading.local):
-    """A thread's buffer for the bytes of a compressed chunk, kept between chunks."""
-
-    def __init__(self) -> None:
-        self.buffer: Bytes = np.empty(0, dtype=np.uint8)
-
-    def of_size(self, nbytes: int) -> Bytes:
-        if self.buffer.size < nbytes:
-            self.buffer = np.empty(nbytes, dtype=np.uint8)
-        return self.buffer[:nbytes]
-
-
-_scratch = _Scratch()
 
 
 def encode_chunk(values: npt.NDArray[np.generic]) -> bytes:
@@ -76,7 +53,7 @@ def encode_chunk(values: npt.NDArray[np.generic]) -> bytes:
 
 
 def write_chunk(
-    root: str,
+    store: Store,
     layout: ArrayLayout,
     chunk: int,
     values: npt.NDArray[np.generic],
@@ -87,8 +64,8 @@ def write_chunk(
 
     Parameters
     ----------
-    root : str
-        Folder of the data set.
+    store : Store
+        Files of the data set.
     layout : ArrayLayout
         The array.
     chunk : int
@@ -113,171 +90,113 @@ def write_chunk(
     frame = encode_chunk(stored)
     checksum = int(google_crc32c.value(frame))
     trailer = checksum.to_bytes(_TRAILER, "little")
-    _write_file(f"{root}/{layout.key(chunk)}", (frame, trailer), durable=durable)
+    store.write(layout.key(chunk), (frame, trailer), durable=durable)
     return StoredChunk(rows, len(frame) + _TRAILER, checksum, n_nan)
 
 
-def read_chunk(
-    root: str,
+def read_chunks(
+    store: Store,
     layout: ArrayLayout,
-    chunk: int,
+    chunks: Sequence[int],
+    expected: Sequence[tuple[int, int]],
     out: npt.NDArray[np.generic],
-    expected: tuple[int, int],
+    columns: Sequence[int] | None = None,
 ) -> None:
-    """Read one chunk's rows into `out`, or raise; `out` is then not to be used.
+    """Read the rows of consecutive chunks into `out`, or raise; `out` is then not to be used.
 
     Parameters
     ----------
-    root : str
-        Folder of the data set.
+    store : Store
+        Files of the data set.
     layout : ArrayLayout
         The array.
-    chunk : int
-        Which chunk.
+    chunks : sequence of int
+        Which chunks, one behind the other.
+    expected : sequence of (int, int)
+        Size and checksum of each chunk's file in the manifest. A whole file that is another
+        chunk's, or of another writing, is right in itself: only the manifest tells that it is
+        not this one.
     out : ndarray
-        Contiguous, of the array's dtype, as many rows as the chunk holds without padding.
-    expected : tuple of int
-        Size and checksum of the file in the manifest. A whole file that is another chunk's, or
-        of another writing, is right in itself: only the manifest tells that it is not this one.
+        Contiguous, of the array's dtype, as many rows as the chunks hold without padding.
+    columns : sequence of int, optional
+        The columns that `out` has; None means all.
 
     Raises
     ------
     ChunkCorrupt
-        When the file is missing, or is not the one that the manifest tells of.
+        When a file is missing, or is not the one that the manifest tells of.
     """
-    path = f"{root}/{layout.key(chunk)}"
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _read_file(descriptor, layout, out, expected)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno in _GONE:
-            problem = "the file is missing"
-        elif error.errno == errno.EIO:
-            problem = f"the disk cannot read the file ({error.strerror})"
-        else:
-            raise
-        raise _corrupt(root, layout, chunk, problem) from error
-    except _BadBytes as error:
-        raise _corrupt(root, layout, chunk, str(error)) from None
+    files = store.read_each([layout.key(chunk) for chunk in chunks])
+    first_row, _ = layout.rows_of(chunks[0])
+    for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True):
+        start, stop = layout.rows_of(chunk)
+        with _corrupt_if_wrong(store, layout, chunk):
+            data = next(files)
+            _check(data, nbytes, checksum)
+            rows = out[start - first_row : stop - first_row]
+            _decode(data[:-_TRAILER], layout, rows, columns)
 
 
 class _BadBytes(Exception):
     """A file's bytes are wrong; the caller knows which file it is."""
 
 
-def _corrupt(root: str, layout: ArrayLayout, chunk: int, problem: str) -> ChunkCorrupt:
-    rows = layout.rows_of(chunk)
-    return ChunkCorrupt(root, layout.name, chunk, rows, layout.key(chunk), problem)
+@contextmanager
+def _corrupt_if_wrong(store: Store, layout: ArrayLayout, chunk: int) -> Iterator[None]:
+    try:
+        yield
+    except (_BadBytes, OSError) as error:
+        if isinstance(error, _BadBytes):
+            problem = str(error)
+        elif isinstance(error, FileNotFoundError | IsADirectoryError):
+            problem = "the file is missing"
+        elif error.errno == errno.EIO:
+            problem = f"the disk cannot read the file ({error.strerror})"
+        else:
+            raise
+        rows, key = layout.rows_of(chunk), layout.key(chunk)
+        raise ChunkCorrupt(store.location, layout.name, chunk, rows, key, problem) from error
 
 
-def _read_file(
-    descriptor: int,
-    layout: ArrayLayout,
-    out: npt.NDArray[np.generic],
-    expected: tuple[int, int],
-) -> None:
-    size = os.fstat(descriptor).st_size
-    nbytes, checksum = expected
-    if size != nbytes:
-        raise _BadBytes(f"the file has {size} bytes, the manifest says {nbytes}")
-    largest = layout.chunk_nbytes + _HEADER + _TRAILER
-    if not _HEADER + _TRAILER <= size <= largest:
-        raise _BadBytes(f"the file has {size} bytes, a chunk has {_HEADER + _TRAILER}-{largest}")
-    if size == largest and out.nbytes == layout.chunk_nbytes:
-        head = np.empty(_HEADER, dtype=np.uint8)
-        _fill(descriptor, head)
-        if head[2] & _STORED_AS_IS:
-            _read_as_is(descriptor, head, out, checksum)
-            return
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    data = _scratch.of_size(size)
-    _fill(descriptor, data)
-    frame = data[:-_TRAILER]
-    _check_header(frame[:_HEADER], size, layout.chunk_nbytes)
-    _check_checksum(int(google_crc32c.value(frame)), data[-_TRAILER:], checksum)
-    if out.nbytes == layout.chunk_nbytes:
-        _decode(frame, out)
-    else:
-        whole = layout.empty_rows(layout.chunk_rows)
-        _decode(frame, whole)
-        out[...] = whole[: out.shape[0]]
-
-
-def _read_as_is(descriptor: int, head: Bytes, out: npt.NDArray[np.generic], checksum: int) -> None:
-    body = out.reshape(-1).view(np.uint8)
-    _fill(descriptor, body)
-    tail = np.empty(_TRAILER, dtype=np.uint8)
-    _fill(descriptor, tail)
-    _check_header(head, _HEADER + body.size + _TRAILER, body.size)
-    found = google_crc32c.extend(google_crc32c.value(head), body)
-    _check_checksum(int(found), tail, checksum)
-
-
-def _check_header(head: Bytes, size: int, chunk_nbytes: int) -> None:
-    """Compare the lengths in Blosc's header with what they must be, before any decoding."""
-    decoded, _, framed = np.frombuffer(head[4:], dtype="<u4").tolist()
-    if framed + _TRAILER != size:
-        raise _BadBytes(
-            f"the file has {size} bytes where its header says {framed + _TRAILER} "
-            f"(truncated, or its header changed)"
-        )
-    if decoded != chunk_nbytes:
-        raise _BadBytes(f"it holds {decoded} bytes of values, a chunk of this array {chunk_nbytes}")
-
-
-def _check_checksum(found: int, trailer: Bytes, expected: int) -> None:
-    stored = int.from_bytes(trailer.tobytes(), "little")
+def _check(data: Bytes, nbytes: int, checksum: int) -> None:
+    if data.size != nbytes or nbytes < _HEADER + _TRAILER:
+        raise _BadBytes(f"the file has {data.size} bytes, the manifest says {nbytes}")
+    found = int(google_crc32c.value(data[:-_TRAILER]))
+    stored = int.from_bytes(data[-_TRAILER:].tobytes(), "little")
     if found != stored:
         raise _BadBytes(f"its checksum is {found:#010x} where {stored:#010x} was stored")
-    if found != expected:
+    if found != checksum:
         # The file is whole, only not this one.
         raise _BadBytes(
             f"the file is another chunk's, or of another writing: its checksum is {found:#010x}, "
-            f"the manifest says {expected:#010x}"
+            f"the manifest says {checksum:#010x}"
         )
 
 
-def _decode(frame: Bytes, out: npt.NDArray[np.generic]) -> None:
+def _decode(
+    frame: Bytes,
+    layout: ArrayLayout,
+    out: npt.NDArray[np.generic],
+    columns: Sequence[int] | None,
+) -> None:
+    """Decode a frame into the rows and columns of its chunk that are wanted."""
+    values = out
+    if columns is not None or out.nbytes != layout.chunk_nbytes:
+        values = layout.empty_rows(layout.chunk_rows)
+    decoded, _, framed = np.frombuffer(frame[4:_HEADER], dtype="<u4").tolist()
+    if (decoded, framed) != (values.nbytes, frame.size):
+        raise _BadBytes(
+            f"its header tells of {framed} bytes that hold {decoded} bytes of values; it has "
+            f"{frame.size}, and a chunk of this array holds {values.nbytes}"
+        )
     try:
-        with counted():
-            blosc.decompress(frame, out)
+        if frame[2] & _STORED_AS_IS:
+            values.reshape(-1).view(np.uint8)[...] = frame[_HEADER:]
+        else:
+            with counted():
+                blosc.decompress(frame, values)
     except (RuntimeError, ValueError) as error:
         raise _BadBytes(f"Blosc cannot decode it ({error})") from error
-
-
-def _fill(descriptor: int, view: Bytes) -> None:
-    """Read until `view` is full: one read may return less than was asked for."""
-    n_read = 0
-    while n_read < view.size:
-        got = os.readv(descriptor, [view.data[n_read:]])
-        if not got:
-            raise _BadBytes(f"the file ended after {n_read} bytes, while it was read")
-        n_read += got
-
-
-def _write_file(path: str, parts: Sequence[bytes], *, durable: bool) -> None:
-    """Write a file under another name first, so that `path` never holds half of it.
-
-    A task whose worker was taken for lost may still be writing while its second run has ended
-    elsewhere; both write the same bytes, and the rename makes either a whole file.
-    """
-    partial = f"{path}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            for part in parts:
-                left = memoryview(part)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
+    if values is not out:
+        rows = values[: len(out)]
+        out[...] = rows if columns is None else rows[:, list(columns)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -14,19 +13,22 @@ from storage.dataset import Dataset
 from storage.group import create_group
 from storage.inputs import Array, Inputs, column_names, stored_dtype, weight_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
-from storage.location import local_path
+from storage.location import store_at
 from storage.manifest import Manifest
 from storage.naming import check_classes, check_features, check_target_names
 from storage.opening import open_dataset
 from storage.schema import Label, Schema
-from storage.staging import Staging, check_target
 from storage.writer import BlockWriter, write_arrays
+from storage.writing import writing_to
+
+if TYPE_CHECKING:
+    from storage.location import Location
 
 __all__ = ["create_dataset"]
 
 
 def create_dataset(
-    url: str | os.PathLike[str],
+    url: Location,
     X: Any,
     y: Any,
     sample_weight: Any = None,
@@ -50,8 +52,11 @@ def create_dataset(
 
     Parameters
     ----------
-    url : str or path-like
-        The folder to make: a local path or a ``file://`` URL, on a disk that all workers see.
+    url : str, path-like or zarr.abc.store.Store
+        The folder to make. A local path or a ``file://`` URL is on a disk that all workers see. An
+        ``s3://``, ``gs://`` or ``az://`` URL names a place in an object store, and a Zarr store is
+        one; credentials are taken from the environment. ``memory://name`` lasts as long as the
+        process.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
         which computes X twice), DataFrame, pyarrow Table, or array of zarr, h5py or xarray.
@@ -85,7 +90,8 @@ def create_dataset(
         block has at least one chunk.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
-        complete and safe on disk. Anything that is not a data set is never replaced.
+        complete and safe on disk. Anything that is not a data set is never replaced, and in an
+        object store, which cannot replace it in one step, no complete data set.
 
     Returns
     -------
@@ -99,6 +105,8 @@ def create_dataset(
     ValueError, TypeError
         When shapes, lengths, names or dtypes do not fit. It is raised before anything is written,
         unless only the values can show it.
+    UnsupportedURL
+        For URLs of other schemes, and of web servers, which are for reading only.
     OSError
         For example when the disk is full. What was written is removed.
 
@@ -113,7 +121,7 @@ def create_dataset(
     ...     data.X.shape, data.y.dtype
     ((1000, 2), dtype('bool'))
     """
-    path = local_path(url)
+    place = store_at(url)
     _check_sizes(chunk_nbytes, block_nbytes)
     inputs = Inputs.of(X, y, sample_weight)
     arrays = inputs.arrays
@@ -124,7 +132,7 @@ def create_dataset(
     )
     target = check_target_names(target, arrays["y"].shape[1:])
     labels = check_classes(classes, dtypes["y"], arrays["y"].ndim)
-    check_target(path, overwrite=overwrite)
+    writing = writing_to(place, overwrite=overwrite)
     arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
     layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes)
@@ -140,33 +148,29 @@ def create_dataset(
         shuffle_seed=None if seed is None else int(seed),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    staging = Staging(path)
     try:
-        create_group(staging.folder, schema, layouts)
+        writing.begin()
+        create_group(writing.store, schema, layouts)
         writers = {
             layout.name: BlockWriter(
-                str(staging.folder),
+                writing.store,
                 layout,
                 block_rows,
-                # What replaces a data set must be safe on disk before the old one goes. A new
-                # one may cost its author a rerun: after a power cut its checksums tell. Waiting
-                # for the disk takes 1.4 to 5 times as long as writing.
-                durable=overwrite and path.exists(),
+                durable=writing.durable,
                 n_codes=len(labels) if labels is not None and layout.name == "y" else None,
             )
             for layout in layouts
         }
-        entries = write_arrays(staging.folder, arrays, writers)
-        Manifest(schema.dataset_id, entries).write(staging.folder, layouts)
-        staging.commit(overwrite=overwrite)
+        entries = write_arrays(arrays, writers)
+        writing.commit(Manifest(schema.dataset_id, entries).to_bytes(layouts))
     except BaseException as error:
-        staging.discard()
+        writing.discard()
         error.add_note(
-            f"Nothing was stored at {path}; what had been written for it was removed, and a "
-            f"data set that was there before is unchanged."
+            f"Nothing was stored at {place.location}; what had been written for it was removed, "
+            f"and a data set that was there before is unchanged."
         )
         raise
-    return open_dataset(path)
+    return open_dataset(url)
 
 
 def _check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:

@@ -30,8 +30,8 @@ class Dataset(StoredArrays):
 
     Parameters
     ----------
-    path : Path
-        Folder of the data set.
+    store : Store
+        Files of the data set.
     schema : Schema
         Names of the columns, and where the data came from.
     layouts : sequence of ArrayLayout
@@ -191,7 +191,7 @@ class Dataset(StoredArrays):
             A chunk is missing, truncated, changed or another one's. The message names all of them.
         """
         try:
-            return verify_arrays(self.path, self.layouts.values(), self.manifest)
+            return verify_arrays(self.store, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
             # If another data set has taken this one's place, its chunks are not damaged.
             self.reader("X").check_identity()

@@ -9,7 +9,8 @@
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
     ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
     ├── UnsupportedVersion   (ValueError)           written by a newer release
-    ├── UnsupportedURL       (NotImplementedError)  not on a local disk
+    ├── UnsupportedURL       (NotImplementedError)  no store opens it, or none can be written
+    ├── StoreUnreachable     (ConnectionError)      an object store does not answer
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
         ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
@@ -53,7 +54,11 @@ class UnsupportedVersion(StorageError, ValueError):
 
 
 class UnsupportedURL(StorageError, NotImplementedError):
-    """The URL's scheme is not supported."""
+    """No store opens the URL, or what is asked for is nothing that its store can do."""
+
+
+class StoreUnreachable(StorageError, ConnectionError):
+    """A store on the network does not answer, or answers with an error of its own."""
 
 
 class DatasetCorrupt(StorageError, OSError):

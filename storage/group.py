@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from storage.errors import DatasetNotFound, MetadataCorrupt, NotADataset
-from storage.layout import ArrayLayout
+from storage.layout import ARRAYS, ArrayLayout
 from storage.manifest import MANIFEST
 from storage.schema import ATTRIBUTE, Schema
+from storage.store import Store
 
-__all__ = ["ARRAYS", "METADATA", "create_group", "foreign_entries", "open_group"]
+__all__ = ["METADATA", "create_group", "foreign_entries", "open_group"]
 
 METADATA = "zarr.json"
-ARRAYS = ("X", "y", "sample_weight")
 
 _CODECS = ["bytes", "blosc", "crc32c"]
 _SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
-def create_group(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
-    """Write the group's and the arrays' metadata into `folder`, and no chunk."""
+def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
+    """Write the group's and the arrays' metadata, and no chunk."""
     import zarr
     from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
-    group = zarr.create_group(folder, zarr_format=3, attributes={ATTRIBUTE: schema.to_attribute()})
+    group = zarr.create_group(
+        store.for_zarr(), zarr_format=3, attributes={ATTRIBUTE: schema.to_attribute()}
+    )
     for layout in layouts:
         itemsize = np.dtype(layout.dtype).itemsize
         group.create_array(
@@ -47,29 +48,28 @@ def create_group(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -
             # Without names xarray does not open an array.
             dimension_names=["sample", _SECOND_DIMENSION.get(layout.name, "")][: len(layout.shape)],
         )
-    _list_arrays(folder, [layout.name for layout in layouts])
+    _list_arrays(store, [layout.name for layout in layouts])
 
 
-def _list_arrays(folder: Path, names: Sequence[str]) -> None:
+def _list_arrays(store: Store, names: Sequence[str]) -> None:
     """Repeat the arrays' metadata in the group's, as zarr's consolidated metadata.
 
     zarr then finds the arrays without listing the folder, where it would warn of the manifest.
     Not by zarr's own function, which warns that not every reader knows this metadata; one that
     does not know it passes over it.
     """
-    path = folder / METADATA
-    metadata = _read_json(path)
-    arrays = {name: _read_json(folder / name / METADATA) for name in names}
+    metadata = _read_json(store, METADATA)
+    arrays = {name: _read_json(store, f"{name}/{METADATA}") for name in names}
     metadata["consolidated_metadata"] = {
         "kind": "inline",
         "must_understand": False,
         "metadata": arrays,
     }
-    path.write_text(json.dumps(metadata, indent=2))
+    store.write(METADATA, [json.dumps(metadata, indent=2).encode()])
 
 
-def open_group(folder: Path) -> tuple[Schema, tuple[ArrayLayout, ...]]:
-    """Schema and arrays of the data set in `folder`.
+def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
+    """Schema and arrays of the data set in `store`.
 
     Raises
     ------
@@ -82,59 +82,66 @@ def open_group(folder: Path) -> tuple[Schema, tuple[ArrayLayout, ...]]:
     UnsupportedVersion
         When a newer release wrote it.
     """
-    if not folder.exists():
-        raise DatasetNotFound(f"there is no data set at {folder}: nothing is there at all")
-    if not (folder / METADATA).is_file():
-        kind = "folder" if folder.is_dir() else "file"
+    try:
+        metadata = _read_json(store, METADATA)
+    except (FileNotFoundError, IsADirectoryError):
+        kind = store.kind()
+        if kind is None:
+            raise DatasetNotFound(
+                f"there is no data set at {store.location}: nothing is there at all"
+            ) from None
         raise NotADataset(
-            f"{folder} is a {kind} without {METADATA}, no data set: storage.create_dataset "
+            f"{store.location} is a {kind} without {METADATA}, no data set: storage.create_dataset "
             f"makes one from NumPy or Dask arrays"
-        )
-    metadata = _read_json(folder / METADATA)
+        ) from None
     attributes = metadata.get("attributes", {})
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         raise NotADataset(
-            f"{folder} is a Zarr {metadata.get('node_type', 'node')}, but no data set of "
+            f"{store.location} is a Zarr {metadata.get('node_type', 'node')}, but no data set of "
             f"this package (it has no {ATTRIBUTE!r} attribute): read its arrays with "
             f"dask.array.from_zarr and give them to storage.create_dataset"
         )
-    schema = Schema.from_attribute(attributes[ATTRIBUTE], str(folder))
-    layouts = tuple(_read_layout(folder, name) for name in ARRAYS if (folder / name).is_dir())
-    _check(folder, schema, layouts)
+    schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
+    found = (_read_layout(store, name) for name in ARRAYS)
+    layouts = tuple(layout for layout in found if layout is not None)
+    _check(store, schema, layouts)
     return schema, layouts
 
 
-def foreign_entries(folder: Path) -> list[str] | None:
-    """Names in `folder` that are no part of a data set; None where it is no data set at all.
+def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
+    """Those of `names` that are no part of a data set; None where it is no data set at all.
 
     A half-written or damaged data set counts as one, so that it can be overwritten.
     """
     try:
-        attributes = _read_json(folder / METADATA).get("attributes", {})
+        attributes = _read_json(store, METADATA).get("attributes", {})
     except (OSError, MetadataCorrupt):
         return None
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         return None
-    own = {METADATA, MANIFEST, *ARRAYS}
-    return sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
+    return sorted(set(names) - {METADATA, MANIFEST, *ARRAYS})
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(store: Store, key: str) -> dict[str, Any]:
     try:
-        metadata = json.loads(path.read_bytes())
+        metadata = json.loads(store.read_bytes(key))
     except ValueError as error:
         raise MetadataCorrupt(
-            f"{path} is damaged ({error}): restore it from a copy, or write the data set again"
+            f"{store.location}/{key} is damaged ({error}): restore it from a copy, or write the "
+            f"data set again"
         ) from error
     if not isinstance(metadata, dict):
-        raise MetadataCorrupt(f"{path} is damaged: it holds no JSON object")
+        raise MetadataCorrupt(f"{store.location}/{key} is damaged: it holds no JSON object")
     return metadata
 
 
-def _read_layout(folder: Path, name: str) -> ArrayLayout:
-    path = folder / name / METADATA
+def _read_layout(store: Store, name: str) -> ArrayLayout | None:
+    key = f"{name}/{METADATA}"
     try:
-        metadata = _read_json(path)
+        metadata = _read_json(store, key)
+    except FileNotFoundError:
+        return None
+    try:
         shape = [int(size) for size in metadata["shape"]]
         chunk = [int(size) for size in metadata["chunk_grid"]["configuration"]["chunk_shape"]]
         if len(chunk) != len(shape) or chunk[1:] != shape[1:] or min(chunk + shape) < 1:
@@ -146,15 +153,15 @@ def _read_layout(folder: Path, name: str) -> ArrayLayout:
         if metadata["chunk_key_encoding"]["configuration"]["separator"] != ".":
             raise ValueError("chunk keys are not separated by '.'")
         dtype = np.dtype(metadata["data_type"])
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise MetadataCorrupt(
-            f"{path} does not describe an array as format version 1 writes it ({error}): "
-            f"restore it from a copy, or write the data set again"
+            f"{store.location}/{key} does not describe an array as format version 1 writes it "
+            f"({error}): restore it from a copy, or write the data set again"
         ) from error
     return ArrayLayout(name, dtype.name, shape[0], tuple(shape[1:]), chunk[0])
 
 
-def _check(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
+def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
     by_name = {layout.name: layout for layout in layouts}
     problem = None
     if not {"X", "y"} <= by_name.keys():
@@ -167,6 +174,6 @@ def _check(folder: Path, schema: Schema, layouts: Sequence[ArrayLayout]) -> None
         problem = "a block is no whole number of chunks"
     if problem:
         raise MetadataCorrupt(
-            f"the metadata of {folder} contradicts itself ({problem}): restore it from a "
+            f"the metadata of {store.location} contradicts itself ({problem}): restore it from a "
             f"copy, or write the data set again"
         )

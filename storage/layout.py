@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ARRAYS",
     "BLOCK_NBYTES",
     "CHUNK_NBYTES",
     "ArrayLayout",
@@ -17,6 +18,9 @@ __all__ = [
     "row_chunks",
     "side_chunk_rows",
 ]
+
+#: Names of the arrays of a data set; it need not have the last.
+ARRAYS = ("X", "y", "sample_weight")
 
 # Measured, one thread, float32, page cache warm: from 2 to 16 MiB reading is equally fast within
 # the noise, at 1 MiB a fifth to a half slower. The smallest of the safe sizes needs least memory
@@ -110,9 +114,9 @@ class ArrayLayout:
         start = chunk * self.chunk_rows
         return start, min(start + self.chunk_rows, self.n_rows)
 
-    def chunks_of(self, start: int, stop: int) -> Iterator[int]:
+    def chunks_of(self, start: int, stop: int) -> range:
         """Chunks that hold rows `start` (which begins one) to `stop`."""
-        return iter(range(start // self.chunk_rows, ceil(stop / self.chunk_rows)))
+        return range(start // self.chunk_rows, ceil(stop / self.chunk_rows))
 
     def file_name(self, chunk: int) -> str:
         """Zarr's key of a chunk inside the array (key encoding "default", separator ".").

@@ -1,50 +1,88 @@
-"""Where a data set is: a local path or a ``file://`` URL, as one absolute path."""
+"""Where a data set is: a path, a URL or a store of zarr, as the :class:`Store` of its files."""
 
 from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from storage.errors import UnsupportedURL
+from storage.local_files import LocalFiles
+from storage.store import Store
+
+if TYPE_CHECKING:
+    import zarr.abc.store
+
+    Location = str | os.PathLike[str] | zarr.abc.store.Store
+
+__all__ = ["store_at"]
 
 # A scheme needs two characters, so that C:\ is not taken for one; "::" chains fsspec's URLs.
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+(://|::)")
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)(://|::)")
 
 
-def local_path(url: str | os.PathLike[str]) -> Path:
-    """Absolute path of `url`, symbolic links followed.
-
-    Links are followed so that overwriting replaces the data set, not the link to it, and so
-    that the path means the same on a worker with another working directory.
+def store_at(url: Any) -> Store:
+    """The files at a path, at a URL or in a store of zarr.
 
     Parameters
     ----------
-    url : str or path-like
-        A path, relative or absolute, or a ``file://`` URL.
+    url : str, path-like or zarr.abc.store.Store
+        A path, relative or absolute; a URL of a local file, an object store or a web server; or a
+        store of zarr, whose root is the data set's.
 
     Returns
     -------
-    Path
-        Absolute path; it need not exist.
+    Store
+        Files there; there need not be any yet.
 
     Raises
     ------
     UnsupportedURL
-        For any other scheme.
+        When no store opens the URL.
     """
+    if not isinstance(url, str | os.PathLike):
+        return _zarr_store(url)
     text = os.fspath(url)
     if not isinstance(text, str):
-        raise TypeError(f"url must be a str or a path, got {type(url).__name__}")
+        raise TypeError(f"url must be a str, a path or a store of zarr, got {type(url).__name__}")
     if not text:
         raise ValueError("url is empty: name the folder of the data set")
-    if _SCHEME.match(text):
-        parts = urlsplit(text)
-        if parts.scheme.lower() != "file" or parts.netloc not in {"", "localhost"}:
-            raise UnsupportedURL(
-                f"cannot store or open {text!r}: only local paths and file:///absolute/path "
-                f"URLs are supported so far; write to a disk that every worker sees"
-            )
-        text = unquote(parts.path)
-    return Path(os.path.realpath(os.path.expanduser(text)))
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return _local_files(text)
+    if scheme[1].lower() == "file" and urlsplit(text).netloc in {"", "localhost"}:
+        return _local_files(unquote(urlsplit(text).path))
+    from storage.objects import Objects  # imports zarr
+    from storage.zarr_stores import SCHEMES, AtURL
+
+    if scheme[1].lower() not in SCHEMES or scheme[2] == "::":
+        raise UnsupportedURL(
+            f"cannot store or open {text!r}: besides local paths and file:///absolute/path URLs, "
+            f"those of {', '.join(sorted(SCHEMES))} are known. Of others, open the store with zarr "
+            f"and give that: storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
+        )
+    return Objects(AtURL(text.rstrip("/")))
+
+
+def _zarr_store(store: Any) -> Store:
+    import zarr.abc.store
+    from zarr.storage import LocalStore
+
+    from storage.objects import Objects
+    from storage.zarr_stores import Given
+
+    if isinstance(store, LocalStore):
+        return _local_files(store.root)
+    if isinstance(store, zarr.abc.store.Store):
+        return Objects(Given(store))
+    raise TypeError(f"url must be a str, a path or a store of zarr, got {type(store).__name__}")
+
+
+def _local_files(path: str | os.PathLike[str]) -> LocalFiles:
+    """Files of a folder, whose links are followed.
+
+    So overwriting replaces the data set, not the link to it, and the path means the same on a
+    worker with another working directory.
+    """
+    return LocalFiles(os.path.realpath(os.path.expanduser(path)))

@@ -10,10 +10,9 @@ data set, so that a reader can check it without parsing the rest.
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -23,10 +22,17 @@ import numpy.typing as npt
 from storage.entries import ChunkEntries, StoredChunk
 from storage.errors import DatasetIncomplete, MetadataCorrupt
 from storage.layout import ArrayLayout
+from storage.store import Bytes, Store
 
 __all__ = ["MANIFEST", "Manifest", "identity_line"]
 
 MANIFEST = "manifest.json"
+
+_ARRAY = re.compile(rb'"(?P<name>\w+)": \[\n(?P<entries>[^\]]*)\n\]')
+#: Bytes of entries that are taken apart at once.
+_PIECE = 2**20
+
+Column = npt.NDArray[np.integer[Any]]
 
 
 def identity_line(dataset_id: str) -> bytes:
@@ -63,20 +69,14 @@ class Manifest:
         """NaN in one array."""
         return int(self.arrays[array].n_nan.sum())
 
-    def write(self, folder: Path, layouts: Sequence[ArrayLayout]) -> None:
-        """Write the file into `folder`: the commit of everything written there before."""
+    def to_bytes(self, layouts: Sequence[ArrayLayout]) -> bytes:
+        """The file: writing it commits everything that was written before."""
         body = _body(self.arrays, {layout.name: layout for layout in layouts})
-        text = identity_line(self.dataset_id) + _checksum_line(body) + body
-        partial = folder / f"{MANIFEST}.partial"
-        with partial.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(folder / MANIFEST)
+        return identity_line(self.dataset_id) + _checksum_line(body) + body
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Manifest of the data set in `folder`.
+    def read(cls, store: Store) -> Manifest:
+        """Manifest of the data set in `store`.
 
         Raises
         ------
@@ -86,47 +86,90 @@ class Manifest:
             When it is damaged.
         """
         try:
-            text = (folder / MANIFEST).read_bytes()
+            text = store.read_bytes(MANIFEST)
         except FileNotFoundError:
             raise DatasetIncomplete(
-                f"{folder} is a half-written data set: it has no {MANIFEST}, which is written "
-                f"last. Write it again with overwrite=True, or copy it again"
+                f"{store.location} is a half-written data set: it has no {MANIFEST}, which is "
+                f"written last. Write it again with overwrite=True, or copy it again"
             ) from None
         try:
-            first, checksum, body = text.split(b"\n", 2)
-            if checksum + b"\n" != _checksum_line(body):
+            identity, checksum, body = _cut(text)
+            if checksum != _checksum_line(body):
                 raise ValueError("its checksum is wrong")
-            fields = json.loads(text)
-            if first + b"\n" != identity_line(fields["dataset_id"]):
+            dataset_id = json.loads(identity.removesuffix(b",\n") + b"}")["dataset_id"]
+            if identity != identity_line(dataset_id):
                 raise ValueError("its first line is not its identity")
-            arrays = {name: _columns(chunks) for name, chunks in fields["arrays"].items()}
+            return cls(dataset_id, _arrays(text))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MetadataCorrupt(
-                f"{folder / MANIFEST} is damaged ({error}): restore it from a copy, or write "
-                f"the data set again"
+                f"{store.location}/{MANIFEST} is damaged ({error}): restore it from a copy, or "
+                f"write the data set again"
             ) from error
-        return cls(fields["dataset_id"], arrays)
 
-    def check(self, folder: Path, layouts: Sequence[ArrayLayout]) -> None:
+    def check(self, store: Store, layouts: Sequence[ArrayLayout]) -> None:
         """Compare with the arrays' own metadata; they must tell the same grid."""
         expected = {layout.name: _grid(layout) for layout in layouts}
         found = {name: chunks.rows for name, chunks in self.arrays.items()}
         for name in expected.keys() | found.keys():
             if not np.array_equal(expected.get(name, ()), found.get(name, ())):
                 raise MetadataCorrupt(
-                    f"{folder}: {MANIFEST} and {name}/zarr.json do not describe the same chunks "
-                    f"of array {name!r}; restore them from a copy, or write the data set again"
+                    f"{store.location}: {MANIFEST} and {name}/zarr.json do not describe the same "
+                    f"chunks of array {name!r}; restore them from a copy, or write the data set "
+                    f"again"
                 )
 
 
-def _columns(chunks: Sequence[Mapping[str, Any]]) -> ChunkEntries:
-    n = len(chunks)
-    return ChunkEntries(
-        np.fromiter((each["rows"] for each in chunks), np.int64, n),
-        np.fromiter((each["bytes"] for each in chunks), np.uint32, n),
-        np.fromiter((int(each["crc32c"], 16) for each in chunks), np.uint32, n),
-        np.fromiter((each["nan"] for each in chunks), np.int64, n),
+def _cut(text: bytes) -> tuple[bytes, bytes, Bytes]:
+    """The two first lines, and the rest, which may be long and is not copied."""
+    first = text.index(b"\n") + 1
+    second = text.index(b"\n", first) + 1
+    return text[:first], text[first:second], np.frombuffer(text, np.uint8, offset=second)
+
+
+def _arrays(text: bytes) -> dict[str, ChunkEntries]:
+    """All entries of a manifest whose checksum is right: its lines are as they were written.
+
+    A manifest may have a million lines, of which JSON would make a million dictionaries first.
+    """
+    return {
+        found["name"].decode(): _columns(text, *found.span("entries"))
+        for found in _ARRAY.finditer(text)
+    }
+
+
+def _columns(text: bytes, start: int, stop: int) -> ChunkEntries:
+    pieces = []
+    while start < stop:
+        end = text.find(b"\n", min(start + _PIECE, stop), stop)
+        end = stop if end < 0 else end
+        pieces.append(_entries(np.frombuffer(text, np.uint8, end - start, start)))
+        start = end
+    return ChunkEntries(*map(np.concatenate, zip(*pieces, strict=True)))
+
+
+def _entries(lines: Bytes) -> tuple[Column, Column, Column, Column]:
+    """Rows, bytes, checksums and NaN of lines as :func:`_entry` writes them.
+
+    The names and the two texts of a line are quoted, so that its numbers lie between its quotes.
+    """
+    quotes = np.flatnonzero(lines == ord('"')).reshape(-1, 14)
+    checksums = lines[quotes[:, 10, None] + np.arange(1, 9)].tobytes().decode()
+    return (
+        _numbers(lines, quotes[:, 5] + 3, quotes[:, 6] - 2),
+        _numbers(lines, quotes[:, 7] + 3, quotes[:, 8] - 2).astype(np.uint32),
+        np.frombuffer(bytes.fromhex(checksums), ">u4").astype(np.uint32),
+        _numbers(lines, quotes[:, 13] + 3, np.flatnonzero(lines == ord("}"))),
     )
+
+
+def _numbers(text: Bytes, first: npt.NDArray[np.intp], stop: npt.NDArray[np.intp]) -> Column:
+    """Whole numbers whose digits are ``text[first:stop]``."""
+    values = np.zeros(len(first), np.int64)
+    for place in range(int(np.max(stop - first))):
+        inside = first + place < stop
+        digits = text[np.where(inside, first + place, first)] - ord("0")
+        values = np.where(inside, 10 * values + digits, values)
+    return values
 
 
 def _grid(layout: ArrayLayout) -> npt.NDArray[np.int64]:
@@ -158,5 +201,5 @@ def _entry(key: str, chunk: StoredChunk) -> dict[str, Any]:
     }
 
 
-def _checksum_line(body: bytes) -> bytes:
+def _checksum_line(body: bytes | Bytes) -> bytes:
     return f'"crc32c": "{google_crc32c.value(body):08x}",\n'.encode()

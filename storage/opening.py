@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.dataset import Dataset
 from storage.errors import MetadataCorrupt, StorageError
 from storage.group import open_group
-from storage.location import local_path
+from storage.location import store_at
 from storage.manifest import Manifest
 from storage.naming import choose_columns
+from storage.store import Store
 from storage.verify import VerifyReport
+
+if TYPE_CHECKING:
+    from storage.location import Location
 
 __all__ = ["open_dataset", "verify"]
 
 
-def open_dataset(
-    url: str | os.PathLike[str], *, columns: Sequence[str | int] | None = None
-) -> Dataset:
+def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -> Dataset:
     """Open a data set that :func:`create_dataset` wrote.
 
     Only metadata is read. Chunks are checked when their blocks are loaded, or all at once by
@@ -27,8 +28,10 @@ def open_dataset(
 
     Parameters
     ----------
-    url : str or path-like
-        A local path or a ``file://`` URL.
+    url : str, path-like or zarr.abc.store.Store
+        A local path; a URL that begins with ``file://``, ``s3://``, ``gs://``, ``az://``,
+        ``http://``, ``https://`` or ``memory://``; or a Zarr store. Credentials are taken from the
+        environment.
     columns : sequence of str or int, optional
         Names or numbers (from 0) of the columns that X is to have, in this order; None means all.
         A chunk holds all columns: fewer take less memory, and as long to read.
@@ -54,6 +57,8 @@ def open_dataset(
         When its metadata is damaged.
     UnsupportedURL
         For URLs of other schemes.
+    StoreUnreachable, PermissionError
+        When a store on the network does not answer, or refuses.
 
     Examples
     --------
@@ -66,28 +71,30 @@ def open_dataset(
     ...     data.X.shape, data.feature_names
     ((3, 2), ('x2', 'x0'))
     """
-    path = local_path(url)
+    store = store_at(url)
     while True:
-        # An overwrite replaces the whole folder. If some files were read before it and some after
-        # it, nothing is damaged: begin again.
-        folder = _identity(path)
+        # On a disk an overwrite replaces the whole folder. If some files were read before it and
+        # some after it, nothing is damaged: begin again.
+        identity = store.identity()
         try:
-            dataset = _open(path, columns)
+            dataset = _open(store, columns)
         except StorageError:
-            if _identity(path) == folder:
+            if store.identity() == identity:
                 raise
         else:
-            if _identity(path) == folder:
+            if store.identity() == identity:
                 return dataset
 
 
-def verify(url: str | os.PathLike[str]) -> VerifyReport:
+def verify(url: Location) -> VerifyReport:
     """Read every chunk of a data set and compare it with the manifest.
 
     Parameters
     ----------
-    url : str or path-like
-        A local path or a ``file://`` URL.
+    url : str, path-like or zarr.abc.store.Store
+        A local path; a URL that begins with ``file://``, ``s3://``, ``gs://``, ``az://``,
+        ``http://``, ``https://`` or ``memory://``; or a Zarr store. Credentials are taken from the
+        environment.
 
     Returns
     -------
@@ -113,22 +120,14 @@ def verify(url: str | os.PathLike[str]) -> VerifyReport:
     return open_dataset(url).verify()
 
 
-def _open(path: Path, columns: Sequence[str | int] | None) -> Dataset:
-    schema, layouts = open_group(path)
-    manifest = Manifest.read(path)
-    manifest.check(path, layouts)
+def _open(store: Store, columns: Sequence[str | int] | None) -> Dataset:
+    schema, layouts = open_group(store)
+    manifest = Manifest.read(store)
+    manifest.check(store, layouts)
     if manifest.dataset_id != schema.dataset_id:
         raise MetadataCorrupt(
-            f"zarr.json and manifest.json of {path} are of two different writings: restore "
-            f"them from one copy, or write the data set again"
+            f"zarr.json and manifest.json of {store.location} are of two different writings: "
+            f"restore them from one copy, or write the data set again"
         )
     chosen = choose_columns(columns, schema.feature_names)
-    return Dataset(path, schema, layouts, manifest, chosen)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    return Dataset(store, schema, layouts, manifest, chosen)

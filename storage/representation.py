@@ -32,7 +32,7 @@ def told(data: StoredArrays) -> str:
     ]
     width = max(len(name) for name, _ in lines)
     body = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines if value)
-    return f"Dataset {data.path}\n{body}"
+    return f"Dataset {data.store.location}\n{body}"
 
 
 def _names(data: StoredArrays) -> str:

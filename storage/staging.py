@@ -1,4 +1,4 @@
-"""A place to write a data set beside its target, and the one step that puts it there.
+"""On a disk: a place to write a data set beside its target, and the one step that puts it there.
 
 Everything is written into a hidden folder next to the target (same file system, so that a
 rename moves it), and the target changes in a single step at the end. Until then whatever was
@@ -17,8 +17,10 @@ from pathlib import Path
 
 from storage.errors import DatasetExists
 from storage.group import foreign_entries
+from storage.local_files import LocalFiles
+from storage.manifest import MANIFEST
 
-__all__ = ["Staging", "check_target"]
+__all__ = ["Staging"]
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -26,7 +28,7 @@ _RENAME_EXCHANGE = 2
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
+def _check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a target that exists already, or that this package must not replace.
 
     Raises
@@ -37,7 +39,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     """
     if not os.path.lexists(path) or _is_empty_folder(path):
         return
-    foreign = foreign_entries(path)
+    foreign = foreign_entries(LocalFiles(str(path)), _names(path))
     if foreign is None:
         raise DatasetExists(
             f"{path} exists and is no data set: choose another place "
@@ -60,34 +62,54 @@ class Staging:
 
     Parameters
     ----------
-    target : Path
-        Where the data set goes; its parents are made.
+    target : LocalFiles
+        Where the data set goes.
+    overwrite : bool
+        Whether it may replace another.
 
     Attributes
     ----------
-    folder : Path
-        Where it is written.
+    store : LocalFiles
+        Where it is written, once writing has begun.
+    durable : bool
+        Whether each file must be safe on disk before the next step: what replaces a data set must
+        be, before the old one goes. A new one may cost its author a rerun: after a power cut its
+        checksums tell. Waiting for the disk takes 1.4 to 5 times as long as writing.
+
+    Raises
+    ------
+    DatasetExists
+        When something is at the target that must not be replaced.
     """
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.folder = target.parent / f".{target.name}.{uuid.uuid4().hex}.writing"
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, target: LocalFiles, *, overwrite: bool) -> None:
+        self.target = Path(target.root)
+        self.folder = self.target.parent / f".{self.target.name}.{uuid.uuid4().hex}.writing"
+        self.store = LocalFiles(str(self.folder))
+        self.overwrite = overwrite
+        self.durable = overwrite and self.target.exists()
+        _check_target(self.target, overwrite=overwrite)
+
+    def begin(self) -> None:
+        """Make the hidden folder, and the parents of the target."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir()
 
-    def commit(self, *, overwrite: bool) -> None:
-        """Put the folder in the target's place, durably, then remove what was there."""
+    def commit(self, manifest: bytes) -> None:
+        """Write the manifest, put the folder in the target's place, remove what was there."""
+        self.store.remove_partial_files()
+        self.store.write(MANIFEST, [manifest], durable=True)
         for folder, _, _ in os.walk(self.folder):
             _sync_folder(Path(folder))
         # Again, because the target may have been taken while we wrote.
-        check_target(self.target, overwrite=overwrite)
+        _check_target(self.target, overwrite=self.overwrite)
         try:
             # Onto nothing, or an empty folder.
             self.folder.rename(self.target)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            if not overwrite:
+            if not self.overwrite:
                 raise DatasetExists(
                     f"another data set was written to {self.target} meanwhile: choose another "
                     f"place, or replace it with overwrite=True"
@@ -112,6 +134,10 @@ class Staging:
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and next(path.iterdir(), None) is None
+
+
+def _names(path: Path) -> list[str]:
+    return os.listdir(path) if path.is_dir() else []
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -42,9 +42,9 @@ def column_labels(data: StoredArrays) -> dict[str, list[str]]:
     twice = [label for label, count in counts.items() if count > 1]
     if twice:
         raise ValueError(
-            f"{data.path} has two columns called {twice[0]!r} (features, target and weights "
-            f"together), which one table cannot hold: use the arrays X, y and sample_weight, or "
-            f"open it without that feature, open_dataset(url, columns=...)"
+            f"{data.store.location} has two columns called {twice[0]!r} (features, target and "
+            f"weights together), which one table cannot hold: use the arrays X, y and "
+            f"sample_weight, or open it without that feature, open_dataset(url, columns=...)"
         )
     return labels
 

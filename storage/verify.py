@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from dask.base import compute
 from dask.delayed import Delayed, delayed
 
-from storage.chunks import read_chunk
+from storage.chunks import read_chunks
 from storage.entries import ChunkEntries, StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout
 from storage.manifest import Manifest
+from storage.store import Store
 
 __all__ = ["VerifyReport", "verify_arrays"]
 
@@ -53,7 +53,7 @@ class VerifyReport:
     seconds: float
 
 
-def verify_arrays(path: Path, layouts: Iterable[ArrayLayout], manifest: Manifest) -> VerifyReport:
+def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest) -> VerifyReport:
     """Check all chunks in parallel, on the active Dask cluster or on threads.
 
     Raises
@@ -63,13 +63,13 @@ def verify_arrays(path: Path, layouts: Iterable[ArrayLayout], manifest: Manifest
     """
     started = time.perf_counter()
     tasks = [
-        _check_task(str(path), layout, first, chunks)
+        _check_task(store, layout, first, chunks)
         for layout in layouts
         for first, chunks in _runs(layout, manifest.arrays[layout.name])
     ]
     bad = [chunk for found in compute(*tasks) for chunk in found]
     if bad:
-        raise DatasetCorrupt.from_chunks(str(path), bad, manifest.n_chunks)
+        raise DatasetCorrupt.from_chunks(store.location, bad, manifest.n_chunks)
     nan = {name: manifest.n_nan(name) for name in manifest.arrays}
     seconds = time.perf_counter() - started
     return VerifyReport(manifest.n_chunks, manifest.nbytes, nan, seconds)
@@ -81,21 +81,21 @@ def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, Chun
         yield first, chunks.run(first, first + length)
 
 
-def _check_task(root: str, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
+def _check_task(store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
     # As one opaque callable: Dask would walk through arguments, entry by entry.
-    check = delayed(partial(_check_chunks, root, layout, first, chunks), traverse=False)
+    check = delayed(partial(_check_chunks, store, layout, first, chunks), traverse=False)
     task: Delayed = check(dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}")
     return task
 
 
 def _check_chunks(
-    root: str, layout: ArrayLayout, first: int, chunks: ChunkEntries
+    store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries
 ) -> list[ChunkCorrupt]:
     buffer = layout.empty_rows(layout.chunk_rows)
     bad = []
     for index, expected in enumerate(chunks, first):
         try:
-            _check_chunk(root, layout, index, expected, buffer[: expected.rows])
+            _check_chunk(store, layout, index, expected, buffer[: expected.rows])
         except ChunkCorrupt as error:
             # The traceback would keep the buffers of the frames alive.
             bad.append(error.with_traceback(None))
@@ -103,15 +103,17 @@ def _check_chunks(
 
 
 def _check_chunk(
-    root: str,
+    store: Store,
     layout: ArrayLayout,
     index: int,
     expected: StoredChunk,
     values: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
 ) -> None:
-    read_chunk(root, layout, index, values, (expected.nbytes, expected.checksum))
+    sizes = [(expected.nbytes, expected.checksum)]
+    read_chunks(store, layout, [index], sizes, values)
     n_nan = int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
     if n_nan != expected.n_nan:
         problem = f"it holds {n_nan} NaN, the manifest says {expected.n_nan}"
         key = layout.key(index)
-        raise ChunkCorrupt(root, layout.name, index, layout.rows_of(index), key, problem)
+        rows = layout.rows_of(index)
+        raise ChunkCorrupt(store.location, layout.name, index, rows, key, problem)

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,13 @@ from dask.array.core import map_blocks
 from dask.base import compute
 from dask.system import CPU_COUNT
 
-from storage.chunks import PARTIAL_SUFFIX, write_chunk
+from storage.chunks import write_chunk
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
 from storage.layout import ArrayLayout, row_chunks
 from storage.promises import as_promised
+from storage.store import Store
 
 __all__ = ["BlockWriter", "write_arrays"]
 
@@ -37,8 +37,8 @@ class BlockWriter:
 
     Attributes
     ----------
-    root : str
-        Folder of the data set.
+    store : Store
+        Files of the data set.
     layout : ArrayLayout
         The array.
     block_rows : int
@@ -49,7 +49,7 @@ class BlockWriter:
         Values must be integer codes below this, where given.
     """
 
-    root: str
+    store: Store
     layout: ArrayLayout
     block_rows: int
     durable: bool = False
@@ -65,7 +65,7 @@ class BlockWriter:
         block = self._checked(values, start, stop)
         entries = [
             write_chunk(
-                self.root,
+                self.store,
                 self.layout,
                 chunk,
                 self._converted(block, start, chunk),
@@ -143,7 +143,7 @@ class BlockWriter:
 
 
 def write_arrays(
-    folder: Path, arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
+    arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
 ) -> dict[str, ChunkEntries]:
     """Write all chunks of all arrays; return the manifest's entries of each.
 
@@ -160,9 +160,6 @@ def write_arrays(
             entries[name] = _write_numpy(array, writers[name])
     results = compute(*lazy.values())
     entries.update((name, _entries(found)) for name, found in zip(lazy, results, strict=True))
-    # Left by tasks whose worker died.
-    for partial in folder.glob(f"*/*{PARTIAL_SUFFIX}"):
-        partial.unlink()
     return {name: ChunkEntries.from_chunks(entries[name]) for name in arrays}
 
 

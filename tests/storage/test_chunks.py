@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
-from storage import chunks
+from storage import chunks, local_files
 from storage.layout import ArrayLayout
+from storage.local_files import LocalFiles
 from tests.storage.strategies import values
 
 ROWS, COLUMNS = 40, 3
@@ -155,11 +156,12 @@ def test_one_chunk_round_trip(array, rows):
     layout = ArrayLayout("X", array.dtype.name, 50, (2,), rows)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "X").mkdir()
+        files = LocalFiles(folder)
         for chunk in range(layout.n_chunks):
             first, stop = layout.rows_of(chunk)
-            wrote = chunks.write_chunk(folder, layout, chunk, array[first:stop])
+            wrote = chunks.write_chunk(files, layout, chunk, array[first:stop])
             out = layout.empty_rows(stop - first)
-            chunks.read_chunk(folder, layout, chunk, out, (wrote.nbytes, wrote.checksum))
+            chunks.read_chunks(files, layout, [chunk], [(wrote.nbytes, wrote.checksum)], out)
             assert out.tobytes() == array[first:stop].tobytes()
             assert wrote.rows == stop - first
             if array.dtype.kind == "f":
@@ -172,10 +174,10 @@ def test_other_read_errors_are_no_corruption(intact, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(chunks.os, "open", refuse)
+    monkeypatch.setattr(local_files.os, "open", refuse)
     out = np.empty((ROWS, COLUMNS))
     with pytest.raises(PermissionError):
-        chunks.read_chunk(str(dataset.path), dataset.layouts["X"], 0, out, (0, 0))
+        chunks.read_chunks(dataset.store, dataset.layouts["X"], [0], [(0, 0)], out)
 
 
 def test_a_disk_that_cannot_read_is_named_as_such(intact, monkeypatch):
@@ -184,13 +186,13 @@ def test_a_disk_that_cannot_read_is_named_as_such(intact, monkeypatch):
     def broken(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(chunks.os, "readv", broken)
+    monkeypatch.setattr(local_files.os, "readv", broken)
     with pytest.raises(storage.ChunkCorrupt, match="cannot read the file"):
         dataset.y.compute()
 
 
 def test_short_reads_are_completed(intact, monkeypatch):
     dataset, X = intact
-    readv = chunks.os.readv
-    monkeypatch.setattr(chunks.os, "readv", lambda fd, views: readv(fd, [views[0][:100]]))
+    readv = local_files.os.readv
+    monkeypatch.setattr(local_files.os, "readv", lambda fd, views: readv(fd, [views[0][:100]]))
     np.testing.assert_array_equal(dataset.X.compute(), X)

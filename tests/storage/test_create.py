@@ -319,7 +319,7 @@ def test_a_killed_writer_disturbs_no_retry(tmp_path):
         import os, signal, sys
         import numpy as np, storage
         import storage.manifest
-        storage.manifest.Manifest.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        storage.manifest.Manifest.to_bytes = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         storage.create_dataset(sys.argv[1], np.ones((9, 2)), np.ones(9), overwrite=True)
     """)
     X, y = small()

@@ -37,13 +37,13 @@ def path(tmp_path_factory):
 def read(monkeypatch):
     """Names of the arrays of which a chunk was read."""
     found = []
-    real = blocks.read_chunk
+    real = blocks.read_chunks
 
-    def read_chunk(root, layout, chunk, out, expected):
-        found.append(layout.name)
-        real(root, layout, chunk, out, expected)
+    def read_chunks(store, layout, chunks, *more):
+        found.extend(layout.name for _ in chunks)
+        real(store, layout, chunks, *more)
 
-    monkeypatch.setattr(blocks, "read_chunk", read_chunk)
+    monkeypatch.setattr(blocks, "read_chunks", read_chunks)
     return found
 
 

@@ -11,6 +11,8 @@ import zarr
 
 import storage
 from storage import staging
+from storage.local_files import LocalFiles
+from storage.manifest import MANIFEST
 
 X, Y = np.arange(200.0).reshape(100, 2), np.arange(100.0)
 
@@ -143,11 +145,12 @@ def test_link_to_a_data_set_is_followed(old, tmp_path):
 
 
 def test_two_writers_of_one_target_do_not_mix(tmp_path):
-    mine = staging.Staging(tmp_path / "d")
+    mine = staging.Staging(LocalFiles(str(tmp_path / "d")), overwrite=False)
+    mine.begin()
     (mine.folder / "zarr.json").write_text("{}")
     storage.create_dataset(tmp_path / "d", X, Y)
     with pytest.raises(storage.DatasetExists):
-        mine.commit(overwrite=False)
+        mine.commit(b"{}")
     mine.discard()
     assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
     np.testing.assert_array_equal(storage.open_dataset(tmp_path / "d").X.compute(), X)
@@ -155,11 +158,13 @@ def test_two_writers_of_one_target_do_not_mix(tmp_path):
 
 @pytest.mark.parametrize("make", [a_file, a_folder_with_files, a_dataset_with_notes])
 def test_what_appears_while_we_write_is_not_replaced_either(tmp_path, make):
-    mine = staging.Staging(tmp_path / "d")
+    mine = staging.Staging(LocalFiles(str(tmp_path / "d")), overwrite=True)
+    mine.begin()
+    (mine.folder / MANIFEST).touch()  # the only file that a commit makes
     make(tmp_path / "d")
     before = tree(tmp_path)
     with pytest.raises(storage.DatasetExists):
-        mine.commit(overwrite=True)
+        mine.commit(b"")
     assert tree(tmp_path) == before
 
 

@@ -76,8 +76,13 @@ def test_long_blocks_are_taken_in_tiles():
 def test_weights_and_classes(tmp_path, monkeypatch):
     codes, weights = np.arange(20) % 2, np.arange(20.0)
     read = []
-    real = blocks.read_chunk
-    monkeypatch.setattr(blocks, "read_chunk", lambda *a: read.append(a[1].name) or real(*a))
+    real = blocks.read_chunks
+
+    def read_chunks(store, layout, chunks, *more):
+        read.extend(layout.name for _ in chunks)
+        real(store, layout, chunks, *more)
+
+    monkeypatch.setattr(blocks, "read_chunks", read_chunks)
     data = storage.create_dataset(
         tmp_path / "d", np.eye(20), codes, weights, classes=["no", "yes"], chunk_nbytes=160
     )

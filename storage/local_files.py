@@ -1,0 +1,146 @@
+"""Files of a data set on a disk that all workers see."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from storage.store import Bytes, Store
+
+__all__ = ["PARTIAL_SUFFIX", "LocalFiles"]
+
+PARTIAL_SUFFIX = ".partial"
+
+
+class _Scratch(threading.local):
+    """A thread's buffer for the bytes of a file, kept between files."""
+
+    def __init__(self) -> None:
+        self.buffer: Bytes = np.empty(0, dtype=np.uint8)
+
+    def of_size(self, nbytes: int) -> Bytes:
+        if self.buffer.size < nbytes:
+            self.buffer = np.empty(nbytes, dtype=np.uint8)
+        return self.buffer[:nbytes]
+
+
+_scratch = _Scratch()
+
+
+@dataclass(frozen=True)
+class LocalFiles(Store):
+    """Files in a folder.
+
+    Attributes
+    ----------
+    root : str
+        Absolute path of the folder.
+    """
+
+    root: str
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return self.root
+
+    @property
+    def url(self) -> str:
+        """The path as a ``file://`` URL."""
+        return Path(self.root).as_uri()
+
+    def read(self, key: str) -> Bytes:
+        """The bytes of a file, in a buffer that the thread's next file is read into."""
+        descriptor = self._open(key)
+        try:
+            data = _scratch.of_size(os.fstat(descriptor).st_size)
+            # One read may return less than was asked for, and a file may shrink.
+            return data[: _fill(descriptor, data)]
+        finally:
+            os.close(descriptor)
+
+    def read_bytes(self, key: str) -> bytes:
+        """The bytes of a file, which may be long: the thread's buffer does not grow for it."""
+        with open(self._open(key), "rb") as file:
+            return file.read()
+
+    def read_start(self, key: str, nbytes: int) -> bytes:
+        """The first bytes of a file, fewer where it has fewer."""
+        descriptor = self._open(key)
+        try:
+            return os.read(descriptor, nbytes)
+        finally:
+            os.close(descriptor)
+
+    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+        """Write a file under another name first, so that `key` never holds half of it.
+
+        A task whose worker was taken for lost may still be writing while its second run has ended
+        elsewhere; both write the same bytes, and the rename makes either a whole file.
+        """
+        path = f"{self.root}/{key}"
+        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                for part in parts:
+                    left = memoryview(part)
+                    while left:
+                        left = left[os.write(descriptor, left) :]
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(partial, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            raise
+
+    def kind(self) -> str | None:
+        """What is at the root: a folder, a file or nothing."""
+        if not os.path.exists(self.root):
+            return None
+        return "folder" if os.path.isdir(self.root) else "file"
+
+    def identity(self) -> tuple[int, int] | None:
+        """Device and number of the folder, another one after an overwrite."""
+        try:
+            status = os.stat(self.root)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def for_zarr(self) -> Path:
+        """The folder."""
+        return Path(self.root)
+
+    def remove_partial_files(self) -> None:
+        """Remove what tasks left whose worker died while they wrote."""
+        for partial in Path(self.root).glob(f"*/*{PARTIAL_SUFFIX}"):
+            partial.unlink()
+
+    def _open(self, key: str) -> int:
+        path = f"{self.root}/{key}"
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+
+
+def _fill(descriptor: int, view: Bytes) -> int:
+    n_read = 0
+    while n_read < view.size:
+        got = os.readv(descriptor, [view.data[n_read:]])
+        if not got:
+            break
+        n_read += got
+    return n_read

