@@ -155,6 +155,23 @@ def load(url: str | os.PathLike[str]) -> Any:
     return model
 
 
+def check_place(url: str | os.PathLike[str]) -> None:
+    """Make sure that a model can be saved there, as far as that can be known before.
+
+    Parameters
+    ----------
+    url : str or path-like
+        Where :func:`save` will write. Folders are made.
+
+    Raises
+    ------
+    OSError
+        It cannot.
+    """
+    folder, name = _place(url, make=True)
+    folder.check(name)
+
+
 class Savable:
     """Mixin: the method :meth:`save`.
 

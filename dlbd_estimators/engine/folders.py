@@ -55,6 +55,10 @@ class Folder(ABC):
     def delete(self, name: str) -> None:
         """Delete a file."""
 
+    @abstractmethod
+    def check(self, name: str) -> None:
+        """Raise an OSError where it is known that a file cannot be written."""
+
 
 class LocalFolder(Folder):
     """A folder of this machine."""
@@ -100,6 +104,12 @@ class LocalFolder(Folder):
     def delete(self, name: str) -> None:
         (self._path / name).unlink()
 
+    def check(self, name: str) -> None:
+        if (self._path / name).is_dir():
+            raise IsADirectoryError(f"{self._path / name} is a folder, not a file to write")
+        if not os.access(self._path, os.W_OK | os.X_OK):
+            raise PermissionError(f"No file can be made in {self._path}: permission denied")
+
 
 class RemoteFolder(Folder):
     """A folder of an object store, whose writes are whole or nothing."""
@@ -127,6 +137,10 @@ class RemoteFolder(Folder):
 
     def delete(self, name: str) -> None:
         self._files.rm_file(self._of(name))
+
+    def check(self, name: str) -> None:
+        if self._files.isdir(self._of(name)):
+            raise IsADirectoryError(f"{self._of(name)} is a folder, not a file to write")
 
     def _of(self, name: str) -> str:
         return f"{self._path}/{name}"

@@ -1,0 +1,69 @@
+"""Where commands compute: on a cluster that is there, or on worker processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dask.utils import parse_bytes
+from distributed import Client, LocalCluster
+from distributed.comm import connect
+
+#: Seconds that a scheduler has to answer.
+CONNECT_SECONDS = 10.0
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Compute on the cluster of this scheduler.
+
+    Raises
+    ------
+    TimeoutError
+        It does not answer.
+    ValueError
+        It is no address.
+    """
+    try:
+        # A client that cannot connect would stay behind as the one that Dask computes on.
+        asyncio.run(_ask(address))
+    except OSError as error:
+        raise TimeoutError(
+            f"No scheduler answers at {address} within {CONNECT_SECONDS:g} s. Is it running, and "
+            f"can this machine reach it? ({error})"
+        ) from error
+    with Client(address, timeout=CONNECT_SECONDS):
+        yield
+
+
+async def _ask(address: str) -> None:
+    comm = await connect(address, timeout=CONNECT_SECONDS)
+    await comm.close()
+
+
+@contextmanager
+def started(n_workers: int, memory: str) -> Iterator[None]:
+    """Compute on worker processes of one thread each, which end with the command.
+
+    Raises
+    ------
+    ValueError
+        The memory is no size.
+    """
+    limit = memory if memory == "auto" else parse_bytes(memory)
+    with (
+        tempfile.TemporaryDirectory(prefix="dlbd-workers-") as scratch,
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=limit,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port
+            local_directory=scratch,
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield
