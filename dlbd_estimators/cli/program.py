@@ -50,8 +50,8 @@ class Commands(click.Group):
         try:
             with _warnings_in_lines():
                 return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own, and a reader who has seen enough, as `head`
         except Exception as error:
             if ctx.params.get("traceback"):
                 raise

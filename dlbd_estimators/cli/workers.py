@@ -11,6 +11,8 @@ from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 from distributed.comm import connect
 
+from dlbd_estimators.engine.select import check_cluster
+
 #: Seconds that a scheduler has to answer.
 CONNECT_SECONDS = 10.0
 
@@ -23,18 +25,22 @@ def connected(address: str) -> Iterator[None]:
     ------
     TimeoutError
         It does not answer.
+    NoWorkers, MissingPackage
+        It has no workers, and none came in time; or they lack this package.
     ValueError
         It is no address.
     """
     try:
         # A client that cannot connect would stay behind as the one that Dask computes on.
-        asyncio.run(_ask(address))
+        asyncio.run(asyncio.wait_for(_ask(address), CONNECT_SECONDS))
     except OSError as error:
         raise TimeoutError(
             f"No scheduler answers at {address} within {CONNECT_SECONDS:g} s. Is it running, and "
-            f"can this machine reach it? ({error})"
+            f"can this machine reach it? ({str(error) or 'it says nothing'})"
         ) from error
     with Client(address, timeout=CONNECT_SECONDS):
+        # Dask itself would wait for workers for ever, with predictions to write.
+        check_cluster()
         yield
 
 

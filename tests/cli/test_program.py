@@ -7,11 +7,13 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
 
 import click
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +286,38 @@ def test_a_scheduler_that_does_not_answer_is_not_waited_for(dlbd, data, monkeypa
     words = ["score", data / "late.model", data / "late.zarr", "--cluster", "tcp://127.0.0.1:9"]
     says(dlbd(*words), "No scheduler answers at tcp://127.0.0.1:9 within 0.3 s")
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.usefixtures("models")
+def test_a_server_that_is_no_scheduler_is_not_waited_for(dlbd, data, monkeypatch):
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        words = ["score", data / "late.model", data / "late.zarr", "--cluster", address]
+        says(dlbd(*words), f"No scheduler answers at {address} within 0.3 s")
+
+
+@pytest.mark.usefixtures("models")
+def test_a_cluster_without_workers_is_not_waited_for(dlbd, data, tmp_path):
+    from distributed import LocalCluster
+
+    with (
+        dask.config.set({"dlbd-estimators.wait-for-workers": "200 ms"}),
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp",
+                     host="127.0.0.1") as cluster,
+    ):  # fmt: skip
+        words = ["predict", data / "late.model", data / "late.zarr", "-o", tmp_path / "out.zarr"]
+        says(dlbd(*words, "--cluster", cluster.scheduler_address), "has no worker")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_reader_who_has_seen_enough_gets_no_error(dlbd, data, monkeypatch):
+    def closed(*_, **__):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(command_line.click, "echo", closed)
+    result = dlbd("info", data / "late.zarr")
+    assert (result.exit_code, result.stderr) == (1, "")
 
 
 @pytest.mark.usefixtures("models")
