@@ -76,16 +76,19 @@ def fit(
     y = targets(estimators.last_step(model)[0], rows, data)
     began = time.perf_counter()
     facts: dict[str, Any] = {"model": out, "estimator": name}
+    passes: float | None
     if cv is None:
         model.fit(rows.X, y, **_weights(model, rows))
+        passes = float(estimators.last_step(model)[0].n_passes_)
     else:
-        model, facts["cv"] = _searched(model, candidates, cv, rows, y)
+        search = _search(model, candidates, cv, rows, y)
+        model, facts["cv"] = search.best_estimator_, _scores(search)
+        passes = getattr(search, "n_passes_", None)  # of all fits; None where each went its own way
     save(model, out)
-    last = estimators.last_step(model)[0]
     facts |= {
         "n_rows": int(rows.X.shape[0]),
         "n_features": int(rows.X.shape[1]),
-        "n_passes": float(last.n_passes_),
+        "n_passes": passes,
         "seconds": time.perf_counter() - began,
     }
     click.echo(json_of(facts) if as_json else _told(facts))
@@ -98,16 +101,18 @@ def _weights(model: Any, rows: Any) -> dict[str, Any]:
     return {f"{estimators.last_step(model)[1]}sample_weight": rows.sample_weight}
 
 
-def _searched(
-    model: Any, candidates: dict[str, list[Any]], cv: int, rows: Any, y: Any
-) -> tuple[Any, list[dict[str, Any]]]:
-    """Score candidates by folds; return the best one, fitted to all rows, and all scores."""
+def _search(model: Any, candidates: dict[str, list[Any]], cv: int, rows: Any, y: Any) -> Any:
+    """Score candidates by folds, and fit the best one to all rows."""
     from dlbd_estimators.model_selection import GridSearchCV
 
     search = GridSearchCV(model, candidates, cv=cv, error_score="raise")
-    search.fit(rows.X, y, **_weights(model, rows))
+    return search.fit(rows.X, y, **_weights(model, rows))
+
+
+def _scores(search: Any) -> list[dict[str, Any]]:
+    """Return the mean score of each candidate, and which was chosen."""
     found = search.cv_results_
-    scores = [
+    return [
         {
             "parameters": {key.rpartition("__")[2]: value for key, value in given.items()},
             "score": float(found["mean_test_score"][number]),
@@ -116,7 +121,6 @@ def _searched(
         }
         for number, given in enumerate(found["params"])
     ]
-    return search.best_estimator_, scores
 
 
 def _told(facts: dict[str, Any]) -> str:
@@ -125,8 +129,9 @@ def _told(facts: dict[str, Any]) -> str:
         + ", ".join(f"{key}={value}" for key, value in each["parameters"].items())
         for each in facts.get("cv", ())
     ]
+    passes = "" if facts["n_passes"] is None else f"{facts['n_passes']:.4g} passes, "
     lines.append(
         f"{facts['estimator']}: {facts['n_rows']:,} rows x {facts['n_features']:,}, "
-        f"{facts['n_passes']:.4g} passes, {facts['seconds']:.1f} s; saved as {facts['model']}"
+        f"{passes}{facts['seconds']:.1f} s; saved as {facts['model']}"
     )
     return "\n".join(line.rstrip() for line in lines)

@@ -97,6 +97,7 @@ def test_fit_chooses_by_folds(dlbd, data, tmp_path):
     rows = storage.open_dataset(data / "delay.zarr", columns=["c", "a"])
     search = GridSearchCV(Ridge(), {"alpha": [0.1, 1000]}, cv=2).fit(rows.X, rows.y)
     assert told.stdout.startswith(f"* {search.best_score_:.4f} +- ")
+    assert f"{search.n_passes_:.4g} passes" in told.stdout
     assert (load(tmp_path / "model").coef_ == search.best_estimator_.coef_).all()
     assert list(load(tmp_path / "model").feature_names_in_) == ["c", "a"]
 
