@@ -99,11 +99,12 @@ def _progress() -> Iterator[None]:
         return
     from dlbd_estimators.monitoring import listening
 
-    with listening(_listener()):
+    with listening(progress_listener()):
         yield
 
 
-def _listener() -> Callable[[Any], None]:
+def progress_listener() -> Callable[[Any], None]:
+    """Return what shows events of fits on standard error."""
     try:
         from rich.console import Console
 

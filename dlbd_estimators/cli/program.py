@@ -23,6 +23,7 @@ _OWN = {
     "predict": "Write the predictions of a model.",
     "report": "Write a page about a model.",
     "score": "Score a model.",
+    "watch": "Show the fits that run on a cluster.",
 }
 
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import click
@@ -24,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 import dlbd_estimators
 import storage
 from dlbd_estimators import LogisticRegression, Ridge, linear_model, load, neural_network
-from dlbd_estimators.cli import estimators, fit, options, predict, report, score, workers
+from dlbd_estimators.cli import estimators, fit, options, predict, report, score, watch, workers
 from dlbd_estimators.model_selection import GridSearchCV
 from dlbd_estimators.preprocessing import StandardScaler
 from storage import command_line
@@ -171,6 +172,40 @@ def test_a_cluster_computes_the_same(dlbd, data, models, cluster, tmp_path):
     done = dlbd(*words, "--cluster", cluster.scheduler_address)
     assert done.exit_code == 0, done.output
     assert (load(out).coef_ == models["delay"].coef_).all()
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_watch_shows_the_fits_of_others(dlbd, data, client, form):
+    rows = storage.open_dataset(data / "delay.zarr")
+    found = []
+    words = ["watch", client.scheduler.address, "--fits", 1, *form]
+    watching = threading.Thread(target=lambda: found.append(dlbd(*words)))
+    watching.start()
+    end = time.monotonic() + 60
+    while watching.is_alive() and time.monotonic() < end:
+        Ridge().fit(rows.X, rows.y)
+        watching.join(0.1)
+    (result,) = found
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    if form:
+        assert json.loads(lines[-1])["event"] == "fit_ended"
+        assert json.loads(lines[-1])["status"] == "converged"
+    else:
+        assert lines[-1].startswith("1  converged after 1 step")
+
+
+def test_watch_ends_with_the_scheduler(dlbd, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(workers, "_LOOK_EVERY", 0.05)
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp",
+                      host="127.0.0.1") as cluster:  # fmt: skip
+        ends = threading.Timer(1.0, cluster.close)
+        ends.start()
+        says(dlbd("watch", cluster.scheduler_address), "is gone")
+        ends.join()
 
 
 def test_workers_are_started_and_end(dlbd, data, models, tmp_path, monkeypatch):
@@ -356,7 +391,7 @@ def test_all_estimators_can_be_fitted():
     assert set(estimators.NAMES) == classes
 
 
-@pytest.mark.parametrize("name", ["fit", "info", "predict", "report", "score", "verify"])
+@pytest.mark.parametrize("name", ["fit", "info", "predict", "report", "score", "verify", "watch"])
 def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     text = dlbd(name, "--help").stdout
     assert dlbd(name, "-h").stdout == text
@@ -366,6 +401,7 @@ def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     assert examples
     command = {"info": command_line.info, "verify": command_line.verify, "fit": fit.fit}
     command |= {"predict": predict.predict, "report": report.report, "score": score.score}
+    command |= {"watch": watch.watch}
     for words in examples:
         assert words[1] == name
         with click.Context(command[name]) as context:
@@ -400,11 +436,11 @@ def test_json_has_neither_nan_nor_infinity():
 def test_progress_is_for_terminals_alone(dlbd, data, tmp_path, monkeypatch):
     words = ["fit", data / "delay.zarr", "Ridge", "-o", tmp_path / "model"]
     assert dlbd(*words).stderr == ""
-    listener = options._listener()
+    listener = options.progress_listener()
     assert "stderr=True" in repr(vars(listener)["_console"].__dict__) or listener._console.stderr
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with click.testing.CliRunner().isolation() as (_, err, _):
-        options._listener()({"event": "step", "iteration": 1, "pass": 1.0, "seconds": 0.0,
+        options.progress_listener()({"event": "step", "iteration": 1, "pass": 1.0, "seconds": 0.0,
                              "step_bytes": 0, "step_seconds": 1.0})  # fmt: skip
         assert b"pass" in err.getvalue()
 
