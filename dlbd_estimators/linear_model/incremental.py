@@ -15,10 +15,10 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.choose_solver import SOLVERS

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed

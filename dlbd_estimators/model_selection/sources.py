@@ -11,10 +11,10 @@ import dask.array as da
 import numpy as np
 
 from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
+from dlbd_estimators.blocks.checks import check_same_rows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.sources import is_dataset, is_lazy, is_list_of_lazy, opened
 from dlbd_estimators.engine.column_passes import block_lengths
-from dlbd_estimators.exceptions import LengthMismatch
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,7 @@ def _check_lengths(found: Sequence[Any]) -> None:
         else (each.shape[0] if hasattr(each, "shape") else len(each))
         for each in found
     ]
-    if len(set(lengths)) > 1:
-        raise LengthMismatch(
-            f"Found input variables with inconsistent numbers of samples: {lengths}. All arrays "
-            f"of a split need the same number of rows."
-        )
+    check_same_rows(lengths)
     if not lengths[0]:
         raise ValueError("Found arrays with 0 samples: there is nothing to split.")
 
