@@ -201,6 +201,7 @@ def _common_length(arrays: Mapping[str, Array]) -> int:
 def _layouts(
     arrays: Mapping[str, Array], dtypes: Mapping[str, str], chunk_nbytes: int, block_nbytes: int
 ) -> tuple[list[ArrayLayout], int]:
+    """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
     n_rows = int(arrays["X"].shape[0])
     # As one chunk of one row each, only to ask them for the size of a row.
     rows = {

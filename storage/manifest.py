@@ -66,7 +66,7 @@ class Manifest:
         return sum(int(chunks.nbytes.sum(dtype=np.int64)) for chunks in self.arrays.values())
 
     def n_nan(self, array: str) -> int:
-        """NaN in one array."""
+        """Return the number of NaN in one array."""
         return int(self.arrays[array].n_nan.sum())
 
     def to_bytes(self, layouts: Sequence[ArrayLayout]) -> bytes:

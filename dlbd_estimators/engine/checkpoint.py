@@ -77,7 +77,7 @@ def unpack(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
     CheckpointDamaged
         These are not the bytes that :func:`pack` gave.
     """
-    length = _length(data[:_START])
+    length = _header_and_array_lengths(data[:_START])
     if len(data) != _START + sum(length):
         raise CheckpointDamaged(
             f"it has {len(data)} bytes where {_START + sum(length)} were written"
@@ -93,8 +93,8 @@ def unpack(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
         raise CheckpointDamaged(f"its header cannot be read ({error})") from error
 
 
-def _length(start: bytes) -> tuple[int, int]:
-    """Return the lengths that the begin of a file gives."""
+def _header_and_array_lengths(start: bytes) -> tuple[int, int]:
+    """Return the bytes of the header and of all arrays, which the first bytes of a file give."""
     if not start.startswith(_MAGIC) or len(start) < _START:
         raise CheckpointDamaged("it does not begin as a checkpoint of this version does")
     header, arrays = _LENGTHS.unpack_from(start, len(_MAGIC))
@@ -135,7 +135,7 @@ class CheckpointFolder:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._place: _Place = _Remote(url) if "://" in url else _Local(url)
+        self._place: _Folder = _ObjectStoreFolder(url) if "://" in url else _LocalFolder(url)
 
     def numbers(self) -> list[int]:
         """Return the numbers of the checkpoints that are there, the newest first."""
@@ -175,7 +175,7 @@ def _name(number: int) -> str:
     return f"{number:08}.checkpoint"
 
 
-class _Place(ABC):
+class _Folder(ABC):
     """Where files of some names are."""
 
     @abstractmethod
@@ -195,7 +195,7 @@ class _Place(ABC):
         """Delete a file."""
 
 
-class _Local(_Place):
+class _LocalFolder(_Folder):
     """A folder of this machine."""
 
     def __init__(self, path: str) -> None:
@@ -211,7 +211,7 @@ class _Local(_Place):
         with open(fd, "rb") as file:
             status = os.fstat(fd)
             start = file.read(_START) if S_ISREG(status.st_mode) else b""
-            if _START + sum(_length(start)) != status.st_size:
+            if _START + sum(_header_and_array_lengths(start)) != status.st_size:
                 raise CheckpointDamaged("it is shorter or longer than what was written")
             return start + file.read()
 
@@ -238,7 +238,7 @@ class _Local(_Place):
         (self._path / name).unlink()
 
 
-class _Remote(_Place):
+class _ObjectStoreFolder(_Folder):
     """A folder of an object store, whose writes are whole or nothing."""
 
     def __init__(self, url: str) -> None:
@@ -254,7 +254,7 @@ class _Remote(_Place):
 
     def read(self, name: str) -> bytes:
         start = self._files.cat_file(self._of(name), start=0, end=_START)
-        if _START + sum(_length(start)) != self._files.size(self._of(name)):
+        if _START + sum(_header_and_array_lengths(start)) != self._files.size(self._of(name)):
             raise CheckpointDamaged("it is shorter or longer than what was written")
         return bytes(self._files.cat_file(self._of(name)))
 

@@ -54,7 +54,7 @@ class ClusterGraphs(Remote):
             else:
                 return dict(zip(chosen, found, strict=True))
 
-    def handles(self, keys: Iterable[Any]) -> Graph:
+    def futures_by_key(self, keys: Iterable[Any]) -> Graph:
         return {key: Future(key, self.client) for key in keys}
 
     def nbytes(self, futures: Graph) -> dict[Any, int]:

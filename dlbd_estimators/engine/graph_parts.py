@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
@@ -173,7 +173,7 @@ def _group(index: int, n_blocks: int) -> range:
 
 
 #: The parts that this process keeps. One that is missed is sent again, at the price of a task.
-part_store: KeptByFit[Pickled] = KeptByFit(idle_seconds=600.0)
+part_store: PerFitCache[Pickled] = PerFitCache(idle_seconds=600.0)
 
 
 def read_part(fit: str, part: Part) -> Any:

@@ -26,7 +26,7 @@ from dlbd_estimators.engine import graph_parts, kept
 from dlbd_estimators.engine.cluster import ClusterExecutor
 from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, read_part
 from dlbd_estimators.engine.held_partials import Held, join_held
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
 from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
@@ -267,7 +267,7 @@ def part_of(rows):
 
 @pytest.fixture
 def store(monkeypatch):
-    mine = KeptByFit(600.0)
+    mine = PerFitCache(600.0)
     monkeypatch.setattr(graph_parts, "part_store", mine)
     return mine
 

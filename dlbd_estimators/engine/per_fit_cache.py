@@ -28,7 +28,7 @@ class _Fit(Generic[Value]):
     last_used: float = 0.0
 
 
-class KeptByFit(Generic[Value]):
+class PerFitCache(Generic[Value]):
     """Values by fit and key.
 
     Parameters
