@@ -1,12 +1,12 @@
-"""Checkpoints as files: facts and arrays, of which nothing is ever run.
+"""Checkpoints as files of facts and arrays. They are data: reading one runs no code from it.
 
-A file is, one after the other: a line that says what it is, the lengths of the header and of the
-arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the header (JSON:
-``facts``, and dtype, shape and order of each array) and the arrays' bytes. All of it is checked
-before it is used, and no more memory is taken than the file is long.
+A file has these parts, in this order: a line that identifies the format, the lengths of the header
+and of the arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the
+header (JSON: ``facts``, and dtype, shape and order of each array) and the bytes of the arrays.
+Everything is checked before it is used. Reading takes no more memory than the file has bytes.
 
-A folder keeps the last two. A new one is written under another name, flushed to the disk, and
-renamed: whenever the process or the machine stops, the one before is whole.
+A folder keeps the last two checkpoints. A new one is written under a temporary name, flushed to the
+disk, and renamed. So the previous one is always whole, whenever the process or the machine stops.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _LENGTHS = struct.Struct("<QQ")
 _START = len(_MAGIC) + _LENGTHS.size + hashlib.sha256().digest_size
 _NAME = re.compile(r"\d{8}\.checkpoint")
 _UNFINISHED = ".writing"
-#: Whole ones in a folder: should the last be damaged, there is another.
+#: Checkpoints that a folder keeps: if the last one is damaged, there is another.
 _KEPT = 2
-#: Numbers alone, of which every byte means something.
+#: Kinds of dtypes that are saved: numbers and truth values, never objects.
 _KINDS = "biuf"
 
 Arrays = Sequence[NDArray[Any]]
@@ -84,7 +84,7 @@ def unpack(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
         )
     whole = memoryview(data)
     if hashlib.sha256(whole[_START:]).digest() != data[_START - 32 : _START]:
-        raise CheckpointDamaged("its checksum is another one")
+        raise CheckpointDamaged("its checksum does not match its content")
     end = _START + length[0]
     try:
         header = json.loads(data[_START:end])
@@ -111,7 +111,7 @@ def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
         if nbytes > len(data) - place:
             raise ValueError("its arrays are longer than the file")
         flat = np.frombuffer(data[place : place + nbytes], dtype)
-        # As it was in memory, and aligned.
+        # In the order that it had in memory, and aligned.
         arrays.append(flat.reshape(shape, order=each["order"]).copy(order="K"))
         place += nbytes
     if place != len(data):
@@ -120,7 +120,7 @@ def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit, by their numbers.
+    """The numbered checkpoints of one fit.
 
     Parameters
     ----------
@@ -156,12 +156,12 @@ class CheckpointFolder:
             raise CheckpointDamaged(f"it cannot be read ({error})") from error
 
     def write(self, number: int, facts: Any, arrays: Arrays) -> None:
-        """Write a checkpoint, and then delete all but it and the one before.
+        """Write a checkpoint, then delete all others but the previous one.
 
         Raises
         ------
         OSError
-            It could not be written; those before are as they were.
+            It could not be written; the earlier ones are unchanged.
         """
         self._place.write(_name(number), pack(facts, arrays))
         kept = {_name(number - back) for back in range(_KEPT)}
@@ -176,19 +176,19 @@ def _name(number: int) -> str:
 
 
 class _Folder(ABC):
-    """Where files of some names are."""
+    """A folder of checkpoint files, on a disk or in an object store."""
 
     @abstractmethod
     def names(self) -> Iterator[str]:
-        """Yield the names that are there."""
+        """Yield the names of the files."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """Return a file's bytes; its begin is looked at first."""
+        """Return a file's bytes, after a check that its first bytes and its size agree."""
 
     @abstractmethod
     def write(self, name: str, parts: Iterable[Any]) -> None:
-        """Write a whole file, or none."""
+        """Write a file completely, or leave none."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -206,7 +206,7 @@ class _LocalFolder(_Folder):
         yield from os.listdir(self._path)
 
     def read(self, name: str) -> bytes:
-        # A pipe, say, would be waited for.
+        # Opening a pipe, for instance, would block.
         fd = os.open(self._path / name, os.O_RDONLY | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
@@ -239,10 +239,10 @@ class _LocalFolder(_Folder):
 
 
 class _ObjectStoreFolder(_Folder):
-    """A folder of an object store, whose writes are whole or nothing."""
+    """A folder of an object store, which writes a file completely or not at all."""
 
     def __init__(self, url: str) -> None:
-        # Most have no such store.
+        # Imported late: most users have no object store.
         files = import_module("fsspec.core")
         self._files, self._path = files.url_to_fs(url)
         self._files.makedirs(self._path, exist_ok=True)
