@@ -16,23 +16,23 @@ from dlbd_estimators.model_selection.shared_search import SharedSearch
 class GridSearchCV(SharedSearch, sklearn.model_selection.GridSearchCV):
     """Search over all combinations of given parameter values.
 
-    scikit-learn's class of this name, with its results. Candidates that differ in the penalty of a
-    linear model of this package alone are fitted to all splits in shared sweeps over the data; the
-    model may stand behind a ``StandardScaler`` in a ``Pipeline``. All others are fitted one after
-    the other, to lazy rows where X is lazy.
+    It gives the results of scikit-learn's class of this name. If candidates differ only in the
+    penalty of a linear model of this package, they are fitted to all splits in shared sweeps over
+    the data. In a ``Pipeline`` a ``StandardScaler`` may come before the model. All other candidates
+    are fitted one after the other; if X is lazy, to lazy rows.
 
     Parameters
     ----------
     param_grid : dict or list of dict
-        Values to try by the parameter's name; of several dicts, the combinations of each.
+        Values to try, by the names of parameters. Of several dicts, all combinations in each.
 
     Notes
     -----
     Shared sweeps serve ``C`` of :class:`dlbd_estimators.LogisticRegression` with an L2 penalty,
     ``alpha`` of :class:`dlbd_estimators.Ridge` and :class:`dlbd_estimators.Lasso`, and ``alpha``
     and ``l1_ratio`` of :class:`dlbd_estimators.ElasticNet`; ``docs/search.md`` says which other
-    parameters go with it. Each split has its own mean and variance for the scaler. Accuracy, log
-    loss, R2 and (root) mean squared error follow from the sweeps; other scorers predict.
+    parameters are allowed. Each split has its own mean and variance for the scaler. Accuracy, log
+    loss, R2 and (root) mean squared error come from the sweeps; other scorers need predictions.
 
     Examples
     --------

@@ -16,14 +16,15 @@ from dlbd_estimators.model_selection.shared_search import SharedSearch
 class RandomizedSearchCV(SharedSearch, sklearn.model_selection.RandomizedSearchCV):
     """Search over random combinations of parameter values.
 
-    scikit-learn's class of this name, with its draws and results. Candidates share sweeps over the
-    data as those of :class:`GridSearchCV` do.
+    It draws the candidates and gives the results of scikit-learn's class of this name. If
+    candidates differ only in the penalty of a linear model of this package, they are fitted to all
+    splits in shared sweeps over the data, under the conditions of :class:`GridSearchCV`.
 
     Parameters
     ----------
     param_distributions : dict or list of dict
-        By the parameter's name a list of values, or a distribution with a method ``rvs``; of
-        several dicts, one is drawn first.
+        Lists of values, or distributions with a method ``rvs``, by the names of parameters. Of
+        several dicts, one is drawn for each candidate.
     n_iter : int, default=10
         How many candidates are drawn.
     random_state : int, RandomState or None, default=None

@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators import LogisticRegression, MLPRegressor
 from dlbd_estimators.blocks.dask_blocks import from_dask
 from dlbd_estimators.engine import cluster as cluster_module
-from dlbd_estimators.engine import graph_parts, kept
+from dlbd_estimators.engine import graph_parts, per_fit_cache
 from dlbd_estimators.engine.cluster import ClusterExecutor
 from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, read_part
 from dlbd_estimators.engine.held_partials import Held, join_held
@@ -292,7 +292,7 @@ def test_parts_of_a_fit_that_is_gone_give_way(store, monkeypatch):
 
 
 def test_ends_of_fits_are_not_remembered_for_ever(store, monkeypatch):
-    monkeypatch.setattr(kept, "_MAX_ENDED", 2)
+    monkeypatch.setattr(per_fit_cache, "_MAX_ENDED", 2)
     for number in range(5):
         store.drop(f"fit-{number}")
     assert len(store._ended) == 2
