@@ -1,8 +1,8 @@
-"""Checkpoints as files: a folder keeps the last two.
+"""Checkpoints as files: a folder keeps the last two checkpoints.
 
-A new one is written under another name, flushed to the disk, and renamed: whenever the process or
-the machine stops, the one before is whole. :mod:`~dlbd_estimators.engine.packed_file` says what
-stands in a file.
+A new one is written under a temporary name, flushed to the disk, and renamed. So the previous one
+is always whole, whenever the process or the machine stops. What stands in a file is described in
+:mod:`dlbd_estimators.engine.packed_file`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from dlbd_estimators.exceptions import CheckpointDamaged
 
 _NAME = re.compile(r"\d{8}\.checkpoint")
 _UNFINISHED = re.compile(rf"{_NAME.pattern}(\.\w+)?{re.escape(UNFINISHED)}")
-#: Whole ones in a folder: should the last be damaged, there is another.
+#: Checkpoints that a folder keeps: if the last one is damaged, there is another.
 _KEPT = 2
 
 Arrays = Sequence[NDArray[Any]]
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit, by their numbers.
+    """The numbered checkpoints of one fit.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ class CheckpointFolder:
             raise CheckpointDamaged(f"it cannot be read ({error})") from error
 
     def write(self, number: int, facts: Any, arrays: Arrays) -> None:
-        """Write a checkpoint, and then delete all but it and the one before.
+        """Write a checkpoint, then delete all others but the previous one.
 
         Raises
         ------
         OSError
-            It could not be written; those before are as they were.
+            It could not be written; the earlier ones are unchanged.
         """
         self._place.write(_name(number), pack(facts, arrays))
         kept = {_name(number - back) for back in range(_KEPT)}

@@ -12,7 +12,7 @@ from stat import S_ISREG
 from typing import Any
 from uuid import uuid4
 
-from dlbd_estimators.engine.packed_file import Kind, lengths_of
+from dlbd_estimators.engine.packed_file import Kind, header_and_array_lengths
 
 #: Ends the name of a file that is being written.
 UNFINISHED = ".writing"
@@ -33,7 +33,7 @@ def folder_at(url: str, *, make: bool = True) -> Folder:
     OSError
         It can neither be found nor made.
     """
-    return RemoteFolder(url, make=make) if "://" in url else LocalFolder(url, make=make)
+    return ObjectStoreFolder(url, make=make) if "://" in url else LocalFolder(url, make=make)
 
 
 class Folder(ABC):
@@ -41,15 +41,15 @@ class Folder(ABC):
 
     @abstractmethod
     def names(self) -> Iterator[str]:
-        """Yield the names that are there."""
+        """Yield the names of the files."""
 
     @abstractmethod
     def read(self, name: str, kind: Kind) -> bytes:
-        """Return a file's bytes; its begin is looked at first."""
+        """Return a file's bytes, after a check that its first bytes and its size agree."""
 
     @abstractmethod
     def write(self, name: str, parts: Iterable[Any]) -> None:
-        """Write a whole file, or none."""
+        """Write a file completely, or leave none."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -72,12 +72,12 @@ class LocalFolder(Folder):
         yield from os.listdir(self._path)
 
     def read(self, name: str, kind: Kind) -> bytes:
-        # A pipe, say, would be waited for.
+        # Opening a pipe, for instance, would block.
         fd = os.open(self._path / name, os.O_RDONLY | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
             start = file.read(kind.start) if S_ISREG(status.st_mode) else b""
-            if kind.start + sum(lengths_of(start, kind)) != status.st_size:
+            if kind.start + sum(header_and_array_lengths(start, kind)) != status.st_size:
                 raise kind.error("it is shorter or longer than what was written")
             return start + file.read()
 
@@ -111,11 +111,11 @@ class LocalFolder(Folder):
             raise PermissionError(f"No file can be made in {self._path}: permission denied")
 
 
-class RemoteFolder(Folder):
-    """A folder of an object store, whose writes are whole or nothing."""
+class ObjectStoreFolder(Folder):
+    """A folder of an object store, which writes a file completely or not at all."""
 
     def __init__(self, url: str, *, make: bool) -> None:
-        # Most have no such store.
+        # Imported late: most users have no object store.
         files = import_module("fsspec.core")
         self._files, self._path = files.url_to_fs(url)
         if make:
@@ -128,7 +128,9 @@ class RemoteFolder(Folder):
 
     def read(self, name: str, kind: Kind) -> bytes:
         start = self._files.cat_file(self._of(name), start=0, end=kind.start)
-        if kind.start + sum(lengths_of(start, kind)) != self._files.size(self._of(name)):
+        if kind.start + sum(header_and_array_lengths(start, kind)) != self._files.size(
+            self._of(name)
+        ):
             raise kind.error("it is shorter or longer than what was written")
         return bytes(self._files.cat_file(self._of(name)))
 

@@ -1,9 +1,9 @@
-"""A file of facts and arrays, of which nothing is ever run: checkpoints and saved models.
+"""A file of facts and arrays: checkpoints and saved models. Reading one runs no code from it.
 
-A file is, one after the other: a line that says what it is, the lengths of the header and of the
-arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the header (JSON:
-``facts``, and dtype, shape and order of each array) and the arrays' bytes. All of it is checked
-before it is used, and no more memory is taken than the file is long.
+A file has these parts, in this order: a line that identifies the format, the lengths of the header
+and of the arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the
+header (JSON: ``facts``, and dtype, shape and order of each array) and the bytes of the arrays.
+Everything is checked before it is used. Reading takes no more memory than the file has bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.exceptions import CheckpointDamaged, ModelDamaged
 
 _LENGTHS = struct.Struct("<QQ")
-#: Numbers alone, of which every byte means something.
+#: Kinds of dtypes that are saved: numbers and truth values, never objects.
 _KINDS = "biuf"
 
 Arrays = Sequence[NDArray[Any]]
@@ -92,12 +92,12 @@ def unpack(data: bytes, kind: Kind = CHECKPOINT) -> tuple[Any, list[NDArray[Any]
     CheckpointDamaged, ModelDamaged
         These are not the bytes that :func:`pack` gave.
     """
-    start, length = kind.start, lengths_of(data, kind)
+    start, length = kind.start, header_and_array_lengths(data, kind)
     if len(data) != start + sum(length):
         raise kind.error(f"it has {len(data)} bytes where {start + sum(length)} were written")
     whole = memoryview(data)
     if hashlib.sha256(whole[start:]).digest() != data[start - 32 : start]:
-        raise kind.error("its checksum is another one")
+        raise kind.error("its checksum does not match its content")
     end = start + length[0]
     try:
         header = json.loads(data[start:end])
@@ -106,8 +106,8 @@ def unpack(data: bytes, kind: Kind = CHECKPOINT) -> tuple[Any, list[NDArray[Any]
         raise kind.error(f"its header cannot be read ({error})") from error
 
 
-def lengths_of(data: bytes, kind: Kind) -> tuple[int, int]:
-    """Return the lengths of header and arrays that the begin of a file gives."""
+def header_and_array_lengths(data: bytes, kind: Kind) -> tuple[int, int]:
+    """Return the bytes of the header and of all arrays, which the first bytes of a file give."""
     if not data.startswith(kind.line) or len(data) < kind.start:
         raise kind.error(f"it does not begin as a {kind.name} of this version does")
     header, arrays = _LENGTHS.unpack_from(data, len(kind.line))
@@ -124,7 +124,7 @@ def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
         if nbytes > len(data) - place:
             raise ValueError("its arrays are longer than the file")
         flat = np.frombuffer(data[place : place + nbytes], dtype)
-        # As it was in memory, and aligned.
+        # In the order that it had in memory, and aligned.
         arrays.append(flat.reshape(shape, order=each["order"]).copy(order="K"))
         place += nbytes
     if place != len(data):
