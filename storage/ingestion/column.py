@@ -41,7 +41,8 @@ class Column:
 
     A policy says what happens to a value that breaks a rule: ``"error"`` stores nothing and names
     the first ones, ``"drop"`` leaves out the row, ``"missing"`` makes it a missing value, for which
-    the policy `missing` holds. The quality report counts every such value.
+    the policy `missing` holds. The quality report counts every such value. A
+    row that is left out for one value is left out whatever its other values are.
 
     Parameters
     ----------

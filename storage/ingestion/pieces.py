@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
@@ -61,11 +61,11 @@ def _encode(recipe: Recipe, part: tuple[int, int] | None, rows: Rows) -> Encoded
 
 
 def _kept_rows(recipe: Recipe, rows: Rows) -> Rows:
-    return Rows(recipe.kept(rows.table, rows.file), rows.file, rows.unit, rows.n_units)
+    return Rows(recipe.kept(rows.table), rows.file, rows.unit, rows.n_units)
 
 
 def array_of(
-    pieces: Sequence[Delayed],
+    pieces: Sequence[Any],
     position: int,
     lengths: Sequence[float],
     row_shape: tuple[int, ...],
@@ -92,9 +92,7 @@ def array_of(
         (name, index, *rest): Task((name, index, *rest), _choose, TaskRef(piece.key), position)
         for index, piece in enumerate(pieces)
     }
-    graph = HighLevelGraph.from_collections(
-        name, tasks, dependencies=cast("list[Any]", list(pieces))
-    )
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=list(pieces))
     chunks = (tuple(lengths), *((size,) for size in row_shape))
     return DaskArray(graph, name, chunks=chunks, meta=np.empty((0,) * (1 + len(row_shape)), dtype))
 

@@ -34,7 +34,8 @@ class ColumnQuality:
         What was to happen to values that break a rule, by the rule.
     broken : dict of str to int
         How many values broke each rule, of all rows that came in. A value that a policy made
-        missing counts as missing too.
+        missing counts as missing too. Rows that one rule leaves out do not count for rules whose
+        policy is an error.
     examples : dict of str to tuple of Example
         The first of them.
     count : int

@@ -16,7 +16,7 @@ import pyarrow as pa
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, as_texts
 from storage.ingestion.column import Column
-from storage.ingestion.rules import check_column, limit
+from storage.ingestion.rules import Checked, check_column, limit
 from storage.ingestion.tally import ColumnTally
 from storage.schema import Label
 
@@ -92,29 +92,32 @@ class Step:
         """Labels of the codes that the column becomes as a target; None for numbers."""
         return (False, True) if self.column.kind == "boolean" else self.categories
 
-    def clean(self, array: pa.ChunkedArray, where: str) -> tuple[Array, Mask]:
-        """Values, gaps filled in, and which rows policies leave out.
+    def check(self, array: pa.ChunkedArray) -> Checked:
+        """Hold the rules of the column against raw values."""
+        return check_column(self.name, array, self.column, self.categories)
+
+    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
+        """Values of the rows that are kept, gaps filled in.
 
         Raises
         ------
         InvalidData
-            When a value breaks a rule whose policy is an error; it is named.
+            When one of them breaks a rule whose policy is an error; it is named.
         """
-        checked = check_column(self.name, array, self.column, self.categories)
         for rule, broken in checked.broken.items():
-            if getattr(self.column, rule) == "error":
-                row = int(np.flatnonzero(broken)[0])
+            wrong = np.flatnonzero(broken & kept)
+            if len(wrong) and getattr(self.column, rule) == "error":
+                row = int(wrong[0])
                 value = as_texts(array.slice(row, 1).combine_chunks())[0].as_py()
                 raise InvalidData(
                     f"{told(rule, self.column)} in row {row + 1:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
-        values = checked.values
+        values: Array = checked.values[kept]
         gaps = checked.broken.get("missing")
         if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            values = values.copy()
-            values[gaps] = limit(self.fill, self.column)
-        return values, checked.drop
+            values[gaps[kept]] = limit(self.fill, self.column)
+        return values
 
     def features(self, values: Array) -> Array:
         """Columns of X, of shape (n_rows, n_columns), that cleaned values become."""
@@ -234,27 +237,34 @@ class Recipe:
         steps = list(self.features)
         if self.target.name in table.column_names:
             steps.append(self.target)
-        cleaned, drop = {}, np.zeros(table.num_rows, bool)
-        for step in steps:
-            cleaned[step.name], left_out = step.clean(table.column(step.name), where)
-            drop |= left_out
-        kept = ~drop
+        checked = {step.name: step.check(table.column(step.name)) for step in steps}
+        kept = ~self._dropped(checked, table.num_rows)
+        cleaned = {
+            step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
+            for step in steps
+        }
         X = np.empty((int(kept.sum()), len(self.feature_names)))
         start = 0
         for step in self.features:
-            columns = step.features(cleaned[step.name][kept])
+            columns = step.features(cleaned[step.name])
             X[:, start : start + columns.shape[1]] = columns
             start += columns.shape[1]
         if self.target.name not in cleaned:
             return EncodedRows(X, None, kept)
-        return EncodedRows(X, self._y(cleaned[self.target.name][kept]), kept)
+        return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
 
-    def kept(self, table: pa.Table, where: str) -> pa.Table:
+    def kept(self, table: pa.Table) -> pa.Table:
         """The rows that no policy leaves out, as they are."""
-        drop = np.zeros(table.num_rows, bool)
-        for step in (*self.features, self.target):
-            drop |= step.clean(table.column(step.name), where)[1]
-        return table.filter(pa.array(~drop))
+        steps = (*self.features, self.target)
+        checked = {step.name: step.check(table.column(step.name)) for step in steps}
+        return table.filter(pa.array(~self._dropped(checked, table.num_rows)))
+
+    @staticmethod
+    def _dropped(checked: Mapping[str, Checked], n_rows: int) -> Mask:
+        drop = np.zeros(n_rows, bool)
+        for each in checked.values():
+            drop |= each.drop
+        return drop
 
     def _y(self, values: Array) -> Array:
         if self.target.column.kind == "category":

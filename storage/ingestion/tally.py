@@ -56,7 +56,8 @@ class ColumnTally:
     Attributes
     ----------
     broken : dict of str to int
-        Values that broke each rule, over all rows that came in.
+        Values that broke each rule, over all rows that came in; of a rule whose policy is an
+        error, over the rows that no other rule leaves out.
     examples : dict of str to tuple of Example
         The first ones.
     summary : Summary or None
@@ -134,15 +135,20 @@ def _declared(column: Column) -> tuple[str, ...] | None:
 def _of_column(
     column: Column, checked: Checked, kept: npt.NDArray[np.bool_], rows: Rows, name: str
 ) -> ColumnTally:
-    broken = {rule: int(np.count_nonzero(where)) for rule, where in checked.broken.items()}
+    # A row that is left out anyway breaks no rule whose policy is an error.
+    wrong = {
+        rule: where & kept if getattr(column, rule) == "error" else where
+        for rule, where in checked.broken.items()
+    }
+    broken = {rule: int(where.sum()) for rule, where in wrong.items() if where.any()}
     examples = {
         rule: tuple(
             Example(rows.file, rows.unit, rows.number(row), _raw(rows, name, row))
             for row in np.flatnonzero(where)[:EXAMPLES].tolist()
         )
-        for rule, where in checked.broken.items()
+        for rule, where in wrong.items()
+        if rule in broken
     }
-    # What breaks a rule under the policy "error" counts nowhere else: nothing will be stored.
     values = checked.values[kept]
     if column.kind in ("number", "datetime"):
         return ColumnTally(broken, examples, summary=_summary(values))

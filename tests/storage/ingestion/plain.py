@@ -19,28 +19,23 @@ def checked(value, column):
             None if bound is None else type(value)(bound)
             for bound in (column.minimum, column.maximum)
         )
-        if low is not None and value < low or high is not None and value > high:
+        below, above = low is not None and value < low, high is not None and value > high
+        if below or above:
             if column.out_of_range in ("drop", "error"):
                 return column.out_of_range
-            if column.out_of_range == "missing":
-                value = None
-            else:
-                value = low if low is not None and value < low else high
-    if column.kind == "category" and column.categories and not is_gap(value):
-        if value not in column.categories and column.unknown != "ignore":
-            if column.unknown in ("drop", "error"):
-                return column.unknown
-            value = None
+            value = None if column.out_of_range == "missing" else low if below else high
+    if column.categories and not is_gap(value) and value not in column.categories:
+        if column.unknown in ("drop", "error"):
+            return column.unknown
+        value = None
     if is_gap(value):
         return column.missing if column.missing in ("drop", "error") else None
     return value
 
 
 def encoded(frame, columns, target):
-    """Features and target of a frame by the rules, row by row; None where a rule is an error."""
+    """Features and target of a frame by the rules, row by row."""
     cells = {name: [checked(each, columns[name]) for each in frame[name]] for name in columns}
-    if any("error" in some for some in cells.values()):
-        return None
     kept = [row for row in range(len(frame)) if all(cells[name][row] != "drop" for name in cells)]
     cells = {name: [some[row] for row in kept] for name, some in cells.items()}
     features = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -47,9 +45,7 @@ VALUES = {
     "boolean": st.none() | st.booleans(),
     "category": st.none() | st.sampled_from(TEXTS),
     "datetime": st.none()
-    | st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)).map(
-        lambda each: pd.Timestamp(each.replace(microsecond=0))
-    ),
+    | st.integers(631_152_000, 1_893_456_000).map(lambda each: pd.Timestamp(each, unit="s")),
 }
 DTYPES = {
     "number": "float64", "boolean": "boolean", "category": "str", "datetime": "datetime64[us]",
@@ -101,7 +97,7 @@ def test_what_is_stored_is_what_the_rules_give(tmp_path_factory, table, data):
         if each.kind == "category" and not each.categories and raw[name].isna().all()
     ]
     if expected is None or not expected[2].any() or without:
-        with pytest.raises(storage.InvalidData, match="no value|no row is left|no category"):
+        with pytest.raises(storage.InvalidData, match=r"no value|no row is left"):
             ingest()
         assert not (folder / "d").exists()
         return
@@ -213,8 +209,8 @@ def test_on_a_cluster(tmp_path):
     np.testing.assert_array_equal(lazy.y.compute(), y)
     np.testing.assert_array_equal(lazy.kept.compute(), kept)
     assert lazy.X.feature_names == found.feature_names
+    (tmp_path / "bad.csv").write_text("far,hole,late\n1,far,no\n" + "2,3,yes\n" * 999)
     with pytest.raises(storage.InvalidData, match=r"'hole', 1 of 1,000 .*'far' in line 2 of"):
-        (tmp_path / "bad.csv").write_text("far,hole,late\n1,far,no\n" + "2,3,yes\n" * 999)
         storage.ingest(
             tmp_path / "bad.csv", tmp_path / "e", target="late", partition_nbytes=500,
             columns={"hole": storage.Column("number")},
