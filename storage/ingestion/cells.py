@@ -28,7 +28,7 @@ _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-# float64 holds every integer up to here.
+# float64 holds every integer below; the next one is rounded to this.
 _LARGEST = 2.0**53
 
 Mask = npt.NDArray[np.bool_]
@@ -110,7 +110,7 @@ def _is_bool_or_null(type_: pa.DataType) -> bool:
 
 def _rounded(integers: npt.NDArray[Any], floats: npt.NDArray[np.float64]) -> Mask:
     """Integers that become another number as a float64."""
-    if not (np.abs(np.nan_to_num(floats)) > _LARGEST).any():
+    if not (np.abs(np.nan_to_num(floats)) >= _LARGEST).any():
         return np.zeros(len(integers), bool)
     # The largest integers round up to a number that no integer of this dtype is.
     fits = floats < float(np.iinfo(integers.dtype).max)
@@ -128,7 +128,7 @@ def _numbers_of_texts(texts: pa.Array) -> Cells:
         values = np.full(len(texts), np.nan)
         values[good] = texts.to_numpy(zero_copy_only=False)[good].astype(np.float64)
         unparsable = _valid(texts) & ~(good & np.isfinite(values))
-    large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) > _LARGEST)
+    large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) >= _LARGEST)
     for row in large.tolist():
         text = texts[row].as_py().strip()
         unparsable[row] |= bool(_INTEGER.fullmatch(text)) and int(text) != int(values[row])

@@ -119,6 +119,9 @@ class Column:
             _one_of("parts", part, DATETIME_PARTS)
         if self.categories is not None:
             object.__setattr__(self, "categories", _texts("categories", self.categories))
+        known = self.categories
+        if known is not None and self.fill_value is not None and self.fill_value not in known:
+            raise ValueError(f"fill_value {self.fill_value!r} is none of the categories {known}")
         if self.kind is not None:
             self.check_fits(self.kind)
 
@@ -142,9 +145,6 @@ class Column:
                                  f"and this one is a {kind}")  # fmt: skip
         if kind == "datetime" and self.missing == "impute" and self.fill_value is None:
             raise ValueError("a datetime has no mean to impute: give fill_value, or drop such rows")
-        known = self.categories
-        if known is not None and self.fill_value is not None and self.fill_value not in known:
-            raise ValueError(f"fill_value {self.fill_value!r} is none of the categories {known}")
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:

@@ -204,7 +204,7 @@ def _refuse_broken(tally: Tally, plan: Mapping[str, Column], csv: CSVFormat | No
     lines = []
     if tally.malformed and (csv is None or csv.on_bad_lines == "error"):
         lines.append(
-            f"{tally.malformed:,} lines have too many or too few fields: "
+            f"lines with too many or too few fields, {tally.malformed:,} of {tally.n_rows:,}: "
             f"{_told(tally.malformed_examples)}. Skip them with "
             f"csv=storage.CSVFormat(on_bad_lines='skip')"
         )

@@ -233,7 +233,7 @@ class QualityReport:
     def __repr__(self) -> str:
         lines = [f"Quality of {self.source}: {self.n_kept:,} of {self.n_rows:,} rows kept"]
         if self.n_malformed:
-            lines.append(f"  {self.n_malformed:,} lines with too many or too few fields: skipped; "
+            lines.append(f"  lines with too many or too few fields: {self.n_malformed:,} skipped; "
                          f"{self.malformed[0]}")  # fmt: skip
         # What has something wrong comes first where not all fit.
         ranked = sorted(self.columns.values(), key=lambda each: not each.broken)

@@ -156,10 +156,11 @@ class Step:
 
 def told(rule: str, column: Column) -> str:
     """A broken rule in words."""
-    bounds = f"{column.minimum} to {column.maximum}"
+    low = "anything" if column.minimum is None else column.minimum
+    high = "anything" if column.maximum is None else column.maximum
     return {
         "unparsable": f"a value that is no {column.kind}",
-        "out_of_range": f"a value outside {bounds}",
+        "out_of_range": f"a value outside {low} to {high}",
         "unknown": "a value that is none of the categories",
         "missing": "a missing value",
     }[rule]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from storage.ingestion.cells import as_texts
 from storage.ingestion.column import Column
 from storage.ingestion.rows import Rows
-from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.rules import RULES, Checked, check_column
 from storage.summary import Summary, summary_of
 
 __all__ = ["EXAMPLES", "ColumnTally", "Example", "Tally", "joined", "tally_rows"]
@@ -222,7 +222,7 @@ def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
 
 
 def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally:
-    rules = dict.fromkeys(rule for part in parts for rule in part.broken)
+    rules = [rule for rule in RULES if any(rule in part.broken for part in parts)]
     summaries = [part.summary for part in parts if part.summary is not None]
     summary = summaries[0] if summaries else None
     for each in summaries[1:]:

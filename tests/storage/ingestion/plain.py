@@ -52,7 +52,10 @@ def encoded(frame, columns, target):
 
 
 def categories(values, column):
-    return list(column.categories or sorted({each for each in values if each is not None}))
+    found = list(column.categories or sorted({each for each in values if each is not None}))
+    if not found:
+        raise ValueError("there are no categories")
+    return found
 
 
 def features_of(values, column):
