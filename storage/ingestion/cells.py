@@ -41,19 +41,22 @@ class Cells(NamedTuple):
     ----------
     values : ndarray of shape (n_rows,)
         Floats of numbers and truth values (NaN where there is none), datetime64 in microseconds of
-        datetimes (NaT), texts of categories (None).
+        datetimes (NaT), of categories their positions in `texts` (-1).
     unparsable : ndarray of bool of shape (n_rows,)
         What is there, and is no value of the kind.
+    texts : tuple of str
+        The different categories that occur in these rows.
     """
 
     values: npt.NDArray[Any]
     unparsable: Mask
+    texts: tuple[str, ...] = ()
 
     @property
     def missing(self) -> Mask:
         """Where no value is."""
-        if self.values.dtype == object:
-            return np.fromiter((each is None for each in self.values), bool, len(self.values))
+        if self.values.dtype.kind == "i":
+            return self.values < 0
         return np.asarray(np.isnat(self.values) if self.values.dtype.kind == "M"
                           else np.isnan(self.values))  # fmt: skip
 
@@ -69,8 +72,9 @@ def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = Non
         return _booleans(array)
     if kind == "datetime":
         return _datetimes(array, date_format)
-    texts = as_texts(array).to_numpy(zero_copy_only=False)
-    return Cells(texts.astype(object), np.zeros(len(texts), bool))
+    coded = pc.dictionary_encode(as_texts(array))
+    codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    return Cells(codes, np.zeros(len(codes), bool), tuple(coded.dictionary.to_pylist()))
 
 
 def as_texts(array: pa.Array) -> pa.Array:

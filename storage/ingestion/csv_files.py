@@ -86,28 +86,23 @@ class CSVBlock:
     def _parsed(
         self, data: bytes, names: Sequence[str], columns: Sequence[str], lines_before: int
     ) -> Rows:
-        malformed: list[tuple[int, str]] = []
-
-        empty = () if self.form.multiline or len(names) < 2 else _empty_lines(data)
+        skipped: list[tuple[int, str]] = []
 
         def put_aside(row: Any) -> Literal["skip"]:
-            malformed.append((nth_besides(empty, row.number - 1), row.text))
+            skipped.append((row.number - 1, row.text))
             return "skip"
 
         n_lines = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
-        if not data.strip():
+        if not data or data.isspace():
             table = pa.table({each: pa.array([], pa.string()) for each in columns})
         else:
             table = _arrow_table(data, names, columns, self.form, put_aside)
-        return Rows(
-            table,
-            self.path,
-            "line",
-            n_lines + lines_before,
-            1 + lines_before,
-            tuple(malformed),
-            empty,
-        )
+        # Arrow passes over lines that hold nothing, and does not number them.
+        passed_over = n_lines > table.num_rows + len(skipped) and not self.form.multiline
+        empty = _empty_lines(data) if passed_over else ()
+        malformed = tuple((nth_besides(empty, number), text) for number, text in skipped)
+        total = n_lines + lines_before
+        return Rows(table, self.path, "line", total, 1 + lines_before, malformed, empty)
 
 
 def _arrow_table(
@@ -136,9 +131,7 @@ def _arrow_table(
 
 
 def _empty_lines(data: bytes) -> tuple[int, ...]:
-    """Numbers, from 0, of lines that hold nothing, which Arrow passes over."""
-    if not (data.startswith((b"\n", b"\r\n")) or b"\n\n" in data or b"\n\r\n" in data):
-        return ()
+    """Numbers, from 0, of lines that hold nothing."""
     lines = data.split(b"\n")
     return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ from storage.schema import Label
 __all__ = ["EncodedRows", "Recipe", "Step"]
 
 Array = npt.NDArray[Any]
+
+#: Codes of what is no category: a missing value, and a text that is not known.
+_GAP, _UNKNOWN = -1, -2
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Step:
         return check_column(self.name, array, self.column, self.categories)
 
     def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
-        """Values of the rows that are kept, gaps filled in.
+        """Values of the rows that are kept, gaps filled in; of categories their codes.
 
         Raises
         ------
@@ -114,10 +118,21 @@ class Step:
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
         values: Array = checked.values[kept]
+        if self.column.kind == "category":
+            # The last one is for the position -1, which is a gap.
+            values = np.array([*map(self._code, checked.texts), _GAP])[values]
         gaps = checked.broken.get("missing")
         if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            values[gaps[kept]] = limit(self.fill, self.column)
+            fill = limit(self.fill, self.column)
+            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
         return values
+
+    def _code(self, text: str) -> int:
+        return self._known.get(text, _UNKNOWN)
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {text: code for code, text in enumerate(self.categories or ())}
 
     def features(self, values: Array) -> Array:
         """Columns of X, of shape (n_rows, n_columns), that cleaned values become."""
@@ -125,18 +140,12 @@ class Step:
             return _parts(values, self.column.parts)
         if self.column.kind != "category":
             return values.astype(np.float64)[:, None]
-        codes = self.codes(values)
-        gaps = np.fromiter((each is None for each in values), bool, len(values))
+        gaps = values == _GAP
         if self.column.encoding == "codes":
-            return np.where(gaps, np.nan, codes)[:, None]
-        columns: Array = np.equal.outer(codes, np.arange(len(self.categories or ()))).astype(float)
+            return np.where(gaps, np.nan, values)[:, None]
+        columns: Array = np.equal.outer(values, np.arange(len(self.categories or ()))).astype(float)
         columns[gaps] = np.nan
         return columns
-
-    def codes(self, values: Array) -> npt.NDArray[np.int64]:
-        """Number of the category of each value; -1 for none."""
-        numbers = {category: code for code, category in enumerate(self.categories or ())}
-        return np.fromiter((numbers.get(each, -1) for each in values), np.int64, len(values))
 
     def to_json(self) -> dict[str, Any]:
         """The step as plain values."""
@@ -268,8 +277,6 @@ class Recipe:
         return drop
 
     def _y(self, values: Array) -> Array:
-        if self.target.column.kind == "category":
-            values = self.target.codes(values)
         return values.astype(self.target_dtype)
 
     def to_json(self) -> dict[str, Any]:

@@ -18,6 +18,9 @@ __all__ = ["RULES", "Checked", "check_column", "limit"]
 #: In the order in which they are held against a value.
 RULES = ("unparsable", "out_of_range", "unknown", "missing")
 
+#: A missing value, by the kind of the dtype.
+_NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT"), "i": -1}
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -31,11 +34,14 @@ class Checked:
         Where each rule is broken, for those that are broken anywhere.
     drop : ndarray of bool
         Rows that a policy leaves out.
+    texts : tuple of str
+        What positions of categories mean.
     """
 
     values: npt.NDArray[Any]
     broken: dict[str, Mask]
     drop: Mask
+    texts: tuple[str, ...]
 
 
 def check_column(
@@ -64,9 +70,9 @@ def check_column(
     found = {"unparsable": cells.unparsable, "out_of_range": outside}
     if categories is not None:
         known = set(categories)
-        found["unknown"] = np.fromiter(
-            (each is not None and each not in known for each in values), bool, len(values)
-        )
+        # The last one is for the position -1, which is a gap.
+        strange = np.array([*(text not in known for text in cells.texts), False])
+        found["unknown"] = strange[values]
     gaps = cells.missing & ~cells.unparsable
     for rule, where in found.items():
         if not where.any():
@@ -82,12 +88,8 @@ def check_column(
         if column.missing == "drop":
             drop |= gaps
         values = values.copy()
-        values[gaps] = None if values.dtype == object else _nothing(values)
-    return Checked(values, broken, drop)
-
-
-def _nothing(values: npt.NDArray[Any]) -> Any:
-    return np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
+        values[gaps] = _NOTHING[values.dtype.kind]
+    return Checked(values, broken, drop, cells.texts)
 
 
 def _out_of_range(

@@ -155,7 +155,9 @@ def _of_column(
     if column.kind == "boolean":
         counts = {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}
         return ColumnTally(broken, examples, categories=counts)
-    found = Counter(each for each in values.tolist() if each is not None)
+    numbers = np.bincount(values[values >= 0], minlength=len(checked.texts)).tolist()
+    pairs = zip(checked.texts, numbers, strict=True)
+    found = Counter({text: number for text, number in pairs if number})
     if column.categories is not None:
         found = Counter({each: found[each] for each in column.categories})
     crowded = len(found) > column.max_categories
