@@ -159,3 +159,13 @@ def test_times_numbers_and_truth_as_people_write_them(tmp_path):
     np.testing.assert_array_equal(
         data.X.compute(), [[1, 0, 365, 1, 1.5], [6, 0, 1, 0, -5], [np.nan] * 5]
     )
+
+
+def test_a_row_that_is_left_out_breaks_no_other_rule(tmp_path):
+    frame = pd.DataFrame({"x": ["1", "no number", "3"], "c": ["a", "only here", "b"],
+                          "y": [0, np.nan, 1]})  # fmt: skip
+    columns = {"x": storage.Column("number"), "y": storage.Column(missing="drop")}
+    data = storage.ingest(frame, tmp_path / "d", target="y", columns=columns)
+    assert data.X.compute().tolist() == [[1, 1, 0], [3, 0, 1]]
+    assert data.quality.columns["x"].broken == {}
+    assert data.encode(frame).kept.tolist() == [True, False, True]
