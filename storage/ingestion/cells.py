@@ -27,6 +27,7 @@ NULL_TEXTS = (
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NAN = r"(?i)^[+-]?nan(\([a-z0-9_]*\))?$"  # as Arrow reads it
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 # float64 holds every integer below; the next one is rounded to this.
 _LARGEST = 2.0**53
@@ -131,7 +132,8 @@ def _numbers_of_texts(texts: pa.Array) -> Cells:
         good = _true(pc.match_substring_regex(texts, _NUMBER))
         values = np.full(len(texts), np.nan)
         values[good] = texts.to_numpy(zero_copy_only=False)[good].astype(np.float64)
-        unparsable = _valid(texts) & ~(good & np.isfinite(values))
+        nan = _true(pc.match_substring_regex(texts, _NAN))
+        unparsable = _valid(texts) & ~nan & ~(good & np.isfinite(values))
     large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) >= _LARGEST)
     for row in large.tolist():
         text = texts[row].as_py().strip()

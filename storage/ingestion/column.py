@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from storage.schema import Label
 
-__all__ = ["DATETIME_PARTS", "Column", "Kind"]
+__all__ = ["DATETIME_PARTS", "Column", "Kind", "limit"]
 
 Kind = Literal["number", "boolean", "category", "datetime"]
 
@@ -114,6 +116,8 @@ class Column:
             )
         if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
             raise ValueError("out_of_range says nothing without minimum or maximum")
+        for name in ("minimum", "maximum", "fill_value"):
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
         object.__setattr__(self, "parts", _texts("parts", self.parts))
         for part in self.parts:
             _one_of("parts", part, DATETIME_PARTS)
@@ -143,8 +147,25 @@ class Column:
             if kinds and kind not in kinds and getattr(self, field.name) != field.default:
                 raise ValueError(f"{field.name} is for a column that is a {' or a '.join(kinds)}, "
                                  f"and this one is a {kind}")  # fmt: skip
+        bounds = [limit(each, kind) for each in (self.minimum, self.maximum) if each is not None]
+        if len(bounds) == 2 and not bounds[0] <= bounds[1]:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        if self.fill_value is not None:
+            limit(self.fill_value, kind)
         if kind == "datetime" and self.missing == "impute" and self.fill_value is None:
             raise ValueError("a datetime has no mean to impute: give fill_value, or drop such rows")
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value that JSON holds; times as text."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, np.datetime64):
+        return str(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise TypeError(f"{name} must be a number, a text or a time, got {value!r}")
+    return value
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -159,3 +180,20 @@ def _texts(name: str, values: Any) -> tuple[str, ...]:
     if not texts or len(set(texts)) < len(texts):
         raise ValueError(f"{name} must be one or more distinct texts, got {texts}")
     return texts
+
+
+def limit(value: Any, kind: Kind) -> Any:
+    """A bound or fill value as values of a column of this kind are; times are given as text.
+
+    Raises
+    ------
+    ValueError
+        When it is no value of the kind.
+    """
+    if kind == "datetime":
+        # NumPy's own parser warns of zones: pandas brings them to UTC.
+        import pandas as pd
+
+        time = pd.Timestamp(value)
+        return (time if time.tz is None else time.tz_convert(None)).to_numpy().astype("M8[us]")
+    return float(value) if kind in ("number", "boolean") else str(value)

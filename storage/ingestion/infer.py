@@ -78,7 +78,15 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
         return "number"
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return "datetime"
-    as_texts(array)  # refuses lists and the like
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+        if pa.types.is_integer(type_) or pa.types.is_boolean(type_):
+            return "category"
+    if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
+        raise InvalidData(
+            f"values of type {type_} are no number, truth value, text or time: leave the "
+            f"column out with features=, declare a kind, or make numbers or texts of it first"
+        )
     return "category"
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ingest"]
 
-_PARTITION_NBYTES = 64 * 2**20
+_PARTITION_NBYTES = 32 * 2**20
 _EXAMPLES_TOLD = 3
 
 
@@ -79,7 +79,7 @@ def ingest(
         How CSV files are written; None means comma (tab in ``.tsv``), UTF-8, and a header.
     dtype : {"float32", "float64"}, optional
         Dtype to store X with; None means float64.
-    partition_nbytes : int, default=64 MiB
+    partition_nbytes : int, default=32 MiB
         About how much of the source one task reads, in bytes.
     chunk_nbytes : int, default=4 MiB
         Largest size of a chunk of X, before compression, in bytes.

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, as_texts
-from storage.ingestion.column import Column
-from storage.ingestion.rules import Checked, check_column, limit
+from storage.ingestion.column import Column, limit
+from storage.ingestion.rules import Checked, check_column
 from storage.ingestion.tally import ColumnTally
 from storage.schema import Label
 
@@ -123,7 +123,8 @@ class Step:
             values = np.array([*map(self._code, checked.texts), _GAP])[values]
         gaps = checked.broken.get("missing")
         if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            fill = limit(self.fill, self.column)
+            assert self.column.kind is not None
+            fill = limit(self.fill, self.column.kind)
             values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
         return values
 

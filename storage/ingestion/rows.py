@@ -87,6 +87,8 @@ def table_of_frame(frame: Any, columns: Sequence[str], where: str) -> pa.Table:
 
 
 def _arrow(series: Any) -> Any:
+    if type(series.dtype).__name__ == "SparseDtype":
+        series = series.sparse.to_dense()
     try:
         found = pa.Array.from_pandas(series)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, read_cells
-from storage.ingestion.column import Column
+from storage.ingestion.column import Column, limit
 
-__all__ = ["RULES", "Checked", "check_column", "limit"]
+__all__ = ["RULES", "Checked", "check_column"]
 
 #: In the order in which they are held against a value.
 RULES = ("unparsable", "out_of_range", "unknown", "missing")
@@ -95,24 +95,14 @@ def check_column(
 def _out_of_range(
     values: npt.NDArray[Any], unparsable: Mask, column: Column
 ) -> tuple[Mask, npt.NDArray[Any]]:
+    assert column.kind is not None
     outside = np.zeros(len(values), bool)
     for bound, beyond in ((column.minimum, np.less), (column.maximum, np.greater)):
         if bound is None:
             continue
-        edge = limit(bound, column)
+        edge = limit(bound, column.kind)
         where = beyond(values, edge) & ~unparsable
         outside |= where
         if column.out_of_range == "clip" and where.any():
             values = np.where(where, edge, values)
     return outside, values
-
-
-def limit(bound: Any, column: Column) -> Any:
-    """A bound or fill value as a value of the column; datetimes are given as text."""
-    if column.kind == "datetime":
-        # NumPy's own parser warns of zones: pandas brings them to UTC.
-        import pandas as pd
-
-        time = pd.Timestamp(bound)
-        return (time if time.tz is None else time.tz_convert(None)).to_numpy().astype("M8[us]")
-    return float(bound) if column.kind in ("number", "boolean") else str(bound)

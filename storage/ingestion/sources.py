@@ -48,23 +48,23 @@ class Source:
         What it is, in words.
     texts : bool
         Whether all values are texts, of which kinds have yet to be told.
-    partitions : tuple
-        Of each partition a function of the columns that reads it, or a Delayed pandas frame.
-    sample : tuple
+    partitions : tuple of callable or Dask DataFrame
+        Of each partition a function of the columns that reads it; or a frame.
+    sample : tuple of callable or Dask DataFrame
         The same of the few rows that kinds are told by.
     """
 
     names: tuple[str, ...]
     told: str
     texts: bool
-    partitions: tuple[Any, ...]
-    sample: tuple[Any, ...]
+    partitions: Any
+    sample: Any
 
     def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
         """The rows of each partition, of these columns, not read yet."""
         name = f"read-{uuid.uuid4().hex}"
         found = []
-        for number, each in enumerate(self.sample if of_sample else self.partitions):
+        for number, each in enumerate(self._partitions(columns, of_sample=of_sample)):
             if isinstance(each, Delayed):
                 function = delayed(partial(_rows_of_partition, tuple(columns), number))
                 found.append(function(each, dask_key_name=f"{name}-{number}"))
@@ -72,6 +72,15 @@ class Source:
                 function = delayed(partial(each, tuple(columns)), traverse=False)
                 found.append(function(dask_key_name=f"{name}-{number}"))
         return found
+
+    def _partitions(self, columns: Sequence[str], *, of_sample: bool) -> Any:
+        given = self.sample if of_sample else self.partitions
+        if not is_frame(given):
+            return given
+        # Of Parquet, say, Dask then reads no others.
+        labels = {str(label): label for label in given.columns}
+        chosen = given[[labels[name] for name in columns]].to_delayed()
+        return chosen[:1] if of_sample else chosen
 
 
 def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
@@ -114,11 +123,10 @@ def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
 def _dask_frame(frame: Any) -> Source:
     told = "a Dask DataFrame"
     names = check_names([str(each) for each in frame.columns], told)
-    partitions = tuple(frame.to_delayed())
     # Dtypes tell the kinds, except that of Python's objects.
     objects = any(isinstance(dtype, np.dtype) and dtype.kind == "O" for dtype in frame.dtypes)
-    sample = partitions[:1] if objects else (partial(_rows_in_memory, frame._meta, told),)
-    return Source(names, told, texts=False, partitions=partitions, sample=sample)
+    sample = frame if objects else (partial(_rows_in_memory, frame._meta, told),)
+    return Source(names, told, texts=False, partitions=frame, sample=sample)
 
 
 def _rows_of_partition(columns: Sequence[str], number: int, frame: Any) -> Rows:

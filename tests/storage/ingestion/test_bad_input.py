@@ -147,6 +147,9 @@ def test_options_that_do_not_fit(tmp_path, options, match, error):
         ({"categories": ["a", "a"]}, "distinct texts"),
         ({"categories": ["a"], "missing": "impute", "fill_value": "b"}, "none of the categories"),
         ({"parts": ["century"]}, "parts must be one of"),
+        ({"kind": "number", "minimum": 3, "maximum": np.float32(2)}, r"3 is above maximum 2\.0"),
+        ({"kind": "number", "minimum": "low"}, "could not convert"),
+        ({"kind": "datetime", "maximum": "soon"}, "soon"),
     ],
 )
 def test_columns_that_contradict_themselves(options, match):
@@ -163,6 +166,7 @@ def test_values_that_are_not_as_declared(tmp_path):
             columns={"t": Column(max_categories=2)})  # fmt: skip
     refused(frame(t=[None] * 3), tmp_path, "'t' has no value in the sample")
     refused(frame(t=[[1], [2], [3]]), tmp_path, "column 't' of the DataFrame: values of type list")
+    refused(frame(t=pd.to_timedelta([1, 2, 3])), tmp_path, "values of type duration")
     mixed = frame(t=pd.Series([1, "b", 3.5], dtype=object))
     refused(mixed, tmp_path, r"'t', 1 of 3 rows: a value that is no number: 'b' in row 2",
             columns={"t": Column("number")})  # fmt: skip

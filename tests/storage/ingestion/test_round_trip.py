@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
+from storage.ingestion.cells import NULL_TEXTS, read_cells
 from tests.storage.ingestion import plain
 
 TEXTS = ("a", "b c", "ü", "Z,\"q'")
@@ -124,6 +125,31 @@ def given_as(kind, frame, folder, data):
         else:
             part.to_parquet(folder / f"{number}.parquet", row_group_size=2)
     return str(folder / f"*.{kind}"), storage.CSVFormat() if kind == "csv" else None
+
+
+@given(
+    st.sampled_from(["number", "datetime", "boolean"]),
+    st.text("0123456789+-.eEinfaNt:TZ ", max_size=12)
+    | st.floats().map(repr)
+    | st.integers(-(2**70), 2**70).map(str)
+    | st.datetimes().map(str)
+    | st.sampled_from(["+nan", "NAN", "-inf", "yes", "2020-02-30", "2020-01-01T10", "1e400"]),
+)
+def test_a_cell_is_read_alike_whatever_stands_beside_it(kind, text):
+    alone = read_cells(pa.chunked_array([[text]]), kind)
+    beside = read_cells(pa.chunked_array([[text, "no value of any kind"]]), kind)
+    assert alone.unparsable[0] == beside.unparsable[0]
+    if not alone.unparsable[0]:
+        np.testing.assert_array_equal(alone.values[:1], beside.values[:1])
+    if kind == "number":
+        try:
+            value = float(text.replace("_", "x"))
+        except ValueError:
+            value = np.inf
+        rounded = text.strip().lstrip("+-").isdigit() and int(text) != value
+        assert alone.unparsable[0] == (np.isinf(value) or rounded) or text.strip() in NULL_TEXTS
+        if not alone.unparsable[0]:
+            np.testing.assert_array_equal(alone.values[0], value if np.isfinite(value) else np.nan)
 
 
 def many(n=1_000):
