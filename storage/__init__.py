@@ -28,6 +28,7 @@ from storage.errors import (
     UnsupportedVersion,
 )
 from storage.opening import open_dataset, verify
+from storage.shuffling import shuffle
 from storage.verify import VerifyReport
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ __all__ = [
     "create_dataset",
     "ingest",
     "open_dataset",
+    "shuffle",
     "verify",
 ]
 
