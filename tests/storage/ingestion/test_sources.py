@@ -131,6 +131,17 @@ def test_the_page_escapes_what_data_says(tmp_path):
     assert data.quality == storage.open_dataset(tmp_path / "d").quality
 
 
+def test_shuffled_rows_keep_their_steps_and_report(tmp_path):
+    frame = table().assign(c=["a", "b", "a", "c"])
+    data = storage.ingest(frame, tmp_path / "d", target="y")
+    mixed = storage.shuffle(data, tmp_path / "m", seed=0)
+    np.testing.assert_array_equal(mixed.encode(frame).X, data.X.compute())
+    assert mixed.quality == data.quality
+    chosen = storage.open_dataset(tmp_path / "d", columns=["c_a"])
+    with pytest.raises(storage.NotADataset):
+        _ = storage.shuffle(chosen, tmp_path / "n", seed=0).quality
+
+
 def test_what_is_unknown_is_ignored_where_that_is_asked(tmp_path):
     column = storage.Column(categories=["b", "a"], unknown="ignore")
     frame = pd.DataFrame({"c": ["a", "b", "q", None], "y": [0, 1, 2, 3]})
