@@ -1,4 +1,4 @@
-"""The arrays of an opened data set as Dask arrays, and what their metadata tells."""
+"""The arrays of an opened data set as Dask arrays, and the facts in their metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["StoredArrays"]
 
 
 class StoredArrays:
-    """What :class:`~storage.Dataset` is made of; its parameters are described there."""
+    """The base of :class:`~storage.Dataset`, which describes the parameters."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class StoredArrays:
     def path(self) -> Path:
         """Folder of the data set, where it is on a disk."""
         if not isinstance(self.store, LocalFiles):
-            raise UnsupportedURL(f"{self.store.location} is no folder and has no path: ask for url")
+            raise UnsupportedURL(f"{self.store.location} is no folder and has no path: use .url")
         return Path(self.store.root)
 
     @cached_property

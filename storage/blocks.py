@@ -51,20 +51,19 @@ class BlockReader:
     def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
         """Rows of one block.
 
-        Memory: the block, and for each thread the bytes of one stored chunk (those of all its
-        chunks where they come from an object store); where columns are chosen one decoded chunk,
-        too.
+        Memory: the block, and for each thread the bytes of one stored chunk (from an object store,
+        of all chunks of the block). If columns are chosen, one decoded chunk, too.
 
         Parameters
         ----------
         block : tuple of int and bytes
-            Which block, and what :class:`ExpectedChunks` tells of its chunks.
+            Number of the block, and the entry of :class:`ExpectedChunks` for its chunks.
 
         Raises
         ------
         ChunkCorrupt
-            When a chunk of the block is not the one that the manifest told of when the data
-            set was opened.
+            When a chunk of the block is not the one that the manifest listed when the data set was
+            opened.
         DatasetReplaced
             When the data set was overwritten since it was opened.
         """
@@ -79,8 +78,8 @@ class BlockReader:
         except ChunkCorrupt:
             self.check_identity()
             raise
-        # After the last file was opened: an overwrite swaps the whole folder in one step, so
-        # if the folder is still ours now, every file was. Where nothing is swapped, checksums do.
+        # Check after the last file was opened: an overwrite swaps the whole folder in one step, so
+        # if the folder is still ours now, every file was. In object stores checksums show it.
         if self.store.identity() is not None:
             self.check_identity()
         return values
@@ -102,13 +101,13 @@ class BlockReader:
 class ExpectedChunks(BlockwiseDep):
     """For each block its number, and the size and checksum of each of its chunks.
 
-    So a task knows the manifest's entries of its own chunks, and of no others: eight bytes a
-    chunk, those of the commit that was opened, whatever lies on the disk when it runs.
+    So a task knows the manifest's entries of its own chunks only, in eight bytes a chunk. They are
+    those of the commit that was opened, whatever is on the disk when the task runs.
 
     Parameters
     ----------
     reader : BlockReader
-        Whose blocks.
+        Reader of the blocks.
     entries : ChunkEntries
         All chunks of the array.
     """

@@ -1,11 +1,11 @@
-"""One chunk's file: its bytes, made and read without zarr's machinery in between.
+"""Write and read the file of one chunk, without zarr.
 
-A chunk's file is a Blosc frame followed by the frame's CRC-32C, exactly what zarr's codecs
-``bytes``, ``blosc`` and ``crc32c`` make and read: zarr alone opens the arrays (tests compare).
-Decoding the files ourselves lets the manifest check each of them, and copies nothing on the way:
-bytes go from the store to a reused buffer, and are decoded straight into their rows of the block.
+The file is a Blosc frame followed by the frame's CRC-32C. These are the bytes that zarr's codecs
+``bytes``, ``blosc`` and ``crc32c`` write and read, so zarr alone can open the arrays (tests compare
+both). Our own reading checks each file against the manifest, and makes no copies: bytes go from the
+store to a reused buffer, and are decoded directly into their rows of the block.
 
-A chunk that Blosc cannot make clearly smaller is stored as it is, still inside a Blosc frame.
+If Blosc cannot make a chunk clearly smaller, it is stored uncompressed, still in a Blosc frame.
 Noise in the low bits of floats hardly compresses (4-6 %), yet undoing the shuffle costs more
 than reading the file.
 """
@@ -111,11 +111,10 @@ def read_chunks(
     layout : ArrayLayout
         The array.
     chunks : sequence of int
-        Which chunks, one behind the other.
+        Numbers of consecutive chunks.
     expected : sequence of (int, int)
-        Size and checksum of each chunk's file in the manifest. A whole file that is another
-        chunk's, or of another writing, is right in itself: only the manifest tells that it is
-        not this one.
+        Size and checksum of each chunk's file in the manifest. They also reveal a valid file that
+        belongs to another chunk, or to another version of the data set.
     out : ndarray
         Contiguous, of the array's dtype, as many rows as the chunks hold without padding.
     columns : sequence of int, optional
@@ -124,7 +123,7 @@ def read_chunks(
     Raises
     ------
     ChunkCorrupt
-        When a file is missing, or is not the one that the manifest tells of.
+        When a file is missing, or is not the one that the manifest lists.
     """
     files = store.read_each([layout.key(chunk) for chunk in chunks])
     first_row, _ = layout.rows_of(chunks[0])
@@ -166,10 +165,10 @@ def _check(data: Bytes, nbytes: int, checksum: int) -> None:
     if found != stored:
         raise _BadBytes(f"its checksum is {found:#010x} where {stored:#010x} was stored")
     if found != checksum:
-        # The file is whole, only not this one.
+        # The file is valid, but not the one that was written here.
         raise _BadBytes(
-            f"the file is another chunk's, or of another writing: its checksum is {found:#010x}, "
-            f"the manifest says {checksum:#010x}"
+            f"the file belongs to another chunk, or to another version of the data set: its "
+            f"checksum is {found:#010x}, the manifest says {checksum:#010x}"
         )
 
 
@@ -179,7 +178,7 @@ def _decode(
     out: npt.NDArray[np.generic],
     columns: Sequence[int] | None,
 ) -> None:
-    """Decode a frame into the rows and columns of its chunk that are wanted."""
+    """Decode a frame into the wanted rows and columns of its chunk."""
     values = out
     if columns is not None or out.nbytes != layout.chunk_nbytes:
         values = layout.empty_rows(layout.chunk_rows)

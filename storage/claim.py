@@ -1,9 +1,9 @@
 """In an object store: a claim on the place where a data set is written, and its commit.
 
-No step puts a whole folder of an object store in another's place. So a data set is written where it
-is to be, and is none before its manifest is there; a file that only one writer can have made claims
-the place meanwhile, so that two do not write into one another. A data set that is complete is never
-replaced: it could not be read until the new one is.
+An object store cannot replace a whole folder in one step. So a data set is written directly at its
+place, and counts as a data set only when its manifest is there. Meanwhile a claim file, which only
+one writer can create, keeps other writers away. A complete data set is never replaced: nothing
+could be read there until the new one is complete.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _OWN = frozenset({CLAIM, METADATA, INGEST, *ARRAYS})
 
 
 class _Claimed(Objects):
-    """Files of a place that one writer has claimed: none is written after the claim was lost."""
+    """Files at a claimed place. Nothing is written after the claim was lost."""
 
     def __init__(self, opener: Opener, mark: bytes) -> None:
         super().__init__(opener)
         self.mark = mark
 
     def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
-        """Write a file, unless the place was claimed by another."""
+        """Write a file, unless another writer has claimed the place."""
         if not self.is_ours():
             raise _taken(self)
         super().write(key, parts, durable=durable)
 
     def is_ours(self) -> bool:
-        """Whether the claim is the one that was made here."""
+        """Whether the claim file is the one that this object has made."""
         try:
             return self.read(CLAIM).tobytes() == self.mark
         except FileNotFoundError:
@@ -64,9 +64,9 @@ class Claim:
     Attributes
     ----------
     store : Objects
-        Where it is written, as long as the claim holds.
+        Where the data set is written, as long as the claim holds.
     durable : bool
-        False: a store says that it has a file when it is safe.
+        False: an object store confirms a file only when it is safe.
 
     Raises
     ------
@@ -89,9 +89,9 @@ class Claim:
         self._check_target()
 
     def begin(self) -> None:
-        """Claim the place, of which what an unfinished writing left is removed.
+        """Claim the place, and remove what an unfinished writing has left there.
 
-        Since the first look, which counting rows may make long ago, another may have come.
+        The place is checked again: another writer may have come while rows were counted.
         """
         self._check_target()
         if self.overwrite:
@@ -109,8 +109,8 @@ class Claim:
         self.store.delete(CLAIM)
 
     def discard(self) -> None:
-        """Remove what was written; nothing where another has claimed the place."""
-        # Whatever failed may go on failing; its error is the one to raise.
+        """Remove what was written, unless another writer has claimed the place."""
+        # Removing may fail for the same reason as writing: the first error is raised.
         with contextlib.suppress(OSError):
             if self.store.is_ours():
                 self._remove_all()
@@ -135,7 +135,7 @@ class Claim:
             raise _taken(self.store)
 
     def _remove_all(self) -> None:
-        """Remove all but a manifest; the claim last, so that nobody takes half of the rest."""
+        """Remove all files but a manifest; the claim last, so that no other writer comes before."""
         names = self.store.names()
         for name in (*ARRAYS, METADATA, INGEST, CLAIM):
             if name in names:

@@ -25,7 +25,7 @@ class Columns:
     Attributes
     ----------
     name : str
-        What the frame is for: ``"X"``, ``"y"`` or ``"sample_weight"``.
+        Name of the array: ``"X"``, ``"y"`` or ``"sample_weight"``.
     labels : tuple or None
         The columns, in their order; None for a Series.
     dtypes : tuple of str
@@ -41,10 +41,10 @@ class Columns:
 
     @classmethod
     def of(cls, name: str, frame: Any, *, lazy: bool = False) -> Columns:
-        """Columns of this frame or Series; of a lazy one give its meta.
+        """Return the columns of this frame or Series. For a lazy frame, pass its meta.
 
-        Integers and truth values keep their dtype in X where no value can be missing: in NumPy's
-        dtypes, and in the nullable ones of a frame in memory that has all its values.
+        Integers and truth values keep their dtype in X if no value can be missing: with NumPy's
+        dtypes, and with nullable dtypes of a frame in memory without missing values.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Columns:
         """
         where = self.name if partition is None else f"partition {partition} of {self.name}"
         if self.labels is None and isinstance(frame, np.ndarray) and frame.ndim == 1:
-            # Of map_partitions(model.predict), say: Dask joins them too.
+            # map_partitions(model.predict), for instance, gives arrays: Dask joins them, too.
             from pandas import Series
 
             frame = Series(frame)
@@ -89,7 +89,7 @@ class Columns:
         if self.labels is None:
             return self._column(series[0], 0, where) if n_rows else np.empty(0, self.dtype)
         if not n_rows:
-            # Whatever dtypes it has: nothing was read that could tell.
+            # An empty partition may have any dtypes: it has no values to convert.
             return np.empty((0, len(self.labels)), self.dtype)
         if all(isinstance(dtype, np.dtype) and dtype.name == self.dtype for dtype in frame.dtypes):
             ordered = frame if list(frame.columns) == list(self.labels) else frame[[*self.labels]]
@@ -207,7 +207,7 @@ def _as_promised(
     promised: np.dtype[Any],
     what: str,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    """Values that convert to the promised dtype without loss, and which of them are missing."""
+    """Convert values to the promised dtype without loss; return them and which are missing."""
     if np.can_cast(values.dtype, promised, "safe"):
         return values, missing
     if values.dtype.kind == "f" and promised.kind in "iu":

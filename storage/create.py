@@ -90,8 +90,8 @@ def create_dataset(
         block has at least one chunk.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
-        complete and safe on disk. Anything that is not a data set is never replaced, and in an
-        object store, which cannot replace it in one step, no complete data set.
+        complete and safe on disk. Anything that is not a data set is never replaced. A complete
+        data set in an object store is not replaced either: that takes more than one step.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def create_dataset(
         When something is at `url` already.
     ValueError, TypeError
         When shapes, lengths, names or dtypes do not fit. It is raised before anything is written,
-        unless only the values can show it.
+        unless the values have to be read to find it.
     UnsupportedURL
         For URLs of other schemes, and of web servers, which are for reading only.
     OSError
@@ -240,8 +240,9 @@ def _common_length(arrays: Mapping[str, Array]) -> int:
 def _layouts(
     arrays: Mapping[str, Array], dtypes: Mapping[str, str], chunk_nbytes: int, block_nbytes: int
 ) -> tuple[list[ArrayLayout], int]:
+    """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
     n_rows = int(arrays["X"].shape[0])
-    # As one chunk of one row each, only to ask them for the size of a row.
+    # With chunks of one row, only to find the size of a row.
     rows = {
         name: ArrayLayout(name, dtypes[name], n_rows, tuple(map(int, array.shape[1:])), 1)
         for name, array in arrays.items()
@@ -249,7 +250,7 @@ def _layouts(
     chunk_rows, block_rows = plan_rows(
         n_rows,
         rows["X"].row_nbytes,
-        # Estimators bring a block of small integers to floats, eight times as large.
+        # Estimators convert blocks of small integers to floats, which are up to eight times larger.
         sum(row.row_nbytes for name, row in rows.items() if name != "X")
         + rows["X"].row_nbytes_as_floats,
         chunk_nbytes=chunk_nbytes,

@@ -28,9 +28,9 @@ class Dataset(StoredArrays):
     sample_weight has (n_samples,). All three are cut into the same blocks of rows. Each block is
     loaded by one task, which checks every chunk that it reads.
 
-    Where the columns of X were given names, the array ``X`` tells them by an attribute
-    ``feature_names``, and so do rows and columns taken from it. The estimators of
-    ``dlbd_estimators`` keep them as ``feature_names_in_``, as those of a frame.
+    If the columns of X were given names, the array ``X`` has them as its attribute
+    ``feature_names``, and so have rows and columns taken from it. The estimators of
+    ``dlbd_estimators`` keep them as ``feature_names_in_``, like the names of a frame's columns.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Dataset(StoredArrays):
     manifest : Manifest
         The list of their chunks.
     columns : tuple of int, optional
-        Numbers of the columns that X has, of those that are stored; None means all.
+        Numbers of the stored columns that X has; None means all.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Dataset(StoredArrays):
     """
 
     def head(self, n: int = 5) -> pd.DataFrame:
-        """The first rows as a pandas frame; no more blocks are read than hold them.
+        """The first rows as a pandas frame. Only the blocks that hold them are read.
 
         Parameters
         ----------
@@ -92,10 +92,10 @@ class Dataset(StoredArrays):
     def describe(self) -> pd.DataFrame:
         """Count, mean, standard deviation, minimum and maximum of each column, by one pass.
 
-        All blocks are read once, where Dask computes; each gives sums of its own, which are joined
-        in the order of the blocks. NaN are left out. The standard deviation is that of a sample
-        (divided by the count less one), as pandas has it. Weights of rows are not used. Integers
-        are taken as float64: beyond 2**53 they are rounded.
+        All blocks are read once, where Dask computes. The sums of the blocks are joined in the
+        order of the blocks. NaN are left out. The standard deviation is that of a sample (divided
+        by the count minus one), as in pandas. Weights of rows are not used. Integers are converted
+        to float64: beyond 2**53 they are rounded.
 
         Returns
         -------
@@ -262,7 +262,7 @@ class Dataset(StoredArrays):
         Raises
         ------
         DatasetCorrupt
-            A chunk is missing, truncated, changed or another one's. The message names all of them.
+            A chunk is missing, truncated, changed or exchanged. The message names all of them.
         """
         try:
             return verify_arrays(self.store, self.layouts.values(), self.manifest)

@@ -1,4 +1,4 @@
-"""Integers that a float would round are refused, never stored in silence."""
+"""Find integers that float64 would round: they are refused, not silently changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LARGEST = 2**53
 def loses_digits(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> tuple[int, ...] | None:
     """Position of the first integer that becomes another number as a float64; None if none does.
 
-    For narrower floats nothing is told: who asks for float32 asks for fewer digits, and where
-    nobody asked, NumPy's common dtype of integers and floats holds all.
+    Only float64 is checked. Users who ask for float32 accept fewer digits; and without a wish, the
+    common dtype that NumPy chooses for integers and floats holds all digits.
     """
     if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or dtype != np.float64:
         return None

@@ -1,8 +1,7 @@
-"""What the manifest records of chunks: one chunk's entry, and those of an array as columns.
+"""The manifest's entries: the entry of one chunk, and the entries of an array as columns.
 
-A data set may have a million chunks. As columns their entries take a few bytes each, are
-opened without making a million objects, and travel to a task that reads a block as eight
-bytes a chunk.
+A data set may have a million chunks. Entries in columns take a few bytes each and are opened
+without a million objects. A task that reads a block is sent eight bytes for each of its chunks.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class StoredChunk:
     nbytes : int
         Size of the file.
     checksum : int
-        CRC-32C of the file without its last four bytes. Those are this same number, and over
-        a message *and* its CRC every CRC is the same constant: it would tell nothing.
+        CRC-32C of the file without its last four bytes, which hold this same number. (The CRC of
+        any data followed by its own CRC is the same constant, which would be of no use.)
     n_nan : int
         NaN among the chunk's values.
     """
@@ -81,7 +80,7 @@ class ChunkEntries:
 
 
 def pack_expected(entries: ChunkEntries) -> bytes:
-    """Size and checksum of each chunk as bytes: what a task needs to know of its chunks."""
+    """Size and checksum of each chunk as bytes, to be sent to the task that reads the chunks."""
     pairs = np.empty((len(entries), 2), dtype="<u4")
     pairs[:, 0] = entries.nbytes
     pairs[:, 1] = entries.checksums

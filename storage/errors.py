@@ -55,7 +55,7 @@ class UnsupportedVersion(StorageError, ValueError):
 
 
 class UnsupportedURL(StorageError, NotImplementedError):
-    """No store opens the URL, or what is asked for is nothing that its store can do."""
+    """No store opens the URL, or the store cannot do what was asked for."""
 
 
 class StoreUnreachable(StorageError, ConnectionError):
@@ -74,12 +74,12 @@ class DatasetCorrupt(StorageError, OSError):
     message : str
         What was found.
     chunks : sequence of ChunkCorrupt, optional
-        The damaged chunks, when several were looked at.
+        The damaged chunks, if several chunks were checked.
 
     Attributes
     ----------
     chunks : tuple of ChunkCorrupt
-        The damaged chunks; empty when the metadata is what is damaged.
+        The damaged chunks; empty when the metadata is damaged.
     """
 
     def __init__(self, message: str, chunks: Sequence[ChunkCorrupt] = ()) -> None:
@@ -177,6 +177,6 @@ class ChunkCorrupt(DatasetCorrupt):
 
 
 def _notes(error: BaseException) -> dict[str, object]:
-    """State beyond the arguments: what ``add_note`` added on the way up."""
+    """State besides the arguments: the notes that ``add_note`` has added."""
     notes = getattr(error, "__notes__", None)
     return {} if notes is None else {"__notes__": notes}

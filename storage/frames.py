@@ -1,10 +1,10 @@
-"""Dask frames as Dask arrays over one graph, so that rows of X stay beside their y.
+"""Convert Dask frames to Dask arrays over one graph, so that rows of X stay beside their y.
 
-Dask optimises each frame for itself. Two columns of one shuffled frame then become two shuffles,
-and a shuffle by way of the disk or of other workers leaves rows of a partition in any order,
-another one each time. Columns of one Parquet file may even be cut into partitions differently,
-by the sizes of the columns that are read. So all frames are brought to one graph before any of
-them becomes an array, and what they have in common is one set of tasks that runs once.
+Dask optimises each frame separately. Two columns of one shuffled frame then become two shuffles. A
+shuffle through the disk or between workers leaves the rows of a partition in a different order each
+time. Columns of one Parquet file may even be cut into different partitions, because these depend on
+the sizes of the columns that are read. So all frames are brought into one graph before any of them
+becomes an array. Tasks that they have in common then run once.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def is_frame(values: Any) -> TypeGuard[Any]:
 def arrays_of_frames(
     frames: Mapping[str, Any],
 ) -> tuple[dict[str, DaskArray], dict[str, DaskArray]]:
-    """Arrays of these frames, and arrays that tell the number of rows of each partition.
+    """Arrays of these frames, and arrays of the number of rows of each partition.
 
     Parameters
     ----------
     frames : mapping of str to Dask DataFrame or Series
-        All that are to be written together, by the names they have in messages.
+        All frames that are to be written together, by their names in messages.
 
     Returns
     -------
     arrays, counts : dict of str to dask.array.Array
-        One block a partition, of unknown length; and of each block its length.
+        One block of unknown length for each partition; and the length of each block.
     """
     if not frames:
         return {}, {}
@@ -113,8 +113,8 @@ def _one_graph(frames: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[str, _Pa
     if one is not None:
         return one
     if all(_row_by_row(frame.expr) for frame in frames.values()):
-        # Whatever columns are read and however partitions are cut, rows keep their order.
-        # Together, so that a source is read once, the columns that any of them needs.
+        # Rows keep their order, whatever columns are read and however partitions are cut.
+        # One frame of all columns that any of the frames needs, so that a source is read once.
         together = collections_to_expr(list(frames.values())).optimize()
         keys = zip(frames, together.__dask_keys__(), strict=True)
         return dict(together.__dask_graph__()), {name: (list(each), None) for name, each in keys}
@@ -133,7 +133,7 @@ def _columns_of_one_frame(
         return None
     if len(set(root.columns)) < len(root.columns):
         return None
-    # Not the expression's: of ("a", "x") and ("a", "y") it may know the choice "a" alone.
+    # Not the expression's columns: for ("a", "x") and ("a", "y") it may only know "a".
     needed = {
         label
         for frame in frames.values()
@@ -144,7 +144,7 @@ def _columns_of_one_frame(
         whole = whole.optimize()
         graph, keys = dict(whole.__dask_graph__()), list(whole.__dask_keys__())
     except AssertionError:
-        # Of Dask's own: Parquet read into fewer partitions than a repartition counted on.
+        # An error of Dask: Parquet is read into fewer partitions than repartition expects.
         return None
     choices = {
         name: frame.name
@@ -169,10 +169,10 @@ def _not_optimised(
 ) -> tuple[dict[Any, Any], dict[str, _Partitions]]:
     """Frames as they are.
 
-    An optimiser moves the choice of columns below a shuffle or a merge, and so makes two of one,
-    each after partitions of its own. Not moved, it is one and the same. A shuffle by way of the
-    disk has other keys inside each time it is made; the last replaces those before it, and the
-    keys that it delivers are the same.
+    Dask's optimiser moves the choice of columns below a shuffle or a merge. So one shuffle becomes
+    two, and each may have other partitions. Without the optimiser it stays one shuffle. A shuffle
+    through the disk has new inner keys each time it is made; the last one replaces the earlier
+    ones, and the keys of its results are the same.
     """
     graph: dict[Any, Any] = {}
     partitions = {}

@@ -33,7 +33,7 @@ class Inputs:
     arrays : dict of str to ndarray or dask.array.Array
         Rows along the first axis.
     counts : dict of str to dask.array.Array
-        Arrays that tell the lengths of the blocks of those that come from frames.
+        For arrays that come from frames, the lengths of their blocks.
     """
 
     arrays: dict[str, Array]
@@ -41,12 +41,12 @@ class Inputs:
 
     @classmethod
     def of(cls, X: Any, y: Any, sample_weight: Any) -> Inputs:
-        """Arrays of what a caller gives, without loading what is lazy.
+        """Convert what a caller passes to arrays. Lazy input stays lazy.
 
         Raises
         ------
         TypeError, ValueError
-            For kinds, shapes or an order of rows that cannot be stored.
+            For types, shapes or orders of rows that cannot be stored.
         """
         given = {"X": X, "y": y}
         if sample_weight is not None:
@@ -58,10 +58,10 @@ class Inputs:
         return cls(arrays, counts)
 
     def with_known_rows(self) -> dict[str, Array]:
-        """The arrays, with lengths found for Dask chunks of unknown length.
+        """Return the arrays after counting the rows of Dask chunks of unknown length.
 
-        Finding them computes those arrays once, block by block, and keeps only the lengths;
-        arrays that come from the same source are counted in one computation.
+        Counting computes these arrays once, block by block, and keeps only the lengths. Arrays that
+        come from the same source are counted in one computation.
         """
         unknown = {
             name: self.counts[name] if name in self.counts else _count_blocks(array)
@@ -107,7 +107,7 @@ def weight_dtype(array: Array) -> str:
 
 def column_names(values: Any) -> list[str] | None:
     """Column names of a DataFrame, or of an Arrow table; None for anything else."""
-    # The `columns` of an Arrow table are their values.
+    # The attribute `columns` of an Arrow table holds values, not names.
     arrow = type(values).__module__.split(".", 1)[0] == "pyarrow"
     columns = getattr(values, "column_names" if arrow else "columns", None)
     return None if columns is None or callable(columns) else [str(name) for name in columns]
@@ -131,7 +131,7 @@ def _refuse_non_numbers(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def _count_blocks(array: DaskArray) -> DaskArray:
-    # Every column chunk has the same rows: the first tells.
+    # All column chunks have the same rows: look at the first.
     first = array if array.ndim == 1 else array.blocks[:, :1]
     ones = (1,) * array.numblocks[0]
     chunks = (ones,) if array.ndim == 1 else (ones, (1,))

@@ -1,4 +1,4 @@
-"""The kinds of arrays that a caller may pass: lazy ones stay lazy, or are refused."""
+"""Convert all types of arrays that a caller may pass: lazy ones stay lazy, or are refused."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from storage.frames import arrays_of_frames, is_frame
 
 __all__ = ["as_arrays"]
 
-# How h5py, PyTables and netCDF4 call the chunks of an array that is on a disk.
+# Attributes that hold the chunks of an array on disk in h5py, PyTables and netCDF4.
 _CHUNKED = ("chunks", "chunkshape", "chunking")
 
 
 def as_arrays(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, DaskArray]]:
-    """NumPy or Dask array of each thing given, without loading what is lazy.
+    """Convert each input to a NumPy or a Dask array. Lazy input stays lazy.
 
     Parameters
     ----------
     given : mapping of str to array-like
-        X, y and sample_weight, by the names they have in messages.
+        X, y and sample_weight, by their names in messages.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def _as_array(name: str, values: Any) -> Any:
     elif package == "zarr":
         values = _zarr_array(name, values)
     elif not is_dask(values) and _is_chunked(values):
-        # It reads from disk what is asked for.
+        # Such an array reads from disk only the rows that are asked for.
         values = from_array(values)
     if is_dask(values):
         values = _dask_array(name, values)
@@ -82,7 +82,7 @@ def _is_chunked(values: Any) -> bool:
 
 
 def is_dask(values: Any) -> bool:
-    """Whether this is any of Dask's collections, whatever package it is from."""
+    """Whether this is a Dask collection, from Dask or from any other package."""
     return bool(is_dask_collection(values)) or isinstance(values, DaskArray)
 
 
@@ -97,7 +97,7 @@ def _dask_array(name: str, values: Any) -> DaskArray:
             f"Series instead. Of a Delayed dask.array.from_delayed(value, shape, dtype) makes "
             f"one, of a Bag its to_dataframe()"
         )
-    # Dask's arrays of expressions: their graph is that of any other array.
+    # Dask's array of expressions: its graph is like that of any other array.
     expr = expr.optimize()
     graph = HighLevelGraph.from_collections(expr._name, dict(expr.__dask_graph__()))
     return DaskArray(graph, expr._name, chunks=values.chunks, meta=values._meta)
@@ -123,7 +123,7 @@ def _zarr_array(name: str, values: Any) -> DaskArray:
 
 
 def _frame_in_memory(name: str, values: Any) -> Any:
-    """What pandas, polars or pyarrow hold in memory, as pandas has it; None for all else."""
+    """Convert tables of pandas, polars or pyarrow in memory to pandas; None for anything else."""
     package, kind = type(values).__module__.split(".", 1)[0], type(values).__name__
     if package == "pandas" and hasattr(values, "to_numpy"):
         return values.to_series() if kind.endswith("Index") else values

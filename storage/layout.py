@@ -19,12 +19,12 @@ __all__ = [
     "side_chunk_rows",
 ]
 
-#: Names of the arrays of a data set; it need not have the last.
+#: Names of the arrays of a data set. The last one is optional.
 ARRAYS = ("X", "y", "sample_weight")
 
 # Measured, one thread, float32, page cache warm: from 2 to 16 MiB reading is equally fast within
-# the noise, at 1 MiB a fifth to a half slower. The smallest of the safe sizes needs least memory
-# beside the block, and damage costs the fewest rows.
+# the noise, at 1 MiB it is 20 to 50 % slower. The smallest of the fast sizes needs the least memory
+# beside the block, and a damaged chunk costs the fewest rows.
 CHUNK_NBYTES = 4 * 2**20
 BLOCK_NBYTES = 32 * 2**20
 
@@ -37,7 +37,7 @@ _ROW_MULTIPLE = 64
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """How one array's rows are cut into chunks, each the whole width of the array.
+    """How the rows of one array are cut into chunks. A chunk spans all columns.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class ArrayLayout:
 
     @property
     def stored_dtype(self) -> np.dtype[np.generic]:
-        """The dtype as it lies in a chunk, which is little endian on every machine."""
+        """The dtype inside a chunk: little endian on every machine."""
         return np.dtype(self.dtype).newbyteorder("<")
 
     @property
@@ -101,7 +101,7 @@ class ArrayLayout:
 
     @property
     def fill_value(self) -> float | int | bool:
-        """What pads the last chunk; NaN where there is one, so that a hole never looks like 0."""
+        """The value that pads the last chunk: NaN if the dtype has one, since 0 may be a value."""
         kind = np.dtype(self.dtype).kind
         return float("nan") if kind == "f" else False if kind == "b" else 0
 
@@ -173,8 +173,8 @@ def plan_rows(
 def side_chunk_rows(chunk_rows: int, block_rows: int, row_nbytes: int, chunk_nbytes: int) -> int:
     """Rows of a chunk of y or sample_weight.
 
-    One chunk a block, because a column cut as finely as X would be thousands of tiny files;
-    X's own chunks where the rows are so short that a block of the column is large.
+    There is one chunk for each block: with as many chunks as X, a column would be thousands of tiny
+    files. If the rows of X are so short that a block of the column is large, it has X's chunks.
     """
     return block_rows if block_rows * row_nbytes <= chunk_nbytes else chunk_rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ class LocalFiles(Store):
         return Path(self.root).as_uri()
 
     def read(self, key: str) -> Bytes:
-        """The bytes of a file, in a buffer that the thread's next file is read into."""
+        """The bytes of a file, in a buffer that the next read of this thread overwrites."""
         descriptor = self._open(key)
         try:
             data = _scratch.of_size(os.fstat(descriptor).st_size)
@@ -68,7 +69,7 @@ class LocalFiles(Store):
             os.close(descriptor)
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes of a file, which may be long: the thread's buffer does not grow for it."""
+        """The bytes of a file, in new memory: it may be too long for the thread's buffer."""
         with open(self._open(key), "rb") as file:
             return file.read()
 
@@ -83,8 +84,8 @@ class LocalFiles(Store):
     def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
         """Write a file under another name first, so that `key` never holds half of it.
 
-        A task whose worker was taken for lost may still be writing while its second run has ended
-        elsewhere; both write the same bytes, and the rename makes either a whole file.
+        A task whose worker was taken for lost may still be writing, after another worker has
+        repeated the task. Both write the same bytes, and each rename gives a complete file.
         """
         path = f"{self.root}/{key}"
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
@@ -112,7 +113,7 @@ class LocalFiles(Store):
         return "folder" if os.path.isdir(self.root) else "file"
 
     def identity(self) -> tuple[int, int] | None:
-        """Device and number of the folder, another one after an overwrite."""
+        """Device and inode number of the folder, which an overwrite changes."""
         try:
             status = os.stat(self.root)
         except OSError:
@@ -123,8 +124,22 @@ class LocalFiles(Store):
         """The folder."""
         return Path(self.root)
 
+    def remove_all(self) -> None:
+        """Remove the folder, if it is there.
+
+        It is renamed first: a task that still runs elsewhere then finds no folder to write a file
+        into, and cannot refill one that is being emptied.
+        """
+        folder = Path(self.root)
+        doomed = folder.with_suffix(".removing")
+        try:
+            folder.rename(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+
     def remove_partial_files(self) -> None:
-        """Remove what tasks left whose worker died while they wrote."""
+        """Remove partial files, left by tasks whose worker died while they wrote."""
         for partial in Path(self.root).glob(f"*/*{PARTIAL_SUFFIX}"):
             partial.unlink()
 

@@ -1,4 +1,4 @@
-"""Where a data set is: a path, a URL or a store of zarr, as the :class:`Store` of its files."""
+"""Find the :class:`Store` of a data set's files by their path, their URL or a Zarr store."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)(://|::)")
 
 
 def store_at(url: Any) -> Store:
-    """The files at a path, at a URL or in a store of zarr.
+    """Return the store of the files at a path, at a URL or in a Zarr store.
 
     Parameters
     ----------
     url : str, path-like or zarr.abc.store.Store
         A path, relative or absolute; a URL of a local file, an object store or a web server; or a
-        store of zarr, whose root is the data set's.
+        Zarr store, whose root is the root of the data set.
 
     Returns
     -------
     Store
-        Files there; there need not be any yet.
+        The files there. There may be none yet.
 
     Raises
     ------
@@ -59,8 +59,8 @@ def store_at(url: Any) -> Store:
     if scheme[1].lower() not in SCHEMES or scheme[2] == "::":
         raise UnsupportedURL(
             f"cannot store or open {text!r}: besides local paths and file:///absolute/path URLs, "
-            f"those of {', '.join(sorted(SCHEMES))} are known. Of others, open the store with zarr "
-            f"and give that: storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
+            f"those of {', '.join(sorted(SCHEMES))} are known. For others, open the store with "
+            f"zarr and pass it: storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
         )
     return Objects(AtURL(text.rstrip("/")))
 
@@ -80,9 +80,9 @@ def _zarr_store(store: Any) -> Store:
 
 
 def _local_files(path: str | os.PathLike[str]) -> LocalFiles:
-    """Files of a folder, whose links are followed.
+    """Return the files of a folder by its absolute path, with links resolved.
 
-    So overwriting replaces the data set, not the link to it, and the path means the same on a
-    worker with another working directory.
+    So overwriting replaces the data set, not a link to it. And the path means the same on a worker
+    with another working directory.
     """
     return LocalFiles(os.path.realpath(os.path.expanduser(path)))

@@ -1,10 +1,10 @@
-"""``manifest.json``: every chunk that belongs to the data set, and the mark that all are there.
+"""``manifest.json``: the list of all chunks of a data set, and the mark that it is complete.
 
-It is written last, in one atomic step. A group without it is a data set that was not finished;
-a chunk that it lists and that is gone is an error, where Zarr alone reads fill values.
+It is written last, in one atomic step. A group without it is a data set that was not finished. If a
+listed chunk is missing, reading it raises an error; zarr alone would read fill values.
 
-The file is JSON a person can read, one chunk a line. Its first line holds the identity of the
-data set, so that a reader can check it without parsing the rest.
+The file is JSON that a person can read, with one chunk on each line. The first line holds the
+identity of the data set, so that a reader can check it without parsing the rest.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["MANIFEST", "Manifest", "identity_line"]
 MANIFEST = "manifest.json"
 
 _ARRAY = re.compile(rb'"(?P<name>\w+)": \[\n(?P<entries>[^\]]*)\n\]')
-#: Bytes of entries that are taken apart at once.
+#: Bytes of entries that are parsed at once.
 _PIECE = 2**20
 
 Column = npt.NDArray[np.integer[Any]]
 
 
 def identity_line(dataset_id: str) -> bytes:
-    """First line of the manifest of the data set with this identity."""
+    """The first line of the manifest of the data set with this identity."""
     return f'{{"dataset_id": "{dataset_id}",\n'.encode()
 
 
@@ -47,7 +47,7 @@ class Manifest:
     Attributes
     ----------
     dataset_id : str
-        Identity of the writing; the schema has the same.
+        Random identity of this version of the data set; the schema has the same.
     arrays : mapping of str to ChunkEntries
         For each array its chunks, in the order of their rows.
     """
@@ -66,11 +66,11 @@ class Manifest:
         return sum(int(chunks.nbytes.sum(dtype=np.int64)) for chunks in self.arrays.values())
 
     def n_nan(self, array: str) -> int:
-        """NaN in one array."""
+        """Return the number of NaN in one array."""
         return int(self.arrays[array].n_nan.sum())
 
     def to_bytes(self, layouts: Sequence[ArrayLayout]) -> bytes:
-        """The file: writing it commits everything that was written before."""
+        """Return the content of the file. Writing it commits everything that was written before."""
         body = _body(self.arrays, {layout.name: layout for layout in layouts})
         return identity_line(self.dataset_id) + _checksum_line(body) + body
 
@@ -107,7 +107,7 @@ class Manifest:
             ) from error
 
     def check(self, store: Store, layouts: Sequence[ArrayLayout]) -> None:
-        """Compare with the arrays' own metadata; they must tell the same grid."""
+        """Check that the arrays' own metadata describes the same grid of chunks."""
         expected = {layout.name: _grid(layout) for layout in layouts}
         found = {name: chunks.rows for name, chunks in self.arrays.items()}
         for name in expected.keys() | found.keys():
@@ -120,16 +120,16 @@ class Manifest:
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes, Bytes]:
-    """The two first lines, and the rest, which may be long and is not copied."""
+    """Return the first two lines, and the rest without copying it: it may be long."""
     first = text.index(b"\n") + 1
     second = text.index(b"\n", first) + 1
     return text[:first], text[first:second], np.frombuffer(text, np.uint8, offset=second)
 
 
 def _arrays(text: bytes) -> dict[str, ChunkEntries]:
-    """All entries of a manifest whose checksum is right: its lines are as they were written.
+    """Parse all entries of a manifest whose checksum is right, so that its format is known.
 
-    A manifest may have a million lines, of which JSON would make a million dictionaries first.
+    A manifest may have a million lines, and a JSON parser would make a million dictionaries.
     """
     return {
         found["name"].decode(): _columns(text, *found.span("entries"))
@@ -148,9 +148,9 @@ def _columns(text: bytes, start: int, stop: int) -> ChunkEntries:
 
 
 def _entries(lines: Bytes) -> tuple[Column, Column, Column, Column]:
-    """Rows, bytes, checksums and NaN of lines as :func:`_entry` writes them.
+    """Parse the rows, bytes, checksums and NaN of lines that :func:`_entry` has written.
 
-    The names and the two texts of a line are quoted, so that its numbers lie between its quotes.
+    The names and the two texts of a line are in quotes, so the numbers are between the quotes.
     """
     quotes = np.flatnonzero(lines == ord('"')).reshape(-1, 14)
     checksums = lines[quotes[:, 10, None] + np.arange(1, 9)].tobytes().decode()

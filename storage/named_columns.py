@@ -1,8 +1,8 @@
-"""A Dask array whose columns have names, which estimators find and keep.
+"""A Dask array with names for its columns, which estimators find and keep.
 
-scikit-learn takes the names of features from a frame's columns; an array has none. The attribute
-``feature_names`` gives them: a tuple of str, one a column. Whoever takes a Dask array may read
-it, and need know nothing else of this package.
+scikit-learn takes the names of features from the columns of a frame; an array has none. Here the
+attribute ``feature_names`` holds them: a tuple of str, one for each column. Any code that takes a
+Dask array can read it, and needs nothing else of this package.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["NamedColumns"]
 class NamedColumns(DaskArray):
     """A Dask array of two dimensions with a name for each column.
 
-    It is a Dask array in all else. Rows and columns of it, a persisted and a pickled one keep
-    the names; whatever computes other values is a plain Dask array.
+    In all other ways it is a Dask array. Selected rows and columns, persisted and pickled arrays
+    keep the names. Arrays of other values that are computed from it are plain Dask arrays.
 
     Attributes
     ----------
     feature_names : tuple of str
-        One a column.
+        One name for each column.
     """
 
     feature_names: tuple[str, ...]
@@ -66,7 +66,7 @@ def _persisted(
 
 
 def _chosen(names: tuple[str, ...], index: Any) -> tuple[str, ...] | None:
-    """Names of the columns that an index takes; None where that is not plain to see."""
+    """Return the names of the columns that an index selects; None if they cannot be known."""
     if not isinstance(index, tuple) or len(index) < 2:
         return names
     if any(each is None for each in index) or len(index) > 2:

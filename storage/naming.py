@@ -21,7 +21,7 @@ __all__ = [
 
 
 def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
-    """One distinct name a column; x0, x1, ... where none are given, as scikit-learn does."""
+    """Return one distinct name for each column; by default x0, x1, ..., as in scikit-learn."""
     if names is None:
         return tuple(f"x{column}" for column in range(n_features))
     return _distinct_names("feature_names", names, n_features, "columns of X")
@@ -35,12 +35,12 @@ def given_names(names: Sequence[str]) -> bool:
 def choose_columns(
     columns: Sequence[str | int] | None, names: Sequence[str]
 ) -> tuple[int, ...] | None:
-    """Numbers of the columns that a caller names, by name or by number.
+    """Return the numbers of the columns that a caller selects by names or numbers.
 
     Raises
     ------
     TypeError, ValueError
-        When it is no sequence of names and numbers, or a column is not there or there twice.
+        When it is not a sequence of names and numbers, or a column does not exist or is repeated.
     """
     if columns is None:
         return None
@@ -79,7 +79,7 @@ def _column_number(column: Any, numbers: Mapping[str, int]) -> int:
 def check_target_names(
     target: str | Sequence[str] | None, outputs: tuple[int, ...]
 ) -> str | tuple[str, ...] | None:
-    """A name for y, or one a column of a 2-D y."""
+    """Check the name of y, or the names of the columns of a 2-D y."""
     if target is None or isinstance(target, str):
         return target
     names = _distinct_names("target", target, outputs[0] if outputs else 1, "columns of y")
@@ -89,7 +89,7 @@ def check_target_names(
 def check_classes(
     classes: Sequence[Label] | None, dtype: str, ndim: int
 ) -> tuple[Label, ...] | None:
-    """Labels for the integer codes of y, as values that JSON keeps."""
+    """Check the labels of the integer codes of y; return them as values that JSON can hold."""
     if classes is None:
         return None
     if np.dtype(dtype).kind not in "biu" or ndim != 1:
@@ -111,7 +111,7 @@ def _plain(label: Any) -> Label:
 
 
 def _distinct_names(what: str, names: Sequence[str], length: int, of: str) -> tuple[str, ...]:
-    # A lone string is a sequence of its letters, and never what was meant.
+    # A single string would be taken as a sequence of its letters.
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{what} must be a sequence of str, got {names!r}")
     if len(names) != length:

@@ -1,4 +1,4 @@
-"""Files of a data set in an object store, or wherever else a store of zarr reaches."""
+"""Files of a data set in an object store, or in any other Zarr store."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = ["Objects"]
 
 Result = TypeVar("Result")
 
-#: obstore's errors that are no PermissionErrors, and what the others say of a refusal.
+#: Words by which errors of clients say that access was refused, if they are not PermissionErrors.
 _REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
 _REFUSAL = re.compile(r"status code: 40[13]\b")
 
 
 class Objects(Store):
-    """Files in a store of zarr, which is opened when it is first used.
+    """Files in a Zarr store, which is opened when it is first used.
 
     Parameters
     ----------
     opener : Opener
-        Opens the store, whose root is the data set's; it is what is sent to other processes.
+        Opens the store, whose root is the root of the data set. Only the opener is pickled.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Objects(Store):
 
     @property
     def location(self) -> str:
-        """The URL, or what the store says of itself."""
+        """The URL, or the store's own text."""
         return self.opener.name
 
     @property
@@ -72,7 +72,7 @@ class Objects(Store):
         return next(self.read_each([key]))
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
-        """The bytes of several files: all are asked for at once, and used as they come."""
+        """The bytes of several files: all are requested at once, and yielded as they come."""
         get, loop = self._store.get, _zarr_loop()
         asked = [
             asyncio.run_coroutine_threadsafe(get(key, numpy_buffer_prototype()), loop)
@@ -88,16 +88,16 @@ class Objects(Store):
                 answer.cancel()
 
     def read_start(self, key: str, nbytes: int) -> bytes:
-        """The first bytes of a file, fewer where it has fewer."""
+        """The first bytes of a file; all of them if the file is shorter."""
         start = self._store.get(key, numpy_buffer_prototype(), RangeByteRequest(0, nbytes))
         return self._bytes(key, self._run("read", key, start)).tobytes()
 
     def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
-        """Write a file that holds `parts`, one behind the other; a store has it when it says so."""
+        """Write a file that holds `parts` in this order. It is safe when this returns."""
         self._run("write", key, self._store.set(key, _buffer(b"".join(parts))))
 
     def create(self, key: str, content: bytes) -> bool:
-        """Write a file unless there is one of this name; say if it holds `content` now."""
+        """Write a file unless one of this name exists; tell whether it holds `content` now."""
         self._run("write", key, self._store.set_if_not_exists(key, _buffer(content)))
         return self.read(key).tobytes() == content
 
@@ -107,12 +107,12 @@ class Objects(Store):
         self._run("delete", key, self._store.delete_dir(key))
 
     def kind(self) -> str | None:
-        """A place of which nothing is known but its files; None where there are none."""
+        """A place in an object store, of which only the files are known; None if there are none."""
         able = self._store.supports_listing and not self._is_of_the_web
         return "place" if able and self.names() else None
 
     def names(self) -> list[str]:
-        """Files right below the root, and folders there that hold files.
+        """Names of the files directly below the root, and of the folders there that hold files.
 
         Some servers list a folder for a while after its last file was deleted.
         """
@@ -128,7 +128,7 @@ class Objects(Store):
         return self._run("list", "", listed())
 
     def identity(self) -> None:
-        """None: nothing takes the place of a data set in one step, see :mod:`storage.claim`."""
+        """None: a data set here is never replaced in one step, see :mod:`storage.claim`."""
 
     def for_zarr(self) -> ZarrStore:
         """The store."""
@@ -166,7 +166,7 @@ class Objects(Store):
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:
-        """Turn the errors of clients, which are of many kinds, into OSErrors that say where."""
+        """Convert the errors of all clients to OSErrors that name the file."""
         try:
             yield
         except (FileNotFoundError, StorageError):

@@ -33,8 +33,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
         ``http://``, ``https://`` or ``memory://``; or a Zarr store. Credentials are taken from the
         environment.
     columns : sequence of str or int, optional
-        Names or numbers (from 0) of the columns that X is to have, in this order; None means all.
-        A chunk holds all columns: fewer take less memory, and as long to read.
+        Names or numbers (from 0) of the columns that X shall have, in this order; None means all.
+        A chunk holds all columns, so fewer columns take less memory, but the same time to read.
 
     Returns
     -------
@@ -44,13 +44,13 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     Raises
     ------
     ValueError, TypeError
-        When `columns` names one that is not there, or one twice.
+        When `columns` has a column that does not exist, or one that is repeated.
     DatasetNotFound
         When nothing is there.
     NotADataset
         When something else is there.
     DatasetIncomplete
-        When its writing did not end.
+        When its writing was not finished.
     UnsupportedVersion
         When a newer release wrote it.
     MetadataCorrupt
@@ -73,8 +73,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     """
     store = store_at(url)
     while True:
-        # On a disk an overwrite replaces the whole folder. If some files were read before it and
-        # some after it, nothing is damaged: begin again.
+        # On a disk an overwrite replaces the whole folder. If it came while the files were read,
+        # nothing is damaged: read them again.
         identity = store.identity()
         try:
             dataset = _open(store, columns)
@@ -104,8 +104,7 @@ def verify(url: Location) -> VerifyReport:
     Raises
     ------
     DatasetCorrupt
-        When a chunk is missing, truncated, changed or another one's; the message names all of
-        them.
+        When a chunk is missing, truncated, changed or exchanged; the message names all of them.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def _open(store: Store, columns: Sequence[str | int] | None) -> Dataset:
     manifest.check(store, layouts)
     if manifest.dataset_id != schema.dataset_id:
         raise MetadataCorrupt(
-            f"zarr.json and manifest.json of {store.location} are of two different writings: "
+            f"zarr.json and manifest.json of {store.location} belong to two different data sets: "
             f"restore them from one copy, or write the data set again"
         )
     chosen = choose_columns(columns, schema.feature_names)

@@ -1,7 +1,7 @@
 """Check that blocks have the shape and dtype that their Dask array promises.
 
-A Dask array only says which shape and dtype its blocks will have. Cutting a block that is
-larger takes a part of it in silence, and one that is smaller may be broadcast.
+A Dask array only declares which shape and dtype its blocks will have. Without a check, a block that
+is too large would be cut silently, and one that is too small might be broadcast.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Promise:
 
 
 def as_promised(name: str, array: DaskArray) -> DaskArray:
-    """The same array; a block that is not what the array promises raises an error.
+    """Return the same array with a check: a block that differs from the promise raises an error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a data set shows of itself where it is printed."""
+"""The printed text of a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAMES_SHOWN = 6
 
 
 def told(data: StoredArrays) -> str:
-    """What a data set is, in lines for people."""
+    """Describe a data set in a few lines of text."""
     x = data.layouts["X"]
     blocks = data.X.numblocks[0]
     block_rows = min(data.schema.block_rows, data.n_samples)

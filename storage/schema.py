@@ -1,4 +1,4 @@
-"""What a data set says about itself: the group's ``dlbd`` attribute, format version 1."""
+"""The description of a data set: the group's ``dlbd`` attribute, format version 1."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Schema:
     Attributes
     ----------
     dataset_id : str
-        Random identity of this writing. The manifest repeats it, and readers compare: a data
-        set that was overwritten since it was opened is noticed.
+        Random identity of this version of the data set. The manifest repeats it, and readers
+        compare both: so they notice that a data set was overwritten after it was opened.
     n_samples, n_features : int
         Shape of X.
     block_rows : int
         Rows of a block, a whole number of X's chunks.
     feature_names : tuple of str
-        One a column of X.
+        One name for each column of X.
     target : str, tuple of str or None
         Name of y, or one name a column of y.
     classes : tuple or None
@@ -55,12 +55,12 @@ class Schema:
     created: str
 
     def to_attribute(self) -> dict[str, Any]:
-        """JSON form, the version first."""
+        """Return the JSON form, which begins with the version."""
         return {"version": FORMAT_VERSION, **asdict(self)}
 
     @classmethod
     def from_attribute(cls, attribute: Any, path: str) -> Schema:
-        """Schema of the data set at `path`, every field checked.
+        """Return the schema of the data set at `path` after a check of every field.
 
         Raises
         ------

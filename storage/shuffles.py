@@ -13,14 +13,14 @@ from dask.core import flatten
 
 __all__ = ["refuse_shuffled_apart"]
 
-# Tasks that wait for all partitions, once a shuffle: by way of the disk, and between workers.
+# Names of the one task in a shuffle that waits for all partitions: on disk, and between workers.
 _BARRIERS = ("barrier-", "zpartd-", "shuffle-barrier-")
-# Is in the keys of a shuffle by tasks alone, before its token.
+# Name in the keys of a shuffle by plain tasks, before its token.
 _TASK_SHUFFLE = "taskshuffle-"
 
 
 def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
-    """Raise where rows were shuffled, and not all arrays share the shuffles that ordered them.
+    """Raise if rows of some arrays were shuffled, and other arrays do not share the shuffle.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
     if any(orders.values()):
         orders = {name: orders.get(name, set()) for name in arrays}
     else:
-        # All rows were put together, or it is a number of a shuffled frame that is needed.
+        # All rows were put in one block, or a block needs only a number of a shuffled frame.
         found = {name: tasks.barriers() for name, tasks in shuffled.items()}
         orders = {name: each for name, each in found.items() if each}
     _refuse_others(orders)
@@ -63,7 +63,7 @@ class _Tasks:
     Parameters
     ----------
     array : dask.array.Array
-        Other arrays' tasks may lie in the same graph.
+        Its graph may also hold tasks of other arrays.
     """
 
     def __init__(self, array: DaskArray) -> None:
@@ -80,22 +80,23 @@ class _Tasks:
         self._blocks = [list(flatten([block])) for block in keys]
 
     def barriers(self) -> set[Any]:
-        """All shuffles that anything in the array needs."""
+        """All shuffles that any task of the array needs."""
         return self._barriers
 
     def last_barriers(self) -> set[Any]:
-        """The shuffles that blocks take their rows from, the last one on each way.
+        """The shuffles that order the rows of the blocks: on each path the last shuffle.
 
-        What the first and the last block both need on the way is a number (the mean of a frame,
-        say), which does not order the rows.
+        A value that both the first and the last block need is a number, such as the mean of a
+        frame. It does not order the rows.
         """
         return self._reached(flatten(self._blocks), self._numbers) & self._barriers
 
     def partitions_shuffled(self) -> list[int]:
-        """Of how many partitions rows were shuffled by tasks, each time.
+        """The number of partitions of each shuffle by tasks.
 
-        These leave nothing to chance, but put rows into an order that depends on it: Dask reads as
-        many Parquet files at once as the columns are few.
+        Such a shuffle is not random, but the order of rows depends on the number of partitions. And
+        that depends on the columns: Dask reads more Parquet files as one partition if the columns
+        are fewer.
         """
         way = self._reached(flatten(self._blocks), self._numbers)
         last = set(filter(_is_task_shuffle, way))
@@ -108,7 +109,7 @@ class _Tasks:
 
     @cached_property
     def _numbers(self) -> set[Any]:
-        """Keys by way of which no block takes its rows."""
+        """Keys of values that blocks need, but that do not bring rows to them."""
         numbers: set[Any] = set()
         if len(self._blocks) > 1:
             first, last = (self._reached(self._blocks[i], set()) for i in (0, -1))
@@ -120,7 +121,7 @@ class _Tasks:
         return numbers
 
     def _reached(self, keys: Iterable[Any], ends: Collection[Any]) -> set[Any]:
-        """What tasks need, up to shuffles and to ``ends``."""
+        """All tasks that these tasks need; stops at shuffles and at ``ends``."""
         seen: set[Any] = set()
         stack = list(keys)
         while stack:
@@ -146,5 +147,5 @@ def _is_barrier(layer: Any, key: Any) -> bool:
     text = key[0] if isinstance(key, tuple) else key
     if not isinstance(text, str) or not text.startswith(_BARRIERS):
         return False
-    # Workers exchange parts of arrays behind barriers too; there, every row has its place.
+    # Rechunking arrays between workers uses barriers, too, but keeps every row in its place.
     return "Rechunk" not in type(getattr(layer[key], "spec", None)).__name__

@@ -12,7 +12,6 @@ numbers are multivariate hypergeometric.)
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -143,7 +142,7 @@ def shuffle(
             more_files=_record_of(data),
         )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        LocalFiles(str(folder)).remove_all()
 
 
 def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:

@@ -1,9 +1,9 @@
-"""On a disk: a place to write a data set beside its target, and the one step that puts it there.
+"""On a disk: write a data set beside its target, and put it there in one step.
 
-Everything is written into a hidden folder next to the target (same file system, so that a
-rename moves it), and the target changes in a single step at the end. Until then whatever was
-there can be read; if anything fails, only the hidden folder goes. A process that is killed
-leaves its hidden folder behind; its name is random, so it disturbs no retry.
+Everything is written into a hidden folder next to the target, on the same file system, so that a
+rename can move it. The target changes in a single step at the end. Until then the old data set can
+be read. If anything fails, only the hidden folder is removed. A process that is killed leaves its
+hidden folder behind; the folder's name is random, so a retry is not disturbed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -24,7 +23,7 @@ __all__ = ["Staging"]
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-# The kernel or the file system does not know the operation.
+# Errors of a kernel or a file system that does not know the operation.
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
 
 
@@ -58,7 +57,7 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
 
 
 class Staging:
-    """A hidden folder for the data set that is to be at `target`.
+    """A hidden folder for a data set that will be moved to `target`.
 
     Parameters
     ----------
@@ -72,9 +71,10 @@ class Staging:
     store : LocalFiles
         Where it is written, once writing has begun.
     durable : bool
-        Whether each file must be safe on disk before the next step: what replaces a data set must
-        be, before the old one goes. A new one may cost its author a rerun: after a power cut its
-        checksums tell. Waiting for the disk takes 1.4 to 5 times as long as writing.
+        Whether each file must be safe on disk before the next step. This is needed when a data set
+        is replaced, before the old one is removed. A new data set may be damaged by a power cut:
+        its checksums show it, and it can be written again. Waiting for the disk takes 1.4 to 5
+        times as long as writing.
 
     Raises
     ------
@@ -96,15 +96,15 @@ class Staging:
         self.folder.mkdir()
 
     def commit(self, manifest: bytes) -> None:
-        """Write the manifest, put the folder in the target's place, remove what was there."""
+        """Write the manifest, move the folder to the target, and remove the old data set."""
         self.store.remove_partial_files()
         self.store.write(MANIFEST, [manifest], durable=True)
         for folder, _, _ in os.walk(self.folder):
             _sync_folder(Path(folder))
-        # Again, because the target may have been taken while we wrote.
+        # Check again: another process may have written to the target meanwhile.
         _check_target(self.target, overwrite=self.overwrite)
         try:
-            # Onto nothing, or an empty folder.
+            # A rename works if the target does not exist or is an empty folder.
             self.folder.rename(self.target)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
@@ -119,17 +119,8 @@ class Staging:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the hidden folder, if it is there.
-
-        It is renamed first: a task that still runs elsewhere then finds no folder to write a
-        chunk into, and cannot refill one that is being emptied.
-        """
-        doomed = self.folder.with_suffix(".removing")
-        try:
-            self.folder.rename(doomed)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(doomed, ignore_errors=True)
+        """Remove the hidden folder, if it is there."""
+        self.store.remove_all()
 
 
 def _is_empty_folder(path: Path) -> bool:

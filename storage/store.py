@@ -1,7 +1,7 @@
-"""Where the files of a data set are: bytes under names, on a disk or in an object store.
+"""The files of a data set, each with a name, on a disk or in an object store.
 
-All of this package reads and writes files of data sets by a store: :mod:`storage.local_files` for
-local paths, :mod:`storage.objects` for everything that zarr's stores reach.
+The whole package reads and writes files through a store: :mod:`storage.local_files` for local
+paths, :mod:`storage.objects` for everything that a Zarr store can reach.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Store(ABC):
-    """Files below one root. It pickles small, and where a URL opens it, without credentials.
+    """Files below one root. It pickles small; if a URL opens it, without credentials.
 
-    A file that is missing is a FileNotFoundError; a store that refuses or cannot be reached is
-    another OSError, whose message says where.
+    A missing file raises FileNotFoundError. A store that refuses access or cannot be reached raises
+    another OSError, whose message names the file.
     """
 
     @property
@@ -33,27 +33,27 @@ class Store(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The URL that opens the same files again, where there is one."""
+        """The URL that opens the same files again; not all stores have one."""
 
     @abstractmethod
     def read(self, key: str) -> Bytes:
-        """The bytes of a file, to be used before the thread reads the next one."""
+        """The bytes of a file; valid until this thread reads the next file."""
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes of a file, to be kept."""
+        """The bytes of a file, in new memory."""
         return self.read(key).tobytes()
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
-        """The bytes of several files, each to be used before the next is asked for."""
+        """The bytes of several files; each is valid until the next is requested."""
         return map(self.read, keys)
 
     @abstractmethod
     def read_start(self, key: str, nbytes: int) -> bytes:
-        """The first bytes of a file, fewer where it has fewer."""
+        """The first bytes of a file; all of them if the file is shorter."""
 
     @abstractmethod
     def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
-        """Write a file that holds `parts`, one behind the other, in one step.
+        """Write a file that holds `parts` in this order, in one step.
 
         Parameters
         ----------
@@ -67,12 +67,12 @@ class Store(ABC):
 
     @abstractmethod
     def kind(self) -> str | None:
-        """What is at the root, as a word; None where nothing is, or where none can tell."""
+        """What is at the root, in a word; None if nothing is there, or if it cannot be known."""
 
     @abstractmethod
     def identity(self) -> object:
-        """What changes when another data set takes the place of this one as a whole."""
+        """A value that changes when another data set replaces this one in one step."""
 
     @abstractmethod
     def for_zarr(self) -> Any:
-        """What zarr takes for the same place."""
+        """The same place in a form that zarr takes."""

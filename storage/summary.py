@@ -21,13 +21,13 @@ __all__ = ["Summary", "summary_frame", "summary_of"]
 
 Floats = npt.NDArray[np.float64]
 
-# Values brought to float64 at a time: they and what is made of them stay in the processor's cache.
+# Values converted to float64 at a time: they and the results fit in the processor's cache.
 _TILE_VALUES = 2**15
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of the columns of some rows; NaN are left out.
+    """Statistics of the columns of some rows. NaN are left out.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
 
 
 def _of_whole_tile(numbers: Floats) -> Summary:
-    """The same without the copies that leave out NaN."""
+    """Summarize a tile that has no NaN, without making copies that leave NaN out."""
     n_rows, n_columns = numbers.shape
     with np.errstate(invalid="ignore", over="ignore"):  # infinite values
         mean = numbers.sum(axis=0) / n_rows
@@ -146,7 +146,7 @@ def _rows(whole: Summary) -> dict[str, Floats]:
 
 
 def _of_blocks(array: DaskArray) -> DaskArray:
-    """One Summary a block, as an array of objects."""
+    """Return one Summary for each block, as an array of objects."""
     ones = ((1,) * array.numblocks[0], *((1,) for _ in array.shape[1:]))
     meta = np.empty((0,) * array.ndim, dtype=object)
     found: DaskArray = map_blocks(_block_summary, array, chunks=ones, meta=meta)

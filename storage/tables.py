@@ -92,14 +92,14 @@ def dask_frame(data: StoredArrays) -> Any:
 
 @dataclass(frozen=True)
 class FrameReader:
-    """Frame of one block; an array of which no column is asked for is not read.
+    """Makes the frame of one block. It reads only arrays with columns that are asked for.
 
     Dask's optimiser finds the parameter ``columns``, and asks for what it needs.
 
     Attributes
     ----------
     readers : dict of str to BlockReader
-        Of each array.
+        Reader of each array.
     labels : dict of str to list of str
         Names of the columns of each array.
     classes : tuple or None

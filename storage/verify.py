@@ -1,4 +1,4 @@
-"""Reading every chunk of a data set and comparing it with the manifest."""
+"""Read every chunk of a data set and compare it with the manifest."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, Chun
 
 
 def _check_task(store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
-    # As one opaque callable: Dask would walk through arguments, entry by entry.
+    # One opaque callable, because Dask would search arguments entry by entry.
     check = delayed(partial(_check_chunks, store, layout, first, chunks), traverse=False)
     task: Delayed = check(dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}")
     return task

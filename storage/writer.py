@@ -1,7 +1,7 @@
-"""Writing arrays of any chunking, each stored chunk by exactly one task.
+"""Write arrays with any chunks, so that exactly one task writes each stored chunk.
 
-Rows are first brought onto block boundaries; then one task a block writes that block's chunks,
-so no two tasks ever touch the same file. (``dask.array.to_zarr`` into chunks that do not match
+Arrays are first rechunked to the blocks. Then one task for each block writes the chunks of the
+block, so two tasks never write the same file. (If chunks do not match, ``dask.array.to_zarr``
 writes parts of one chunk from several tasks, and loses some.)
 """
 
@@ -46,7 +46,7 @@ class BlockWriter:
     durable : bool
         Wait until the disk has each chunk.
     n_codes : int or None
-        Values must be integer codes below this, where given.
+        If given, values must be integer codes below this number.
     """
 
     store: Store
@@ -58,7 +58,7 @@ class BlockWriter:
     def __call__(self, values: Any, block_id: tuple[int, ...]) -> npt.NDArray[np.object_]:
         """Write one block; return its chunks' manifest entries as a one-element array.
 
-        Memory: the block, and one chunk more, decoded and encoded.
+        Memory: the block, and one more chunk, decoded and encoded.
         """
         start = block_id[0] * self.block_rows
         stop = min(start + self.block_rows, self.layout.n_rows)
@@ -78,7 +78,7 @@ class BlockWriter:
         return result
 
     def _checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
-        """What the graph really delivered: a Dask array only promises shape and dtype."""
+        """Check the values that were computed: a Dask array only promises their shape and dtype."""
         where = f"rows {start} to {stop - 1} of {self.layout.name}"
         if isinstance(values, np.ma.MaskedArray) or not isinstance(values, np.ndarray):
             raise TypeError(f"{where} came as {type(values).__name__}, not as a NumPy array")
@@ -147,9 +147,9 @@ def write_arrays(
 ) -> dict[str, ChunkEntries]:
     """Write all chunks of all arrays; return the manifest's entries of each.
 
-    NumPy arrays are written by threads of this process, which has their bytes already; Dask
-    arrays where Dask computes, on the active cluster or on threads, in one computation, so that
-    what X and y have in common is computed once.
+    NumPy arrays are written by threads of this process, which already has their bytes. Dask arrays
+    are written where Dask computes, on the active cluster or on threads, in one computation, so
+    that tasks that X and y have in common run once.
     """
     entries: dict[str, tuple[StoredChunk, ...]] = {}
     lazy: dict[str, DaskArray] = {}
@@ -165,7 +165,7 @@ def write_arrays(
 
 def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
     chunks = row_chunks(writer.layout, writer.block_rows)
-    # "p2p" would write every row to disk once more before we do.
+    # Rechunking by "p2p" would write every row to disk one more time.
     blocks = as_promised(writer.layout.name, array).rechunk(chunks, method="tasks")
     ones = tuple((1,) * len(sizes) for sizes in chunks)
     meta = np.empty((0,) * len(chunks), dtype=object)
@@ -175,7 +175,7 @@ def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
 
 
 def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[StoredChunk, ...]:
-    # Not by way of da.from_array, which copies the whole array first.
+    # Not by da.from_array, which copies the whole array first.
     def write(block: int) -> npt.NDArray[np.object_]:
         start = block * writer.block_rows
         index = (block, *(0 for _ in writer.layout.row_shape))
@@ -188,7 +188,7 @@ def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[S
             entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
         )
     finally:
-        # After an error, blocks that no task has begun are not written.
+        # After an error, no more blocks are begun.
         pool.shutdown(cancel_futures=True)
 
 

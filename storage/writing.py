@@ -1,4 +1,4 @@
-"""How the files of a new data set are put where they are to be, which depends on the store."""
+"""Put the files of a new data set in their place; how depends on the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Writing", "writing_to"]
 
 
 class Writing(Protocol):
-    """A data set on its way to its place: begun, and then either committed or discarded.
+    """The writing of a data set: it is begun, and then either committed or discarded.
 
     Attributes
     ----------
@@ -27,17 +27,17 @@ class Writing(Protocol):
         """Where files are written."""
 
     def begin(self) -> None:
-        """Prepare the place; nothing was changed before."""
+        """Prepare the place. Nothing is changed before this call."""
 
     def commit(self, manifest: bytes) -> None:
-        """Make what was written the data set, in one step."""
+        """Make the written files the data set, in one step."""
 
     def discard(self) -> None:
         """Remove what was written."""
 
 
 def writing_to(target: Store, *, overwrite: bool) -> Writing:
-    """Check that a data set may be written to `target`, and return how.
+    """Check that a data set may be written to `target`; return the way to write it.
 
     Raises
     ------

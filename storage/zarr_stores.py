@@ -1,7 +1,7 @@
-"""How a store of zarr is opened: by its URL, or as it was given, in any process.
+"""Open a Zarr store in any process: by its URL, or as it was passed.
 
-Nothing here fails when it is unpickled, only when it is used: a message that a worker of a Dask
-cluster cannot unpickle costs it its connection, and whoever waits for its tasks waits for ever.
+Nothing here fails when it is unpickled, only when it is used. If a worker of a Dask cluster cannot
+unpickle a message, it loses its connection, and the fit would wait for its tasks for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from zarr.abc.store import Store as ZarrStore
 
-# Where zarr's own calls run: clients of some stores work in one event loop only.
+# The event loop of zarr's own calls: clients of some stores work in one event loop only.
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
@@ -30,12 +30,12 @@ SCHEMES = READ_ONLY | {_MEMORY, "s3", "s3a", "gs", "az", "azure", "adl", "abfs",
 
 _SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
 
-#: Stores in memory that are in use, by their id: they are sent to no other process.
+#: Stores in memory that are in use, by their id. They exist in this process only.
 _in_memory: weakref.WeakValueDictionary[int, MemoryStore] = weakref.WeakValueDictionary()
 
 
 class Opener(Protocol):
-    """Opens a store, in whichever process it is asked."""
+    """Opens a store in any process."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True)
 class AtURL:
-    """A store that its URL opens. URLs in memory are for one process.
+    """Opens a store by its URL. ``memory://`` URLs are for one process.
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ class AtURL:
 
     @property
     def scheme(self) -> str:
-        """What the URL begins with."""
+        """The scheme of the URL."""
         return self.url.partition(":")[0].lower()
 
     def open(self) -> ZarrStore:
-        """The store; clients and their connections are kept for the next time."""
+        """Open the store; clients and their connections are cached."""
         if self.scheme == _MEMORY:
             return _in_memory_at(self.url)
         return _open_url(self.url, _settings())
@@ -87,7 +87,7 @@ class AtURL:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A store that was given as it is.
+    """Opens a store that the user passed.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Given:
 
     def open(self) -> ZarrStore:
         """The store."""
-        # Some stores open their file when they are first used, and by zarr's own calls only.
+        # Some stores open their file only when zarr first uses them.
         sync(StorePath.open(self.store, ""))
         return self.store
 
@@ -148,7 +148,7 @@ def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - what is remembered
 
 
 def _settings() -> tuple[tuple[str, str], ...]:
-    """Variables that clients read when they are made: with other credentials it is another one."""
+    """Environment variables that clients read. With other credentials a new client is made."""
     return tuple(sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS)))
 
 

@@ -15,6 +15,7 @@ from sklearn import callback
 
 from dlbd_estimators.base.checkpoint import FitCheckpoint
 from dlbd_estimators.base.search_candidate import part_of
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.events import FitEvents
@@ -151,10 +152,11 @@ class FitTask:
             self.status = "stopped"
         return stopped
 
-    def warn(self, status: str, message: str) -> None:
-        """Tell listeners why the fit ends, before the user is warned."""
+    def warn(self, status: str, message: str, category: type[Warning]) -> None:
+        """Tell listeners why the fit ends without a minimum, then warn the user."""
         self.status = status
         self.events.warn(message)
+        warn_user(message, category)
 
 
 class CallbackTask:

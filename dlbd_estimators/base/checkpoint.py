@@ -25,10 +25,11 @@ from dlbd_estimators.base.fingerprint import (
     text_of,
 )
 from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch, warn_user
+from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.random_states import Frozen, freeze, set_to, thaw

@@ -7,7 +7,7 @@ from typing import Any
 import sklearn
 import sklearn.exceptions
 
-from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.base.user_warnings import warn_user
 
 #: ``pyproject.toml`` has the same.
 __version__ = "0.1.0"

@@ -289,6 +289,7 @@ class Blocks(BlockSequence):
 
 
 def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str) -> None:
+    """Raise BadBlock for the first target that breaks a rule, if there is one."""
     if bad.any():
         row = int(np.argwhere(bad)[0][0])
         raise BadBlock(f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}.")

@@ -134,6 +134,21 @@ def same_length(name: str, found: int, expected: int, where: str) -> None:
         raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
 
 
+def check_same_rows(lengths: Sequence[int]) -> None:
+    """Refuse arrays that have different numbers of rows.
+
+    Raises
+    ------
+    LengthMismatch
+        Gives all lengths.
+    """
+    if len(set(lengths)) > 1:
+        raise LengthMismatch(
+            f"Found input variables with inconsistent numbers of samples: {list(lengths)}. Pass "
+            f"arrays that all have the same number of rows."
+        )
+
+
 def check_rows_kept(found: int, expected: int) -> None:
     """Refuse what a step has made of a block, if it has not the block's rows.
 

@@ -52,13 +52,13 @@ _MOST_REPLAYS = 8
 
 
 class Remote(Protocol):
-    """A cluster that can run parts of a graph, and keep what they give."""
+    """A cluster that can run parts of a graph and keep their results."""
 
     def persist(self, graph: Graph, keys: Sequence[Key]) -> Graph:
         """Run a graph, wait for it, and return the results' futures by key."""
 
-    def handles(self, keys: Iterable[Key]) -> Graph:
-        """Return futures of results that lie on the cluster already, by key."""
+    def futures_by_key(self, keys: Iterable[Key]) -> Graph:
+        """Return the future of each key, whose result is on the cluster already."""
 
     def nbytes(self, futures: Graph) -> dict[Key, int]:
         """Return the sizes of results."""
@@ -230,7 +230,7 @@ def graph_loader(
     missing = [key for key in dependencies if key not in graph]
     graph = {key: graph[key] for key in dependencies if key in graph}
     if remote is not None:
-        graph.update(remote.handles(missing))
+        graph.update(remote.futures_by_key(missing))
         parts = _on_cluster(graph, dependencies, outputs, remote)
     elif missing or futures_of(graph):
         raise ValueError(

@@ -103,6 +103,7 @@ class RowLoader(TaskLoader):
         )
 
     def _keys(self, index: int) -> list[Key]:
+        """Return the keys of the tasks whose results are the columns of a block."""
         return [(each.name, self.rows[index], *each.rest) for each in self.columns]
 
     def _make(self, number: int) -> Graph:

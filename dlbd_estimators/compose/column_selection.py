@@ -22,7 +22,7 @@ Work = Callable[[str, Any, list[int], Any], tuple[Any, Any]]
 
 
 class Step(BaseEstimator):
-    """Stands in for a transformer while scikit-learn resolves columns."""
+    """The placeholder of a transformer while scikit-learn resolves columns."""
 
     def __init__(self, name: str, transformer: Any, work: Work) -> None:
         self.name = name
@@ -57,9 +57,9 @@ def is_entry(each: Any) -> bool:
 
 
 def placeholder(entry: Any, work: Work, X: Any) -> Any:
-    """Put a stand-in in the place of an entry's transformer.
+    """Return an entry with a placeholder instead of its transformer.
 
-    What is wrong with an entry is left as it is, for scikit-learn to say.
+    A wrong entry is returned as it is: scikit-learn then raises the error.
     """
     if not is_entry(entry):
         return entry
@@ -77,12 +77,12 @@ def placeholder(entry: Any, work: Work, X: Any) -> Any:
     return name, transformer, columns
 
 
-def original(value: Any) -> Any:
-    """Put transformers back in the place of their stand-ins."""
+def without_placeholders(value: Any) -> Any:
+    """Return a list of steps, or a step, with each placeholder replaced by its transformer."""
     if isinstance(value, Step):
         return value.transformer
     if type(value) in (list, tuple):
-        return type(value)(map(original, value))
+        return type(value)(map(without_placeholders, value))
     return value
 
 

@@ -15,9 +15,9 @@ from dlbd_estimators.blocks.sources import is_frame, is_lazy
 from dlbd_estimators.compose.column_selection import (
     Work,
     is_entry,
-    original,
     placeholder,
     positions_of,
+    without_placeholders,
 )
 from dlbd_estimators.compose.columns import concatenated, read_once, take, take_each
 from dlbd_estimators.compose.steps import lazy_output, refuse_eager
@@ -112,9 +112,9 @@ class _LazyColumns(LazyTransformer):
         fitted = {k: v for k, v in vars(plan).items() if k not in plan.get_params(deep=False)}
         for key, value in fitted.items():
             if not key.startswith("_sklearn"):  # the container of the plan's output
-                setattr(self, key, original(value))
+                setattr(self, key, without_placeholders(value))
         self.transformers_ = [
-            (name, getattr(step, "fitted_", original(step)), columns)
+            (name, getattr(step, "fitted_", without_placeholders(step)), columns)
             for name, step, columns in plan.transformers_
         ]
         self.n_passes_ = n_passes

@@ -21,10 +21,10 @@ def _controller() -> ThreadpoolController:
 
 
 def _take_control() -> None:
-    """Let the calling thread set the limits, and after it any other.
+    """Let the calling thread set the limits, and then any other thread.
 
-    threadpoolctl 3.8 lets only the first thread that ever set a limit set another, and
-    ignores all others in silence. Tasks run on whatever thread is free.
+    In threadpoolctl 3.8 only the first thread that ever set a limit can set another one. It
+    silently ignores all other threads. Tasks run on whatever thread is free.
     """
     for library in _controller().lib_controllers:
         clear = getattr(library, "clear_controlling_thread", None)
@@ -33,9 +33,9 @@ def _take_control() -> None:
 
 
 def thread_count() -> int:
-    """Return how many threads BLAS would take in this process: what a user can limit.
+    """Return how many threads BLAS would use in this process.
 
-    OMP_NUM_THREADS and threadpoolctl set it, and joblib does for its workers.
+    Users limit it by OMP_NUM_THREADS or threadpoolctl; joblib limits it in its workers.
     """
     counts = [
         int(library.num_threads)

@@ -31,10 +31,10 @@ class BundleResult(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Consecutive positions ``start..stop`` of a pass, with what reading them needs.
+    """Consecutive positions ``start..stop`` of a pass, with all that is needed to read them.
 
-    Plain attributes of an opaque object: a scheduler that looked into it would take
-    the graphs of the blocks for dependencies of the task.
+    This is an opaque object with plain attributes. In a dict or a list, the scheduler would find
+    the graphs of the blocks and take them for dependencies of the task.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def run_bundle(
     def load(number: int) -> Any:
         nonlocal reading
         if block_cache.has_ended(bundle.fit):
-            # It was interrupted: Dask cancels tasks, but cannot end one that runs.
+            # The fit was interrupted. Dask cancels tasks, but cannot stop one that is running.
             raise CancelledError(f"The fit has ended before block {bundle.indices[number]}.")
         block, cost = _load(bundle, bundle.indices[number], keep and cached)
         reading += cost
@@ -100,7 +100,7 @@ def run_bundle(
             return reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
 
     n_blocks = bundle.stop - bundle.start
-    # Arrays in memory are views: there is nothing to wait for.
+    # Blocks of arrays in memory are views: loading them takes no time.
     stream = load_between if bundle.blocks.in_memory else load_ahead
     with single_threaded_blas:
         partial, waited = stream(load, n_blocks, reduce)
@@ -121,7 +121,7 @@ def _load(bundle: Bundle, index: int, keep: bool) -> tuple[Any, Cost]:
 
 
 def timed_load(blocks: BlockSequence, index: int, *, features: bool = True) -> tuple[Any, Cost]:
-    """Load a block, and return what that cost."""
+    """Load a block; return it and the cost of loading."""
     began, decoded = time.perf_counter(), decoding_seconds()
     block = blocks.load(index, features=features)
     return block, Cost(

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 
-#: Those of this process, by token and number, within a budget that all its fits share. One that has
-#: not asked for two minutes gives way where there is no room: blocks can be read again.
-block_cache: KeptByFit[Block] = KeptByFit(idle_seconds=120.0)
+#: The decoded blocks of this process, by token and number. All fits share one budget. Without room
+#: for a block, those of fits that have not used them for two minutes are dropped: they can be read
+#: again.
+block_cache: PerFitCache[Block] = PerFitCache(idle_seconds=120.0)
 
 
 def keep_block(fit: str, key: tuple[str, int], block: Block, budget: int) -> None:
-    """Keep a block if all that is kept then still fits in ``budget`` bytes.
+    """Keep a block if all kept blocks together then still fit in ``budget`` bytes.
 
     Arrays that are views into something larger are not kept: they would hold memory that the
     budget does not see.

@@ -1,12 +1,12 @@
-"""Checkpoints as files: facts and arrays, of which nothing is ever run.
+"""Checkpoints as files of facts and arrays. They are data: reading one runs no code from it.
 
-A file is, one after the other: a line that says what it is, the lengths of the header and of the
-arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the header (JSON:
-``facts``, and dtype, shape and order of each array) and the arrays' bytes. All of it is checked
-before it is used, and no more memory is taken than the file is long.
+A file has these parts, in this order: a line that identifies the format, the lengths of the header
+and of the arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the
+header (JSON: ``facts``, and dtype, shape and order of each array) and the bytes of the arrays.
+Everything is checked before it is used. Reading takes no more memory than the file has bytes.
 
-A folder keeps the last two. A new one is written under another name, flushed to the disk, and
-renamed: whenever the process or the machine stops, the one before is whole.
+A folder keeps the last two checkpoints. A new one is written under a temporary name, flushed to the
+disk, and renamed. So the previous one is always whole, whenever the process or the machine stops.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _LENGTHS = struct.Struct("<QQ")
 _START = len(_MAGIC) + _LENGTHS.size + hashlib.sha256().digest_size
 _NAME = re.compile(r"\d{8}\.checkpoint")
 _UNFINISHED = ".writing"
-#: Whole ones in a folder: should the last be damaged, there is another.
+#: Checkpoints that a folder keeps: if the last one is damaged, there is another.
 _KEPT = 2
-#: Numbers alone, of which every byte means something.
+#: Kinds of dtypes that are saved: numbers and truth values, never objects.
 _KINDS = "biuf"
 
 Arrays = Sequence[NDArray[Any]]
@@ -77,14 +77,14 @@ def unpack(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
     CheckpointDamaged
         These are not the bytes that :func:`pack` gave.
     """
-    length = _length(data[:_START])
+    length = _header_and_array_lengths(data[:_START])
     if len(data) != _START + sum(length):
         raise CheckpointDamaged(
             f"it has {len(data)} bytes where {_START + sum(length)} were written"
         )
     whole = memoryview(data)
     if hashlib.sha256(whole[_START:]).digest() != data[_START - 32 : _START]:
-        raise CheckpointDamaged("its checksum is another one")
+        raise CheckpointDamaged("its checksum does not match its content")
     end = _START + length[0]
     try:
         header = json.loads(data[_START:end])
@@ -93,8 +93,8 @@ def unpack(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
         raise CheckpointDamaged(f"its header cannot be read ({error})") from error
 
 
-def _length(start: bytes) -> tuple[int, int]:
-    """Return the lengths that the begin of a file gives."""
+def _header_and_array_lengths(start: bytes) -> tuple[int, int]:
+    """Return the bytes of the header and of all arrays, which the first bytes of a file give."""
     if not start.startswith(_MAGIC) or len(start) < _START:
         raise CheckpointDamaged("it does not begin as a checkpoint of this version does")
     header, arrays = _LENGTHS.unpack_from(start, len(_MAGIC))
@@ -111,7 +111,7 @@ def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
         if nbytes > len(data) - place:
             raise ValueError("its arrays are longer than the file")
         flat = np.frombuffer(data[place : place + nbytes], dtype)
-        # As it was in memory, and aligned.
+        # In the order that it had in memory, and aligned.
         arrays.append(flat.reshape(shape, order=each["order"]).copy(order="K"))
         place += nbytes
     if place != len(data):
@@ -120,7 +120,7 @@ def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one fit, by their numbers.
+    """The numbered checkpoints of one fit.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class CheckpointFolder:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._place: _Place = _Remote(url) if "://" in url else _Local(url)
+        self._place: _Folder = _ObjectStoreFolder(url) if "://" in url else _LocalFolder(url)
 
     def numbers(self) -> list[int]:
         """Return the numbers of the checkpoints that are there, the newest first."""
@@ -156,12 +156,12 @@ class CheckpointFolder:
             raise CheckpointDamaged(f"it cannot be read ({error})") from error
 
     def write(self, number: int, facts: Any, arrays: Arrays) -> None:
-        """Write a checkpoint, and then delete all but it and the one before.
+        """Write a checkpoint, then delete all others but the previous one.
 
         Raises
         ------
         OSError
-            It could not be written; those before are as they were.
+            It could not be written; the earlier ones are unchanged.
         """
         self._place.write(_name(number), pack(facts, arrays))
         kept = {_name(number - back) for back in range(_KEPT)}
@@ -175,27 +175,27 @@ def _name(number: int) -> str:
     return f"{number:08}.checkpoint"
 
 
-class _Place(ABC):
-    """Where files of some names are."""
+class _Folder(ABC):
+    """A folder of checkpoint files, on a disk or in an object store."""
 
     @abstractmethod
     def names(self) -> Iterator[str]:
-        """Yield the names that are there."""
+        """Yield the names of the files."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """Return a file's bytes; its begin is looked at first."""
+        """Return a file's bytes, after a check that its first bytes and its size agree."""
 
     @abstractmethod
     def write(self, name: str, parts: Iterable[Any]) -> None:
-        """Write a whole file, or none."""
+        """Write a file completely, or leave none."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file."""
 
 
-class _Local(_Place):
+class _LocalFolder(_Folder):
     """A folder of this machine."""
 
     def __init__(self, path: str) -> None:
@@ -206,12 +206,12 @@ class _Local(_Place):
         yield from os.listdir(self._path)
 
     def read(self, name: str) -> bytes:
-        # A pipe, say, would be waited for.
+        # Opening a pipe, for instance, would block.
         fd = os.open(self._path / name, os.O_RDONLY | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
             start = file.read(_START) if S_ISREG(status.st_mode) else b""
-            if _START + sum(_length(start)) != status.st_size:
+            if _START + sum(_header_and_array_lengths(start)) != status.st_size:
                 raise CheckpointDamaged("it is shorter or longer than what was written")
             return start + file.read()
 
@@ -238,11 +238,11 @@ class _Local(_Place):
         (self._path / name).unlink()
 
 
-class _Remote(_Place):
-    """A folder of an object store, whose writes are whole or nothing."""
+class _ObjectStoreFolder(_Folder):
+    """A folder of an object store, which writes a file completely or not at all."""
 
     def __init__(self, url: str) -> None:
-        # Most have no such store.
+        # Imported late: most users have no object store.
         files = import_module("fsspec.core")
         self._files, self._path = files.url_to_fs(url)
         self._files.makedirs(self._path, exist_ok=True)
@@ -254,7 +254,7 @@ class _Remote(_Place):
 
     def read(self, name: str) -> bytes:
         start = self._files.cat_file(self._of(name), start=0, end=_START)
-        if _START + sum(_length(start)) != self._files.size(self._of(name)):
+        if _START + sum(_header_and_array_lengths(start)) != self._files.size(self._of(name)):
             raise CheckpointDamaged("it is shorter or longer than what was written")
         return bytes(self._files.cat_file(self._of(name)))
 

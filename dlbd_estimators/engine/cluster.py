@@ -1,9 +1,9 @@
 """Passes on a Dask cluster.
 
-Each bundle is one task that carries its blocks' graphs and the parameters; nothing is
-scattered, so whatever a dead worker held can be made again from the tasks alone. A
-bundle prefers the worker that cached its blocks and may run on any other. Passes after
-the first only name the graphs that this worker has kept
+Each bundle is one task, which carries the graphs of its blocks and the parameters. Nothing is
+scattered, so the tasks alone can replace all that a dead worker held. A bundle prefers the
+worker that cached its blocks, and may run on any other. After the first pass, tasks only name
+the graphs that their worker has kept
 (:mod:`~dlbd_estimators.engine.graph_parts`).
 """
 
@@ -65,11 +65,11 @@ class ClusterExecutor(Executor):
         self.client = client
         self._n_passes = 0
         self._spans: dict[str, dict[str, Any]] = {}
-        self._n_crews = 0
+        self._n_worker_sets = 0
         self._parts = SentParts(dumps)
-        #: That workers need to read blocks: known from the first pass on.
+        #: Modules that workers need to read blocks. Known after the first pass.
         self._modules = PACKAGE
-        #: Of the next pass, as far as is known: they may have changed since the last one.
+        #: Workers and threads of the next pass, if nothing has changed since the last one.
         self._workers: Workers = ready(client).workers
 
     def close(self) -> None:
@@ -92,14 +92,14 @@ class ClusterExecutor(Executor):
         name: str,
         features: bool,
     ) -> dict[Node, BundleResult[Partial]]:
-        workers, has_homes = self._crew(blocks, indices)
+        workers, has_homes = self._workers_and_homes(blocks, indices)
         depth = bundle_depth(sum(worker["nthreads"] for worker in workers.values()))
         homes = homes_of(blocks.n_blocks, depth, workers) if has_homes else []
-        # Without homes, whoever reads a block keeps it: the next pass may find it there.
+        # Without homes, any worker caches the blocks it reads: a later pass may find them.
         shared = min(worker["memory_limit"] or 0 for worker in workers.values())
         if blocks.loader.remote_inputs(indices[:1]):
-            # Chunks that lie on the workers are inputs of a task: one block a task, so
-            # that the scheduler moves the task to the chunk and never gathers a bundle.
+            # Chunks that are on the workers are inputs of tasks. Each task has one block, so that
+            # the scheduler runs it where the chunk is, and never gathers the chunks of a bundle.
             depth = len(indices).bit_length()
         ranges = nodes(len(indices), depth)
         large = large_nbytes(len(ranges))
@@ -121,8 +121,8 @@ class ClusterExecutor(Executor):
             if part:
                 own = blocks.select(())
             bundle = Bundle(self._cache_name(), own, chosen, *node, features, budget, home)
-            # A worker that is the only one, or may be gone, is no preference but a danger: Dask
-            # keeps a task that prefers a worker to itself where it finds no worker at all.
+            # Do not prefer a worker that is the only one or may be gone: if Dask finds no worker at
+            # all for a task with a preferred worker, it holds the task until that one is back.
             anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
             with dask.annotate(span=self._span(name)):
                 return self.client.submit(
@@ -141,7 +141,7 @@ class ClusterExecutor(Executor):
                 )
 
         def join(node: Node, attempt: int, left: Future[Any], right: Future[Any]) -> Future[Any]:
-            # Before bundles that have not begun: two partials become one.
+            # Joining comes before bundles that have not begun, because it frees memory.
             with dask.annotate(span=self._span(name), **_sooner()):
                 return self.client.submit(
                     join_held,
@@ -167,9 +167,9 @@ class ClusterExecutor(Executor):
     def _run_round(
         self, trainings: Sequence[LocalTraining], learner: Learner, name: str
     ) -> list[TrainedReplica]:
-        # A worker trains one replica after the other, whatever its number of threads: what replicas
-        # lack most is memory for the rows in hand.
-        workers, has_homes = self._crew(trainings[0].blocks, trainings[0].indices)
+        # A worker trains one replica at a time, whatever its number of threads: memory for the rows
+        # of a replica is what limits it.
+        workers, has_homes = self._workers_and_homes(trainings[0].blocks, trainings[0].indices)
         addresses = list(workers) if has_homes else []
         self._n_passes += 1
         prefix = f"{name}-{self._fit[:8]}-{self._n_passes}"
@@ -187,8 +187,8 @@ class ClusterExecutor(Executor):
             own, inputs = _without_inputs(blocks, carried)
             training = replace(training, blocks=own)
             anywhere = home is None or len(addresses) < 2 or bool(inputs) or attempt > 0
-            # A replica travels inside its task, so that the round can be played again wherever
-            # a worker is left; Dask's advice against large tasks is for what could be loaded.
+            # A replica is part of its task, so that any remaining worker can repeat the round.
+            # Dask warns of large tasks because data could be loaded instead; a replica could not.
             with (
                 dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}),
                 dask.annotate(span=self._span(name)),
@@ -215,33 +215,35 @@ class ClusterExecutor(Executor):
         results = gather(self.client, submit, ranges, where, self._watch(name))
         return [results[node] for node in ranges]
 
-    def _crew(self, blocks: BlockSequence, indices: Sequence[int]) -> tuple[Workers, bool]:
+    def _workers_and_homes(
+        self, blocks: BlockSequence, indices: Sequence[int]
+    ) -> tuple[Workers, bool]:
         """Return the workers of the next pass, and whether blocks have homes among them."""
         if self._modules is PACKAGE:
-            # Blocks of one data set are read alike; of two joined, by either end.
+            # All blocks of a data set need the same modules. The data may be two joined sets.
             part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
             self._modules = modules_of(part)
         work = f"pass {self._n_passes} of the fit" if self._n_passes else ""
         placement = ready(self.client, self._modules, work)
         if list(placement.workers) != list(self._workers):
-            # Blocks have new homes: what is kept in the old ones would only take room.
+            # Blocks have new homes: cached blocks in the old ones would only take room.
             self._forget_cached_blocks()
             self._parts = SentParts(dumps)
-            self._n_crews += 1
+            self._n_worker_sets += 1
         self._workers = placement.workers
         return placement.workers, placement.homes
 
     def _watch(self, name: str) -> Watch:
-        """Return who looks after the tasks of the pass that has just been counted."""
+        """Return the watch over the tasks of the current pass."""
         work = f"pass {self._n_passes} of the fit ({key_split(name)})"
         return Watch(self.client, dask.get_annotations(), work)
 
     def _span(self, name: str) -> dict[str, Any]:
-        """Return the annotation by which Dask's performance pages tell kinds of passes apart."""
+        """Return the annotation that separates kinds of passes on Dask's performance pages."""
         kind = key_split(name)
         if kind not in self._spans:
-            # One of each kind for the whole fit: the scheduler keeps them all. A span that the
-            # user opened goes around it.
+            # The scheduler keeps all spans, so each kind of pass has one for the whole fit. It is
+            # inside a span that the user opened.
             around = dask.get_annotations().get("span") or {"name": (), "ids": ()}
             self._spans[kind] = {
                 "name": (*around["name"], kind),
@@ -250,8 +252,8 @@ class ClusterExecutor(Executor):
         return self._spans[kind]
 
     def _cache_name(self) -> str:
-        """Name what workers keep: another set for each set of workers."""
-        return f"{self._fit}-{self._n_crews}"
+        """Return the name under which workers keep blocks: a new one for each set of workers."""
+        return f"{self._fit}-{self._n_worker_sets}"
 
     def _forget_cached_blocks(self) -> None:
         if self._workers and self.client.status == "running":
@@ -259,13 +261,13 @@ class ClusterExecutor(Executor):
 
 
 def client_of(scheduler: Any) -> Client | None:
-    """Return the client behind the function that Dask would compute with, if there is one."""
+    """Return the client whose ``get`` Dask would use to compute, if there is one."""
     client = getattr(scheduler, "__self__", None)
     return client if isinstance(client, Client) else None
 
 
 def _sooner() -> dict[str, int]:
-    """Return the annotation for a task that is to come before the others of a fit."""
+    """Return the annotation of a task that should run before the others of a fit."""
     priority = dask.get_annotations().get("priority") or 0
     return {} if callable(priority) else {"priority": priority + 1}
 
@@ -311,14 +313,14 @@ def _train_on_worker(
 
 
 def _metered(result: Result) -> Result:
-    """Tell Dask's own performance metrics where the seconds of a task went."""
+    """Report to Dask's own performance metrics how a task spent its seconds."""
     for phase, seconds in result.cost.phases().items():
         context_meter.digest_metric(phase, seconds, "seconds")
     return result
 
 
 def _without_inputs(blocks: AnyBlocks, indices: Sequence[int]) -> tuple[AnyBlocks, dict[Any, Any]]:
-    """Return what reads some blocks, without what lies on workers, and what does, by key."""
+    """Return a reader of some blocks without the data on workers; and the futures of that data."""
     part = blocks.select(indices)
     inputs = part.loader.remote_inputs(indices)
     return (_with_inputs(part, dict.fromkeys(inputs)) if inputs else part), inputs
@@ -329,6 +331,6 @@ def _with_inputs(blocks: AnyBlocks, inputs: dict[Any, Any]) -> AnyBlocks:
 
 
 async def _drop(fit: str) -> None:
-    # A coroutine, because only these can be sent off without waiting for an answer.
+    # A coroutine: Client.run can send only coroutines without waiting for the answer.
     block_cache.drop(fit)
     part_store.drop(fit)

@@ -18,9 +18,9 @@ from dlbd_estimators.engine.task_results import wait_for_one
 from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.exceptions import WorkersLost
 
-#: A task that took so many workers with it is taken for the cause.
+#: If so many workers died while they ran a task, the task is taken for the cause.
 _TASK_DEATHS = 8
-#: So many deaths are too many, whatever task they ended.
+#: Largest number of deaths of workers in all, whatever tasks they were running.
 _ALL_DEATHS = 40
 
 
@@ -47,19 +47,19 @@ class ClusterGraphs(Remote):
                 deaths[death.task] += death.allowed_failures + 1
                 if deaths[death.task] >= _TASK_DEATHS or deaths.total() >= _ALL_DEATHS:
                     raise _lost(death, deaths) from death
-                # All anew: Client.retry leaves tasks waiting for ever where several have failed.
+                # Send all again: Client.retry leaves tasks waiting for ever if several failed.
                 for future in found:
                     future.release()
                 self.client.sync(asyncio.sleep, 0)  # releasing is done by the client's loop
             else:
                 return dict(zip(chosen, found, strict=True))
 
-    def handles(self, keys: Iterable[Any]) -> Graph:
+    def futures_by_key(self, keys: Iterable[Any]) -> Graph:
         return {key: Future(key, self.client) for key in keys}
 
     def nbytes(self, futures: Graph) -> dict[Any, int]:
         found = self.client.nbytes(list(futures), summary=False) if futures else {}
-        # What a dead worker held has to be made again, and its size is not known meanwhile.
+        # Results of a dead worker are computed again; their sizes are not known meanwhile.
         return {key: int(found.get(key, 2**63)) for key in futures}
 
     def gather(self, futures: Graph) -> Graph:

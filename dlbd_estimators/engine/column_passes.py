@@ -63,14 +63,20 @@ def reduce_rows(
     Raises
     ------
     LengthMismatch
-        The collections differ in length; before computing where lengths are known.
-    BlockTooLarge, NoWorkers, MissingPackage, WorkersLost
-        As for any pass of a fit.
+        The collections differ in length. If all lengths are known, nothing was computed before.
+    BlockTooLarge
+        Two blocks do not fit in a worker; raised before anything is read.
+    NoWorkers
+        The cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler cannot import what a task needs.
+    WorkersLost
+        Workers died whenever they read a certain block.
 
     Notes
     -----
-    Where lengths are unknown, and as many blocks turn out to be cut differently, the data is
-    read again: once for the lengths, and once for the result.
+    Lengths of blocks may be unknown. If collections with the same number of blocks turn out to
+    have blocks of different lengths, the data is read twice more: for the lengths and the result.
     """
     names = list(names) or _names(len(collections))
     columns = columns_of(collections)
@@ -101,7 +107,7 @@ def reduce_each(
         The same rows, made of one collection and cut into the same blocks: all of them arrays, or
         all of them data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
     kernels : sequence of callable
-        ``kernel(block) -> partial`` of each collection, as for :func:`reduce_rows`.
+        ``kernel(block) -> partial`` of each collection, under the rules of :func:`reduce_rows`.
     combines : sequence of callable
         ``combine(left, right) -> partial`` of each collection.
     name : str
@@ -148,14 +154,14 @@ def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any
     values : array-like, Dask collection or Zarr array
         What the user passed.
     X : dask.array.Array, optional
-        Values in memory are cut like it, for which its lengths are counted if they are unknown.
+        Values in memory are cut into its blocks. If their lengths are unknown, they are counted.
     X_name : str
         What the user calls X.
 
     Raises
     ------
     LengthMismatch
-        Values in memory are not as many as X has rows.
+        X has another number of rows than there are values in memory.
     """
     if is_lazy(values):
         (values,) = together(opened(name, values))
@@ -166,7 +172,7 @@ def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any
 
 
 def with_lengths(*arrays: Any) -> list[Any]:
-    """Return arrays with the lengths of their chunks, of which unknown ones are counted."""
+    """Return arrays with known lengths of all chunks; unknown ones are counted by a pass."""
     counted = iter(block_lengths(*(each for each in arrays if not known(each))))
     return [each if known(each) else with_sizes(each, next(counted)) for each in arrays]
 
@@ -174,13 +180,13 @@ def with_lengths(*arrays: Any) -> list[Any]:
 def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
     """Return arrays whose rows can be matched: chunks of unknown length are counted where needed.
 
-    They stay unknown where there are as many of each and the arrays come from the same source:
-    then, as in Dask itself, they are taken to be cut alike.
+    Lengths stay unknown if all arrays come from the same source and have the same number of chunks:
+    then their chunks are taken to have the same rows, as in Dask itself.
 
     Raises
     ------
     LengthMismatch
-        They do not share a shuffle that orders the rows of some.
+        Some of the arrays come from a shuffle that the others do not share.
     """
     if all(map(known, arrays)):
         return list(arrays)
@@ -193,8 +199,8 @@ def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
 def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
     """Count the rows of each block of some collections.
 
-    Those with the same number of blocks are counted in one pass, in which what blocks have in
-    common is read once.
+    Collections with the same number of blocks are counted in one pass. It reads once what their
+    blocks have in common.
 
     Parameters
     ----------
@@ -236,7 +242,7 @@ class _OfRows(PassKernel[RowBlock, Partial]):
     Parameters
     ----------
     function, combine : callable
-        As :func:`reduce_rows` takes them.
+        The arguments ``kernel`` and ``combine`` of :func:`reduce_rows`.
     only : int, optional
         The place of the one collection that the function takes; by default it takes all.
     """

@@ -8,26 +8,26 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Cost:
-    """What a task took, or several together.
+    """The cost of one task, or of several together.
 
     Attributes
     ----------
     n_tasks : int
-        Bundles of passes, or turns of replicas.
+        Number of bundles of passes, or of trainings of replicas in a round.
     n_blocks : int
-        Blocks taken.
+        Number of blocks that were used.
     cache_hits : int
-        Of these, found in the cache.
+        Number of these blocks that were found in the cache.
     bytes_read : int
-        Decoded bytes of those that were loaded.
+        Decoded bytes of the blocks that were loaded.
     seconds : float
-        Of the threads that worked on the tasks.
+        Seconds of the threads that worked on the tasks.
     waited : float
-        Of these, seconds in which there was no block to work on.
+        The part of ``seconds`` in which there was no block to work on.
     loaded : float
-        Seconds of loading blocks, ahead and beside the work on others.
+        Seconds of loading blocks, also while another thread worked on the block before.
     decoded : float
-        Of these, seconds of decoding, where the data come from a store that tells.
+        The part of ``loaded`` that was decoding, if the store of the data counts it.
     """
 
     n_tasks: int = 0
@@ -42,9 +42,9 @@ class Cost:
     def phases(self) -> dict[str, float]:
         """Divide the seconds into work, and waiting for blocks to be read or decoded.
 
-        What is loaded ahead, beside the work on another block, takes none of them.
+        Loading that overlaps with the work on another block counts as work.
         """
-        # A part is no larger than the whole, however clocks and differences are rounded.
+        # Clocks are rounded: make sure that no part is larger than the whole.
         decoding = min(self.decoded / self.loaded, 1.0) if self.loaded else 0.0
         waited = min(self.waited, self.seconds)
         return {
@@ -69,11 +69,11 @@ class TotalCost:
     cost : Cost
         Of all tasks together.
     wall : float
-        Seconds that passes took, from here.
+        Seconds that passes took, measured in this process.
     joined : float
-        Of these, seconds of joining partials here.
+        The part of ``wall`` in which this process joined partials.
     offered : float
-        Thread seconds that the workers had meanwhile.
+        Seconds that the threads of all workers had in that time.
     """
 
     cost: Cost = Cost()
@@ -99,10 +99,10 @@ class TotalCost:
 
 
 def decoding_seconds() -> float:
-    """Return what this thread has spent on decoding stored chunks, ever."""
-    # Blocks may come from anywhere. A store that counts does so in a module of its own, which
-    # this package does not import: where it was not loaded, or another thread is only importing
-    # it, nothing was decoded. (distributed's context_meter would be the usual way, but a fit in
-    # this process must not pay for the import of distributed.)
+    """Return the seconds that this thread has spent on decoding stored chunks since it began."""
+    # Blocks may come from anywhere. A store that counts these seconds does so in a module of its
+    # own, which this package does not import. If that module is not loaded, or another thread is
+    # still importing it, nothing was decoded. (The usual way is distributed's context_meter, but a
+    # fit in this process must not pay for the import of distributed.)
     decoding = getattr(sys.modules.get("storage.clock"), "decoding", None)
     return 0.0 if decoding is None else float(decoding.seconds)

@@ -1,4 +1,4 @@
-"""What every executor is: it runs a kernel over blocks and joins the partials."""
+"""The base of all executors: it runs a kernel over blocks and joins the partials."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from dlbd_estimators.kernels.kernel import PassKernel
 from dlbd_estimators.kernels.sweep import SweepKernel
 
 if TYPE_CHECKING:
-    # Of networks; a linear model's process, and its workers, do without.
+    # Only networks need these; fits of linear models do not import them.
     from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica
     from dlbd_estimators.kernels.learner import Learner
 
 Partial = TypeVar("Partial")
 
-#: Bundles a worker thread: enough that a slow one does not hold up the pass.
+#: Bundles for each worker thread: so many that a slow thread does not delay the pass.
 BUNDLES_PER_THREAD = 4
 #: Share of a worker's memory that may hold decoded blocks between passes.
 CACHE_SHARE = 0.25
-#: Share of a worker's memory that the blocks in hand may take.
+#: Share of a worker's memory for the blocks that its threads are loading or working on.
 _WORKING_SHARE = 0.5
-#: The same for the buffers of networks in training, beside which nothing is kept.
+#: The same for the shuffle buffers of networks; no blocks are cached beside them.
 _BUFFER_SHARE = 0.7
 
 
 @dataclass(frozen=True)
 class PassResult(Generic[Partial]):
-    """The partial of a pass, or what a round brought, and what that cost.
+    """The result of a pass or of a round, and its cost.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Executor(ABC):
 
     def __init__(self) -> None:
         self._fit = uuid.uuid4().hex
-        #: By all passes and rounds until now.
+        #: The cost of all passes and rounds until now.
         self.spent = TotalCost()
 
     def map_reduce(
@@ -95,7 +95,7 @@ class Executor(ABC):
             Two blocks do not fit in a worker; raised before anything is read.
         """
         chosen = range(blocks.n_blocks) if indices is None else indices
-        # Also where this pass reads targets alone: one that reads X will follow.
+        # Check it also for a pass that reads only targets: one that reads X will follow.
         self._check_block_size(blocks)
         began = time.perf_counter()
         results = self._run(kernel, parameters, blocks, chosen, name, features)
@@ -106,7 +106,7 @@ class Executor(ABC):
         return PassResult(partial, cost)
 
     def sweep(self, passes: Sequence[Pass[Any]], blocks: BlockSequence) -> list[PassResult[Any]]:
-        """Run passes over the same blocks by reading each of these once; return their results.
+        """Run passes over the same blocks, reading each block once; return their results.
 
         The cost of each is that of the sweep.
 
@@ -168,9 +168,9 @@ class Executor(ABC):
         Parameters
         ----------
         nbytes : int
-            Of one replica's buffer.
+            Size of one replica's buffer.
         n_replicas : int
-            Each thread runs one at a time.
+            Number of replicas; a thread trains one at a time.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Executor(ABC):
 
     @abstractmethod
     def memory(self) -> tuple[int, int] | None:
-        """Return bytes of memory and threads that share them, of the smallest worker."""
+        """Return the memory of the smallest worker in bytes, and the threads that share it."""
 
     @abstractmethod
     def capacity(self) -> tuple[int, int]:

@@ -1,13 +1,13 @@
-"""What reads blocks is sent to a worker once a fit, and kept there between passes and rounds.
+"""Graph parts: a worker gets the part of the graph that reads its blocks once, and keeps it.
 
-The part of the graph that some blocks need grows with their number, and does not change while a fit
-lasts. The first task that reads them brings it to its worker, pickled; later ones name it. A worker
-that has not kept what is named (the task was meant for another, which has died or was busy) says
-so, and the client sends the task again with all that it needs.
+The part of the graph that reads some blocks grows with their number, and does not change during a
+fit. The first task that reads the blocks carries the pickled part to its worker; later tasks only
+name it. A worker may not have the part that is named, because the task was meant for a worker that
+has died or was busy. It says so, and the client sends the task again with the part.
 
 A bundle reads the same blocks in each pass, and has one part. The replicas of a network read other
-blocks in each round: what they read comes in *groups* of consecutive blocks, small enough that
-little is unpickled which is not read.
+blocks in each round. Their parts are of *groups* of consecutive blocks, so small that few blocks
+are unpickled without being read.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 
 AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
 _Key = tuple[int, type, bool, Any, str]
 
-#: Share of a worker's memory for the parts of one fit; a part that exceeds it (there may be arrays
-#: in it) goes with each pass.
+#: Share of a worker's memory for the parts of one fit. A part that exceeds it (it may hold arrays)
+#: is sent with each pass.
 _SHARE = 0.05
-#: Blocks of a group.
+#: Number of blocks in a group.
 _GROUP = 32
 
 
 @dataclass(frozen=True)
 class Pickled:
-    """An object as bytes, its arrays beside it."""
+    """A pickled object, with the bytes of its arrays apart."""
 
     head: bytes
     buffers: tuple[bytes, ...]
@@ -51,14 +51,14 @@ class Pickled:
 
 @dataclass(frozen=True)
 class Part:
-    """What reads some blocks.
+    """The part of the graph that reads some blocks.
 
     Parameters
     ----------
     name : int
-        Under which it is kept, in its fit.
+        Its name on the worker, unique in a fit.
     pickled : Pickled or None
-        The blocks; None where the worker should have them.
+        The part itself; None if the worker should have it already.
     """
 
     name: int
@@ -66,11 +66,11 @@ class Part:
 
 
 class NotKept:
-    """Result of a task whose worker has not kept the part that was named. Its type says so."""
+    """Result of a task that named a part which its worker does not have."""
 
 
 class SentParts:
-    """What a client knows of the parts that are kept on workers, for one fit and set of workers.
+    """The parts that a client has sent to workers, for one fit and one set of workers.
 
     Parameters
     ----------
@@ -80,22 +80,22 @@ class SentParts:
 
     def __init__(self, dumps: Callable[..., bytes]) -> None:
         self._dumps = dumps
-        #: By loader, kind, known sizes, blocks and worker. None: too large to be kept.
+        #: Names of parts, by loader, kind, known sizes, blocks and worker. None: too large to keep.
         self._names: dict[_Key, int | None] = {}
-        #: By the numbers above, which must not become those of others.
+        #: The loaders, held because their ids are in the keys above and must not be used again.
         self._loaders: dict[int, Loader] = {}
         self._nbytes: Counter[str] = Counter()
         self._number = 0
 
     def named(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> Part | None:
-        """Return the name of the part that reads some blocks, where a worker should have it."""
+        """Return the name of the part that reads some blocks, if a worker should have it."""
         name = self._names.get(_key(blocks, indices, home))
         return None if name is None else Part(name)
 
     def packed(
         self, blocks: AnyBlocks, indices: Sequence[int], part: AnyBlocks, home: str, memory: int
     ) -> Part | None:
-        """Return a part that a worker is to keep, or None where it is too large for that.
+        """Return a part for a worker to keep, or None if it is too large to keep.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class SentParts:
         """
         key = _key(blocks, indices, home)
         if key in self._names:
-            return None  # too large, as was found before
+            return None  # an earlier call has found it too large
         self._loaders[id(blocks.loader)] = blocks.loader
         self._names[key] = None
         buffers: list[pickle.PickleBuffer] = []
@@ -131,9 +131,9 @@ class SentParts:
     def grouped(
         self, blocks: AnyBlocks, indices: Sequence[int], home: str, memory: int
     ) -> tuple[dict[range, Part], list[int]]:
-        """Return the groups that read some blocks, named or packed, and blocks in none of them.
+        """Return the groups that read some blocks, named or packed, and the remaining blocks.
 
-        These are of groups that are too large to be kept.
+        The remaining blocks belong to groups that are too large to keep.
         """
         parts: dict[range, Part] = {}
         rest: list[int] = []
@@ -151,18 +151,18 @@ class SentParts:
         return parts, rest
 
     def forget(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
-        """Take a part for one that a worker has not."""
+        """Note that a worker does not have a part."""
         self._names.pop(_key(blocks, indices, home), None)
 
     def forget_groups(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
-        """Take the groups that read some blocks for ones that a worker has not."""
+        """Note that a worker does not have the groups that read some blocks."""
         for group in {_group(index, blocks.n_blocks) for index in indices}:
             self.forget(blocks, group, home)
 
 
 def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> _Key:
-    # The same rows may be read as they are, and divided into folds later on; or without their
-    # numbers, which are known once they have been counted.
+    # One loader may read the same rows first whole and later divided into folds, and first with
+    # unknown sizes of blocks and later with known ones.
     numbers = indices if isinstance(indices, range) else tuple(indices)
     return id(blocks.loader), type(blocks), blocks.sizes is not None, numbers, home
 
@@ -172,16 +172,16 @@ def _group(index: int, n_blocks: int) -> range:
     return range(start, min(start + _GROUP, n_blocks))
 
 
-#: The parts that this process keeps. One that is missed is sent again, at the price of a task.
-part_store: KeptByFit[Pickled] = KeptByFit(idle_seconds=600.0)
+#: The parts that this process keeps. A missing part is sent again, which costs one more task.
+part_store: PerFitCache[Pickled] = PerFitCache(idle_seconds=600.0)
 
 
 def read_part(fit: str, part: Part) -> Any:
-    """Return the blocks of a part, which is kept if it came with them; None if it is not here."""
+    """Return the blocks of a part, and keep the part if it is new; None if it is not here."""
     pickled = part.pickled
     if pickled is None:
         pickled = part_store.get(fit, part.name)
     else:
-        # The client has looked that there is room.
+        # The client has checked that there is room.
         part_store.put(fit, part.name, pickled, pickled.nbytes, None)
     return None if pickled is None else pickled.load()

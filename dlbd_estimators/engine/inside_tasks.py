@@ -1,4 +1,4 @@
-"""Fits inside tasks: their waiting must not keep a worker's threads from the tasks waited for."""
+"""Fits inside tasks: a fit that waits for tasks must not occupy a thread that they need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from distributed.worker import thread_state
 
 @contextmanager
 def away_from_the_pool() -> Iterator[None]:
-    """In a task, leave its thread to others while this one waits for them.
+    """In a task, free its thread for other tasks while this one waits for them.
 
-    As Dask's own ``compute`` does: fits in as many tasks as there are threads would wait for
-    ever for the tasks that they have sent out.
+    Dask's own ``compute`` does the same. Otherwise fits in as many tasks as there are threads
+    would wait for ever for the tasks that they have sent out.
     """
     away = False
     if getattr(thread_state, "key", None):
@@ -22,7 +22,7 @@ def away_from_the_pool() -> Iterator[None]:
             secede()
             away = True
         except (AttributeError, KeyError, ValueError):
-            away = False  # this thread has left before
+            away = False  # this thread left the pool before
     try:
         yield
     finally:

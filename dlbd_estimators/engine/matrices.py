@@ -1,4 +1,4 @@
-"""How large a matrix may be that all tasks of a pass sum at once in the smallest worker."""
+"""The largest matrix that the tasks of a pass can sum, by the memory of the smallest worker."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from dlbd_estimators.engine.reduction_tree import nodes
 
-#: Share of a worker's memory for the matrices of a pass. A quarter may hold decoded blocks, and
-#: the rest is for the blocks in hand.
+#: Share of a worker's memory for the matrices of a pass. A quarter may hold cached blocks, and the
+#: rest is for the blocks that threads are loading or working on.
 _SHARE = 0.5
-#: What a kernel makes of one block at a time: the matrix, the product of a tile, and what is added
-#: to either for a centre.
+#: Matrices that a kernel needs for one block: the sum, the product of a tile, and one more to
+#: correct either of them for a centre.
 _WORKING = 6
-#: Partials of bundles that have ended, for each thread, which wait to be joined.
+#: Partials for each thread that wait to be joined, after their bundles have ended.
 _WAITING = 4
 
 
@@ -25,9 +25,9 @@ class MatrixRoom:
     limit : int
         Bytes of memory of the smallest worker.
     threads : int
-        That work there at the same time.
+        Threads that work there at the same time.
     copies : int
-        Matrices that each of them may have at a time.
+        Matrices that each thread may hold at a time.
     """
 
     limit: int
@@ -36,7 +36,7 @@ class MatrixRoom:
 
     @property
     def nbytes(self) -> int:
-        """Of the largest matrix that fits."""
+        """Bytes of the largest matrix that fits."""
         return int(self.limit * _SHARE / (self.threads * self.copies))
 
 
@@ -50,11 +50,11 @@ def matrix_room(limit: int, threads: int, n_blocks: int, depth: int) -> MatrixRo
     n_blocks : int
         Blocks of the pass.
     depth : int
-        Of the tree at which the pass is cut into bundles.
+        Depth of the reduction tree at which the pass is cut into bundles.
     """
     ranges = nodes(n_blocks, depth)
     longest = max((stop - start for start, stop in ranges), default=1)
-    # In a bundle one partial waits for its neighbour at each level of the tree.
+    # In a bundle, one partial for each level of the tree waits for its neighbour.
     levels = max(longest - 1, 0).bit_length()
     at_once = max(1, min(threads, len(ranges)))
     return MatrixRoom(limit, at_once, levels + _WORKING + min(_WAITING, len(ranges)))

@@ -1,7 +1,7 @@
 """How much memory this process may use: of the machine, and of the control groups around it.
 
 A container, a batch job or a service is a control group (cgroup) with a limit of its own, often
-far below the machine's memory; who goes beyond it is killed.
+far below the machine's memory. A process that exceeds it is killed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Memory:
     Attributes
     ----------
     limit : int
-        The most that it may use.
+        The most that this process may use.
     available : int
-        Of that, what is free now, or holds no more than files that can be read again.
+        The part of it that is free now, or holds only cached files that can be read again.
     """
 
     limit: int
@@ -33,7 +33,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Version:
-    """Where a version of control groups keeps what."""
+    """The files and folders of one version of control groups."""
 
     mount: str
     limit: str
@@ -53,8 +53,8 @@ _V2 = _Version("sys/fs/cgroup", "memory.max", "memory.current", ("active_file", 
 def process_memory(root: Path = Path("/")) -> Memory:
     """Return the memory of this process.
 
-    The Dask configuration ``dlbd-estimators.memory`` ("2GB", or a number of bytes) takes the
-    place of all that is found.
+    The Dask configuration ``dlbd-estimators.memory`` ("2GB", or a number of bytes) overrides what
+    is found.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _groups(root: Path) -> Iterator[Memory]:
             version = _V1
         else:
             continue
-        # Inside a container the path may be one of outside, of which only the mount is seen.
+        # In a container the path may be the one outside, and only the mount exists inside.
         inner = PurePosixPath("/", *(part for part in path.split("/") if part not in ("", "..")))
         for group in (inner, *inner.parents):
             memory = _group(root / version.mount / group.relative_to("/"), version)
@@ -133,7 +133,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()
     except OSError:
-        return []  # there is no such group, or it may not be looked into
+        return []  # there is no such group, or this process may not read it
 
 
 def _number(path: Path) -> int | None:

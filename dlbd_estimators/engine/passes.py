@@ -1,8 +1,8 @@
 """Requests as plain data: a pass over all rows, or a round of a network's replicas.
 
-Whoever needs to know more before it can go on is a generator: it yields a request, is sent the
-result of it, and in the end returns a result of its own. It never runs anything, so that its caller
-may run what several ask for in one reading of the blocks, or stop and go on another day.
+A function that needs the result of a pass is a generator: it yields the request, is sent its
+result, and in the end returns a result of its own. It runs nothing itself. So its caller can serve
+the requests of several generators by one reading of the blocks, or stop and continue later.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.kernels.kernel import PassKernel
 
 if TYPE_CHECKING:
-    # Of networks; a linear model's process, and its workers, do without.
+    # Only networks need these; fits of linear models do not import them.
     from dlbd_estimators.engine.rounds import LocalTraining, TrainingInMemory
     from dlbd_estimators.kernels.learner import Learner
 
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Pass(Generic[Partial]):
-    """One kernel at one set of parameters, over all blocks or some; brings the partial.
+    """One kernel at one set of parameters, over all blocks or some. Its result is the partial.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Pass(Generic[Partial]):
     indices : tuple of int or None
         Blocks of a sample; None is all.
     n_entries : int
-        Of the matrices in its partial: what passes of one sweep share their room by.
+        Number of entries of the matrices in its partial. They decide which passes fit in one sweep.
     blocks : BlockSequence or None
-        Other blocks than those of the problem: rows that were held out of it, whose bytes are not
-        counted among those that were read to solve it.
+        Blocks to read instead of those of the problem: its held-out rows. Their bytes do not count
+        as bytes that were read to solve the problem.
     n_passes : float or None
-        What it is counted as; None is the share of the rows that it reads.
+        How many passes it counts as; None is the share of the rows that it reads.
     """
 
     kernel: PassKernel[Any, Partial]
@@ -57,18 +57,18 @@ class Pass(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Round:
-    """The training of a network's replicas between two synchronisations; brings these replicas.
+    """The training of a network's replicas between two synchronisations. Its result: the replicas.
 
     Attributes
     ----------
     trainings : tuple of LocalTraining, or TrainingInMemory
-        One a replica; or that of a replica which is alone with rows in this process's memory.
+        One for each replica; or the training of a single replica on rows in this process's memory.
     learner : Learner
         Trains a replica.
     name : str
         What a person reads on the dashboard.
     n_passes : float
-        What it is counted as: an epoch is one pass, counted with its first round.
+        How many passes it counts as. An epoch is one pass, counted with its first round.
     """
 
     trainings: tuple[LocalTraining, ...] | TrainingInMemory

@@ -1,8 +1,8 @@
-"""Passes over rows as requests: what fits of transformers ask for, answered alone or together.
+"""Passes over rows as requests: fits of transformers ask for them, alone or together.
 
-A fit that may share its readings is a generator, as a solver is: it yields a :class:`RowsPass`, is
-sent the partial, and in the end returns a result of its own. Many fits to columns of the same rows
-so wait for one sweep.
+A fit that can share passes with others is a generator, like a solver: it yields a
+:class:`RowsPass`, is sent the partial, and in the end returns a result of its own. So one sweep can
+serve many fits to columns of the same rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class RowsPass(Generic[Partial]):
-    """One pass over aligned rows; brings the partial.
+    """One pass over aligned rows. Its result is the partial.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ AsksForRows: TypeAlias = Generator[RowsPass[Any], Any, Found]
 
 
 def answered(asks: AsksForRows[Found]) -> Found:
-    """Run one fit: each pass it asks for, alone."""
+    """Run one fit, with a reading of the rows for each pass that it asks for."""
     try:
         asked = next(asks)
         while True:
@@ -61,7 +61,7 @@ def answered(asks: AsksForRows[Found]) -> Found:
 
 
 def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
-    """Run fits to columns of the same rows; what they ask for at the same time is one sweep.
+    """Run fits to columns of the same rows; one sweep serves what they ask for at the same time.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
 
 
 def _cut(asked: RowsPass[Any], place: int) -> Hashable:
-    """Return what passes have in common whose rows are cut into the same blocks."""
+    """Return a key. Passes with equal keys read rows that are cut into the same blocks."""
     if len(asked.collections) > 1:
-        return place  # weights, whose blocks may be others
+        return place  # the weights may be cut into other blocks
     (rows,) = asked.collections
     if is_frame(rows):
-        # Dask optimises arrays and data frames apart: what both are made of would be read for each.
+        # Not with arrays: Dask optimises arrays and data frames apart, and would read twice.
         return "frames", rows.npartitions
     return "arrays", rows.chunks[0] if known(rows) else rows.numblocks[0]
 

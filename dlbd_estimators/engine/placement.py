@@ -1,8 +1,8 @@
 """Which workers may take the tasks of a pass, and whether each block has a worker of its own.
 
-Annotations of the user's (``dask.annotate``) reach the scheduler with the tasks, as with any Dask
-work. What is worked out here is what they leave to choose: a home for each block where every
-worker may take any task, or where the user prefers some workers and forbids none.
+The user's annotations (``dask.annotate``) reach the scheduler with the tasks, as with any Dask
+work. This module chooses what they leave open: a home for each block, if every worker may take any
+task, or if the user prefers some workers and forbids none.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Placement:
     Attributes
     ----------
     workers : dict
-        The workers that tasks are meant for; what the scheduler knows of each, by address.
+        The workers that tasks are meant for: the scheduler's description of each, by address.
     homes : bool
-        Tasks may be given a preferred worker among these, and leave to run on any other. If not,
-        the user's own restrictions decide, and a preference of ours would take their place.
+        Whether tasks may get a preferred worker among these, and permission to run on any other. If
+        not, the user's own restrictions decide: a preference of ours would replace them.
     """
 
     workers: Workers
@@ -42,13 +42,13 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
     workers : dict
         All workers, by address.
     annotations : mapping
-        That are in force: ``workers``, ``allow_other_workers`` and ``resources`` count.
+        The annotations in force; ``workers``, ``allow_other_workers`` and ``resources`` count.
     """
     names, loose, resources = (
         annotations.get(name) for name in ("workers", "allow_other_workers", "resources")
     )
     if callable(names) or callable(loose) or callable(resources):
-        # They give each task what its key asks for: that is not known before.
+        # The annotations are functions of a task's key, which is not known yet.
         return Placement(workers, homes=False)
     able = {
         address: worker
@@ -63,13 +63,13 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
     if loose:
         return Placement(named or able, homes=not resources)
     if not named and any(":" in str(name) for name in names):
-        # The scheduler looks up the names of hosts, which this process may know by others.
+        # Host names are left to the scheduler: this process may know hosts by other names.
         return Placement(able, homes=False)
     return Placement(named, homes=False)
 
 
 def limits(annotations: Mapping[str, Any]) -> str:
-    """Say which workers the user's annotations leave, for errors; nothing where they leave all."""
+    """Say which workers the user's annotations allow, for errors; empty if they allow all."""
     chosen = {name: annotations[name] for name in ("workers", "resources") if annotations.get(name)}
     return f" that may take tasks annotated with {chosen}" if chosen else ""
 

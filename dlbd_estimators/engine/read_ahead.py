@@ -1,8 +1,8 @@
-"""Loading in one thread while another works on what was loaded before.
+"""Load items in one thread while another thread works on the item before.
 
-The calling thread loads and a helper works, not the other way round. Loading runs functions of
-the user's, and in the thread that Dask gave the task they may do what any task may: compute with
-Dask, ask for their worker, open a client, leave the thread pool. The work needs nothing of Dask.
+The calling thread loads and a helper thread works, not the other way round. Loading runs the user's
+functions. In the thread that Dask gave the task they may do what any task may do: compute with
+Dask, ask for their worker, open a client, leave the thread pool. The work does not use Dask.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Given instead of an item when there are no more.
+#: Stands for the next item when there are no more.
 _END: Any = object()
 
 
 class _NoMoreItems(Exception):
-    """Ends the work when loading has ended early."""
+    """Raised in the working thread when loading has ended early."""
 
 
 def load_ahead(
@@ -49,8 +49,8 @@ def load_ahead(
     Raises
     ------
     Exception
-        What ``load`` or ``work`` raises ends both. Of two errors, that of the work: it is about
-        an earlier item.
+        An error of ``load`` or ``work`` ends both. If both fail, the error of the work is raised:
+        it is about an earlier item.
     """
     handover = _Handover[Item]()
     with ThreadPoolExecutor(1, "compute") as helper:
@@ -68,7 +68,7 @@ def load_ahead(
                 raise
             raise earlier from None
         finally:
-            # Also where this thread was interrupted: leaving the pool waits for the helper.
+            # Also if this thread was interrupted: leaving the pool waits for the helper.
             handover.give(_END)
 
 
@@ -90,17 +90,17 @@ def load_between(
 
 
 class _Handover(Generic[Item]):
-    """Between a thread that gives items and one that takes them."""
+    """Hands items from the thread that loads to the thread that works, one at a time."""
 
     def __init__(self) -> None:
         self._items: SimpleQueue[Item] = SimpleQueue()
         self._room = Semaphore(1)
         self._ended = False
-        #: Seconds in which there was nothing to take.
+        #: Seconds that the working thread has waited for items.
         self.waited = 0.0
 
     def wait_for_room(self) -> bool:
-        """Wait until the last item was taken; tell whether the work goes on."""
+        """Wait until the last item was taken; tell whether the work still takes items."""
         self._room.acquire()
         return not self._ended
 

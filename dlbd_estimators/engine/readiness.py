@@ -1,8 +1,8 @@
 """Whether a cluster can run passes: that there are workers, and that they have the packages.
 
-Both are asked before the first task is sent. Dask keeps tasks for which there is no worker for
-ever; and a worker that cannot unpickle a task drops its connection to the scheduler, joins again
-and is sent the task again.
+Both are checked before the first task is sent. Otherwise Dask would hold tasks for ever if there is
+no worker for them. And a worker that cannot unpickle a task drops its connection to the scheduler,
+connects again, and is sent the same task again.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from dlbd_estimators.exceptions import MissingPackage, NoWorkers
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Between two looks at whether a worker has come.
+#: Seconds between two looks for a new worker.
 _LOOK_EVERY = 0.1
-#: Seconds in which workers have to say whether they have the packages. The event loop of one may
-#: be held up by other work: who has not answered is taken to have them.
+#: Seconds that workers get to say whether they have the packages. Other work may block a worker's
+#: event loop: a worker that has not answered is taken to have them.
 _PATIENCE = 8.0
-#: What every worker needs; it imports all that it needs in turn.
+#: The package that every worker needs. It imports all that it needs itself.
 PACKAGE = frozenset({"dlbd_estimators"})
 _SCHEDULER = "the scheduler"
 
-#: Modules that workers and scheduler are known to have, by address. Each is asked once a client.
+#: Modules that workers and scheduler are known to have, by address: each is asked once.
 _known: WeakKeyDictionary[Client, dict[str, set[str]]] = WeakKeyDictionary()
 
 logger = logging.getLogger(__name__)
 
-# Sent as text, because a function of this package could not be unpickled without it.
+# Sent as text: a function of this package could not be unpickled where the package is missing.
 _IMPORT = """
 import importlib
 errors = []
@@ -63,18 +63,18 @@ def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> P
     Parameters
     ----------
     client : distributed.Client
-        Of the cluster.
+        A client of the cluster.
     modules : iterable of str, optional
-        That tasks import.
+        Modules that tasks import.
     work : str, optional
         What was done on the cluster before, for the error.
 
     Raises
     ------
     NoWorkers
-        There are none, and none came in time.
+        There are no workers, and none came in time.
     MissingPackage
-        They or the scheduler cannot import some of the modules.
+        Workers or the scheduler cannot import some of the modules.
     """
     annotations = get_annotations()
 
@@ -90,7 +90,7 @@ def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> P
 def wait_for_workers(
     client: Client, find: Callable[[], Placement], annotations: Mapping[str, Any], work: str = ""
 ) -> Placement:
-    """Find the workers that may take our tasks; wait where there are none.
+    """Find the workers that may take our tasks; wait for one if there is none.
 
     The Dask configuration says for how long ("30 s", or a number of seconds):
     ``dlbd-estimators.wait-for-workers`` before the first pass, later
@@ -99,18 +99,18 @@ def wait_for_workers(
     Parameters
     ----------
     client : distributed.Client
-        Of the cluster.
+        A client of the cluster.
     find : callable
-        Looks for them.
+        Looks for the workers.
     annotations : mapping
-        In force around the fit, for the message.
+        The annotations in force around the fit, for the message.
     work : str, optional
         What was done on this cluster before.
 
     Raises
     ------
     NoWorkers
-        None has come.
+        No worker has come in time.
     ClusterError
         The client has lost the scheduler.
     """
@@ -198,35 +198,35 @@ def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportErr
         answers.update(found or {})
         silent += group if found is None and len(group) > 1 else []
     if silent:
-        # One that is held up must not hide what the others answer.
+        # A worker that does not answer must not hide the answers of the others.
         for found in client.sync(ask_all, [[address] for address in silent]):
             answers.update(found or {})
     return {each: error for each, error in answers.items() if isinstance(error, ImportError)}
 
 
 class _ModuleFinder(cloudpickle.Pickler):
-    """Notes the modules by whose names classes and functions are pickled."""
+    """A pickler that notes the modules of classes and functions that it pickles by name."""
 
     def __init__(self) -> None:
-        # Arrays stay where they are: only what goes around them is pickled.
+        # The bytes of arrays are not pickled, to save time: they name no module.
         super().__init__(io.BytesIO(), protocol=5, buffer_callback=lambda _: None)
         self.modules: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         reduced = super().reducer_override(obj)
-        # What cloudpickle reduces itself goes by value, and needs no module.
+        # Objects that cloudpickle reduces itself are pickled by value, and need no module.
         if reduced is NotImplemented and isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
             self.modules.add(str(obj.__module__))
         return reduced
 
 
 def modules_of(anything: Any) -> frozenset[str]:
-    """Return the modules that unpickling something imports, but for those of any worker."""
+    """Return the modules that unpickling an object imports, except those that all workers have."""
     finder = _ModuleFinder()
     try:
         finder.dump(anything)
     except Exception:
-        # What cannot be pickled cannot be sent: that has an error of its own, soon.
+        # An object that cannot be pickled cannot be sent: sending it will raise the error.
         logger.debug("The modules of a task are not known", exc_info=True)
         return PACKAGE
     everywhere = {*sys.stdlib_module_names, "__main__", "__mp_main__", "cloudpickle", "distributed"}

@@ -28,12 +28,12 @@ def split(start: int, stop: int) -> tuple[Node, Node]:
 
 
 def within(node: Node, other: Node) -> bool:
-    """Tell whether a node is another, or lies below it."""
+    """Tell whether ``node`` equals ``other`` or is below it in the tree."""
     return other[0] <= node[0] and node[1] <= other[1]
 
 
 def parent(node: Node, n: int) -> Node | None:
-    """Return the node above one of the tree over ``n`` blocks; there is none above the root."""
+    """Return the parent of a node in the tree over ``n`` blocks; None for the root."""
     above, below = None, (0, n)
     while below != node:
         above, (left, right) = below, split(*below)
@@ -42,7 +42,7 @@ def parent(node: Node, n: int) -> Node | None:
 
 
 def uncovered(node: Node, covered: NDArray[np.bool_]) -> list[Node]:
-    """Return the largest nodes within one that have no block which is covered."""
+    """Return the largest nodes, from ``node`` down, that contain no covered block."""
     start, stop = node
     if covered[start:stop].all():
         return []
@@ -94,6 +94,6 @@ def join(
 def stratified(n: int, depth: int, choose: Callable[[int, int], int]) -> Sequence[int]:
     """Choose one block from each node at ``depth``: a sample from across the whole range.
 
-    Being one a node, the sample's own tree is the top of the whole tree.
+    With one block from each node, the sample's own tree is the top of the whole tree.
     """
     return [choose(start, stop) for start, stop in nodes(n, depth)]

@@ -45,7 +45,7 @@ class LocalTraining:
     learning_rate : float
         For the update rule.
     readers : dict of int to Blocks
-        What reads those of these blocks that ``blocks`` cannot, on a worker that has kept it.
+        Readers of the blocks that ``blocks`` cannot read, which this worker has kept.
     """
 
     number: int
@@ -58,31 +58,31 @@ class LocalTraining:
 
     @property
     def indices(self) -> list[int]:
-        """All blocks that it reads, in order."""
+        """All blocks that the replica reads, in order."""
         return [index for fill in self.fills for index in fill]
 
     def fill_rows(self, fill: Sequence[int]) -> int:
-        """Rows of a fill."""
+        """Return the number of rows of a fill."""
         rows = [self.reader(index).rows(index) for index in fill]
         return sum(len(each) for each in rows if each is not None)
 
     def reader(self, index: int) -> Blocks:
-        """Return what reads a block."""
+        """Return the blocks that can read a block."""
         return self.readers.get(index, self.blocks)
 
 
 @dataclass(frozen=True)
 class TrainingInMemory:
-    """What a replica that is alone does in an epoch of rows in the memory of this process.
+    """The training of a single replica in one epoch, on rows in the memory of this process.
 
     Parameters
     ----------
     replica : Replica
         Where it begins. Not changed.
     rows : Block
-        Checked, and of the precision that is trained in.
+        Checked rows, in the precision of the training.
     order : ndarray of shape (n_rows,) or None
-        Positions of the rows in the order in which batches take them; None is as they lie.
+        Positions of the rows in the order in which batches take them; None is the stored order.
     learning_rate : float
         For the update rule.
     n_threads : int
@@ -115,8 +115,8 @@ class TrainedReplica:
     replica : Replica
         After the training.
     totals : list of float
-        By fill, the sum over rows of their batch's objective; not finite where training
-        diverged, and then the last.
+        For each fill, the sum over rows of their batch's objective. If training diverged, the last
+        one is not finite.
     n_rows : int
         Rows trained on.
     cost : Cost
@@ -160,7 +160,7 @@ def train_replica(training: LocalTraining, learner: Learner, n_threads: int = 1)
 
 
 class _Buffer:
-    """Two halves, for the rows of one fill each, used alternately."""
+    """A shuffle buffer of two halves, used alternately: each holds the rows of one fill."""
 
     def __init__(self, training: LocalTraining) -> None:
         self._training = training
@@ -188,7 +188,7 @@ class _Buffer:
 
 
 class _Half:
-    """Memory for the rows of one fill, in the precision that is trained in."""
+    """Memory for the rows of one fill, in the precision of the training."""
 
     def __init__(self, like: Block, n_rows: int, dtype: np.dtype[Any]) -> None:
         def room(array: FloatArray) -> NDArray[Any]:

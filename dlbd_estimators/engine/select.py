@@ -41,12 +41,14 @@ def executor_for(blocks: BlockSequence) -> Executor:
 
 
 def active_cluster() -> Remote | None:
-    """Return the cluster that Dask would compute on, or None where that is this process.
+    """Return the cluster that Dask would compute on, or None if that is this process.
 
     Raises
     ------
-    NoWorkers, MissingPackage
-        As :func:`check_cluster`.
+    NoWorkers
+        The client's cluster has no worker that may take a task, and none came in time.
+    MissingPackage
+        Workers or the scheduler lack this package, or what it needs.
     """
     client = _active_client()
     if client is None:
@@ -58,9 +60,10 @@ def active_cluster() -> Remote | None:
 
 
 def check_cluster() -> None:
-    """Make sure that the active cluster, if there is one, can run what is sent there.
+    """Make sure that the active cluster, if there is one, can run tasks.
 
-    For what is computed by Dask itself, which would wait for ever: a pass asks by itself.
+    Call it before Dask itself computes something, which would wait for ever. Passes check it
+    themselves.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def check_cluster() -> None:
 
 
 def _active_client() -> Client | None:
-    if "distributed" not in sys.modules:  # no client can be active where it is not imported
+    if "distributed" not in sys.modules:  # if distributed was not imported, no client can be active
         return None
     from dlbd_estimators.engine.cluster import client_of
 

@@ -1,8 +1,8 @@
-"""Partials as they lie on workers and travel between them: of a symmetric matrix, one half.
+"""Packed partials, as workers hold and send them: one half of each symmetric matrix.
 
-A matrix is halved only where both halves have the same bits, so packing and unpacking change
-none. What unpacking returns shares no memory with what was packed: whoever joins partials may
-write to them, and a worker may have to hand out the packed ones again.
+A matrix is halved only if both halves have the same bits, so packing and unpacking change no bit.
+An unpacked partial shares no memory with the packed one: joining may write to it, and a worker may
+have to send the packed one again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Smaller matrices are not worth the loop over their rows.
+#: Fewest rows of a matrix that is halved: for smaller ones the loop over rows costs too much.
 _FEWEST_ROWS = 64
-#: Rows and columns that fit in a core's cache, read one way and written the other.
+#: Rows and columns of a tile that fits in a core's cache while it is transposed.
 _TILE = 128
 
 
@@ -28,7 +28,7 @@ class Half:
     Attributes
     ----------
     shape : tuple of int
-        Of the matrices: square in the last two axes.
+        Shape of the whole matrices, square in the last two axes.
     upper : ndarray of shape (n_matrices, n_rows * (n_rows + 1) // 2)
         The rows, from the diagonal on.
     """
@@ -38,7 +38,7 @@ class Half:
 
     @staticmethod
     def of(matrices: NDArray[Any]) -> Half:
-        """Halve what :func:`is_symmetric` has found to be symmetric."""
+        """Halve matrices for which :func:`is_symmetric` is true."""
         n = matrices.shape[-1]
         flat = matrices.reshape(-1, n, n)
         upper = np.empty((len(flat), n * (n + 1) // 2), matrices.dtype)
@@ -50,7 +50,7 @@ class Half:
         return Half(matrices.shape, upper)
 
     def whole(self) -> NDArray[Any]:
-        """Return the matrices, in memory of their own."""
+        """Return the whole matrices, in new memory."""
         n = self.shape[-1]
         flat = np.empty((len(self.upper), n, n), self.upper.dtype)
         below = np.tri(_TILE, k=-1, dtype=bool)
@@ -70,9 +70,9 @@ class Half:
 
 
 def is_symmetric(array: NDArray[Any]) -> bool:
-    """Tell whether an array is of symmetric matrices, to the last bit, and large enough to halve.
+    """Tell whether an array holds large matrices that are symmetric to the last bit.
 
-    The bits are compared, because zeros of either sign are equal and NaN is not.
+    The bits are compared, because zeros of different sign compare equal, and NaN does not.
     """
     if (
         array.ndim < 2
@@ -95,7 +95,7 @@ def is_symmetric(array: NDArray[Any]) -> bool:
 
 
 def pack(partial: Any) -> Any:
-    """Return a partial with its symmetric matrices halved; it shares what else it holds."""
+    """Return a partial with its symmetric matrices halved; other arrays are shared, not copied."""
 
     def halved(leaf: Any) -> Any:
         return Half.of(leaf) if isinstance(leaf, np.ndarray) and is_symmetric(leaf) else leaf
@@ -104,7 +104,7 @@ def pack(partial: Any) -> Any:
 
 
 def unpack(packed: Any) -> Any:
-    """Return the partial that was packed, with the same bits, in memory of its own."""
+    """Return the partial that was packed, with the same bits, in new memory."""
 
     def whole(leaf: Any) -> Any:
         return leaf.whole() if isinstance(leaf, Half) else copy.deepcopy(leaf)
@@ -126,7 +126,7 @@ def nbytes(partial: Any) -> int:
 
 
 def _mapped(partial: Any, of_leaf: Callable[[Any], Any]) -> Any:
-    """Return a partial with other leaves: it is a tree of data classes, tuples, lists and dicts."""
+    """Apply a function to the leaves of a partial, inside data classes, tuples, lists and dicts."""
 
     def mapped(part: Any) -> Any:
         return _mapped(part, of_leaf)

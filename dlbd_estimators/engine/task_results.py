@@ -1,9 +1,9 @@
-"""Waits for the tasks of a pass on a Dask cluster, and sends out again what dead workers had.
+"""Wait for the tasks of a pass on a Dask cluster, and repeat tasks whose workers died.
 
-Results that are :class:`~dlbd_estimators.engine.held_partials.Held` stay on their workers: where
-two neighbours in the tree are there, a task joins them, and the client asks only for what is left
-in the end. All others it asks for when they are there. Dask makes again what is lost with a worker,
-as far as it tolerates the deaths of workers; what is beyond that is sent out again here.
+Results of type :class:`~dlbd_estimators.engine.held_partials.Held` stay on their workers. When the
+results of two neighbours in the tree are there, a task joins them, and the client fetches only what
+is left in the end. The client fetches all other results as they arrive. Dask itself repeats tasks
+whose workers died, up to its own limit of deaths; beyond that limit they are sent again here.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import LOOK_EVERY, Watch
 from dlbd_estimators.exceptions import ClusterError, WorkersLost
 
-#: ``submit(node, attempt)`` sends out the task of a node of the tree. The first attempt (0) may
-#: prefer a worker, later ones may not.
+#: ``submit(node, attempt)`` sends the task of a node of the tree. Only the first attempt (0) may
+#: prefer a worker.
 Submit = Callable[[Node, int], Future[Any]]
-#: ``join(node, attempt, left, right)`` sends out the task that joins the results of two halves.
+#: ``join(node, attempt, left, right)`` sends the task that joins the results of two halves.
 Join = Callable[[Node, int, Future[Any], Future[Any]], Future[Any]]
 
-#: A block that took so many workers with it while it was read alone is taken for the cause. A
-#: death marks all tasks of its worker, so that a block may be suspected for another's fault.
+#: If so many workers died while they read a block alone, the block is taken for the cause. Only
+#: alone, because each death marks all tasks of the worker, also those that did not cause it.
 _BLOCK_DEATHS = 4
 _CAUSES = (
     "Is it too large for a worker's memory, or does reading it crash the process? The workers' "
@@ -48,27 +48,27 @@ def gather(
     watch: Watch,
     join: Join | None = None,
 ) -> dict[Node, Any]:
-    """Send out tasks and gather their results; send out again those whose workers died.
+    """Send tasks and gather their results; send those again whose workers died.
 
     Parameters
     ----------
     client : distributed.Client
-        That ``submit`` uses.
+        The client that ``submit`` uses.
     submit : callable
-        Sends out a task.
+        Sends a task.
     ranges : list of tuple of int
         Nodes of the tree, in order: one task each, which may be split into single blocks.
     where : callable
         Names a single block, for the error.
     watch : Watch
-        Looks at what becomes of the tasks.
+        Looks at the state of the tasks on the cluster.
     join : callable, optional
-        Sends out a task that joins results which stay on their workers.
+        Sends a task that joins results which stay on their workers.
 
     Returns
     -------
     results : dict
-        Of nodes that together cover ``ranges``.
+        Results by node. The nodes together cover ``ranges``.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def gather(
 
 @dataclass(frozen=True)
 class _Task:
-    """The task of a node; of one that joins, with the tasks of both halves, should it fail."""
+    """The task of a node. A task that joins also keeps the tasks of both halves: it may fail."""
 
     node: Node
     future: Future[Any]
@@ -96,16 +96,16 @@ class _Task:
 
 
 class _Tasks:
-    """Tasks that were sent out.
+    """The tasks of a pass that were sent.
 
-    Each is *running* until it has ended. Then its result is *held* on its worker until it is joined
-    or nothing runs any more, or it is *fetched*. Blocks that workers died of, or beside, are
-    *suspects*: each is read alone, and what still ran is sent out again after them.
+    A task is *running* until it has ended. Then its result is *fetched*, or it is *held* on its
+    worker until it is joined or nothing runs any more. Blocks that were being read when a worker
+    died are *suspects*: each is read alone, and other tasks that still ran are sent again later.
 
     Attributes
     ----------
     results : dict
-        What has come, by node.
+        Results that the client has, by node.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class _Tasks:
         self._join = join
         self._ranges = ranges
         self._attempts: Counter[Node] = Counter()
-        #: Keys of all tasks: what is waited for may need those that ended long ago again.
+        #: Keys of all tasks. A running task may need the result of one that ended long ago again.
         self._keys: list[Any] = []
-        #: Nodes that are not joined on workers again: some died of it, or beside it.
+        #: Nodes that are not joined on workers again, because workers died meanwhile.
         self._apart: set[Node] = set()
         self._suspects: list[Node] = []
-        #: Of one task, the most workers that it has taken with it.
+        #: The largest number of workers that died while they ran the same task.
         self._most_deaths = 0
         self._running: dict[Future[Any], _Task] = {}
         self._held: dict[Node, _Task] = {}
@@ -139,7 +139,7 @@ class _Tasks:
         self._arrived = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def run(self) -> None:
-        """Send out all tasks, and wait until all results have come."""
+        """Send all tasks, and wait until all results have come."""
         self._send_missing(again=False)
         while self._running or self._held or self._fetched:
             self._take_arrived()
@@ -159,7 +159,7 @@ class _Tasks:
                 self._send_missing()
 
     def cancel(self) -> None:
-        """Cancel what has not come, and let go of what is held."""
+        """Cancel tasks that have not ended, and release results that are held on workers."""
         unwanted = [*self._running, *self._fetched]
         if unwanted and self._client.status == "running":
             self._client.cancel(unwanted, force=True)
@@ -167,7 +167,7 @@ class _Tasks:
             tasks.clear()
 
     def _send_missing(self, *, again: bool = True) -> None:
-        """Send out all that is neither there nor on its way."""
+        """Send the tasks of all blocks that have no result and no running task."""
         covered = np.zeros(self._ranges[-1][1], bool)
         tasks = (*self._running.values(), *self._fetched.values())
         for start, stop in (*self.results, *self._held, *(task.node for task in tasks)):
@@ -177,7 +177,7 @@ class _Tasks:
                 self._follow(_Task(part, self._send(part, again=again)))
 
     def _send(self, node: Node, *, again: bool) -> Future[Any]:
-        """Send out the task of a node; only the first time it may prefer a worker."""
+        """Send the task of a node. Only the first attempt may prefer a worker."""
         attempt = max(self._attempts[node], int(again))
         self._attempts[node] = attempt + 1
         future = self._submit(node, attempt)
@@ -193,7 +193,7 @@ class _Tasks:
         self._arrived.add(task.future)
 
     def _take_arrived(self) -> None:
-        """Take what has come meanwhile, so that no death of a worker makes it necessary again."""
+        """Fetch results that have arrived, so that the death of a worker cannot lose them."""
         while self._arrived.has_ready():
             future, result = next(self._arrived)
             task = self._fetched.pop(future, None)
@@ -209,9 +209,9 @@ class _Tasks:
             self._end(task)
 
     def _end(self, task: _Task) -> None:
-        """Go on from a task that has ended."""
+        """Handle a task that has ended."""
         status = task.future.status
-        if status in ("lost", "pending"):  # with its worker, since: Dask runs it again
+        if status in ("lost", "pending"):  # its worker has died meanwhile, and Dask runs it again
             self._follow(task)
         elif status != "finished":
             self._fail(task)
@@ -223,15 +223,15 @@ class _Tasks:
             self._fetch(_Task(task.node, task.future))
 
     def _arrive(self, task: _Task, result: Any) -> None:
-        if isinstance(result, NotKept):  # it was lost with its worker, and so was what made it
+        if isinstance(result, NotKept):  # its worker has died, and so did the graph part it needs
             self._send_missing()
         elif task.future.status == "finished":
             self.results[task.node] = result
-        else:  # it was lost with its worker, and could not be made again
+        else:  # its worker has died, and computing it again failed
             self._end(task)
 
     def _hold(self, task: _Task, join: Join) -> None:
-        """Leave a result on its worker; join it with its neighbour's, if that is there."""
+        """Leave a result on its worker; join it with its neighbour's, if that one is held, too."""
         self._held[task.node] = task
         above = parent(task.node, self._ranges[-1][1])
         if above is None or above in self._apart or not self._held.keys() >= set(split(*above)):
@@ -243,13 +243,13 @@ class _Tasks:
         self._follow(_Task(above, future, (left, right)))
 
     def _fail(self, task: _Task) -> None:
-        """Suspect all blocks of a task that workers died of; raise any other error."""
+        """Suspect all blocks of a task if workers died while they ran it; raise any other error."""
         if task.future.status == "cancelled":
             self._watch.check_connection(self._progress())
             raise WorkersLost(
-                "The cluster has cancelled a part of the pass, or lacks what it needs. If data "
-                "that it kept (persisted collections, futures) were cancelled, lie on another "
-                "cluster, or it was started anew since, persist them again here."
+                "The cluster has cancelled a part of the pass, or lacks data that the pass needs. "
+                "Persisted collections and futures are lost when they are cancelled and when the "
+                "cluster restarts, and another cluster does not have them: persist them again here."
             ) from task.future.exception()
         if _deaths(task.future) == 0:
             task.future.result()  # raises the task's own error
@@ -257,7 +257,7 @@ class _Tasks:
             self._apart.add(task.node)
             if half.future.status == "error":
                 self._fail(half)
-            else:  # it was the join that failed; this is fetched in the end
+            else:  # only the join failed: this half is fetched in the end
                 self._held[half.node] = half
         self._most_deaths = max(self._most_deaths, _deaths(task.future))
         if not task.halves:
@@ -265,8 +265,8 @@ class _Tasks:
             self._suspects += [(block, block + 1) for block in range(start, stop)]
 
     def _suspect_all(self) -> None:
-        """Take what else ended with the same worker, before any of it is cancelled as running."""
-        self._client.sync(asyncio.sleep, 0)  # the scheduler's message has been read to its end then
+        """Handle all tasks that ended with the same worker, before running ones are cancelled."""
+        self._client.sync(asyncio.sleep, 0)  # lets the client read the scheduler's whole message
         for tasks in (self._running, self._fetched):
             for task in list(tasks.values()):
                 if task.future.status == "error":
@@ -274,7 +274,7 @@ class _Tasks:
                     self._fail(task)
 
     def _read_alone(self, node: Node) -> None:
-        """Read one block while nothing else runs that could have killed its worker."""
+        """Read one block alone: then no other task can be the cause of a worker's death."""
         deaths = 0
         while deaths < _BLOCK_DEATHS:
             future = self._send(node, again=True)
@@ -295,7 +295,7 @@ class _Tasks:
 
     def _take_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
-        if arrived is not future:  # one that was given up
+        if arrived is not future:  # an earlier future, which was given up
             return
         del self._fetched[future]
         if future.status == "finished":
@@ -304,13 +304,13 @@ class _Tasks:
             self._fail(_Task(node, future))  # raises
 
     def _look(self) -> None:
-        """Look at what is waited for; send out again all that is, if some has nowhere to run."""
+        """Look at the running tasks; send all of them again if the scheduler cannot place some."""
         if self._look_out(self._progress()):
             self.cancel()
             self._send_missing()
 
     def _look_out(self, progress: str) -> bool:
-        """Look at what is waited for; not for long, where our tasks have ended all workers."""
+        """Look at the running tasks; give up soon if our tasks have killed all workers."""
         if self._most_deaths < _BLOCK_DEATHS:
             return self._watch.look(self._keys, progress)
         try:
@@ -318,9 +318,9 @@ class _Tasks:
         except ClusterError as error:
             self._watch.check_connection(progress)
             raise WorkersLost(
-                f"{self._most_deaths} workers died one after the other of blocks that were read "
-                f"together, and no worker is left ({progress}). {_CAUSES} A LocalCluster gives up "
-                f"a worker that is not there 15 s after a death "
+                f"{self._most_deaths} workers died one after the other while they read the same "
+                f"blocks, and no worker is left ({progress}). {_CAUSES} A LocalCluster does not "
+                f"replace a worker that is missing for 15 s after a death "
                 f"(distributed.deploy.lost-worker-timeout)."
             ) from error
 
@@ -330,18 +330,18 @@ class _Tasks:
 
 
 def wait_for_one(queue: as_completed) -> bool:
-    """Wait for a future, or for a while; tell whether there is one."""
+    """Wait for the next future, for a limited time; tell whether one has come."""
     condition = queue.thread_condition
-    with condition:  # in which whoever brings one notifies
+    with condition:  # notified whenever a future comes
         return bool(condition.wait_for(queue.has_ready, LOOK_EVERY))
 
 
 def _deaths(future: Future[Any]) -> int:
-    """Return how many workers a task has taken with it, when the scheduler has given it up."""
+    """Return how many workers died while they ran a task that the scheduler has given up."""
     error = _error(future)
     return error.allowed_failures + 1 if isinstance(error, KilledWorker) else 0
 
 
 def _error(future: Future[Any]) -> BaseException | None:
-    """Return the error of a task, without waiting for one that has none yet."""
+    """Return the error of a task, or None at once if it has none yet."""
     return future.exception() if future.status == "error" else None

@@ -50,7 +50,7 @@ class ThreadExecutor(Executor):
 
     @cached_property
     def _memory(self) -> Memory:
-        # Once for the whole fit: what it keeps itself must not shrink its own budget.
+        # Measured once for the whole fit: blocks that it caches must not shrink its own budget.
         return process_memory()
 
     def _run(

@@ -1,4 +1,4 @@
-"""How long is waited for a cluster, as the Dask configuration says."""
+"""How long to wait for a cluster: settings of the Dask configuration."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dask.utils import parse_timedelta
 
 
 class Wait(Enum):
-    """What is waited for: its name in the configuration, seconds by default, a longer time."""
+    """A wait: its name in the Dask configuration, its default in seconds, a longer time."""
 
-    #: That may take tasks. With the time that they get to answer, an error comes within half a
-    #: minute.
+    #: The wait for workers that may take tasks, before the first pass. Together with the time that
+    #: workers get to answer, an error comes within half a minute.
     WORKERS = ("wait-for-workers", 25.0, "5 min")
-    #: Once there were some: a lost worker comes back from a full queue of a batch system, or as a
-    #: container that has to be placed, and what was computed is worth the wait.
+    #: The wait for workers once a pass has run: a lost worker may have to pass the queue of a batch
+    #: system, or be placed as a container, and the computed results are worth the wait.
     LOST_WORKERS = ("wait-for-lost-workers", 300.0, "30 min")
-    #: The event loop of a worker says that it is there every second; only what holds Python's
-    #: lock for as long as this keeps it from that.
+    #: The time without a heartbeat after which a worker is restarted. Its event loop sends one each
+    #: second, unless other code holds Python's lock.
     SILENT_WORKER = ("silent-worker", 60.0, "10 min")
 
     def seconds(self) -> float:
-        """Return what the configuration says."""
+        """Return the configured seconds."""
         name, default, _ = self.value
         value = dask.config.get(f"dlbd-estimators.{name}", default)
         try:
@@ -40,6 +40,6 @@ class Wait(Enum):
         """Say how to wait longer."""
         name, _, longer = self.value
         return (
-            f"Start workers; where they take long to start, wait longer: "
+            f"Start workers. If they take long to start, wait longer: "
             f'dask.config.set({{"dlbd-estimators.{name}": "{longer}"}}).'
         )

@@ -1,7 +1,7 @@
-"""Looks at what a cluster does with tasks that have not ended, so that no wait is for ever.
+"""Look at tasks that have not ended, so that no fit waits for ever.
 
-Dask keeps a task for which it finds no worker for as long as that takes; waits five minutes or more
-for a worker that has stood still; and where it has lost the scheduler, says so to nobody who waits.
+Dask holds a task for as long as it finds no worker for it. It waits five minutes or more for a
+worker that does not respond. And when a client loses the scheduler, code that waits is not told.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dlbd_estimators.exceptions import ClusterError
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Seconds without a result after which is looked.
+#: Seconds without a result before the next look.
 LOOK_EVERY = 2.0
-#: Seconds in which the scheduler has to answer a look.
+#: Seconds that the scheduler gets to answer.
 _PATIENCE = 20.0
-#: Seconds that a nanny gets to end its silent worker and to start another.
+#: Seconds that a nanny gets to stop a worker that does not respond, and to start another.
 _RESTART = 60.0
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ class Watch:
     Parameters
     ----------
     client : distributed.Client
-        That sent them out.
+        The client that sent the tasks.
     annotations : mapping
-        That they were sent out with.
+        The annotations of the tasks.
     work : str
-        What they do, for the errors.
+        What the tasks do, for the errors.
     """
 
     def __init__(self, client: Client, annotations: Mapping[str, Any], work: str) -> None:
@@ -48,21 +48,21 @@ class Watch:
         self._annotations = annotations
         self._work = work
         self._waits_since: float | None = None
-        #: By worker, the last sign of life that the scheduler knew of, and when that was new here:
-        #: the clocks of other machines are not compared with this one's.
+        #: For each worker, the last heartbeat that the scheduler knew of, and when this process
+        #: first saw it: clocks of different machines are not compared.
         self._signs: dict[str, tuple[float, float]] = {}
 
     def look(self, keys: Sequence[Any], progress: str = "", lost: Wait = Wait.LOST_WORKERS) -> bool:
-        """Look at tasks; tell whether the scheduler cannot place some, though it has workers.
+        """Tell whether the scheduler has workers, but cannot place some tasks.
 
-        A task that prefers a worker may run on any other. But where the scheduler found no worker
-        at all, it keeps the task until the preferred one comes back, and a worker that is started
-        again comes back as another. To be sent out again is all that helps.
+        A task that prefers a worker may run on any other. But if the scheduler once found no worker
+        at all for it, it holds the task until the preferred worker comes back. A worker that is
+        started again comes back under another address, so that the task has to be sent again.
 
         Parameters
         ----------
         keys : sequence
-            Tasks that are waited for, and those that these may need again.
+            Keys of the running tasks, and of tasks whose results they may need again.
         progress : str, optional
             How far the work has come, for the error.
         lost : Wait, optional
@@ -95,14 +95,14 @@ class Watch:
         return stranded and bool(able)
 
     def check_connection(self, progress: str = "") -> None:
-        """Raise where the client has lost the scheduler, and with it all that it had there."""
+        """Raise if the client has lost the scheduler, and so all tasks and results there."""
         check_connection(self._client, self._so_far(progress))
 
     def _so_far(self, progress: str) -> str:
         return f"{self._work} ({progress})" if progress else self._work
 
     def _ask(self, keys: Sequence[Any]) -> tuple[dict[Any, Any], Workers] | None:
-        """Return the states of tasks and what the scheduler knows of workers; None: no answer."""
+        """Return the states of tasks and the scheduler's workers; None if there was no answer."""
         scheduler: Any = self._client.scheduler
 
         async def ask() -> tuple[dict[Any, Any], Any]:
@@ -120,7 +120,7 @@ class Watch:
         return found
 
     def _go_on_waiting(self, what: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
-        """Go on waiting, unless it has been too long."""
+        """Return to wait longer; raise if the wait has been too long."""
         now = time.monotonic()
         if self._waits_since is None:
             self._waits_since = now
@@ -133,7 +133,7 @@ class Watch:
             )
 
     def _restart_silent(self, workers: Workers, keys: set[Any]) -> None:
-        """Start those workers anew that have our tasks or their results, and are silent."""
+        """Restart workers that have our tasks or results, and do not respond."""
         now, patience = time.monotonic(), Wait.SILENT_WORKER.seconds()
         silent = []
         for each, worker in workers.items():
@@ -151,7 +151,7 @@ class Watch:
                 self._restart(each)
 
     def _restart(self, worker: str) -> None:
-        """As the scheduler does itself with a worker that is silent for its ``worker-ttl``."""
+        """Restart a worker, as the scheduler itself does after its ``worker-ttl``."""
         scheduler: Any = self._client.scheduler
         try:
             self._client.sync(
@@ -167,12 +167,12 @@ class Watch:
 
 
 def address(client: Client) -> str:
-    """Return where a client's scheduler is."""
+    """Return the address of a client's scheduler."""
     return str(getattr(client.scheduler, "address", "an unknown address"))
 
 
 def check_connection(client: Client, work: str) -> None:
-    """Raise where a client has lost its scheduler, during some work."""
+    """Raise if a client has lost its scheduler, during some work."""
     if client.status != "running":
         raise ClusterError(
             f"The connection to the scheduler at {address(client)} was lost during {work}. The "
@@ -182,7 +182,7 @@ def check_connection(client: Client, work: str) -> None:
 
 
 def _who(workers: Workers) -> str:
-    """Say what workers there are."""
+    """Say how many workers there are in each state."""
     if not workers:
         return "there is none"
     statuses = Counter(str(worker["status"]) for worker in workers.values())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.base.parameters import check_flag, check_integer, check_number
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.engine.blas import single_threaded_blas
@@ -101,6 +102,7 @@ def enet_path(
     return _path("enet_path", X, y, sample_weight, fit_intercept=fit_intercept, **given)
 
 
+@documented_like(enet_path)
 def lasso_path(
     X: Any,
     y: Any,
@@ -116,42 +118,18 @@ def lasso_path(
     For each alpha they minimise ``sum_i s_i (y_i - x_i w)^2 / (2 sum_i s_i) + alpha |w|_1``. One
     pass over the data serves all of them.
 
-    Parameters
-    ----------
-    X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-        Features of shape (n_samples, n_features).
-    y : array-like or lazy array of shape (n_samples,)
-        Targets.
-    eps : float, default=1e-3
-        Smallest of the alphas that are chosen for you, relative to the largest.
-    alphas : int or array-like of shape (n_alphas,), default=100
-        Alphas, at least 0, or how many, evenly spaced in their logarithm; the largest is the least
-        that leaves no coefficient.
-    fit_intercept : bool, default=False
-        Whether models have an intercept, which is not penalised and not returned. scikit-learn's
-        function has none: its users centre X and y.
-    positive : bool, default=False
-        Allow no negative coefficient.
-    sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-        Weights, at least 0.
-
-    Returns
-    -------
-    alphas : ndarray of shape (n_alphas,)
-        Strengths, descending.
-    coefs : ndarray of shape (n_features, n_alphas)
-        Coefficients, float64.
-    dual_gaps : ndarray of shape (n_alphas,)
-        How far each objective can be above its minimum, by the second moments.
-
     Raises
     ------
-    ValueError, MemoryError
-        As :func:`enet_path` raises them.
+    ValueError
+        Several targets, a parameter out of range, NaN or infinity in X or y, or more than 4,000
+        features.
+    MemoryError
+        A worker has no room for the second moments, or sparse X does not fit once it is dense.
 
     See Also
     --------
-    enet_path : The same with an L2 part; says how it is computed.
+    enet_path : The same with an L2 part.
+    dlbd_estimators.plots.CoefficientPathDisplay : Draws the path.
 
     Examples
     --------

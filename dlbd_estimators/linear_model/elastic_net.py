@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_number
@@ -13,6 +13,7 @@ from dlbd_estimators.linear_model.least_squares_splits import (
     fit_least_squares_on_splits,
     may_share,
 )
+from dlbd_estimators.linear_model.split_fits import FitOnSplits
 
 
 @documented_by_bases
@@ -53,7 +54,7 @@ class ElasticNet(L1LeastSquares):
     #: What models may differ in that a search fits together; of this very class alone.
     _shared_parameters = ("alpha", "l1_ratio", "fit_intercept", "positive", "tol")
     _may_share = may_share
-    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
+    _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)
 
     def __init__(
         self,

@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators.base.callbacks import FitTask, most_steps
 from dlbd_estimators.base.parameters import check_flag, check_integer, check_number, check_verbose
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.choose_solver import ROW_SPACE, advice, choose
 from dlbd_estimators.linear_model.solver_names import opening_of
@@ -95,8 +94,8 @@ def solve(
 
     if not most_steps(estimator):
         solution = _at_start(whole, start)
-        warn_user(f"{solver.name} made no step: max_iter=0. Increase it.", ConvergenceWarning)
-        task.warn(solution.status.name.lower(), "max_iter=0")
+        message = f"{solver.name} made no step: max_iter=0. Increase it."
+        task.warn(solution.status.name.lower(), message, ConvergenceWarning)
         vars(estimator).update(attributes(solution))
         return solution
     fit = Fit(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlbd_estimators.exceptions import ParameterWithoutEffect, warn_user
+from dlbd_estimators.base.user_warnings import warn_user
+from dlbd_estimators.exceptions import ParameterWithoutEffect
 
 #: Classes and parameters that this process has warned about.
 _told: set[tuple[str, str]] = set()

@@ -15,10 +15,10 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
@@ -204,6 +204,7 @@ class IncrementalLeastSquares(LeastSquares):
         increment: Increment,
         task: FitTask,
     ) -> None:
+        """Add second moments to those of earlier rows, and fit the model to all of them."""
         n_outputs = y_shape[0] if y_shape else 1
         packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))
         penalty, l1 = self._penalties(n_outputs)
@@ -226,7 +227,7 @@ class IncrementalLeastSquares(LeastSquares):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
         fitted = super()._fit(X, y, sample_weight, name, solver)
-        # It is a model of these rows alone, of which it keeps nothing.
+        # The model is now fitted to these rows alone, and their moments are not kept.
         for attribute in ("_kept", "n_samples_seen_"):
             self.__dict__.pop(attribute, None)
         return fitted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_number
 from dlbd_estimators.base.to_sklearn import Namesake
@@ -11,6 +13,7 @@ from dlbd_estimators.linear_model.least_squares_splits import (
     fit_least_squares_on_splits,
     may_share,
 )
+from dlbd_estimators.linear_model.split_fits import FitOnSplits
 
 
 @documented_by_bases
@@ -38,7 +41,7 @@ class Lasso(L1LeastSquares):
     #: What models may differ in that a search fits together; of this very class alone.
     _shared_parameters = ("alpha", "fit_intercept", "positive", "tol")
     _may_share = may_share
-    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
+    _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
         check_number(self, "alpha", low=0.0)

@@ -78,25 +78,11 @@ def fit_least_squares_on_splits(
     scaling: Scaling | None,
     train_scores: bool,
 ) -> SplitFits | None:
-    """Fit least squares of several penalties to all splits, by one pass.
+    """Fit least squares with several penalties to all splits of a cross-validation, by one pass.
 
-    Parameters
-    ----------
-    candidates : sequence of Ridge, or of Lasso and ElasticNet
-        Models to fit.
-    X, y, sample_weight
-        As ``fit`` takes them.
-    cv : splitter, splits or array of int
-        How rows are divided.
-    scaling : Scaling or None
-        The step before.
-    train_scores : bool
-        Score on the rows that are trained on, too.
-
-    Returns
-    -------
-    SplitFits or None
-        None where second moments are too many, or do not tell all.
+    Parameters and return value are described once, in :class:`FitOnSplits`. The candidates are
+    Ridge, or Lasso and ElasticNet. It returns None where there are too many features for second
+    moments, or where rounding makes second moments too inaccurate.
     """
     reader = clone(candidates[0])
     rows = training_data(reader, X, y, sample_weight, classify=False)

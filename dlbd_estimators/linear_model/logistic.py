@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.class_weights import class_factors, count_labels
-from dlbd_estimators.base.prediction import decision, predict
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
@@ -18,6 +16,7 @@ from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
+from dlbd_estimators.linear_model.decision_function import DecisionFunction
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.linear_model.logistic_parameters import (
     NAMESAKE,
@@ -30,10 +29,11 @@ from dlbd_estimators.linear_model.logistic_splits import fit_logistic_on_splits,
 from dlbd_estimators.linear_model.online_logistic import OnlineLogistic
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
+from dlbd_estimators.linear_model.split_fits import FitOnSplits
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
 
 
-class LogisticRegression(OnlineLogistic, SparseCoefficients, ClassPredictions):
+class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, ClassPredictions):
     """Logistic regression with an L2 or l1 penalty, both, or none.
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``,
@@ -137,7 +137,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, ClassPredictions):
     #: What models may differ in that a search fits together; of this very class alone.
     _shared_parameters = ("C",)
     _may_share = may_share
-    _fit_on_splits = staticmethod(fit_logistic_on_splits)
+    _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_logistic_on_splits)
 
     def __init__(
         self,
@@ -266,22 +266,6 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, ClassPredictions):
 
             start = last_solution(self, packing, classes, shifted=l1 > 0)
             solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
-
-    def decision_function(self, X: Any) -> Any:
-        """Return the log-odds of ``classes_[1]``, or with three classes or more a score for each.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
-            Scores; a lazy Dask array if X is lazy.
-        """
-        check_is_fitted(self)
-        return predict(self, X, self._model(), decision, "decision-function")
 
     def _model(self) -> LinearPredictor:
         return LinearPredictor(dense(self.coef_), self.intercept_)

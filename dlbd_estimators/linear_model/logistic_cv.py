@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
+from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
@@ -32,9 +33,6 @@ from dlbd_estimators.linear_model.row_scores import scores_of_classifiers
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
-
-#: What else than more steps may be done about a search that does not converge.
-_ADVICE = "leave out the largest Cs"
 
 
 class LogisticRegressionCV(LogisticRegression):
@@ -98,12 +96,10 @@ class LogisticRegressionCV(LogisticRegression):
 
     Attributes
     ----------
-    classes_, coef_, intercept_, n_features_in_, feature_names_in_
-        As for :class:`LogisticRegression`.
     C_, l1_ratio_ : ndarray of shape (1,) or (n_classes,), or float
-        What was chosen; floats without legacy attributes.
+        The chosen values; floats without legacy attributes.
     Cs_, l1_ratios_ : ndarray
-        All values tried.
+        All values that were tried.
     scores_ : dict of class to ndarray of shape (n_folds, n_Cs) or (n_folds, n_Cs, n_l1_ratios)
         Scores; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
     coefs_paths_ : dict of class to ndarray of shape (n_folds, n_Cs[, n_l1_ratios], n_dof)
@@ -111,6 +107,16 @@ class LogisticRegressionCV(LogisticRegression):
         n_classes, n_dof), where two classes are one.
     n_iter_ : ndarray of shape (1, n_folds, n_Cs[, n_l1_ratios])
         Steps of the solver; or of shape (n_folds, n_l1_ratios, n_Cs).
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, float64. Those of two classes belong to the log-odds of ``classes_[1]``.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
     solver_ : str
         The solver used.
     n_passes_ : float
@@ -178,20 +184,15 @@ class LogisticRegressionCV(LogisticRegression):
         self.use_legacy_attributes = use_legacy_attributes
         self.checkpoint = checkpoint
 
+    @documented_like(LogisticRegression.fit)
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> LogisticRegressionCV:
         """Choose C and l1_ratio, and fit the model.
 
         Parameters
         ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,)
-            Labels: strings, integers or booleans.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
         **params : dict
-            Metadata for splitter and scorer, which is refused: give the splits themselves.
+            Metadata for splitter and scorer. It is refused: pass the splits as ``cv`` instead.
 
         Returns
         -------
@@ -201,9 +202,18 @@ class LogisticRegressionCV(LogisticRegression):
         Raises
         ------
         ValueError
-            A fold that trains on no row of a class, more folds than rows, parameters out of range.
+            X or sample_weight holds NaN or infinity, lengths differ, y has a single class, a fold
+            trains on no row of a class, there are more folds than rows, or a parameter is out of
+            range.
         TypeError
-            A splitter or a scorer that needs all rows, on lazy data.
+            X is not numeric, or is lazy where the splitter or the scorer needs all rows.
+        MemoryError
+            A block or a Hessian does not fit in the memory of a worker.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         refuse_metadata(self, params)
         searched = asked_for(self)
@@ -229,18 +239,11 @@ class LogisticRegressionCV(LogisticRegression):
         if score not in BY_SUMS:
 
             def score(models: FloatArray) -> FloatArray:
-                raw = data.plain.encoded(Encoding(raw=True))
-                return scores_of_classifiers(
-                    searched.scoring, raw, splits, models, packing, data.classes
-                )
+                given = searched.scoring, data.plain, splits
+                return scores_of_classifiers(*given, models, packing, data.classes)
 
         solver = LogisticSearch(
-            searched.Cs,
-            splits,
-            data.factors,
-            data.totals,
-            score=score,
-            refit=bool(self.refit),
+            searched.Cs, splits, data.factors, data.totals, score=score, refit=bool(self.refit)
         )
         problem = data.problem(1.0, 0.0)
 
@@ -258,7 +261,8 @@ class LogisticRegressionCV(LogisticRegression):
             paths = paths.reshape(*scores.shape, *packing.shape)
             return found | results(searched, choice, scores, paths, n_iter, data.classes)
 
-        search(self, executor, problem, solver, task=task, model=model, advice=_ADVICE)
+        advice = "leave out the largest Cs"
+        search(self, executor, problem, solver, task=task, model=model, advice=advice)
 
     def _search_l1(
         self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
@@ -280,8 +284,7 @@ class LogisticRegressionCV(LogisticRegression):
         if scoring in BY_SUMS:
             scores = score_paths(scoring, executor, data.plain, splits, flat, packing)
         else:
-            raw = data.plain.encoded(Encoding(raw=True))
-            scores = scores_of_classifiers(scoring, raw, splits, flat, packing, data.classes)
+            scores = scores_of_classifiers(scoring, data.plain, splits, flat, packing, data.classes)
         scores = scores.reshape(paths.n_iter.shape)
         choice = choose_best(searched, scores, paths.parameters, refit=bool(self.refit))
         shape = (*scores.shape, *packing.shape)
@@ -307,17 +310,14 @@ class LogisticRegressionCV(LogisticRegression):
         start = choice.parameters
         solve(self, executor, problem, start, solver_name=searched.solver, task=task, model=model)
 
+    @documented_like(LogisticRegression.score)
     def score(self, X: Any, y: Any, sample_weight: Any = None, **score_params: Any) -> float:
         """Return the score by ``scoring``, a float also for lazy data.
 
         Parameters
         ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,)
             True labels.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
         **score_params : dict
             Metadata for the scorer, which is refused.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
 from dlbd_estimators.base.to_sklearn import Namesake
-from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping

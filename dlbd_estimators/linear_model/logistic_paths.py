@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.base.callbacks import FitTask
 from dlbd_estimators.base.checkpoint import FitCheckpoint
 from dlbd_estimators.base.class_weights import class_factors, count_labels, plain
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.engine.executor import Executor
@@ -271,7 +272,7 @@ def fit_paths(
                         f"part in a search. Select columns first, or take l1_ratios=(0,)."
                     )
                 clock = partial(_since, began)
-                fit = Fit(solver, one, None, tol, max_iter, clock)
+                fit = Fit(solver, one, None, tol, max_iter, clock, on_warning=_warn)
                 fits.append(saved.resume(fit, one.packing.size, []))
     solutions: list[Solution] = []
     for outcome in minimize_together(executor, fits):
@@ -282,6 +283,10 @@ def fit_paths(
     parameters = np.array([each.parameters for each in solutions])
     n_iter = np.array([each.n_iter for each in solutions], dtype=np.int32)
     return Paths(parameters.reshape(*shape, -1), n_iter.reshape(shape), fits[0].solver.name)
+
+
+def _warn(_status: str, message: str, category: type[Warning]) -> None:
+    warn_user(message, category)
 
 
 def _since(began: float) -> float:

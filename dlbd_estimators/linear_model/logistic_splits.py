@@ -64,25 +64,11 @@ def fit_logistic_on_splits(
     scaling: Scaling | None,
     train_scores: bool,
 ) -> SplitFits | None:
-    """Fit models that differ in their strength alone to all splits, in sweeps that they share.
+    """Fit models with several strengths of the penalty to all splits, in shared sweeps.
 
-    Parameters
-    ----------
-    candidates : sequence of LogisticRegression
-        Models to fit.
-    X, y, sample_weight
-        As ``fit`` takes them.
-    cv : splitter, splits or array of int
-        How rows are divided.
-    scaling : Scaling or None
-        The step before.
-    train_scores : bool
-        Score on the rows that are trained on, too.
-
-    Returns
-    -------
-    SplitFits or None
-        None where a model has more parameters than a search can hold the Hessian of.
+    Parameters and return value are described once, in :class:`FitOnSplits`. The candidates are
+    LogisticRegression that differ in ``C`` alone. It returns None where a model has too many
+    parameters for its Hessian.
     """
     reader = clone(candidates[0])
     with fit_task(reader, X, y, sample_weight) as task:

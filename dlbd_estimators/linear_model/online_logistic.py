@@ -10,10 +10,10 @@ from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.callbacks import fit_task
 from dlbd_estimators.base.class_weights import class_factors
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.labels import LabelCounts
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss

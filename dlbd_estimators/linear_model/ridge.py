@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dlbd_estimators.linear_model.least_squares_splits import (
     may_share,
 )
 from dlbd_estimators.linear_model.solver_names import ridge_solver
+from dlbd_estimators.linear_model.split_fits import FitOnSplits
 from dlbd_estimators.solvers import Solution
 
 
@@ -73,7 +74,7 @@ class Ridge(IncrementalLeastSquares):
     #: What models may differ in that a search fits together; of this very class alone.
     _shared_parameters = ("alpha", "fit_intercept", "tol", "solver")
     _may_share = may_share
-    _fit_on_splits = staticmethod(fit_least_squares_on_splits)
+    _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)
 
     def __init__(
         self,

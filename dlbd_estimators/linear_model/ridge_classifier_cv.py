@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.class_predictions import ClassLabels
 from dlbd_estimators.base.class_weights import class_factors, count_labels
+from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.base.parameters import check_choice, check_flag
-from dlbd_estimators.base.prediction import decision, predict
 from dlbd_estimators.base.to_sklearn import Namesake
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, Encoding
@@ -25,6 +24,8 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.decision_function import DecisionFunction
+from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_paths import split_weights
 from dlbd_estimators.linear_model.row_scores import (
     score_of_class_models,
@@ -49,7 +50,7 @@ def _complete(model: Any) -> None:
     model._label_binarizer = LabelBinarizer(pos_label=1, neg_label=-1).fit(model.classes_)
 
 
-class RidgeClassifierCV(ClassLabels):
+class RidgeClassifierCV(DecisionFunction, ClassLabels):
     """Ridge classification with built-in cross-validation.
 
     Minimises ``sum_i s_i (t_i - x_i w - b)^2 + alpha ||w||^2`` for each class, where ``t_i`` is 1
@@ -150,20 +151,15 @@ class RidgeClassifierCV(ClassLabels):
         self.store_cv_results = store_cv_results
         self.checkpoint = checkpoint
 
+    @documented_like(LogisticRegression.fit)
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeClassifierCV:
-        """Choose alpha, and fit the model; other errors as for :meth:`LogisticRegression.fit`.
+        """Choose alpha, and fit the model.
 
         Parameters
         ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-        y : array-like or lazy array of shape (n_samples,)
-            Labels: strings, integers or booleans.
-        sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-            Weights, at least 0.
         **params : dict
-            Metadata for splitter and scorer, which is refused: give the splits themselves.
+            Metadata for splitter and scorer. It is refused: pass the splits as ``cv`` instead.
 
         Returns
         -------
@@ -173,10 +169,13 @@ class RidgeClassifierCV(ClassLabels):
         Raises
         ------
         ValueError
-            A fold that trains on no row of a class, more folds than rows, alphas out of range,
-            scores that are NaN.
+            X or sample_weight holds NaN or infinity, lengths differ, y has a single class, a fold
+            trains on no row of a class, there are more folds than rows, an alpha is out of range,
+            or a score is NaN.
         TypeError
-            A splitter or a scorer that needs all rows, on lazy data.
+            X is not numeric, or is lazy where the splitter or the scorer needs all rows.
+        MemoryError
+            A block, or the second moments, do not fit in the memory of a worker.
         """
         refuse_metadata(self, params)
         alphas = self._check_parameters()
@@ -284,22 +283,6 @@ class RidgeClassifierCV(ClassLabels):
                 values = y[:, :, None] - values
             found["cv_results_"] = values
         return found
-
-    def decision_function(self, X: Any) -> Any:
-        """Return what the models predict: above 0 for ``classes_[1]`` of two classes.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
-
-        Returns
-        -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_classes)
-            Scores; a lazy Dask array if X is lazy.
-        """
-        check_is_fitted(self)
-        return predict(self, X, self._model(), decision, "decision-function")
 
     def _model(self) -> LinearPredictor:
         coef = np.atleast_2d(self.coef_)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
 from dlbd_estimators.base.prediction import Labels, decision
-from dlbd_estimators.blocks.block import Blocks
+from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.blocks.splits import DividedBlocks
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
@@ -142,15 +142,15 @@ def scores_of_classifiers(
     Parameters
     ----------
     scoring : str or callable
-        As scikit-learn takes it.
+        Name of a scorer of scikit-learn, or a scorer.
     blocks : DividedBlocks
-        In memory, with labels as they were given.
+        Rows in memory.
     splits : Splits
-        How they are divided.
+        How the rows are divided.
     parameters : ndarray of shape (n_splits, n_models, packing.size)
-        Of the models.
+        Coefficients and intercepts of the models.
     packing : Packing
-        Their order.
+        The order of the parameters.
     classes : ndarray of shape (n_classes,)
         All labels.
 
@@ -159,9 +159,10 @@ def scores_of_classifiers(
     ndarray of shape (n_splits, n_models)
     """
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    labelled = blocks.encoded(Encoding(raw=True))
     scores = np.empty((len(parameters), parameters.shape[1]))
     for number in range(len(scores)):
-        X, y, weight = held_out(blocks, splits, number)
+        X, y, weight = held_out(labelled, splits, number)
         given = {} if weight is None else {"sample_weight": weight}
         for place in range(scores.shape[1]):
             model = LogisticRegression()

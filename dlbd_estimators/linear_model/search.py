@@ -1,4 +1,4 @@
-"""What the estimators with a search share: one solver that chooses, fits and tells how it went."""
+"""The fit that all estimators with a built-in search share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def least_squares_problem(
     name: str,
     otherwise: str,
 ) -> Problem:
-    """Return a least-squares problem whose second moments fit in the workers.
+    """Return a least-squares problem, after a check that its second moments fit in the workers.
 
     Parameters
     ----------
@@ -45,23 +45,23 @@ def least_squares_problem(
     packing : Packing
         Order of the parameters.
     penalty, l1 : L2, L1 or None
-        Those of the chosen model follow from these, or are yet to be chosen.
+        Penalties to begin with; the search chooses those of the model.
     name : str
-        Of the model, for the dashboard.
+        Name of the model, for the dashboard.
     otherwise : str
-        What to use where they do not fit; ends a sentence.
+        Advice for data whose second moments do not fit; the end of a sentence.
 
     Raises
     ------
     ValueError
         More features than a matrix of second moments may have.
     MatrixTooLarge
-        A worker has no room for it.
+        A worker has no room for the matrix.
     """
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
-            f"X has {packing.n_features} features, but second moments are held for "
-            f"{LARGEST_HESSIAN} at most. Select columns first, or {otherwise}."
+            f"X has {packing.n_features} features, but second moments are limited to "
+            f"{LARGEST_HESSIAN}. Select columns first, or {otherwise}."
         )
     problem = Problem(
         blocks,
@@ -87,24 +87,24 @@ def search(
     advice: str,
     start: FloatArray | None = None,
 ) -> None:
-    """Run a solver that searches, and set what it finds on the estimator.
+    """Run a solver that searches, and set the fitted attributes of the estimator.
 
     Parameters
     ----------
     estimator : estimator
-        What is fitted; ``tol`` and ``verbose`` are read where it has them.
+        The estimator to fit. Its ``tol`` and ``verbose`` are used if it has them.
     executor : Executor
         Runs the passes.
     problem : Problem
         What to minimise.
     solver : Minimizer
-        Chooses the penalty first.
+        Chooses the penalty, then fits the model.
     task : FitTask
-        Hears of each step, and may end the search.
+        Is told of each step, and may stop the search.
     model : callable
-        Turns a solution into the estimator's attributes, by name.
+        Converts a solution to the estimator's attributes, by name.
     advice : str
-        What else than more steps may be done about a search that does not converge.
+        Advice for a search that does not converge, besides more steps.
     start : ndarray, optional
         Where to begin; None lets the solver choose.
     """
@@ -160,7 +160,7 @@ def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:
     Raises
     ------
     InvalidParameter
-        One is out of range, or there is none.
+        An alpha is out of range, or there is none.
     """
     alphas = estimator.alphas
     values = np.atleast_1d(np.asarray(alphas, dtype=object))

@@ -1,4 +1,4 @@
-"""What the searches for an l1 penalty share: from parameters to a choice and its model."""
+"""The base of the estimators that search for an l1 penalty."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dlbd_estimators.solvers.proximal.lasso_search import LassoSearch, LassoSear
 
 
 class SparseSearch(LinearNumbers):
-    """Fit of the estimators that search for an l1 penalty.
+    """Base of the estimators that search for an l1 penalty.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class SparseSearch(LinearNumbers):
         Largest number of steps, each of which is a pass over the data.
     tol : float, default=1e-7
         Largest acceptable error of a coefficient of the chosen model, in standard units of its
-        column and relative to the largest coefficient in these units. As for
-        :class:`ElasticNet`, it bounds the duality gap on the data, too.
+        column and relative to the largest coefficient in these units. It also bounds the duality
+        gap on the data.
     cv : int, splitter, iterable or array of int, optional
         Which rows are held out. None means five folds, and a number means that many folds
         of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
@@ -99,7 +99,7 @@ class SparseSearch(LinearNumbers):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
-        """Choose the penalty, and fit the model; other errors as for :meth:`LinearRegression.fit`.
+        """Choose the penalty, and fit the model.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class SparseSearch(LinearNumbers):
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
         **params : dict
-            Metadata for the splitter, which is refused: give the splits themselves.
+            Metadata for the splitter. It is refused: pass the splits as ``cv`` instead.
 
         Returns
         -------
@@ -120,9 +120,12 @@ class SparseSearch(LinearNumbers):
         Raises
         ------
         ValueError
-            A fold without rows, more folds than rows, alphas out of range, several targets.
+            X, y or sample_weight holds NaN or infinity, lengths differ, y has several targets, a
+            fold has no rows, there are more folds than rows, or a parameter is out of range.
         TypeError
-            A splitter that needs the positions of all rows, on lazy data.
+            X is not numeric, or X is lazy and the splitter needs the positions of all rows.
+        MemoryError
+            A block, or the second moments, do not fit in the memory of a worker.
 
         Warns
         -----
@@ -204,7 +207,7 @@ class SparseSearch(LinearNumbers):
         state = solution.state
         attributes["n_iter_"] = solution.n_iter
         gaps = getattr(state, "gaps", None)
-        # Unknown where a callback stopped the search before the certificate.
+        # A callback may stop the search before the duality gap is known.
         attributes["dual_gap_"] = np.inf if gaps is None else gaps[0]
         if isinstance(state, LassoSearchState) and state.alphas is not None:
             assert state.errors is not None

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
+from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.metrics.contingency import LabelPairs
-from dlbd_estimators.metrics.documentation import documented_like
 from dlbd_estimators.metrics.one_pass import any_lazy, check_choice, one_pass
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "samples", None)

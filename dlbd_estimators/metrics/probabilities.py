@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.labels import distinct
 from dlbd_estimators.metrics.contingency import labels as checked_labels

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 
-from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,

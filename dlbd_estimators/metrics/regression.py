@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.metrics.documentation import documented_like
 from dlbd_estimators.metrics.error_sums import Errors, ErrorSums, PoissonSums
 from dlbd_estimators.metrics.one_pass import any_lazy, check_total, one_pass
 

@@ -1,8 +1,8 @@
-"""Splits of data into rows to train on and rows to test on, lazy where the data are; and searches.
+"""Split data into training rows and test rows, and search for parameters. Lazy data stay lazy.
 
-Rows are chosen within every block, so that sorted data are split fairly too. NumPy arrays and
-pandas frames are split by scikit-learn itself, to its very rows. The searches fit what candidates
-have in common once.
+Rows are chosen within every block, so that sorted data are split fairly, too. scikit-learn itself
+splits NumPy arrays and pandas frames, so the rows are the same as with scikit-learn. The searches
+fit many candidates in shared readings of the data.
 """
 
 from __future__ import annotations

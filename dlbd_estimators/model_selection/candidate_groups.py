@@ -1,9 +1,10 @@
-"""Which candidates of a search are fitted together, because sweeps over the data serve them all.
+"""Group the candidates of a search that can be fitted together in shared sweeps over the data.
 
-A model takes part by three attributes of its very class: ``_shared_parameters``, the names of what
-candidates may differ in; ``_may_share``, which looks at the others; and ``_fit_on_splits``, which
-fits. A step before it does by ``_of_moments``, which makes a fitted step of the means and variances
-of its columns. This room knows none of these classes.
+A model class takes part if it defines three attributes itself: ``_shared_parameters``, the names of
+parameters in which candidates may differ; ``_may_share``, which checks the other parameters; and
+``_fit_on_splits``, which fits. A scaler before the model takes part if it defines ``_of_moments``,
+which makes a fitted scaler of the means and variances of its columns. This module imports none of
+these classes.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Group:
     scaler : transformer or None
         The step before the model.
     models : list of estimator
-        Theirs, with their parameters.
+        The model of each candidate, with its parameters.
     keys : list of str
-        That tell one candidate from another.
+        The key of each candidate, see :func:`key_of`.
     """
 
     scaler: Any
@@ -39,12 +40,12 @@ class Group:
 
 
 class SplitScalers:
-    """The step before the model, fitted to what each split trains on, in order.
+    """The scaler before the model, fitted to the training rows of each split in order.
 
     Parameters
     ----------
     scaler : transformer
-        With its parameters.
+        The scaler with its parameters, not fitted.
     """
 
     def __init__(self, scaler: Any) -> None:
@@ -53,7 +54,7 @@ class SplitScalers:
         self._scaler = scaler
 
     def __call__(self, mean: Any, variance: Any, n_rows: int) -> Any:
-        """Fit the step to the next split; return what it divides columns by."""
+        """Fit the scaler to the next split; return the divisors of the columns."""
         fitted = self._scaler._of_moments(mean, variance, n_rows)
         self.fitted.append(fitted)
         return np.ones_like(mean) if fitted.scale_ is None else fitted.scale_
@@ -65,7 +66,7 @@ def with_parameters(estimator: Any, parameters: Mapping[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        There is no parameter of such a name; lists those that there are.
+        There is no parameter of such a name. The message lists all parameters.
     """
     copied = clone(estimator)
     return copied.set_params(**clone(dict(parameters), safe=False)) if parameters else copied
@@ -79,11 +80,11 @@ def groups_of(
     Parameters
     ----------
     estimator : estimator
-        What is searched for.
+        The estimator whose parameters are searched.
     candidates : sequence of dict
-        Parameters of each.
+        Parameters of each candidate.
     bare : bool
-        Models alone, and none in a pipeline.
+        Group only candidates without a scaler before the model.
     """
     groups: dict[str, Group] = {}
     for parameters in candidates:
@@ -127,7 +128,7 @@ def _is_served(scaler: Any, final: Any) -> bool:
     if hasattr(scaler, "_sklearn_output_config") or get_config()["transform_output"] != "default":
         return False
     flags = scaler.get_params().values()
-    # Without an intercept a model cannot take up what the columns lose.
+    # A model without an intercept cannot undo that the scaler subtracts means.
     centres = bool(scaler.with_mean) and not final.fit_intercept
     return all(isinstance(each, bool) for each in flags) and not centres
 
@@ -137,12 +138,12 @@ def _is_idle(step: Any) -> bool:
 
 
 def _is_watched(step: Any) -> bool:
-    """Tell whether callbacks want to hear of a step's own fits."""
+    """Tell whether a step has callbacks, which shared fits would not call."""
     return bool(getattr(step, "_skl_callbacks", ()))
 
 
 def _is_plain(step: Any) -> bool:
-    """Tell whether the text of its parameters says all of them."""
+    """Tell whether the printed parameters of an estimator identify it."""
     return all(_is_value(each) for each in step.get_params(deep=False).values())
 
 
@@ -153,7 +154,7 @@ def _is_value(value: Any) -> bool:
 
 
 def key_of(model: Any) -> str:
-    """Return what tells a candidate that sweeps serve from others: its steps and parameters."""
+    """Return the key of a candidate that can share sweeps: its steps and parameters as text."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return " ".join(_text(step) for step in steps)
 
@@ -166,7 +167,7 @@ def _text(step: Any, without: Sequence[str] = ()) -> str:
 
 
 def joined(model: Any, scaler: Any, final: Any) -> Any:
-    """Return a candidate made of fitted steps."""
+    """Return a fitted candidate, put together from its fitted scaler and model."""
     if not isinstance(model, Pipeline):
         return final
     if scaler is not None:

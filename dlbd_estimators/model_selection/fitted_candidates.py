@@ -1,8 +1,8 @@
-"""Models that sweeps have fitted, as an estimator that scikit-learn's search can work with.
+"""Models fitted in shared sweeps, as an estimator that scikit-learn's search can use.
 
-scikit-learn's ``GridSearchCV`` then runs over the numbers of the splits in place of rows: number i
-stands for the rows that split i trains on, and ``n_splits + i`` for those that it tests on. So
-scores, ranks, failures, the choice and the refit are scikit-learn's own.
+scikit-learn's ``GridSearchCV`` then runs over numbers in place of rows: number i stands for the
+training rows of split i, and ``n_splits + i`` for its test rows. So scores, ranks, failures, the
+choice and the refit are scikit-learn's own.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Fitted:
     Attributes
     ----------
     models : list of estimator
-        By split.
+        The fitted model of each split.
     scalers : list of transformer or None
-        The step before, by split.
+        The fitted scaler of each split, if there is one before the model.
     test, train : dict of str to ndarray of shape (n_splits,)
-        Scores that the sweeps gave, by scikit-learn's names.
+        Scores on test and training rows that the sweeps computed, by scikit-learn's scorer names.
     """
 
     models: list[Any]
@@ -50,21 +50,21 @@ class Fitted:
 
 
 @dataclass
-class Table:
-    """What a search has fitted, and the rows that it has not looked at yet.
+class FittedCandidates:
+    """The candidates that a search has fitted in shared sweeps, and the data for the others.
 
     Attributes
     ----------
     estimator : estimator
-        What is searched for.
+        The estimator whose parameters are searched.
     X, y, sample_weight
-        As the user passed them.
+        The data, as the user passed them.
     splits : SearchSplits
-        How they are divided.
+        The splits of the rows.
     fitted : dict of str to Fitted
-        By candidate.
+        The fitted candidates, by their keys.
     n_passes : float
-        Readings of the data that it took.
+        Number of passes over the data that the shared fits took.
     """
 
     estimator: Any
@@ -78,7 +78,7 @@ class Table:
     _opened: tuple[Any, Any, Any] | None = None
 
     def fill(self, groups: Sequence[Group], *, train_scores: bool) -> None:
-        """Fit the candidates that sweeps can serve."""
+        """Fit the groups of candidates that can share sweeps."""
         for group in groups:
             scaling = None if group.scaler is None else SplitScalers(group.scaler)
             fits = group.models[0]._fit_on_splits(
@@ -108,14 +108,14 @@ class Table:
         return self.splits.n_splits(self.X, self.y)
 
     def find(self, model: Any) -> Fitted | None:
-        """Return what was fitted of a candidate, if it was."""
+        """Return the fits of a candidate; None if shared sweeps have not fitted it."""
         return None if steps_of(model) is None else self.fitted.get(key_of(model))
 
     def rows(self, number: int) -> tuple[Any, Any, dict[str, Any]]:
-        """Return features, targets and weights of the rows that a number stands for."""
+        """Return features, targets and weights of the rows for which a number stands."""
         if self._pairs is None:
             self._pairs = self.splits.pairs(self.X, self.y)
-            # Lazy data that give rows by their numbers (dlbd_estimators.base.by_number).
+            # For lazy data this gives arrays with rows by number (dlbd_estimators.base.by_number).
             weight = self.sample_weight
             scalar = weight is None or np.isscalar(weight)
             found = sklearn.utils.indexable(self.X, self.y, None if scalar else weight)
@@ -131,15 +131,15 @@ class Table:
 
 
 class Candidate(BaseEstimator):
-    """Stands for a candidate: its ``fit`` looks up what was fitted, or fits what was not.
+    """A candidate whose ``fit`` looks up the fitted model, or fits it if there is none.
 
     Parameters
     ----------
-    table : Table
-        What there is.
+    table : FittedCandidates
+        The fitted candidates.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: FittedCandidates) -> None:
         self.table = table
         self.model = table.estimator
         self.found: Fitted | None = None
@@ -152,7 +152,7 @@ class Candidate(BaseEstimator):
         return self
 
     def fit(self, X: Any, y: None = None) -> Self:
-        """Fit the model to the rows of one number, or for several to all rows."""
+        """Fit the model to the rows of one number; several numbers mean all rows."""
         table = self.table
         if len(X) > 1:  # the refit
             given = {} if table.sample_weight is None else {"sample_weight": table.sample_weight}
@@ -176,13 +176,13 @@ class Score:
     Attributes
     ----------
     scorer : callable
-        scikit-learn's, or the user's.
+        A scorer of scikit-learn or of the user.
     name : str or None
-        By which sums over rows may have given it; None is the model's own.
+        Name of the score in :class:`Fitted`; None is the model's own score.
     may_find : bool
-        Whether they may.
+        Whether the score may be in :class:`Fitted`.
     weighted : bool
-        Whether it takes weights.
+        Whether the scorer takes weights.
     """
 
     scorer: Callable[..., Any]
@@ -217,8 +217,8 @@ def scorers_of(estimator: Any, scoring: Any) -> Any:
     return check_scoring(estimator, scoring)
 
 
-def looked_up(estimator: Any, scoring: Any) -> Any:
-    """Return the same as :class:`Score`."""
+def lookup_scorers(estimator: Any, scoring: Any) -> Any:
+    """Return the scorers of :func:`scorers_of`, each as a :class:`Score`."""
     scorers = scorers_of(estimator, scoring)
 
     def one(scorer: Any, given: Any) -> Score:

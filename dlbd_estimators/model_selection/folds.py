@@ -1,4 +1,4 @@
-"""Cross-validators: index arrays for scikit-learn's tools, lazy arrays for your own loops."""
+"""Cross-validators: they give scikit-learn's tools index arrays, and your loops lazy arrays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn import model_selection
 from sklearn.utils import check_random_state
 
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
-from dlbd_estimators.exceptions import warn_user
 from dlbd_estimators.model_selection.sizes import split_sizes
 from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed
@@ -22,13 +22,13 @@ Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class _BlockwiseSplitter:
-    """What the cross-validators share: a pair of selections becomes indices or arrays."""
+    """Base of the cross-validators: turns pairs of selections into indices or arrays."""
 
-    #: Whether the parts that are tested on hold every row once.
+    #: Whether each row is a test row exactly once.
     tests_each_row_once: bool = False
 
     def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
-        """Yield which rows of lazy data to train on and to test on, by a few numbers a block.
+        """Yield the training and test rows of lazy data, as a few numbers for each block.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class _BlockwiseSplitter:
         X : array-like, Dask collection or Zarr array
             All rows.
         y : array-like or Dask collection, optional
-            Targets: its blocks are counted where the lengths of those of X are not known.
+            Targets. If the lengths of the blocks of X are unknown, those of y may be counted.
         groups : None
             Not supported: a warning says so.
 
@@ -54,7 +54,7 @@ class _BlockwiseSplitter:
         train : ndarray of int
             Positions of the rows to train on; ascending for lazy X, 8 bytes a row.
         test : ndarray of int
-            Positions of the rows to test on, alike.
+            Positions of the rows to test on, of the same kind.
         """
         if not is_cut(X):
             # scikit-learn's class comes next in line.
@@ -72,7 +72,7 @@ class _BlockwiseSplitter:
         Parameters
         ----------
         *arrays : array-like, Dask collection, Zarr array, or one data set
-            As for :func:`dlbd_estimators.model_selection.train_test_split`.
+            Arrays with the same number of rows, or a data set, which stands for its arrays.
 
         Yields
         ------
@@ -117,13 +117,13 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
 
     Notes
     -----
-    :meth:`split_arrays` keeps a few numbers a block in the client, and a fit on what it yields
-    reads every block that has rows for it once a pass. :meth:`split` serves as ``cv=`` in
-    scikit-learn's tools, which ask for more:
+    :meth:`split_arrays` keeps a few numbers for each block in the client. A fit on its arrays reads
+    every block that has rows for it once in each pass. :meth:`split` serves as ``cv=`` in
+    scikit-learn's tools, which need more:
 
-    - index arrays of 8 bytes a row for each split, of all splits at once in a search, so
-      ``8 * n_samples * n_splits`` bytes; rows chosen at random travel as another 2 to 4 bytes a
-      row with the tasks that take them;
+    - index arrays of 8 bytes a row for each split. A search holds those of all splits at once: they
+      take ``8 * n_samples * n_splits`` bytes. Rows chosen at random take another 2 to 4 bytes a row
+      in the tasks that select them;
     - one pass to count the rows of Dask data frames and of arrays of unknown chunk lengths.
 
     Beyond some hundred million rows, loop over :meth:`split_arrays`.
@@ -179,7 +179,7 @@ class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
 
     Notes
     -----
-    How much memory index arrays take, and how :meth:`split_arrays` saves it: see :class:`KFold`.
+    :class:`KFold` says how much memory index arrays take, and how :meth:`split_arrays` saves it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a search's ``cv`` to the splits that all its fits have in common."""
+"""Turn the ``cv`` of a search into the splits that all its fits share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlbd_estimators.model_selection.split import new_seed
 
 Pairs = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
-#: Of the folds of lazy data that are chosen at random because labels may lie sorted.
+#: Seed of the random folds of lazy data. They are random because the labels may be sorted.
 _SEED = 0
 
 
@@ -31,9 +31,9 @@ class SearchSplits:
     Attributes
     ----------
     cv : splitter or list of pairs of ndarray
-        As scikit-learn takes it.
+        The splits in a form that scikit-learn takes.
     together : splitter, list of pairs of ndarray, ndarray of int or None
-        As fits take it that share sweeps; None where it needs the positions of lazy rows.
+        The splits in a form that shared fits take; None if they need the positions of lazy rows.
     """
 
     cv: Any
@@ -41,14 +41,14 @@ class SearchSplits:
 
     @classmethod
     def of(cls, cv: Any, X: Any, y: Any, groups: Any, *, classify: bool) -> SearchSplits:
-        """Take a number of folds, a splitter, splits, or an array that names each row's fold.
+        """Make splits of a number of folds, a splitter, splits, or an array of each row's fold.
 
         Raises
         ------
         LengthMismatch
-            The array names the folds of another number of rows.
+            The array has another length than X has rows.
         ValueError
-            More folds than rows; fewer than 2; an array that leaves no row to train or to test on.
+            More folds than rows, fewer than 2 folds, or an array without training or test rows.
         TypeError
             The array holds no integers.
         """
@@ -57,11 +57,11 @@ class SearchSplits:
         if not is_lazy(X):
             splitter = check_cv(cv, y, classifier=classify)
             pairs = list(splitter.split(X, y, groups))
-            told = splitter.get_n_splits(X, y, groups)
-            if len(pairs) != told:
+            n_splits = splitter.get_n_splits(X, y, groups)
+            if len(pairs) != n_splits:
                 raise ValueError(
-                    f"cv.split gives {len(pairs)} splits, but cv.get_n_splits says {told}. Pass "
-                    f"the splits themselves: cv=list(cv.split(X, y))."
+                    f"cv.split gives {len(pairs)} splits, but cv.get_n_splits says {n_splits}. "
+                    f"Pass the splits themselves: cv=list(cv.split(X, y))."
                 )
             return cls(pairs, pairs)
         if cv is None or isinstance(cv, Integral):
@@ -73,24 +73,24 @@ class SearchSplits:
             return cls(cv, None)
         if not isinstance(getattr(cv, "random_state", 0), Integral | None) or (
             cv.random_state is None and getattr(cv, "shuffle", True)
-        ):  # it would give other splits whenever it is asked
+        ):  # without a fixed seed, each call of split would give other splits
             cv = copy(cv)
             cv.random_state = new_seed(check_random_state(cv.random_state))
         return cls(cv, cv)
 
     def n_splits(self, X: Any, y: Any) -> int:
-        """Return their number."""
+        """Return the number of splits."""
         if isinstance(self.cv, list):
             return len(self.cv)
         return int(self.cv.get_n_splits(X, y))
 
     def pairs(self, X: Any, y: Any) -> Pairs:
-        """Return the positions of the rows to train on and to test on, of each split."""
+        """Return the positions of the training rows and the test rows of each split."""
         return self.cv if isinstance(self.cv, list) else list(self.cv.split(X, y))
 
 
 def is_ours(cv: Any, X: Any) -> bool:
-    """Tell whether ``cv`` means something here that it does not mean to scikit-learn."""
+    """Tell whether ``cv`` has a meaning here that scikit-learn does not know."""
     return names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
 
 

@@ -1,4 +1,4 @@
-"""The fit of the searches: candidates that sweeps can serve together, and all others."""
+"""The fit of the searches: fit candidates in shared sweeps if possible, and all others singly."""
 
 from __future__ import annotations
 
@@ -17,18 +17,81 @@ from sklearn.pipeline import Pipeline
 from dlbd_estimators.model_selection.candidate_groups import groups_of, with_parameters
 from dlbd_estimators.model_selection.fitted_candidates import (
     Candidate,
-    Table,
-    looked_up,
+    FittedCandidates,
+    lookup_scorers,
     scorers_of,
 )
 from dlbd_estimators.model_selection.search_splits import SearchSplits, is_ours
 
-#: What a fit is given that is no parameter of the model's fit, or that sweeps take.
+#: Arguments of ``fit`` with which shared sweeps are possible.
 _KNOWN = {"groups", "sample_weight"}
 
 
 class SharedSearch:
-    """Adds shared sweeps to one of scikit-learn's searches, which comes next in line."""
+    """Adds shared sweeps to one of scikit-learn's searches, which is the next base of the class.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The model, or a pipeline that ends in it.
+    scoring : str, callable, list, tuple or dict, optional
+        The score to compare by; None is the model's own score. A list of names, a dict, or a
+        callable that returns a dict gives several scores.
+    n_jobs : int, optional
+        Number of processes or threads for candidates that are fitted one by one. It has no effect
+        on shared sweeps, for which Dask sets the number of threads.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate to all rows. With several scores, it is the name of the
+        score that decides. Or it is a callable that takes ``cv_results_`` and returns the best
+        index.
+    cv : int, splitter, iterable or array of int, optional
+        Which rows are held out. None means 5 folds, and a number means that many. For data in
+        memory they are scikit-learn's folds. For lazy data they have consecutive rows, or for a
+        classifier random rows of each block. It may be a splitter of
+        :mod:`dlbd_estimators.model_selection` or of scikit-learn, or the splits. Or it is an array
+        with the number of each row's fold, where rows of number -1 are always trained on. On lazy
+        data, scikit-learn's splitters need the positions of all rows: no sweeps are shared then.
+    verbose : int, default=0
+        1 prints the number of fits, more than 1 also each fit.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Largest number of fits that are dispatched to the ``n_jobs`` workers at a time.
+    error_score : "raise" or float, default=nan
+        Score of a candidate whose fit fails, or ``"raise"`` to raise the error. Shared sweeps
+        always raise errors in the data or the folds.
+    return_train_score : bool, default=False
+        Whether to compute scores on the training rows, too.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        Scores, ranks, parameters and seconds of all candidates, by scikit-learn's keys. The seconds
+        of shared sweeps are divided equally among their fits.
+    best_estimator_ : estimator
+        The best candidate, fitted to all rows; only with ``refit``.
+    best_score_ : float
+        Mean score of the best candidate; not with a callable ``refit``.
+    best_params_ : dict
+        Parameters of the best candidate.
+    best_index_ : int
+        Index of the best candidate in ``cv_results_``.
+    scorer_ : callable or dict of str to callable
+        The scorers.
+    n_splits_ : int
+        Number of splits.
+    refit_time_ : float
+        Seconds of the fit of the best candidate to all rows.
+    multimetric_ : bool
+        Whether there are several scores.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; only of a classifier.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, where X had names.
+    n_passes_ : float
+        Passes over the features, including the refit. Only if all candidates shared sweeps. Passes
+        of scorers that need predictions are not counted.
+    """
 
     estimator: Any
     scoring: Any
@@ -57,7 +120,8 @@ class SharedSearch:
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets), optional
             Targets or labels.
         **params : dict
-            ``sample_weight``, ``groups`` of a splitter, and what else the model's ``fit`` takes.
+            ``sample_weight``, the ``groups`` of a splitter, and other arguments of the model's
+            ``fit``.
 
         Returns
         -------
@@ -88,11 +152,11 @@ class SharedSearch:
             return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
         self._validate_params()
         vars(self).pop("n_passes_", None)
-        scoring = looked_up(self.estimator, self.scoring)
+        scoring = lookup_scorers(self.estimator, self.scoring)
         drawn_from = getattr(self, "random_state", None)
         before = deepcopy(drawn_from)
         candidates = [dict(each) for each in self._candidates()]
-        # A scaler hears of no weights, and does not centre sparse rows.
+        # A pipeline does not pass weights to a scaler, and a scaler does not centre sparse rows.
         bare = params.get("sample_weight") is not None or sparse.issparse(X)
         groups = groups_of(self.estimator, candidates, bare=bare)
         if y is None or set(params) - _KNOWN:
@@ -105,7 +169,7 @@ class SharedSearch:
             return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
         classify = is_classifier(self.estimator)
         splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
-        table = Table(self.estimator, X, y, params.get("sample_weight"), splits)
+        table = FittedCandidates(self.estimator, X, y, params.get("sample_weight"), splits)
         began = time.perf_counter()
         if splits.together is not None:
             table.fill(groups, train_scores=bool(self.return_train_score))
@@ -118,9 +182,13 @@ class SharedSearch:
         return self
 
     def _look_up(
-        self, table: Table, candidates: list[dict[str, Any]], scoring: Any, seconds: float
+        self,
+        table: FittedCandidates,
+        candidates: list[dict[str, Any]],
+        scoring: Any,
+        seconds: float,
     ) -> None:
-        """Let scikit-learn compare what sweeps have fitted, and fit what they have not."""
+        """Let scikit-learn compare the candidates, and fit those that sweeps have not fitted."""
         shared = [
             place
             for place, each in enumerate(candidates)
@@ -133,7 +201,7 @@ class SharedSearch:
         theirs = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
         self._take(theirs, np.arange(2 * n_splits))
         self.scorer_ = scorers_of(self.estimator, self.scoring)
-        # What a shared fit took is no one's own.
+        # Shared fits have no times of their own: divide the seconds among them.
         self.cv_results_["mean_fit_time"][shared] = seconds / (len(shared) * n_splits)
         self.cv_results_["std_fit_time"][shared] = 0.0
         best = None
@@ -162,7 +230,7 @@ class SharedSearch:
         )
 
     def _take(self, theirs: Any, X: Any, y: Any = None, **params: Any) -> None:
-        """Run scikit-learn's search, and take over what it finds."""
+        """Run scikit-learn's search, and copy its fitted attributes."""
         theirs.set_callbacks(*getattr(self, "_skl_callbacks", ()))
         theirs.fit(X, y, **params)
         found = {name: value for name, value in vars(theirs).items() if name.endswith("_")}
@@ -170,6 +238,6 @@ class SharedSearch:
 
 
 def _passes(model: Any) -> float:
-    """Return the passes of a fit, if there was one: of a pipeline, those of its steps."""
+    """Return the passes of a fitted model; of a pipeline, the sum over its steps."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return float(sum(getattr(step, "n_passes_", 0.0) for step in steps))

@@ -1,4 +1,4 @@
-"""How many rows a split trains on and tests on: scikit-learn's rules of rounding."""
+"""The numbers of training rows and test rows of a split, by scikit-learn's rules of rounding."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ def split_sizes(
     Parameters
     ----------
     n_samples : int
-        Rows in all.
+        Number of all rows.
     test_size, train_size : float, int or None
-        Share of the rows, in (0, 1), or their number. A share is rounded up for the test and
-        down for the training; None is what the other one leaves.
+        Share of the rows, in (0, 1), or their number. The share of test rows is rounded up, that of
+        training rows down. None means all rows that the other part leaves.
     default_test_size : float
-        For ``test_size`` where both are None.
+        The value of ``test_size`` if both are None.
 
     Returns
     -------
     tuple of int
-        ``n_train, n_test``, which may leave rows to neither.
+        ``n_train, n_test``. Some rows may be in neither part.
 
     Raises
     ------
     ValueError
-        Out of range, more rows than there are, or none to train on.
+        A size is out of range, more rows are asked for than there are, or no training row is left.
     """
     if test_size is None and train_size is None:
         test_size = default_test_size
     n_test = _rows("test_size", test_size, n_samples, ceil)
     n_train = _rows("train_size", train_size, n_samples, floor)
     if n_test is not None and n_train is not None:
-        # Of few rows, shares of more than all may round to all.
+        # With few rows, shares that add up to more than 1 may be rounded to all rows.
         shares = not isinstance(test_size, Integral) and not isinstance(train_size, Integral)
         if n_train + n_test > n_samples or (shares and test_size + train_size > 1):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What users split: data sets, Dask arrays, Dask data frames, Zarr arrays; their block lengths."""
+"""Open what users split (data sets, Dask and Zarr arrays, Dask frames), and find block lengths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import dask.array as da
 import numpy as np
 
 from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
+from dlbd_estimators.blocks.checks import check_same_rows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.sources import is_dataset, is_lazy, is_list_of_lazy, opened
 from dlbd_estimators.engine.column_passes import block_lengths
-from dlbd_estimators.exceptions import LengthMismatch
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Lazy:
     data : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         The rows.
     sizes : tuple of int
-        Rows of each block, found or taken over from another array where Dask does not know.
+        Rows of each block. If Dask does not know them, they were counted, here or for another array
+        of the same source.
     """
 
     data: Any
@@ -36,15 +37,15 @@ class Lazy:
 def is_cut(X: Any) -> bool:
     """Tell whether X is split block by block.
 
-    A list of lazy objects is split as any list: they are put into other lists, not computed.
+    A list of lazy objects is split like any list: into lists of the objects, which stay lazy.
     """
     return is_lazy(X) and not is_list_of_lazy(X)
 
 
 def unpack(arrays: Sequence[Any]) -> list[Any]:
-    """Replace a data set by its arrays: X, y and, where it has them, its weights.
+    """Replace a data set by its arrays: X, y and, if it has some, its weights.
 
-    A data set is known by its lazy attributes ``X`` and ``y``.
+    A data set is recognised by its lazy attributes ``X`` and ``y``.
 
     Raises
     ------
@@ -70,19 +71,19 @@ def unpack(arrays: Sequence[Any]) -> list[Any]:
 def sources(arrays: Sequence[Any]) -> list[Any]:
     """Open lazy arrays and find the lengths of their blocks; leave arrays in memory as they are.
 
-    Lengths that Dask does not know are found by one pass over the array with the shortest rows,
-    and hold for all arrays with as many blocks that are made of the same source. (Each block is
-    held against them when it is read.)
+    If Dask does not know the lengths, one pass over the array with the shortest rows counts them.
+    They are used for all arrays of the same source with the same number of blocks. (Each block is
+    checked against them when it is read.)
 
     Returns
     -------
     list
-        :class:`Lazy` for each lazy array, whatever came for the others.
+        :class:`Lazy` for each lazy array; the others unchanged.
 
     Raises
     ------
     LengthMismatch
-        The arrays have different numbers of rows, or do not share the shuffle of one of them.
+        The arrays have different numbers of rows, or one was shuffled without the others.
     """
     fixed = together(*(opened("an array", each) if is_cut(each) else each for each in arrays))
     lazy = [each for each in fixed if is_cut(each)]
@@ -110,11 +111,7 @@ def _check_lengths(found: Sequence[Any]) -> None:
         else (each.shape[0] if hasattr(each, "shape") else len(each))
         for each in found
     ]
-    if len(set(lengths)) > 1:
-        raise LengthMismatch(
-            f"Found input variables with inconsistent numbers of samples: {lengths}. All arrays "
-            f"of a split need the same number of rows."
-        )
+    check_same_rows(lengths)
     if not lengths[0]:
         raise ValueError("Found arrays with 0 samples: there is nothing to split.")
 

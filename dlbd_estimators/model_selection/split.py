@@ -37,14 +37,14 @@ def train_test_split(
     """Split arrays into rows to train on and rows to test on.
 
     Lazy arrays stay lazy: rows are chosen at random within every block, in proportion to its
-    rows, and taken when a block is read. The same seed and the same blocks of the first lazy
-    array give the same rows, on any scheduler. NumPy arrays and pandas frames alone are split
-    by :func:`sklearn.model_selection.train_test_split`.
+    rows, and selected when the block is read. The same seed and the same blocks of the first lazy
+    array give the same rows, on any scheduler. If all arrays are in memory,
+    :func:`sklearn.model_selection.train_test_split` splits them.
 
     Parameters
     ----------
     *arrays : array-like, Dask collection, Zarr array, or one data set
-        With the same number of rows. Arrays may be cut into other blocks than the first. A
+        Arrays with the same number of rows. Their blocks may differ from those of the first. A
         data set (an object with lazy ``X`` and ``y``, and perhaps ``sample_weight``) stands for
         its arrays.
     test_size : float or int, optional
@@ -56,17 +56,17 @@ def train_test_split(
     random_state : int, RandomState or None, default=None
         Seed of the choice.
     shuffle : bool, default=True
-        False takes the first rows to train on, and those that follow to test on.
+        Whether to choose rows at random. If not, the first rows are the training rows, and the
+        rows that follow are the test rows.
     stratify : array-like or Dask collection of shape (n_samples,), optional
-        Labels, each of which gets its proportional share of both parts. Lazy labels are read
-        once for it.
+        Labels: both parts get the same share of each label. Lazy labels are read once for this.
 
     Returns
     -------
     list
-        ``[X_train, X_test, y_train, y_test, ...]``, two of each array's own kind, its rows in
-        the order in which they were stored. Chunks have about the rows of the blocks of the
-        first lazy array: small pieces of at most 16 neighbouring blocks are put together.
+        ``[X_train, X_test, y_train, y_test, ...]``: for each array two of the same type, with rows
+        in the stored order. Chunks have about as many rows as the blocks of the first lazy array:
+        the selected rows of up to 16 neighbouring blocks are put together.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def train_test_split(
 
     Notes
     -----
-    Nothing but chunk lengths is computed, and these only where Dask does not know them: by one
-    pass over the array with the shortest rows. What the client holds grows with the number of
-    blocks, not of rows (8 bytes a row where arrays in memory are split beside lazy ones).
-    Reading a chunk reads its blocks one after the other, each once.
+    Only chunk lengths are computed, and only if Dask does not know them: by one pass over the array
+    with the shortest rows. The memory of the client grows with the number of blocks, not of rows.
+    (If arrays in memory are split together with lazy ones, it takes 8 bytes a row.) Reading a chunk
+    reads its blocks one after the other, each once.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def train_test_split(
     """
     parts = unpack(arrays)
     if not any(map(is_cut, parts)):
-        # scikit-learn counts the labels in memory; the arrays that they go with lie there too.
+        # All arrays are in memory, like the labels: scikit-learn counts these.
         split: list[Any] = model_selection.train_test_split(
             *parts,
             test_size=test_size,
@@ -123,14 +123,14 @@ def train_test_split(
             labels = label_array(found.pop(), sizes)
             division = _stratified_division(labels, sizes, n_train, n_test, seed)
     selections = [division.part(number) for number in numbers]
-    # Once for all arrays, as their tasks are.
+    # Computed once for all arrays, which share the tasks.
     positions = [None if labels is None else stratified_positions(x, labels) for x in selections]
     parts = list(zip(selections, positions, strict=True))
     return [gather(each, part, where) for each in found for part, where in parts]
 
 
 def new_seed(random_state: np.random.RandomState) -> int:
-    """Draw the seed of a choice of rows."""
+    """Draw a seed for choosing rows."""
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 

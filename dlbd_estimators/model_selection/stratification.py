@@ -17,7 +17,7 @@ from dlbd_estimators.model_selection.sources import Lazy
 
 
 def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
-    """Bring labels to a Dask array on blocks of these sizes.
+    """Convert labels to a Dask array with blocks of these sizes.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def _tally(number: int, block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.i
 def stratified_counts(
     classes: NDArray[Any], strata: Integers, n_train: int, n_test: int, rng: np.random.Generator
 ) -> Integers:
-    """Divide the rows of each label of each block among test and training.
+    """Divide the rows of each label in each block into test rows and training rows.
 
-    Each label has its proportional share of both, rounded to the nearest rows.
+    Each part gets its share of each label, rounded to whole rows.
 
     Returns
     -------
@@ -109,9 +109,9 @@ def stratified_counts(
 
 
 def _nearest(totals: Integers, size: int, rng: np.random.Generator) -> Integers:
-    """Round proportional shares so that they add up, largest remainders first."""
+    """Round shares to whole numbers with the right sum, by the largest remainders."""
     whole, remainder = np.divmod(totals * size, totals.sum())
-    # A random order before the stable sort decides between equal remainders.
+    # Equal remainders are ordered at random: shuffle before the stable sort.
     order = rng.permutation(len(totals))
     order = order[np.argsort(-remainder[order], kind="stable")]
     whole[order[: size - whole.sum()]] += 1

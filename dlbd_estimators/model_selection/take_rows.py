@@ -1,10 +1,10 @@
-"""Chosen rows of lazy arrays, as lazy arrays with chunks about as large as the array's own.
+"""Select rows of lazy arrays, as lazy arrays with chunks about as large as those of the array.
 
-Each block has its rows taken by a task of its own, and chunks are put together of what was
-taken: whole blocks need not lie in memory beside one another. That task finds the rows'
-positions too; a task apart would have nothing to wait for, and with such tasks in the graph
-Dask orders the blocks of a split that is computed at once (training and test rows together)
-such that all are held. Positions that depend on labels wait for these, and all arrays share them.
+One task for each block selects its rows, and chunks are put together from selected rows. So whole
+blocks need not be in memory at the same time. The same task computes the positions of the rows. If
+a separate task did, it would wait for nothing, and Dask would order the graph such that it holds
+all blocks when training and test rows are computed together. Positions that depend on labels are
+computed after the labels, once for all arrays.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
     source : Lazy or array-like
         All rows.
     selection : Selection
-        Which ones.
+        The rows to select.
     where : dask.array.Array, optional
-        Of a selection that depends on labels, its :func:`stratified_positions`.
+        The :func:`stratified_positions` of the selection, if it depends on labels.
 
     Returns
     -------
     dask.array.Array, dask.dataframe.DataFrame, dask.dataframe.Series or array-like
-        Of the kind that came.
+        The selected rows, in the type of ``source``.
     """
     if not isinstance(source, Lazy):
         return in_memory(source, _all_positions(selection, where))
@@ -80,7 +80,7 @@ def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.
         for column in product(*map(range, data.numblocks[1:])):
             taken = []
             for block in blocks:
-                # A chunk of one block is that block's task: nothing is put together.
+                # The chunk of a single block is that block's task: nothing is put together.
                 key: Any = (name, number, *column)
                 if len(blocks) > 1:
                     key = (f"take-{name}", block, *column)
@@ -107,9 +107,9 @@ def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
     Parameters
     ----------
     selection : Selection
-        Which rows.
+        The rows to select.
     labels : dask.array.Array of shape (n_samples,)
-        What the selection is stratified by, on its blocks.
+        Labels by which the selection is stratified, with the same blocks.
     """
     name = f"positions-{tokenize(selection, labels.name)}"
     layer: dict[Any, Any] = {}
@@ -135,18 +135,18 @@ def take(
     block : ndarray, DataFrame or Series
         All rows of a block.
     rows : Rows
-        Which ones.
+        The rows to select.
     where : ndarray of int, optional
-        Their positions, where they depend on labels.
+        Positions of the rows, if they depend on labels.
     promised : Promised or Aligned, optional
-        What the collection says of its blocks.
+        The columns and dtypes that the collection declares for its blocks.
 
     Raises
     ------
     LengthMismatch
-        The block has another length than the one that the rows were chosen of.
+        The block has another length than when the rows were chosen.
     BadBlock
-        It has other columns than were promised.
+        The block has other columns than the collection declares.
     """
     if promised is not None:
         block = checked(block, promised)
@@ -176,7 +176,7 @@ def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any
             for block in chunk
         ]
         parts.append(joining(taken) if len(taken) > 1 else taken[0])
-    # Not from_delayed: optimisation of what is made of it (to_dask_array, say) loses its tasks.
+    # Not by from_delayed: when its result is optimised (by to_dask_array, say), tasks are lost.
     graph = {key: task for part in parts for key, task in dict(part.__dask_graph__()).items()}
     unknown = (None,) * (len(parts) + 1)
     keys = [part.key for part in parts]
@@ -184,7 +184,7 @@ def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any
 
 
 def _cut(blocks: Iterable[Any], sizes: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[Any]:
-    """Cut the blocks of a data frame at other rows."""
+    """Cut a data frame into blocks of other lengths."""
     slicing, joining = dask.delayed(_slice, pure=True), dask.delayed(_join, pure=True)
     blocks = list(blocks)
     edges = list(pairwise(accumulate(sizes, initial=0)))

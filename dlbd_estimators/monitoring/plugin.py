@@ -30,7 +30,7 @@ class TrainingPlugin(SchedulerPlugin):
         self.log = FitLog()
         self._metrics: Any = None
         try:
-            from dlbd_estimators.monitoring.page import install
+            from dlbd_estimators.monitoring.dashboard_page import install
 
             install(scheduler, self.log)
         except Exception:

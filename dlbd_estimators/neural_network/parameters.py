@@ -17,7 +17,7 @@ from dlbd_estimators.base.parameters import (
     check_verbose,
     refused,
 )
-from dlbd_estimators.exceptions import warn_user
+from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
 from dlbd_estimators.kernels.updates import SGD, Adam, Update
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep

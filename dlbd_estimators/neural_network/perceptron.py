@@ -299,6 +299,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         return new.with_optimiser_of(last) if job.incremental else new
 
     def _model_attributes(self, job: Job, parameters: FloatArray) -> dict[str, Any]:
+        """Return the fitted attributes that describe the network and its parameters."""
         coefs, intercepts = job.network.layers.unpack(parameters)
         return {
             **job.targets.attributes,

@@ -16,13 +16,13 @@ from dlbd_estimators.blocks.checked_rows import CheckedRows
 from dlbd_estimators.blocks.held_out import hold_out
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.passes import Asks, Pass
-from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
 from dlbd_estimators.kernels.network import Network, NetworkPredictor
 from dlbd_estimators.kernels.row_counts import RowCountKernel
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
+from dlbd_estimators.solvers.overflow import is_overflow
 from dlbd_estimators.solvers.stochastic.epochs import Score
 
 
@@ -164,12 +164,10 @@ def _score(
                 blocks=held_out,
                 n_passes=n_passes,
             )
-        except NonFiniteValues:
-            raise
-        except BadBlock:
-            # The features are sound and the predictions overflow. Training is about to diverge,
-            # and says so better.
-            return float("nan")
+        except ValueError as error:
+            if not is_overflow(error):
+                raise
+            return float("nan")  # training is about to diverge, and its error says more
         return holdout.score(sums)
 
     return score

@@ -13,9 +13,9 @@ import numpy as np
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.passes import Pass, Round
-from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
+from dlbd_estimators.solvers.overflow import is_overflow
 
 
 def minimize(executor: Executor, fit: Fit) -> Solution:
@@ -123,9 +123,8 @@ def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
         results = executor.sweep(passes, together[0].blocks)
     except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
         # Numbers overflow because of one fit's parameters; any other error comes from the data.
-        overflowed = isinstance(error, BadBlock) and not isinstance(error, NonFiniteValues)
         for run in together:
-            if overflowed and len(together) > 1:
+            if is_overflow(error) and len(together) > 1:
                 _serve(executor, [run])
             else:
                 run.go_on(error)

@@ -15,7 +15,7 @@ from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.solver import BaseProblem, Solver, State
-from dlbd_estimators.solvers.status import Status, warn
+from dlbd_estimators.solvers.status import Status, issue_warning
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Fit:
         True stops the solver there. Where that step has met ``tol``, or is one that the
         solver ends at anyway, this changes nothing. It hears of no step that diverged.
     on_warning : callable, optional
-        Called with why the fit ends and what the user is warned of, before they are.
+        Called with why the fit ends, the text and the class of the warning, if the fit ends without
+        a minimum. By default Python's own warning is issued.
     opening : str, default=""
         What the warning of an error above ``tol`` begins with, where users look for certain words.
     advice : str
@@ -63,7 +64,7 @@ class Fit:
     clock: Callable[[], float]
     before_step: Callable[[Any], None] | None = None
     on_step: Callable[[Any, Record], bool] | None = None
-    on_warning: Callable[[str, str], None] | None = None
+    on_warning: Callable[[str, str, type[Warning]], None] = issue_warning
     opening: str = ""
     advice: str = "use solver='auto'"
     earlier: Sequence[Record] | None = None
@@ -289,7 +290,7 @@ class FitRun:
                 opening=fit.opening,
                 advice=fit.advice,
             )
-            warn(fit.on_warning, status.name.lower(), message, status.category)
+            fit.on_warning(status.name.lower(), message, status.category)
         parameters = fit.solver.answer(fit.problem, state)
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 

@@ -1,13 +1,11 @@
-"""How a fit can end, and the warning that the user gets."""
+"""How a fit can end, and the text of the warning if it ends without a minimum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from enum import Enum
 
 from sklearn.exceptions import ConvergenceWarning
-
-from dlbd_estimators.exceptions import warn_user
 
 
 class SeparableWarning(ConvergenceWarning):
@@ -55,13 +53,6 @@ class Status(Enum):
         return SeparableWarning if separable else ConvergenceWarning
 
 
-def warn(
-    on_warning: Callable[[str, str], None] | None,
-    status: str,
-    message: str,
-    category: type[Warning],
-) -> None:
-    """Call ``on_warning`` with the status and the text, then warn the user."""
-    if on_warning is not None:
-        on_warning(status, message)
-    warn_user(message, category)
+def issue_warning(_status: str, message: str, category: type[Warning]) -> None:
+    """Issue Python's own warning: for fits whose caller does not warn the user itself."""
+    warnings.warn(message, category, stacklevel=2)

@@ -1,4 +1,4 @@
-"""The docstring of an estimator holds what its bases document, where it says nothing itself."""
+"""Docstrings hold what a class shares with its bases, or a function with another one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 import pytest
 
 import dlbd_estimators
-from dlbd_estimators import preprocessing
-from dlbd_estimators.base.documentation import documented_by_bases
+from dlbd_estimators import model_selection, preprocessing
+from dlbd_estimators.base.documentation import documented_by_bases, documented_like
 
 ESTIMATORS = [
     value
-    for room in (dlbd_estimators, preprocessing)
+    for room in (dlbd_estimators, model_selection, preprocessing)
     for value in (getattr(room, name) for name in room.__all__)
     if hasattr(value, "get_params")
 ]
@@ -147,3 +147,131 @@ def test_without_docstrings_nothing_is_completed():
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_parameter_of_an_estimator_is_documented_in_the_order_of_the_signature(cls):
     assert documented(cls, "Parameters") == list(inspect.signature(cls).parameters)
+
+
+def whole(X, *arrays, tol=1e-3, **params):
+    """Document everything.
+
+    Parameters
+    ----------
+    X : array-like
+        Features.
+    *arrays : array-like
+        Others.
+    tol : float, default=1e-3
+        Of the whole.
+    **params : dict
+        More.
+
+    Returns
+    -------
+    float
+        The first.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ.
+
+    Warns
+    -----
+    UserWarning
+        Not handed on.
+
+    Examples
+    --------
+    >>> 1
+    1
+    """
+
+
+@documented_like(whole)
+def short(X, alpha, *arrays, tol=1e-4, **params):
+    """Document what differs.
+
+    More words.
+
+    Parameters
+    ----------
+    tol : float, default=1e-4
+        Its own.
+    alpha : float
+        Its own.
+
+    Returns
+    -------
+    float
+        The second.
+
+    Examples
+    --------
+    >>> 2
+    2
+    """
+
+
+def test_a_function_takes_entries_and_sections_that_it_leaves_out_but_no_example_or_warning():
+    assert inspect.getdoc(short) == inspect.cleandoc(
+        """Document what differs.
+
+        More words.
+
+        Parameters
+        ----------
+        X : array-like
+            Features.
+        alpha : float
+            Its own.
+        *arrays : array-like
+            Others.
+        tol : float, default=1e-4
+            Its own.
+        **params : dict
+            More.
+
+        Returns
+        -------
+        float
+            The second.
+
+        Raises
+        ------
+        ValueError
+            Lengths differ.
+
+        Examples
+        --------
+        >>> 2
+        2
+        """
+    )
+
+
+def test_a_parameter_that_the_function_does_not_have_is_left_out():
+    @documented_like(whole)
+    def shorter(X):
+        """Only a summary."""
+
+    assert documented(shorter, "Parameters") == ["X"]
+
+
+def test_a_function_without_a_docstring_gets_none():
+    @documented_like(whole)
+    def bare():
+        pass
+
+    assert bare.__doc__ is None
+
+
+def test_a_section_that_numpydoc_does_not_know_is_refused():
+    def odd():
+        """Have an odd section.
+
+        Gives
+        -----
+        float
+            The result.
+        """
+
+    with pytest.raises(ValueError, match=r"odd has sections of unknown titles: \['Gives'\]"):
+        documented_like(whole)(odd)

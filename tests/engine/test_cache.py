@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.engine import cache, kept
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine import cache, per_fit_cache
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.kernels.kernel import Block
 
 
@@ -22,7 +22,7 @@ NBYTES = block().nbytes
 IDLE = 120.0
 
 
-class BlockCache(KeptByFit):
+class BlockCache(PerFitCache):
     """Blocks by fit and index."""
 
     def __init__(self):
@@ -71,7 +71,7 @@ def test_fits_share_the_budget():
 
 
 def test_what_a_task_brings_after_its_fit_ended_is_not_kept(monkeypatch):
-    monkeypatch.setattr(kept, "_MAX_ENDED", 2)
+    monkeypatch.setattr(per_fit_cache, "_MAX_ENDED", 2)
     store = BlockCache()
     for fit in ("one", "two", "three"):
         store.drop(fit)
@@ -127,7 +127,7 @@ def test_the_budget_is_that_of_all_that_is_kept(steps):
     budget, now = 20 * 8 * 3, 0.0
     store, model, used = BlockCache(), {}, {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kept.time, "monotonic", lambda: now)
+        patch.setattr(per_fit_cache.time, "monotonic", lambda: now)
         for number, (kind, *step) in enumerate(steps):
             if kind == "wait":
                 now += step[0]
@@ -151,7 +151,7 @@ def test_the_budget_is_that_of_all_that_is_kept(steps):
 
 def test_idle_fits_give_way_and_busy_ones_do_not(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(kept.time, "monotonic", lambda: now)
+    monkeypatch.setattr(per_fit_cache.time, "monotonic", lambda: now)
     store = BlockCache()
     store.put("idle", 0, block(), 2 * NBYTES)
     store.put("busy", 0, block(), 2 * NBYTES)
@@ -168,7 +168,7 @@ def test_idle_fits_give_way_and_busy_ones_do_not(monkeypatch):
 
 @pytest.mark.parametrize("part", ["X", "y", "weight"])
 def test_a_view_of_something_larger_is_not_kept(part, monkeypatch):
-    store = KeptByFit(IDLE)
+    store = PerFitCache(IDLE)
     monkeypatch.setattr(cache, "block_cache", store)
     arrays = {"X": np.zeros((10, 9)), "y": np.zeros(10), "weight": np.zeros(10)}
     arrays[part] = np.zeros((1000, *arrays[part].shape[1:]))[:10]
@@ -181,8 +181,8 @@ def test_a_view_of_something_larger_is_not_kept(part, monkeypatch):
 
 def test_without_a_budget_all_is_kept_but_what_is_of_fits_that_are_gone(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(kept.time, "monotonic", lambda: now)
-    store = KeptByFit(IDLE)
+    monkeypatch.setattr(per_fit_cache.time, "monotonic", lambda: now)
+    store = PerFitCache(IDLE)
     store.put("gone", 0, "value", 10**12, None)
     store.put("here", 0, "value", 10**12, None)
     assert len(store) == 2

@@ -22,11 +22,11 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators import LogisticRegression, MLPRegressor
 from dlbd_estimators.blocks.dask_blocks import from_dask
 from dlbd_estimators.engine import cluster as cluster_module
-from dlbd_estimators.engine import graph_parts, kept
+from dlbd_estimators.engine import graph_parts, per_fit_cache
 from dlbd_estimators.engine.cluster import ClusterExecutor
 from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, read_part
 from dlbd_estimators.engine.held_partials import Held, join_held
-from dlbd_estimators.engine.kept import KeptByFit
+from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
 from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
@@ -267,7 +267,7 @@ def part_of(rows):
 
 @pytest.fixture
 def store(monkeypatch):
-    mine = KeptByFit(600.0)
+    mine = PerFitCache(600.0)
     monkeypatch.setattr(graph_parts, "part_store", mine)
     return mine
 
@@ -292,7 +292,7 @@ def test_parts_of_a_fit_that_is_gone_give_way(store, monkeypatch):
 
 
 def test_ends_of_fits_are_not_remembered_for_ever(store, monkeypatch):
-    monkeypatch.setattr(kept, "_MAX_ENDED", 2)
+    monkeypatch.setattr(per_fit_cache, "_MAX_ENDED", 2)
     for number in range(5):
         store.drop(f"fit-{number}")
     assert len(store._ended) == 2

@@ -52,7 +52,7 @@ def fit_of(kind, *, chunks=None, dtype=np.float64, max_iter=N_EPOCHS, **options)
         warnings.simplefilter("ignore")  # cut short
         patch.setattr(module, "minimize", record)
         perceptron(kind, max_iter=max_iter, **options).fit(*data)
-    return replace(asked[0], clock=float, before_step=None, on_step=None, on_warning=None)
+    return replace(asked[0], clock=float, before_step=None, on_step=None)
 
 
 def run(fit, executor=None, **more):

@@ -12,10 +12,10 @@ from dlbd_estimators.base.by_number import arrays
 from dlbd_estimators.base.by_number.parts import recut
 from dlbd_estimators.blocks import sources
 from dlbd_estimators.blocks.alignment import with_sizes
+from dlbd_estimators.blocks.checks import check_same_rows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.sources import is_frame, is_lazy
 from dlbd_estimators.engine.column_passes import block_lengths
-from dlbd_estimators.exceptions import LengthMismatch
 
 Sizes = tuple[int, ...]
 
@@ -61,12 +61,9 @@ def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
     found = dict(zip(lazy, _plain(*(collections[index] for index in lazy)), strict=True))
     lengths = dict(zip(lazy, _lengths([found[index] for index in lazy]), strict=True))
     totals = [sum(each) for each in lengths.values()]
+    check_same_rows(totals if sizes is None else [sum(sizes), *totals])
     if sizes is None:
         sizes = tuple(size for size in lengths[lazy[0]] if size)
-    if set(totals) != {sum(sizes)}:
-        raise LengthMismatch(
-            f"Found input variables with inconsistent numbers of samples: {totals}"
-        )
     if not sizes:
         raise ValueError("Found lazy data with 0 samples: there are no rows to choose.")
     result = list(collections)

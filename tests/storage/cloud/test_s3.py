@@ -125,7 +125,7 @@ def test_a_chunk_of_another_place_is_found(s3, rows):
     data = create(s3, rows)
     one, other = (data.layouts["X"].key(chunk) for chunk in (1, 2))
     data.store.write(one, [data.store.read(other).tobytes()])
-    with pytest.raises(storage.ChunkCorrupt, match="another chunk's, or of another writing"):
+    with pytest.raises(storage.ChunkCorrupt, match="belongs to another chunk, or to another"):
         data.X.compute()
 
 

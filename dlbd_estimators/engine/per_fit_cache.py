@@ -1,8 +1,8 @@
 """Values that a process keeps for a fit, until the fit ends.
 
-The client says when a fit ends. This may be before the last of its tasks: what such a task brings
-is not kept. A client may also die and say nothing, so a fit that has not asked for long gives way
-to others.
+The client tells when a fit ends. Tasks of the fit may still run then: their values are not kept. A
+client may also die without telling. So the values of a fit that has asked for none of them for long
+are dropped when another fit needs the room.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
-#: Fits whose end is remembered.
+#: Number of fits whose end is remembered.
 _MAX_ENDED = 256
 
 
 @dataclass
 class _Fit(Generic[Value]):
-    #: With the size of each.
+    #: Each value with its size in bytes.
     values: dict[Hashable, tuple[Value, int]] = field(default_factory=dict)
-    #: Of its values together: they may be many, and each that is put has to fit beside them.
+    #: Size of all values together. It is kept up to date because there may be many values.
     nbytes: int = 0
     last_used: float = 0.0
 
 
-class KeptByFit(Generic[Value]):
-    """Values by fit and key.
+class PerFitCache(Generic[Value]):
+    """Values by fit and key, within a budget.
 
     Parameters
     ----------
     idle_seconds : float
-        A fit that has not asked for this long is taken to be gone.
+        After so many seconds without a request, a fit is taken to be gone.
     """
 
     def __init__(self, idle_seconds: float) -> None:
@@ -45,12 +45,12 @@ class KeptByFit(Generic[Value]):
         self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
-        """Values of all fits."""
+        """Return the number of values of all fits."""
         with self._lock:
             return sum(len(fit.values) for fit in self._fits.values())
 
     def get(self, fit: str, key: Hashable) -> Value | None:
-        """Return what is kept under a key, or None."""
+        """Return the value of a key, or None."""
         with self._lock:
             entry = self._fits.get(fit)
             if entry is None:
@@ -60,18 +60,18 @@ class KeptByFit(Generic[Value]):
         return None if found is None else found[0]
 
     def put(self, fit: str, key: Hashable, value: Value, nbytes: int, budget: int | None) -> None:
-        """Keep a value, if all that is kept then still fits; fits that are gone give way to it.
+        """Keep a value if there is room. If need be, drop the values of fits that are gone.
 
         Parameters
         ----------
         fit : str
-            One that has ended keeps nothing.
+            Token of the fit. If the fit has ended, nothing is kept.
         key : hashable
-            By which it is asked for.
+            Key of the value, unique in the fit.
         value : object
-            What is kept.
+            The value.
         nbytes : int
-            Its size.
+            Size of the value in bytes.
         budget : int or None
             Bytes for all fits together; None is no limit.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bokeh.document import Document
 from bokeh.document.models import DocumentModelManager
 
-from dlbd_estimators.monitoring.page import TrainingView
+from dlbd_estimators.monitoring.dashboard_page import TrainingView
 from tests.monitoring.test_fits import log_of, started, step
 
 
