@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlbd_estimators.base.saving import load, save
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning, __version__
     from dlbd_estimators.linear_model import (
@@ -46,6 +47,8 @@ __all__ = [
     "RidgeClassifierCV",
     "SeparableWarning",
     "__version__",
+    "load",
+    "save",
     "to_sklearn",
 ]
 
@@ -55,6 +58,8 @@ _ELSEWHERE = {
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",
     "__version__": "base.versions",
+    "load": "base.saving",
+    "save": "base.saving",
     "to_sklearn": "base.to_sklearn",
 }
 

@@ -5,6 +5,7 @@ ValueError, TypeError
 ValueError
 |-- CheckpointMismatch    a checkpoint is of other data or parameters; the message lists them
 |-- CheckpointDamaged     no checkpoint of a folder is as it was written
+|-- ModelDamaged          the file of a saved model is not as it was written
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
 `-- BadBlock              one block cannot be used; the message names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
@@ -42,6 +43,10 @@ class CheckpointMismatch(ValueError):
 
 class CheckpointDamaged(ValueError):
     """A checkpoint is not as it was written, and there is no whole one before it."""
+
+
+class ModelDamaged(ValueError):
+    """The file of a saved model is not as it was written, or is no such file."""
 
 
 class LengthMismatch(ValueError):

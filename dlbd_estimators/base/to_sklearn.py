@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.saving import Savable
 from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
 
 #: Not copied: scikit-learn keeps callbacks in these, which belong to a fit here.
@@ -121,8 +122,8 @@ def _is_sklearns(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "sklearn"
 
 
-class ToSklearnMixin(Versioned):
-    """Mixin: :meth:`to_sklearn`, for classes that have a namesake in scikit-learn, and pickles."""
+class ToSklearnMixin(Savable, Versioned):
+    """Mixin: :meth:`to_sklearn`, for classes that have a namesake in scikit-learn, and files."""
 
     _namesake: ClassVar[Namesake | None] = None
 

@@ -18,7 +18,7 @@ ONLY_WITHIN_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callback
 
 
 class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
-    """An estimator was pickled by other versions than those that load it.
+    """An estimator was saved by other versions than those that load it.
 
     A filter for scikit-learn's warning of the same name holds for this one, too.
 
@@ -27,7 +27,7 @@ class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
     estimator_name : str
         Class of the estimator.
     current_version, original_version : str
-        Of this package, now and where the pickle was written.
+        Of this package, now and where the estimator was saved.
     current_sklearn_version, original_sklearn_version : str
         Of scikit-learn.
     """
@@ -51,11 +51,33 @@ class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
 
     def __str__(self) -> str:
         return (
-            f"{self.estimator_name} was pickled by dlbd_estimators {self.original_version} with "
+            f"{self.estimator_name} was saved by dlbd_estimators {self.original_version} with "
             f"scikit-learn {self.original_sklearn_version}, and is loaded by dlbd_estimators "
             f"{self.current_version} with scikit-learn {self.current_sklearn_version}: it may "
             f"fail, or predict something else. Fit it again, or load it with the versions that "
             f"wrote it."
+        )
+
+
+def warn_of_others(name: str, written: tuple[str, str]) -> None:
+    """Warn if an estimator was not saved by the versions that are here.
+
+    Parameters
+    ----------
+    name : str
+        The estimator's class.
+    written : tuple of str
+        Version of this package, and of scikit-learn.
+    """
+    if written != (__version__, sklearn.__version__):
+        warn_user(
+            InconsistentVersionWarning(
+                estimator_name=name,
+                current_version=__version__,
+                original_version=written[0],
+                current_sklearn_version=sklearn.__version__,
+                original_sklearn_version=written[1],
+            )
         )
 
 
@@ -75,14 +97,5 @@ class Versioned:
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         written = (state.pop(_OURS, "of unknown version"), state.pop(_THEIRS, "of unknown version"))
-        if written != (__version__, sklearn.__version__):
-            warn_user(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_version=__version__,
-                    original_version=written[0],
-                    current_sklearn_version=sklearn.__version__,
-                    original_sklearn_version=written[1],
-                )
-            )
+        warn_of_others(type(self).__name__, written)
         super().__setstate__(state)  # type: ignore[misc] # as above

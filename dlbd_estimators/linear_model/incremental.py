@@ -7,9 +7,10 @@ them by the update of Chan, Golub and LeVeque (1983), and the model is solved an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -70,6 +71,7 @@ class IncrementalLeastSquares(LeastSquares):
         Number of rows until now; after ``partial_fit`` and ``merge`` alone.
     """
 
+    _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows}
     solver: str
     _kept: KeptRows
 

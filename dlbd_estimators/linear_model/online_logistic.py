@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ class OnlineLogistic:
     coef_: Any
     intercept_: Any
     _running: RunningCurvature
+    _saved_as: ClassVar[Mapping[str, Any]] = {"_running": RunningCurvature}
 
     @available_if(_has_smooth_penalty)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -46,6 +46,7 @@ from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme, InMemory, 
 class BaseMLP(SharedParameters, Model, ABC):
     """Fits a network; what its targets are is for the subclasses to say."""
 
+    _saved_as: ClassVar[Mapping[str, Any]] = {"_network": Network, "_training": EpochState}
     _training: EpochState
     history_: list[dict[str, float]]
     best_loss_: float | None

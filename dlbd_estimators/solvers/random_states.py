@@ -9,6 +9,17 @@ import numpy as np
 #: By name: numbers, text, arrays, and more of the same.
 Frozen: TypeAlias = tuple[tuple[str, Any], ...]
 
+_GENERATORS = {
+    each.__name__: each
+    for each in (
+        np.random.MT19937,
+        np.random.PCG64,
+        np.random.PCG64DXSM,
+        np.random.Philox,
+        np.random.SFC64,
+    )
+}
+
 
 def freeze(random_state: np.random.RandomState) -> Frozen:
     """Return the state of a RandomState, as a copy."""
@@ -16,9 +27,19 @@ def freeze(random_state: np.random.RandomState) -> Frozen:
 
 
 def thaw(frozen: Frozen) -> np.random.RandomState:
-    """Return a new RandomState in that state."""
+    """Return a new RandomState in that state.
+
+    Raises
+    ------
+    ValueError
+        It names no generator of NumPy.
+    """
     state = _mapping(frozen)
-    random_state = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+    name = state.get("bit_generator")
+    # A file may name anything, and NumPy has functions beside its generators.
+    if name not in _GENERATORS:
+        raise ValueError(f"NumPy has no generator {name!r:.100}")
+    random_state = np.random.RandomState(_GENERATORS[name]())
     random_state.set_state(state)
     return random_state
 

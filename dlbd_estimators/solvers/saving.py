@@ -6,7 +6,7 @@ The facts are JSON: numbers, strings and None as they are, and the rest as objec
 ``{"array": k}``      array number k
 ``{"scalar": k}``     the NumPy scalar in array number k
 ``{"tuple": [...]}``  a tuple
-``{"name": ...}``     a member of an enumeration
+``{"name": ...}``     a member of an enumeration; the class of a loss or of an activation
 ``{"fields": {...}}`` a data class; what it is, the annotation says that holds it
 ===================== =====================================================
 
@@ -17,7 +17,7 @@ had without the stop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -26,7 +26,9 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.engine.checkpoint import pack, unpack
+from dlbd_estimators.engine.packed_file import pack, unpack
+from dlbd_estimators.kernels import losses
+from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
 from dlbd_estimators.solvers.solver import Solver, State
 
 Arrays: TypeAlias = list[NDArray[Any]]
@@ -38,6 +40,19 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "b"),
     str: ((str,), ""),
     NoneType: ((NoneType,), ""),
+}
+#: What has no fields: it is told by the name of its class.
+_NAMED: dict[Any, dict[str, Any]] = {
+    losses.Loss: {
+        each.__name__: each
+        for each in (
+            losses.HalfBinomialLoss,
+            losses.HalfMultinomialLoss,
+            losses.HalfPoissonDeviance,
+            losses.HalfSquaredError,
+        )
+    },
+    Activation: {type(each).__name__: type(each) for each in ACTIVATIONS.values()},
 }
 
 
@@ -56,6 +71,8 @@ def to_facts(value: Any, arrays: Arrays) -> Any:
         return {"array" if isinstance(value, np.ndarray) else "scalar": len(arrays) - 1}
     if isinstance(value, Enum):
         return {"name": value.name}
+    if any(type(value) in named.values() for named in _NAMED.values()):
+        return {"name": type(value).__name__}
     if isinstance(value, tuple):
         return {"tuple": [to_facts(each, arrays) for each in value]}
     if is_dataclass(value):
@@ -81,10 +98,12 @@ def from_facts(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> A
     ValueError
         They are of something else.
     """
+    if annotation in _NAMED:
+        return _member(facts, annotation, _NAMED[annotation])()
     if isinstance(annotation, type) and is_dataclass(annotation):
         return _data_class(facts, arrays, annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return _member(facts, annotation)
+        return _member(facts, annotation, annotation.__members__)
     read = _READ.get(get_origin(annotation) or annotation, _plain)
     return read(facts, arrays, annotation)
 
@@ -122,11 +141,11 @@ def _data_class(facts: Any, arrays: Sequence[NDArray[Any]], kind: Any) -> Any:
     return kind(**{name: from_facts(each, arrays, hints[name]) for name, each in held.items()})
 
 
-def _member(facts: Any, kind: type[Enum]) -> Any:
+def _member(facts: Any, kind: Any, members: Mapping[str, Any]) -> Any:
     name = _held(facts, "name", kind)
-    if name not in kind.__members__:
+    if name not in members:
         raise ValueError(f"{name!r:.100} is not of {kind}")
-    return kind[name]
+    return members[name]
 
 
 def _one_of(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:

@@ -64,7 +64,7 @@ def test_another_version_warns_at_the_line_that_loads(case, monkeypatch):
         pickle.loads(text)
     warning = caught[0]
     name = type(MODELS[case]).__name__
-    assert f"{name} was pickled by dlbd_estimators 0.0.7" in str(caught[-1].message)
+    assert f"{name} was saved by dlbd_estimators 0.0.7" in str(caught[-1].message)
     assert Path(warning.filename) == Path(__file__)
     assert "pickle.loads(text)" in Path(__file__).read_text().splitlines()[warning.lineno - 1]
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 
-from dlbd_estimators.engine.checkpoint import CheckpointFolder, pack, unpack
+from dlbd_estimators.engine.checkpoint import CheckpointFolder
+from dlbd_estimators.engine.packed_file import pack, unpack
 from dlbd_estimators.exceptions import CheckpointDamaged
 
 DTYPES = st.sampled_from(["?", "<i8", "<u4", "<f4", "<f8", ">f8"])

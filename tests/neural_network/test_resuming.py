@@ -96,6 +96,11 @@ def test_a_cluster_resumes_with_the_same_bits(client):
     check_resumed(fit, 2, lambda: ClusterExecutor(client))
 
 
+def test_a_file_names_generators_alone():
+    with pytest.raises(ValueError, match="no generator 'test'"):
+        thaw((("bit_generator", "test"),))
+
+
 @pytest.mark.parametrize("kind", [np.random.MT19937, np.random.PCG64, np.random.Philox])
 def test_a_random_state_that_is_thawed_goes_on_as_it_would_have(kind):
     whole = np.random.RandomState(kind(3))

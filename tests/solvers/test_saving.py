@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlbd_estimators.engine.checkpoint import pack, unpack
+from dlbd_estimators.engine.packed_file import pack, unpack
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.solvers import Status, minimize

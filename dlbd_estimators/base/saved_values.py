@@ -1,0 +1,292 @@
+"""The values of a saved model as facts and arrays, and back: no code, nothing that would be run.
+
+The facts are JSON: numbers, text, None and truth values as they are, and the rest as objects:
+
+=========================================== =================================================
+``{"list": [...]}``, ``{"tuple": [...]}``    and ``{"dict": [[key, value], ...]}``
+``{"array": k}``                             array number k, of numbers or truth values
+``{"viewed": k, "dtype": , "shape": }``      an array of text, dates or durations, as integers
+``{"objects": [...], "shape": }``            an array of Python's objects
+``{"scalar": ...}``                          the NumPy scalar of such an array without axes
+``{"slice": [...]}``                         a slice
+``{"dtype": }``, ``{"type": }``              a dtype of NumPy; a type that stands for one
+``{"sparse": [...], "format": , "shape": }`` a sparse matrix: values, indices, begins of the rows
+``{"random_state": ...}``                    where a RandomState stands
+``{"missing": "pandas.NA"}``                 pandas' missing value
+``{"object": name, "holds": {...}}``         an estimator or a splitter, by its public name
+``{"again": k}``                             the k-th of these, once more
+``{"kept": ...}``                            a data class, by :mod:`dlbd_estimators.solvers.saving`
+=========================================== =================================================
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT
+from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
+from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
+
+#: Not saved: scikit-learn keeps callbacks in these, which belong to a fit here.
+_CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
+_PLAIN = (bool, int, float, str, type(None))
+_NUMBERS = "biuf"
+#: What text, dates and durations are made of.
+_INTEGERS = {"U": np.uint32, "m": np.int64, "M": np.int64}
+_KINDS = f"{_NUMBERS}{''.join(_INTEGERS)}O"
+_SPARSE = {
+    each.__name__: each
+    for each in (
+        scipy.sparse.csr_array, scipy.sparse.csr_matrix,
+        scipy.sparse.csc_array, scipy.sparse.csc_matrix,
+    )
+}  # fmt: skip
+#: Types that users write for a dtype, as OneHotEncoder(dtype=np.float32).
+_TYPES = {each.__name__: each for each in (bool, int, float, str, object)} | {
+    f"numpy.{each.__name__}": each
+    for each in (
+        np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64,
+        np.uint8, np.uint16, np.uint32, np.uint64, np.bool_, np.object_, np.str_,
+    )
+}  # fmt: skip
+
+#: The public name of a class, or None where a file may not name it; and the class of a name.
+NameOf = Callable[[type], str | None]
+ClassOf = Callable[[str], type]
+
+
+class Facts:
+    """Makes facts of values.
+
+    Parameters
+    ----------
+    name_of : callable
+        Gives the public name of a class.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        Of all values until now.
+    """
+
+    def __init__(self, name_of: NameOf) -> None:
+        self.arrays: Arrays = []
+        self._name_of = name_of
+        self._numbers: dict[int, int] = {}
+
+    def of(self, value: Any, where: str) -> Any:
+        """Return the facts of a value, which is found at this place.
+
+        Raises
+        ------
+        TypeError
+            A file cannot hold it.
+        """
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind in (list, tuple):
+            return {kind.__name__: [self.of(*each) for each in _entries(value, where)]}
+        if kind is dict:
+            pairs = value.items()
+            return {"dict": [[self.of(k, where), self.of(v, f"{where}[{k!r}]")] for k, v in pairs]}
+        if kind is np.ndarray:
+            return self._array(value, where)
+        return self._other(value, where)
+
+    def _array(self, array: NDArray[Any], where: str) -> Any:
+        shape = list(array.shape)
+        if array.dtype.kind in _NUMBERS:
+            return {"array": self._add(array)}
+        if array.dtype.kind in _INTEGERS:
+            whole = np.ascontiguousarray(array).reshape(-1)
+            viewed = self._add(whole.view(_INTEGERS[array.dtype.kind]))
+            return {"viewed": viewed, "dtype": array.dtype.str, "shape": shape}
+        if array.dtype.kind == "O":
+            return {"objects": [self.of(each, where) for each in array.flat], "shape": shape}
+        raise refused(array, where)
+
+    def _add(self, array: NDArray[Any]) -> int:
+        self.arrays.append(array)
+        return len(self.arrays) - 1
+
+    def _other(self, value: Any, where: str) -> Any:
+        name = self._name_of(type(value))
+        if name is not None:
+            return self._object(value, name, where)
+        for kind, facts_of in _OF_KIND.items():
+            if isinstance(value, kind):
+                return facts_of(self, value, where)
+        if value is getattr(sys.modules.get("pandas"), "NA", ...):
+            return {"missing": "pandas.NA"}
+        raise refused(value, where)
+
+    def _scalar(self, value: np.generic, where: str) -> Any:
+        return {"scalar": self._array(np.asarray(value), where)}
+
+    def _slice(self, value: slice, where: str) -> Any:
+        return {"slice": [self.of(each, where) for each in (value.start, value.stop, value.step)]}
+
+    def _dtype(self, value: np.dtype[Any], where: str) -> Any:
+        if value.kind not in _KINDS:
+            raise refused(value, where)
+        return {"dtype": value.str}
+
+    def _type(self, value: type, where: str) -> Any:
+        for name, each in _TYPES.items():
+            if each is value:
+                return {"type": name}
+        raise refused(value, where)
+
+    def _random_state(self, value: np.random.RandomState, where: str) -> Any:
+        return {"random_state": to_facts(freeze(value), self.arrays)}
+
+    def _sparse(self, value: Any, where: str) -> Any:
+        parts = [self._array(each, where) for each in (value.data, value.indices, value.indptr)]
+        shape = [int(length) for length in value.shape]
+        return {"sparse": parts, "format": type(value).__name__, "shape": shape}
+
+    def _object(self, value: Any, name: str, where: str) -> Any:
+        if id(value) in self._numbers:
+            return {"again": self._numbers[id(value)]}
+        self._numbers[id(value)] = len(self._numbers)
+        kept = getattr(value, "_saved_as", {})
+        held = {
+            key: {"kept": to_facts(each, self.arrays)}
+            if key in kept
+            else self.of(each, f"{where}.{key}")
+            for key, each in vars(value).items()
+            if key not in _CALLBACKS
+        }
+        return {"object": name, "holds": held}
+
+
+#: What makes facts of which kinds of values, beside plain ones and estimators.
+_OF_KIND: dict[type, Callable[[Facts, Any, str], Any]] = {
+    np.generic: Facts._scalar,
+    slice: Facts._slice,
+    np.dtype: Facts._dtype,
+    type: Facts._type,
+    np.random.RandomState: Facts._random_state,
+    **dict.fromkeys(_SPARSE.values(), Facts._sparse),
+}
+
+
+class Values:
+    """Makes values of facts.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        What the facts point into. They are not copied.
+    class_of : callable
+        Gives the class of a public name; ValueError where a file may not name it.
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[Any]], class_of: ClassOf) -> None:
+        self._arrays = arrays
+        self._class_of = class_of
+        self._objects: list[Any] = []
+
+    def of(self, facts: Any) -> Any:
+        """Return the value of some facts.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, IndexError
+            They are of no value.
+        """
+        if type(facts) in _PLAIN:
+            return facts
+        read = {
+            "list": self._all,
+            "tuple": lambda held: tuple(self._all(held)),
+            "dict": lambda pairs: {self.of(key): self.of(value) for key, value in pairs},
+            "scalar": lambda held: self.of(held)[()],
+            "slice": lambda ends: slice(*self._all(ends)),
+            "array": self._arrays.__getitem__,
+            "dtype": _dtype,
+            "type": _TYPES.__getitem__,
+            "random_state": lambda held: thaw(from_facts(held, self._arrays, Frozen)),
+            "missing": _missing,
+            "again": self._objects.__getitem__,
+            "viewed": lambda k: (
+                self._arrays[k].view(_dtype(facts["dtype"])).reshape(facts["shape"])
+            ),
+            "objects": lambda held: _objects(self._all(held), facts["shape"]),
+            "sparse": lambda held: _SPARSE[facts["format"]](
+                tuple(self._all(held)), shape=tuple(facts["shape"])
+            ),
+            "object": lambda name: self._object(name, facts["holds"]),
+        }
+        key = next(iter(facts), "")
+        return read[key](facts[key])  # type: ignore[operator]
+
+    def _all(self, facts: list[Any]) -> list[Any]:
+        return [self.of(each) for each in facts]
+
+    def _object(self, name: str, held: dict[str, Any]) -> Any:
+        kind = self._class_of(name)
+        new: Any = object.__new__(kind)
+        self._objects.append(new)
+        kept = getattr(kind, "_saved_as", {})
+        for key, each in held.items():
+            if isinstance(each, dict) and each.keys() == {"kept"}:
+                vars(new)[key] = from_facts(each["kept"], self._arrays, kept[key])
+            else:
+                vars(new)[key] = self.of(each)
+        return new
+
+
+def refused(value: Any, where: str) -> TypeError:
+    """Return the error of a value that a file cannot hold, which says what to do."""
+    kind = type(value)
+    what = f"a {kind.__name__}" if kind.__module__ == "builtins" else f"of {kind.__module__}"
+    return TypeError(
+        f"{where} is {value!r:.200} ({what}), which a file without code cannot hold. It holds the "
+        f"estimators of this package and scikit-learn's Pipeline, and of their parameters and "
+        f"attributes numbers, text and arrays. Save this model by "
+        f"skops.io.dump(dlbd_estimators.to_sklearn(model), path), or by joblib.dump(model, path), "
+        f"which is a pickle."
+    )
+
+
+def _entries(values: Sequence[Any], where: str) -> Iterator[tuple[Any, str]]:
+    """Yield what a list or tuple holds, and where that is: steps of a pipeline by their names."""
+    if _is_step(values):  # its place has the name already
+        yield from ((each, where) for each in values)
+    else:
+        for number, each in enumerate(values):
+            yield each, f"{where}[{repr(each[0]) if _is_step(each) else number}]"
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 1 and isinstance(value[0], str)
+
+
+def _dtype(text: str) -> np.dtype[Any]:
+    dtype = np.dtype(str(text))
+    if dtype.kind not in _KINDS:
+        raise ValueError(f"no array is of {dtype}")
+    return dtype
+
+
+def _objects(values: list[Any], shape: list[int]) -> NDArray[Any]:
+    array = np.empty(len(values), object)
+    for i, value in enumerate(values):  # a list among them stays one
+        array[i] = value
+    return array.reshape(shape)
+
+
+def _missing(name: str) -> Any:
+    if name != "pandas.NA":
+        raise ValueError(f"there is no missing value {name!r:.100}")
+    import pandas as pd
+
+    return pd.NA

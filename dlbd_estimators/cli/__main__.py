@@ -1,0 +1,8 @@
+"""``python -m dlbd_estimators.cli`` is ``dlbd``."""
+
+from __future__ import annotations
+
+from dlbd_estimators.cli.program import main
+
+if __name__ == "__main__":
+    main(prog_name="dlbd")

@@ -1,0 +1,97 @@
+"""Estimators by name, with parameters as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from dlbd_estimators.cli.options import setting, value_of
+
+#: What ``dlbd fit`` takes.
+NAMES = (
+    "ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "LinearRegression", "LogisticRegression",
+    "LogisticRegressionCV", "MLPClassifier", "MLPRegressor", "Ridge", "RidgeCV",
+    "RidgeClassifierCV",
+)  # fmt: skip
+
+
+def estimator(
+    name: str, parameters: Iterable[str], *, standardize: bool, checkpoint: str | None
+) -> Any:
+    """Return an estimator, or a pipeline of a scaler and one.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    parameters : iterable of str
+        Each ``name=value``.
+    standardize : bool
+        Whether to put a StandardScaler before it.
+    checkpoint : str, optional
+        Folder of the fit's checkpoint.
+    """
+    from dlbd_estimators import linear_model, neural_network
+
+    model = getattr(linear_model if hasattr(linear_model, name) else neural_network, name)()
+    given = dict(setting(each, "--param") for each in parameters)
+    for key in given:
+        check_parameter(model, key, "--param")
+    model.set_params(**{key: value_of(text) for key, text in given.items()})
+    if checkpoint is not None:
+        model.set_params(checkpoint=checkpoint)
+    if not standardize:
+        return model
+    from sklearn.pipeline import make_pipeline
+
+    from dlbd_estimators.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), model)
+
+
+def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the candidates that a search tries.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        What is searched; parameters are those of its last step.
+    settings : iterable of str
+        Each ``name=value,value,...``.
+    """
+    last, prefix = last_step(model)
+    tried = {}
+    for each in settings:
+        key, text = setting(each, "--grid")
+        check_parameter(last, key, "--grid")
+        value = value_of(text)
+        values = list(value) if isinstance(value, tuple | list) else None
+        tried[prefix + key] = values or [value_of(part) for part in text.split(",")]
+    return tried
+
+
+def last_step(model: Any) -> tuple[Any, str]:
+    """Return what is trained last, and what the names of its parameters begin with."""
+    steps = getattr(model, "steps", None)
+    return (model, "") if steps is None else (steps[-1][1], f"{steps[-1][0]}__")
+
+
+def check_parameter(model: Any, key: str, option: str) -> None:
+    """Check that an estimator has a parameter.
+
+    Raises
+    ------
+    click.BadParameter
+        It has not.
+    """
+    known = sorted(model.get_params(deep=False))
+    if key not in known:
+        near = get_close_matches(key, known, 1)
+        guess = f"Did you mean {near[0]}? " if near else ""
+        raise click.BadParameter(
+            f"{type(model).__name__} has no parameter {key!r}. {guess}It has {', '.join(known)}.",
+            param_hint=option,
+        )

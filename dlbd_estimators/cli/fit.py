@@ -1,0 +1,137 @@
+"""``dlbd fit``: train a model on a stored data set and save it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from dlbd_estimators.base.saving import check_place, save
+from dlbd_estimators.cli import estimators
+from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
+from dlbd_estimators.cli.rows import open_rows, targets
+
+
+@click.command()
+@click.argument("data")
+@click.argument("name", metavar="ESTIMATOR", type=click.Choice(estimators.NAMES))
+@click.option("-o", "--out", required=True, metavar="FILE", help="Where to save the model.")
+@click.option(
+    "-p", "--param", "parameters", multiple=True, metavar="NAME=VALUE",
+    help="A parameter of the estimator; may be given several times.",
+)  # fmt: skip
+@click.option("--standardize", is_flag=True, help="Scale each column to mean 0 and variance 1.")
+@click.option("--columns", metavar="A,B,...", help="Columns to train on; all by default.")
+@click.option(
+    "--cv", metavar="K", type=click.IntRange(2),
+    help="Score by K folds, then train on all rows.",
+)  # fmt: skip
+@click.option(
+    "--grid", "tried", multiple=True, metavar="NAME=V1,V2,...",
+    help="With --cv: values to choose from by their scores; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--checkpoint", metavar="FOLDER",
+    help="Write each step there; the same command goes on from it after it was stopped.",
+)  # fmt: skip
+@as_json
+@where_it_runs
+def fit(
+    data: str,
+    name: str,
+    out: str,
+    parameters: tuple[str, ...],
+    standardize: bool,
+    columns: str | None,
+    cv: int | None,
+    tried: tuple[str, ...],
+    checkpoint: str | None,
+    as_json: bool,
+) -> None:
+    """Train ESTIMATOR on the data set DATA, and save it to FILE.
+
+    ESTIMATOR is a class of dlbd_estimators, such as LogisticRegression or Ridge. Rows are read
+    block by block, so DATA may be larger than memory; its sample weights are used where it has
+    some. FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+
+    \b
+    Examples:
+      dlbd fit flights.zarr LogisticRegression --standardize -o late.model
+      dlbd fit flights.zarr Ridge -p alpha=0.1 -o delay.model
+      dlbd fit flights.zarr Ridge --cv 3 --grid alpha=0.1,1,10 -o delay.model
+      dlbd fit flights.zarr MLPClassifier -p "hidden_layer_sizes=(64, 32)" \\
+          --workers 2 --memory 1GB --checkpoint late.fit -o late.model
+      dlbd fit s3://bucket/flights.zarr Lasso --cluster tcp://10.0.0.1:8786 -o delay.model
+    """
+    if tried and cv is None:
+        raise click.UsageError("--grid chooses by the scores of --cv: give --cv, too.")
+    if checkpoint is not None and cv is not None:
+        # Each of the fits has a folder of its own.
+        checkpoint = f"{checkpoint}/{{}}"
+    check_place(out)  # before hours of training
+    model = estimators.estimator(name, parameters, standardize=standardize, checkpoint=checkpoint)
+    candidates = estimators.grid(model, tried)
+    rows = open_rows(data, None if columns is None else columns.split(","))
+    y = targets(estimators.last_step(model)[0], rows, data)
+    began = time.perf_counter()
+    facts: dict[str, Any] = {"model": out, "estimator": name}
+    passes: float | None
+    if cv is None:
+        model.fit(rows.X, y, **_weights(model, rows))
+        passes = float(estimators.last_step(model)[0].n_passes_)
+    else:
+        search = _search(model, candidates, cv, rows, y)
+        model, facts["cv"] = search.best_estimator_, _scores(search)
+        passes = getattr(search, "n_passes_", None)  # of all fits; None where each went its own way
+    save(model, out)
+    facts |= {
+        "n_rows": int(rows.X.shape[0]),
+        "n_features": int(rows.X.shape[1]),
+        "n_passes": passes,
+        "seconds": time.perf_counter() - began,
+    }
+    click.echo(json_of(facts) if as_json else _told(facts))
+
+
+def _weights(model: Any, rows: Any) -> dict[str, Any]:
+    """Return the weights as a fit takes them: a pipeline hands them to its last step."""
+    if rows.sample_weight is None:
+        return {}
+    return {f"{estimators.last_step(model)[1]}sample_weight": rows.sample_weight}
+
+
+def _search(model: Any, candidates: dict[str, list[Any]], cv: int, rows: Any, y: Any) -> Any:
+    """Score candidates by folds, and fit the best one to all rows."""
+    from dlbd_estimators.model_selection import GridSearchCV
+
+    search = GridSearchCV(model, candidates, cv=cv, error_score="raise")
+    return search.fit(rows.X, y, **_weights(model, rows))
+
+
+def _scores(search: Any) -> list[dict[str, Any]]:
+    """Return the mean score of each candidate, and which was chosen."""
+    found = search.cv_results_
+    return [
+        {
+            "parameters": {key.rpartition("__")[2]: value for key, value in given.items()},
+            "score": float(found["mean_test_score"][number]),
+            "std": float(found["std_test_score"][number]),
+            "chosen": number == int(search.best_index_),
+        }
+        for number, given in enumerate(found["params"])
+    ]
+
+
+def _told(facts: dict[str, Any]) -> str:
+    lines = [
+        f"{'*' if each['chosen'] else ' '} {each['score']:.4f} +- {each['std']:.4f}  "
+        + ", ".join(f"{key}={value}" for key, value in each["parameters"].items())
+        for each in facts.get("cv", ())
+    ]
+    passes = "" if facts["n_passes"] is None else f"{facts['n_passes']:.4g} passes, "
+    lines.append(
+        f"{facts['estimator']}: {facts['n_rows']:,} rows x {facts['n_features']:,}, "
+        f"{passes}{facts['seconds']:.1f} s; saved as {facts['model']}"
+    )
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,47 @@
+"""``dlbd predict``: the predictions of a saved model, written block by block."""
+
+from __future__ import annotations
+
+import click
+
+from dlbd_estimators.base.saving import load
+from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
+from dlbd_estimators.cli.registered import data_function
+from dlbd_estimators.cli.rows import open_for
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data")
+@click.option(
+    "-o", "--out", required=True, metavar="FOLDER",
+    help="Parquet files where it ends in .parquet, else a Zarr group.",
+)  # fmt: skip
+@click.option("--probabilities", is_flag=True, help="Write those of the classes, too.")
+@as_json
+@where_it_runs
+def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool) -> None:
+    """Write what the saved MODEL predicts for the rows of the data set DATA to FOLDER.
+
+    Blocks are read, predicted and written one after the other, so neither DATA nor the predictions
+    need fit in memory. Rows keep their order. FOLDER is there once it is complete.
+
+    \b
+    Examples:
+      dlbd predict late.model flights-2014.zarr -o late.parquet
+      dlbd predict late.model flights-2014.zarr --probabilities -o late.zarr
+    """
+    fitted = load(model)
+    if probabilities and not hasattr(fitted, "predict_proba"):
+        raise click.UsageError(f"{model} has no probabilities: leave out --probabilities.")
+    rows = open_for(fitted, data)
+    columns = {"prediction": fitted.predict(rows.X)}
+    if probabilities:
+        columns["probability"] = fitted.predict_proba(rows.X)
+    classes = getattr(fitted, "classes_", None)
+    data_function("write")(columns, out, classes=None if classes is None else classes.tolist())
+    n_rows = int(rows.X.shape[0])
+    if as_json:
+        click.echo(json_of({"out": out, "n_rows": n_rows, "columns": list(columns)}))
+    else:
+        click.echo(f"{n_rows:,} predictions written to {out}")

@@ -1,0 +1,103 @@
+"""The program ``dlbd``: its commands, and how errors and warnings are told.
+
+A command prints its result to standard output; all else goes to standard error. The exit code is 0,
+1 after an error, which is one line, or 2 where the command was not understood.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import click
+
+from dlbd_estimators.cli import registered
+
+#: The commands of this package: module and first words of help. A command is imported when it is
+#: called, so that `dlbd --help` need not wait for scikit-learn.
+_OWN = {
+    "fit": "Train a model and save it.",
+    "predict": "Write the predictions of a model.",
+    "report": "Write a page about a model.",
+    "score": "Score a model.",
+    "watch": "Show the fits that run on a cluster.",
+}
+
+
+class Commands(click.Group):
+    """The commands of this package and those that others have registered."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_OWN, *registered.command_names()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _OWN:
+            found: click.Command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
+            return found
+        return registered.command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            command = None if name in _OWN else self.get_command(ctx, name)
+            rows.append((name, _OWN[name] if command is None else command.get_short_help_str()))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _warnings_in_lines():
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own, and a reader who has seen enough, as `head`
+        except Exception as error:
+            if ctx.params.get("traceback"):
+                raise
+            raise click.ClickException(_in_one_line(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="After an error, show where it was raised.")
+@click.version_option(package_name="dlbd-estimators", prog_name="dlbd")
+def main(traceback: bool) -> None:
+    """Train scikit-learn's models on data sets larger than memory.
+
+    \b
+    From a stored data set to predictions:
+      dlbd info flights.zarr
+      dlbd fit flights.zarr LogisticRegression --standardize -o late.model
+      dlbd score late.model flights-2014.zarr
+      dlbd report late.model flights-2014.zarr -o late.html
+      dlbd predict late.model flights-2014.zarr -o late.parquet
+
+    `dlbd COMMAND --help` explains a command.
+    """
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    # Of errors without a text, and of those that say only a name, as KeyError does.
+    if not text or isinstance(error, KeyError):
+        text = f"{type(error).__name__} {text}".strip()
+    cause = error.__cause__
+    while cause is not None:  # "Cluster failed to start", but why
+        said = " ".join(str(cause).split())
+        if said not in text:
+            text += f" ({said})"
+        cause = cause.__cause__
+    return text
+
+
+@contextmanager
+def _warnings_in_lines() -> Iterator[None]:
+    """Tell warnings without the line of code they point to, which is none of the user's here."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show
+        yield
+
+
+def _show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    click.echo(f"{category.__name__}: {' '.join(str(message).split())}", err=True)

@@ -1,0 +1,65 @@
+"""Rows of a data set as commands need them: for a model, or for one that is to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.base import is_classifier
+
+from dlbd_estimators.cli.registered import data_function
+
+
+def open_rows(url: str, columns: Sequence[str] | None = None) -> Any:
+    """Open a data set.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    columns : sequence of str, optional
+        Those that X is to have; None means all.
+    """
+    return data_function("open")(url, columns=columns)
+
+
+def open_for(model: Any, url: str) -> Any:
+    """Open a data set with the columns that a fitted model knows by name, in its order."""
+    names = getattr(model, "feature_names_in_", None)
+    return open_rows(url, None if names is None else [str(name) for name in names])
+
+
+def targets(model: Any, data: Any, url: str) -> Any:
+    """Return what a model is to predict: labels for a classifier, else numbers.
+
+    Raises
+    ------
+    TypeError
+        The data set has the other.
+    """
+    name = type(model).__name__
+    if not is_classifier(model):
+        if data.classes is not None:
+            raise TypeError(
+                f"{url} has classes ({_some(data.classes)}), and {name} predicts numbers: take a "
+                f"classifier, such as LogisticRegression."
+            )
+        return data.y
+    if data.classes is not None:
+        return data.labels
+    if data.y.dtype.kind not in "biu":
+        raise TypeError(
+            f"{url} names no classes, and its target {_target(data)}is {data.y.dtype}: {name} "
+            f"predicts classes. Take a regression, such as Ridge, or write the data set with "
+            f"integer codes and classes=."
+        )
+    return data.y
+
+
+def _some(classes: Sequence[Any]) -> str:
+    shown = ", ".join(map(str, classes[:5]))
+    return f"{shown}, ..." if len(classes) > 5 else shown
+
+
+def _target(data: Any) -> str:
+    return f"{data.target!r} " if isinstance(data.target, str) else ""

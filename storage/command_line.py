@@ -1,0 +1,89 @@
+"""What ``dlbd`` says of data sets: its commands ``info`` and ``verify``.
+
+``pyproject.toml`` names them as entry points, by which the command line finds them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from storage.dataset import Dataset
+from storage.opening import open_dataset
+
+__all__ = ["info", "verify"]
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command(short_help="Show what a data set holds.")
+@click.argument("data")
+@click.option("--head", metavar="N", type=click.IntRange(0), help="Show the first N rows, too.")
+@_as_json
+def info(data: str, head: int | None, as_json: bool) -> None:
+    """Show what the data set DATA holds: rows, columns, target, blocks, sizes.
+
+    DATA is a folder, or a URL such as s3://bucket/flights.zarr. Only metadata is read; --head reads
+    the blocks of the rows that it shows.
+
+    \b
+    Examples:
+      dlbd info flights.zarr
+      dlbd info flights.zarr --head 5
+      dlbd info s3://bucket/flights.zarr --json
+    """
+    dataset = open_dataset(data)
+    rows = None if head is None else dataset.head(head)
+    if as_json:
+        facts = _facts(dataset)
+        if rows is not None:
+            facts["head"] = json.loads(rows.to_json(orient="records"))
+        click.echo(json.dumps(facts))
+        return
+    click.echo(repr(dataset))
+    if rows is not None:
+        click.echo(rows.to_string())
+
+
+@click.command(short_help="Read all of a data set and check it.")
+@click.argument("data")
+@_as_json
+def verify(data: str, as_json: bool) -> None:
+    """Read every chunk of the data set DATA, and compare it with the checksums that were written.
+
+    The exit code is 1 where a chunk is missing or damaged, and the error names it.
+
+    \b
+    Examples:
+      dlbd verify flights.zarr
+      dlbd verify s3://bucket/flights.zarr --json
+    """
+    report = open_dataset(data).verify()
+    if as_json:
+        facts = {"data": data, "chunks": report.chunks, "nbytes": report.nbytes}
+        click.echo(json.dumps(facts | {"nan": report.nan, "seconds": report.seconds}))
+        return
+    click.echo(
+        f"{data}: all {report.chunks:,} chunks are as they were written "
+        f"({report.nbytes:,} bytes in {report.seconds:.1f} s)"
+    )
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "url": dataset.url,
+        "n_samples": dataset.n_samples,
+        "n_features": dataset.n_features,
+        "n_blocks": dataset.X.numblocks[0],
+        "feature_names": list(dataset.feature_names),
+        "target": dataset.target,
+        "classes": None if dataset.classes is None else list(dataset.classes),
+        "dtypes": {name: layout.dtype for name, layout in dataset.layouts.items()},
+        "nan": {name: dataset.manifest.n_nan(name) for name in dataset.layouts},
+        "nbytes": dataset.nbytes,
+        "nbytes_stored": dataset.nbytes_stored,
+        "source": dataset.schema.source,
+        "written": dataset.schema.created,
+    }
