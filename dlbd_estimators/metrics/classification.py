@@ -83,7 +83,7 @@ def balanced_accuracy_score(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`.
+        Lengths differ, targets are continuous, a label is missing, or a weight is negative.
 
     Examples
     --------
@@ -129,7 +129,8 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`, or none of ``labels`` is in ``y_true``.
+        Lengths differ, targets are continuous, a label is missing, a weight is negative, or none of
+        ``labels`` is in ``y_true``.
 
     Examples
     --------
@@ -182,8 +183,9 @@ def precision_score(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`; or, with ``average="binary"``, ``pos_label`` does not occur
-        or there are more than two classes.
+        Lengths differ, targets are continuous, a label is missing, or a weight is negative. With
+        ``average="binary"`` also if ``pos_label`` does not occur or there are more than two
+        classes.
 
     Examples
     --------
