@@ -25,6 +25,7 @@ from storage.errors import (
     UnsupportedVersion,
 )
 from storage.opening import open_dataset, verify
+from storage.shuffling import shuffle
 from storage.verify import VerifyReport
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "VerifyReport",
     "create_dataset",
     "open_dataset",
+    "shuffle",
     "verify",
 ]

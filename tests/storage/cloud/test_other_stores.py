@@ -76,9 +76,28 @@ def test_a_store_of_fsspec(folder):
     same(storage.open_dataset(zarr.storage.FsspecStore.from_url(f"file://{folder}")))
 
 
+class Faults:
+    """What a server does wrong, by the path that is asked for: each entry is one answer."""
+
+    def __init__(self):
+        self.by_path = {}
+        self.seen = []
+
+    def next_for(self, path):
+        waiting = self.by_path.get(path.rpartition("/d/")[2], [])
+        if not waiting:
+            return None
+        self.seen.append(waiting[0])
+        return waiting.pop(0)
+
+
 class TestTheWeb:
     @pytest.fixture
-    def site(self, folder):
+    def faults(self):
+        return Faults()
+
+    @pytest.fixture
+    def site(self, folder, faults):
         class Quiet(http.server.SimpleHTTPRequestHandler):
             """Gives the range of a file that is asked for, as servers of large files do."""
 
@@ -86,6 +105,19 @@ class TestTheWeb:
                 pass
 
             def do_GET(self):
+                fault = faults.next_for(self.path)
+                if fault == "busy":
+                    self.send_error(503)
+                    return
+                if fault == "half":
+                    body = folder.joinpath(self.path.partition("/d/")[2]).read_bytes()
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("ETag", '"1"')  # so that a client may go on where it ended
+                    self.end_headers()
+                    self.wfile.write(body[: len(body) // 2])
+                    self.close_connection = True
+                    return
                 asked = self.headers.get("Range")
                 if asked is None:
                     super().do_GET()
@@ -95,6 +127,7 @@ class TestTheWeb:
                 part = whole[first : last + 1]
                 self.send_response(206)
                 self.send_header("Content-Length", str(len(part)))
+                self.send_header("ETag", '"1"')
                 self.send_header(
                     "Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(whole)}"
                 )
@@ -126,6 +159,19 @@ class TestTheWeb:
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(storage.ChunkCorrupt, match=r"chunk 2 of array 'X'.*the manifest says"):
             storage.open_dataset(f"{site}/d").X.compute()
+
+    @pytest.mark.parametrize("kind", ["busy", "half"])
+    def test_a_fault_that_passes_is_not_noticed(self, site, faults, kind):
+        faults.by_path = {"X/c.2.0": [kind], "manifest.json": [kind]}
+        same(storage.open_dataset(f"{site}/d"))
+        assert faults.seen == [kind] * 2
+
+    @pytest.mark.parametrize("kind", ["busy", "half"])
+    def test_a_fault_that_stays_is_an_error_that_names_the_file(self, site, faults, kind):
+        data = storage.open_dataset(f"{site}/d")
+        faults.by_path = {"X/c.2.0": [kind] * 1_000}
+        with pytest.raises(OSError, match=r"X/c\.2\.0"):
+            data.X.compute()
 
 
 def test_without_obstore_it_says_what_to_install(monkeypatch):

@@ -1,0 +1,253 @@
+"""All rows of a data set in random order, by two passes over files, whatever their number.
+
+The first pass deals each block's rows out to the blocks of the new data set: how many go where is
+drawn for all blocks before, so that each new block gets exactly the rows that it has room for. What
+a block deals out is written to one file. The second pass collects what was dealt to a new block,
+and puts it into random order. Every order of all rows is equally likely.
+
+(Rao and Sandelius's divide and conquer for permutations, with block sizes that are fixed: the
+numbers are multivariate hypergeometric.)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+from dask.base import compute
+from dask.delayed import delayed
+
+from storage.create import create_dataset
+from storage.dataset import Dataset
+from storage.errors import DatasetCorrupt
+from storage.local_files import LocalFiles
+from storage.location import store_at
+from storage.naming import given_names
+from storage.writing import writing_to
+
+if TYPE_CHECKING:
+    from storage.location import Location
+
+__all__ = ["shuffle"]
+
+Counts = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.generic]
+
+_COUNTS = "counts.npy"
+_CHECKSUM = 4
+# NumPy draws no hypergeometric numbers of more.
+_MOST_ROWS = 10**9
+# The streams of random numbers that a seed begins.
+_DEALT, _OUT, _IN = range(3)
+
+
+def shuffle(
+    data: Dataset,
+    url: Location,
+    *,
+    seed: int,
+    scratch: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Dataset:
+    """Store the rows of a data set in random order, all equally likely, as another data set.
+
+    Rows of X keep their y and sample_weight. All blocks are read and written twice, on the active
+    cluster or on threads: once to a scratch folder, and from there to `url`. A task holds two
+    blocks. The order depends on the seed and on the blocks of `data`, not on the workers.
+
+    Parameters
+    ----------
+    data : Dataset
+        The rows, in any order. With chosen columns only these are stored.
+    url : str, path-like or zarr.abc.store.Store
+        Where the new data set goes, as for :func:`~storage.create_dataset`.
+    seed : int
+        Seed of the order, at least 0. The new data set records it.
+    scratch : str or path-like, optional
+        Folder for what lies between, on a disk that all workers see, with room for all rows as
+        they are in memory. None is the folder where the new data set goes, if that is on a disk.
+        What is written there is removed.
+    overwrite : bool, default=False
+        Whether to replace a data set at `url`, as for :func:`~storage.create_dataset`; also the
+        one that is shuffled.
+
+    Returns
+    -------
+    Dataset
+        The new data set, opened; its blocks have as many rows as those of `data`.
+
+    Raises
+    ------
+    ValueError
+        A negative seed, a billion rows or more, or no scratch folder for an object store.
+    DatasetExists
+        When something is at `url` already.
+    ChunkCorrupt
+        When a chunk of `data` is not the one that was written.
+    OSError
+        For example when a disk is full. What was written is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import storage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     X = np.arange(6).reshape(6, 1)
+    ...     data = storage.create_dataset(f"{folder}/sorted.zarr", X, 10 * X[:, 0])
+    ...     mixed = storage.shuffle(data, f"{folder}/mixed.zarr", seed=0)
+    ...     mixed.X[:, 0].compute().tolist(), mixed.y.compute().tolist()
+    ([5, 3, 1, 4, 2, 0], [50, 30, 10, 40, 20, 0])
+    """
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, got {seed}")
+    if data.n_samples >= _MOST_ROWS:
+        raise ValueError(
+            f"{data.n_samples:,} rows are too many, at most {_MOST_ROWS - 1:,} can be shuffled: "
+            f"store the data in parts, each with rows of all kinds, and shuffle these"
+        )
+    writing_to(store_at(url), overwrite=overwrite)  # refuses a place that is taken
+    folder = _scratch_folder(url, scratch)
+    arrays = {"X": data.X, "y": data.y}
+    if data.sample_weight is not None:
+        arrays["sample_weight"] = data.sample_weight
+    sizes = data.X.chunks[0]
+    try:
+        folder.mkdir(parents=True)
+        np.save(folder / _COUNTS, counts_of(sizes, seed))
+        blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)
+        deal = delayed(_Deal(str(folder), seed, tuple(arrays)), traverse=False)
+        compute(*(deal(number, *of_each) for number, of_each in enumerate(blocks)))
+        return create_dataset(
+            url,
+            **{name: _collected(folder, seed, name, array) for name, array in arrays.items()},
+            feature_names=data.feature_names if given_names(data.feature_names) else None,
+            target=data.target,
+            classes=data.classes,
+            source=data.schema.source,
+            seed=seed,
+            chunk_nbytes=data.layouts["X"].chunk_nbytes,
+            block_nbytes=_row_nbytes(data) * data.schema.block_rows,
+            overwrite=overwrite,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _row_nbytes(data: Dataset) -> int:
+    """Bytes of a row as blocks are planned by, so that the new ones have as many rows."""
+    others = sum(each.row_nbytes for name, each in data.layouts.items() if name != "X")
+    return data.layouts["X"].row_nbytes_as_floats + others
+
+
+def counts_of(sizes: tuple[int, ...], seed: int) -> Counts:
+    """How many rows each block deals out to each new block: rows and columns sum to `sizes`."""
+    rng = np.random.default_rng([seed, _DEALT])
+    room = np.array(sizes, dtype=np.int64)
+    counts = np.empty((len(sizes), len(sizes)), dtype=np.int64)
+    for row, size in zip(counts, sizes, strict=True):
+        row[:] = rng.multivariate_hypergeometric(room, size, method="marginals")
+        room -= row
+    return counts
+
+
+def order_out(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
+    """In which order a block's rows are dealt out."""
+    return np.random.default_rng([seed, _OUT, block]).permutation(n_rows)
+
+
+def order_in(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
+    """In which order a new block takes the rows that were dealt to it."""
+    return np.random.default_rng([seed, _IN, block]).permutation(n_rows)
+
+
+def _scratch_folder(url: Location, scratch: str | os.PathLike[str] | None) -> Path:
+    if scratch is not None:
+        return Path(scratch).absolute() / f"{uuid.uuid4().hex}.shuffling"
+    place = store_at(url)
+    if not isinstance(place, LocalFiles):
+        raise ValueError(
+            f"{place.location} is no folder: name one as `scratch`, on a disk that all workers see"
+        )
+    target = Path(place.root)
+    return target.parent / f".{target.name}.{uuid.uuid4().hex}.shuffling"
+
+
+@dataclass(frozen=True)
+class _Deal:
+    """Writes the rows of one block by the new blocks that they go to, each part with a checksum."""
+
+    folder: str
+    seed: int
+    names: tuple[str, ...]
+
+    def __call__(self, block: int, *arrays: Rows) -> None:
+        order = order_out(self.seed, block, len(arrays[0]))
+        ends = np.cumsum(_counts(self.folder)[block])
+        for name, rows in zip(self.names, arrays, strict=True):
+            dealt = np.split(rows[order], ends[:-1])
+            parts = []
+            for part in dealt:
+                content = part.tobytes()
+                parts += [content, google_crc32c.value(content).to_bytes(_CHECKSUM, "little")]
+            LocalFiles(self.folder).write(f"{name}.{block}", parts)
+
+
+@dataclass(frozen=True)
+class _Collect:
+    """Reads what was dealt to one new block."""
+
+    folder: str
+    seed: int
+    name: str
+    dtype: np.dtype[np.generic]
+    row_shape: tuple[int, ...]
+
+    def __call__(self, block_id: tuple[int, ...]) -> Rows:
+        block = block_id[0]
+        counts = _counts(self.folder)
+        rows = np.empty((int(counts[:, block].sum()), *self.row_shape), self.dtype)
+        row_nbytes = self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
+        start = 0
+        for source, dealt in enumerate(counts):
+            stop = start + int(dealt[block])
+            before = int(dealt[:block].sum()) * row_nbytes + block * _CHECKSUM
+            self._read(source, before, rows[start:stop])
+            start = stop
+        return rows[order_in(self.seed, block, len(rows))]
+
+    def _read(self, source: int, before: int, out: Rows) -> None:
+        path = f"{self.folder}/{self.name}.{source}"
+        with open(path, "rb") as file:
+            file.seek(before)
+            content = file.read(out.nbytes)
+            checksum = int.from_bytes(file.read(_CHECKSUM), "little")
+        if len(content) != out.nbytes or google_crc32c.value(content) != checksum:
+            raise DatasetCorrupt(f"{path}, written a moment ago, is damaged: shuffle again")
+        out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+
+
+def _collected(folder: Path, seed: int, name: str, array: da.Array) -> da.Array:
+    collect = _Collect(str(folder), seed, name, array.dtype, array.shape[1:])
+    collected: da.Array = da.map_blocks(
+        collect,
+        name=f"shuffled-{name}-{uuid.uuid4().hex}",
+        chunks=array.chunks,
+        dtype=array.dtype,
+        meta=np.empty((0,) * array.ndim, array.dtype),
+    )
+    return collected
+
+
+def _counts(folder: str) -> Counts:
+    # Of all blocks with all blocks: read where it is needed, and not sent with each task.
+    counts: Counts = np.load(f"{folder}/{_COUNTS}", mmap_mode="r")
+    return counts
