@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Sequence
@@ -122,6 +123,20 @@ class LocalFiles(Store):
     def for_zarr(self) -> Path:
         """The folder."""
         return Path(self.root)
+
+    def remove_all(self) -> None:
+        """Remove the folder, if it is there.
+
+        It is renamed first: a task that still runs elsewhere then finds no folder to write a file
+        into, and cannot refill one that is being emptied.
+        """
+        folder = Path(self.root)
+        doomed = folder.with_suffix(".removing")
+        try:
+            folder.rename(doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def remove_partial_files(self) -> None:
         """Remove partial files, left by tasks whose worker died while they wrote."""

@@ -12,7 +12,6 @@ numbers are multivariate hypergeometric.)
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +138,7 @@ def shuffle(
             overwrite=overwrite,
         )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        LocalFiles(str(folder)).remove_all()
 
 
 def _row_nbytes(data: Dataset) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -120,17 +119,8 @@ class Staging:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the hidden folder, if it is there.
-
-        It is renamed first. Then a task that still runs elsewhere finds no folder to write a chunk
-        into, and cannot add files to a folder that is being removed.
-        """
-        doomed = self.folder.with_suffix(".removing")
-        try:
-            self.folder.rename(doomed)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(doomed, ignore_errors=True)
+        """Remove the hidden folder, if it is there."""
+        self.store.remove_all()
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -111,7 +111,7 @@ def test_in_its_own_place(data):
 def test_a_scratch_folder_that_is_given(data, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    mixed = storage.shuffle(data, "memory://mixed", seed=0, scratch=scratch)
+    mixed = storage.shuffle(data, "memory://test-of-scratch", seed=0, scratch=scratch)
     np.testing.assert_array_equal(np.sort(mixed.y.compute()), Y)
     assert list(scratch.iterdir()) == []
 

@@ -35,13 +35,13 @@ def folder(tmp_path):
 
 class TestMemory:
     def test_a_url_names_the_same_place_in_all_of_the_process(self):
-        same(storage.create_dataset("memory://one", da.from_array(X, chunks=30), Y, **SMALL))
-        same(storage.open_dataset("memory://one"))
-        same(pickle.loads(pickle.dumps(storage.open_dataset("memory://one"))))
+        same(storage.create_dataset("memory://test-one", da.from_array(X, chunks=30), Y, **SMALL))
+        same(storage.open_dataset("memory://test-one"))
+        same(pickle.loads(pickle.dumps(storage.open_dataset("memory://test-one"))))
         with pytest.raises(storage.DatasetNotFound):
-            storage.open_dataset("memory://two")
+            storage.open_dataset("memory://test-two")
         with pytest.raises(storage.DatasetExists, match="cannot be replaced in one step"):
-            storage.create_dataset("memory://one", X, Y, overwrite=True)
+            storage.create_dataset("memory://test-one", X, Y, overwrite=True)
 
     def test_a_store_of_zarr(self):
         store = zarr.storage.MemoryStore()
@@ -51,7 +51,7 @@ class TestMemory:
 
     @pytest.mark.usefixtures("client")
     def test_workers_of_other_processes_are_refused_and_told_why(self):
-        data = storage.create_dataset("memory://three", X, Y, **SMALL)  # rows of this process
+        data = storage.create_dataset("memory://test-three", X, Y, **SMALL)  # rows of this process
         with pytest.raises(Exception, match="lives in the memory of process") as caught:
             data.X.compute()
         chain = [caught.value, caught.value.__cause__]
