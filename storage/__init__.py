@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from storage.create import create_dataset
 from storage.dataset import Dataset
 from storage.errors import (
@@ -17,6 +19,7 @@ from storage.errors import (
     DatasetIncomplete,
     DatasetNotFound,
     DatasetReplaced,
+    InvalidData,
     MetadataCorrupt,
     NotADataset,
     StorageError,
@@ -28,23 +31,56 @@ from storage.opening import open_dataset, verify
 from storage.shuffling import shuffle
 from storage.verify import VerifyReport
 
+if TYPE_CHECKING:
+    from storage.ingestion.column import Column
+    from storage.ingestion.csv_format import CSVFormat
+    from storage.ingestion.encoding import Encoded
+    from storage.ingestion.ingest import ingest
+    from storage.ingestion.quality import ColumnQuality, QualityReport
+
 __all__ = [
+    "CSVFormat",
     "ChunkCorrupt",
+    "Column",
+    "ColumnQuality",
     "Dataset",
     "DatasetCorrupt",
     "DatasetExists",
     "DatasetIncomplete",
     "DatasetNotFound",
     "DatasetReplaced",
+    "Encoded",
+    "InvalidData",
     "MetadataCorrupt",
     "NotADataset",
+    "QualityReport",
     "StorageError",
     "StoreUnreachable",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",
     "create_dataset",
+    "ingest",
     "open_dataset",
     "shuffle",
     "verify",
 ]
+
+# Reading raw tables imports pyarrow and pandas, which a worker that reads blocks does without.
+_INGESTION = {
+    "CSVFormat": "csv_format",
+    "Column": "column",
+    "ColumnQuality": "quality",
+    "Encoded": "encoding",
+    "QualityReport": "quality",
+    "ingest": "ingest",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _INGESTION:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"storage.ingestion.{_INGESTION[name]}"), name)
+    return value

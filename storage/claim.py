@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from storage.errors import DatasetExists
-from storage.group import METADATA, foreign_entries
+from storage.group import INGEST, METADATA, foreign_entries
 from storage.layout import ARRAYS
 from storage.manifest import MANIFEST
 from storage.objects import Objects
@@ -24,7 +24,7 @@ from storage.zarr_stores import Opener
 __all__ = ["Claim"]
 
 CLAIM = "writing.json"
-_OWN = frozenset({CLAIM, METADATA, *ARRAYS})
+_OWN = frozenset({CLAIM, METADATA, INGEST, *ARRAYS})
 
 
 class _Claimed(Objects):
@@ -137,7 +137,7 @@ class Claim:
     def _remove_all(self) -> None:
         """Remove all files but a manifest; the claim last, so that no other writer comes before."""
         names = self.store.names()
-        for name in (*ARRAYS, METADATA, CLAIM):
+        for name in (*ARRAYS, METADATA, INGEST, CLAIM):
             if name in names:
                 self.store.delete(name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from storage.writing import writing_to
 if TYPE_CHECKING:
     from storage.location import Location
 
-__all__ = ["create_dataset"]
+__all__ = ["check_sizes", "create_dataset", "store_arrays"]
 
 
 def create_dataset(
@@ -121,8 +121,43 @@ def create_dataset(
     ...     data.X.shape, data.y.dtype
     ((1000, 2), dtype('bool'))
     """
+    return store_arrays(
+        url,
+        X,
+        y,
+        sample_weight,
+        feature_names=feature_names,
+        target=target,
+        classes=classes,
+        source=source,
+        seed=seed,
+        dtype=dtype,
+        chunk_nbytes=chunk_nbytes,
+        block_nbytes=block_nbytes,
+        overwrite=overwrite,
+    )
+
+
+def store_arrays(
+    url: Location,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    feature_names: Sequence[str] | None,
+    target: str | Sequence[str] | None,
+    classes: Sequence[Label] | None,
+    source: str | None,
+    seed: int | None,
+    dtype: npt.DTypeLike | None,
+    chunk_nbytes: int,
+    block_nbytes: int,
+    overwrite: bool,
+    more_files: Callable[[str], Mapping[str, bytes]] | None = None,
+) -> Dataset:
+    """What :func:`create_dataset` does, and files beside the arrays, of the identity they get."""
     place = store_at(url)
-    _check_sizes(chunk_nbytes, block_nbytes)
+    check_sizes(chunk_nbytes, block_nbytes)
     inputs = Inputs.of(X, y, sample_weight)
     arrays = inputs.arrays
     dtypes = _dtypes(arrays, dtype)
@@ -162,6 +197,9 @@ def create_dataset(
             for layout in layouts
         }
         entries = write_arrays(arrays, writers)
+        more = {} if more_files is None else more_files(schema.dataset_id)
+        for key, content in more.items():
+            writing.store.write(key, [content], durable=writing.durable)
         writing.commit(Manifest(schema.dataset_id, entries).to_bytes(layouts))
     except BaseException as error:
         writing.discard()
@@ -173,7 +211,8 @@ def create_dataset(
     return open_dataset(url)
 
 
-def _check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
+def check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
+    """Refuse sizes of chunks and blocks that do not fit."""
     if not 0 < chunk_nbytes <= block_nbytes:
         raise ValueError(
             f"a block is one or more whole chunks, but {chunk_nbytes=} and {block_nbytes=}"

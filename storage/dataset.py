@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage.arrays import StoredArrays
-from storage.errors import DatasetCorrupt
+from storage.errors import DatasetCorrupt, MetadataCorrupt
 from storage.representation import told
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
@@ -13,6 +13,10 @@ from storage.verify import VerifyReport, verify_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from storage.ingestion.encoding import Encoded
+    from storage.ingestion.quality import QualityReport
+    from storage.ingestion.record import IngestRecord
 
 __all__ = ["Dataset"]
 
@@ -176,6 +180,76 @@ class Dataset(StoredArrays):
         1.0
         """
         return xarray_dataset(self)
+
+    @property
+    def quality(self) -> QualityReport:
+        """What :func:`~storage.ingest` found in the raw data, and did about it.
+
+        Returns
+        -------
+        QualityReport
+            Rows in and kept, broken rules with examples, statistics, class balance.
+
+        Raises
+        ------
+        NotADataset
+            When another function than :func:`~storage.ingest` made the data set.
+        MetadataCorrupt
+            When the stored report is damaged.
+        """
+        return self._ingest_record().quality
+
+    def encode(self, raw: Any) -> Encoded:
+        """Take new raw rows through the same steps as those that were ingested.
+
+        Policies, categories and imputed values are those of the ingest.
+
+        Parameters
+        ----------
+        raw : pandas.DataFrame, polars.DataFrame, pyarrow.Table or dask.dataframe.DataFrame
+            The raw columns by their names; others are left alone, and the target may be absent.
+
+        Returns
+        -------
+        Encoded
+            ``X``, ``y`` (None without a target) and which rows they are, ``kept``. They are Dask
+            arrays of chunks of unknown length for a Dask DataFrame, else NumPy arrays.
+
+        Raises
+        ------
+        InvalidData
+            When a column is not there, or a value breaks a rule whose policy is an error: a
+            category that is not known, for example. Lazy values raise it when they are computed.
+        NotADataset
+            When another function than :func:`~storage.ingest` made the data set.
+        MetadataCorrupt
+            When the stored steps are damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> import storage
+        >>> frame = pd.DataFrame({"carrier": ["AA", "UA", "AA"], "delay": [3.0, 9.0, 1.0]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = storage.ingest(frame, f"{folder}/rows.zarr", target="delay")
+        ...     data.encode(pd.DataFrame({"carrier": ["UA", "AA"]})).X
+        array([[0., 1.],
+               [1., 0.]])
+        """
+        from storage.ingestion.encoding import encode_raw
+
+        return encode_raw(self._ingest_record().recipe, raw, self.columns)
+
+    def _ingest_record(self) -> IngestRecord:
+        from storage.ingestion.record import IngestRecord
+
+        try:
+            return IngestRecord.read(self.store, self.schema.dataset_id)
+        except MetadataCorrupt:
+            # If another data set has taken this one's place, the record is not damaged.
+            self.reader("X").check_identity()
+            raise
 
     def verify(self) -> VerifyReport:
         """Read every chunk and compare it with the manifest.

@@ -11,6 +11,7 @@
     ├── UnsupportedVersion   (ValueError)           written by a newer release
     ├── UnsupportedURL       (NotImplementedError)  no store opens it, or none can be written
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
+    ├── InvalidData          (ValueError)           raw data is not what was declared of it
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
         ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
@@ -59,6 +60,10 @@ class UnsupportedURL(StorageError, NotImplementedError):
 
 class StoreUnreachable(StorageError, ConnectionError):
     """A store on the network does not answer, or answers with an error of its own."""
+
+
+class InvalidData(StorageError, ValueError):
+    """Raw data cannot be read, or its values are not what was declared of them."""
 
 
 class DatasetCorrupt(StorageError, OSError):

@@ -14,9 +14,11 @@ from storage.manifest import MANIFEST
 from storage.schema import ATTRIBUTE, Schema
 from storage.store import Store
 
-__all__ = ["METADATA", "create_group", "foreign_entries", "open_group"]
+__all__ = ["INGEST", "METADATA", "create_group", "foreign_entries", "open_group"]
 
 METADATA = "zarr.json"
+#: What raw data a data set was made of, and how: see :mod:`storage.ingestion.record`.
+INGEST = "ingest.json"
 
 _CODECS = ["bytes", "blosc", "crc32c"]
 _SECOND_DIMENSION = {"X": "feature", "y": "output"}
@@ -119,7 +121,7 @@ def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
         return None
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         return None
-    return sorted(set(names) - {METADATA, MANIFEST, *ARRAYS})
+    return sorted(set(names) - {METADATA, MANIFEST, INGEST, *ARRAYS})
 
 
 def _read_json(store: Store, key: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +25,10 @@ import numpy.typing as npt
 from dask.base import compute
 from dask.delayed import delayed
 
-from storage.create import create_dataset
+from storage.create import store_arrays
 from storage.dataset import Dataset
-from storage.errors import DatasetCorrupt
+from storage.errors import DatasetCorrupt, NotADataset
+from storage.group import INGEST
 from storage.local_files import LocalFiles
 from storage.location import store_at
 from storage.naming import given_names
@@ -125,7 +127,7 @@ def shuffle(
         blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)
         deal = delayed(_Deal(str(folder), seed, tuple(arrays)), traverse=False)
         compute(*(deal(number, *of_each) for number, of_each in enumerate(blocks)))
-        return create_dataset(
+        return store_arrays(
             url,
             **{name: _collected(folder, seed, name, array) for name, array in arrays.items()},
             feature_names=data.feature_names if given_names(data.feature_names) else None,
@@ -133,12 +135,27 @@ def shuffle(
             classes=data.classes,
             source=data.schema.source,
             seed=seed,
+            dtype=None,
             chunk_nbytes=data.layouts["X"].chunk_nbytes,
             block_nbytes=_row_nbytes(data) * data.schema.block_rows,
             overwrite=overwrite,
+            more_files=_record_of(data),
         )
     finally:
         LocalFiles(str(folder)).remove_all()
+
+
+def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
+    """The record of an ingest for the new data set: its rows were made by the same steps."""
+    from storage.ingestion.record import IngestRecord  # imports pyarrow
+
+    if data.columns is not None:
+        return None  # the steps make all columns
+    try:
+        record = IngestRecord.read(data.store, data.schema.dataset_id)
+    except NotADataset:
+        return None
+    return lambda dataset_id: {INGEST: record.to_bytes(dataset_id)}
 
 
 def _row_nbytes(data: Dataset) -> int:

@@ -24,8 +24,6 @@ from storage.claim import CLAIM, Claim
 from storage.objects import Objects
 from storage.zarr_stores import AtURL
 
-pytestmark = pytest.mark.timeout(180)
-
 SMALL = {"chunk_nbytes": 2_000, "block_nbytes": 6_000}
 ROOT = Path(storage.__file__).parents[1]
 

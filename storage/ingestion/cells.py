@@ -1,0 +1,210 @@
+"""Values of one raw column, as an Arrow array, read as one kind: numbers, truth values, ...
+
+What is no value of the kind is told apart from what is missing. Whether a cell is read does not
+depend on the other cells of its partition: fast ways are for columns that are all right.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.errors import InvalidData
+from storage.ingestion.column import Kind
+
+__all__ = ["NULL_TEXTS", "Cells", "as_texts", "read_cells"]
+
+#: Texts that mean a missing value where another kind than text is read; pandas' and Arrow's.
+NULL_TEXTS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+_TRUE = ("true", "t", "yes", "y", "1")
+_FALSE = ("false", "f", "no", "n", "0")
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NAN = r"(?i)^[+-]?nan(\([a-z0-9_]*\))?$"  # as Arrow reads it
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+# float64 holds every integer below; the next one is rounded to this.
+_LARGEST = 2.0**53
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Cells(NamedTuple):
+    """Values of a column.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows,)
+        Floats of numbers and truth values (NaN where there is none), datetime64 in microseconds of
+        datetimes (NaT), of categories their positions in `texts` (-1).
+    unparsable : ndarray of bool of shape (n_rows,)
+        What is there, and is no value of the kind.
+    texts : tuple of str
+        The different categories that occur in these rows.
+    """
+
+    values: npt.NDArray[Any]
+    unparsable: Mask
+    texts: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> Mask:
+        """Where no value is."""
+        if self.values.dtype.kind == "i":
+            return self.values < 0
+        return np.asarray(np.isnat(self.values) if self.values.dtype.kind == "M"
+                          else np.isnan(self.values))  # fmt: skip
+
+
+def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = None) -> Cells:
+    """Values of a column as this kind."""
+    array = array.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # of no chunks, or of texts too long for one
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
+    if kind == "number":
+        return _numbers(array)
+    if kind == "boolean":
+        return _booleans(array)
+    if kind == "datetime":
+        return _datetimes(array, date_format)
+    coded = pc.dictionary_encode(as_texts(array))
+    codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    return Cells(codes, np.zeros(len(codes), bool), tuple(coded.dictionary.to_pylist()))
+
+
+def as_texts(array: pa.Array) -> pa.Array:
+    """Texts of values; a whole float is written as an integer, as one with gaps is a float."""
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    try:
+        return pc.cast(array, pa.large_string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise InvalidData(
+            f"values of type {array.type} cannot be read: leave the column out with features=, or "
+            f"make numbers or texts of it first"
+        ) from error
+
+
+def _numbers(array: pa.Array) -> Cells:
+    type_ = array.type
+    if pa.types.is_boolean(type_):
+        array = pc.cast(array, pa.uint8())
+    if not (pa.types.is_integer(type_) or pa.types.is_floating(type_) or _is_bool_or_null(type_)):
+        if pa.types.is_decimal(type_):
+            array = pc.cast(array, pa.float64())
+        else:
+            return _numbers_of_texts(as_texts(array))
+    present = _valid(array)
+    values = _floats(pc.cast(array, pa.float64(), safe=False))
+    unparsable = np.isinf(values)
+    if pa.types.is_integer(type_):
+        filled = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
+        unparsable |= present & _rounded(filled, values)
+    return Cells(values, unparsable)
+
+
+def _is_bool_or_null(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_boolean(type_) or pa.types.is_null(type_))
+
+
+def _rounded(integers: npt.NDArray[Any], floats: npt.NDArray[np.float64]) -> Mask:
+    """Integers that become another number as a float64."""
+    if not (np.abs(np.nan_to_num(floats)) >= _LARGEST).any():
+        return np.zeros(len(integers), bool)
+    # The largest integers round up to a number that no integer of this dtype is.
+    fits = floats < float(np.iinfo(integers.dtype).max)
+    lost: Mask = ~fits | (np.where(fits, floats, 0).astype(integers.dtype) != integers)
+    return lost
+
+
+def _numbers_of_texts(texts: pa.Array) -> Cells:
+    try:
+        values = _floats(pc.cast(texts, pa.float64()))
+        unparsable = np.isinf(values)
+    except pa.ArrowInvalid:
+        texts = _trimmed(texts)
+        good = _true(pc.match_substring_regex(texts, _NUMBER))
+        values = np.full(len(texts), np.nan)
+        values[good] = texts.to_numpy(zero_copy_only=False)[good].astype(np.float64)
+        nan = _true(pc.match_substring_regex(texts, _NAN))
+        unparsable = _valid(texts) & ~nan & ~(good & np.isfinite(values))
+    large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) >= _LARGEST)
+    for row in large.tolist():
+        text = texts[row].as_py().strip()
+        unparsable[row] |= bool(_INTEGER.fullmatch(text)) and int(text) != int(values[row])
+    return Cells(values, unparsable)
+
+
+def _booleans(array: pa.Array) -> Cells:
+    if pa.types.is_boolean(array.type):
+        values = _floats(pc.cast(pc.cast(array, pa.uint8()), pa.float64()))
+        return Cells(values, np.zeros(len(values), bool))
+    texts = _trimmed(as_texts(array))
+    lower = pc.utf8_lower(texts)
+    true = _true(pc.is_in(lower, pa.array(_TRUE, lower.type)))
+    false = _true(pc.is_in(lower, pa.array(_FALSE, lower.type)))
+    values = np.where(true, 1.0, np.where(false, 0.0, np.nan))
+    return Cells(values, _valid(texts) & ~true & ~false)
+
+
+def _datetimes(array: pa.Array, date_format: str | None) -> Cells:
+    if pa.types.is_date(array.type) or pa.types.is_timestamp(array.type):
+        return Cells(_microseconds(array), np.zeros(len(array), bool))
+    texts = as_texts(array)
+    if date_format is None:
+        try:
+            times = _microseconds(pc.cast(texts, pa.timestamp("us")))
+            return Cells(times, np.zeros(len(texts), bool))
+        except pa.ArrowInvalid:
+            pass
+    texts = _trimmed(texts)
+    times = _by_pandas(texts, date_format or "ISO8601")
+    return Cells(times, _valid(texts) & np.isnat(times))
+
+
+def _by_pandas(texts: pa.Array, date_format: str) -> npt.NDArray[np.datetime64]:
+    import pandas as pd
+
+    series = pd.Series(texts.to_pandas(), dtype=object)
+    times = pd.to_datetime(series, format=date_format, errors="coerce", utc=True)
+    naive = times.dt.tz_localize(None).dt.as_unit("us")
+    found: npt.NDArray[np.datetime64] = naive.to_numpy()
+    return found
+
+
+def _microseconds(array: pa.Array) -> npt.NDArray[np.datetime64]:
+    if pa.types.is_date(array.type):
+        array = pc.cast(array, pa.timestamp("s"))
+    # A zone is only how a time is shown: what is stored is UTC.
+    integers = pc.cast(pc.cast(array, pa.timestamp("us"), safe=False), pa.int64())
+    missing = np.iinfo(np.int64).min  # NumPy's NaT
+    times: npt.NDArray[np.int64] = pc.fill_null(integers, missing).to_numpy(zero_copy_only=False)
+    return times.view("datetime64[us]")
+
+
+def _trimmed(texts: pa.Array) -> pa.Array:
+    """Texts without spaces around them; those that mean a missing value are null."""
+    texts = pc.utf8_trim_whitespace(texts)
+    null = pc.is_in(texts, pa.array(NULL_TEXTS, texts.type))
+    return pc.if_else(null, pa.scalar(None, texts.type), texts)
+
+
+def _floats(array: pa.Array) -> npt.NDArray[np.float64]:
+    floats: npt.NDArray[np.float64] = pc.fill_null(array, np.nan).to_numpy(zero_copy_only=False)
+    return floats
+
+
+def _valid(array: pa.Array) -> Mask:
+    valid: Mask = array.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def _true(array: pa.Array) -> Mask:
+    true: Mask = pc.fill_null(array, fill_value=False).to_numpy(zero_copy_only=False)
+    return true.astype(bool)

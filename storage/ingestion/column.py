@@ -1,0 +1,199 @@
+"""What a caller declares of one column of raw data: its kind, its limits, what to do with gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from storage.schema import Label
+
+__all__ = ["DATETIME_PARTS", "Column", "Kind", "limit"]
+
+Kind = Literal["number", "boolean", "category", "datetime"]
+
+#: Parts of a datetime; Monday is weekday 0.
+DATETIME_PARTS = ("year", "month", "day", "weekday", "day_of_year", "hour", "minute", "second")
+
+_POLICIES = {
+    "missing": ("keep", "error", "drop", "impute"),
+    "unparsable": ("error", "drop", "missing"),
+    "out_of_range": ("error", "drop", "missing", "clip"),
+    "unknown": ("error", "drop", "missing", "ignore"),
+}
+#: Which options say something about which kinds.
+_ONLY_FOR = {
+    "categories": ("category",),
+    "encoding": ("category",),
+    "unknown": ("category",),
+    "max_categories": ("category",),
+    "parts": ("datetime",),
+    "format": ("datetime",),
+    "minimum": ("number", "datetime"),
+    "maximum": ("number", "datetime"),
+    "out_of_range": ("number", "datetime"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of raw data, as :func:`~storage.ingest` is to read, check and encode it.
+
+    A policy says what happens to a value that breaks a rule: ``"error"`` stores nothing and names
+    the first ones, ``"drop"`` leaves out the row, ``"missing"`` makes it a missing value, for which
+    the policy `missing` holds. The quality report counts every such value. A
+    row that is left out for one value is left out whatever its other values are.
+
+    Parameters
+    ----------
+    kind : {"number", "boolean", "category", "datetime"}, optional
+        None means what a sample of the data looks like. Text is a category.
+    categories : sequence of str, optional
+        The categories of a column, in order. None means those that occur, sorted.
+    encoding : {"one-hot", "codes"}, default="one-hot"
+        One column of 0 and 1 for each category, or one column of their numbers from 0.
+    max_categories : int, default=1000
+        Largest number of categories; more are an error that names the column.
+    parts : sequence of str, default=("year", "month", "weekday", "hour")
+        What becomes of a datetime, a column each: year, month, day, weekday (Monday is 0),
+        day_of_year, hour, minute, second. Times with a zone are brought to UTC.
+    format : str, optional
+        How datetimes are written, as :meth:`datetime.datetime.strptime` takes it; None means
+        ISO 8601.
+    minimum, maximum : float or str, optional
+        Smallest and largest value in range; of a datetime in ISO 8601.
+    missing : {"keep", "error", "drop", "impute"}, default="keep"
+        A value that is not there. ``"keep"`` stores NaN in all columns that the column becomes.
+    fill_value : float, str or bool, optional
+        What ``missing="impute"`` fills in. None means the mean of a number, the most frequent value
+        of a category or boolean; a datetime needs one, in ISO 8601.
+    unparsable : {"error", "drop", "missing"}, default="error"
+        A value that is not of the kind, not finite, or an integer that float64 would round.
+    out_of_range : {"error", "drop", "missing", "clip"}, default="error"
+        A value below `minimum` or above `maximum`.
+    unknown : {"error", "drop", "missing", "ignore"}, default="error"
+        A value that is none of the categories. ``"ignore"`` encodes it as 0 in each column.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When an option is unknown, or says nothing about a column of this kind.
+
+    Examples
+    --------
+    >>> import storage
+    >>> age = storage.Column("number", minimum=0, maximum=120, out_of_range="missing")
+    >>> age.out_of_range
+    'missing'
+    """
+
+    kind: Kind | None = None
+    categories: Sequence[str] | None = None
+    encoding: Literal["one-hot", "codes"] = "one-hot"
+    max_categories: int = 1000
+    parts: Sequence[str] = ("year", "month", "weekday", "hour")
+    format: str | None = None
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    missing: Literal["keep", "error", "drop", "impute"] = "keep"
+    fill_value: Label | None = None
+    unparsable: Literal["error", "drop", "missing"] = "error"
+    out_of_range: Literal["error", "drop", "missing", "clip"] = "error"
+    unknown: Literal["error", "drop", "missing", "ignore"] = "error"
+
+    def __post_init__(self) -> None:
+        _one_of("kind", self.kind, (None, *get_args(Kind)))
+        _one_of("encoding", self.encoding, ("one-hot", "codes"))
+        for name, allowed in _POLICIES.items():
+            _one_of(name, getattr(self, name), allowed)
+        if self.fill_value is not None and self.missing != "impute":
+            raise ValueError("fill_value says nothing without missing='impute'")
+        if self.unknown == "ignore" and self.encoding == "codes":
+            raise ValueError(
+                "unknown='ignore' needs encoding='one-hot': codes have none for what is unknown"
+            )
+        if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
+            raise ValueError("out_of_range says nothing without minimum or maximum")
+        for name in ("minimum", "maximum", "fill_value"):
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
+        object.__setattr__(self, "parts", _texts("parts", self.parts))
+        for part in self.parts:
+            _one_of("parts", part, DATETIME_PARTS)
+        if self.categories is not None:
+            object.__setattr__(self, "categories", _texts("categories", self.categories))
+        known = self.categories
+        if known is not None and self.fill_value is not None and self.fill_value not in known:
+            raise ValueError(f"fill_value {self.fill_value!r} is none of the categories {known}")
+        if self.kind is not None:
+            self.check_fits(self.kind)
+
+    def check_fits(self, kind: Kind) -> None:
+        """Refuse options that say nothing about a column of this kind.
+
+        Parameters
+        ----------
+        kind : {"number", "boolean", "category", "datetime"}
+            What the column is.
+
+        Raises
+        ------
+        ValueError
+            When an option differs from its default and is for other kinds.
+        """
+        for field in fields(self):
+            kinds = _ONLY_FOR.get(field.name)
+            if kinds and kind not in kinds and getattr(self, field.name) != field.default:
+                raise ValueError(f"{field.name} is for a column that is a {' or a '.join(kinds)}, "
+                                 f"and this one is a {kind}")  # fmt: skip
+        bounds = [limit(each, kind) for each in (self.minimum, self.maximum) if each is not None]
+        if len(bounds) == 2 and not bounds[0] <= bounds[1]:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        if self.fill_value is not None:
+            limit(self.fill_value, kind)
+        if kind == "datetime" and self.missing == "impute" and self.fill_value is None:
+            raise ValueError("a datetime has no mean to impute: give fill_value, or drop such rows")
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value that JSON holds; times as text."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, np.datetime64):
+        return str(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise TypeError(f"{name} must be a number, a text or a time, got {value!r}")
+    return value
+
+
+def _one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(each, str) for each in values):
+        raise TypeError(f"{name} must be a sequence of str, got {values!r}")
+    texts = tuple(values)
+    if not texts or len(set(texts)) < len(texts):
+        raise ValueError(f"{name} must be one or more distinct texts, got {texts}")
+    return texts
+
+
+def limit(value: Any, kind: Kind) -> Any:
+    """A bound or fill value as values of a column of this kind are; times are given as text.
+
+    Raises
+    ------
+    ValueError
+        When it is no value of the kind.
+    """
+    if kind == "datetime":
+        # NumPy's own parser warns of zones: pandas brings them to UTC.
+        import pandas as pd
+
+        time = pd.Timestamp(value)
+        return (time if time.tz is None else time.tz_convert(None)).to_numpy().astype("M8[us]")
+    return float(value) if kind in ("number", "boolean") else str(value)

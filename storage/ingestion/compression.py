@@ -1,0 +1,71 @@
+"""Files as they were before they were compressed, by what their names end in."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from storage.errors import InvalidData
+
+__all__ = ["COMPRESSED", "opened"]
+
+_PIECE = 2**20
+#: Ends of names; all but zip are Arrow's.
+COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".zip")
+
+
+@contextmanager
+def opened(filesystem: Any, path: str) -> Iterator[BinaryIO]:
+    """Open a file that is read from its start; one that is not compressed can be sought in."""
+    name = path.lower()
+    with filesystem.open(path, "rb") as file:
+        if not name.endswith(COMPRESSED):
+            yield file
+        elif name.endswith(".zip"):
+            with zipfile.ZipFile(file) as archive:
+                members = archive.namelist()
+                if len(members) != 1:
+                    raise InvalidData(f"{path} holds {len(members)} files: unpack it first")
+                with archive.open(members[0]) as member:
+                    yield member  # type: ignore[misc]
+        else:
+            codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}[
+                name[name.rindex(".") :]
+            ]
+            with pa.CompressedInputStream(pa.PythonFile(file, "r"), codec) as stream:
+                yield _Pushback(stream)  # type: ignore[misc]
+
+
+class _Pushback:
+    """Reads lines and the rest of a stream that has no lines and no way back."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.held = b""
+
+    def readline(self) -> bytes:
+        while b"\n" not in self.held:
+            piece = self.stream.read(_PIECE)
+            if not piece:
+                break
+            self.held += piece
+        end = self.held.find(b"\n") + 1 or len(self.held)
+        line, self.held = self.held[:end], self.held[end:]
+        return line
+
+    def read(self, n: int = -1) -> bytes:
+        if n < 0:
+            data: bytes = self.held + self.stream.read()
+            self.held = b""
+            return data
+        while len(self.held) < n:
+            piece = self.stream.read(_PIECE)
+            if not piece:
+                break
+            self.held += piece
+        data, self.held = self.held[:n], self.held[n:]
+        return data

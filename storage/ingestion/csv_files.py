@@ -1,0 +1,235 @@
+"""CSV files, cut into blocks of whole lines, read by Arrow as texts.
+
+All columns are read as texts, and each is converted by itself: so a value that is not what it was
+declared to be is found with its line, and costs no second reading of the others.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from storage.errors import InvalidData
+from storage.ingestion.compression import COMPRESSED, opened
+from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.rows import Rows, check_names, nth_besides
+
+__all__ = ["CSVBlock", "csv_blocks", "read_header"]
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+_PIECE = 2**20
+#: Encodings in which a byte 10 need not be the end of a line.
+_WIDE = ("utf-16", "utf-32", "utf-7")
+
+
+@dataclass(frozen=True)
+class CSVBlock:
+    """Whole lines of one file.
+
+    Attributes
+    ----------
+    filesystem : fsspec.AbstractFileSystem
+        Opens the file.
+    path : str
+        The file.
+    start, stop : int
+        The lines that begin in these bytes; a `stop` of None means all to the end.
+    form : CSVFormat
+        How it is written.
+    """
+
+    filesystem: Any
+    path: str
+    start: int
+    stop: int | None
+    form: CSVFormat
+
+    def __call__(self, columns: Sequence[str]) -> Rows:
+        """The rows of these columns.
+
+        Raises
+        ------
+        InvalidData
+            When the file lacks a column, or its bytes are no text in this encoding.
+        """
+        with opened(self.filesystem, self.path) as file:
+            names, begin = _header(file, self.path, self.form)
+            if self.stop is None:
+                data = file.read()
+            else:
+                data = _lines_between(file, max(self.start, begin), self.stop, begin)
+        if not names:  # an empty file
+            return Rows(pa.table({each: pa.nulls(0) for each in columns}), self.path, "line", 0)
+        absent = [name for name in columns if name not in names]
+        if absent:
+            raise InvalidData(
+                f"{self.path} has no column {absent[0]!r}: its header is {', '.join(names[:8])}"
+                f"{', ...' * (len(names) > 8)}. Leave the column out with features=, or ingest the "
+                f"files apart"
+            )
+        lines_before = int(self.form.names is None and self.start == 0)
+        return self._parsed(_text(data, self), names, columns, lines_before)
+
+    def beginning(self, nbytes: int) -> CSVBlock:
+        """The lines that begin in its first bytes; all where it has to be read from the start."""
+        if self.stop is None:
+            return self
+        return replace(self, stop=min(self.stop, self.start + nbytes))
+
+    def _parsed(
+        self, data: bytes, names: Sequence[str], columns: Sequence[str], lines_before: int
+    ) -> Rows:
+        skipped: list[tuple[int, str]] = []
+
+        def put_aside(row: Any) -> Literal["skip"]:
+            skipped.append((row.number - 1, row.text))
+            return "skip"
+
+        n_lines = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
+        if not data or data.isspace():
+            table = pa.table({each: pa.array([], pa.string()) for each in columns})
+        else:
+            table = _arrow_table(data, names, columns, self.form, put_aside)
+        # Arrow passes over lines that hold nothing, and does not number them.
+        passed_over = n_lines > table.num_rows + len(skipped) and not self.form.multiline
+        empty = _empty_lines(data) if passed_over else ()
+        malformed = tuple((nth_besides(empty, number), text) for number, text in skipped)
+        total = n_lines + lines_before
+        return Rows(table, self.path, "line", total, 1 + lines_before, malformed, empty)
+
+
+def _arrow_table(
+    data: bytes, names: Sequence[str], columns: Sequence[str], form: CSVFormat, put_aside: Any
+) -> pa.Table:
+    return pa_csv.read_csv(
+        pa.py_buffer(data),
+        # One thread: each worker's thread has a block of its own.
+        pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=[*names]),
+        pa_csv.ParseOptions(
+            delimiter=form.delimiter,
+            quote_char=form.quotechar,
+            newlines_in_values=form.multiline,
+            # A line of one column that is empty is a missing value.
+            ignore_empty_lines=len(names) > 1,
+            invalid_row_handler=put_aside,
+        ),
+        pa_csv.ConvertOptions(
+            check_utf8=False,  # it has been decoded already
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=[*columns],
+            null_values=[*form.null_values],
+            strings_can_be_null=True,
+        ),
+    )
+
+
+def _empty_lines(data: bytes) -> tuple[int, ...]:
+    """Numbers, from 0, of lines that hold nothing."""
+    lines = data.split(b"\n")
+    return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
+
+
+def csv_blocks(
+    filesystem: Any, paths: Sequence[str], form: CSVFormat, nbytes: int
+) -> list[CSVBlock]:
+    """Blocks of about `nbytes` of all files; a compressed file is one block."""
+    blocks = []
+    for path in paths:
+        if _is_whole(path, form):
+            blocks.append(CSVBlock(filesystem, path, 0, None, form))
+            continue
+        size = filesystem.size(path)
+        edges = [*range(0, max(size, 1), nbytes), max(size, 1)]
+        blocks += [CSVBlock(filesystem, path, start, stop, form) for start, stop in pairwise(edges)]
+    return blocks
+
+
+def read_header(block: CSVBlock) -> tuple[str, ...]:
+    """Names of the columns of a file; none for an empty file."""
+    with opened(block.filesystem, block.path) as file:
+        return _header(file, block.path, block.form)[0]
+
+
+def _is_whole(path: str, form: CSVFormat) -> bool:
+    return form.multiline or path.lower().endswith(COMPRESSED)
+
+
+def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int]:
+    """Names of the columns, and where the lines of values begin."""
+    if codecs.lookup(form.encoding).name.startswith(_WIDE):
+        raise InvalidData(
+            f"{path} is declared as {form.encoding}, whose lines cannot be told apart before they "
+            f"are decoded: convert it to UTF-8 first, e.g. by iconv"
+        )
+    if form.names is not None:
+        return tuple(form.names), 0
+    line = file.readline()
+    first = line.removeprefix(_UTF8_MARK).rstrip(b"\r\n")
+    if not first:
+        return (), len(line)
+    try:
+        text = first.decode(form.encoding)
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding(path, 1, form, error) from error
+    names = next(csv.reader([text], delimiter=form.delimiter, quotechar=form.quotechar))
+    return check_names([name.strip() for name in names], f"the header of {path}"), len(line)
+
+
+def _lines_between(file: Any, start: int, stop: int, begin: int) -> bytes:
+    """The lines that begin in the bytes from `start` to `stop`; the first is at `begin`."""
+    if stop <= start:
+        return b""
+    file.seek(max(start - 1, 0))
+    if start > begin:
+        # If the byte before is the end of a line, one begins at `start`; else it is another
+        # block's, which reads it to its end.
+        file.readline()
+    else:
+        file.seek(start)
+    at = file.tell()
+    if at >= stop:
+        return b""
+    data: bytes = file.read(stop - at)
+    if not data.endswith(b"\n"):
+        data += file.readline()
+    return data
+
+
+def _text(data: bytes, block: CSVBlock) -> bytes:
+    """The bytes as UTF-8."""
+    try:
+        text = data.decode(block.form.encoding)
+    except UnicodeDecodeError as error:
+        before = _lines_before(block) + int(data[: error.start].count(b"\n"))
+        raise _wrong_encoding(block.path, before + 1, block.form, error) from error
+    utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
+    return data if utf8 else text.encode()
+
+
+def _lines_before(block: CSVBlock) -> int:
+    """Lines of a file before the first of a block, for a message."""
+    if block.start == 0:
+        return int(block.form.names is None)
+    with opened(block.filesystem, block.path) as file:
+        n_lines, left, last = 0, block.start, b"\n"
+        while left:
+            piece = file.read(min(_PIECE, left))
+            n_lines, left, last = n_lines + piece.count(b"\n"), left - len(piece), piece[-1:]
+        return n_lines + (last != b"\n")
+
+
+def _wrong_encoding(
+    path: str, line: int, form: CSVFormat, error: UnicodeDecodeError
+) -> InvalidData:
+    byte = error.object[error.start]
+    return InvalidData(
+        f"line {line:,} of {path} is not {form.encoding}: it holds the byte 0x{byte:02x}. Say how "
+        f"the files are encoded, e.g. csv=storage.CSVFormat(encoding='latin-1')"
+    )

@@ -1,0 +1,107 @@
+"""The kind of a column, told by a sample of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.errors import InvalidData
+from storage.ingestion.cells import as_texts, read_cells
+from storage.ingestion.column import Column, Kind
+from storage.ingestion.rows import Rows
+
+__all__ = ["SAMPLE_ROWS", "resolved_columns"]
+
+#: Rows of each partition of the sample that are looked at.
+SAMPLE_ROWS = 10_000
+
+
+def resolved_columns(
+    names: Sequence[str], declared: Mapping[str, Column], sample: Sequence[Rows], *, texts: bool
+) -> dict[str, Column]:
+    """All columns with their kinds: as declared, else as a sample looks.
+
+    Raises
+    ------
+    InvalidData
+        When a sample does not tell the kind, or the kind does not go with what was declared.
+    """
+    columns = {}
+    for name in names:
+        column = declared.get(name, Column())
+        if column.kind is None:
+            kind = _kind_in_all(name, sample, texts=texts)
+            try:
+                column.check_fits(kind)
+            except ValueError as error:
+                raise InvalidData(f"column {name!r} looks like a {kind}: {error}") from error
+            column = replace(column, kind=kind)
+        columns[name] = column
+    return columns
+
+
+def _kind_in_all(name: str, sample: Sequence[Rows], *, texts: bool) -> Kind:
+    found: dict[Kind, str] = {}
+    for rows in sample:
+        array = rows.table.column(name).slice(0, SAMPLE_ROWS).combine_chunks()
+        try:
+            kind = _kind_of_texts(array) if texts else _kind_of_type(array)
+        except InvalidData as error:
+            raise InvalidData(f"column {name!r} of {rows.file}: {error}") from error
+        if kind is not None:
+            found.setdefault(kind, rows.file)
+    if not found:
+        raise InvalidData(
+            f"column {name!r} has no value in the sample that kinds are told by: declare its kind, "
+            f"columns={{{name!r}: storage.Column('number')}}, or leave it out with features="
+        )
+    if len(found) > 1:
+        told = ", ".join(f"a {kind} in {file}" for kind, file in found.items())
+        raise InvalidData(
+            f"column {name!r} looks like {told}: declare its kind, e.g. "
+            f"columns={{{name!r}: storage.Column({next(iter(found))!r})}}"
+        )
+    return next(iter(found))
+
+
+def _kind_of_type(array: pa.Array) -> Kind | None:
+    type_ = array.type
+    if pa.types.is_null(type_):
+        return None
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        return "number"
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return "datetime"
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+        if pa.types.is_integer(type_) or pa.types.is_boolean(type_):
+            return "category"
+    if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
+        raise InvalidData(
+            f"values of type {type_} are no number, truth value, text or time: leave the "
+            f"column out with features=, declare a kind, or make numbers or texts of it first"
+        )
+    return "category"
+
+
+def _kind_of_texts(array: pa.Array) -> Kind | None:
+    texts = pc.drop_null(as_texts(array))
+    if not len(texts):
+        return None
+    if pc.all(pc.is_in(pc.utf8_lower(texts), pa.array(["true", "false"], texts.type))).as_py():
+        return "boolean"
+    # Numbers that a float rounds are numbers: they will be refused with their line.
+    if _all_read(texts, "number"):
+        return "number"
+    return "datetime" if _all_read(texts, "datetime") else "category"
+
+
+def _all_read(texts: pa.Array, kind: Kind) -> bool:
+    cells = read_cells(pa.chunked_array([texts]), kind)
+    return not bool(np.any(cells.missing))

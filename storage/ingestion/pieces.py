@@ -1,0 +1,101 @@
+"""X and y of a source as Dask arrays, in pieces that fit into memory once they are encoded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from dask._task_spec import Task, TaskRef
+from dask.array.core import Array as DaskArray
+from dask.delayed import Delayed, delayed
+from dask.highlevelgraph import HighLevelGraph
+
+from storage.ingestion.recipe import EncodedRows, Recipe
+from storage.ingestion.rows import Rows
+
+__all__ = ["array_of", "encoded_arrays"]
+
+#: Bytes of X that one task makes.
+_PIECE_NBYTES = 32 * 2**20
+
+
+def encoded_arrays(
+    recipe: Recipe, rows: Sequence[Delayed], n_kept: Sequence[int]
+) -> tuple[DaskArray, DaskArray]:
+    """X and y.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The steps.
+    rows : sequence of Delayed Rows
+        Each partition.
+    n_kept : sequence of int
+        How many rows of each are kept.
+    """
+    step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
+    pieces, lengths = [], []
+    name = f"encode-{uuid.uuid4().hex}"
+    for number, (each, kept) in enumerate(zip(rows, n_kept, strict=True)):
+        starts = range(0, kept, step)
+        if len(starts) > 1 and recipe.may_drop:
+            each = delayed(partial(_kept_rows, recipe), traverse=False)(
+                each, dask_key_name=f"{name}-kept-{number}"
+            )
+        for start in starts:
+            part = (start, start + step) if len(starts) > 1 else None
+            encode = delayed(partial(_encode, recipe, part), traverse=False)
+            pieces.append(encode(each, dask_key_name=f"{name}-{number}-{start}"))
+            lengths.append(min(step, kept - start))
+    n_features = len(recipe.feature_names)
+    X = array_of(pieces, 0, lengths, (n_features,), np.dtype(np.float64))
+    return X, array_of(pieces, 1, lengths, (), recipe.target_dtype)
+
+
+def _encode(recipe: Recipe, part: tuple[int, int] | None, rows: Rows) -> EncodedRows:
+    table = rows.table if part is None else rows.table.slice(part[0], part[1] - part[0])
+    return recipe.encode(table, rows.file)
+
+
+def _kept_rows(recipe: Recipe, rows: Rows) -> Rows:
+    return Rows(recipe.kept(rows.table), rows.file, rows.unit, rows.n_units)
+
+
+def array_of(
+    pieces: Sequence[Any],
+    position: int,
+    lengths: Sequence[float],
+    row_shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> DaskArray:
+    """One array of each piece, one behind the other.
+
+    Parameters
+    ----------
+    pieces : sequence of Delayed tuples of ndarray
+        Where they are.
+    position : int
+        Which of a tuple's arrays.
+    lengths : sequence of float
+        Rows of each; NaN where they are not known.
+    row_shape : tuple of int
+        Shape of a row.
+    dtype : dtype
+        Of all.
+    """
+    name = f"piece-{position}-{uuid.uuid4().hex}"
+    rest = (0,) * len(row_shape)
+    tasks: dict[Any, Any] = {
+        (name, index, *rest): Task((name, index, *rest), _choose, TaskRef(piece.key), position)
+        for index, piece in enumerate(pieces)
+    }
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=list(pieces))
+    chunks = (tuple(lengths), *((size,) for size in row_shape))
+    return DaskArray(graph, name, chunks=chunks, meta=np.empty((0,) * (1 + len(row_shape)), dtype))
+
+
+def _choose(arrays: Sequence[Any], position: int) -> Any:
+    return arrays[position]

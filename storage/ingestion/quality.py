@@ -1,0 +1,294 @@
+"""The quality report of an ingest: what came in, what was kept, what was wrong, and where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.ingestion.column import Column
+from storage.ingestion.rules import RULES
+from storage.ingestion.tally import ColumnTally, Example, Tally
+
+__all__ = ["ColumnQuality", "QualityReport"]
+
+_SHOWN = 30
+_MAX_LINES = 20
+
+
+@dataclass(frozen=True)
+class ColumnQuality:
+    """What was found in one raw column; part of a :class:`QualityReport`.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    kind : str
+        ``"number"``, ``"boolean"``, ``"category"`` or ``"datetime"``.
+    policies : dict of str to str
+        What was to happen to values that break a rule, by the rule.
+    broken : dict of str to int
+        How many values broke each rule, of all rows that came in. A value that a policy made
+        missing counts as missing too. Rows that one rule leaves out do not count for rules whose
+        policy is an error.
+    examples : dict of str to tuple of Example
+        The first of them.
+    count : int
+        Values in the rows kept, missing ones not counted.
+    minimum, maximum, mean, std : float or None
+        Of the values of numbers in the rows kept, cleaned; of datetimes in seconds since 1970.
+    categories : dict of str to int or None
+        How often each category is in the rows kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> import storage
+    >>> frame = pd.DataFrame({"a": [1.0, None, 3.0], "b": [0.0, 1.0, 2.0]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = storage.ingest(frame, f"{folder}/rows.zarr", target="b")
+    ...     data.quality.columns["a"].broken
+    {'missing': 1}
+    """
+
+    name: str
+    kind: str
+    policies: Mapping[str, str]
+    broken: Mapping[str, int]
+    examples: Mapping[str, tuple[Example, ...]]
+    count: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    std: float | None
+    categories: Mapping[str, int] | None
+
+    @property
+    def range(self) -> str:
+        """Smallest and largest value in words, or the most frequent categories."""
+        if self.categories is not None:
+            ranked = sorted(self.categories.items(), key=lambda each: -each[1])
+            shown = ", ".join(f"{name} {count:,}" for name, count in ranked[:4])
+            return shown + (f", and {len(ranked) - 4:,} more" if len(ranked) > 4 else "")
+        if self.minimum is None or self.maximum is None:
+            return ""
+        if self.kind == "datetime":
+            first, last = (
+                np.datetime64(round(each * 1e6), "us").astype("M8[s]")
+                for each in (self.minimum, self.maximum)
+            )
+            return f"{first} to {last}"
+        return f"{self.minimum:.6g} to {self.maximum:.6g}, mean {self.mean:.6g}, std {self.std:.6g}"
+
+    @classmethod
+    def of(cls, name: str, column: Column, found: ColumnTally) -> ColumnQuality:
+        """Quality of a column of which this was counted.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        column : Column
+            What was declared of it.
+        found : ColumnTally
+            What was counted.
+
+        Returns
+        -------
+        ColumnQuality
+            The same in plain values.
+        """
+        summary, numbers = found.summary, (None, None, None, None)
+        count = 0 if found.categories is None else sum(found.categories.values())
+        if summary is not None and summary.count[0]:
+            count = int(summary.count[0])
+            std = float(np.sqrt(summary.squares[0] / (count - 1))) if count > 1 else 0.0
+            numbers = (
+                float(summary.low[0]), float(summary.high[0]), float(summary.mean[0]), std,
+            )  # type: ignore[assignment]  # fmt: skip
+        policies = {rule: str(getattr(column, rule)) for rule in RULES}
+        return cls(
+            name, str(column.kind), policies, dict(found.broken), dict(found.examples), count,
+            *numbers, found.categories if found.categories is None else dict(found.categories),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """What :func:`~storage.ingest` found in raw data; ``dataset.quality`` opens it.
+
+    Parameters
+    ----------
+    source : str
+        Where the rows came from.
+    target : str
+        Name of the target.
+    n_rows : int
+        Rows that came in.
+    n_kept : int
+        Rows that were stored; the others were left out by policies, or had too many or too few
+        fields.
+    n_malformed : int
+        Lines with too many or too few fields.
+    malformed : tuple of Example
+        The first of them.
+    columns : dict of str to ColumnQuality
+        Of each raw column, the target last.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> import storage
+    >>> frame = pd.DataFrame({"a": [1.0, None, 3.0], "b": [0.0, 1.0, 2.0]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = storage.ingest(
+    ...         frame, f"{folder}/rows.zarr", target="b",
+    ...         columns={"a": storage.Column(missing="drop")},
+    ...     )
+    ...     print(data.quality)
+    Quality of a pandas DataFrame: 2 of 3 rows kept
+      a (number): 1 to 3, mean 2, std 1.41421
+          1 missing: drop; nothing in row 2 of the DataFrame
+      b (number, target): 0 to 2, mean 1, std 1.41421
+    """
+
+    source: str
+    target: str
+    n_rows: int
+    n_kept: int
+    n_malformed: int
+    malformed: tuple[Example, ...]
+    columns: Mapping[str, ColumnQuality]
+
+    @classmethod
+    def of(
+        cls, source: str, target: str, columns: Mapping[str, Column], tally: Tally
+    ) -> QualityReport:
+        """Report of what was counted.
+
+        Parameters
+        ----------
+        source, target : str
+            Where the rows came from, and the name of the target.
+        columns : dict of str to Column
+            What was declared of each column.
+        tally : Tally
+            What was counted in all rows.
+
+        Returns
+        -------
+        QualityReport
+            The same in plain values.
+        """
+        return cls(
+            source, target, tally.n_rows, tally.n_kept, tally.malformed, tally.malformed_examples,
+            {name: ColumnQuality.of(name, column, tally.columns[name])
+             for name, column in columns.items()},
+        )  # fmt: skip
+
+    @property
+    def class_balance(self) -> dict[str, float] | None:
+        """Share of each class among the rows kept; None where the target is a number."""
+        counts = self.columns[self.target].categories
+        if counts is None:
+            return None
+        return {name: count / max(self.n_kept, 1) for name, count in counts.items()}
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report as one HTML page, which needs no network and no other file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write.
+
+        Returns
+        -------
+        pathlib.Path
+            Where the page is.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        templates = Environment(
+            loader=PackageLoader("storage.ingestion", "."),
+            autoescape=True,
+            undefined=StrictUndefined,
+        )
+        page = templates.get_template("quality.html").render(report=self, shown=_SHOWN)
+        Path(path).write_text(page, encoding="utf-8")
+        return Path(path)
+
+    def __repr__(self) -> str:
+        lines = [f"Quality of {self.source}: {self.n_kept:,} of {self.n_rows:,} rows kept"]
+        if self.n_malformed:
+            lines.append(f"  lines with too many or too few fields: {self.n_malformed:,} skipped; "
+                         f"{self.malformed[0]}")  # fmt: skip
+        # What has something wrong comes first where not all fit.
+        ranked = sorted(self.columns.values(), key=lambda each: not each.broken)
+        shown = [each.name for each in ranked[:_MAX_LINES]]
+        for name, column in self.columns.items():
+            if name in shown:
+                lines += _lines(column, is_target=name == self.target)
+        if len(self.columns) > _MAX_LINES:
+            lines.append(f"  and {len(self.columns) - _MAX_LINES:,} more columns")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values, which JSON holds.
+
+        Returns
+        -------
+        dict
+            The fields by their names.
+        """
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> QualityReport:
+        """The report of these plain values.
+
+        Parameters
+        ----------
+        plain : dict
+            What :meth:`to_json` gave.
+
+        Returns
+        -------
+        QualityReport
+            The report.
+        """
+        columns = {
+            name: ColumnQuality(
+                **{
+                    **each,
+                    "examples": {
+                        rule: tuple(Example(**one) for one in some)
+                        for rule, some in each["examples"].items()
+                    },
+                }
+            )
+            for name, each in plain["columns"].items()
+        }
+        malformed = tuple(Example(**each) for each in plain["malformed"])
+        return cls(**{**plain, "columns": columns, "malformed": malformed})
+
+
+def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
+    kind = f"{column.kind}, target" if is_target else column.kind
+    lines = [f"  {column.name} ({kind}): {column.range}".rstrip()]
+    for rule, count in column.broken.items():
+        told = rule.replace("_", " ")
+        lines.append(f"      {count:,} {told}: {column.policies[rule]}; {column.examples[rule][0]}")
+    return lines

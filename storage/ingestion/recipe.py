@@ -1,0 +1,294 @@
+"""The steps from raw columns to X and y, with all that one pass over the data has taught them.
+
+They are stored with the data set: new raw data goes through exactly the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.errors import InvalidData
+from storage.ingestion.cells import Mask, as_texts
+from storage.ingestion.column import Column, limit
+from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.tally import ColumnTally
+from storage.schema import Label
+
+__all__ = ["EncodedRows", "Recipe", "Step"]
+
+Array = npt.NDArray[Any]
+
+#: Codes of what is no category: a missing value, and a text that is not known.
+_GAP, _UNKNOWN = -1, -2
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one raw column is checked, cleaned and encoded.
+
+    Attributes
+    ----------
+    name : str
+        The raw column.
+    column : Column
+        What was declared of it, its kind known.
+    categories : tuple of str or None
+        Of a category, those that were found or declared.
+    fill : float, str or None
+        What is put where a value is missing and the policy is to impute.
+    """
+
+    name: str
+    column: Column
+    categories: tuple[str, ...] | None
+    fill: Label | None
+
+    @classmethod
+    def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
+        """Step of a column of which this was found.
+
+        Raises
+        ------
+        InvalidData
+            When there are too many categories, or nothing to impute from.
+        """
+        categories = None
+        if column.kind == "category":
+            if found.crowded:
+                some = ", ".join(map(repr, [*(found.categories or {})][:3]))
+                raise InvalidData(
+                    f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
+                    f"...): leave it out with features=, declare it as another kind, or allow more "
+                    f"with storage.Column('category', max_categories=...)"
+                )
+            categories = tuple(column.categories or found.categories or ())
+            if not categories:
+                raise InvalidData(
+                    f"column {name!r} has no value in the rows kept: leave it out with features="
+                )
+        fill = column.fill_value if column.missing == "impute" else None
+        if column.missing == "impute" and fill is None:
+            fill = _imputed(column, found)
+            if fill is None and found.broken.get("missing"):
+                raise InvalidData(
+                    f"column {name!r} has no value to impute from: give fill_value, or leave it out"
+                )
+        return cls(name, column, categories, fill)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of X that this column becomes."""
+        if self.column.kind == "datetime":
+            return tuple(f"{self.name}_{part}" for part in self.column.parts)
+        if self.column.kind == "category" and self.column.encoding == "one-hot":
+            return tuple(f"{self.name}_{category}" for category in self.categories or ())
+        return (self.name,)
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """Labels of the codes that the column becomes as a target; None for numbers."""
+        return (False, True) if self.column.kind == "boolean" else self.categories
+
+    def check(self, array: pa.ChunkedArray) -> Checked:
+        """Hold the rules of the column against raw values."""
+        return check_column(self.name, array, self.column, self.categories)
+
+    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
+        """Values of the rows that are kept, gaps filled in; of categories their codes.
+
+        Raises
+        ------
+        InvalidData
+            When one of them breaks a rule whose policy is an error; it is named.
+        """
+        for rule, broken in checked.broken.items():
+            wrong = np.flatnonzero(broken & kept)
+            if len(wrong) and getattr(self.column, rule) == "error":
+                row = int(wrong[0])
+                value = as_texts(array.slice(row, 1).combine_chunks())[0].as_py()
+                raise InvalidData(
+                    f"{told(rule, self.column)} in row {row + 1:,} of {where}, column "
+                    f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
+                )
+        values: Array = checked.values[kept]
+        if self.column.kind == "category":
+            # The last one is for the position -1, which is a gap.
+            values = np.array([*map(self._code, checked.texts), _GAP])[values]
+        gaps = checked.broken.get("missing")
+        if gaps is not None and self.column.missing == "impute" and self.fill is not None:
+            assert self.column.kind is not None
+            fill = limit(self.fill, self.column.kind)
+            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
+        return values
+
+    def _code(self, text: str) -> int:
+        return self._known.get(text, _UNKNOWN)
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {text: code for code, text in enumerate(self.categories or ())}
+
+    def features(self, values: Array) -> Array:
+        """Columns of X, of shape (n_rows, n_columns), that cleaned values become."""
+        if self.column.kind == "datetime":
+            return _parts(values, self.column.parts)
+        if self.column.kind != "category":
+            return values.astype(np.float64)[:, None]
+        gaps = values == _GAP
+        if self.column.encoding == "codes":
+            return np.where(gaps, np.nan, values)[:, None]
+        columns: Array = np.equal.outer(values, np.arange(len(self.categories or ()))).astype(float)
+        columns[gaps] = np.nan
+        return columns
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Step:
+        """The step of these plain values."""
+        known = plain["categories"]
+        return cls(
+            plain["name"],
+            Column(**plain["column"]),
+            None if known is None else tuple(known),
+            plain["fill"],
+        )
+
+
+def told(rule: str, column: Column) -> str:
+    """A broken rule in words."""
+    low = "anything" if column.minimum is None else column.minimum
+    high = "anything" if column.maximum is None else column.maximum
+    return {
+        "unparsable": f"a value that is no {column.kind}",
+        "out_of_range": f"a value outside {low} to {high}",
+        "unknown": "a value that is none of the categories",
+        "missing": "a missing value",
+    }[rule]
+
+
+def _imputed(column: Column, found: ColumnTally) -> Label | None:
+    if column.kind == "number":
+        summary = found.summary
+        return None if summary is None or not summary.count[0] else float(summary.mean[0])
+    counts = found.categories or {}
+    if not any(counts.values()):
+        return None
+    most = max(counts, key=lambda each: counts[each])  # the first of several, which are sorted
+    return float(most == "True") if column.kind == "boolean" else most
+
+
+def _parts(times: Array, parts: Sequence[str]) -> Array:
+    import pandas as pd
+
+    index = pd.DatetimeIndex(times)
+    columns = [getattr(index, "day_of_week" if part == "weekday" else part) for part in parts]
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+class EncodedRows(NamedTuple):
+    """X, y (None without a target) and which of the raw rows they are of."""
+
+    X: npt.NDArray[np.float64]
+    y: Array | None
+    kept: Mask
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All steps of a data set.
+
+    Attributes
+    ----------
+    features : tuple of Step
+        Those of X, in the order of its columns.
+    target : Step
+        That of y.
+    """
+
+    features: tuple[Step, ...]
+    target: Step
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of X."""
+        return tuple(name for step in self.features for name in step.feature_names)
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """Names of the raw columns that X is made of."""
+        return tuple(step.name for step in self.features)
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether a policy leaves out rows."""
+        return any(
+            "drop" in (step.column.missing, step.column.unparsable, step.column.out_of_range,
+                       step.column.unknown)
+            for step in (*self.features, self.target)
+        )  # fmt: skip
+
+    @property
+    def target_dtype(self) -> np.dtype[Any]:
+        """Dtype of y."""
+        classes = self.target.classes
+        return np.dtype(np.float64) if classes is None else np.min_scalar_type(len(classes) - 1)
+
+    def encode(self, table: pa.Table, where: str) -> EncodedRows:
+        """X and y of raw rows; y is None where the table has no target."""
+        steps = list(self.features)
+        if self.target.name in table.column_names:
+            steps.append(self.target)
+        checked = {step.name: step.check(table.column(step.name)) for step in steps}
+        kept = ~self._dropped(checked, table.num_rows)
+        cleaned = {
+            step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
+            for step in steps
+        }
+        X = np.empty((int(kept.sum()), len(self.feature_names)))
+        start = 0
+        for step in self.features:
+            columns = step.features(cleaned[step.name])
+            X[:, start : start + columns.shape[1]] = columns
+            start += columns.shape[1]
+        if self.target.name not in cleaned:
+            return EncodedRows(X, None, kept)
+        return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
+
+    def kept(self, table: pa.Table) -> pa.Table:
+        """The rows that no policy leaves out, as they are."""
+        steps = (*self.features, self.target)
+        checked = {step.name: step.check(table.column(step.name)) for step in steps}
+        return table.filter(pa.array(~self._dropped(checked, table.num_rows)))
+
+    @staticmethod
+    def _dropped(checked: Mapping[str, Checked], n_rows: int) -> Mask:
+        drop = np.zeros(n_rows, bool)
+        for each in checked.values():
+            drop |= each.drop
+        return drop
+
+    def _y(self, values: Array) -> Array:
+        return values.astype(self.target_dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        return {
+            "features": [step.to_json() for step in self.features],
+            "target": self.target.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
+        """The recipe of these plain values."""
+        features = tuple(Step.from_json(each) for each in plain["features"])
+        return cls(features, Step.from_json(plain["target"]))

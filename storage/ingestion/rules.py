@@ -1,0 +1,108 @@
+"""The rules of one column held against its values, by the policies that were declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.errors import InvalidData
+from storage.ingestion.cells import Mask, read_cells
+from storage.ingestion.column import Column, limit
+
+__all__ = ["RULES", "Checked", "check_column"]
+
+#: In the order in which they are held against a value.
+RULES = ("unparsable", "out_of_range", "unknown", "missing")
+
+#: A missing value, by the kind of the dtype.
+_NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT"), "i": -1}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A column whose values have been checked and cleaned, before anything is filled in.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows,)
+        As in :class:`~storage.ingestion.cells.Cells`; what policies made missing is missing.
+    broken : dict of str to ndarray of bool
+        Where each rule is broken, for those that are broken anywhere.
+    drop : ndarray of bool
+        Rows that a policy leaves out.
+    texts : tuple of str
+        What positions of categories mean.
+    """
+
+    values: npt.NDArray[Any]
+    broken: dict[str, Mask]
+    drop: Mask
+    texts: tuple[str, ...]
+
+
+def check_column(
+    name: str, array: pa.ChunkedArray, column: Column, categories: tuple[str, ...] | None
+) -> Checked:
+    """Hold the rules of a column against its values.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    array : pyarrow.ChunkedArray
+        Its raw values.
+    column : Column
+        Its rules; the kind is known.
+    categories : tuple of str or None
+        The categories, once they are known.
+    """
+    assert column.kind is not None
+    try:
+        cells = read_cells(array, column.kind, column.format)
+    except InvalidData as error:
+        raise InvalidData(f"column {name!r}: {error}") from error
+    values, drop, broken = cells.values, np.zeros(len(cells.values), bool), {}
+    outside, values = _out_of_range(values, cells.unparsable, column)
+    found = {"unparsable": cells.unparsable, "out_of_range": outside}
+    if categories is not None:
+        known = set(categories)
+        # The last one is for the position -1, which is a gap.
+        strange = np.array([*(text not in known for text in cells.texts), False])
+        found["unknown"] = strange[values]
+    gaps = cells.missing & ~cells.unparsable
+    for rule, where in found.items():
+        if not where.any():
+            continue
+        broken[rule] = where
+        policy = getattr(column, rule)
+        if policy == "drop":
+            drop |= where
+        elif policy == "missing":
+            gaps = gaps | where
+    if gaps.any():
+        broken["missing"] = gaps
+        if column.missing == "drop":
+            drop |= gaps
+        values = values.copy()
+        values[gaps] = _NOTHING[values.dtype.kind]
+    return Checked(values, broken, drop, cells.texts)
+
+
+def _out_of_range(
+    values: npt.NDArray[Any], unparsable: Mask, column: Column
+) -> tuple[Mask, npt.NDArray[Any]]:
+    assert column.kind is not None
+    outside = np.zeros(len(values), bool)
+    for bound, beyond in ((column.minimum, np.less), (column.maximum, np.greater)):
+        if bound is None:
+            continue
+        edge = limit(bound, column.kind)
+        where = beyond(values, edge) & ~unparsable
+        outside |= where
+        if column.out_of_range == "clip" and where.any():
+            values = np.where(where, edge, values)
+    return outside, values

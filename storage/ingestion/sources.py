@@ -1,0 +1,305 @@
+"""What rows can be ingested from: which kind a source is, its columns, its partitions."""
+
+from __future__ import annotations
+
+import glob
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from dask.delayed import Delayed, delayed
+
+from storage.dataset import Dataset
+from storage.errors import InvalidData
+from storage.frames import is_frame
+from storage.ingestion.compression import COMPRESSED
+from storage.ingestion.csv_files import CSVBlock, csv_blocks, read_header
+from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.infer import SAMPLE_ROWS
+from storage.ingestion.parquet_files import parquet_pieces
+from storage.ingestion.rows import Rows, check_names, table_of_frame
+
+__all__ = ["Source", "source_of"]
+
+_CSV = (".csv", ".tsv", ".txt")
+_PARQUET = (".parquet", ".parq", ".pq")
+_NUMPY = (".npy", ".npz")
+#: Partitions that kinds are told by, and bytes of each.
+_SAMPLED = 5
+_SAMPLE_NBYTES = 2**18
+
+Reader = Callable[[Sequence[str]], Rows]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Partitions of rows that can be read again and again.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns.
+    told : str
+        What it is, in words.
+    texts : bool
+        Whether all values are texts, of which kinds have yet to be told.
+    partitions : tuple of callable or Dask DataFrame
+        Of each partition a function of the columns that reads it; or a frame.
+    sample : tuple of callable or Dask DataFrame
+        The same of the few rows that kinds are told by.
+    """
+
+    names: tuple[str, ...]
+    told: str
+    texts: bool
+    partitions: Any
+    sample: Any
+
+    def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
+        """The rows of each partition, of these columns, not read yet."""
+        name = f"read-{uuid.uuid4().hex}"
+        found = []
+        for number, each in enumerate(self._partitions(columns, of_sample=of_sample)):
+            if isinstance(each, Delayed):
+                function = delayed(partial(_rows_of_partition, tuple(columns), number))
+                found.append(function(each, dask_key_name=f"{name}-{number}"))
+            else:
+                function = delayed(partial(each, tuple(columns)), traverse=False)
+                found.append(function(dask_key_name=f"{name}-{number}"))
+        return found
+
+    def _partitions(self, columns: Sequence[str], *, of_sample: bool) -> Any:
+        given = self.sample if of_sample else self.partitions
+        if not is_frame(given):
+            return given
+        # Of Parquet, say, Dask then reads no others.
+        labels = {str(label): label for label in given.columns}
+        chosen = given[[labels[name] for name in columns]].to_delayed()
+        return chosen[:1] if of_sample else chosen
+
+
+def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
+    """The partitions of what a caller gives.
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        When it is nothing that rows can be taken from.
+    """
+    if isinstance(source, Dataset):
+        source = source.to_dask_dataframe()
+    if isinstance(source, str | os.PathLike):
+        source = [source]
+    if isinstance(source, list | tuple) and all(
+        isinstance(each, str | os.PathLike) for each in source
+    ):
+        return _files([os.fspath(each) for each in source], csv, nbytes)
+    if csv is not None:
+        raise ValueError(f"csv is for files, and the source is a {type(source).__name__}")
+    if is_frame(source) and source.ndim == 2:
+        return _dask_frame(source)
+    package = type(source).__module__.partition(".")[0]
+    if package == "pandas" and getattr(source, "ndim", 0) == 2:
+        names = check_names([str(each) for each in source.columns], "the frame")
+        size = int(source.memory_usage(index=False).sum())
+        return _in_memory(source, names, len(source), size, "a pandas DataFrame", nbytes)
+    if package == "polars" and hasattr(source, "to_arrow"):
+        source = source.to_arrow()
+    if isinstance(source, pa.Table):
+        names = check_names(source.column_names, "the table")
+        return _in_memory(source, names, source.num_rows, source.nbytes, "a table", nbytes)
+    raise TypeError(
+        f"cannot ingest a {type(source).__name__}: give paths of CSV, Parquet or NumPy files, a "
+        f"pandas or Dask DataFrame, a pyarrow Table or a data set; of arrays, "
+        f"storage.create_dataset makes one"
+    )
+
+
+def _dask_frame(frame: Any) -> Source:
+    told = "a Dask DataFrame"
+    names = check_names([str(each) for each in frame.columns], told)
+    # Dtypes tell the kinds, except that of Python's objects.
+    objects = any(isinstance(dtype, np.dtype) and dtype.kind == "O" for dtype in frame.dtypes)
+    sample = frame if objects else (partial(_rows_in_memory, frame._meta, told),)
+    return Source(names, told, texts=False, partitions=frame, sample=sample)
+
+
+def _rows_of_partition(columns: Sequence[str], number: int, frame: Any) -> Rows:
+    where = f"partition {number}"
+    return Rows(table_of_frame(frame, columns, where), where, "row", len(frame))
+
+
+def _in_memory(
+    values: Any, names: tuple[str, ...], n_rows: int, size: int, told: str, nbytes: int
+) -> Source:
+    step = max(1, n_rows // max(1, -(-size // nbytes)))
+    pieces = tuple(
+        partial(_rows_in_memory, _slice(values, start, step), told)
+        for start in range(0, max(n_rows, 1), step)
+    )
+    sample = (partial(_rows_in_memory, _slice(values, 0, SAMPLE_ROWS), told),)
+    return Source(names, told, texts=False, partitions=pieces, sample=sample)
+
+
+def _slice(values: Any, start: int, step: int) -> Any:
+    if isinstance(values, pa.Table):
+        return values.slice(start, step)
+    return values.iloc[start : start + step]
+
+
+def _rows_in_memory(values: Any, told: str, columns: Sequence[str]) -> Rows:
+    if isinstance(values, pa.Table):
+        table = values.select([*columns])
+    else:
+        table = table_of_frame(values, columns, told)
+    return Rows(table, f"the {told.rsplit(maxsplit=1)[-1]}", "row", table.num_rows)
+
+
+def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
+    import fsspec.core
+
+    filesystem, paths, kinds = None, [], set()
+    for each in given:
+        filesystem, path = fsspec.core.url_to_fs(os.path.expanduser(each))
+        if glob.has_magic(path) and not filesystem.exists(path):
+            found = sorted(filesystem.glob(path))
+        else:
+            found = [path] if filesystem.exists(path) else []
+        if not found:
+            raise FileNotFoundError(f"no file is at {each}")
+        paths += found
+    for path in paths:
+        kinds.add(_kind(filesystem, path))
+    if len(kinds) > 1:
+        raise InvalidData(f"the source has files of several kinds, {' and '.join(sorted(kinds))}: "
+                          f"ingest them apart")  # fmt: skip
+    told = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
+    kind = kinds.pop()
+    if kind != "CSV" and csv is not None:
+        raise ValueError(f"csv is for CSV files, and {given[0]} is {kind}")
+    if kind == "CSV":
+        paths = [name for path in paths for name in _members(filesystem, path)]
+        form = csv or CSVFormat(delimiter="\t" if _bare(paths[0]).endswith(".tsv") else ",")
+        blocks = csv_blocks(filesystem, paths, form, nbytes)
+        sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _spread(blocks))
+        names = _csv_names(blocks, told)
+        return Source(names, told, texts=True, partitions=tuple(blocks), sample=sample)
+    if kind == "Parquet":
+        pieces, names = parquet_pieces(filesystem, paths, nbytes)
+        schemas = tuple(each.without_rows() for each in _spread(pieces))
+        return Source(names, told, texts=False, partitions=tuple(pieces), sample=schemas)
+    return _numpy_files(paths, told, nbytes)
+
+
+def _spread(partitions: Sequence[Any]) -> list[Any]:
+    """A few of them, from the first to the last."""
+    last = len(partitions) - 1
+    chosen = {round(last * each / (_SAMPLED - 1)) for each in range(_SAMPLED)} if last >= 0 else ()
+    return [partitions[number] for number in sorted(chosen)]
+
+
+def _csv_names(blocks: Sequence[CSVBlock], told: str) -> tuple[str, ...]:
+    for block in blocks:
+        if block.start == 0:
+            names = read_header(block)
+            if names:
+                return names
+    raise InvalidData(f"all files of {told} are empty")
+
+
+def _bare(path: str) -> str:
+    """A name without what tells that it is compressed."""
+    name = path.lower()
+    for suffix in COMPRESSED:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _members(filesystem: Any, path: str) -> list[str]:
+    if not filesystem.isdir(path):
+        return [path]
+    return sorted(each for each in filesystem.find(path) if not _hidden(each))
+
+
+def _hidden(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(("_", "."))
+
+
+def _kind(filesystem: Any, path: str) -> str:
+    names = _members(filesystem, path)[:1] or [path]
+    name = _bare(names[0])
+    for kind, suffixes in (("CSV", _CSV), ("Parquet", _PARQUET), ("NumPy", _NUMPY)):
+        if name.endswith(suffixes):
+            return kind
+    raise InvalidData(
+        f"{names[0]} is of a kind that is not known: names must end in "
+        f"{', '.join((*_CSV, *_PARQUET, *_NUMPY))}, compressed ones in one more of "
+        f"{', '.join(COMPRESSED)}"
+    )
+
+
+def _numpy_files(paths: Sequence[str], told: str, nbytes: int) -> Source:
+    names: tuple[str, ...] = ()
+    partitions = []
+    for path in paths:
+        found = _columns_of(path)
+        lengths = {name: len(column) for name, column in found.items()}
+        if len(set(lengths.values())) != 1:
+            raise InvalidData(
+                f"the arrays of {path} have other lengths than one another: {lengths}"
+            )
+        names = names or check_names([*found], path)
+        n_rows = next(iter(lengths.values()))
+        step = max(1, nbytes // max(1, sum(each.itemsize for each in found.values())))
+        partitions += [
+            partial(_rows_of_numpy, path, start, start + step)
+            for start in range(0, max(n_rows, 1), step)
+        ]
+    sample = tuple(partial(_rows_of_numpy, path, 0, SAMPLE_ROWS) for path in _spread(paths))
+    return Source(names, told, texts=False, partitions=tuple(partitions), sample=sample)
+
+
+def _columns_of(path: str) -> dict[str, Any]:
+    """Columns of a file: of an array of two dimensions x0, x1, ...; structured ones have names.
+
+    In an archive an array ``X`` of two dimensions has the columns x0, x1, ... too, any other one
+    its name and a number; one of one dimension is a column.
+    """
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise InvalidData(f"{path} cannot be read as NumPy's: {error}") from error
+    if isinstance(loaded, np.ndarray):
+        return _columns_of_array("X", loaded, path)
+    with loaded:
+        return {
+            name: column
+            for key in loaded.files
+            for name, column in _columns_of_array(key, loaded[key], path).items()
+        }
+
+
+def _columns_of_array(name: str, array: Any, path: str) -> dict[str, Any]:
+    if array.dtype.names:
+        return {each: array[each] for each in array.dtype.names}
+    if array.ndim == 1:
+        return {name: array}
+    if array.ndim != 2:
+        raise InvalidData(f"array {name} of {path} has {array.ndim} dimensions, and a table two")
+    prefix = "x" if name == "X" else name
+    return {f"{prefix}{column}": array[:, column] for column in range(array.shape[1])}
+
+
+def _rows_of_numpy(path: str, start: int, stop: int, columns: Sequence[str]) -> Rows:
+    found = _columns_of(path)
+    absent = [name for name in columns if name not in found]
+    if absent:
+        raise InvalidData(f"{path} has no column {absent[0]!r}: it has {', '.join(found)}")
+    table = pa.table({name: pa.array(np.ascontiguousarray(found[name][start:stop]))
+                      for name in columns})  # fmt: skip
+    return Rows(table, path, "row", table.num_rows)

@@ -1,0 +1,252 @@
+"""What one pass over raw rows counts: rows, broken rules with examples, statistics, categories.
+
+A tally is sums over the rows of a partition. Those of all partitions are joined in their order, so
+that the answer does not depend on who counted which.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.ingestion.cells import as_texts
+from storage.ingestion.column import Column
+from storage.ingestion.rows import Rows
+from storage.ingestion.rules import RULES, Checked, check_column
+from storage.summary import Summary, summary_of
+
+__all__ = ["EXAMPLES", "ColumnTally", "Example", "Tally", "joined", "tally_rows"]
+
+#: Examples that are kept of each column and rule.
+EXAMPLES = 5
+_TOLD = 60
+
+
+@dataclass(frozen=True)
+class Example:
+    """One value that broke a rule.
+
+    Attributes
+    ----------
+    file, unit, number : str, str, int
+        Where it is: the line or row with this number, from 1.
+    value : str or None
+        What it is; None where nothing is.
+    """
+
+    file: str
+    unit: str
+    number: int
+    value: str | None
+
+    def __str__(self) -> str:
+        value = "nothing" if self.value is None else repr(self.value)
+        return f"{value} in {self.unit} {self.number:,} of {self.file}"
+
+
+@dataclass(frozen=True)
+class ColumnTally:
+    """What was found in one column.
+
+    Attributes
+    ----------
+    broken : dict of str to int
+        Values that broke each rule, over all rows that came in; of a rule whose policy is an
+        error, over the rows that no other rule leaves out.
+    examples : dict of str to tuple of Example
+        The first ones.
+    summary : Summary or None
+        Of numbers, and of datetimes in seconds since 1970: the values of the rows kept.
+    categories : dict of str to int or None
+        How often each category, or truth value, is in the rows kept.
+    crowded : bool
+        There are more categories than allowed, and `categories` has not all of them.
+    """
+
+    broken: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    summary: Summary | None = None
+    categories: Mapping[str, int] | None = None
+    crowded: bool = False
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was found in some rows.
+
+    Attributes
+    ----------
+    n_rows, n_kept : int
+        Rows that came in, and that no policy left out.
+    n_units : dict of str to int
+        Lines, or rows, of each file.
+    malformed : int
+        Lines with too many or too few fields.
+    malformed_examples : tuple of Example
+        The first ones.
+    columns : dict of str to ColumnTally
+        Of each column.
+    """
+
+    n_rows: int
+    n_kept: int
+    n_units: Mapping[str, int]
+    malformed: int
+    malformed_examples: tuple[Example, ...]
+    columns: Mapping[str, ColumnTally]
+
+
+def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
+    """Count the rows of one partition; policies that raise errors wait until all are counted."""
+    checked = {
+        name: check_column(name, rows.table.column(name), column, _declared(column))
+        for name, column in columns.items()
+    }
+    n_rows = rows.table.num_rows
+    drop = np.zeros(n_rows, bool)
+    for each in checked.values():
+        drop |= each.drop
+    malformed = tuple(
+        Example(rows.file, rows.unit, number + rows.first, _short(text))
+        for number, text in rows.malformed[:EXAMPLES]
+    )
+    return Tally(
+        n_rows + len(rows.malformed),
+        int(n_rows - np.count_nonzero(drop)),
+        {rows.file: rows.n_units},
+        len(rows.malformed),
+        malformed,
+        {
+            name: _of_column(columns[name], each, ~drop, rows, name)
+            for name, each in checked.items()
+        },
+    )
+
+
+def _declared(column: Column) -> tuple[str, ...] | None:
+    return None if column.categories is None else tuple(column.categories)
+
+
+def _of_column(
+    column: Column, checked: Checked, kept: npt.NDArray[np.bool_], rows: Rows, name: str
+) -> ColumnTally:
+    # A row that is left out anyway breaks no rule whose policy is an error.
+    wrong = {
+        rule: where & kept if getattr(column, rule) == "error" else where
+        for rule, where in checked.broken.items()
+    }
+    broken = {rule: int(where.sum()) for rule, where in wrong.items() if where.any()}
+    examples = {
+        rule: tuple(
+            Example(rows.file, rows.unit, rows.number(row), _raw(rows, name, row))
+            for row in np.flatnonzero(where)[:EXAMPLES].tolist()
+        )
+        for rule, where in wrong.items()
+        if rule in broken
+    }
+    values = checked.values[kept]
+    if column.kind in ("number", "datetime"):
+        return ColumnTally(broken, examples, summary=_summary(values))
+    if column.kind == "boolean":
+        counts = {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}
+        return ColumnTally(broken, examples, categories=counts)
+    numbers = np.bincount(values[values >= 0], minlength=len(checked.texts)).tolist()
+    pairs = zip(checked.texts, numbers, strict=True)
+    found = Counter({text: number for text, number in pairs if number})
+    if column.categories is not None:
+        found = Counter({each: found[each] for each in column.categories})
+    crowded = len(found) > column.max_categories
+    return ColumnTally(broken, examples, categories=_some(found, column), crowded=crowded)
+
+
+def _some(counts: Mapping[str, int], column: Column) -> dict[str, int]:
+    """All categories, or one more than allowed, which is enough to know."""
+    return dict(sorted(counts.items())[: column.max_categories + 1])
+
+
+def _summary(values: npt.NDArray[Any]) -> Summary | None:
+    if not len(values):
+        return None
+    if values.dtype.kind == "M":
+        seconds = values.astype(np.int64) / 1e6
+        values = np.where(np.isnat(values), np.nan, seconds)
+    return summary_of(values[:, None])
+
+
+def _raw(rows: Rows, name: str, row: int) -> str | None:
+    text = as_texts(rows.table.column(name).slice(row, 1).combine_chunks())[0].as_py()
+    return None if text is None else _short(text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TOLD else f"{text[: _TOLD - 3]}..."
+
+
+def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
+    """Tally of all partitions, which are given in their order.
+
+    Numbers of lines and rows then count from the beginning of their file.
+    """
+    begun: Counter[str] = Counter()
+    placed = []
+    for tally in tallies:
+        placed.append(_moved(tally, dict(begun)))
+        begun.update(tally.n_units)
+    return Tally(
+        sum(each.n_rows for each in tallies),
+        sum(each.n_kept for each in tallies),
+        dict(begun),
+        sum(each.malformed for each in tallies),
+        _first(each.malformed_examples for each in placed),
+        {
+            name: _joined_columns([each.columns[name] for each in placed], column)
+            for name, column in columns.items()
+        },
+    )
+
+
+def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
+    def moved(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(
+            replace(each, number=each.number + begun.get(each.file, 0)) for each in examples
+        )
+
+    columns = {
+        name: replace(each, examples={rule: moved(some) for rule, some in each.examples.items()})
+        for name, each in tally.columns.items()
+    }
+    return replace(tally, malformed_examples=moved(tally.malformed_examples), columns=columns)
+
+
+def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally:
+    rules = [rule for rule in RULES if any(rule in part.broken for part in parts)]
+    summaries = [part.summary for part in parts if part.summary is not None]
+    summary = summaries[0] if summaries else None
+    for each in summaries[1:]:
+        summary = each if summary is None else summary.joined(each)
+    categories = None
+    crowded = any(part.crowded for part in parts)
+    if any(part.categories is not None for part in parts):
+        counts: Counter[str] = Counter()
+        for part in parts:
+            counts.update(part.categories or {})
+            if len(counts) > column.max_categories and column.kind == "category":
+                crowded = True
+                counts = Counter(_some(counts, column))
+        categories = dict(sorted(counts.items()))
+    return ColumnTally(
+        {rule: sum(part.broken.get(rule, 0) for part in parts) for rule in rules},
+        {rule: _first(part.examples.get(rule, ()) for part in parts) for rule in rules},
+        summary,
+        categories,
+        crowded,
+    )
+
+
+def _first(examples: Any) -> tuple[Example, ...]:
+    return tuple(each for some in examples for each in some)[:EXAMPLES]
