@@ -16,12 +16,11 @@ from on_disk import warm_fit
 from peers import PeerWithArrays
 from sklearn import neural_network
 from sklearn.metrics import log_loss
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 from timing import flat, in_turns, quotients, spread, timed_fit
 from workload import MEMORY, local_workers
 
 import storage
-from dlbd_estimators.engine.blas import thread_count
 
 SAMPLES = " samples/s"
 
@@ -57,7 +56,8 @@ def _in_memory(
     peer: str,
 ) -> None:
     """Measure ours and a peer's samples a second, both on all threads, and both on one."""
-    epochs, threads = workload.memory_epochs, thread_count()
+    epochs = workload.memory_epochs
+    threads = max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
 
     def contestants(n_threads: int) -> dict[str, Callable[[], float]]:
         return {

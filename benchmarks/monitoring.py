@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import dask
@@ -29,7 +30,6 @@ from timing import Fit, in_turns, quotients, seconds_of, spread, timed_fit
 from workload import Workload, warm_page_cache
 
 from dlbd_estimators import LogisticRegression
-from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
 from dlbd_estimators.monitoring.events import Event, FitEvents, Listener
 from dlbd_estimators.monitoring.lines import print_line
@@ -152,7 +152,8 @@ def events(workload: Workload, table: Table) -> None:
         ],
         "verbose=1": lambda: [print_line],
     }
-    with redirect_stdout(io.StringIO()), ThreadExecutor(1) as executor:
+    executor = _executor_of_a_fit()
+    with redirect_stdout(io.StringIO()):
         contestants = {
             name: partial(_microseconds, executor, make) for name, make in listeners.items()
         }
@@ -167,7 +168,14 @@ def _nothing(event: Event) -> None:
     """Hear an event."""
 
 
-def _microseconds(executor: ThreadExecutor, listeners: Callable[[], list[Listener]]) -> float:
+def _executor_of_a_fit() -> Any:
+    """Return the executor of a small fit: events ask it for its threads and its cost."""
+    with patch.object(FitEvents, "start", autospec=True) as start:
+        LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+    return start.call_args.args[1]
+
+
+def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> float:
     """Microseconds of an event of a fit of many steps."""
     fit = FitEvents(listeners())
     fit.start(

@@ -161,14 +161,16 @@ class FitCheckpoint:
         Parameters
         ----------
         name : str
-            Which; of the folder in this one's folder.
+            Name of the part: that of a folder inside this checkpoint's folder.
         seed : int
-            What samples are chosen by.
+            Seed that chooses samples.
 
         Raises
         ------
-        CheckpointMismatch, CheckpointDamaged
-            As of :meth:`open`.
+        CheckpointMismatch
+            The saved part belongs to another fit.
+        CheckpointDamaged
+            No saved checkpoint of the part is as it was written.
         """
         one = copy(self)
         if self._folder is not None:

@@ -98,7 +98,7 @@ def groups_of(values: Any, classes: NDArray[Any] | None, most: int) -> Groups:
 
 @dataclass(frozen=True)
 class _Distinct:
-    """The groups of a block, and of two."""
+    """Finds the distinct groups of a block, and joins those of two."""
 
     most: int
 

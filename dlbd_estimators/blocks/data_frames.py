@@ -52,7 +52,7 @@ def together(*collections: Any) -> list[Any]:
     lowered = {key: frame.expr.lower_completely() for key, frame in frames.items()}
     apart = [key for key, expression in lowered.items() if _is_shuffled(expression)]
     alike = [key for key in frames if key not in apart]
-    fixed = dict(zip(apart, _as_written([(frames[k], lowered[k]) for k in apart]), strict=True))
+    fixed = dict(zip(apart, _not_optimised([(frames[k], lowered[k]) for k in apart]), strict=True))
     if alike:
         fixed |= zip(alike, _optimised([frames[key] for key in alike]), strict=True)
     return [fixed.get(id(each), each) for each in collections]
@@ -84,7 +84,8 @@ def _is_shuffled(expression: Any) -> bool:
     )
 
 
-def _as_written(frames: list[tuple[Any, Any]]) -> list[Any]:
+def _not_optimised(frames: list[tuple[Any, Any]]) -> list[Any]:
+    """Bring frames to one graph as they are, so that a shuffle that they share runs once."""
     graph: Graph = {}
     for _, expression in frames:
         graph.update(expression.__dask_graph__())
@@ -96,6 +97,7 @@ def _as_written(frames: list[tuple[Any, Any]]) -> list[Any]:
 
 
 def _optimised(frames: list[Any]) -> list[Any]:
+    """Bring frames to one graph that Dask has optimised."""
     expressions = collections_to_expr(frames).optimize()
     # Frames made of arrays, or of other graphs, may hold a shuffle that no expression tells of.
     graph = in_fixed_order(dict(expressions.__dask_graph__()))
@@ -115,8 +117,8 @@ def _from_graph(graph: Graph, frame: Any, keys: list[Key]) -> Any:
 
 
 def _with_its_key(key: Key, task: Any) -> Any:
-    # Of from_delayed, Dask writes aliases under a key that is not theirs, and loses sight of them
-    # when it optimises an array made of the frame.
+    # In frames of from_delayed, Dask stores aliases under a key that is not their own. It loses
+    # them when it optimises an array made of the frame.
     if isinstance(task, Alias) and task.key != key:
         return Alias(key, task.target)
     return task

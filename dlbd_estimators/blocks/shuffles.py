@@ -54,6 +54,7 @@ def _renamed(task: Any, names: dict[Any, Any]) -> Any:
 
 
 def _is_among(key: Any, names: dict[Any, Any]) -> bool:
+    """Tell whether something is a key of ``names``; also if it cannot be hashed."""
     try:
         return key in names
     except TypeError:  # not hashable: no key

@@ -22,16 +22,16 @@ class RowChecksumKernel(Kernel[Checksums]):
     """
 
     def __call__(self, block: Block, parameters: Any = None) -> Checksums:
-        found = _described(0, block.X)
+        found = _with_dtype_and_shape(0, block.X)
         for rows in tiles(block.n_rows, tile_rows(block.X.shape[1])):
-            found = _bytes(found, block.X[rows])  # no copy of all of X where it lies otherwise
-        found = _added(found, block.y)
+            found = _with_values(found, block.X[rows])  # by tiles, so that X is not copied whole
+        found = _with_array(found, block.y)
         if block.weight is not None:
-            found = _added(found, block.weight)
+            found = _with_array(found, block.weight)
         for part in getattr(block, "parts", ()):  # of a cross-validation
             if isinstance(part, slice):
                 part = np.arange(*part.indices(block.n_rows))
-            found = _added(found, part)
+            found = _with_array(found, part)
         return (found,)
 
     def combine(self, left: Checksums, right: Checksums) -> Checksums:
@@ -43,18 +43,19 @@ class RowChecksumKernel(Kernel[Checksums]):
 
 def checksum(array: NDArray[Any]) -> int:
     """Return the CRC-32 of an array of anything, with its dtype and shape."""
-    return _added(0, array)
+    return _with_array(0, array)
 
 
-def _added(found: int, array: NDArray[Any]) -> int:
-    return _bytes(_described(found, array), array)
+def _with_array(found: int, array: NDArray[Any]) -> int:
+    """Continue a CRC-32 with an array: its dtype, its shape and its values."""
+    return _with_values(_with_dtype_and_shape(found, array), array)
 
 
-def _described(found: int, array: NDArray[Any]) -> int:
+def _with_dtype_and_shape(found: int, array: NDArray[Any]) -> int:
     return crc32(f"{array.dtype}{array.shape}".encode(), found)
 
 
-def _bytes(found: int, array: NDArray[Any]) -> int:
+def _with_values(found: int, array: NDArray[Any]) -> int:
     if array.dtype.hasobject:
         return crc32(repr(array.tolist()).encode(), found)
     return crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)

@@ -170,7 +170,8 @@ class IncrementalLeastSquares(LeastSquares):
         Warns
         -----
         ConvergenceWarning
-            As by :meth:`partial_fit`.
+            Columns are so nearly dependent that rounding of the moments may change a coefficient by
+            more than ``tol``.
         """
         name, _ = self._asked_for()
         if _was_fitted_by_fit(self):

@@ -123,7 +123,7 @@ class RidgeCV(LinearNumbers):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeCV:
-        """Choose alpha, and fit the model; other errors as for :meth:`LinearRegression.fit`.
+        """Choose alpha, and fit the model.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class RidgeCV(LinearNumbers):
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
         **params : dict
-            Metadata for splitter and scorer, which is refused: give the splits themselves.
+            Metadata for splitter and scorer. It is refused: pass the splits as ``cv`` instead.
 
         Returns
         -------
@@ -144,9 +144,12 @@ class RidgeCV(LinearNumbers):
         Raises
         ------
         ValueError
-            A fold without rows, more folds than rows, alphas out of range, scores that are NaN.
+            X, y or sample_weight holds NaN or infinity, lengths differ, a fold has no rows, there
+            are more folds than rows, an alpha is out of range, or a score is NaN.
         TypeError
-            A splitter or a scorer that needs all rows, on lazy data.
+            X or y is not numeric, or X is lazy and the splitter or the scorer needs all rows.
+        MemoryError
+            A block, or the second moments, do not fit in the memory of a worker.
         """
         refuse_metadata(self, params)
         alphas = self._check_parameters()

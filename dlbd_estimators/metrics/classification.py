@@ -56,7 +56,7 @@ def accuracy_score(
     0.75
     """
     options = {"normalize": normalize}
-    return float(_metric(metrics.accuracy_score, y_true, y_pred, sample_weight, options))
+    return float(_score(metrics.accuracy_score, y_true, y_pred, sample_weight, options))
 
 
 def balanced_accuracy_score(
@@ -83,7 +83,7 @@ def balanced_accuracy_score(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`.
+        Lengths differ, targets are continuous, a label is missing, or a weight is negative.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def balanced_accuracy_score(
     0.8333
     """
     options = {"adjusted": adjusted}
-    return float(_metric(metrics.balanced_accuracy_score, y_true, y_pred, sample_weight, options))
+    return float(_score(metrics.balanced_accuracy_score, y_true, y_pred, sample_weight, options))
 
 
 def confusion_matrix(
@@ -129,7 +129,8 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`, or none of ``labels`` is in ``y_true``.
+        Lengths differ, targets are continuous, a label is missing, a weight is negative, or none of
+        ``labels`` is in ``y_true``.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def confusion_matrix(
     """
     check_choice("normalize", normalize, ("true", "pred", "all", None))
     options = {"labels": labels, "normalize": normalize}
-    return np.asarray(_metric(metrics.confusion_matrix, y_true, y_pred, sample_weight, options))
+    return np.asarray(_score(metrics.confusion_matrix, y_true, y_pred, sample_weight, options))
 
 
 def precision_score(
@@ -182,8 +183,9 @@ def precision_score(
     Raises
     ------
     ValueError
-        As in :func:`accuracy_score`; or, with ``average="binary"``, ``pos_label`` does not occur
-        or there are more than two classes.
+        Lengths differ, targets are continuous, a label is missing, or a weight is negative. With
+        ``average="binary"`` also if ``pos_label`` does not occur or there are more than two
+        classes.
 
     Examples
     --------
@@ -254,12 +256,13 @@ def _of_classes(
 ) -> Any:
     check_choice("average", average, _AVERAGES)
     options = {"labels": labels, "pos_label": pos_label, "average": average, "zero_division": zero}
-    return _metric(metric, *rows, options)
+    return _score(metric, *rows, options)
 
 
-def _metric(
+def _score(
     metric: Any, y_true: Any, y_pred: Any, sample_weight: Any, options: dict[str, Any]
 ) -> Any:
+    """Call scikit-learn's metric on rows in memory, or on the counts of lazy rows."""
     if not any_lazy(y_true, y_pred, sample_weight):
         return metric(y_true, y_pred, sample_weight=sample_weight, **options)
     name = metric.__name__.replace("_", "-")

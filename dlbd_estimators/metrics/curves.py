@@ -109,14 +109,14 @@ def rounded_roc_curve(
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight, drop_intermediate
-        As in :func:`roc_curve`; at least one array is lazy.
+        The arguments of :func:`roc_curve`. At least one array is lazy.
     max_scores : int, default=None
         How many distinct scores to keep; None keeps all.
 
     Raises
     ------
     ValueError
-        As in :func:`roc_curve`.
+        An argument is one that :func:`roc_curve` refuses.
     """
     rounding = None if max_scores is None else QuantizedScores(max_scores)
     pairs, _ = one_pass(

@@ -131,7 +131,8 @@ def brier_score_loss(
     Raises
     ------
     ValueError
-        As in :func:`log_loss`. On lazy data also if ``labels`` is given for one column, or
+        Lengths or numbers of classes differ, a probability is not in [0, 1], ``labels`` lacks a
+        label, or a weight is negative. On lazy data also if ``labels`` is given for one column, or
         ``pos_label`` for several.
 
     Warns

@@ -147,7 +147,8 @@ def r2_score(
     Raises
     ------
     ValueError
-        As in :func:`mean_squared_error`.
+        Lengths or numbers of outputs differ, a value is not finite, a weight is negative, or
+        ``multioutput`` does not fit the number of outputs.
 
     Examples
     --------
@@ -189,7 +190,7 @@ def max_error(y_true: Any, y_pred: Any) -> float:
     Raises
     ------
     ValueError
-        As in :func:`mean_squared_error`, or there are several outputs.
+        Lengths differ, a value is not finite, or there are several outputs.
 
     Examples
     --------
@@ -227,7 +228,8 @@ def mean_poisson_deviance(y_true: Any, y_pred: Any, *, sample_weight: Any = None
     Raises
     ------
     ValueError
-        As in :func:`max_error`, or a number is out of range.
+        Lengths differ, a value is not finite or out of range, a weight is negative, or there are
+        several outputs.
 
     Examples
     --------

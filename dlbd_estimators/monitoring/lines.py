@@ -23,9 +23,9 @@ def print_line(event: Event) -> None:
 
 
 def line(event: Event) -> str | None:
-    """Return what an event is to a person; None where there is nothing to say.
+    """Return an event as a line of text; None if there is nothing to print.
 
-    A warning is not among it: Python shows it.
+    A warning is not printed: Python shows it.
     """
     kind = event["event"]
     if kind == "fit_started":

@@ -79,8 +79,13 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         Raises
         ------
         ValueError
-            As in :meth:`fit`; or ``classes`` is missing in the first call, or a label is not
-            among them.
+            ``early_stopping`` is True, ``classes`` is missing in the first call, a label is not
+            among the classes, X, y or sample_weight holds NaN or infinity, lengths differ, or a
+            parameter is out of range.
+        Diverged
+            The loss or a parameter is no longer finite. The attributes are left as they were.
+        MemoryError
+            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
         """
         classes = classes_of(self, classes)
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)

@@ -77,7 +77,12 @@ class MLPRegressor(NumberPredictions, BaseMLP):
         Raises
         ------
         ValueError
-            As in :meth:`fit`.
+            ``early_stopping`` is True, X, y or sample_weight holds NaN or infinity, lengths differ,
+            y is not what the loss is for, or a parameter is out of range.
+        Diverged
+            The loss or a parameter is no longer finite. The attributes are left as they were.
+        MemoryError
+            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 

@@ -164,7 +164,9 @@ class CalibrationDisplay(calibration.CalibrationDisplay):
         Raises
         ------
         ValueError
-            As in :func:`dlbd_estimators.metrics.calibration_curve`.
+            Lengths differ, there are more than two classes, a probability is not in [0, 1],
+            ``pos_label`` is None and the labels do not tell the positive class, or
+            ``strategy="quantile"`` on lazy data.
         """
         pyplot()
         options = {"n_bins": n_bins, "strategy": strategy, "pos_label": pos_label}

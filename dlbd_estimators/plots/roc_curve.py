@@ -175,7 +175,7 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         max_scores : int or None, default=100_000
-            As in :meth:`from_estimator`.
+            How many distinct scores to keep of lazy data: 4,096 or more; None keeps all.
         **kwargs
             Parameters of :meth:`plot`.
 
@@ -187,7 +187,8 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         Raises
         ------
         ValueError
-            As in :func:`dlbd_estimators.metrics.roc_curve`, or ``max_scores`` is below 4,096.
+            Lengths differ, there are more than two classes, a score is not finite, ``pos_label`` is
+            None and the labels do not tell the positive class, or ``max_scores`` is below 4,096.
         """
         pyplot()
         _check_max_scores(max_scores)

@@ -150,7 +150,7 @@ class Blockwise(LazyTransformer, _InMemory):
             self.transformer_ = clone(self.transformer).fit(_two_rows(X))
         elif isinstance(self.transformer, BaseEstimator):
             check_columns(self.transformer, X)
-        _sample(self.transformer_, X)  # refuses what cannot work before anything is computed
+        _empty_output(self.transformer_, X)  # refuses what cannot work before anything is computed
         return self
 
     def _named(self, X: Any) -> Any:
@@ -158,7 +158,7 @@ class Blockwise(LazyTransformer, _InMemory):
 
     def _transform_lazy(self, X: Any) -> Any:
         X = check_lazy(self, X, reset=False)
-        like = _sample(self.transformer_, X)
+        like = _empty_output(self.transformer_, X)
         return transform_rows(
             self, X, _Rows(self.transformer_, "transform", like), meta=like, name="blockwise"
         )
@@ -219,7 +219,7 @@ def _two_rows(X: Any) -> Any:
     return np.zeros((2, X.shape[1]), dtype=X.dtype)
 
 
-def _sample(transformer: Any, X: Any) -> NDArray[Any]:
+def _empty_output(transformer: Any, X: Any) -> NDArray[Any]:
     """Return an empty result of the width and dtype of all results."""
     try:
         result = transformer.transform(_two_rows(X))

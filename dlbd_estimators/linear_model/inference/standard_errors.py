@@ -278,5 +278,6 @@ def _scale(fitted: FittedModel, sums: SandwichSums, df: float) -> float:
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, but is {value!r}.")

@@ -75,15 +75,15 @@ def rounding(problem: Problem, state: TrialState, *values: float) -> float:
 
 
 def fell_enough(problem: Problem, state: TrialState, value: float) -> bool:
-    """Tell whether the value fell by enough of what the last step promised."""
+    """Tell whether the objective fell enough for the last step (Armijo's rule)."""
     if state.base is None:
         return True
     noise = rounding(problem, state, state.base_value, value)
     return value <= state.base_value - 1e-4 * state.tried_step * state.slope + noise
 
 
-def at_zero(state: StateT, value: float) -> StateT:
-    """Return a state that begins again at zero."""
+def restarted_at_zero(state: StateT, value: float) -> StateT:
+    """Return a state that begins again at parameters of zero, where the objective is ``value``."""
     zero = np.zeros_like(state.parameters)
     return replace(state, parameters=zero, value=value, from_sample=False)
 

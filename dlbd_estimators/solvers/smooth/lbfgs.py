@@ -30,7 +30,7 @@ from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    at_zero,
+    restarted_at_zero,
     rounding,
     sample_misled,
     stayed,
@@ -128,7 +128,9 @@ class LBFGS(Minimizer[LBFGSState]):
         )
         assert state.columns is not None
         if sample_misled(problem, state, here.value):
-            return replace(at_zero(state, here.value), factor=None, columns=None, renews=True)
+            return replace(
+                restarted_at_zero(state, here.value), factor=None, columns=None, renews=True
+            )
         noise = rounding(problem, state, here.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if here.value > armijo + noise:

@@ -40,9 +40,9 @@ from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    at_zero,
     fell_enough,
     halved,
+    restarted_at_zero,
     sample_misled,
 )
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
@@ -151,7 +151,7 @@ class Newton(Minimizer[NewtonState]):
         problem = problem.at(here.known)
         state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(problem, state, here.value):
-            return replace(at_zero(state, here.value), rule=None)
+            return replace(restarted_at_zero(state, here.value), rule=None)
         if not fell_enough(problem, state, here.value):
             return halved(state, here.value)
         assert here.hessian is not None

@@ -27,9 +27,9 @@ from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    at_zero,
     fell_enough,
     halved,
+    restarted_at_zero,
     sample_misled,
 )
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
@@ -118,7 +118,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
         problem = problem.at(here.known)
         state = replace(state, parameters=here.point, known=here.known)
         if sample_misled(problem, state, here.value):
-            return at_zero(state, here.value)
+            return restarted_at_zero(state, here.value)
         if not fell_enough(problem, state, here.value):
             return halved(state, here.value)
         columns = here.columns or columns

@@ -207,9 +207,12 @@ class InRounds(EpochScheme):
 def _planned(
     n_blocks: int, shape: Shape, seed: tuple[int, int] | None
 ) -> tuple[list[list[tuple[Fill, ...]]], list[list[int]]]:
-    """Plan an epoch, which each of its rounds asks for; return also the fills before each round."""
+    """Plan an epoch; return the fills of each round and replica, and how many came before.
+
+    The plan is cached, because each round of the epoch asks for it.
+    """
     rounds = plan_epoch(n_blocks, shape, None if seed is None else np.random.default_rng(seed))
-    # Counted over the epoch: where rounds end changes no order.
+    # Fills are counted over the whole epoch, so their order does not depend on the rounds.
     before = [[0] * shape.n_replicas]
     for fills in rounds:
         before.append([n + len(part) for n, part in zip(before[-1], fills, strict=True)])

@@ -10,7 +10,7 @@ import pytest
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators import LogisticRegression, LogisticRegressionCV, MLPClassifier, Ridge
 from dlbd_estimators.metrics import log_loss
 from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import StandardScaler
@@ -24,6 +24,10 @@ GIVEN = {
     "a pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1)).fit(X, Y),
     "a search": lambda: cross_val_score(LogisticRegression(max_iter=1), X, Y, cv=2),
     "no step": lambda: Ridge(solver="lbfgs", max_iter=1).fit(X, Y),
+    "no step at all": lambda: LogisticRegression(max_iter=0).fit(X, Y),
+    "an l1 search": lambda: LogisticRegressionCV(
+        Cs=[1.0], l1_ratios=[1.0], cv=2, max_iter=1, scoring="accuracy", use_legacy_attributes=False
+    ).fit(X, Y),
     "a batch": lambda: MLPClassifier(batch_size=100, max_iter=1).fit(LAZY, LABELS),
     "a fold": lambda: list(KFold(2).split(LAZY, groups=Y)),
     "a loss": lambda: log_loss(LABELS, da.full((60, 2), 0.2, chunks=20)),
