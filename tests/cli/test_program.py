@@ -28,7 +28,7 @@ from dlbd_estimators import LogisticRegression, Ridge, linear_model, load, neura
 from dlbd_estimators.cli import estimators, fit, options, predict, report, score, watch, workers
 from dlbd_estimators.model_selection import GridSearchCV
 from dlbd_estimators.preprocessing import StandardScaler
-from storage import command_line
+from storage import command_line, ingest_command
 from tests.cli.conftest import ROOT
 
 
@@ -50,6 +50,61 @@ def json_from(result):
 
 
 # ---- what they do
+
+
+@pytest.fixture
+def trips(tmp_path):
+    """Two CSV files of raw rows, and a place for what is made of them."""
+    for month, rows in {"1": "05:15,1400,no\n05:29,-3,yes\n", "2": "06:10,762,yes\n"}.items():
+        text = "start,distance,late\n" + rows.replace("0", "2013-01-01 0", 1)
+        (tmp_path / f"{month}.csv").write_text(text.replace("\n05", "\n2013-01-02 05"))
+    return tmp_path
+
+
+def test_ingest_cleans_tables_by_declared_rules(dlbd, trips):
+    words = [
+        "ingest", trips / "1.csv", trips / "2.csv", "-o", trips / "trips.zarr", "--target", "late",
+        "-c", "distance:number,minimum=0,out_of_range=drop",
+        "-c", "start:datetime,parts=month|hour",
+    ]  # fmt: skip
+    done = dlbd(*words, "--report", trips / "quality.html")
+    assert done.exit_code == 0, done.output
+    assert "2 of 3 rows kept" in done.stdout
+    assert "out of range: drop; '-3' in line 3" in done.stdout
+    assert "2 of 3" in (trips / "quality.html").read_text()
+    data = storage.open_dataset(trips / "trips.zarr")
+    assert data.feature_names == ("start_month", "start_hour", "distance")
+    assert data.X.compute().tolist() == [[1, 5, 1400], [1, 6, 762]]
+    again = dlbd(*words)
+    assert again.exit_code == 1
+    assert "already at" in again.stderr
+    assert json_from(dlbd(*words, "--overwrite", "--json"))["quality"]["n_kept"] == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("distance", "write NAME:KIND"), ("distance:number,minimum", "is no rule"),
+     ("distance:number,low=1", "is no rule"), ("distance:numbre", "kind"),
+     ("distance:number,missing=maybe", "missing")],
+)  # fmt: skip
+def test_a_column_that_is_not_understood(dlbd, trips, column, told):
+    output = trips / "trips.zarr"
+    done = dlbd("ingest", trips / "1.csv", "-o", output, "--target", "late", "-c", column)
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert not output.exists()
+
+
+def test_shuffle_stores_the_same_rows_in_another_order(dlbd, data, tmp_path):
+    done = dlbd(
+        "shuffle", data / "delay.zarr", "-o", tmp_path / "mixed.zarr", "--seed", 3, "--json"
+    )
+    assert json_from(done) == {"data": str(tmp_path / "mixed.zarr"), "n_samples": 400, "seed": 3}
+    one, other = (
+        storage.open_dataset(each) for each in (data / "delay.zarr", tmp_path / "mixed.zarr")
+    )
+    assert sorted(other.y.compute()) == sorted(one.y.compute())
+    assert (other.y.compute() != one.y.compute()).any()
 
 
 def test_info_shows_what_a_data_set_is(dlbd, data):
@@ -391,7 +446,9 @@ def test_all_estimators_can_be_fitted():
     assert set(estimators.NAMES) == classes
 
 
-@pytest.mark.parametrize("name", ["fit", "info", "predict", "report", "score", "verify", "watch"])
+@pytest.mark.parametrize("name", [
+    "fit", "info", "ingest", "predict", "report", "score", "shuffle", "verify", "watch",
+])  # fmt: skip
 def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     text = dlbd(name, "--help").stdout
     assert dlbd(name, "-h").stdout == text
@@ -401,7 +458,8 @@ def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     assert examples
     command = {"info": command_line.info, "verify": command_line.verify, "fit": fit.fit}
     command |= {"predict": predict.predict, "report": report.report, "score": score.score}
-    command |= {"watch": watch.watch}
+    command |= {"watch": watch.watch, "ingest": ingest_command.ingest}
+    command |= {"shuffle": ingest_command.shuffle}
     for words in examples:
         assert words[1] == name
         with click.Context(command[name]) as context:

@@ -1,0 +1,152 @@
+"""``dlbd ingest`` and ``dlbd shuffle``: data sets from raw tables, and in random order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from storage.dataset import Dataset
+from storage.ingestion.column import Column
+from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.ingest import ingest as ingest_tables
+from storage.opening import open_dataset
+from storage.shuffling import shuffle as shuffle_dataset
+
+__all__ = ["ingest", "shuffle"]
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
+_LISTS = ("categories", "parts")
+_NUMBERS = ("minimum", "maximum", "fill_value")
+_OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
+
+
+@click.command(short_help="Clean raw tables and store them.")
+@click.argument("source", nargs=-1, required=True)
+@click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
+@click.option("--target", required=True, metavar="COLUMN", help="The column that becomes y.")
+@click.option(
+    "--features", metavar="A,B,...", help="The columns that become X; default: all others."
+)
+@click.option(
+    "-c", "--column", "columns", multiple=True, metavar="NAME:KIND,OPTION=VALUE,...",
+    help="Declare a column: number, boolean, category or datetime, and its rules. Repeatable.",
+)  # fmt: skip
+@click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
+@click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
+@click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@_overwrite
+@_as_json
+def ingest(
+    source: tuple[str, ...],
+    url: str,
+    target: str,
+    features: str | None,
+    columns: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    report: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Check, clean and encode raw tables, and store them as the data set DATA.
+
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet or NumPy files. The kinds
+    of columns that are not declared are told by a sample. What is broken is an error that names
+    the file and the line, unless a rule says otherwise: missing=keep|error|drop|impute,
+    unparsable=error|drop|missing, out_of_range=error|drop|missing|clip (with minimum, maximum),
+    unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
+
+    \b
+    Examples:
+      dlbd ingest trips.csv -o trips.zarr --target late
+      dlbd ingest january.csv february.csv -o trips.zarr --target late --report quality.html
+      dlbd ingest trips.csv -o trips.zarr --target late \\
+        -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
+        -c start:datetime,parts=month|weekday|hour
+    """
+    as_written = {"delimiter": delimiter, "encoding": encoding}
+    given: dict[str, Any] = {name: value for name, value in as_written.items() if value is not None}
+    data = ingest_tables(
+        list(source),
+        url,
+        target=target,
+        features=None if features is None else features.split(","),
+        columns=dict(map(_column, columns)),
+        csv=CSVFormat(**given) if given else None,
+        overwrite=overwrite,
+    )
+    if report is not None:
+        data.quality.to_html(report)
+    if as_json:
+        click.echo(json.dumps({"data": url, "quality": data.quality.to_json()}))
+    else:
+        click.echo(f"{data.quality!r}\n\n{data!r}")
+
+
+@click.command(short_help="Store the rows in random order.")
+@click.argument("data")
+@click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--scratch", metavar="FOLDER", help="For what lies between; default: beside the output."
+)
+@_overwrite
+@_as_json
+def shuffle(
+    data: str, url: str, seed: int, scratch: str | None, overwrite: bool, as_json: bool
+) -> None:
+    """Store the rows of DATA in random order, each order equally likely, as another data set.
+
+    Data larger than memory are read and written twice. The order does not depend on the number of
+    workers.
+
+    \b
+    Examples:
+      dlbd shuffle flights.zarr -o mixed.zarr
+      dlbd shuffle s3://bucket/flights.zarr -o mixed.zarr --seed 7
+    """
+    mixed: Dataset = shuffle_dataset(
+        open_dataset(data), url, seed=seed, scratch=scratch, overwrite=overwrite
+    )
+    if as_json:
+        click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
+    else:
+        click.echo(repr(mixed))
+
+
+def _column(text: str) -> tuple[str, Column]:
+    """What ``NAME:KIND,OPTION=VALUE,...`` declares; the kind may be left out."""
+    name, _, rules = text.partition(":")
+    if not name or not rules:
+        raise click.UsageError(f"--column {text}: write NAME:KIND, or NAME:KIND,OPTION=VALUE")
+    declared: dict[str, Any] = {}
+    for number, rule in enumerate(rules.split(",")):
+        option, equals, value = rule.partition("=")
+        if not equals and number == 0:
+            declared["kind"] = option
+        elif not equals or option not in _OPTIONS:
+            raise click.UsageError(
+                f"--column {text}: {rule!r} is no rule; write OPTION=VALUE with one of "
+                f"{', '.join(_OPTIONS)}"
+            )
+        else:
+            declared[option] = _value(option, value)
+    try:
+        return name, Column(**declared)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(f"--column {text}: {error}") from error
+
+
+def _value(option: str, text: str) -> Any:
+    if option in _LISTS:
+        return text.split("|")
+    if option in _NUMBERS:
+        try:
+            return float(text)
+        except ValueError:  # a datetime, or a category
+            return text
+    return int(text) if option == "max_categories" else text
