@@ -320,7 +320,9 @@ def test_every_public_class_and_function_is_held_to_it():
         "InconsistentVersionWarning",
         "SeparableWarning",
         "__version__",
+        "load",
         "make_column_transformer",
+        "save",
         "to_sklearn",
     }
     data = Data(make_block)
