@@ -19,7 +19,7 @@ __all__ = ["RULES", "Checked", "check_column"]
 RULES = ("unparsable", "out_of_range", "unknown", "missing")
 
 #: A missing value, by the kind of the dtype.
-_NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT"), "i": -1}
+_NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT", "us"), "i": -1}
 
 
 @dataclass(frozen=True)
