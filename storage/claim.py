@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from storage.errors import DatasetExists
-from storage.group import INGEST, METADATA, foreign_entries
-from storage.layout import ARRAYS
+from storage.group import FILES, foreign_entries
 from storage.manifest import MANIFEST
 from storage.objects import Objects
 from storage.zarr_stores import Opener
@@ -24,7 +23,7 @@ from storage.zarr_stores import Opener
 __all__ = ["Claim"]
 
 CLAIM = "writing.json"
-_OWN = frozenset({CLAIM, METADATA, INGEST, *ARRAYS})
+_OWN = frozenset({CLAIM, *FILES})
 
 
 class _Claimed(Objects):
@@ -34,7 +33,9 @@ class _Claimed(Objects):
         super().__init__(opener)
         self.mark = mark
 
-    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+    def write(
+        self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
+    ) -> None:
         """Write a file, unless another writer has claimed the place."""
         if not self.is_ours():
             raise _taken(self)
@@ -137,7 +138,7 @@ class Claim:
     def _remove_all(self) -> None:
         """Remove all files but a manifest; the claim last, so that no other writer comes before."""
         names = self.store.names()
-        for name in (*ARRAYS, METADATA, INGEST, CLAIM):
+        for name in (*FILES, CLAIM):
             if name in names:
                 self.store.delete(name)
 

@@ -14,11 +14,13 @@ from storage.manifest import MANIFEST
 from storage.schema import ATTRIBUTE, Schema
 from storage.store import Store
 
-__all__ = ["INGEST", "METADATA", "create_group", "foreign_entries", "open_group"]
+__all__ = ["FILES", "INGEST", "METADATA", "create_group", "foreign_entries", "open_group"]
 
 METADATA = "zarr.json"
 #: What raw data a data set was made of, and how: see :mod:`storage.ingestion.record`.
 INGEST = "ingest.json"
+#: Files and folders of a data set besides the manifest, which comes last.
+FILES = (*ARRAYS, METADATA, INGEST)
 
 _CODECS = ["bytes", "blosc", "crc32c"]
 _SECOND_DIMENSION = {"X": "feature", "y": "output"}
@@ -121,7 +123,7 @@ def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
         return None
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         return None
-    return sorted(set(names) - {METADATA, MANIFEST, INGEST, *ARRAYS})
+    return sorted(set(names) - {MANIFEST, *FILES})
 
 
 def _read_json(store: Store, key: str) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class LocalFiles(Store):
         finally:
             os.close(descriptor)
 
-    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+    def write(
+        self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
+    ) -> None:
         """Write a file under another name first, so that `key` never holds half of it.
 
         A task whose worker was taken for lost may still be writing, after another worker has
@@ -123,6 +125,11 @@ class LocalFiles(Store):
     def for_zarr(self) -> Path:
         """The folder."""
         return Path(self.root)
+
+    def beside(self, ending: str) -> LocalFiles:
+        """A hidden folder in the same parent, so on the same file system; it is not made here."""
+        path = Path(self.root)
+        return LocalFiles(str(path.parent / f".{path.name}.{uuid.uuid4().hex}.{ending}"))
 
     def remove_all(self) -> None:
         """Remove the folder, if it is there.

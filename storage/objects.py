@@ -92,7 +92,9 @@ class Objects(Store):
         start = self._store.get(key, numpy_buffer_prototype(), RangeByteRequest(0, nbytes))
         return self._bytes(key, self._run("read", key, start)).tobytes()
 
-    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+    def write(
+        self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
+    ) -> None:
         """Write a file that holds `parts` in this order. It is safe when this returns."""
         self._run("write", key, self._store.set(key, _buffer(b"".join(parts))))
 

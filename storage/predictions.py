@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from dask.base import compute
 from dask.delayed import delayed
 
 from storage.errors import DatasetExists, UnsupportedURL
+from storage.local_files import LocalFiles
 
 __all__ = ["write_predictions"]
 
@@ -58,7 +57,8 @@ def write_predictions(
     if path.exists():
         raise DatasetExists(f"{path} is there already: delete it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.writing"
+    files = LocalFiles(str(path)).beside("writing")
+    new = Path(files.root)
     try:
         if path.suffix in _PARQUET:
             _write_parquet(columns, new)
@@ -66,7 +66,7 @@ def write_predictions(
             _write_zarr(columns, new, classes)
         new.rename(path)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        files.remove_all()
         raise
 
 

@@ -15,6 +15,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,8 +194,7 @@ def _scratch_folder(url: Location, scratch: str | os.PathLike[str] | None) -> Pa
         raise ValueError(
             f"{place.location} is no folder: name one as `scratch`, on a disk that all workers see"
         )
-    target = Path(place.root)
-    return target.parent / f".{target.name}.{uuid.uuid4().hex}.shuffling"
+    return Path(place.beside("shuffling").root)
 
 
 @dataclass(frozen=True)
@@ -210,10 +210,11 @@ class _Deal:
         ends = np.cumsum(_counts(self.folder)[block])
         for name, rows in zip(self.names, arrays, strict=True):
             dealt = np.split(rows[order], ends[:-1])
-            parts = []
+            parts: list[bytes | memoryview] = []
             for part in dealt:
-                content = part.tobytes()
-                parts += [content, google_crc32c.value(content).to_bytes(_CHECKSUM, "little")]
+                content = part.reshape(-1).view(np.uint8)
+                checksum = int(google_crc32c.value(content))
+                parts += [content.data, checksum.to_bytes(_CHECKSUM, "little")]
             LocalFiles(self.folder).write(f"{name}.{block}", parts)
 
 
@@ -232,12 +233,10 @@ class _Collect:
         counts = _counts(self.folder)
         rows = np.empty((int(counts[:, block].sum()), *self.row_shape), self.dtype)
         row_nbytes = self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
-        start = 0
-        for source, dealt in enumerate(counts):
-            stop = start + int(dealt[block])
-            before = int(dealt[:block].sum()) * row_nbytes + block * _CHECKSUM
-            self._read(source, before, rows[start:stop])
-            start = stop
+        ends = np.cumsum(counts[:, block]).tolist()
+        before = counts[:, :block].sum(axis=1) * row_nbytes + block * _CHECKSUM
+        for source, (start, stop) in enumerate(pairwise([0, *ends])):
+            self._read(source, int(before[source]), rows[start:stop])
         return rows[order_in(self.seed, block, len(rows))]
 
     def _read(self, source: int, before: int, out: Rows) -> None:

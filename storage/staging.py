@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import uuid
 from pathlib import Path
 
 from storage.errors import DatasetExists
@@ -84,8 +83,8 @@ class Staging:
 
     def __init__(self, target: LocalFiles, *, overwrite: bool) -> None:
         self.target = Path(target.root)
-        self.folder = self.target.parent / f".{self.target.name}.{uuid.uuid4().hex}.writing"
-        self.store = LocalFiles(str(self.folder))
+        self.store = target.beside("writing")
+        self.folder = Path(self.store.root)
         self.overwrite = overwrite
         self.durable = overwrite and self.target.exists()
         _check_target(self.target, overwrite=overwrite)

@@ -52,7 +52,9 @@ class Store(ABC):
         """The first bytes of a file; all of them if the file is shorter."""
 
     @abstractmethod
-    def write(self, key: str, parts: Sequence[bytes], *, durable: bool = False) -> None:
+    def write(
+        self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
+    ) -> None:
         """Write a file that holds `parts` in this order, in one step.
 
         Parameters
