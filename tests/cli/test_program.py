@@ -255,7 +255,7 @@ def test_watch_ends_with_the_scheduler(dlbd, monkeypatch):
     from distributed import LocalCluster
 
     monkeypatch.setattr(workers, "_LOOK_EVERY", 0.05)
-    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp",
+    with LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp",
                       host="127.0.0.1") as cluster:  # fmt: skip
         ends = threading.Timer(1.0, cluster.close)
         ends.start()
@@ -269,7 +269,7 @@ def test_workers_are_started_and_end(dlbd, data, models, tmp_path, monkeypatch):
     class Seen(workers.LocalCluster):
         def __init__(self, **given):
             begun.append(given)
-            super().__init__(**given | {"processes": False, "host": None})  # quick
+            super().__init__(**given | {"processes": False, "protocol": "tcp://"})  # quick
 
     monkeypatch.setattr(workers, "LocalCluster", Seen)
     out = tmp_path / "model"
@@ -394,7 +394,7 @@ def test_a_cluster_without_workers_is_not_waited_for(dlbd, data, tmp_path):
 
     with (
         dask.config.set({"dlbd-estimators.wait-for-workers": "200 ms"}),
-        LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp",
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp",
                      host="127.0.0.1") as cluster,
     ):  # fmt: skip
         words = ["predict", data / "late.model", data / "late.zarr", "-o", tmp_path / "out.zarr"]
