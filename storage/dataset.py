@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storage.arrays import StoredArrays
-from storage.errors import DatasetCorrupt, MetadataCorrupt
+from storage.errors import DatasetCorrupt
 from storage.representation import told
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.quality import QualityReport
-    from storage.ingestion.record import IngestRecord
 
 __all__ = ["Dataset"]
 
@@ -197,7 +196,9 @@ class Dataset(StoredArrays):
         MetadataCorrupt
             When the stored report is damaged.
         """
-        return self._ingest_record().quality
+        from storage.ingestion.record import IngestRecord
+
+        return IngestRecord.of(self).quality
 
     def encode(self, raw: Any) -> Encoded:
         """Take new raw rows through the same steps as those that were ingested.
@@ -238,18 +239,9 @@ class Dataset(StoredArrays):
                [1., 0.]])
         """
         from storage.ingestion.encoding import encode_raw
-
-        return encode_raw(self._ingest_record().recipe, raw, self.columns)
-
-    def _ingest_record(self) -> IngestRecord:
         from storage.ingestion.record import IngestRecord
 
-        try:
-            return IngestRecord.read(self.store, self.schema.dataset_id)
-        except MetadataCorrupt:
-            # If another data set has taken this one's place, the record is not damaged.
-            self.reader("X").check_identity()
-            raise
+        return encode_raw(IngestRecord.of(self).recipe, raw, self.columns)
 
     def verify(self) -> VerifyReport:
         """Read every chunk and compare it with the manifest.

@@ -27,7 +27,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 @click.command(short_help="Clean raw tables and store them.")
 @click.argument("source", nargs=-1, required=True)
 @click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
-@click.option("--target", required=True, metavar="COLUMN", help="The column that becomes y.")
+@click.option("--target", metavar="COLUMN", help="The column that becomes y.")
 @click.option(
     "--features", metavar="A,B,...", help="The columns that become X; default: all others."
 )
@@ -35,6 +35,9 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     "-c", "--column", "columns", multiple=True, metavar="NAME:KIND,OPTION=VALUE,...",
     help="Declare a column: number, boolean, category or datetime, and its rules. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--like", metavar="DATA", help="Use the columns, rules and categories of this data set again."
+)
 @click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
 @click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
@@ -46,6 +49,7 @@ def ingest(
     target: str,
     features: str | None,
     columns: tuple[str, ...],
+    like: str | None,
     delimiter: str | None,
     encoding: str | None,
     report: str | None,
@@ -54,11 +58,15 @@ def ingest(
 ) -> None:
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
-    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet or NumPy files. The kinds
-    of columns that are not declared are told by a sample. What is broken is an error that names
-    the file and the line, unless a rule says otherwise: missing=keep|error|drop|impute,
-    unparsable=error|drop|missing, out_of_range=error|drop|missing|clip (with minimum, maximum),
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet or NumPy files. The kind
+    of a column that is not declared is inferred from a sample. A value that breaks a rule is an
+    error that names the file and the line, unless a policy is declared:
+    missing=keep|error|drop|impute, unparsable=error|drop|missing,
+    out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
+
+    A test set is ingested with --like, so that it has the columns of the training set and nothing
+    is estimated from its rows.
 
     \b
     Examples:
@@ -67,15 +75,19 @@ def ingest(
       dlbd ingest trips.csv -o trips.zarr --target late \\
         -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
         -c start:datetime,parts=month|weekday|hour
+      dlbd ingest december.csv -o test.zarr --like trips.zarr
     """
     as_written = {"delimiter": delimiter, "encoding": encoding}
+    if (target is None) == (like is None):
+        raise click.UsageError("give either --target or --like")
     given: dict[str, Any] = {name: value for name, value in as_written.items() if value is not None}
     data = ingest_tables(
         list(source),
         url,
         target=target,
         features=None if features is None else features.split(","),
-        columns=dict(map(_column, columns)),
+        columns=dict(map(_column, columns)) if columns or like is None else None,
+        like=like,
         csv=CSVFormat(**given) if given else None,
         overwrite=overwrite,
     )
@@ -92,7 +104,7 @@ def ingest(
 @click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
-    "--scratch", metavar="FOLDER", help="For what lies between; default: beside the output."
+    "--scratch", metavar="FOLDER", help="For temporary files; default: beside the output."
 )
 @_overwrite
 @_as_json
@@ -119,7 +131,7 @@ def shuffle(
 
 
 def _column(text: str) -> tuple[str, Column]:
-    """What ``NAME:KIND,OPTION=VALUE,...`` declares; the kind may be left out."""
+    """Parse ``NAME:KIND,OPTION=VALUE,...``, in which the kind may be left out."""
     name, _, rules = text.partition(":")
     if not name or not rules:
         raise click.UsageError(f"--column {text}: write NAME:KIND, or NAME:KIND,OPTION=VALUE")

@@ -153,7 +153,7 @@ def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
     if data.columns is not None:
         return None  # the steps make all columns
     try:
-        record = IngestRecord.read(data.store, data.schema.dataset_id)
+        record = IngestRecord.of(data)
     except NotADataset:
         return None
     return lambda dataset_id: {INGEST: record.to_bytes(dataset_id)}

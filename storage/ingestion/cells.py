@@ -1,7 +1,8 @@
-"""Values of one raw column, as an Arrow array, read as one kind: numbers, truth values, ...
+"""Read the values of a raw Arrow column as one kind: numbers, truth values, times or categories.
 
-What is no value of the kind is told apart from what is missing. Whether a cell is read does not
-depend on the other cells of its partition: fast ways are for columns that are all right.
+A value that is not of the kind (unparsable) is distinguished from a missing value. The result of a
+cell does not depend on the other cells of its partition: the fast paths are used only if they read
+every cell of the column.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from storage.ingestion.column import Kind
 
 __all__ = ["NULL_TEXTS", "Cells", "as_texts", "read_cells"]
 
-#: Texts that mean a missing value where another kind than text is read; pandas' and Arrow's.
+#: Texts that mean a missing value in columns of any kind but category; those of pandas and Arrow.
 NULL_TEXTS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
@@ -29,7 +30,7 @@ _FALSE = ("false", "f", "no", "n", "0")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NAN = r"(?i)^[+-]?nan(\([a-z0-9_]*\))?$"  # as Arrow reads it
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-# float64 holds every integer below; the next one is rounded to this.
+# float64 holds every integer up to this one; the next integer is rounded.
 _LARGEST = 2.0**53
 
 Mask = npt.NDArray[np.bool_]
@@ -41,12 +42,12 @@ class Cells(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n_rows,)
-        Floats of numbers and truth values (NaN where there is none), datetime64 in microseconds of
-        datetimes (NaT), of categories their positions in `texts` (-1).
+        Numbers and truth values as floats (missing: NaN), datetimes as datetime64 in microseconds
+        (missing: NaT), categories as positions in `texts` (missing: -1).
     unparsable : ndarray of bool of shape (n_rows,)
-        What is there, and is no value of the kind.
+        Cells that are not empty and hold no value of the kind.
     texts : tuple of str
-        The different categories that occur in these rows.
+        The distinct categories of these rows.
     """
 
     values: npt.NDArray[Any]
@@ -55,7 +56,7 @@ class Cells(NamedTuple):
 
     @property
     def missing(self) -> Mask:
-        """Where no value is."""
+        """Mask of the cells without a value."""
         if self.values.dtype.kind == "i":
             return self.values < 0
         return np.asarray(np.isnat(self.values) if self.values.dtype.kind == "M"
@@ -63,7 +64,7 @@ class Cells(NamedTuple):
 
 
 def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = None) -> Cells:
-    """Values of a column as this kind."""
+    """Return the values of a column, read as this kind."""
     array = array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunks, or of texts too long for one
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
@@ -79,7 +80,11 @@ def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = Non
 
 
 def as_texts(array: pa.Array) -> pa.Array:
-    """Texts of values; a whole float is written as an integer, as one with gaps is a float."""
+    """Return values as texts.
+
+    A whole float is written as an integer, since pandas stores integers with missing values as
+    floats.
+    """
     if pa.types.is_floating(array.type):
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
     try:
@@ -114,10 +119,10 @@ def _is_bool_or_null(type_: pa.DataType) -> bool:
 
 
 def _rounded(integers: npt.NDArray[Any], floats: npt.NDArray[np.float64]) -> Mask:
-    """Integers that become another number as a float64."""
+    """Return a mask of the integers that float64 would round."""
     if not (np.abs(np.nan_to_num(floats)) >= _LARGEST).any():
         return np.zeros(len(integers), bool)
-    # The largest integers round up to a number that no integer of this dtype is.
+    # The largest integers are rounded to a float that is out of range for their dtype.
     fits = floats < float(np.iinfo(integers.dtype).max)
     lost: Mask = ~fits | (np.where(fits, floats, 0).astype(integers.dtype) != integers)
     return lost
@@ -181,7 +186,7 @@ def _by_pandas(texts: pa.Array, date_format: str) -> npt.NDArray[np.datetime64]:
 def _microseconds(array: pa.Array) -> npt.NDArray[np.datetime64]:
     if pa.types.is_date(array.type):
         array = pc.cast(array, pa.timestamp("s"))
-    # A zone is only how a time is shown: what is stored is UTC.
+    # Arrow stores times with a zone in UTC: the cast only drops the name of the zone.
     integers = pc.cast(pc.cast(array, pa.timestamp("us"), safe=False), pa.int64())
     missing = np.iinfo(np.int64).min  # NumPy's NaT
     times: npt.NDArray[np.int64] = pc.fill_null(integers, missing).to_numpy(zero_copy_only=False)
@@ -189,7 +194,7 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.datetime64]:
 
 
 def _trimmed(texts: pa.Array) -> pa.Array:
-    """Texts without spaces around them; those that mean a missing value are null."""
+    """Strip spaces, and replace texts that mean a missing value by null."""
     texts = pc.utf8_trim_whitespace(texts)
     null = pc.is_in(texts, pa.array(NULL_TEXTS, texts.type))
     return pc.if_else(null, pa.scalar(None, texts.type), texts)

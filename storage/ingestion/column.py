@@ -1,4 +1,4 @@
-"""What a caller declares of one column of raw data: its kind, its limits, what to do with gaps."""
+"""The declaration of one raw column: its kind, its range, and policies for broken rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLICIES = {
     "out_of_range": ("error", "drop", "missing", "clip"),
     "unknown": ("error", "drop", "missing", "ignore"),
 }
-#: Which options say something about which kinds.
+#: The kinds that an option applies to.
 _ONLY_FOR = {
     "categories": ("category",),
     "encoding": ("category",),
@@ -39,47 +39,51 @@ _ONLY_FOR = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of raw data, as :func:`~storage.ingest` is to read, check and encode it.
+    """Declare how :func:`~storage.ingest` reads, checks and encodes one column of raw data.
 
-    A policy says what happens to a value that breaks a rule: ``"error"`` stores nothing and names
-    the first ones, ``"drop"`` leaves out the row, ``"missing"`` makes it a missing value, for which
-    the policy `missing` holds. The quality report counts every such value. A
-    row that is left out for one value is left out whatever its other values are.
+    A policy determines what happens to a value that breaks a rule: ``"error"`` stores nothing and
+    names the first such values, ``"drop"`` leaves out the row, ``"missing"`` makes it a missing
+    value, to which the policy `missing` then applies. The quality report counts every such value.
+    If one value leaves out a row, the other values of the row raise no error.
 
     Parameters
     ----------
     kind : {"number", "boolean", "category", "datetime"}, optional
-        None means what a sample of the data looks like. Text is a category.
+        None means the kind is inferred from a sample. Text is a category.
     categories : sequence of str, optional
-        The categories of a column, in order. None means those that occur, sorted.
+        The categories of a column, in order. None means the categories that occur, sorted, and
+        `fill_value`.
     encoding : {"one-hot", "codes"}, default="one-hot"
         One column of 0 and 1 for each category, or one column of their numbers from 0.
     max_categories : int, default=1000
         Largest number of categories; more are an error that names the column.
     parts : sequence of str, default=("year", "month", "weekday", "hour")
-        What becomes of a datetime, a column each: year, month, day, weekday (Monday is 0),
-        day_of_year, hour, minute, second. Times with a zone are brought to UTC.
+        The parts of a datetime that become columns of X: year, month, day, weekday (Monday is 0),
+        day_of_year, hour, minute, second. Times with a zone are converted to UTC.
     format : str, optional
-        How datetimes are written, as :meth:`datetime.datetime.strptime` takes it; None means
-        ISO 8601.
+        How datetimes are written, in the notation of :meth:`datetime.datetime.strptime`; None
+        means ISO 8601.
     minimum, maximum : float or str, optional
-        Smallest and largest value in range; of a datetime in ISO 8601.
+        Smallest and largest allowed value; of a datetime in ISO 8601.
     missing : {"keep", "error", "drop", "impute"}, default="keep"
-        A value that is not there. ``"keep"`` stores NaN in all columns that the column becomes.
+        Policy for a missing value. ``"keep"`` stores NaN in all columns of X that the raw column
+        becomes.
     fill_value : float, str or bool, optional
-        What ``missing="impute"`` fills in. None means the mean of a number, the most frequent value
-        of a category or boolean; a datetime needs one, in ISO 8601.
+        The value that ``missing="impute"`` fills in. None means the mean of a number, and the most
+        frequent value of a category or boolean. A datetime needs a value, in ISO 8601.
     unparsable : {"error", "drop", "missing"}, default="error"
-        A value that is not of the kind, not finite, or an integer that float64 would round.
+        Policy for a value that is not of the kind, not finite, or an integer that float64 would
+        round.
     out_of_range : {"error", "drop", "missing", "clip"}, default="error"
-        A value below `minimum` or above `maximum`.
+        Policy for a value below `minimum` or above `maximum`.
     unknown : {"error", "drop", "missing", "ignore"}, default="error"
-        A value that is none of the categories. ``"ignore"`` encodes it as 0 in each column.
+        Policy for a value that is none of the categories. ``"ignore"`` encodes it as 0 in each
+        column.
 
     Raises
     ------
     ValueError, TypeError
-        When an option is unknown, or says nothing about a column of this kind.
+        When an option is unknown, or does not apply to a column of this kind.
 
     Examples
     --------
@@ -109,13 +113,13 @@ class Column:
         for name, allowed in _POLICIES.items():
             _one_of(name, getattr(self, name), allowed)
         if self.fill_value is not None and self.missing != "impute":
-            raise ValueError("fill_value says nothing without missing='impute'")
+            raise ValueError("fill_value has no effect without missing='impute'")
         if self.unknown == "ignore" and self.encoding == "codes":
             raise ValueError(
-                "unknown='ignore' needs encoding='one-hot': codes have none for what is unknown"
+                "unknown='ignore' needs encoding='one-hot': unknown categories have no code"
             )
         if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
-            raise ValueError("out_of_range says nothing without minimum or maximum")
+            raise ValueError("out_of_range has no effect without minimum or maximum")
         for name in ("minimum", "maximum", "fill_value"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
         object.__setattr__(self, "parts", _texts("parts", self.parts))
@@ -130,34 +134,38 @@ class Column:
             self.check_fits(self.kind)
 
     def check_fits(self, kind: Kind) -> None:
-        """Refuse options that say nothing about a column of this kind.
+        """Refuse options that do not apply to a column of this kind.
 
         Parameters
         ----------
         kind : {"number", "boolean", "category", "datetime"}
-            What the column is.
+            Kind of the column.
 
         Raises
         ------
         ValueError
-            When an option differs from its default and is for other kinds.
+            When an option for other kinds differs from its default.
         """
         for field in fields(self):
             kinds = _ONLY_FOR.get(field.name)
             if kinds and kind not in kinds and getattr(self, field.name) != field.default:
-                raise ValueError(f"{field.name} is for a column that is a {' or a '.join(kinds)}, "
-                                 f"and this one is a {kind}")  # fmt: skip
+                raise ValueError(
+                    f"{field.name} applies to a column that is a {' or a '.join(kinds)}, and this "
+                    f"column is a {kind}"
+                )
         bounds = [limit(each, kind) for each in (self.minimum, self.maximum) if each is not None]
         if len(bounds) == 2 and not bounds[0] <= bounds[1]:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
         if self.fill_value is not None:
             limit(self.fill_value, kind)
         if kind == "datetime" and self.missing == "impute" and self.fill_value is None:
-            raise ValueError("a datetime has no mean to impute: give fill_value, or drop such rows")
+            raise ValueError(
+                "a datetime is not imputed by its mean: give fill_value, or drop such rows"
+            )
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value that JSON holds; times as text."""
+    """Return a value that JSON can hold, with times as texts."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, np.datetime64):
@@ -183,15 +191,15 @@ def _texts(name: str, values: Any) -> tuple[str, ...]:
 
 
 def limit(value: Any, kind: Kind) -> Any:
-    """A bound or fill value as values of a column of this kind are; times are given as text.
+    """Convert a bound or fill value to the type of the values of this kind; times are texts.
 
     Raises
     ------
     ValueError
-        When it is no value of the kind.
+        When it is not a value of the kind.
     """
     if kind == "datetime":
-        # NumPy's own parser warns of zones: pandas brings them to UTC.
+        # NumPy's parser warns about time zones; pandas converts them to UTC.
         import pandas as pd
 
         time = pd.Timestamp(value)

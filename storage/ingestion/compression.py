@@ -1,4 +1,4 @@
-"""Files as they were before they were compressed, by what their names end in."""
+"""Open compressed files, by the suffix of their names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from storage.errors import InvalidData
 __all__ = ["COMPRESSED", "opened"]
 
 _PIECE = 2**20
-#: Ends of names; all but zip are Arrow's.
+#: Suffixes; Arrow decompresses all but zip.
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".zip")
 
 
 @contextmanager
 def opened(filesystem: Any, path: str) -> Iterator[BinaryIO]:
-    """Open a file that is read from its start; one that is not compressed can be sought in."""
+    """Open a file from its start. Only a file that is not compressed supports ``seek``."""
     name = path.lower()
     with filesystem.open(path, "rb") as file:
         if not name.endswith(COMPRESSED):
@@ -41,7 +41,7 @@ def opened(filesystem: Any, path: str) -> Iterator[BinaryIO]:
 
 
 class _Pushback:
-    """Reads lines and the rest of a stream that has no lines and no way back."""
+    """Adds ``readline`` to a stream of bytes that can only be read forward."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream

@@ -1,7 +1,7 @@
 """CSV files, cut into blocks of whole lines, read by Arrow as texts.
 
-All columns are read as texts, and each is converted by itself: so a value that is not what it was
-declared to be is found with its line, and costs no second reading of the others.
+All columns are read as texts, and each is converted on its own. So the line of a wrong value is
+known, and the other values need not be read again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import pyarrow.csv as pa_csv
 from storage.errors import InvalidData
 from storage.ingestion.compression import COMPRESSED, opened
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.rows import Rows, check_names, nth_besides
+from storage.ingestion.rows import Rows, check_names, nth_unskipped
 
 __all__ = ["CSVBlock", "csv_blocks", "read_header"]
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _PIECE = 2**20
-#: Encodings in which a byte 10 need not be the end of a line.
+#: Encodings in which a byte 10 may be part of a character.
 _WIDE = ("utf-16", "utf-32", "utf-7")
 
 
@@ -40,9 +40,10 @@ class CSVBlock:
     path : str
         The file.
     start, stop : int
-        The lines that begin in these bytes; a `stop` of None means all to the end.
+        The block holds the lines that begin in this range of bytes; a `stop` of None means up to
+        the end of the file.
     form : CSVFormat
-        How it is written.
+        How the file is written.
     """
 
     filesystem: Any
@@ -52,12 +53,12 @@ class CSVBlock:
     form: CSVFormat
 
     def __call__(self, columns: Sequence[str]) -> Rows:
-        """The rows of these columns.
+        """Return the rows of these columns.
 
         Raises
         ------
         InvalidData
-            When the file lacks a column, or its bytes are no text in this encoding.
+            When the file lacks a column, or its bytes cannot be decoded.
         """
         with opened(self.filesystem, self.path) as file:
             names, begin = _header(file, self.path, self.form)
@@ -78,7 +79,7 @@ class CSVBlock:
         return self._parsed(_text(data, self), names, columns, lines_before)
 
     def beginning(self, nbytes: int) -> CSVBlock:
-        """The lines that begin in its first bytes; all where it has to be read from the start."""
+        """Return a block of the first bytes only, unless the file must be read as a whole."""
         if self.stop is None:
             return self
         return replace(self, stop=min(self.stop, self.start + nbytes))
@@ -97,10 +98,10 @@ class CSVBlock:
             table = pa.table({each: pa.array([], pa.string()) for each in columns})
         else:
             table = _arrow_table(data, names, columns, self.form, put_aside)
-        # Arrow passes over lines that hold nothing, and does not number them.
+        # Arrow skips empty lines, and does not count them.
         passed_over = n_lines > table.num_rows + len(skipped) and not self.form.multiline
         empty = _empty_lines(data) if passed_over else ()
-        malformed = tuple((nth_besides(empty, number), text) for number, text in skipped)
+        malformed = tuple((nth_unskipped(empty, number), text) for number, text in skipped)
         total = n_lines + lines_before
         return Rows(table, self.path, "line", total, 1 + lines_before, malformed, empty)
 
@@ -116,7 +117,7 @@ def _arrow_table(
             delimiter=form.delimiter,
             quote_char=form.quotechar,
             newlines_in_values=form.multiline,
-            # A line of one column that is empty is a missing value.
+            # In a file of one column an empty line is a missing value.
             ignore_empty_lines=len(names) > 1,
             invalid_row_handler=put_aside,
         ),
@@ -131,7 +132,7 @@ def _arrow_table(
 
 
 def _empty_lines(data: bytes) -> tuple[int, ...]:
-    """Numbers, from 0, of lines that hold nothing."""
+    """Return the numbers, from 0, of empty lines."""
     lines = data.split(b"\n")
     return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
 
@@ -139,7 +140,7 @@ def _empty_lines(data: bytes) -> tuple[int, ...]:
 def csv_blocks(
     filesystem: Any, paths: Sequence[str], form: CSVFormat, nbytes: int
 ) -> list[CSVBlock]:
-    """Blocks of about `nbytes` of all files; a compressed file is one block."""
+    """Cut all files into blocks of about `nbytes`; a compressed file is one block."""
     blocks = []
     for path in paths:
         if _is_whole(path, form):
@@ -152,7 +153,7 @@ def csv_blocks(
 
 
 def read_header(block: CSVBlock) -> tuple[str, ...]:
-    """Names of the columns of a file; none for an empty file."""
+    """Return the names of the columns of a file; none for an empty file."""
     with opened(block.filesystem, block.path) as file:
         return _header(file, block.path, block.form)[0]
 
@@ -162,11 +163,11 @@ def _is_whole(path: str, form: CSVFormat) -> bool:
 
 
 def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int]:
-    """Names of the columns, and where the lines of values begin."""
+    """Return the names of the columns, and the position of the first line of values."""
     if codecs.lookup(form.encoding).name.startswith(_WIDE):
         raise InvalidData(
-            f"{path} is declared as {form.encoding}, whose lines cannot be told apart before they "
-            f"are decoded: convert it to UTF-8 first, e.g. by iconv"
+            f"{path} is declared as {form.encoding}, in which a file cannot be cut into lines "
+            f"before it is decoded: convert it to UTF-8 first, e.g. with iconv"
         )
     if form.names is not None:
         return tuple(form.names), 0
@@ -183,13 +184,13 @@ def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int
 
 
 def _lines_between(file: Any, start: int, stop: int, begin: int) -> bytes:
-    """The lines that begin in the bytes from `start` to `stop`; the first is at `begin`."""
+    """Return the lines that begin in a range of bytes; the first line of values is at `begin`."""
     if stop <= start:
         return b""
     file.seek(max(start - 1, 0))
     if start > begin:
-        # If the byte before is the end of a line, one begins at `start`; else it is another
-        # block's, which reads it to its end.
+        # If the byte before `start` ends a line, a line begins at `start`. Otherwise the line
+        # belongs to the block before, which reads it to its end.
         file.readline()
     else:
         file.seek(start)
@@ -203,7 +204,7 @@ def _lines_between(file: Any, start: int, stop: int, begin: int) -> bytes:
 
 
 def _text(data: bytes, block: CSVBlock) -> bytes:
-    """The bytes as UTF-8."""
+    """Return the bytes, decoded and encoded as UTF-8."""
     try:
         text = data.decode(block.form.encoding)
     except UnicodeDecodeError as error:
@@ -214,7 +215,7 @@ def _text(data: bytes, block: CSVBlock) -> bytes:
 
 
 def _lines_before(block: CSVBlock) -> int:
-    """Lines of a file before the first of a block, for a message."""
+    """Count the lines of a file before a block, for a message."""
     if block.start == 0:
         return int(block.form.names is None)
     with opened(block.filesystem, block.path) as file:
@@ -230,6 +231,6 @@ def _wrong_encoding(
 ) -> InvalidData:
     byte = error.object[error.start]
     return InvalidData(
-        f"line {line:,} of {path} is not {form.encoding}: it holds the byte 0x{byte:02x}. Say how "
-        f"the files are encoded, e.g. csv=storage.CSVFormat(encoding='latin-1')"
+        f"line {line:,} of {path} is not {form.encoding}: it holds the byte 0x{byte:02x}. Declare "
+        f"the encoding, e.g. csv=storage.CSVFormat(encoding='latin-1')"
     )

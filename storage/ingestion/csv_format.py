@@ -1,4 +1,4 @@
-"""How CSV files are written, as a caller declares it."""
+"""The declaration of how CSV files are written."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["CSVFormat"]
 
 @dataclass(frozen=True)
 class CSVFormat:
-    """How CSV files are written, where it is not as :func:`~storage.ingest` expects.
+    """How CSV files are written, if they differ from what :func:`~storage.ingest` expects.
 
     Parameters
     ----------
     delimiter : str, default=","
-        What stands between two fields.
+        Character between two fields.
     quotechar : str, default='"'
-        What stands around a field that holds delimiters; doubled inside of it.
+        Character around a field that holds delimiters; doubled inside the field.
     encoding : str, default="utf-8"
-        How text is encoded, by Python's names. A byte order mark of UTF-8 is skipped.
+        Encoding of the text, by Python's names. A byte order mark of UTF-8 is skipped.
     names : sequence of str, optional
         Names of the columns; None means the first line of each file.
     null_values : sequence of str, default=("", "NA", "N/A", "NaN", "nan", "NULL", "null")
         Fields that mean a missing value.
     multiline : bool, default=False
-        Whether a quoted field may hold ends of lines. A file is then one partition, whatever its
+        Whether a quoted field may hold line breaks. A file is then one partition, whatever its
         size.
     on_bad_lines : {"error", "skip"}, default="error"
-        What happens to a line with too many or too few fields. The report counts those skipped.
+        What to do with a line with too many or too few fields. The report counts skipped lines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""New raw rows through the steps that a data set was made by."""
+"""Encode new raw rows by the steps of an ingested data set."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Encoded", "encode_raw"]
 
 
 class Encoded(NamedTuple):
-    """New raw rows, encoded as those of a data set.
+    """New raw rows, encoded by the steps of a data set.
 
     Parameters
     ----------
     X : ndarray or dask.array.Array of shape (n_kept, n_features)
         Features, in the columns of the data set.
     y : ndarray or dask.array.Array of shape (n_kept,) or None
-        Target; None where the raw rows have no such column.
+        Target; None if the raw rows have no such column.
     kept : ndarray or dask.array.Array of bool of shape (n_rows,)
-        Which of the raw rows they are; the others are left out by policies.
+        Mask of the raw rows that were kept; policies left out the others.
 
     Examples
     --------
@@ -52,9 +52,9 @@ def encode_raw(recipe: Recipe, raw: Any, columns: tuple[int, ...] | None) -> Enc
     recipe : Recipe
         The steps.
     raw : pandas.DataFrame, pyarrow.Table or Dask DataFrame
-        With the raw columns; the target may be absent.
+        The raw rows; the target may be absent.
     columns : tuple of int or None
-        Numbers of the columns of X that are wanted.
+        Numbers of the columns of X to return; None means all.
     """
     package = type(raw).__module__.partition(".")[0]
     if package == "polars" and hasattr(raw, "to_arrow"):
@@ -70,7 +70,7 @@ def encode_raw(recipe: Recipe, raw: Any, columns: tuple[int, ...] | None) -> Enc
     absent = [name for name in recipe.raw_names if name not in names]
     if absent:
         raise InvalidData(
-            f"the raw data has no column {absent[0]!r}, of which the data set was made: it needs "
+            f"the raw data has no column {absent[0]!r}: the data set was made from the columns "
             f"{', '.join(recipe.raw_names[:8])}{', ...' * (len(recipe.raw_names) > 8)}"
         )
     wanted = list(recipe.raw_names)

@@ -1,4 +1,4 @@
-"""The kind of a column, told by a sample of its values."""
+"""Infer the kind of a column from a sample of its values."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from storage.ingestion.rows import Rows
 
 __all__ = ["SAMPLE_ROWS", "resolved_columns"]
 
-#: Rows of each partition of the sample that are looked at.
+#: Rows read of each partition of the sample.
 SAMPLE_ROWS = 10_000
 
 
 def resolved_columns(
     names: Sequence[str], declared: Mapping[str, Column], sample: Sequence[Rows], *, texts: bool
 ) -> dict[str, Column]:
-    """All columns with their kinds: as declared, else as a sample looks.
+    """Return all columns with their kinds: declared, or inferred from the sample.
 
     Raises
     ------
     InvalidData
-        When a sample does not tell the kind, or the kind does not go with what was declared.
+        When the sample does not show the kind, or the options of a column do not fit its kind.
     """
     columns = {}
     for name in names:
@@ -56,13 +56,13 @@ def _kind_in_all(name: str, sample: Sequence[Rows], *, texts: bool) -> Kind:
             found.setdefault(kind, rows.file)
     if not found:
         raise InvalidData(
-            f"column {name!r} has no value in the sample that kinds are told by: declare its kind, "
+            f"the kind of column {name!r} is not known, as the sample has no value: declare it, "
             f"columns={{{name!r}: storage.Column('number')}}, or leave it out with features="
         )
     if len(found) > 1:
-        told = ", ".join(f"a {kind} in {file}" for kind, file in found.items())
+        kinds = ", ".join(f"a {kind} in {file}" for kind, file in found.items())
         raise InvalidData(
-            f"column {name!r} looks like {told}: declare its kind, e.g. "
+            f"column {name!r} looks like {kinds}: declare its kind, e.g. "
             f"columns={{{name!r}: storage.Column({next(iter(found))!r})}}"
         )
     return next(iter(found))
@@ -84,7 +84,7 @@ def _kind_of_type(array: pa.Array) -> Kind | None:
             return "category"
     if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
         raise InvalidData(
-            f"values of type {type_} are no number, truth value, text or time: leave the "
+            f"values of type {type_} are neither numbers, truth values, texts nor times: leave the "
             f"column out with features=, declare a kind, or make numbers or texts of it first"
         )
     return "category"
@@ -96,7 +96,8 @@ def _kind_of_texts(array: pa.Array) -> Kind | None:
         return None
     if pc.all(pc.is_in(pc.utf8_lower(texts), pa.array(["true", "false"], texts.type))).as_py():
         return "boolean"
-    # Numbers that a float rounds are numbers: they will be refused with their line.
+    # Integers that float64 would round count as numbers here; the first pass refuses them, and
+    # names their lines.
     if _all_read(texts, "number"):
         return "number"
     return "datetime" if _all_read(texts, "datetime") else "category"

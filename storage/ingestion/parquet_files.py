@@ -22,11 +22,11 @@ class ParquetPiece:
     Attributes
     ----------
     fragment : pyarrow.dataset.ParquetFileFragment
-        They.
+        The row groups.
     keys : dict of str to str, int or None
-        Columns that the file's folder tells, as ``month=7`` does.
+        Columns whose values the name of the folder gives, such as ``month=7``.
     empty : bool
-        Read no rows.
+        Whether to read no rows.
     """
 
     fragment: Any
@@ -34,12 +34,12 @@ class ParquetPiece:
     empty: bool = False
 
     def __call__(self, columns: Sequence[str]) -> Rows:
-        """The rows of these columns.
+        """Return the rows of these columns.
 
         Raises
         ------
         InvalidData
-            When the file lacks one.
+            When the file lacks a column.
         """
         path = self.fragment.path
         schema = self.fragment.physical_schema
@@ -64,17 +64,17 @@ class ParquetPiece:
         return Rows(pa.table(arrays), path, "row", n_rows)
 
     def without_rows(self) -> ParquetPiece:
-        """A piece of the same columns, of which no rows are read."""
+        """Return a piece with the same columns that reads no rows."""
         return replace(self, empty=True)
 
 
 def parquet_pieces(
     filesystem: Any, paths: Sequence[str], nbytes: int
 ) -> tuple[list[ParquetPiece], tuple[str, ...]]:
-    """Pieces of about `nbytes` of all files, and the names of the columns.
+    """Return pieces of about `nbytes` of all files, and the names of the columns.
 
-    Files whose names begin with ``_`` or ``.``, as ``_SUCCESS``, hold no rows; names of folders as
-    ``month=7`` tell columns.
+    Files whose names begin with ``_`` or ``.``, such as ``_SUCCESS``, hold no rows. A folder called
+    ``month=7`` gives all its rows a column ``month``.
     """
     pieces: list[ParquetPiece] = []
     names: tuple[str, ...] = ()
@@ -88,8 +88,8 @@ def parquet_pieces(
                 names = names or (*fragment.physical_schema.names, *keys)
                 pieces += [ParquetPiece(each, keys) for each in _cut(fragment, nbytes)]
         except pa.ArrowInvalid as error:
-            told = str(error).partition("\n")[0]
-            raise InvalidData(f"{path} cannot be read as Parquet: {told}") from error
+            reason = str(error).partition("\n")[0]
+            raise InvalidData(f"{path} cannot be read as Parquet: {reason}") from error
     return pieces, check_names(names, "the first file")
 
 

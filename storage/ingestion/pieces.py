@@ -1,4 +1,4 @@
-"""X and y of a source as Dask arrays, in pieces that fit into memory once they are encoded."""
+"""X and y of a source as Dask arrays, in pieces that fit into memory after encoding."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from storage.ingestion.rows import Rows
 
 __all__ = ["array_of", "encoded_arrays"]
 
-#: Bytes of X that one task makes.
+#: Bytes of X that one task encodes.
 _PIECE_NBYTES = 32 * 2**20
 
 
 def encoded_arrays(
     recipe: Recipe, rows: Sequence[Delayed], n_kept: Sequence[int]
 ) -> tuple[DaskArray, DaskArray]:
-    """X and y.
+    """Return X and y as Dask arrays.
 
     Parameters
     ----------
     recipe : Recipe
         The steps.
     rows : sequence of Delayed Rows
-        Each partition.
+        The raw rows of each partition.
     n_kept : sequence of int
-        How many rows of each are kept.
+        Number of kept rows of each partition.
     """
     step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
     pieces, lengths = [], []
@@ -71,20 +71,20 @@ def array_of(
     row_shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> DaskArray:
-    """One array of each piece, one behind the other.
+    """Return one array of each piece, concatenated along the rows.
 
     Parameters
     ----------
     pieces : sequence of Delayed tuples of ndarray
-        Where they are.
+        The pieces.
     position : int
-        Which of a tuple's arrays.
+        Position of the array in each tuple.
     lengths : sequence of float
-        Rows of each; NaN where they are not known.
+        Rows of each piece; NaN if unknown.
     row_shape : tuple of int
         Shape of a row.
     dtype : dtype
-        Of all.
+        Dtype of the array.
     """
     name = f"piece-{position}-{uuid.uuid4().hex}"
     rest = (0,) * len(row_shape)

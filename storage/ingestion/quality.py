@@ -1,4 +1,4 @@
-"""The quality report of an ingest: what came in, what was kept, what was wrong, and where."""
+"""The quality report of an ingest: rows read and kept, and the values that broke rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_LINES = 20
 
 @dataclass(frozen=True)
 class ColumnQuality:
-    """What was found in one raw column; part of a :class:`QualityReport`.
+    """Quality of one raw column; part of a :class:`QualityReport`.
 
     Parameters
     ----------
@@ -31,19 +31,20 @@ class ColumnQuality:
     kind : str
         ``"number"``, ``"boolean"``, ``"category"`` or ``"datetime"``.
     policies : dict of str to str
-        What was to happen to values that break a rule, by the rule.
+        The policy of each rule.
     broken : dict of str to int
-        How many values broke each rule, of all rows that came in. A value that a policy made
-        missing counts as missing too. Rows that one rule leaves out do not count for rules whose
+        Number of values that broke each rule, over all raw rows. A value that a policy made
+        missing counts as missing, too. Rows that one rule leaves out do not count for rules whose
         policy is an error.
     examples : dict of str to tuple of Example
-        The first of them.
+        The first values that broke each rule.
     count : int
-        Values in the rows kept, missing ones not counted.
+        Number of values in the kept rows, without missing values.
     minimum, maximum, mean, std : float or None
-        Of the values of numbers in the rows kept, cleaned; of datetimes in seconds since 1970.
+        Statistics of the kept rows after cleaning, for numbers and for datetimes (in seconds since
+        1970).
     categories : dict of str to int or None
-        How often each category is in the rows kept.
+        Number of kept rows with each category.
 
     Examples
     --------
@@ -88,21 +89,21 @@ class ColumnQuality:
 
     @classmethod
     def of(cls, name: str, column: Column, found: ColumnTally) -> ColumnQuality:
-        """Quality of a column of which this was counted.
+        """Return the quality of a column whose values were counted.
 
         Parameters
         ----------
         name : str
-            The column.
+            Name of the column.
         column : Column
-            What was declared of it.
+            Declaration of the column.
         found : ColumnTally
-            What was counted.
+            Counts of the column.
 
         Returns
         -------
         ColumnQuality
-            The same in plain values.
+            The counts and the policies.
         """
         summary, numbers = found.summary, (None, None, None, None)
         count = 0 if found.categories is None else sum(found.categories.values())
@@ -121,25 +122,25 @@ class ColumnQuality:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What :func:`~storage.ingest` found in raw data; ``dataset.quality`` opens it.
+    """What :func:`~storage.ingest` found in raw data; ``dataset.quality`` returns it.
 
     Parameters
     ----------
     source : str
-        Where the rows came from.
+        The source of the rows.
     target : str
         Name of the target.
     n_rows : int
-        Rows that came in.
+        Number of raw rows.
     n_kept : int
-        Rows that were stored; the others were left out by policies, or had too many or too few
+        Number of stored rows. The others were left out by policies, or had too many or too few
         fields.
     n_malformed : int
-        Lines with too many or too few fields.
+        Number of lines with too many or too few fields.
     malformed : tuple of Example
-        The first of them.
+        The first of these lines.
     columns : dict of str to ColumnQuality
-        Of each raw column, the target last.
+        Quality of each raw column, the target last.
 
     Examples
     --------
@@ -155,7 +156,7 @@ class QualityReport:
     ...     print(data.quality)
     Quality of a pandas DataFrame: 2 of 3 rows kept
       a (number): 1 to 3, mean 2, std 1.41421
-          1 missing: drop; nothing in row 2 of the DataFrame
+          1 missing: drop; nothing in row 1 of the DataFrame
       b (number, target): 0 to 2, mean 1, std 1.41421
     """
 
@@ -171,21 +172,21 @@ class QualityReport:
     def of(
         cls, source: str, target: str, columns: Mapping[str, Column], tally: Tally
     ) -> QualityReport:
-        """Report of what was counted.
+        """Return the report of counted rows.
 
         Parameters
         ----------
         source, target : str
-            Where the rows came from, and the name of the target.
+            The source of the rows, and the name of the target.
         columns : dict of str to Column
-            What was declared of each column.
+            Declaration of each column.
         tally : Tally
-            What was counted in all rows.
+            Counts of all rows.
 
         Returns
         -------
         QualityReport
-            The same in plain values.
+            The counts and the policies.
         """
         return cls(
             source, target, tally.n_rows, tally.n_kept, tally.malformed, tally.malformed_examples,
@@ -235,7 +236,7 @@ class QualityReport:
         if self.n_malformed:
             lines.append(f"  lines with too many or too few fields: {self.n_malformed:,} skipped; "
                          f"{self.malformed[0]}")  # fmt: skip
-        # What has something wrong comes first where not all fit.
+        # Columns that broke rules are shown first, if not all columns fit.
         ranked = sorted(self.columns.values(), key=lambda each: not each.broken)
         shown = [each.name for each in ranked[:_MAX_LINES]]
         for name, column in self.columns.items():
@@ -246,23 +247,23 @@ class QualityReport:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain values, which JSON holds.
+        """Return the report as plain values, for JSON.
 
         Returns
         -------
         dict
-            The fields by their names.
+            The fields by name.
         """
         return asdict(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> QualityReport:
-        """The report of these plain values.
+        """Return the report with these plain values.
 
         Parameters
         ----------
         plain : dict
-            What :meth:`to_json` gave.
+            The result of :meth:`to_json`.
 
         Returns
         -------
@@ -289,6 +290,8 @@ def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:
     kind = f"{column.kind}, target" if is_target else column.kind
     lines = [f"  {column.name} ({kind}): {column.range}".rstrip()]
     for rule, count in column.broken.items():
-        told = rule.replace("_", " ")
-        lines.append(f"      {count:,} {told}: {column.policies[rule]}; {column.examples[rule][0]}")
+        words = rule.replace("_", " ")
+        lines.append(
+            f"      {count:,} {words}: {column.policies[rule]}; {column.examples[rule][0]}"
+        )
     return lines

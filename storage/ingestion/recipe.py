@@ -1,6 +1,6 @@
-"""The steps from raw columns to X and y, with all that one pass over the data has taught them.
+"""The steps from raw columns to X and y, with what the first pass over the data estimated.
 
-They are stored with the data set: new raw data goes through exactly the same ones.
+They are stored with the data set, so that new raw rows go through exactly the same steps.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, as_texts
 from storage.ingestion.column import Column, limit
 from storage.ingestion.rules import Checked, check_column
-from storage.ingestion.tally import ColumnTally
+from storage.ingestion.tally import ColumnTally, Tally
 from storage.schema import Label
 
-__all__ = ["EncodedRows", "Recipe", "Step"]
+__all__ = ["EncodedRows", "Recipe", "Step", "violation"]
 
 Array = npt.NDArray[Any]
 
-#: Codes of what is no category: a missing value, and a text that is not known.
+#: Codes of a missing value, and of a text that is none of the categories.
 _GAP, _UNKNOWN = -1, -2
 
 
@@ -38,11 +38,11 @@ class Step:
     name : str
         The raw column.
     column : Column
-        What was declared of it, its kind known.
+        Its declaration, with a kind.
     categories : tuple of str or None
-        Of a category, those that were found or declared.
+        The categories, found or declared; None for other kinds.
     fill : float, str or None
-        What is put where a value is missing and the policy is to impute.
+        The value that replaces missing values, if the policy is to impute.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Step:
 
     @classmethod
     def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
-        """Step of a column of which this was found.
+        """Return the step of a column whose values were counted.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class Step:
                     f"...): leave it out with features=, declare it as another kind, or allow more "
                     f"with storage.Column('category', max_categories=...)"
                 )
-            categories = tuple(column.categories or found.categories or ())
+            categories = _categories(column, found)
             if not categories:
                 raise InvalidData(
                     f"column {name!r} has no value in the rows kept: leave it out with features="
@@ -84,7 +84,7 @@ class Step:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns of X that this column becomes."""
+        """Names of the columns of X that the raw column becomes."""
         if self.column.kind == "datetime":
             return tuple(f"{self.name}_{part}" for part in self.column.parts)
         if self.column.kind == "category" and self.column.encoding == "one-hot":
@@ -93,20 +93,20 @@ class Step:
 
     @property
     def classes(self) -> tuple[Label, ...] | None:
-        """Labels of the codes that the column becomes as a target; None for numbers."""
+        """Labels of the codes of y, if this column is the target; None for numbers."""
         return (False, True) if self.column.kind == "boolean" else self.categories
 
     def check(self, array: pa.ChunkedArray) -> Checked:
-        """Hold the rules of the column against raw values."""
+        """Check raw values by the rules of the column."""
         return check_column(self.name, array, self.column, self.categories)
 
     def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
-        """Values of the rows that are kept, gaps filled in; of categories their codes.
+        """Return the values of the kept rows, imputed, with codes in place of categories.
 
         Raises
         ------
         InvalidData
-            When one of them breaks a rule whose policy is an error; it is named.
+            When a value breaks a rule whose policy is an error. The message names the row.
         """
         for rule, broken in checked.broken.items():
             wrong = np.flatnonzero(broken & kept)
@@ -114,12 +114,12 @@ class Step:
                 row = int(wrong[0])
                 value = as_texts(array.slice(row, 1).combine_chunks())[0].as_py()
                 raise InvalidData(
-                    f"{told(rule, self.column)} in row {row + 1:,} of {where}, column "
+                    f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
         values: Array = checked.values[kept]
         if self.column.kind == "category":
-            # The last one is for the position -1, which is a gap.
+            # A missing value has the position -1: it takes the last code.
             values = np.array([*map(self._code, checked.texts), _GAP])[values]
         gaps = checked.broken.get("missing")
         if gaps is not None and self.column.missing == "impute" and self.fill is not None:
@@ -136,7 +136,7 @@ class Step:
         return {text: code for code, text in enumerate(self.categories or ())}
 
     def features(self, values: Array) -> Array:
-        """Columns of X, of shape (n_rows, n_columns), that cleaned values become."""
+        """Return the columns of X, of shape (n_rows, n_columns), for cleaned values."""
         if self.column.kind == "datetime":
             return _parts(values, self.column.parts)
         if self.column.kind != "category":
@@ -149,12 +149,12 @@ class Step:
         return columns
 
     def to_json(self) -> dict[str, Any]:
-        """The step as plain values."""
+        """Return the step as plain values, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Step:
-        """The step of these plain values."""
+        """Return the step with these plain values."""
         known = plain["categories"]
         return cls(
             plain["name"],
@@ -164,16 +164,25 @@ class Step:
         )
 
 
-def told(rule: str, column: Column) -> str:
-    """A broken rule in words."""
+def violation(rule: str, column: Column) -> str:
+    """Return words for a value that breaks a rule."""
     low = "anything" if column.minimum is None else column.minimum
     high = "anything" if column.maximum is None else column.maximum
     return {
-        "unparsable": f"a value that is no {column.kind}",
+        "unparsable": f"a value that is not a {column.kind}",
         "out_of_range": f"a value outside {low} to {high}",
         "unknown": "a value that is none of the categories",
         "missing": "a missing value",
     }[rule]
+
+
+def _categories(column: Column, found: ColumnTally) -> tuple[str, ...]:
+    if column.categories is not None:
+        return tuple(column.categories)
+    categories = set(found.categories or ())
+    if categories and column.fill_value is not None:
+        categories.add(str(column.fill_value))  # rows that are imputed with it have it
+    return tuple(sorted(categories))
 
 
 def _imputed(column: Column, found: ColumnTally) -> Label | None:
@@ -196,7 +205,7 @@ def _parts(times: Array, parts: Sequence[str]) -> Array:
 
 
 class EncodedRows(NamedTuple):
-    """X, y (None without a target) and which of the raw rows they are of."""
+    """X, y (None without a target), and a mask of the raw rows that were kept."""
 
     X: npt.NDArray[np.float64]
     y: Array | None
@@ -210,13 +219,27 @@ class Recipe:
     Attributes
     ----------
     features : tuple of Step
-        Those of X, in the order of its columns.
+        The steps of X, in the order of its columns.
     target : Step
-        That of y.
+        The step of y.
     """
 
     features: tuple[Step, ...]
     target: Step
+
+    @classmethod
+    def fitted(cls, plan: Mapping[str, Column], tally: Tally) -> Recipe:
+        """Return the steps of columns whose values were counted; the target is the last column.
+
+        Raises
+        ------
+        InvalidData
+            When a column has too many categories, or no value to impute from.
+        """
+        *features, target = (
+            Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
+        )
+        return cls(tuple(features), target)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -225,12 +248,12 @@ class Recipe:
 
     @property
     def raw_names(self) -> tuple[str, ...]:
-        """Names of the raw columns that X is made of."""
+        """Names of the raw columns that become X."""
         return tuple(step.name for step in self.features)
 
     @property
     def may_drop(self) -> bool:
-        """Whether a policy leaves out rows."""
+        """Whether a policy can leave out rows."""
         return any(
             "drop" in (step.column.missing, step.column.unparsable, step.column.out_of_range,
                        step.column.unknown)
@@ -244,7 +267,7 @@ class Recipe:
         return np.dtype(np.float64) if classes is None else np.min_scalar_type(len(classes) - 1)
 
     def encode(self, table: pa.Table, where: str) -> EncodedRows:
-        """X and y of raw rows; y is None where the table has no target."""
+        """Return X and y of raw rows; y is None if the table has no target column."""
         steps = list(self.features)
         if self.target.name in table.column_names:
             steps.append(self.target)
@@ -265,7 +288,7 @@ class Recipe:
         return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
 
     def kept(self, table: pa.Table) -> pa.Table:
-        """The rows that no policy leaves out, as they are."""
+        """Return the raw rows that no policy leaves out."""
         steps = (*self.features, self.target)
         checked = {step.name: step.check(table.column(step.name)) for step in steps}
         return table.filter(pa.array(~self._dropped(checked, table.num_rows)))
@@ -281,7 +304,7 @@ class Recipe:
         return values.astype(self.target_dtype)
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as plain values."""
+        """Return the recipe as plain values, for JSON."""
         return {
             "features": [step.to_json() for step in self.features],
             "target": self.target.to_json(),
@@ -289,6 +312,6 @@ class Recipe:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
-        """The recipe of these plain values."""
+        """Return the recipe with these plain values."""
         features = tuple(Step.from_json(each) for each in plain["features"])
         return cls(features, Step.from_json(plain["target"]))

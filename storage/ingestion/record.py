@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
@@ -13,26 +14,29 @@ from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.store import Store
 
+if TYPE_CHECKING:
+    from storage.dataset import Dataset
+
 __all__ = ["IngestRecord"]
 
 
 @dataclass(frozen=True)
 class IngestRecord:
-    """What is stored of an ingest.
+    """The steps of an ingest and what it found, as stored with the data set.
 
     Attributes
     ----------
     recipe : Recipe
         The steps from raw rows to X and y.
     quality : QualityReport
-        What was found on the way.
+        What was found in the raw rows.
     """
 
     recipe: Recipe
     quality: QualityReport
 
     def to_bytes(self, dataset_id: str) -> bytes:
-        """The file: its first line is the checksum of all others."""
+        """Return the content of the file, whose first line is the checksum of all others."""
         plain = {
             "dataset_id": dataset_id,
             "recipe": self.recipe.to_json(),
@@ -42,22 +46,33 @@ class IngestRecord:
         return _checksum_line(body) + body
 
     @classmethod
-    def read(cls, store: Store, dataset_id: str) -> IngestRecord:
-        """The record of the data set in `store`.
+    def of(cls, data: Dataset) -> IngestRecord:
+        """Read the record of an open data set.
 
         Raises
         ------
         NotADataset
-            When it has none.
+            When another function than :func:`~storage.ingest` made the data set.
         MetadataCorrupt
-            When it is damaged, or another writing's.
+            When the record is damaged.
+        DatasetReplaced
+            When another data set has taken the place of this one since it was opened.
         """
+        try:
+            return cls._read(data.store, data.schema.dataset_id)
+        except MetadataCorrupt:
+            # If another data set has taken this one's place, the record is not damaged.
+            data.reader("X").check_identity()
+            raise
+
+    @classmethod
+    def _read(cls, store: Store, dataset_id: str) -> IngestRecord:
         try:
             content = store.read_bytes(INGEST)
         except FileNotFoundError:
             raise NotADataset(
-                f"{store.location} has no {INGEST}: storage.ingest did not make it, so "
-                f"nothing is known of its raw columns"
+                f"{store.location} has no {INGEST}: storage.ingest did not make it, so its raw "
+                f"columns are not known"
             ) from None
         try:
             end = content.index(b"\n") + 1
@@ -65,7 +80,7 @@ class IngestRecord:
                 raise ValueError("its checksum is wrong")
             plain = json.loads(content)
             if plain["dataset_id"] != dataset_id:
-                raise ValueError("it is of another writing")
+                raise ValueError("it belongs to another data set")
             return cls(Recipe.from_json(plain["recipe"]), QualityReport.from_json(plain["quality"]))
         except (KeyError, TypeError, ValueError) as error:
             raise MetadataCorrupt(

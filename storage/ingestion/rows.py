@@ -1,4 +1,4 @@
-"""Rows of a source as they are before anything is checked, and where they come from."""
+"""Raw rows of a source, before any check, and where they come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from storage.errors import InvalidData
 
-__all__ = ["Rows", "check_names", "nth_besides", "table_of_frame"]
+__all__ = ["Rows", "check_names", "nth_unskipped", "table_of_frame"]
 
 
 @dataclass(frozen=True)
@@ -21,39 +21,40 @@ class Rows:
     Attributes
     ----------
     table : pyarrow.Table
-        The columns that were asked for, by name.
+        The requested columns, by name.
     file : str
-        Where they come from: a file, or what else they are part of.
+        Where the rows come from: a file, or a name for data in memory.
     unit : {"line", "row"}
-        What `file` is counted in.
+        What a position in `file` counts.
     n_units : int
-        How many of these the partition has; the next of the same file begins behind them.
+        Lines or rows of the partition. The next partition of the same file begins after them.
     first : int
-        Number of the partition's first row, if it began the file.
+        Number that the first row of the partition has, if the partition begins the file. Rows
+        count from 0, as in NumPy and pandas; lines of a text file from 1, as in editors.
     malformed : tuple of (int, str)
-        Lines with too many or too few fields, which are not in the table, and their numbers
-        within the partition, from 0.
+        Numbers (from 0, within the partition) and texts of the lines with too many or too few
+        fields. These lines are not in the table.
     empty : tuple of int
-        Numbers of the lines that hold nothing, which are not in the table either.
+        Numbers of the empty lines, which are not in the table either.
     """
 
     table: pa.Table
     file: str
     unit: str
     n_units: int
-    first: int = 1
+    first: int = 0
     malformed: tuple[tuple[int, str], ...] = ()
     empty: tuple[int, ...] = ()
 
     def number(self, row: int) -> int:
-        """Number of a row of the table within the partition, all lines counted."""
-        besides = sorted([*self.empty, *(number for number, _ in self.malformed)])
-        return nth_besides(besides, row) + self.first
+        """Return the line or row number, within the partition, of a row of the table."""
+        skipped = sorted([*self.empty, *(number for number, _ in self.malformed)])
+        return nth_unskipped(skipped, row) + self.first
 
 
-def nth_besides(besides: Sequence[int], n: int) -> int:
-    """The n-th of the numbers 0, 1, ... that are not among these, which are in order."""
-    for each in besides:
+def nth_unskipped(skipped: Sequence[int], n: int) -> int:
+    """Return the n-th of the numbers 0, 1, ... that are not in the sorted `skipped`."""
+    for each in skipped:
         if each > n:
             break
         n += 1
@@ -61,7 +62,7 @@ def nth_besides(besides: Sequence[int], n: int) -> int:
 
 
 def check_names(names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Names of columns, each of which must be there once."""
+    """Return the names of columns; refuse a name that occurs twice."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InvalidData(
@@ -72,10 +73,10 @@ def check_names(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def table_of_frame(frame: Any, columns: Sequence[str], where: str) -> pa.Table:
-    """Columns of a pandas frame, by their names as text; the index is no column.
+    """Return columns of a pandas frame, by their names as text, without the index.
 
-    A column of Python objects that are no texts becomes text, so that each of its values is
-    checked for itself.
+    A column of Python objects of several types becomes text, so that each of its values is checked
+    on its own.
     """
     by_name = {str(label): label for label in frame.columns}
     missing = [name for name in columns if name not in by_name]

@@ -1,4 +1,4 @@
-"""The rules of one column held against its values, by the policies that were declared."""
+"""Check the values of one column by its rules, and apply the declared policies."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from storage.ingestion.column import Column, limit
 
 __all__ = ["RULES", "Checked", "check_column"]
 
-#: In the order in which they are held against a value.
+#: In the order in which a value is checked.
 RULES = ("unparsable", "out_of_range", "unknown", "missing")
 
-#: A missing value, by the kind of the dtype.
+#: The missing value of a dtype, by the kind of the dtype.
 _NOTHING: dict[str, Any] = {"f": np.nan, "M": np.datetime64("NaT", "us"), "i": -1}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A column whose values have been checked and cleaned, before anything is filled in.
+    """A column whose values have been checked and cleaned, before missing values are imputed.
 
     Attributes
     ----------
     values : ndarray of shape (n_rows,)
-        As in :class:`~storage.ingestion.cells.Cells`; what policies made missing is missing.
+        As in :class:`~storage.ingestion.cells.Cells`, after policies made some values missing.
     broken : dict of str to ndarray of bool
-        Where each rule is broken, for those that are broken anywhere.
+        Where each rule is broken; a rule that is broken nowhere has no entry.
     drop : ndarray of bool
         Rows that a policy leaves out.
     texts : tuple of str
-        What positions of categories mean.
+        The category at each position that `values` names.
     """
 
     values: npt.NDArray[Any]
@@ -47,18 +47,18 @@ class Checked:
 def check_column(
     name: str, array: pa.ChunkedArray, column: Column, categories: tuple[str, ...] | None
 ) -> Checked:
-    """Hold the rules of a column against its values.
+    """Check the values of a column by its rules.
 
     Parameters
     ----------
     name : str
-        The column, for messages.
+        Name of the column, for messages.
     array : pyarrow.ChunkedArray
-        Its raw values.
+        Raw values of the column.
     column : Column
-        Its rules; the kind is known.
+        Rules of the column, with a kind.
     categories : tuple of str or None
-        The categories, once they are known.
+        The allowed categories; None while they are being counted, and for other kinds.
     """
     assert column.kind is not None
     try:
@@ -70,7 +70,7 @@ def check_column(
     found = {"unparsable": cells.unparsable, "out_of_range": outside}
     if categories is not None:
         known = set(categories)
-        # The last one is for the position -1, which is a gap.
+        # A missing value has the position -1: it takes the last entry.
         strange = np.array([*(text not in known for text in cells.texts), False])
         found["unknown"] = strange[values]
     gaps = cells.missing & ~cells.unparsable

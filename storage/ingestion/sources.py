@@ -1,4 +1,4 @@
-"""What rows can be ingested from: which kind a source is, its columns, its partitions."""
+"""The sources of raw rows: recognise their kind, list their columns and partitions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Source", "source_of"]
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".parq", ".pq")
 _NUMPY = (".npy", ".npz")
-#: Partitions that kinds are told by, and bytes of each.
+#: Number of partitions in the sample that kinds are inferred from, and bytes read of each.
 _SAMPLED = 5
 _SAMPLE_NBYTES = 2**18
 
@@ -38,30 +38,30 @@ Reader = Callable[[Sequence[str]], Rows]
 
 @dataclass(frozen=True)
 class Source:
-    """Partitions of rows that can be read again and again.
+    """Partitions of raw rows, which can be read repeatedly.
 
     Attributes
     ----------
     names : tuple of str
-        The columns.
-    told : str
-        What it is, in words.
+        Names of the columns.
+    description : str
+        The source in words, for messages and the report.
     texts : bool
-        Whether all values are texts, of which kinds have yet to be told.
+        Whether all values are texts, as in CSV; otherwise types show the kinds of columns.
     partitions : tuple of callable or Dask DataFrame
-        Of each partition a function of the columns that reads it; or a frame.
+        A function for each partition, which reads the columns whose names it is given; or a frame.
     sample : tuple of callable or Dask DataFrame
-        The same of the few rows that kinds are told by.
+        The same for the few rows that kinds are inferred from.
     """
 
     names: tuple[str, ...]
-    told: str
+    description: str
     texts: bool
     partitions: Any
     sample: Any
 
     def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
-        """The rows of each partition, of these columns, not read yet."""
+        """Return the rows of each partition as Delayed objects, with these columns."""
         name = f"read-{uuid.uuid4().hex}"
         found = []
         for number, each in enumerate(self._partitions(columns, of_sample=of_sample)):
@@ -77,19 +77,19 @@ class Source:
         given = self.sample if of_sample else self.partitions
         if not is_frame(given):
             return given
-        # Of Parquet, say, Dask then reads no others.
+        # From Parquet, for example, Dask then reads no other columns.
         labels = {str(label): label for label in given.columns}
         chosen = given[[labels[name] for name in columns]].to_delayed()
         return chosen[:1] if of_sample else chosen
 
 
 def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
-    """The partitions of what a caller gives.
+    """Return the source for the argument `source` of :func:`~storage.ingest`.
 
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        When it is nothing that rows can be taken from.
+        When rows cannot be read from it.
     """
     if isinstance(source, Dataset):
         source = source.to_dask_dataframe()
@@ -115,18 +115,18 @@ def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
         return _in_memory(source, names, source.num_rows, source.nbytes, "a table", nbytes)
     raise TypeError(
         f"cannot ingest a {type(source).__name__}: give paths of CSV, Parquet or NumPy files, a "
-        f"pandas or Dask DataFrame, a pyarrow Table or a data set; of arrays, "
-        f"storage.create_dataset makes one"
+        f"pandas or Dask DataFrame, a pyarrow Table or a data set. For arrays use "
+        f"storage.create_dataset"
     )
 
 
 def _dask_frame(frame: Any) -> Source:
-    told = "a Dask DataFrame"
-    names = check_names([str(each) for each in frame.columns], told)
-    # Dtypes tell the kinds, except that of Python's objects.
+    description = "a Dask DataFrame"
+    names = check_names([str(each) for each in frame.columns], description)
+    # Dtypes show the kinds of all columns but those of Python objects.
     objects = any(isinstance(dtype, np.dtype) and dtype.kind == "O" for dtype in frame.dtypes)
-    sample = frame if objects else (partial(_rows_in_memory, frame._meta, told),)
-    return Source(names, told, texts=False, partitions=frame, sample=sample)
+    sample = frame if objects else (partial(_rows_in_memory, frame._meta, description),)
+    return Source(names, description, texts=False, partitions=frame, sample=sample)
 
 
 def _rows_of_partition(columns: Sequence[str], number: int, frame: Any) -> Rows:
@@ -135,15 +135,15 @@ def _rows_of_partition(columns: Sequence[str], number: int, frame: Any) -> Rows:
 
 
 def _in_memory(
-    values: Any, names: tuple[str, ...], n_rows: int, size: int, told: str, nbytes: int
+    values: Any, names: tuple[str, ...], n_rows: int, size: int, description: str, nbytes: int
 ) -> Source:
     step = max(1, n_rows // max(1, -(-size // nbytes)))
     pieces = tuple(
-        partial(_rows_in_memory, _slice(values, start, step), told)
+        partial(_rows_in_memory, _slice(values, start, step), description)
         for start in range(0, max(n_rows, 1), step)
     )
-    sample = (partial(_rows_in_memory, _slice(values, 0, SAMPLE_ROWS), told),)
-    return Source(names, told, texts=False, partitions=pieces, sample=sample)
+    sample = (partial(_rows_in_memory, _slice(values, 0, SAMPLE_ROWS), description),)
+    return Source(names, description, texts=False, partitions=pieces, sample=sample)
 
 
 def _slice(values: Any, start: int, step: int) -> Any:
@@ -152,12 +152,12 @@ def _slice(values: Any, start: int, step: int) -> Any:
     return values.iloc[start : start + step]
 
 
-def _rows_in_memory(values: Any, told: str, columns: Sequence[str]) -> Rows:
+def _rows_in_memory(values: Any, description: str, columns: Sequence[str]) -> Rows:
     if isinstance(values, pa.Table):
         table = values.select([*columns])
     else:
-        table = table_of_frame(values, columns, told)
-    return Rows(table, f"the {told.rsplit(maxsplit=1)[-1]}", "row", table.num_rows)
+        table = table_of_frame(values, columns, description)
+    return Rows(table, f"the {description.rsplit(maxsplit=1)[-1]}", "row", table.num_rows)
 
 
 def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
@@ -177,8 +177,8 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         kinds.add(_kind(filesystem, path))
     if len(kinds) > 1:
         raise InvalidData(f"the source has files of several kinds, {' and '.join(sorted(kinds))}: "
-                          f"ingest them apart")  # fmt: skip
-    told = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
+                          f"ingest each kind separately")  # fmt: skip
+    description = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
     kind = kinds.pop()
     if kind != "CSV" and csv is not None:
         raise ValueError(f"csv is for CSV files, and {given[0]} is {kind}")
@@ -187,33 +187,33 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         form = csv or CSVFormat(delimiter="\t" if _bare(paths[0]).endswith(".tsv") else ",")
         blocks = csv_blocks(filesystem, paths, form, nbytes)
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _spread(blocks))
-        names = _csv_names(blocks, told)
-        return Source(names, told, texts=True, partitions=tuple(blocks), sample=sample)
+        names = _csv_names(blocks, description)
+        return Source(names, description, texts=True, partitions=tuple(blocks), sample=sample)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
         schemas = tuple(each.without_rows() for each in _spread(pieces))
-        return Source(names, told, texts=False, partitions=tuple(pieces), sample=schemas)
-    return _numpy_files(paths, told, nbytes)
+        return Source(names, description, texts=False, partitions=tuple(pieces), sample=schemas)
+    return _numpy_files(paths, description, nbytes)
 
 
 def _spread(partitions: Sequence[Any]) -> list[Any]:
-    """A few of them, from the first to the last."""
+    """Return a few of the partitions, evenly from the first to the last."""
     last = len(partitions) - 1
     chosen = {round(last * each / (_SAMPLED - 1)) for each in range(_SAMPLED)} if last >= 0 else ()
     return [partitions[number] for number in sorted(chosen)]
 
 
-def _csv_names(blocks: Sequence[CSVBlock], told: str) -> tuple[str, ...]:
+def _csv_names(blocks: Sequence[CSVBlock], description: str) -> tuple[str, ...]:
     for block in blocks:
         if block.start == 0:
             names = read_header(block)
             if names:
                 return names
-    raise InvalidData(f"all files of {told} are empty")
+    raise InvalidData(f"all files of {description} are empty")
 
 
 def _bare(path: str) -> str:
-    """A name without what tells that it is compressed."""
+    """Return a name in lower case, without the suffixes of compressed files."""
     name = path.lower()
     for suffix in COMPRESSED:
         name = name.removesuffix(suffix)
@@ -237,22 +237,20 @@ def _kind(filesystem: Any, path: str) -> str:
         if name.endswith(suffixes):
             return kind
     raise InvalidData(
-        f"{names[0]} is of a kind that is not known: names must end in "
-        f"{', '.join((*_CSV, *_PARQUET, *_NUMPY))}, compressed ones in one more of "
+        f"the kind of {names[0]} is not known: names must end in "
+        f"{', '.join((*_CSV, *_PARQUET, *_NUMPY))}, and compressed files in one more of "
         f"{', '.join(COMPRESSED)}"
     )
 
 
-def _numpy_files(paths: Sequence[str], told: str, nbytes: int) -> Source:
+def _numpy_files(paths: Sequence[str], description: str, nbytes: int) -> Source:
     names: tuple[str, ...] = ()
     partitions = []
     for path in paths:
         found = _columns_of(path)
         lengths = {name: len(column) for name, column in found.items()}
         if len(set(lengths.values())) != 1:
-            raise InvalidData(
-                f"the arrays of {path} have other lengths than one another: {lengths}"
-            )
+            raise InvalidData(f"the arrays of {path} differ in length: {lengths}")
         names = names or check_names([*found], path)
         n_rows = next(iter(lengths.values()))
         step = max(1, nbytes // max(1, sum(each.itemsize for each in found.values())))
@@ -261,14 +259,15 @@ def _numpy_files(paths: Sequence[str], told: str, nbytes: int) -> Source:
             for start in range(0, max(n_rows, 1), step)
         ]
     sample = tuple(partial(_rows_of_numpy, path, 0, SAMPLE_ROWS) for path in _spread(paths))
-    return Source(names, told, texts=False, partitions=tuple(partitions), sample=sample)
+    return Source(names, description, texts=False, partitions=tuple(partitions), sample=sample)
 
 
 def _columns_of(path: str) -> dict[str, Any]:
-    """Columns of a file: of an array of two dimensions x0, x1, ...; structured ones have names.
+    """Return the columns of a file by name.
 
-    In an archive an array ``X`` of two dimensions has the columns x0, x1, ... too, any other one
-    its name and a number; one of one dimension is a column.
+    A structured array names its columns. Columns of an array of two dimensions are called x0, x1,
+    ...; in an ``.npz`` archive only those of the array ``X`` are, and others have the name of their
+    array and a number. An array of one dimension in an archive is one column.
     """
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -290,7 +289,7 @@ def _columns_of_array(name: str, array: Any, path: str) -> dict[str, Any]:
     if array.ndim == 1:
         return {name: array}
     if array.ndim != 2:
-        raise InvalidData(f"array {name} of {path} has {array.ndim} dimensions, and a table two")
+        raise InvalidData(f"array {name} of {path} has {array.ndim} dimensions; a table has two")
     prefix = "x" if name == "X" else name
     return {f"{prefix}{column}": array[:, column] for column in range(array.shape[1])}
 

@@ -1,7 +1,7 @@
-"""What one pass over raw rows counts: rows, broken rules with examples, statistics, categories.
+"""Count raw rows in one pass: broken rules with examples, statistics, categories.
 
-A tally is sums over the rows of a partition. Those of all partitions are joined in their order, so
-that the answer does not depend on who counted which.
+A tally holds sums over the rows of a partition. The tallies of all partitions are joined in the
+order of the partitions, so the result does not depend on which worker counted which partition.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from storage.summary import Summary, summary_of
 
 __all__ = ["EXAMPLES", "ColumnTally", "Example", "Tally", "joined", "tally_rows"]
 
-#: Examples that are kept of each column and rule.
+#: Examples kept of each column and rule.
 EXAMPLES = 5
-_TOLD = 60
+_MAX_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Example:
     Attributes
     ----------
     file, unit, number : str, str, int
-        Where it is: the line or row with this number, from 1.
+        Its place: the number of a line (from 1) or of a row (from 0) of the file.
     value : str or None
-        What it is; None where nothing is.
+        Its text; None if the cell is empty.
     """
 
     file: str
@@ -51,21 +51,21 @@ class Example:
 
 @dataclass(frozen=True)
 class ColumnTally:
-    """What was found in one column.
+    """Counts of one column.
 
     Attributes
     ----------
     broken : dict of str to int
-        Values that broke each rule, over all rows that came in; of a rule whose policy is an
-        error, over the rows that no other rule leaves out.
+        Number of values that broke each rule, over all raw rows. For a rule whose policy is an
+        error, rows that another rule leaves out do not count.
     examples : dict of str to tuple of Example
-        The first ones.
+        The first values that broke each rule.
     summary : Summary or None
-        Of numbers, and of datetimes in seconds since 1970: the values of the rows kept.
+        Statistics of the kept rows, for numbers and for datetimes (in seconds since 1970).
     categories : dict of str to int or None
-        How often each category, or truth value, is in the rows kept.
+        Number of kept rows with each category or truth value.
     crowded : bool
-        There are more categories than allowed, and `categories` has not all of them.
+        Whether there are more categories than allowed; `categories` then lacks some.
     """
 
     broken: Mapping[str, int] = field(default_factory=dict)
@@ -77,20 +77,20 @@ class ColumnTally:
 
 @dataclass(frozen=True)
 class Tally:
-    """What was found in some rows.
+    """Counts of some raw rows.
 
     Attributes
     ----------
     n_rows, n_kept : int
-        Rows that came in, and that no policy left out.
+        Number of raw rows, and of the rows that no policy left out.
     n_units : dict of str to int
-        Lines, or rows, of each file.
+        Number of lines or rows of each file.
     malformed : int
-        Lines with too many or too few fields.
+        Number of lines with too many or too few fields.
     malformed_examples : tuple of Example
-        The first ones.
+        The first of these lines.
     columns : dict of str to ColumnTally
-        Of each column.
+        Counts of each column.
     """
 
     n_rows: int
@@ -102,7 +102,7 @@ class Tally:
 
 
 def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
-    """Count the rows of one partition; policies that raise errors wait until all are counted."""
+    """Count the rows of one partition. No broken rule raises an error before all are counted."""
     checked = {
         name: check_column(name, rows.table.column(name), column, _declared(column))
         for name, column in columns.items()
@@ -135,7 +135,7 @@ def _declared(column: Column) -> tuple[str, ...] | None:
 def _of_column(
     column: Column, checked: Checked, kept: npt.NDArray[np.bool_], rows: Rows, name: str
 ) -> ColumnTally:
-    # A row that is left out anyway breaks no rule whose policy is an error.
+    # If a policy leaves out a row, its other values raise no error.
     wrong = {
         rule: where & kept if getattr(column, rule) == "error" else where
         for rule, where in checked.broken.items()
@@ -165,7 +165,7 @@ def _of_column(
 
 
 def _some(counts: Mapping[str, int], column: Column) -> dict[str, int]:
-    """All categories, or one more than allowed, which is enough to know."""
+    """Return all categories, or one more than allowed, which suffices to refuse them."""
     return dict(sorted(counts.items())[: column.max_categories + 1])
 
 
@@ -184,13 +184,13 @@ def _raw(rows: Rows, name: str, row: int) -> str | None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _TOLD else f"{text[: _TOLD - 3]}..."
+    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
 
 
 def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
-    """Tally of all partitions, which are given in their order.
+    """Join the tallies of all partitions, given in their order.
 
-    Numbers of lines and rows then count from the beginning of their file.
+    The numbers of lines and rows then count from the beginning of their file.
     """
     begun: Counter[str] = Counter()
     placed = []

@@ -81,6 +81,28 @@ def test_ingest_cleans_tables_by_declared_rules(dlbd, trips):
     assert json_from(dlbd(*words, "--overwrite", "--json"))["quality"]["n_kept"] == 2
 
 
+def test_a_test_set_is_ingested_by_the_steps_of_the_training_set(dlbd, trips):
+    train, test = trips / "train.zarr", trips / "test.zarr"
+    column = ["-c", "distance:number,minimum=0,out_of_range=missing,missing=impute"]
+    done = dlbd("ingest", trips / "2.csv", "-o", train, "--target", "late", *column)
+    assert done.exit_code == 0, done.output
+    done = dlbd("ingest", trips / "1.csv", "-o", test, "--like", train)
+    assert done.exit_code == 1
+    assert "'no' in line 2" in done.stderr  # the training set has no such class
+    done = dlbd("ingest", trips / "1.csv", trips / "2.csv", "-o", train, "--target", "late",
+                "--overwrite", *column)  # fmt: skip
+    assert json_from(dlbd("ingest", trips / "1.csv", "-o", test, "--like", train, "--json"))
+    distance = storage.open_dataset(test, columns=["distance"]).X.compute()
+    assert distance.ravel().tolist() == [1400, (1400 + 762) / 2]
+    for words in (["--like", train, "--target", "late"], []):
+        done = dlbd("ingest", trips / "1.csv", "-o", trips / "x.zarr", *words)
+        assert done.exit_code == 2
+        assert "give either --target or --like" in done.stderr
+    done = dlbd("ingest", trips / "1.csv", "-o", trips / "x.zarr", "--like", train, *column)
+    assert done.exit_code == 1
+    assert "columns cannot be given with like=" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("column", "told"),
     [("distance", "write NAME:KIND"), ("distance:number,minimum", "is no rule"),

@@ -52,7 +52,10 @@ def encoded(frame, columns, target):
 
 
 def categories(values, column):
-    found = list(column.categories or sorted({each for each in values if each is not None}))
+    found = {each for each in values if each is not None}
+    if found and column.fill_value is not None:
+        found.add(column.fill_value)
+    found = list(column.categories or sorted(found))
     if not found:
         raise ValueError("there are no categories")
     return found

@@ -36,6 +36,8 @@ def column_of(kind, draw):
             options["unknown"] = draw(st.sampled_from(["drop", "missing"]))
             if options["missing"] == "impute":
                 options["fill_value"] = "b c"
+        elif options["missing"] == "impute" and draw(st.booleans()):
+            options["fill_value"] = draw(st.sampled_from(["b c", "none of these"]))
     if kind == "number" and options["missing"] == "impute" and draw(st.booleans()):
         options["fill_value"] = 2.5
     return storage.Column(kind, **options)

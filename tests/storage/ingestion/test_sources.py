@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import storage
 from storage.ingestion.csv_files import csv_blocks
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.rows import nth_besides
+from storage.ingestion.rows import nth_unskipped
 
 
 def table():
@@ -36,7 +36,7 @@ def test_folders_of_parquet_tell_columns(tmp_path):
     data = storage.ingest(tmp_path / "months", tmp_path / "d", target="y", features=["x", "z"])
     expected(data)
     (gap,) = data.quality.columns["x"].examples["missing"]
-    assert str(gap).endswith("nothing in row 1 of " + str(tmp_path / "months/z=7/part-0.parquet"))
+    assert str(gap).endswith("nothing in row 0 of " + str(tmp_path / "months/z=7/part-0.parquet"))
 
 
 def test_parquet_files_of_other_columns_and_types(tmp_path):
@@ -112,7 +112,7 @@ def test_blocks_of_any_size_hold_each_line_once(tmp_path_factory, texts, nbytes,
 
 @given(st.sets(st.integers(0, 12)), st.integers(0, 12))
 def test_counting_besides_some_numbers(besides, n):
-    assert nth_besides(sorted(besides), n) == [k for k in range(40) if k not in besides][n]
+    assert nth_unskipped(sorted(besides), n) == [k for k in range(40) if k not in besides][n]
 
 
 def test_the_page_escapes_what_data_says(tmp_path):
@@ -125,7 +125,7 @@ def test_the_page_escapes_what_data_says(tmp_path):
     page = data.quality.to_html(tmp_path / "page.html").read_text("utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    for told in ("3 of 3 rows kept", "66.67%", "clip", "&#39;500&#39; in row 2 of the DataFrame"):
+    for told in ("3 of 3 rows kept", "66.67%", "clip", "&#39;500&#39; in row 1 of the DataFrame"):
         assert told in page
     assert data.quality.class_balance == {evil: 1 / 3, "q": 2 / 3}
     assert data.quality == storage.open_dataset(tmp_path / "d").quality

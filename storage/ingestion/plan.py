@@ -1,0 +1,108 @@
+"""Which raw columns an ingest uses, and the rules of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from dask.base import compute
+
+from storage.errors import InvalidData
+from storage.ingestion.column import Column
+from storage.ingestion.infer import resolved_columns
+from storage.ingestion.recipe import Recipe
+from storage.ingestion.sources import Source
+
+__all__ = ["columns_of_recipe", "planned_columns"]
+
+
+def planned_columns(
+    source: Source,
+    target: str,
+    features: Sequence[str] | None,
+    columns: Mapping[str, Column],
+) -> dict[str, Column]:
+    """Return the rules of each column that is used, the target last.
+
+    Parameters
+    ----------
+    source : Source
+        The raw rows. A sample of them is read if the kind of a column is not declared.
+    target : str
+        The column that becomes y.
+    features : sequence of str or None
+        The columns that become X; None means all but the target.
+    columns : dict of str to Column
+        The declared rules. Other columns get the default rules of their kind.
+
+    Raises
+    ------
+    InvalidData
+        When the source lacks a column, or a sample does not show the kind of a column.
+    ValueError, TypeError
+        When the arguments contradict one another.
+    """
+    declared = _declared_columns(source, target, features, columns)
+    sample = compute(*source.rows([*declared], of_sample=True))
+    plan = resolved_columns([*declared], declared, sample, texts=source.texts)
+    plan[target] = _as_target(plan[target])
+    return plan
+
+
+def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
+    """Return the rules by which another data set was ingested, the target last.
+
+    The categories of that data set are declared: any other value breaks the rule ``unknown``.
+
+    Raises
+    ------
+    InvalidData
+        When the source lacks a column.
+    """
+    steps = (*recipe.features, recipe.target)
+    _check_names(source, [step.name for step in steps])
+    return {step.name: replace(step.column, categories=step.categories) for step in steps}
+
+
+def _declared_columns(
+    source: Source,
+    target: str,
+    features: Sequence[str] | None,
+    columns: Mapping[str, Column],
+) -> dict[str, Column]:
+    if isinstance(features, str):
+        raise TypeError(f"features must be a sequence of names, got {features!r}")
+    chosen = [*(features if features is not None else (n for n in source.names if n != target))]
+    _check_names(source, [target, *chosen, *columns])
+    if target in chosen or len(set(chosen)) < len(chosen):
+        raise ValueError("features must be distinct names, and must not include the target")
+    if not chosen:
+        raise ValueError("there are no features: a data set needs one or more")
+    unused = [name for name in columns if name not in (*chosen, target)]
+    if unused:
+        raise ValueError(f"columns declares {unused[0]!r}, which is neither feature nor target")
+    for name, column in columns.items():
+        if type(column) is not Column:
+            raise TypeError(f"columns[{name!r}] must be a storage.Column, got {column!r}")
+    return {name: columns.get(name, Column()) for name in (*chosen, target)}
+
+
+def _check_names(source: Source, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in source.names:
+            shown = ", ".join(source.names[:8]) + ", ..." * (len(source.names) > 8)
+            raise InvalidData(
+                f"{source.description} has no column {name!r}: its columns are {shown}"
+            )
+
+
+def _as_target(column: Column) -> Column:
+    if column.kind == "datetime":
+        raise ValueError("a datetime cannot be the target: declare it as a number or a category")
+    if column.missing == "impute" or column.unknown == "ignore":
+        raise ValueError(
+            "the target cannot be imputed or ignored: drop such rows with missing='drop' or "
+            "unknown='drop'"
+        )
+    # A row without a target cannot be trained on, so "keep" is not an option.
+    return replace(column, missing="error") if column.missing == "keep" else column
