@@ -67,7 +67,7 @@ class ClusterExecutor(Executor):
         self._spans: dict[str, dict[str, Any]] = {}
         self._n_worker_sets = 0
         self._parts = SentParts(dumps)
-        #: Modules that workers need to read blocks. Known after the first pass.
+        #: Modules that workers need to read blocks; before the first pass, only this package.
         self._modules = PACKAGE
         #: The workers that were found last. They are looked up again before each pass.
         self._workers: Workers = ready(client).workers
@@ -113,14 +113,14 @@ class ClusterExecutor(Executor):
             budget = int(cache_share() * memory)
             if attempt > 0 and home:
                 self._parts.forget(blocks, chosen, home)
-            kept = attempt == 0 and blocks.read_again
-            part = self._parts.named(blocks, chosen, home) if kept and home else None
-            own, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
-            if kept and home and not (part or inputs):
-                part = self._parts.packed(blocks, chosen, own, home, memory)
+            keep_part = attempt == 0 and blocks.read_again
+            part = self._parts.named(blocks, chosen, home) if keep_part and home else None
+            reader, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
+            if keep_part and home and not (part or inputs):
+                part = self._parts.packed(blocks, chosen, reader, home, memory)
             if part:
-                own = blocks.select(())
-            bundle = Bundle(self._cache_name(), own, chosen, *node, features, budget, home)
+                reader = blocks.select(())
+            bundle = Bundle(self._cache_name(), reader, chosen, *node, features, budget, home)
             # Do not prefer a worker that is the only one or may be gone: if Dask finds no worker at
             # all for a task with a preferred worker, it holds the task until that worker is back.
             anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
@@ -184,8 +184,8 @@ class ClusterExecutor(Executor):
             elif home and not blocks.loader.remote_inputs(carried):
                 memory = workers[home]["memory_limit"] or 0
                 parts, carried = self._parts.grouped(blocks, carried, home, memory)
-            own, inputs = _without_inputs(blocks, carried)
-            training = replace(training, blocks=own)
+            reader, inputs = _without_inputs(blocks, carried)
+            training = replace(training, blocks=reader)
             anywhere = home is None or len(addresses) < 2 or bool(inputs) or attempt > 0
             # A replica is part of its task, so that any remaining worker can repeat the round. Dask
             # warns of large tasks, because a task could load its data; it cannot load a replica.

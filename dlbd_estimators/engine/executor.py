@@ -72,7 +72,7 @@ class Executor(ABC):
         indices: Sequence[int] | None = None,
         features: bool = True,
     ) -> PassResult[Partial]:
-        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and reduce.
+        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and join the partials.
 
         Parameters
         ----------

@@ -96,7 +96,7 @@ def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
 
 
 def _cut(requested: RowsPass[Any], number: int) -> Hashable:
-    """Return a key that is equal for passes over rows in the same blocks: they can be joined."""
+    """Return a key that is equal for passes over rows in the same blocks: they share a reading."""
     if len(requested.collections) > 1:
         return number  # no other pass has it: these collections may have different blocks
     (rows,) = requested.collections

@@ -149,19 +149,19 @@ def check_packages(client: Client, workers: Workers, modules: Iterable[str] = PA
     """
     needed = set(modules)
     known = _known.setdefault(client, {})
-    new = [each for each in (_SCHEDULER, *workers) if not needed <= known.get(each, set())]
+    new = [process for process in (_SCHEDULER, *workers) if not needed <= known.get(process, set())]
     if not new:
         return
     errors = _ask(client, new, _IMPORT.format(names=sorted(needed)))
     if errors:
-        where = "; ".join(f"{each}: {error}" for each, error in sorted(errors.items()))
+        where = "; ".join(f"{process}: {error}" for process, error in sorted(errors.items()))
         raise MissingPackage(
             f"Modules that tasks need cannot be imported on the cluster at "
             f"{address(client)}. {where}. Install the same packages there as here, "
             f"in the same versions."
         )
-    for each in new:
-        known.setdefault(each, set()).update(needed)
+    for process in new:
+        known.setdefault(process, set()).update(needed)
 
 
 def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportError]:
@@ -180,7 +180,7 @@ def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportErr
         return answers
 
     async def ask_all(groups: list[list[str]]) -> list[dict[str, Any] | None]:
-        """Ask groups at the same time; None for a group if one of it did not answer in time."""
+        """Ask groups at the same time; None for a group that did not answer completely in time."""
         tasks = [asyncio.ensure_future(ask(group)) for group in groups]
         await asyncio.wait(tasks, timeout=_PATIENCE)
         for task in tasks:
@@ -201,7 +201,7 @@ def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportErr
         # A worker that does not answer must not hide the answers of the others.
         for found in client.sync(ask_all, [[address] for address in silent]):
             answers.update(found or {})
-    return {each: error for each, error in answers.items() if isinstance(error, ImportError)}
+    return {process: error for process, error in answers.items() if isinstance(error, ImportError)}
 
 
 class _ModuleFinder(cloudpickle.Pickler):

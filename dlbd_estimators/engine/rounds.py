@@ -206,6 +206,6 @@ class _Half:
             self._weight[start:stop] = block.weight
 
     def rows(self, n_rows: int) -> Block:
-        """Return the first rows."""
+        """Return the first ``n_rows`` rows."""
         weight = None if self._weight is None else self._weight[:n_rows]
         return Block(self._X[:n_rows], self._y[:n_rows], weight)

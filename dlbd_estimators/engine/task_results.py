@@ -140,7 +140,7 @@ class _Tasks:
         self._arrived = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def run(self) -> None:
-        """Send all tasks, and wait until all results have come."""
+        """Send all tasks, and wait until all results have arrived."""
         self._send_missing(again=False)
         while self._running or self._held or self._fetched:
             self._take_arrived()
@@ -331,7 +331,7 @@ class _Tasks:
 
 
 def wait_for_one(queue: as_completed) -> bool:
-    """Wait for the next future, for a limited time; return whether one has come."""
+    """Wait for the next future, for a limited time; return whether one has arrived."""
     condition = queue.thread_condition
     with condition:  # notified whenever a future comes
         return bool(condition.wait_for(queue.has_ready, LOOK_EVERY))

@@ -136,19 +136,19 @@ class Watch:
         """Restart workers that do not respond and have tasks or results of this pass."""
         now, patience = time.monotonic(), Wait.SILENT_WORKER.seconds()
         silent = []
-        for each, worker in workers.items():
-            heartbeat, seen_at = self._signs.get(each, (None, now))
+        for worker_addr, worker in workers.items():
+            heartbeat, seen_at = self._signs.get(worker_addr, (None, now))
             if heartbeat != worker["last_seen"]:
-                self._signs[each] = (worker["last_seen"], now)
+                self._signs[worker_addr] = (worker["last_seen"], now)
             elif now - seen_at >= patience:
-                silent.append(each)
+                silent.append(worker_addr)
         if not silent:
             return
         held = (self._client.processing(silent), self._client.has_what(silent))
-        for each in silent:
-            if any(not keys.isdisjoint(by_worker.get(each, ())) for by_worker in held):
-                logger.warning("Worker %s is restarted: silent for %.0f s", each, patience)
-                self._restart(each)
+        for worker_addr in silent:
+            if any(not keys.isdisjoint(by_worker.get(worker_addr, ())) for by_worker in held):
+                logger.warning("Worker %s is restarted: silent for %.0f s", worker_addr, patience)
+                self._restart(worker_addr)
 
     def _restart(self, worker: str) -> None:
         """Restart a worker, as the scheduler itself does after its ``worker-ttl``."""

@@ -130,7 +130,7 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a curve of the steps of a fit.
+        """Draw a quantity from the history of a fit.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a curve of the steps in a ``history_``, which may be from an earlier fit.
+        """Draw a quantity from a ``history_``, which may be from an earlier fit.
 
         Parameters
         ----------

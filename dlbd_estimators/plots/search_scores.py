@@ -192,11 +192,11 @@ class SearchScoresDisplay:
         alphas = np.atleast_1d(search.alphas_)
         errors = np.reshape(search.mse_path_, (len(ratios), alphas.shape[-1], -1))
         alphas = np.broadcast_to(alphas, errors.shape[:2])
-        number = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
-        chosen = float(search.alpha_) if number[1] else None
+        selected = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
+        chosen = float(search.alpha_) if selected[1] else None
         return cls(
-            strengths=alphas[number[0]],
-            scores=errors[number[0]],
+            strengths=alphas[selected[0]],
+            scores=errors[selected[0]],
             chosen=chosen,
             strength_name="alpha",
             score_name="Mean squared error of held-out rows",
@@ -211,11 +211,11 @@ class SearchScoresDisplay:
             scores = np.moveaxis(scores, 2, 1)
         ratios = np.array([0.0 if r is None else r for r in np.atleast_1d(search.l1_ratios_)])
         chosen_ratio = np.atleast_1d(search.l1_ratio_)[0]
-        number = _number(ratios, 0.0 if chosen_ratio is None else chosen_ratio, l1_ratio)
-        chosen = float(np.atleast_1d(search.C_)[0]) if number[1] else None
+        selected = _number(ratios, 0.0 if chosen_ratio is None else chosen_ratio, l1_ratio)
+        chosen = float(np.atleast_1d(search.C_)[0]) if selected[1] else None
         return cls(
             strengths=np.asarray(search.Cs_, dtype=np.float64),
-            scores=scores[:, number[0]].T,
+            scores=scores[:, selected[0]].T,
             chosen=chosen,
             strength_name="C",
             score_name=f"{_name_of_score(search)} of held-out rows",
