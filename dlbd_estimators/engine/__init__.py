@@ -1,1 +1,1 @@
-"""Runs passes: one kernel over all blocks, reduced in a fixed tree to one partial."""
+"""Run passes: evaluate one kernel on all blocks and join the partials in a fixed binary tree."""

@@ -1,7 +1,7 @@
 """One BLAS thread while a pass runs.
 
-Passes are parallel over blocks, and their bits must not depend on how many threads a
-product was cut into.
+Passes are parallel over blocks. The bits of their results must not depend on the number of
+threads that share one matrix product.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any
 
-import scipy.linalg  # noqa: F401  (scipy loads a BLAS of its own: it is limited too)
+import scipy.linalg  # noqa: F401  (scipy loads its own BLAS, which must be limited too)
 from threadpoolctl import ThreadpoolController
 
 
@@ -21,10 +21,10 @@ def _controller() -> ThreadpoolController:
 
 
 def _take_control() -> None:
-    """Let the calling thread set the limits, and then any other thread.
+    """Allow the calling thread to set limits, whichever thread has set them before.
 
     In threadpoolctl 3.8 only the first thread that ever set a limit can set another one. It
-    silently ignores all other threads. Tasks run on whatever thread is free.
+    silently ignores all other threads. But tasks run on any thread of a pool.
     """
     for library in _controller().lib_controllers:
         clear = getattr(library, "clear_controlling_thread", None)
@@ -46,10 +46,10 @@ def thread_count() -> int:
 
 
 class SingleThreadedBlas:
-    """Limits BLAS to one thread in this process while anyone is inside.
+    """Limits BLAS to one thread in this process while at least one thread is in the context.
 
-    The limit belongs to the process, so users in several threads share it: the first
-    sets it and the last restores what was there.
+    The limit applies to the whole process, so all threads in the context share it. The first
+    thread that enters sets the limit, and the last one that leaves restores the earlier limits.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One bundle of a pass: the work of one task, wherever it is run."""
+"""A bundle of a pass: consecutive blocks that one task processes, in a thread or on a worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Partial = TypeVar("Partial")
 
 @dataclass
 class BundleResult(Generic[Partial]):
-    """The partial of a bundle, and what it cost."""
+    """The partial of a bundle, and the cost of computing it."""
 
     partial: Partial
     cost: Cost
@@ -31,27 +31,28 @@ class BundleResult(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Consecutive positions ``start..stop`` of a pass, with all that is needed to read them.
+    """Consecutive positions ``start..stop`` of a pass, and what a task needs to read their blocks.
 
-    This is an opaque object with plain attributes. In a dict or a list, the scheduler would find
-    the graphs of the blocks and take them for dependencies of the task.
+    Dask does not look inside this object. In a dict or a list, it would find the graphs of the
+    blocks and treat them as dependencies of the task.
 
     Parameters
     ----------
     fit : str
-        Whose blocks they are, for the cache.
+        Name of the fit in the block cache.
     blocks : BlockSequence
-        Can read the blocks named below.
+        Reads the blocks of ``indices``.
     indices : sequence of int
-        Block of each position of the pass.
+        Number of the block at each position from ``start`` to ``stop``.
     start, stop : int
-        The node of the tree this bundle is.
+        The node of the reduction tree that this bundle computes.
     features : bool
         Whether the kernel needs X.
     cache_nbytes : int
-        Budget of the process's cache; 0 keeps nothing.
+        Budget in bytes of the block cache of the process; 0 caches no blocks.
     home : str or None
-        Address of the worker that may keep its blocks; elsewhere they are only used.
+        Address of the worker that may cache the blocks; other workers use them without caching.
+        None lets any worker cache them.
     """
 
     fit: str
@@ -71,7 +72,7 @@ def run_bundle(
     *,
     keep: bool = True,
 ) -> BundleResult[Partial]:
-    """Stream the blocks of a bundle through a kernel, reading one ahead."""
+    """Evaluate a kernel on the blocks of a bundle; load the next block meanwhile."""
     began = time.perf_counter()
     reading = Cost()
     cached = bundle.cache_nbytes > 0 and bundle.blocks.read_again
@@ -94,8 +95,8 @@ def run_bundle(
                 bundle.blocks.diagnose(number, block)
             return partial
 
-        # Every partial is checked for overflow and NaN, and the error names the row; a warning
-        # would not. This is a setting of the thread that works, not of the one that reads.
+        # NumPy's warnings are off: every partial is checked for overflow and NaN, and that error
+        # names the row. `errstate` applies to one thread: here, the thread that evaluates.
         with np.errstate(all="ignore"):
             return reduce_range(evaluate, kernel.combine, bundle.start, bundle.stop)
 

@@ -1,7 +1,7 @@
 """Checkpoints as files: a folder keeps the last two checkpoints.
 
 A new one is written under a temporary name, flushed to the disk, and renamed. So the previous one
-is always whole, whenever the process or the machine stops. What stands in a file is described in
+stays complete, whenever the process or the machine stops. The format of the files is described in
 :mod:`dlbd_estimators.engine.packed_file`.
 """
 
@@ -20,7 +20,7 @@ from dlbd_estimators.exceptions import CheckpointDamaged
 
 _NAME = re.compile(r"\d{8}\.checkpoint")
 _UNFINISHED = re.compile(rf"{_NAME.pattern}(\.\w+)?{re.escape(UNFINISHED)}")
-#: Checkpoints that a folder keeps: if the last one is damaged, there is another.
+#: Number of checkpoints that a folder keeps: if the last one is damaged, there is another.
 _KEPT = 2
 
 Arrays = Sequence[NDArray[Any]]
@@ -37,7 +37,7 @@ class CheckpointFolder:
     Raises
     ------
     OSError
-        The folder can neither be found nor made.
+        The folder does not exist and cannot be created.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,17 +45,17 @@ class CheckpointFolder:
         self._place = folder_at(url)
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the checkpoints that are there, the newest first."""
+        """Return the numbers of the existing checkpoints, the newest first."""
         names = (name for name in self._place.names() if _NAME.fullmatch(name))
         return sorted((int(name.partition(".")[0]) for name in names), reverse=True)
 
     def read(self, number: int) -> tuple[Any, list[NDArray[Any]]]:
-        """Return facts and arrays.
+        """Return the facts and the arrays of a checkpoint.
 
         Raises
         ------
         CheckpointDamaged
-            The file is not as it was written, or cannot be read.
+            The file differs from what was written, or cannot be read.
         """
         try:
             return unpack(self._place.read(_name(number), CHECKPOINT))
@@ -63,12 +63,12 @@ class CheckpointFolder:
             raise CheckpointDamaged(f"it cannot be read ({error})") from error
 
     def write(self, number: int, facts: Any, arrays: Arrays) -> None:
-        """Write a checkpoint, then delete all others but the previous one.
+        """Write a checkpoint, then delete all others except the previous one.
 
         Raises
         ------
         OSError
-            It could not be written; the earlier ones are unchanged.
+            The checkpoint could not be written; the earlier ones are unchanged.
         """
         self._place.write(_name(number), pack(facts, arrays))
         kept = {_name(number - back) for back in range(_KEPT)}

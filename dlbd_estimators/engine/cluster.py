@@ -1,9 +1,9 @@
 """Passes on a Dask cluster.
 
-Each bundle is one task, which carries the graphs of its blocks and the parameters. Nothing is
-scattered, so the tasks alone can replace all that a dead worker held. A bundle prefers the
-worker that cached its blocks, and may run on any other. After the first pass, tasks only name
-the graphs that their worker has kept
+Each bundle is one task, which carries the graphs of its blocks and the parameters. No data is
+scattered to the workers, so the tasks alone can compute again everything that a dead worker held.
+A bundle prefers the worker that cached its blocks, and may run on any other. After the first pass,
+a task only names the graphs that its worker has kept
 (:mod:`~dlbd_estimators.engine.graph_parts`).
 """
 
@@ -57,7 +57,7 @@ class ClusterExecutor(Executor):
     NoWorkers
         The cluster has no worker that may take a task, and none came in time.
     MissingPackage
-        Workers or the scheduler lack this package, or what it needs.
+        Workers or the scheduler lack this package or one of its dependencies.
     """
 
     def __init__(self, client: Client) -> None:
@@ -67,9 +67,9 @@ class ClusterExecutor(Executor):
         self._spans: dict[str, dict[str, Any]] = {}
         self._n_worker_sets = 0
         self._parts = SentParts(dumps)
-        #: Modules that workers need to read blocks. Known after the first pass.
+        #: Modules that workers need to read blocks; before the first pass, only this package.
         self._modules = PACKAGE
-        #: Workers and threads of the next pass, if nothing has changed since the last one.
+        #: The workers that were found last. They are looked up again before each pass.
         self._workers: Workers = ready(client).workers
 
     def close(self) -> None:
@@ -113,16 +113,16 @@ class ClusterExecutor(Executor):
             budget = int(cache_share() * memory)
             if attempt > 0 and home:
                 self._parts.forget(blocks, chosen, home)
-            kept = attempt == 0 and blocks.read_again
-            part = self._parts.named(blocks, chosen, home) if kept and home else None
-            own, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
-            if kept and home and not (part or inputs):
-                part = self._parts.packed(blocks, chosen, own, home, memory)
+            keep_part = attempt == 0 and blocks.read_again
+            part = self._parts.named(blocks, chosen, home) if keep_part and home else None
+            reader, inputs = (blocks, {}) if part else _without_inputs(blocks, chosen)
+            if keep_part and home and not (part or inputs):
+                part = self._parts.packed(blocks, chosen, reader, home, memory)
             if part:
-                own = blocks.select(())
-            bundle = Bundle(self._cache_name(), own, chosen, *node, features, budget, home)
+                reader = blocks.select(())
+            bundle = Bundle(self._cache_name(), reader, chosen, *node, features, budget, home)
             # Do not prefer a worker that is the only one or may be gone: if Dask finds no worker at
-            # all for a task with a preferred worker, it holds the task until that one is back.
+            # all for a task with a preferred worker, it holds the task until that worker is back.
             anywhere = home is None or bool(inputs) or attempt > 0 or len(workers) == 1
             with dask.annotate(span=self._span(name)):
                 return self.client.submit(
@@ -141,7 +141,7 @@ class ClusterExecutor(Executor):
                 )
 
         def join(node: Node, attempt: int, left: Future[Any], right: Future[Any]) -> Future[Any]:
-            # Joining comes before bundles that have not begun, because it frees memory.
+            # Joins run before bundles that have not started, because a join frees memory.
             with dask.annotate(span=self._span(name), **_sooner()):
                 return self.client.submit(
                     join_held,
@@ -167,8 +167,8 @@ class ClusterExecutor(Executor):
     def _run_round(
         self, trainings: Sequence[LocalTraining], learner: Learner, name: str
     ) -> list[TrainedReplica]:
-        # A worker trains one replica at a time, whatever its number of threads: memory for the rows
-        # of a replica is what limits it.
+        # A worker trains one replica at a time, whatever its number of threads, because its memory
+        # limits the number of rows that it can hold.
         workers, has_homes = self._workers_and_homes(trainings[0].blocks, trainings[0].indices)
         addresses = list(workers) if has_homes else []
         self._n_passes += 1
@@ -184,11 +184,11 @@ class ClusterExecutor(Executor):
             elif home and not blocks.loader.remote_inputs(carried):
                 memory = workers[home]["memory_limit"] or 0
                 parts, carried = self._parts.grouped(blocks, carried, home, memory)
-            own, inputs = _without_inputs(blocks, carried)
-            training = replace(training, blocks=own)
+            reader, inputs = _without_inputs(blocks, carried)
+            training = replace(training, blocks=reader)
             anywhere = home is None or len(addresses) < 2 or bool(inputs) or attempt > 0
-            # A replica is part of its task, so that any remaining worker can repeat the round.
-            # Dask warns of large tasks because data could be loaded instead; a replica could not.
+            # A replica is part of its task, so that any remaining worker can repeat the round. Dask
+            # warns of large tasks, because a task could load its data; it cannot load a replica.
             with (
                 dask.config.set({"distributed.admin.large-graph-warning-threshold": "1PB"}),
                 dask.annotate(span=self._span(name)),
@@ -220,13 +220,14 @@ class ClusterExecutor(Executor):
     ) -> tuple[Workers, bool]:
         """Return the workers of the next pass, and whether blocks have homes among them."""
         if self._modules is PACKAGE:
-            # All blocks of a data set need the same modules. The data may be two joined sets.
+            # All blocks of a data set need the same modules. The blocks may come from two joined
+            # data sets, so the first and the last block are examined.
             part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
             self._modules = modules_of(part)
         work = f"pass {self._n_passes} of the fit" if self._n_passes else ""
         placement = ready(self.client, self._modules, work)
         if list(placement.workers) != list(self._workers):
-            # Blocks have new homes: cached blocks in the old ones would only take room.
+            # Blocks have new homes: the blocks cached at the old homes would waste memory.
             self._forget_cached_blocks()
             self._parts = SentParts(dumps)
             self._n_worker_sets += 1
@@ -234,7 +235,7 @@ class ClusterExecutor(Executor):
         return placement.workers, placement.homes
 
     def _watch(self, name: str) -> Watch:
-        """Return the watch over the tasks of the current pass."""
+        """Return an object that watches the tasks of the current pass."""
         work = f"pass {self._n_passes} of the fit ({key_split(name)})"
         return Watch(self.client, dask.get_annotations(), work)
 
@@ -242,8 +243,8 @@ class ClusterExecutor(Executor):
         """Return the annotation that separates kinds of passes on Dask's performance pages."""
         kind = key_split(name)
         if kind not in self._spans:
-            # The scheduler keeps all spans, so each kind of pass has one for the whole fit. It is
-            # inside a span that the user opened.
+            # The scheduler keeps all spans, so each kind of pass has one span for the whole fit. It
+            # is nested in the span that the user has opened, if there is one.
             around = dask.get_annotations().get("span") or {"name": (), "ids": ()}
             self._spans[kind] = {
                 "name": (*around["name"], kind),
@@ -267,7 +268,7 @@ def client_of(scheduler: Any) -> Client | None:
 
 
 def _sooner() -> dict[str, int]:
-    """Return the annotation of a task that should run before the others of a fit."""
+    """Return the annotation of a task that should run before the other tasks of a fit."""
     priority = dask.get_annotations().get("priority") or 0
     return {} if callable(priority) else {"priority": priority + 1}
 
@@ -313,14 +314,14 @@ def _train_on_worker(
 
 
 def _metered(result: Result) -> Result:
-    """Report to Dask's own performance metrics how a task spent its seconds."""
+    """Report the seconds of a task, by phase, to Dask's performance metrics; return its result."""
     for phase, seconds in result.cost.phases().items():
         context_meter.digest_metric(phase, seconds, "seconds")
     return result
 
 
 def _without_inputs(blocks: AnyBlocks, indices: Sequence[int]) -> tuple[AnyBlocks, dict[Any, Any]]:
-    """Return a reader of some blocks without the data on workers; and the futures of that data."""
+    """Return a reader of some blocks without data that is on workers, and that data's futures."""
     part = blocks.select(indices)
     inputs = part.loader.remote_inputs(indices)
     return (_with_inputs(part, dict.fromkeys(inputs)) if inputs else part), inputs

@@ -1,4 +1,4 @@
-"""Parts of a Dask graph that a cluster runs as a whole, and keeps until nothing refers to them."""
+"""Run parts of a Dask graph on a cluster, which keeps the results while anything refers to them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dlbd_estimators.engine.task_results import wait_for_one
 from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.exceptions import WorkersLost
 
-#: If so many workers died while they ran a task, the task is taken for the cause.
+#: After so many deaths of workers that ran the same task, the task is taken for the cause.
 _TASK_DEATHS = 8
-#: Largest number of deaths of workers in all, whatever tasks they were running.
+#: After so many deaths of workers in total, whatever tasks they ran, the computation is given up.
 _ALL_DEATHS = 40
 
 
@@ -47,7 +47,8 @@ class ClusterGraphs(Remote):
                 deaths[death.task] += death.allowed_failures + 1
                 if deaths[death.task] >= _TASK_DEATHS or deaths.total() >= _ALL_DEATHS:
                     raise _lost(death, deaths) from death
-                # Send all again: Client.retry leaves tasks waiting for ever if several failed.
+                # Send all tasks again: after several failures Client.retry leaves some waiting for
+                # ever.
                 for future in found:
                     future.release()
                 self.client.sync(asyncio.sleep, 0)  # releasing is done by the client's loop
@@ -72,8 +73,8 @@ class ClusterGraphs(Remote):
         return dict(zip(keys, self.client.gather([futures[key] for key in keys]), strict=True))
 
     def _complete(self, futures: list[Future[Any]], below: Sequence[Any]) -> None:
-        """Wait for the ends of tasks; raise the error of one that has failed."""
-        work = "the computation of what several blocks need"
+        """Wait until all tasks have ended; raise the error of a task that has failed."""
+        work = "the computation of data that several blocks need"
         watch = Watch(self.client, get_annotations(), work)
         keys = [*(future.key for future in futures), *below]
         ended = as_completed(futures, loop=self.client.loop)
@@ -84,7 +85,7 @@ class ClusterGraphs(Remote):
                     watch.look(keys)
                     continue
                 future = next(ended)
-                if future.status in ("pending", "lost"):  # with its worker: Dask runs it again
+                if future.status in ("pending", "lost"):  # its worker died; Dask runs it again
                     ended.add(future)
                     continue
                 left.discard(future)
@@ -95,7 +96,8 @@ class ClusterGraphs(Remote):
 
 def _lost(death: KilledWorker, deaths: Counter[Any]) -> WorkersLost:
     return WorkersLost(
-        f"Workers died whenever they computed what several blocks need: {deaths.total()} of them, "
-        f"{deaths[death.task]} with {key_split(death.task)!r} ({death.task}). Is it too large for "
-        f"a worker's memory, or does it crash the process? The workers' logs tell more."
+        f"Workers died whenever they computed data that several blocks need: {deaths.total()} in "
+        f"total, {deaths[death.task]} of them while they ran {key_split(death.task)!r} "
+        f"({death.task}). Is its result too large for a worker's memory, or does it crash the "
+        f"process? The workers' logs show more."
     )

@@ -1,4 +1,4 @@
-"""One pass over aligned rows of any lazy collections: statistics, metrics, counts of labels."""
+"""Reduce aligned rows of lazy collections in one pass: statistics, metrics, counts of labels."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ def reduce_rows(
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        Rows that belong together. Blocks are the row chunks (partitions) of the first; the
-        columns of an array are joined to one chunk. Lengths may be unknown.
+        Collections with the same rows. The blocks are the row chunks (partitions) of the first
+        collection; the columns of an array are joined to one chunk. Lengths may be unknown.
     kernel : callable
         ``kernel(*blocks) -> partial`` with one NumPy array for each collection, or a pandas frame
-        where a data frame is the only one; a block may have no rows. It must not change its
+        if a data frame is the only collection; a block may have no rows. It must not change its
         arguments.
     combine : callable
-        ``combine(left, right) -> partial``, blocks of ``left`` before those of ``right``.
-        The tree depends on the number of blocks alone: the same bits for any scheduler and
-        any number of workers, also where ``combine`` is not exactly associative.
+        ``combine(left, right) -> partial``; the blocks of ``left`` come before those of ``right``.
+        The shape of the reduction tree depends on the number of blocks alone. So the result has
+        the same bits for any scheduler and any number of workers, even if ``combine`` is not
+        exactly associative.
     name : str
-        Begins the keys of the tasks, and so names the pass on a dashboard.
+        Prefix of the keys of the tasks; it names the pass on a dashboard.
     names : sequence of str
-        What the user calls the collections, for messages.
+        Names of the collections, for error messages.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def reduce_rows(
     Raises
     ------
     LengthMismatch
-        The collections differ in length. If all lengths are known, nothing was computed before.
+        The collections differ in length. If all lengths are known, it is raised before anything is
+        computed.
     BlockTooLarge
         Two blocks do not fit in a worker; raised before anything is read.
     NoWorkers
@@ -99,24 +101,25 @@ def reduce_each(
     *,
     name: str,
 ) -> list[Any]:
-    """Reduce several collections, each by a function of its own, in one sweep.
+    """Reduce several collections, each with its own function, in one reading of the rows.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array or dask.dataframe.DataFrame
-        The same rows, made of one collection and cut into the same blocks: all of them arrays, or
-        all of them data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        Collections that were computed row by row from one collection and have the same blocks: all
+        are arrays, or all are data frames that
+        :func:`~dlbd_estimators.blocks.data_frames.together` has returned.
     kernels : sequence of callable
         ``kernel(block) -> partial`` of each collection, under the rules of :func:`reduce_rows`.
     combines : sequence of callable
         ``combine(left, right) -> partial`` of each collection.
     name : str
-        Begins the keys of the tasks.
+        Prefix of the keys of the tasks.
 
     Returns
     -------
     list
-        The partial of each collection, with the bits of a pass of its own.
+        The partial of each collection, with the same bits as from a separate pass.
     """
     blocks = row_blocks(collections, ["X"] * len(collections), remote=active_cluster())
     pairs = zip(kernels, combines, strict=True)
@@ -133,13 +136,13 @@ def each_block(
     Parameters
     ----------
     collection : dask.array.Array, dask.dataframe.DataFrame or Series
-        Whose blocks.
+        The collection.
     function : callable
-        ``function(number, block) -> value``; values of all blocks are held at once.
+        ``function(number, block) -> value``; the values of all blocks are in memory together.
     name : str
-        Begins the keys of the tasks.
+        Prefix of the keys of the tasks.
     called : str
-        What the user calls the collection, for messages.
+        Name of the collection, for error messages.
     """
     return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
 
@@ -150,18 +153,18 @@ def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any
     Parameters
     ----------
     name : str
-        What the user calls the values.
+        Name of the values, for error messages.
     values : array-like, Dask collection or Zarr array
-        What the user passed.
+        The values that the user passed.
     X : dask.array.Array, optional
-        Values in memory are cut into its blocks. If their lengths are unknown, they are counted.
+        Values in memory are cut into the blocks of X. Blocks of unknown length are counted.
     X_name : str
-        What the user calls X.
+        Name of X, for error messages.
 
     Raises
     ------
     LengthMismatch
-        X has another number of rows than there are values in memory.
+        The number of values in memory differs from the number of rows of X.
     """
     if is_lazy(values):
         (values,) = together(opened(name, values))
@@ -181,7 +184,7 @@ def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
     """Return arrays whose rows can be matched: chunks of unknown length are counted where needed.
 
     Lengths stay unknown if all arrays come from the same source and have the same number of chunks:
-    then their chunks are taken to have the same rows, as in Dask itself.
+    then their chunks are assumed to have the same rows, as Dask itself assumes.
 
     Raises
     ------
@@ -197,24 +200,24 @@ def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
 
 
 def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
-    """Count the rows of each block of some collections.
+    """Return the number of rows of each block of some collections.
 
-    Collections with the same number of blocks are counted in one pass. It reads once what their
-    blocks have in common.
+    Collections with the same number of blocks are counted in one pass. It reads data that they
+    share only once.
 
     Parameters
     ----------
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        Data frames must be results of :func:`~dlbd_estimators.blocks.data_frames.together`.
     """
     lengths = [lengths_of(each) for each in collections]
-    found: dict[int, tuple[int, ...]] = {}
+    counts_by_index: dict[int, tuple[int, ...]] = {}
     for number in {each.numblocks[0] for each in lengths}:
-        alike = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
-        names = [f"the lengths of array {i}" for i in alike]
-        counts = _reduce([lengths[i] for i in alike], _OfEachBlock(_numbers), "lengths", names)
-        found |= zip(alike, zip(*counts, strict=True), strict=True)
-    return [found[i] for i in range(len(lengths))]
+        group = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
+        names = [f"the lengths of array {i}" for i in group]
+        counts = _reduce([lengths[i] for i in group], _OfEachBlock(_numbers), "lengths", names)
+        counts_by_index |= zip(group, zip(*counts, strict=True), strict=True)
+    return [counts_by_index[i] for i in range(len(lengths))]
 
 
 def _names(number: int) -> list[str]:
@@ -237,14 +240,14 @@ def _reduce(
 
 
 class _OfRows(PassKernel[RowBlock, Partial]):
-    """A function of one array for each collection, as a kernel.
+    """Kernel that calls a function with one array for each collection.
 
     Parameters
     ----------
     function, combine : callable
         The arguments ``kernel`` and ``combine`` of :func:`reduce_rows`.
     only : int, optional
-        The place of the one collection that the function takes; by default it takes all.
+        Index of the only collection that the function takes; by default it takes all of them.
     """
 
     def __init__(
@@ -267,11 +270,11 @@ class _OfRows(PassKernel[RowBlock, Partial]):
         return self._combine(left, right)
 
     def is_finite(self, partial: Partial) -> bool:
-        return True  # functions of rows look at the numbers themselves
+        return True  # the functions check their numbers themselves
 
 
 class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
-    """A function of a block's number and its columns, whose values are listed."""
+    """Kernel that calls a function with a block's number and columns, and lists its values."""
 
     def __init__(self, function: Callable[..., Value]) -> None:
         self._function = function
@@ -283,4 +286,4 @@ class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
         return left + right
 
     def is_finite(self, partial: list[Value]) -> bool:
-        return True  # as above
+        return True  # the functions check their numbers themselves

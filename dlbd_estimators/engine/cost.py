@@ -1,4 +1,4 @@
-"""What work on blocks cost: counted in tasks, added up over a fit."""
+"""The cost of work on blocks: measured in each task, added up over a fit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Cost:
     bytes_read : int
         Decoded bytes of the blocks that were loaded.
     seconds : float
-        Seconds of the threads that worked on the tasks.
+        Seconds of all threads that worked on the tasks, added together.
     waited : float
         The part of ``seconds`` in which there was no block to work on.
     loaded : float
-        Seconds of loading blocks, also while another thread worked on the block before.
+        Seconds of loading blocks, including those while another thread worked on the block before.
     decoded : float
         The part of ``loaded`` that was decoding, if the store of the data counts it.
     """
@@ -40,7 +40,7 @@ class Cost:
     decoded: float = 0.0
 
     def phases(self) -> dict[str, float]:
-        """Divide the seconds into work, and waiting for blocks to be read or decoded.
+        """Return the seconds of each phase: waiting for blocks to be read or decoded, and work.
 
         Loading that overlaps with the work on another block counts as work.
         """
@@ -62,18 +62,18 @@ class Cost:
 
 @dataclass(frozen=True)
 class TotalCost:
-    """What an executor has spent since it was made.
+    """The cost of all passes and rounds of an executor.
 
     Attributes
     ----------
     cost : Cost
-        Of all tasks together.
+        Cost of all tasks together.
     wall : float
         Seconds that passes took, measured in this process.
     joined : float
         The part of ``wall`` in which this process joined partials.
     offered : float
-        Seconds that the threads of all workers had in that time.
+        Seconds of all threads of all workers while tasks ran, whether they worked or not.
     """
 
     cost: Cost = Cost()
@@ -100,9 +100,9 @@ class TotalCost:
 
 def decoding_seconds() -> float:
     """Return the seconds that this thread has spent on decoding stored chunks since it began."""
-    # Blocks may come from anywhere. A store that counts these seconds does so in a module of its
-    # own, which this package does not import. If that module is not loaded, or another thread is
-    # still importing it, nothing was decoded. (The usual way is distributed's context_meter, but a
-    # fit in this process must not pay for the import of distributed.)
+    # The package `storage` counts these seconds in one of its modules. This package does not import
+    # it, because blocks may come from other sources. If that module is not loaded, or another
+    # thread is still importing it, nothing was decoded. (The usual way is distributed's
+    # context_meter, but a fit in this process must not pay for the import of distributed.)
     decoding = getattr(sys.modules.get("storage.clock"), "decoding", None)
     return 0.0 if decoding is None else float(decoding.seconds)

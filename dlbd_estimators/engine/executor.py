@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 Partial = TypeVar("Partial")
 
-#: Bundles for each worker thread: so many that a slow thread does not delay the pass.
+#: Bundles for each worker thread: enough that a slow thread does not delay the pass.
 BUNDLES_PER_THREAD = 4
 #: Share of a worker's memory that may hold decoded blocks between passes.
 CACHE_SHARE = 0.25
 #: Share of a worker's memory for the blocks that its threads are loading or working on.
 _WORKING_SHARE = 0.5
-#: The same for the shuffle buffers of networks; no blocks are cached beside them.
+#: Share of a worker's memory for the shuffle buffers of networks, which cache no blocks.
 _BUFFER_SHARE = 0.7
 
 
@@ -47,7 +47,7 @@ class PassResult(Generic[Partial]):
     partial : object
         The kernel's sums over all blocks of the pass, or the trained replicas of a round.
     cost : Cost
-        Of its tasks together.
+        Cost of all its tasks together.
     """
 
     partial: Partial
@@ -55,7 +55,7 @@ class PassResult(Generic[Partial]):
 
 
 class Executor(ABC):
-    """Runs passes over blocks. Use it as a context manager: leaving frees its caches."""
+    """Runs passes over blocks. It is a context manager: leaving the context frees its caches."""
 
     def __init__(self) -> None:
         self._fit = uuid.uuid4().hex
@@ -72,7 +72,7 @@ class Executor(ABC):
         indices: Sequence[int] | None = None,
         features: bool = True,
     ) -> PassResult[Partial]:
-        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and reduce.
+        """Evaluate ``kernel`` on the blocks ``indices`` (all by default) and join the partials.
 
         Parameters
         ----------
@@ -83,11 +83,11 @@ class Executor(ABC):
         blocks : BlockSequence
             The data.
         name : str
-            What a person reads on the dashboard.
+            Name of the pass on Dask's dashboard.
         indices : sequence of int, optional
-            Blocks of a sample.
+            Numbers of the blocks of a sample.
         features : bool, default=True
-            False reads targets and weights alone.
+            False reads only targets and weights.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Executor(ABC):
             Two blocks do not fit in a worker; raised before anything is read.
         """
         chosen = range(blocks.n_blocks) if indices is None else indices
-        # Check it also for a pass that reads only targets: one that reads X will follow.
+        # Check the size even if this pass reads only targets: a pass that reads X will follow.
         self._check_block_size(blocks)
         began = time.perf_counter()
         results = self._run(kernel, parameters, blocks, chosen, name, features)
@@ -108,12 +108,12 @@ class Executor(ABC):
     def sweep(self, passes: Sequence[Pass[Any]], blocks: BlockSequence) -> list[PassResult[Any]]:
         """Run passes over the same blocks, reading each block once; return their results.
 
-        The cost of each is that of the sweep.
+        The cost of each result is the cost of the whole sweep.
 
         Parameters
         ----------
         passes : sequence of Pass
-            At least one; all of the same sample. The name of the first is that of the sweep.
+            At least one pass; all over the same sample. The name of the first names the sweep.
         blocks : BlockSequence
             The data.
 
@@ -126,14 +126,14 @@ class Executor(ABC):
         if len(passes) == 1:
             kernel, parameters = passes[0].kernel, passes[0].parameters
             return [self.map_reduce(kernel, parameters, blocks, name=name, indices=indices)]
-        together = self.map_reduce(
+        swept = self.map_reduce(
             SweepKernel(tuple(each.kernel for each in passes)),
             tuple(each.parameters for each in passes),
             blocks,
             name=name,
             indices=indices,
         )
-        return [PassResult(partial, together.cost) for partial in together.partial]
+        return [PassResult(partial, swept.cost) for partial in swept.partial]
 
     def run_round(self, asked: Round) -> PassResult[Sequence[TrainedReplica]]:
         """Train the replicas of a round; return them in order.
@@ -163,7 +163,7 @@ class Executor(ABC):
         return cost
 
     def check_buffer(self, nbytes: int, n_replicas: int) -> None:
-        """Refuse buffers that do not fit, before anything is read.
+        """Check that the shuffle buffers fit in memory, before anything is read.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Executor(ABC):
             )
 
     def matrix_room(self, blocks: BlockSequence) -> MatrixRoom | None:
-        """Return the room for a matrix that passes over all blocks sum; None is no limit known."""
+        """Return the room for matrices that a pass over all blocks sums; None without a limit."""
         memory = self.memory()
         if memory is None:
             return None
@@ -211,11 +211,14 @@ class Executor(ABC):
 
     @abstractmethod
     def memory(self) -> tuple[int, int] | None:
-        """Return the memory of the smallest worker in bytes, and the threads that share it."""
+        """Return the bytes of memory of the smallest worker, and the threads that share them.
+
+        The result is None if no worker has a limit.
+        """
 
     @abstractmethod
     def capacity(self) -> tuple[int, int]:
-        """Return the number of workers (0: this process) and of threads, in the last pass."""
+        """Return the numbers of workers (0 means this process) and threads of the last pass."""
 
     @abstractmethod
     def _run_round(
@@ -251,15 +254,15 @@ class Executor(ABC):
                 f"A block of {name} takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
                 f"{limit / 2**20:.0f} MiB of memory and {threads} thread(s) has room for "
                 f"{room / 2**20:.0f} MiB a block (two blocks a thread). Rechunk {name} to at most "
-                f"{rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or of a Zarr array pass "
+                f"{rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or for a Zarr array pass "
                 f"dask.array.from_zarr({name}, chunks=({rows}, -1))."
             )
 
 
 def cache_share() -> float:
-    """Share of memory for cached blocks: Dask configuration ``dlbd-estimators.cache-share``.
+    """Return the share of memory for cached blocks.
 
-    0 switches the cache off.
+    The Dask configuration ``dlbd-estimators.cache-share`` sets it; 0 switches the cache off.
 
     Raises
     ------
@@ -276,5 +279,5 @@ def cache_share() -> float:
 
 
 def bundle_depth(n_threads: int) -> int:
-    """Depth of the tree at which a pass is cut: about four bundles a thread."""
+    """Return the depth at which the reduction tree is cut into about four bundles a thread."""
     return (BUNDLES_PER_THREAD * max(n_threads, 1) - 1).bit_length()

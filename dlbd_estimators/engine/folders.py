@@ -1,4 +1,4 @@
-"""Folders of files that are written whole or not at all, on a disk or in an object store."""
+"""Folders, on a disk or in an object store, whose files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ UNFINISHED = ".writing"
 
 
 def folder_at(url: str, *, make: bool = True) -> Folder:
-    """Return a folder.
+    """Return the folder at a path or URL.
 
     Parameters
     ----------
     url : str
         A path, or a URL that fsspec knows, such as ``"s3://bucket/fit"``.
     make : bool, default=True
-        Make it where it is not there.
+        Create the folder if it does not exist.
 
     Raises
     ------
     OSError
-        It can neither be found nor made.
+        The folder does not exist and cannot be created.
     """
     return ObjectStoreFolder(url, make=make) if "://" in url else LocalFolder(url, make=make)
 
 
 class Folder(ABC):
-    """Where files of some names are."""
+    """A folder of named files."""
 
     @abstractmethod
     def names(self) -> Iterator[str]:
@@ -45,11 +45,11 @@ class Folder(ABC):
 
     @abstractmethod
     def read(self, name: str, kind: Kind) -> bytes:
-        """Return a file's bytes, after a check that its first bytes and its size agree."""
+        """Return a file's bytes, after checking its size against the lengths in its first bytes."""
 
     @abstractmethod
     def write(self, name: str, parts: Iterable[Any]) -> None:
-        """Write a file completely, or leave none."""
+        """Write a file completely, or not at all."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -57,11 +57,11 @@ class Folder(ABC):
 
     @abstractmethod
     def check(self, name: str) -> None:
-        """Raise an OSError where it is known that a file cannot be written."""
+        """Raise an OSError if a file certainly cannot be written."""
 
 
 class LocalFolder(Folder):
-    """A folder of this machine."""
+    """A folder in the file system of this machine."""
 
     def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path).absolute()
@@ -72,7 +72,7 @@ class LocalFolder(Folder):
         yield from os.listdir(self._path)
 
     def read(self, name: str, kind: Kind) -> bytes:
-        # Opening a pipe, for instance, would block.
+        # Without O_NONBLOCK, opening a pipe, for instance, would wait for a writer.
         fd = os.open(self._path / name, os.O_RDONLY | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
@@ -82,7 +82,7 @@ class LocalFolder(Folder):
             return start + file.read()
 
     def write(self, name: str, parts: Iterable[Any]) -> None:
-        # Of its own, so that two who write the same file do not write into each other's.
+        # A unique name, so that two processes that write the same file do not mix their bytes.
         new = self._path / f"{name}.{uuid4().hex[:8]}{UNFINISHED}"
         try:
             with new.open("wb") as file:
@@ -97,7 +97,7 @@ class LocalFolder(Folder):
             raise
         folder = os.open(self._path, os.O_RDONLY)
         try:
-            os.fsync(folder)  # of the new name
+            os.fsync(folder)  # the new name must reach the disk, too
         finally:
             os.close(folder)
 

@@ -1,13 +1,14 @@
-"""Graph parts: a worker gets the part of the graph that reads its blocks once, and keeps it.
+"""Graph parts: the parts of a graph that read blocks, sent to each worker once and kept there.
 
 The part of the graph that reads some blocks grows with their number, and does not change during a
 fit. The first task that reads the blocks carries the pickled part to its worker; later tasks only
-name it. A worker may not have the part that is named, because the task was meant for a worker that
-has died or was busy. It says so, and the client sends the task again with the part.
+name it. A worker may not have the part that is named, because the task was meant for another worker
+that has died or was busy. Then the result is :class:`NotKept`, and the client sends the task again
+with the part.
 
 A bundle reads the same blocks in each pass, and has one part. The replicas of a network read other
-blocks in each round. Their parts are of *groups* of consecutive blocks, so small that few blocks
-are unpickled without being read.
+blocks in each round. Their parts read *groups* of consecutive blocks. Groups are small, so that few
+blocks are unpickled without being read.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ AnyBlocks = TypeVar("AnyBlocks", bound=BlockSequence)
 
 _Key = tuple[int, type, bool, Any, str]
 
-#: Share of a worker's memory for the parts of one fit. A part that exceeds it (it may hold arrays)
-#: is sent with each pass.
+#: Share of a worker's memory for the parts of one fit. A part that does not fit (it may hold
+#: arrays) is sent with each pass.
 _SHARE = 0.05
 #: Number of blocks in a group.
 _GROUP = 32
@@ -34,18 +35,18 @@ _GROUP = 32
 
 @dataclass(frozen=True)
 class Pickled:
-    """A pickled object, with the bytes of its arrays apart."""
+    """A pickled object, with the bytes of its arrays in separate buffers."""
 
     head: bytes
     buffers: tuple[bytes, ...]
 
     @property
     def nbytes(self) -> int:
-        """Size of all bytes."""
+        """Total number of bytes."""
         return len(self.head) + sum(map(len, self.buffers))
 
     def load(self) -> Any:
-        """Return a new object."""
+        """Unpickle the object; each call returns a new one."""
         return pickle.loads(self.head, buffers=self.buffers)
 
 
@@ -56,7 +57,7 @@ class Part:
     Parameters
     ----------
     name : int
-        Its name on the worker, unique in a fit.
+        Name of the part on the worker, unique in a fit.
     pickled : Pickled or None
         The part itself; None if the worker should have it already.
     """
@@ -75,14 +76,15 @@ class SentParts:
     Parameters
     ----------
     dumps : callable
-        ``dumps(object, buffer_callback=...)`` pickles.
+        ``dumps(object, buffer_callback=...)`` returns the pickled object.
     """
 
     def __init__(self, dumps: Callable[..., bytes]) -> None:
         self._dumps = dumps
-        #: Names of parts, by loader, kind, known sizes, blocks and worker. None: too large to keep.
+        #: Names of parts, by the keys of `_key`. None: the part is too large to keep.
         self._names: dict[_Key, int | None] = {}
-        #: The loaders, held because their ids are in the keys above and must not be used again.
+        #: The loaders by id. They are kept alive because Python could give the id of a deleted
+        #: loader to a new one, and the keys above contain ids.
         self._loaders: dict[int, Loader] = {}
         self._nbytes: Counter[str] = Counter()
         self._number = 0
@@ -102,13 +104,14 @@ class SentParts:
         blocks : BlockSequence
             All blocks.
         indices : sequence of int
-            Those to read.
+            Numbers of the blocks to read.
         part : BlockSequence
-            What :meth:`~dlbd_estimators.blocks.sequence.BlockSequence.select` makes of both.
+            The blocks to read, with nothing else: the result of
+            :meth:`~dlbd_estimators.blocks.sequence.BlockSequence.select`.
         home : str
             Address of the worker.
         memory : int
-            Its bytes; 0 where unknown.
+            Memory of the worker in bytes; 0 if unknown.
         """
         key = _key(blocks, indices, home)
         if key in self._names:
@@ -151,7 +154,7 @@ class SentParts:
         return parts, rest
 
     def forget(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
-        """Note that a worker does not have a part."""
+        """Note that a worker does not have the part that reads some blocks."""
         self._names.pop(_key(blocks, indices, home), None)
 
     def forget_groups(self, blocks: BlockSequence, indices: Sequence[int], home: str) -> None:
@@ -161,8 +164,8 @@ class SentParts:
 
 
 def _key(blocks: BlockSequence, indices: Sequence[int], home: str) -> _Key:
-    # One loader may read the same rows first whole and later divided into folds, and first with
-    # unknown sizes of blocks and later with known ones.
+    # The same loader may read all rows first and later folds of them (another type of blocks), and
+    # unknown sizes of blocks may become known. Both need another part.
     numbers = indices if isinstance(indices, range) else tuple(indices)
     return id(blocks.loader), type(blocks), blocks.sizes is not None, numbers, home
 
@@ -177,7 +180,10 @@ part_store: PerFitCache[Pickled] = PerFitCache(idle_seconds=600.0)
 
 
 def read_part(fit: str, part: Part) -> Any:
-    """Return the blocks of a part, and keep the part if it is new; None if it is not here."""
+    """Return the blocks of a part; keep the part if it is new.
+
+    The result is None if the part is only named and this process does not have it.
+    """
     pickled = part.pickled
     if pickled is None:
         pickled = part_store.get(fit, part.name)

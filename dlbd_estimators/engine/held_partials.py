@@ -24,15 +24,16 @@ from dlbd_estimators.kernels.kernel import PassKernel
 #: Sending a smaller partial to the client takes less time than the scheduler needs for a task that
 #: joins it, about 3 ms.
 _SMALLEST = 2**20
-#: Bytes that a pass may send to the client in all. Joining them there takes a tenth of a second,
-#: and sending them as long as joining on the workers. Measured with two worker processes on one
-#: machine: both ways are equal at 64 MB (8 bundles of 8 MB), and from 256 MB on the workers win.
+#: Total bytes of partials that a pass may send to the client. The client joins them in a tenth of a
+#: second, and sending them takes as long as joining them on the workers. Measured with two worker
+#: processes on one machine: both ways take the same time at 64 MB (8 bundles of 8 MB), and joining
+#: on the workers is faster from 256 MB on.
 _LARGEST_SUM = 2**25
 
 
 @dataclass(frozen=True)
 class Held:
-    """A packed result that stays on its worker: the client sees by the type that it does."""
+    """A packed result that stays on its worker. The client recognises it by this type."""
 
     packed: Any
     cost: Cost
@@ -42,12 +43,12 @@ class Held:
         return BundleResult(unpack(self.packed), self.cost)
 
     def __sizeof__(self) -> int:
-        # Dask's scheduler runs a task where most bytes of its inputs are: it reads this size.
+        # By this size, Dask's scheduler runs a task on the worker with most bytes of its inputs.
         return object.__sizeof__(self) + sys.getsizeof(self.cost) + nbytes(self.packed)
 
 
 def large_nbytes(n_bundles: int) -> int:
-    """Return the smallest size of partials that stay on workers, in a pass of so many bundles."""
+    """Return the bytes from which partials stay on workers, in a pass of ``n_bundles`` bundles."""
     return max(_SMALLEST, _LARGEST_SUM // n_bundles)
 
 
@@ -70,7 +71,7 @@ def join_held(
         return NotKept()
     began = time.perf_counter()
     first, second = left.result(), right.result()
-    # The settings of a bundle: one BLAS thread for the same bits, and no warnings of overflow.
+    # The same settings as for a bundle: one BLAS thread for the same bits, no overflow warnings.
     with single_threaded_blas, np.errstate(all="ignore"):
         partial = kernel.combine(first.partial, second.partial)
     packed = pack(partial)

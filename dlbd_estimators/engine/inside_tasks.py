@@ -11,10 +11,10 @@ from distributed.worker import thread_state
 
 @contextmanager
 def away_from_the_pool() -> Iterator[None]:
-    """In a task, free its thread for other tasks while this one waits for them.
+    """Free the thread of the current Dask task, if there is one, while it waits for other tasks.
 
-    Dask's own ``compute`` does the same. Otherwise fits in as many tasks as there are threads
-    would wait for ever for the tasks that they have sent out.
+    Dask's own ``compute`` does the same. Otherwise, if all threads of the workers run fits, these
+    fits would wait for ever: no thread is left for the tasks that they have sent out.
     """
     away = False
     if getattr(thread_state, "key", None):
@@ -22,7 +22,7 @@ def away_from_the_pool() -> Iterator[None]:
             secede()
             away = True
         except (AttributeError, KeyError, ValueError):
-            away = False  # this thread left the pool before
+            away = False  # this thread has left the pool earlier
     try:
         yield
     finally:

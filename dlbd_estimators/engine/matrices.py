@@ -1,4 +1,4 @@
-"""The largest matrix that the tasks of a pass can sum, by the memory of the smallest worker."""
+"""The largest matrix that the tasks of a pass can sum in the memory of the smallest worker."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _WAITING = 4
 
 @dataclass(frozen=True)
 class MatrixRoom:
-    """The memory that a pass needs for each matrix that it sums, and the memory there is.
+    """The memory of a worker, and the number of matrices that it holds at a time during a pass.
 
     Attributes
     ----------
     limit : int
         Bytes of memory of the smallest worker.
     threads : int
-        Threads that work there at the same time.
+        Threads of this worker that work at the same time.
     copies : int
-        Matrices that each thread may hold at a time.
+        Matrices that each of these threads may hold at a time.
     """
 
     limit: int
@@ -48,7 +48,7 @@ def matrix_room(limit: int, threads: int, n_blocks: int, depth: int) -> MatrixRo
     limit, threads : int
         Bytes of memory of the smallest worker, and threads that share it.
     n_blocks : int
-        Blocks of the pass.
+        Number of blocks of the pass.
     depth : int
         Depth of the reduction tree at which the pass is cut into bundles.
     """

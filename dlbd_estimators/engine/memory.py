@@ -1,4 +1,4 @@
-"""How much memory this process may use: of the machine, and of the control groups around it.
+"""The memory that this process may use, by the limits of the machine and of control groups.
 
 A container, a batch job or a service is a control group (cgroup) with a limit of its own, often
 far below the machine's memory. A process that exceeds it is killed.
@@ -24,7 +24,7 @@ class Memory:
     limit : int
         The most that this process may use.
     available : int
-        The part of it that is free now, or holds only cached files that can be read again.
+        The part of ``limit`` that is free now, or holds only cached files that can be read again.
     """
 
     limit: int
@@ -33,7 +33,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Version:
-    """The files and folders of one version of control groups."""
+    """The names of folders and files of one version of control groups."""
 
     mount: str
     limit: str
@@ -53,13 +53,13 @@ _V2 = _Version("sys/fs/cgroup", "memory.max", "memory.current", ("active_file", 
 def process_memory(root: Path = Path("/")) -> Memory:
     """Return the memory of this process.
 
-    The Dask configuration ``dlbd-estimators.memory`` ("2GB", or a number of bytes) overrides what
-    is found.
+    The Dask configuration ``dlbd-estimators.memory`` ("2GB", or a number of bytes) replaces the
+    values of the system.
 
     Parameters
     ----------
     root : Path, optional
-        Where the files of the kernel are.
+        Folder that contains the kernel's folders ``proc`` and ``sys``.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _machine(root: Path) -> Memory:
 
 
 def _groups(root: Path) -> Iterator[Memory]:
-    """Yield the limits of the process's own control group and of all around it."""
+    """Yield the memory of the process's control group and of all groups that contain it."""
     for line in _lines(root / "proc/self/cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -111,7 +111,7 @@ def _groups(root: Path) -> Iterator[Memory]:
             version = _V1
         else:
             continue
-        # In a container the path may be the one outside, and only the mount exists inside.
+        # In a container this may be the path on the host, of which only the mount exists here.
         inner = PurePosixPath("/", *(part for part in path.split("/") if part not in ("", "..")))
         for group in (inner, *inner.parents):
             memory = _group(root / version.mount / group.relative_to("/"), version)
@@ -142,6 +142,6 @@ def _number(path: Path) -> int | None:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Read lines of a name, a number and perhaps a unit."""
-    words = [line.split() for line in _lines(path)]
-    return {each[0]: int(each[1]) for each in words if len(each) > 1 and each[1].isdigit()}
+    """Return the numbers of a file by name; its lines are a name, a number and perhaps a unit."""
+    rows = [line.split() for line in _lines(path)]
+    return {words[0]: int(words[1]) for words in rows if len(words) > 1 and words[1].isdigit()}

@@ -1,4 +1,6 @@
-"""A file of facts and arrays: checkpoints and saved models. Reading one runs no code from it.
+"""The format of checkpoints and saved models: a file of facts and arrays.
+
+Reading a file runs no code from it.
 
 A file has these parts, in this order: a line that identifies the format, the lengths of the header
 and of the arrays (two integers of 8 bytes, little-endian), the SHA-256 of all that follows, the
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.exceptions import CheckpointDamaged, ModelDamaged
 
 _LENGTHS = struct.Struct("<QQ")
-#: Kinds of dtypes that are saved: numbers and truth values, never objects.
+#: Kinds of dtypes that are saved: Booleans and numbers, never objects.
 _KINDS = "biuf"
 
 Arrays = Sequence[NDArray[Any]]
@@ -30,16 +32,16 @@ Arrays = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file is.
+    """A kind of file: checkpoint or model.
 
     Parameters
     ----------
     line : bytes
-        Its first line, with the version of the format.
+        First line of the file, with the version of the format.
     name : str
-        In messages.
+        Name of the kind in error messages.
     error : type
-        What a file is that is not as it was written.
+        Exception that is raised if a file differs from what was written.
     """
 
     line: bytes
@@ -62,21 +64,21 @@ def pack(facts: Any, arrays: Arrays, kind: Kind = CHECKPOINT) -> list[Any]:
     Parameters
     ----------
     facts : object
-        What JSON can hold, and NaN and infinity.
+        A value that JSON can represent, also with NaN and infinity.
     arrays : sequence of ndarray
-        Of numbers or truth values.
+        Arrays of numbers or Booleans.
     kind : Kind
-        What the file is.
+        Kind of the file.
     """
-    parts, described = [], []
+    parts, specs = [], []
     for array in arrays:
         fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         rows = np.ascontiguousarray(array.T if fortran else array)
         # The order is kept, because the bits of a product may depend on it.
         order = "F" if fortran else "C"
-        described.append({"dtype": array.dtype.str, "shape": list(array.shape), "order": order})
+        specs.append({"dtype": array.dtype.str, "shape": list(array.shape), "order": order})
         parts.append(rows.reshape(-1).view(np.uint8).data)
-    header = json.dumps({"facts": facts, "arrays": described}).encode()
+    header = json.dumps({"facts": facts, "arrays": specs}).encode()
     digest = hashlib.sha256(header)
     for part in parts:
         digest.update(part)
@@ -90,43 +92,43 @@ def unpack(data: bytes, kind: Kind = CHECKPOINT) -> tuple[Any, list[NDArray[Any]
     Raises
     ------
     CheckpointDamaged, ModelDamaged
-        These are not the bytes that :func:`pack` gave.
+        The bytes differ from those that :func:`pack` returned.
     """
     start, length = kind.start, header_and_array_lengths(data, kind)
     if len(data) != start + sum(length):
-        raise kind.error(f"it has {len(data)} bytes where {start + sum(length)} were written")
-    whole = memoryview(data)
-    if hashlib.sha256(whole[start:]).digest() != data[start - 32 : start]:
+        raise kind.error(f"it has {len(data)} bytes, but {start + sum(length)} were written")
+    view = memoryview(data)
+    if hashlib.sha256(view[start:]).digest() != data[start - 32 : start]:
         raise kind.error("its checksum does not match its content")
     end = start + length[0]
     try:
         header = json.loads(data[start:end])
-        return header["facts"], _arrays(whole[end:], header["arrays"])
+        return header["facts"], _arrays(view[end:], header["arrays"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise kind.error(f"its header cannot be read ({error})") from error
 
 
 def header_and_array_lengths(data: bytes, kind: Kind) -> tuple[int, int]:
-    """Return the bytes of the header and of all arrays, which the first bytes of a file give."""
+    """Return the lengths of the header and of all arrays, from the first bytes of a file."""
     if not data.startswith(kind.line) or len(data) < kind.start:
         raise kind.error(f"it does not begin as a {kind.name} of this version does")
     header, arrays = _LENGTHS.unpack_from(data, len(kind.line))
     return header, arrays
 
 
-def _arrays(data: memoryview, described: Any) -> list[NDArray[Any]]:
-    arrays, place = [], 0
-    for each in described:
-        dtype, shape = np.dtype(str(each["dtype"])), [int(length) for length in each["shape"]]
-        if dtype.kind not in _KINDS or min(shape, default=0) < 0 or each["order"] not in ("C", "F"):
-            raise ValueError(f"no array is like {each}")
+def _arrays(data: memoryview, specs: Any) -> list[NDArray[Any]]:
+    arrays, offset = [], 0
+    for spec in specs:
+        dtype, shape = np.dtype(str(spec["dtype"])), [int(length) for length in spec["shape"]]
+        if dtype.kind not in _KINDS or min(shape, default=0) < 0 or spec["order"] not in ("C", "F"):
+            raise ValueError(f"{spec} does not describe an array")
         nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes > len(data) - place:
+        if nbytes > len(data) - offset:
             raise ValueError("its arrays are longer than the file")
-        flat = np.frombuffer(data[place : place + nbytes], dtype)
-        # In the order that it had in memory, and aligned.
-        arrays.append(flat.reshape(shape, order=each["order"]).copy(order="K"))
-        place += nbytes
-    if place != len(data):
-        raise ValueError("there are more bytes than its arrays have")
+        flat = np.frombuffer(data[offset : offset + nbytes], dtype)
+        # A copy, because the bytes of the file need not be aligned. It keeps the order in memory.
+        arrays.append(flat.reshape(shape, order=spec["order"]).copy(order="K"))
+        offset += nbytes
+    if offset != len(data):
+        raise ValueError("the file is longer than its arrays")
     return arrays

@@ -2,7 +2,7 @@
 
 A function that needs the result of a pass is a generator: it yields the request, is sent its
 result, and in the end returns a result of its own. It runs nothing itself. So its caller can serve
-the requests of several generators by one reading of the blocks, or stop and continue later.
+the requests of several generators with one reading of the blocks, or stop and continue later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Pass(Generic[Partial]):
-    """One kernel at one set of parameters, over all blocks or some. Its result is the partial.
+    """A request to evaluate a kernel on all or some blocks. Its result is the partial.
 
     Attributes
     ----------
@@ -34,16 +34,17 @@ class Pass(Generic[Partial]):
     parameters : object
         Passed to the kernel with each block.
     name : str
-        What a person reads on the dashboard; ``{}`` stands for the number of the pass.
+        Name of the pass on Dask's dashboard; ``{}`` stands for the number of the pass.
     indices : tuple of int or None
-        Blocks of a sample; None is all.
+        Numbers of the blocks of a sample; None means all blocks.
     n_entries : int
-        Number of entries of the matrices in its partial. They decide which passes fit in one sweep.
+        Number of entries of the matrices in its partial. It determines which passes fit in one
+        sweep.
     blocks : BlockSequence or None
-        Blocks to read instead of those of the problem: its held-out rows. Their bytes do not count
-        as bytes that were read to solve the problem.
+        Blocks of held-out rows, which are read instead of the blocks of the problem. Their bytes
+        do not count as bytes that were read to solve the problem.
     n_passes : float or None
-        How many passes it counts as; None is the share of the rows that it reads.
+        Number of passes that it counts as; None means the share of the rows that it reads.
     """
 
     kernel: PassKernel[Any, Partial]
@@ -57,7 +58,9 @@ class Pass(Generic[Partial]):
 
 @dataclass(frozen=True)
 class Round:
-    """The training of a network's replicas between two synchronisations. Its result: the replicas.
+    """A request to train a network's replicas until the next synchronisation.
+
+    Its result is the trained replicas.
 
     Attributes
     ----------
@@ -66,9 +69,9 @@ class Round:
     learner : Learner
         Trains a replica.
     name : str
-        What a person reads on the dashboard.
+        Name of the round on Dask's dashboard.
     n_passes : float
-        How many passes it counts as. An epoch is one pass, counted with its first round.
+        Number of passes that it counts as. An epoch is one pass, counted with its first round.
     """
 
     trainings: tuple[LocalTraining, ...] | TrainingInMemory

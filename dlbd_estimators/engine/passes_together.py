@@ -1,8 +1,8 @@
-"""Passes over rows as requests: fits of transformers ask for them, alone or together.
+"""Passes over rows as requests, so that the fits of several transformers can share them.
 
 A fit that can share passes with others is a generator, like a solver: it yields a
-:class:`RowsPass`, is sent the partial, and in the end returns a result of its own. So one sweep can
-serve many fits to columns of the same rows.
+:class:`RowsPass`, is sent the partial, and in the end returns a result of its own. So one reading
+of the rows can serve many fits to their columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class RowsPass(Generic[Partial]):
-    """One pass over aligned rows. Its result is the partial.
+    """A request for one pass over aligned rows. Its result is the partial.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class RowsPass(Generic[Partial]):
     names: Sequence[str] = ()
 
     def run(self) -> Partial:
-        """Run it alone."""
+        """Run this pass alone; return its partial."""
         return reduce_rows(
             self.collections, self.kernel, self.combine, name=self.name, names=self.names
         )
@@ -50,43 +50,43 @@ AsksForRows: TypeAlias = Generator[RowsPass[Any], Any, Found]
 
 
 def answered(asks: AsksForRows[Found]) -> Found:
-    """Run one fit, with a reading of the rows for each pass that it asks for."""
+    """Run one fit alone: read the rows once for each pass that it requests; return its result."""
     try:
-        asked = next(asks)
+        requested = next(asks)
         while True:
-            asked = asks.send(asked.run())
+            requested = asks.send(requested.run())
     except StopIteration as end:
-        found: Found = end.value
-        return found
+        result: Found = end.value
+        return result
 
 
 def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
-    """Run fits to columns of the same rows; one sweep serves what they ask for at the same time.
+    """Run fits to columns of the same rows; passes requested at the same time share one reading.
 
     Parameters
     ----------
     fits : sequence of generator
-        Each works on columns that were made, row by row, of one collection.
+        The fits. Their columns were computed row by row from the same collection.
 
     Returns
     -------
     int
-        How often the rows were read.
+        Number of times that the rows were read.
     """
     n_sweeps = 0
-    asked: list[tuple[AsksForRows[Any], RowsPass[Any]]] = []
+    requested: list[tuple[AsksForRows[Any], RowsPass[Any]]] = []
 
     def go_on(fit: AsksForRows[Any], partial: Any) -> None:
         with suppress(StopIteration):
-            asked.append((fit, fit.send(partial)))
+            requested.append((fit, fit.send(partial)))
 
     for fit in fits:
         go_on(fit, None)
-    while asked:
-        waiting, asked = asked, []
+    while requested:
+        waiting, requested = requested, []
         groups: dict[Hashable, list[tuple[AsksForRows[Any], RowsPass[Any]]]] = {}
-        for place, pair in enumerate(waiting):
-            groups.setdefault(_cut(pair[1], place), []).append(pair)
+        for number, pair in enumerate(waiting):
+            groups.setdefault(_cut(pair[1], number), []).append(pair)
         for group in groups.values():
             partials, n_read = _run([each for _, each in group])
             n_sweeps += n_read
@@ -95,19 +95,20 @@ def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
     return n_sweeps
 
 
-def _cut(asked: RowsPass[Any], place: int) -> Hashable:
-    """Return a key. Passes with equal keys read rows that are cut into the same blocks."""
-    if len(asked.collections) > 1:
-        return place  # the weights may be cut into other blocks
-    (rows,) = asked.collections
+def _cut(requested: RowsPass[Any], number: int) -> Hashable:
+    """Return a key that is equal for passes over rows in the same blocks: they share a reading."""
+    if len(requested.collections) > 1:
+        return number  # no other pass has it: these collections may have different blocks
+    (rows,) = requested.collections
     if is_frame(rows):
-        # Not with arrays: Dask optimises arrays and data frames apart, and would read twice.
+        # Never together with arrays: Dask optimises arrays and data frames separately, and would
+        # read the data twice.
         return "frames", rows.npartitions
     return "arrays", rows.chunks[0] if known(rows) else rows.numblocks[0]
 
 
 def _run(passes: Sequence[RowsPass[Any]]) -> tuple[list[Any], int]:
-    """Run passes over the same blocks; return their partials, and how often these were read."""
+    """Run passes over the same blocks; return the partials, and how often blocks were read."""
     if len(passes) > 1:
         rows = together(*(each.collections[0] for each in passes))
         if len({_n_blocks(each) for each in rows}) == 1:
@@ -118,7 +119,7 @@ def _run(passes: Sequence[RowsPass[Any]]) -> tuple[list[Any], int]:
                     [each.combine for each in passes],
                     name=passes[0].name,
                 )
-            except BlockTooLarge:  # before anything was read; alone they may fit
+            except BlockTooLarge:  # nothing was read; the blocks of one pass alone may fit
                 pass
             else:
                 return partials, 1

@@ -1,8 +1,8 @@
 """Values that a process keeps for a fit, until the fit ends.
 
-The client tells when a fit ends. Tasks of the fit may still run then: their values are not kept. A
-client may also die without telling. So the values of a fit that has asked for none of them for long
-are dropped when another fit needs the room.
+The client reports when a fit ends. Tasks of the fit may still run at that time: their values are
+not kept. A client may also die without a report. So the values of a fit that has used none of them
+for a long time are dropped when another fit needs the memory.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class PerFitCache(Generic[Value]):
     Parameters
     ----------
     idle_seconds : float
-        After so many seconds without a request, a fit is taken to be gone.
+        After so many seconds without a request, a fit is assumed to have ended.
     """
 
     def __init__(self, idle_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._fits: dict[str, _Fit[Value]] = {}
-        # In the order of their ends; a dict, because a set has no order.
+        # Fits in the order in which they ended; a dict, because a set has no order.
         self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class PerFitCache(Generic[Value]):
         return None if found is None else found[0]
 
     def put(self, fit: str, key: Hashable, value: Value, nbytes: int, budget: int | None) -> None:
-        """Keep a value if there is room. If need be, drop the values of fits that are gone.
+        """Keep a value if there is room; if necessary, drop the values of idle fits first.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class PerFitCache(Generic[Value]):
         nbytes : int
             Size of the value in bytes.
         budget : int or None
-            Bytes for all fits together; None is no limit.
+            Largest number of bytes of all fits together; None means no limit.
         """
         with self._lock:
             if fit in self._ended:
@@ -97,12 +97,12 @@ class PerFitCache(Generic[Value]):
                 del self._ended[next(iter(self._ended))]
 
     def has_ended(self, fit: str) -> bool:
-        """Tell whether a fit has ended lately."""
+        """Return whether a fit is one of the last fits that have ended."""
         with self._lock:
             return fit in self._ended
 
     def clear(self) -> None:
-        """Forget all values, but not which fits have ended."""
+        """Forget all values, but remember which fits have ended."""
         with self._lock:
             self._fits.clear()
 

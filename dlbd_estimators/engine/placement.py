@@ -1,8 +1,8 @@
 """Which workers may take the tasks of a pass, and whether each block has a worker of its own.
 
 The user's annotations (``dask.annotate``) reach the scheduler with the tasks, as with any Dask
-work. This module chooses what they leave open: a home for each block, if every worker may take any
-task, or if the user prefers some workers and forbids none.
+work. This module decides what they leave open: each block gets a home (a preferred worker) if every
+worker may run any task, or if the user prefers some workers and forbids none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from dlbd_estimators.engine.reduction_tree import nodes
 
-#: What the scheduler knows of workers, by address.
+#: The scheduler's description of each worker, by address.
 Workers = dict[str, dict[str, Any]]
 
 
@@ -26,8 +26,8 @@ class Placement:
     workers : dict
         The workers that tasks are meant for: the scheduler's description of each, by address.
     homes : bool
-        Whether tasks may get a preferred worker among these, and permission to run on any other. If
-        not, the user's own restrictions decide: a preference of ours would replace them.
+        Whether a task may get one of these as preferred worker, and permission to run on any other.
+        If False, the user's own restrictions apply: a preference would replace them.
     """
 
     workers: Workers
@@ -44,10 +44,10 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
     annotations : mapping
         The annotations in force; ``workers``, ``allow_other_workers`` and ``resources`` count.
     """
-    names, loose, resources = (
+    names, others_allowed, resources = (
         annotations.get(name) for name in ("workers", "allow_other_workers", "resources")
     )
-    if callable(names) or callable(loose) or callable(resources):
+    if callable(names) or callable(others_allowed) or callable(resources):
         # The annotations are functions of a task's key, which is not known yet.
         return Placement(workers, homes=False)
     able = {
@@ -60,7 +60,7 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
     named = {
         address: worker for address, worker in able.items() if _is_named(address, worker, names)
     }
-    if loose:
+    if others_allowed:
         return Placement(named or able, homes=not resources)
     if not named and any(":" in str(name) for name in names):
         # Host names are left to the scheduler: this process may know hosts by other names.
@@ -69,13 +69,17 @@ def place(workers: Workers, annotations: Mapping[str, Any]) -> Placement:
 
 
 def limits(annotations: Mapping[str, Any]) -> str:
-    """Say which workers the user's annotations allow, for errors; empty if they allow all."""
+    """Return words for an error: which workers the annotations allow; empty if they allow all."""
     chosen = {name: annotations[name] for name in ("workers", "resources") if annotations.get(name)}
     return f" that may take tasks annotated with {chosen}" if chosen else ""
 
 
 def homes_of(n_blocks: int, depth: int, workers: Workers) -> list[str]:
-    """Assign each block to a worker: whole bundles, in order, by number of threads."""
+    """Return the home of each block, as the address of a worker.
+
+    All blocks of a bundle have the same home. Workers get consecutive bundles, in proportion to
+    their numbers of threads.
+    """
     slots = [address for address, worker in workers.items() for _ in range(worker["nthreads"])]
     ranges = nodes(n_blocks, depth)
     if not slots:

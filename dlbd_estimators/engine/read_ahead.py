@@ -1,8 +1,8 @@
-"""Load items in one thread while another thread works on the item before.
+"""Load items in one thread while another thread works on the previous item.
 
 The calling thread loads and a helper thread works, not the other way round. Loading runs the user's
-functions. In the thread that Dask gave the task they may do what any task may do: compute with
-Dask, ask for their worker, open a client, leave the thread pool. The work does not use Dask.
+functions. In the thread that Dask gave the task, they may do what any task may do: compute with
+Dask, call ``get_worker``, open a client, leave the thread pool. The work does not use Dask.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def load_ahead(
     Parameters
     ----------
     load : callable
-        ``load(number) -> item``, for the numbers 0 to ``n_items - 1``. It is called as soon as
-        the item before was taken: at most one item waits while one is worked on.
+        ``load(number) -> item``, for the numbers 0 to ``n_items - 1``. It is called as soon as the
+        previous item was taken. So at most one item waits while the work uses another.
     n_items : int
         Number of items.
     work : callable
-        ``work(take) -> result``, where ``take()`` gives the next item. It may end before it has
-        taken all, and should keep no item when it takes the next.
+        ``work(take) -> result``, where ``take()`` returns the next item. It may end before it has
+        taken all items. When it takes an item, it should no longer refer to the previous one.
 
     Returns
     -------
@@ -68,14 +68,14 @@ def load_ahead(
                 raise
             raise earlier from None
         finally:
-            # Also if this thread was interrupted: leaving the pool waits for the helper.
+            # End the work even if this thread was interrupted: leaving the pool waits for it.
             handover.give(_END)
 
 
 def load_between(
     load: Callable[[int], Item], n_items: int, work: Callable[[Callable[[], Item]], Result]
 ) -> tuple[Result, float]:
-    """Do as :func:`load_ahead` does, but load and work alternately in this thread."""
+    """Load items and work on them alternately in this thread; otherwise as :func:`load_ahead`."""
     numbers = iter(range(n_items))
     waited = 0.0
 
@@ -100,7 +100,7 @@ class _Handover(Generic[Item]):
         self.waited = 0.0
 
     def wait_for_room(self) -> bool:
-        """Wait until the last item was taken; tell whether the work still takes items."""
+        """Wait until the last item was taken; return whether the work still takes items."""
         self._room.acquire()
         return not self._ended
 

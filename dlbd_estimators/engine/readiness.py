@@ -1,8 +1,8 @@
-"""Whether a cluster can run passes: that there are workers, and that they have the packages.
+"""Check that a cluster can run passes: it has workers, and they have the packages.
 
 Both are checked before the first task is sent. Otherwise Dask would hold tasks for ever if there is
 no worker for them. And a worker that cannot unpickle a task drops its connection to the scheduler,
-connects again, and is sent the same task again.
+connects again, and receives the same task again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from dlbd_estimators.exceptions import MissingPackage, NoWorkers
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Seconds between two looks for a new worker.
+#: Seconds between two searches for a new worker.
 _LOOK_EVERY = 0.1
-#: Seconds that workers get to say whether they have the packages. Other work may block a worker's
-#: event loop: a worker that has not answered is taken to have them.
+#: Seconds to wait for the workers' answers whether they have the packages. Other work may block a
+#: worker's event loop: a worker that has not answered is assumed to have them.
 _PATIENCE = 8.0
-#: The package that every worker needs. It imports all that it needs itself.
+#: The package that every worker needs. It imports its own dependencies.
 PACKAGE = frozenset({"dlbd_estimators"})
 _SCHEDULER = "the scheduler"
 
@@ -58,7 +58,7 @@ if errors:
 
 
 def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> Placement:
-    """Find the workers that may take our tasks, and make sure that they can.
+    """Find the workers that may take our tasks, and check that they can import what tasks need.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> P
     modules : iterable of str, optional
         Modules that tasks import.
     work : str, optional
-        What was done on the cluster before, for the error.
+        The last work on this cluster, for the error.
 
     Raises
     ------
     NoWorkers
-        There are no workers, and none came in time.
+        There is no such worker, and none came in time.
     MissingPackage
         Workers or the scheduler cannot import some of the modules.
     """
@@ -92,7 +92,7 @@ def wait_for_workers(
 ) -> Placement:
     """Find the workers that may take our tasks; wait for one if there is none.
 
-    The Dask configuration says for how long ("30 s", or a number of seconds):
+    The Dask configuration sets the longest wait ("30 s", or a number of seconds):
     ``dlbd-estimators.wait-for-workers`` before the first pass, later
     ``dlbd-estimators.wait-for-lost-workers``.
 
@@ -101,11 +101,11 @@ def wait_for_workers(
     client : distributed.Client
         A client of the cluster.
     find : callable
-        Looks for the workers.
+        Returns the workers that may take our tasks now.
     annotations : mapping
         The annotations in force around the fit, for the message.
     work : str, optional
-        What was done on this cluster before.
+        The last work on this cluster, for the error.
 
     Raises
     ------
@@ -140,32 +140,32 @@ def wait_for_workers(
 
 
 def check_packages(client: Client, workers: Workers, modules: Iterable[str] = PACKAGE) -> None:
-    """Make sure that workers and scheduler can import some modules; ask each only once.
+    """Check that workers and scheduler can import some modules; ask each only once.
 
     Raises
     ------
     MissingPackage
-        Names what cannot be imported, and where.
+        Some modules cannot be imported. The error names them, and where they are missing.
     """
     needed = set(modules)
     known = _known.setdefault(client, {})
-    new = [each for each in (_SCHEDULER, *workers) if not needed <= known.get(each, set())]
+    new = [process for process in (_SCHEDULER, *workers) if not needed <= known.get(process, set())]
     if not new:
         return
     errors = _ask(client, new, _IMPORT.format(names=sorted(needed)))
     if errors:
-        where = "; ".join(f"{each}: {error}" for each, error in sorted(errors.items()))
+        where = "; ".join(f"{process}: {error}" for process, error in sorted(errors.items()))
         raise MissingPackage(
-            f"What a task needs cannot be imported on the cluster at "
-            f"{address(client)}. {where}. Install there what is installed here, in "
-            f"the same versions."
+            f"Modules that tasks need cannot be imported on the cluster at "
+            f"{address(client)}. {where}. Install the same packages there as here, "
+            f"in the same versions."
         )
-    for each in new:
-        known.setdefault(each, set()).update(needed)
+    for process in new:
+        known.setdefault(process, set()).update(needed)
 
 
 def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportError]:
-    """Run code that imports; return the errors by who has them."""
+    """Run code that imports modules; return the import errors by the address of the process."""
 
     async def ask(asked: list[str]) -> dict[str, Any]:
         if asked == [_SCHEDULER]:
@@ -180,7 +180,7 @@ def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportErr
         return answers
 
     async def ask_all(groups: list[list[str]]) -> list[dict[str, Any] | None]:
-        """Ask groups at the same time; None for a group of which one did not answer in time."""
+        """Ask groups at the same time; None for a group that did not answer completely in time."""
         tasks = [asyncio.ensure_future(ask(group)) for group in groups]
         await asyncio.wait(tasks, timeout=_PATIENCE)
         for task in tasks:
@@ -201,7 +201,7 @@ def _ask(client: Client, addresses: list[str], code: str) -> dict[str, ImportErr
         # A worker that does not answer must not hide the answers of the others.
         for found in client.sync(ask_all, [[address] for address in silent]):
             answers.update(found or {})
-    return {each: error for each, error in answers.items() if isinstance(error, ImportError)}
+    return {process: error for process, error in answers.items() if isinstance(error, ImportError)}
 
 
 class _ModuleFinder(cloudpickle.Pickler):

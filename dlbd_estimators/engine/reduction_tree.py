@@ -1,10 +1,9 @@
 """The fixed binary tree that joins the partials of blocks.
 
 The tree over blocks ``start..stop`` splits in the middle, down to single blocks. Its
-shape depends on the number of blocks alone, and the nodes at any depth are consecutive
-ranges of nearly equal size: these are the bundles. However many bundles a pass is cut
-into, and wherever each is run, the same partials are joined in the same order, so the
-sum has the same bits.
+shape depends on the number of blocks alone. The nodes at any depth are consecutive ranges of
+nearly equal size: these are the bundles. The same partials are joined in the same order,
+however many bundles there are, and wherever each is run. So the sum has the same bits.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def split(start: int, stop: int) -> tuple[Node, Node]:
 
 
 def within(node: Node, other: Node) -> bool:
-    """Tell whether ``node`` equals ``other`` or is below it in the tree."""
+    """Return whether ``node`` equals ``other`` or is below it in the tree."""
     return other[0] <= node[0] and node[1] <= other[1]
 
 
@@ -94,6 +93,6 @@ def join(
 def stratified(n: int, depth: int, choose: Callable[[int, int], int]) -> Sequence[int]:
     """Choose one block from each node at ``depth``: a sample from across the whole range.
 
-    With one block from each node, the sample's own tree is the top of the whole tree.
+    With one block from each node, the tree of the sample is the top of the tree of all blocks.
     """
     return [choose(start, stop) for start, stop in nodes(n, depth)]

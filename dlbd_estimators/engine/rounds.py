@@ -1,4 +1,4 @@
-"""The training of one replica in a round: the work of one task, wherever it is run.
+"""The training of one replica in a round: the work of one task, in a thread or on a worker.
 
 The rows of a few blocks at a time are brought together in a buffer and shuffled there
 (CorgiPile: Xu et al., arXiv 2206.05830). The buffer has two halves: while the rows of one are
@@ -28,24 +28,24 @@ from dlbd_estimators.kernels.learner import Learner, Replica
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """What one replica does in a round.
+    """The training of one replica in a round.
 
     Parameters
     ----------
     number : int
-        Which replica.
+        Number of the replica.
     replica : Replica
-        Where it begins. Not changed.
+        The replica at the start of the round. It is not changed.
     blocks : Blocks
-        Can read the blocks named below; of known sizes.
+        Reads the blocks of ``fills``; their sizes are known.
     fills : sequence of sequence of int
-        Blocks whose rows are in the buffer at the same time, one fill after the other.
+        For each fill of the buffer, in order, the numbers of the blocks whose rows it contains.
     seeds : sequence of sequence of int, or None
-        Seed of the order of each fill's rows; None takes them as they are stored.
+        For each fill, the seed of the random order of its rows; None keeps the stored order.
     learning_rate : float
-        For the update rule.
+        Learning rate of the update rule.
     readers : dict of int to Blocks
-        Readers of the blocks that ``blocks`` cannot read, which this worker has kept.
+        By block number, readers that this worker has kept of blocks that ``blocks`` cannot read.
     """
 
     number: int
@@ -64,7 +64,7 @@ class LocalTraining:
     def fill_rows(self, fill: Sequence[int]) -> int:
         """Return the number of rows of a fill."""
         rows = [self.reader(index).rows(index) for index in fill]
-        return sum(len(each) for each in rows if each is not None)
+        return sum(len(rows_of_block) for rows_of_block in rows if rows_of_block is not None)
 
     def reader(self, index: int) -> Blocks:
         """Return the blocks that can read a block."""
@@ -78,15 +78,15 @@ class TrainingInMemory:
     Parameters
     ----------
     replica : Replica
-        Where it begins. Not changed.
+        The replica at the start of the epoch. It is not changed.
     rows : Block
         Checked rows, in the precision of the training.
     order : ndarray of shape (n_rows,) or None
-        Positions of the rows in the order in which batches take them; None is the stored order.
+        Positions of the rows in the order in which batches take them; None means the stored order.
     learning_rate : float
-        For the update rule.
+        Learning rate of the update rule.
     n_threads : int
-        Threads that share a batch; changes no bit.
+        Number of threads that share a batch. It does not change the bits of the result.
     """
 
     replica: Replica
@@ -113,14 +113,14 @@ class TrainedReplica:
     Attributes
     ----------
     replica : Replica
-        After the training.
+        The replica after the training.
     totals : list of float
-        For each fill, the sum over rows of their batch's objective. If training diverged, the last
-        one is not finite.
+        For each fill, the sum over its rows of the objective of their batch. If training diverged,
+        the last value is not finite.
     n_rows : int
-        Rows trained on.
+        Number of rows in the training.
     cost : Cost
-        Of the task.
+        Cost of the task.
     """
 
     replica: Replica
@@ -130,7 +130,7 @@ class TrainedReplica:
 
 
 def train_replica(training: LocalTraining, learner: Learner, n_threads: int = 1) -> TrainedReplica:
-    """Train a replica on its blocks; ``n_threads`` changes no bit."""
+    """Train a replica on its blocks; ``n_threads`` does not change the bits of the result."""
     began = time.perf_counter()
     buffer = _Buffer(training)
 
@@ -166,11 +166,11 @@ class _Buffer:
         self._training = training
         self._n_rows = max(training.fill_rows(fill) for fill in training.fills)
         self._halves: list[_Half | None] = [None, None]
-        #: Of all fills until now.
+        #: Cost of all fills until now.
         self.cost = Cost()
 
     def fill(self, number: int) -> Block:
-        """Return the rows of a fill, valid until the one after the next is loaded."""
+        """Return the rows of a fill. The load of the fill after the next overwrites them."""
         start = 0
         half = None
         for index in self._training.fills[number]:
@@ -206,6 +206,6 @@ class _Half:
             self._weight[start:stop] = block.weight
 
     def rows(self, n_rows: int) -> Block:
-        """Return the first rows."""
+        """Return the first ``n_rows`` rows."""
         weight = None if self._weight is None else self._weight[:n_rows]
         return Block(self._X[:n_rows], self._y[:n_rows], weight)

@@ -1,4 +1,4 @@
-"""Where a fit runs: the active Dask cluster for Dask collections, else threads here."""
+"""Choose where a fit runs: on the active cluster for Dask collections, or in threads here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def executor_for(blocks: BlockSequence) -> Executor:
-    """Return an executor for some blocks, as Dask itself would choose.
+    """Return an executor that runs where Dask itself would compute the blocks.
 
     Arrays in memory never leave the process. Dask collections run on the active client,
     unless the Dask configuration names another scheduler.
@@ -27,7 +27,7 @@ def executor_for(blocks: BlockSequence) -> Executor:
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
-        Workers or the scheduler lack this package, or what it needs.
+        Workers or the scheduler lack this package or one of its dependencies.
     """
     if blocks.in_memory:
         return ThreadExecutor()
@@ -41,14 +41,14 @@ def executor_for(blocks: BlockSequence) -> Executor:
 
 
 def active_cluster() -> Remote | None:
-    """Return the cluster that Dask would compute on, or None if that is this process.
+    """Return the cluster that Dask would compute on, or None if Dask would use this process.
 
     Raises
     ------
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
-        Workers or the scheduler lack this package, or what it needs.
+        Workers or the scheduler lack this package or one of its dependencies.
     """
     client = _active_client()
     if client is None:
@@ -60,17 +60,17 @@ def active_cluster() -> Remote | None:
 
 
 def check_cluster() -> None:
-    """Make sure that the active cluster, if there is one, can run tasks.
+    """Check that the active cluster, if there is one, can run tasks.
 
-    Call it before Dask itself computes something, which would wait for ever. Passes check it
-    themselves.
+    Call it before Dask itself computes something: without workers, Dask would wait for ever.
+    Passes check the cluster themselves.
 
     Raises
     ------
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
-        Workers or the scheduler lack this package, or what it needs.
+        Workers or the scheduler lack this package or one of its dependencies.
     """
     client = _active_client()
     if client is not None:

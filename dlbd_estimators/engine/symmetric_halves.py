@@ -1,4 +1,4 @@
-"""Packed partials, as workers hold and send them: one half of each symmetric matrix.
+"""Pack partials for storage on workers and for sending: only one half of symmetric matrices.
 
 A matrix is halved only if both halves have the same bits, so packing and unpacking change no bit.
 An unpacked partial shares no memory with the packed one: joining may write to it, and a worker may
@@ -28,9 +28,9 @@ class Half:
     Attributes
     ----------
     shape : tuple of int
-        Shape of the whole matrices, square in the last two axes.
+        Shape of the whole matrices; the last two lengths are equal.
     upper : ndarray of shape (n_matrices, n_rows * (n_rows + 1) // 2)
-        The rows, from the diagonal on.
+        The entries of each row, from the diagonal on.
     """
 
     shape: tuple[int, ...]
@@ -70,7 +70,7 @@ class Half:
 
 
 def is_symmetric(array: NDArray[Any]) -> bool:
-    """Tell whether an array holds large matrices that are symmetric to the last bit.
+    """Return whether an array holds large matrices that are symmetric to the last bit.
 
     The bits are compared, because zeros of different sign compare equal, and NaN does not.
     """
@@ -113,7 +113,7 @@ def unpack(packed: Any) -> Any:
 
 
 def nbytes(partial: Any) -> int:
-    """Memory of the arrays of a partial, packed or not."""
+    """Return the size in bytes of the arrays of a partial, packed or not."""
     sizes: list[int] = []
 
     def measured(leaf: Any) -> Any:
@@ -136,7 +136,7 @@ def _mapped(partial: Any, of_leaf: Callable[[Any], Any]) -> Any:
             return of_leaf(partial)
         case list() | tuple():
             parts = map(mapped, partial)
-            make = getattr(partial, "_make", type(partial))  # of named tuples
+            make = getattr(partial, "_make", type(partial))  # named tuples have `_make`
             return make(parts)
         case dict():
             return {key: mapped(part) for key, part in partial.items()}
@@ -144,6 +144,6 @@ def _mapped(partial: Any, of_leaf: Callable[[Any], Any]) -> Any:
         return of_leaf(partial)
     changed = copy.copy(partial)
     for field in fields(partial):
-        # Not by `replace`: fields need not be arguments, and the class may be frozen.
+        # `dataclasses.replace` needs fields that are arguments; `object` also sets frozen ones.
         object.__setattr__(changed, field.name, mapped(getattr(partial, field.name)))
     return changed

@@ -1,9 +1,10 @@
 """Wait for the tasks of a pass on a Dask cluster, and repeat tasks whose workers died.
 
 Results of type :class:`~dlbd_estimators.engine.held_partials.Held` stay on their workers. When the
-results of two neighbours in the tree are there, a task joins them, and the client fetches only what
-is left in the end. The client fetches all other results as they arrive. Dask itself repeats tasks
-whose workers died, up to its own limit of deaths; beyond that limit they are sent again here.
+results of two neighbours in the tree are there, a task joins them, and the client fetches only the
+results that remain in the end. The client fetches all other results as they arrive. Dask itself
+repeats tasks whose workers died, up to its own limit of deaths. Beyond that limit, this module
+sends them again.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ Submit = Callable[[Node, int], Future[Any]]
 #: ``join(node, attempt, left, right)`` sends the task that joins the results of two halves.
 Join = Callable[[Node, int, Future[Any], Future[Any]], Future[Any]]
 
-#: If so many workers died while they read a block alone, the block is taken for the cause. Only
-#: alone, because each death marks all tasks of the worker, also those that did not cause it.
+#: If so many workers died while they read a block and ran no other task, the block is taken for the
+#: cause. Other deaths do not count: Dask attributes a death to all tasks that the worker ran.
 _BLOCK_DEATHS = 4
 _CAUSES = (
     "Is it too large for a worker's memory, or does reading it crash the process? The workers' "
-    "logs tell more."
+    "logs show more."
 )
 
 
@@ -48,7 +49,7 @@ def gather(
     watch: Watch,
     join: Join | None = None,
 ) -> dict[Node, Any]:
-    """Send tasks and gather their results; send those again whose workers died.
+    """Send tasks and gather their results; send a task again if its worker died.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def gather(
     ranges : list of tuple of int
         Nodes of the tree, in order: one task each, which may be split into single blocks.
     where : callable
-        Names a single block, for the error.
+        ``where(node)`` describes a single block, for the error.
     watch : Watch
         Looks at the state of the tasks on the cluster.
     join : callable, optional
@@ -75,7 +76,7 @@ def gather(
     WorkersLost
         Workers died whenever they read one block.
     ClusterError
-        No worker was there for too long, or the scheduler is gone.
+        There was no worker for too long, or the scheduler is gone.
     """
     with away_from_the_pool():
         tasks = _Tasks(client, submit, ranges, where, watch, join)
@@ -88,7 +89,7 @@ def gather(
 
 @dataclass(frozen=True)
 class _Task:
-    """The task of a node. A task that joins also keeps the tasks of both halves: it may fail."""
+    """The task of a node. A task that joins also has the tasks of both halves, in case it fails."""
 
     node: Node
     future: Future[Any]
@@ -99,8 +100,8 @@ class _Tasks:
     """The tasks of a pass that were sent.
 
     A task is *running* until it has ended. Then its result is *fetched*, or it is *held* on its
-    worker until it is joined or nothing runs any more. Blocks that were being read when a worker
-    died are *suspects*: each is read alone, and other tasks that still ran are sent again later.
+    worker until it is joined or no task runs any more. Blocks that were being read when a worker
+    died are *suspects*. Each is read alone; then the other tasks that had not ended are sent again.
 
     Attributes
     ----------
@@ -125,9 +126,9 @@ class _Tasks:
         self._join = join
         self._ranges = ranges
         self._attempts: Counter[Node] = Counter()
-        #: Keys of all tasks. A running task may need the result of one that ended long ago again.
+        #: Keys of all tasks, also of ended ones: a running task may need their results again.
         self._keys: list[Any] = []
-        #: Nodes that are not joined on workers again, because workers died meanwhile.
+        #: Nodes whose halves are not joined on workers again, because workers died meanwhile.
         self._apart: set[Node] = set()
         self._suspects: list[Node] = []
         #: The largest number of workers that died while they ran the same task.
@@ -139,7 +140,7 @@ class _Tasks:
         self._arrived = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def run(self) -> None:
-        """Send all tasks, and wait until all results have come."""
+        """Send all tasks, and wait until all results have arrived."""
         self._send_missing(again=False)
         while self._running or self._held or self._fetched:
             self._take_arrived()
@@ -197,7 +198,7 @@ class _Tasks:
         while self._arrived.has_ready():
             future, result = next(self._arrived)
             task = self._fetched.pop(future, None)
-            if task is not None:  # else it was given up
+            if task is not None:  # else the task was cancelled
                 self._arrive(task, result)
 
     def _await_end(self) -> None:
@@ -205,7 +206,7 @@ class _Tasks:
             self._look()
             return
         task = self._running.pop(next(self._ended), None)
-        if task is not None:  # else it was given up
+        if task is not None:  # else the task was cancelled
             self._end(task)
 
     def _end(self, task: _Task) -> None:
@@ -223,7 +224,7 @@ class _Tasks:
             self._fetch(_Task(task.node, task.future))
 
     def _arrive(self, task: _Task, result: Any) -> None:
-        if isinstance(result, NotKept):  # its worker has died, and so did the graph part it needs
+        if isinstance(result, NotKept):  # its worker has died, and had the graph part that it needs
             self._send_missing()
         elif task.future.status == "finished":
             self.results[task.node] = result
@@ -231,7 +232,7 @@ class _Tasks:
             self._end(task)
 
     def _hold(self, task: _Task, join: Join) -> None:
-        """Leave a result on its worker; join it with its neighbour's, if that one is held, too."""
+        """Leave a result on its worker; join it with its neighbour's result if both are held."""
         self._held[task.node] = task
         above = parent(task.node, self._ranges[-1][1])
         if above is None or above in self._apart or not self._held.keys() >= set(split(*above)):
@@ -257,7 +258,7 @@ class _Tasks:
             self._apart.add(task.node)
             if half.future.status == "error":
                 self._fail(half)
-            else:  # only the join failed: this half is fetched in the end
+            else:  # only the join failed: the result of this half is fetched in the end
                 self._held[half.node] = half
         self._most_deaths = max(self._most_deaths, _deaths(task.future))
         if not task.halves:
@@ -265,7 +266,7 @@ class _Tasks:
             self._suspects += [(block, block + 1) for block in range(start, stop)]
 
     def _suspect_all(self) -> None:
-        """Handle all tasks that ended with the same worker, before running ones are cancelled."""
+        """Handle all tasks that failed when a worker died, before running tasks are cancelled."""
         self._client.sync(asyncio.sleep, 0)  # lets the client read the scheduler's whole message
         for tasks in (self._running, self._fetched):
             for task in list(tasks.values()):
@@ -283,19 +284,19 @@ class _Tasks:
                 if wait_for_one(self._arrived):
                     self._take_alone(node, future)
                 else:
-                    alone = f"{self._where(node)} is read alone, as workers died"
-                    self._look_out(f"{self._progress()}; {alone}")
+                    suspect = f"{self._where(node)} is read alone, because workers died"
+                    self._look_out(f"{self._progress()}; {suspect}")
             if node in self.results:
                 return
             deaths += max(1, _deaths(future))
         raise WorkersLost(
-            f"Workers died whenever they read {self._where(node)}, also while they did nothing "
-            f"else: {deaths} of them when it was read alone. {_CAUSES}"
+            f"Workers died whenever they read {self._where(node)}, even without any other task: "
+            f"{deaths} workers died while they ran nothing else. {_CAUSES}"
         ) from _error(future)
 
     def _take_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
-        if arrived is not future:  # an earlier future, which was given up
+        if arrived is not future:  # an earlier future, which was cancelled
             return
         del self._fetched[future]
         if future.status == "finished":
@@ -310,7 +311,7 @@ class _Tasks:
             self._send_missing()
 
     def _look_out(self, progress: str) -> bool:
-        """Look at the running tasks; give up soon if our tasks have killed all workers."""
+        """Look at the running tasks; give up sooner if our tasks have killed all workers."""
         if self._most_deaths < _BLOCK_DEATHS:
             return self._watch.look(self._keys, progress)
         try:
@@ -326,11 +327,11 @@ class _Tasks:
 
     def _progress(self) -> str:
         left = len(self._running) + len(self._held) + len(self._fetched)
-        return f"{len(self.results)} results had come, {left} had not"
+        return f"{len(self.results)} results had arrived, {left} had not"
 
 
 def wait_for_one(queue: as_completed) -> bool:
-    """Wait for the next future, for a limited time; tell whether one has come."""
+    """Wait for the next future, for a limited time; return whether one has arrived."""
     condition = queue.thread_condition
     with condition:  # notified whenever a future comes
         return bool(condition.wait_for(queue.has_ready, LOOK_EVERY))

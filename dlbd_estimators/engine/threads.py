@@ -1,4 +1,4 @@
-"""Passes on threads of this process: for arrays in memory, and without a cluster."""
+"""Passes on threads of this process: for arrays in memory, or if there is no cluster."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class ThreadExecutor(Executor):
     Parameters
     ----------
     n_threads : int, optional
-        By default what Dask's own threaded scheduler would use: the configuration
-        ``num_workers``, else the number of CPUs this process may use.
+        Number of threads. The default is that of Dask's own threaded scheduler: the configuration
+        ``num_workers``, or else the number of CPUs that this process may use.
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
@@ -50,7 +50,7 @@ class ThreadExecutor(Executor):
 
     @cached_property
     def _memory(self) -> Memory:
-        # Measured once for the whole fit: blocks that it caches must not shrink its own budget.
+        # Measured once for the whole fit: the blocks that a fit caches must not reduce its budget.
         return process_memory()
 
     def _run(
@@ -68,7 +68,7 @@ class ThreadExecutor(Executor):
             Bundle(self._fit, blocks, indices[start:stop], start, stop, features, budget)
             for start, stop in ranges
         ]
-        if len(bundles) == 1:  # no hand-over for a small problem
+        if len(bundles) == 1:  # a small problem does not pay for the transfer to a thread
             return {ranges[0]: run_bundle(bundles[0], kernel, parameters)}
         pending = [self._pool.submit(run_bundle, bundle, kernel, parameters) for bundle in bundles]
         return dict(zip(ranges, _results(pending), strict=True))
@@ -79,7 +79,7 @@ class ThreadExecutor(Executor):
     def _run_round(
         self, trainings: Sequence[LocalTraining], learner: Learner, name: str
     ) -> list[TrainedReplica]:
-        from dlbd_estimators.engine.rounds import train_replica  # for networks alone
+        from dlbd_estimators.engine.rounds import train_replica  # only networks need it
 
         n_threads = max(1, self._n_threads // len(trainings))
         if len(trainings) == 1:

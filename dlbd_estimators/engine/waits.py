@@ -9,16 +9,16 @@ from dask.utils import parse_timedelta
 
 
 class Wait(Enum):
-    """A wait: its name in the Dask configuration, its default in seconds, a longer time."""
+    """The name of a wait in Dask's configuration, its default in seconds, and a longer time."""
 
-    #: The wait for workers that may take tasks, before the first pass. Together with the time that
-    #: workers get to answer, an error comes within half a minute.
+    #: The wait for workers that may take tasks, before the first pass. Together with the time for
+    #: the workers' answers, it is short enough that an error is raised within half a minute.
     WORKERS = ("wait-for-workers", 25.0, "5 min")
-    #: The wait for workers once a pass has run: a lost worker may have to pass the queue of a batch
-    #: system, or be placed as a container, and the computed results are worth the wait.
+    #: The wait for workers once a pass has run. It is long, because a new worker may wait in the
+    #: queue of a batch system or for a container, and the results computed so far are worth it.
     LOST_WORKERS = ("wait-for-lost-workers", 300.0, "30 min")
     #: The time without a heartbeat after which a worker is restarted. Its event loop sends one each
-    #: second, unless other code holds Python's lock.
+    #: second, unless other code holds Python's global interpreter lock.
     SILENT_WORKER = ("silent-worker", 60.0, "10 min")
 
     def seconds(self) -> float:
@@ -37,7 +37,7 @@ class Wait(Enum):
         return seconds
 
     def advice(self) -> str:
-        """Say how to wait longer."""
+        """Return sentences for an error: start workers, or wait longer."""
         name, _, longer = self.value
         return (
             f"Start workers. If they take long to start, wait longer: "

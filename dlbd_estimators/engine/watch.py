@@ -1,7 +1,7 @@
-"""Look at tasks that have not ended, so that no fit waits for ever.
+"""Watch tasks that have not ended, so that no fit waits for ever.
 
 Dask holds a task for as long as it finds no worker for it. It waits five minutes or more for a
-worker that does not respond. And when a client loses the scheduler, code that waits is not told.
+worker that does not respond. And code that waits gets no error when a client loses the scheduler.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dlbd_estimators.exceptions import ClusterError
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Seconds without a result before the next look.
+#: Seconds without a result after which the tasks are looked at.
 LOOK_EVERY = 2.0
-#: Seconds that the scheduler gets to answer.
+#: Seconds to wait for an answer of the scheduler.
 _PATIENCE = 20.0
-#: Seconds that a nanny gets to stop a worker that does not respond, and to start another.
+#: Seconds in which a nanny must stop a worker that does not respond, and start another.
 _RESTART = 60.0
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Watch:
         self._signs: dict[str, tuple[float, float]] = {}
 
     def look(self, keys: Sequence[Any], progress: str = "", lost: Wait = Wait.LOST_WORKERS) -> bool:
-        """Tell whether the scheduler has workers, but cannot place some tasks.
+        """Return whether the scheduler has workers, but cannot place some tasks.
 
         A task that prefers a worker may run on any other. But if the scheduler once found no worker
         at all for it, it holds the task until the preferred worker comes back. A worker that is
@@ -95,7 +95,7 @@ class Watch:
         return stranded and bool(able)
 
     def check_connection(self, progress: str = "") -> None:
-        """Raise if the client has lost the scheduler, and so all tasks and results there."""
+        """Raise if the client has lost the scheduler, and with it all tasks and results."""
         check_connection(self._client, self._so_far(progress))
 
     def _so_far(self, progress: str) -> str:
@@ -119,36 +119,36 @@ class Watch:
             return None
         return found
 
-    def _go_on_waiting(self, what: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
-        """Return to wait longer; raise if the wait has been too long."""
+    def _go_on_waiting(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
+        """Return if the caller may wait longer; raise if it has waited too long."""
         now = time.monotonic()
         if self._waits_since is None:
             self._waits_since = now
         waited = now - self._waits_since
         if waited >= wait.seconds():
             raise ClusterError(
-                f"{what}{limits(self._annotations)}, and that for {waited:.0f} s, during "
-                f"{self._so_far(progress)}; the cluster is that at {address(self._client)}. "
+                f"{problem}{limits(self._annotations)}. This has lasted for {waited:.0f} s, during "
+                f"{self._so_far(progress)}, on the cluster at {address(self._client)}. "
                 f"{wait.advice()}"
             )
 
     def _restart_silent(self, workers: Workers, keys: set[Any]) -> None:
-        """Restart workers that have our tasks or results, and do not respond."""
+        """Restart workers that do not respond and have tasks or results of this pass."""
         now, patience = time.monotonic(), Wait.SILENT_WORKER.seconds()
         silent = []
-        for each, worker in workers.items():
-            sign, since = self._signs.get(each, (None, now))
-            if sign != worker["last_seen"]:
-                self._signs[each] = (worker["last_seen"], now)
-            elif now - since >= patience:
-                silent.append(each)
+        for worker_addr, worker in workers.items():
+            heartbeat, seen_at = self._signs.get(worker_addr, (None, now))
+            if heartbeat != worker["last_seen"]:
+                self._signs[worker_addr] = (worker["last_seen"], now)
+            elif now - seen_at >= patience:
+                silent.append(worker_addr)
         if not silent:
             return
-        theirs = (self._client.processing(silent), self._client.has_what(silent))
-        for each in silent:
-            if any(not keys.isdisjoint(of.get(each, ())) for of in theirs):
-                logger.warning("Worker %s is restarted: silent for %.0f s", each, patience)
-                self._restart(each)
+        held = (self._client.processing(silent), self._client.has_what(silent))
+        for worker_addr in silent:
+            if any(not keys.isdisjoint(by_worker.get(worker_addr, ())) for by_worker in held):
+                logger.warning("Worker %s is restarted: silent for %.0f s", worker_addr, patience)
+                self._restart(worker_addr)
 
     def _restart(self, worker: str) -> None:
         """Restart a worker, as the scheduler itself does after its ``worker-ttl``."""
@@ -182,7 +182,7 @@ def check_connection(client: Client, work: str) -> None:
 
 
 def _who(workers: Workers) -> str:
-    """Say how many workers there are in each state."""
+    """Return words for an error: the number of workers in each state."""
     if not workers:
         return "there is none"
     statuses = Counter(str(worker["status"]) for worker in workers.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Okabe and Ito's colours, which people with any colour vision can tell apart.
+#: Okabe and Ito's colours, which people with any colour vision can distinguish.
 BLUE, ORANGE, GREEN, PINK, AMBER, SKY = (
     "#0072B2",
     "#D55E00",
@@ -17,7 +17,7 @@ GREY, PALE_GREY = "#666666", "#DDDDDD"
 
 
 def pyplot() -> Any:
-    """Return matplotlib's pyplot. Call it before a pass over the data, so that it fails early.
+    """Return matplotlib's pyplot. Call this before a pass over the data, so that it fails early.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def pyplot() -> Any:
 
 
 def axes(ax: Any) -> Any:
-    """Return the axes that were given, or new ones, in the style of all our plots.
+    """Return the given axes, or new ones, in the style of all our plots.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def axes(ax: Any) -> Any:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
         ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PINK, AMBER, SKY, GREY])
-    # On these axes alone: global settings belong to the user.
+    # Only these axes are changed: global settings belong to the user.
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     return ax

@@ -1,4 +1,4 @@
-"""scikit-learn's reliability diagram, in one pass over lazy data."""
+"""scikit-learn's reliability diagram, also for lazy data, in one pass."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dlbd_estimators.plots.classifier_scores import classifier_scores
 
 
 class CalibrationDisplay(calibration.CalibrationDisplay):
-    """Reliability diagram of lazy data too: :class:`sklearn.calibration.CalibrationDisplay`.
+    """Reliability diagram of a classifier, also for lazy data.
 
-    With lazy data, one pass makes the predictions of each block and counts them. Bins have equal
-    width (``strategy="uniform"``).
+    It extends :class:`sklearn.calibration.CalibrationDisplay`. With lazy data, one pass predicts
+    the rows of each block and counts them in bins of equal width (``strategy="uniform"``).
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class CalibrationDisplay(calibration.CalibrationDisplay):
         ------
         ValueError
             Lengths differ, there are more than two classes, a probability is not in [0, 1],
-            ``pos_label`` is None and the labels do not tell the positive class, or
+            ``pos_label`` is None and the labels do not determine the positive class, or
             ``strategy="quantile"`` on lazy data.
         """
         pyplot()
@@ -179,5 +179,5 @@ class CalibrationDisplay(calibration.CalibrationDisplay):
         name = "Classifier" if name is None else name
         # The probabilities stay lazy: scikit-learn keeps them and never looks at them again.
         display = cls(prob_true, prob_pred, y_prob, estimator_name=name, pos_label=pos_label)
-        found: Self = display.plot(ax=ax, **kwargs)
-        return found
+        plotted: Self = display.plot(ax=ax, **kwargs)
+        return plotted

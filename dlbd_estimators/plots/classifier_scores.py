@@ -1,4 +1,4 @@
-"""Lazy scores of the positive class of a fitted classifier, for its displays."""
+"""Lazy scores of the positive class of a fitted classifier, for displays."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dlbd_estimators.metrics.one_pass import check_choice
 def classifier_scores(
     estimator: Any, X: Any, response_method: str, pos_label: Any
 ) -> tuple[Any, Any]:
-    """Return lazy scores of the positive class, and which class that is.
+    """Return lazy scores of the positive class, and the label of this class.
 
     Raises
     ------
     NotFittedError
         The classifier was not fitted.
     ValueError
-        It is not a classifier of two classes, ``pos_label`` is not one of them, or
+        The estimator is not a classifier of two classes, ``pos_label`` is not one of them, or
         ``response_method`` is unknown.
     """
     check_choice("response_method", response_method, ("auto", "predict_proba", "decision_function"))
@@ -42,9 +42,9 @@ def classifier_scores(
             f"pos_label={pos_label!r} is not a valid label: it should be one of {classes}."
         )
     if response_method == "auto":
-        has = hasattr(estimator, "predict_proba")
-        response_method = "predict_proba" if has else "decision_function"
-    found = getattr(estimator, response_method)(X)
-    if found.ndim == 2:
-        return found[:, list(classes).index(positive)], positive
-    return (found if positive == classes[1] else -found), positive
+        has_probabilities = hasattr(estimator, "predict_proba")
+        response_method = "predict_proba" if has_probabilities else "decision_function"
+    scores = getattr(estimator, response_method)(X)
+    if scores.ndim == 2:
+        return scores[:, list(classes).index(positive)], positive
+    return (scores if positive == classes[1] else -scores), positive

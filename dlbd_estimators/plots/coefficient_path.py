@@ -1,4 +1,4 @@
-"""Coefficients along a path of strengths: which columns a weaker penalty lets in."""
+"""Plot coefficients against the strength of the penalty: which columns enter as it weakens."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dlbd_estimators.plots.axes import GREY, PALE_GREY, axes
 
 
 class CoefficientPathDisplay:
-    """Coefficients by the strength of the penalty, a line for each column.
+    """Coefficients by the strength of the penalty, one line for each column.
 
     Parameters
     ----------
     alphas : ndarray of shape (n_alphas,)
-        Strengths, in any order.
+        Strengths of the penalty, in any order.
     coefs : ndarray of shape (n_features, n_alphas)
-        Coefficients.
+        Coefficients of each column at each strength.
     feature_names : sequence of str, optional
         Names of the columns; by default ``x0``, ``x1``, ...
     chosen : float, optional
-        A strength to mark, as the one that a search chose.
+        A strength to mark, for example the one that a search chose.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class CoefficientPathDisplay:
     labels_ : list of matplotlib.text.Annotation
         Names beside the ends of the lines.
     chosen_line_ : matplotlib.lines.Line2D or None
-        Where the marked strength is.
+        Line at the marked strength, or None if ``chosen`` is None.
 
     Examples
     --------
@@ -70,7 +70,8 @@ class CoefficientPathDisplay:
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         max_names : int, default=10
-            How many columns are named: those with the largest coefficients. The others are grey.
+            Largest number of columns to name: those with the largest absolute coefficients. The
+            lines of the other columns are grey.
         **kwargs
             Parameters of :meth:`matplotlib.axes.Axes.plot` for all lines.
 
@@ -83,7 +84,8 @@ class CoefficientPathDisplay:
         Raises
         ------
         ValueError
-            There is another number of coefficients than of alphas, or of names than of columns.
+            The number of coefficients of a column differs from the number of alphas, or the number
+            of names differs from the number of columns.
         """
         alphas, coefs, names = self._checked()
         ax = axes(ax)
@@ -107,7 +109,7 @@ class CoefficientPathDisplay:
         self.chosen_line_ = None
         if self.chosen is not None:
             self.chosen_line_ = ax.axvline(self.chosen, color=GREY, linestyle="--", linewidth=1)
-        if np.all(alphas > 0):  # strengths are tried by factors
+        if np.all(alphas > 0):  # strengths usually differ by constant factors
             ax.set_xscale("log")
         if not ax.xaxis_inverted():
             ax.invert_xaxis()
@@ -140,16 +142,16 @@ class CoefficientPathDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what ``enet_path`` or ``lasso_path`` returned, ours or scikit-learn's.
+        """Draw the result of ``enet_path`` or ``lasso_path``, of this package or scikit-learn.
 
         Parameters
         ----------
         path : tuple
-            Its first two are alphas and coefficients.
+            The result. Its first two items are the alphas and the coefficients.
         feature_names : sequence of str, optional
             Names of the columns.
         chosen : float, optional
-            A strength to mark, as ``LassoCV(...).fit(X, y).alpha_``.
+            A strength to mark, for example ``LassoCV(...).fit(X, y).alpha_``.
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         **kwargs
@@ -163,7 +165,8 @@ class CoefficientPathDisplay:
         Raises
         ------
         ValueError
-            As :meth:`plot` raises it.
+            The number of names differs from the number of columns, or the number of coefficients
+            of a column differs from the number of alphas.
         """
         alphas, coefs = path[:2]
         display = cls(alphas=alphas, coefs=coefs, feature_names=feature_names, chosen=chosen)

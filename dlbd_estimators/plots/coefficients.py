@@ -1,4 +1,4 @@
-"""The coefficients of a linear model, by the names of their features."""
+"""Plot the coefficients of a linear model with the names of their features."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CoefficientsDisplay:
     name : str, optional
         Name of the model, for the title.
     per : str, default="unit of the model's column"
-        The unit that the coefficients are the change for, as the label of the axis says it.
+        The unit of the columns to which the coefficients refer, as text for the label of the axis.
 
     Attributes
     ----------
@@ -120,8 +120,8 @@ class CoefficientsDisplay:
     ) -> Self:
         """Draw the largest coefficients of a linear model.
 
-        Coefficients per standard deviation of a column can be compared with each other; those per
-        unit are easier to explain. The label of the axis says which they are.
+        Coefficients per standard deviation of a column can be compared with each other;
+        coefficients per unit are easier to explain. The label of the axis names the unit.
 
         Parameters
         ----------
@@ -138,14 +138,14 @@ class CoefficientsDisplay:
             of a target. It is needed if the model has several rows of coefficients. The single
             row of a model of two classes belongs to the greater class.
         per : {"model", "unit", "std"}, default="model"
-            The change of a column that a coefficient is for. ``"model"``: one unit of the column
-            that the model sees, as in ``coef_``; behind a StandardScaler that is one standard
+            The change of a column to which a coefficient refers. ``"model"``: one unit of the
+            column that the model sees, as in ``coef_``; after a StandardScaler that is one standard
             deviation. ``"unit"``: one unit of the column before the scalers of the pipeline.
-            ``"std"``: one standard deviation of the column. For columns of categories it is always
-            1 against 0.
+            ``"std"``: one standard deviation of the column. For columns that are 1 in a category
+            and 0 otherwise, it is always the change from 0 to 1.
         X : array-like or Dask collection of shape (n_samples, n_features), optional
-            For ``per="std"``: rows that give the standard deviations of columns that the pipeline
-            does not standardise. It takes one pass over lazy rows.
+            For ``per="std"``: rows from which to compute the standard deviations of columns that
+            the pipeline does not standardise. It takes one pass over lazy rows.
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         **kwargs
@@ -163,8 +163,8 @@ class CoefficientsDisplay:
         TypeError
             The estimator has no ``coef_``.
         ValueError
-            ``class_`` is missing or unknown, ``n_features`` is below 1, the number of names is not
-            that of the coefficients, ``per`` is unknown, or X is missing or not used.
+            ``class_`` is missing or unknown, ``n_features`` is below 1, the number of names differs
+            from the number of coefficients, ``per`` is unknown, or X is missing or not used.
         """
         if n_features < 1:
             raise ValueError(f"n_features must be at least 1, but is {n_features!r}.")
@@ -178,14 +178,14 @@ class CoefficientsDisplay:
         names = _names(estimator, model, len(coef)) if feature_names is None else feature_names
         if len(names) != len(coef):
             raise ValueError(f"There are {len(names)} feature_names for {len(coef)} coefficients.")
-        coef, told = per_what(estimator, coef, per, X)
+        coef, unit = per_what(estimator, coef, per, X)
         largest = np.argsort(-np.abs(coef), kind="stable")[:n_features]
         display = cls(
             coef=coef[largest],
             feature_names=np.asarray(names, dtype=object)[largest],
             n_features=len(coef),
             name=type(model).__name__ + ("" if class_ is None else f", {class_}"),
-            per=told,
+            per=unit,
         )
         return display.plot(ax, **kwargs)
 
@@ -198,7 +198,7 @@ def _one_row(model: Any, class_: Any) -> NDArray[Any]:
     if class_ not in known:
         raise ValueError(
             f"{type(model).__name__} has coefficients for each of {known}: choose one of them "
-            f"as class_, which is {class_!r}."
+            f"as class_, instead of {class_!r}."
         )
     chosen: NDArray[Any] = table[known.index(class_)]
     return chosen

@@ -1,7 +1,7 @@
-"""How the steps of a pipeline scale the columns that its model sees.
+"""Determine how the steps of a pipeline scale the columns that its model sees.
 
-A coefficient belongs to a column that the model sees. Behind a scaler, that is not the column of
-the data: to compare two coefficients, or to explain one, the scale is needed.
+A coefficient belongs to a column that the model sees. After a scaler, this column differs from the
+column of the data: to compare two coefficients, or to explain one, the scale is needed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from dlbd_estimators.preprocessing.lazy import check_columns
 
 
 class ColumnScales(NamedTuple):
-    """Columns, and how they came from those of the data.
+    """The scale of each column, relative to the column of the data from which it was made.
 
     Attributes
     ----------
     factor : ndarray of float
-        Change of the column for one unit of the column of the data that it was made of.
+        Change of the column when its column of the data changes by one unit.
     std : ndarray of float
-        Standard deviation of the column in the rows of the fit; NaN where no step knows it.
+        Standard deviation of the column in the rows of the fit; NaN if no step has computed it.
     category : ndarray of bool
-        Columns that are 1 for a category and 0 for the others.
+        Whether the column is 1 for a category and 0 for the others.
     computed : ndarray of bool
-        Columns that a step has computed in a way that is no scaling.
+        Whether a step has computed the column in another way than by scaling.
     """
 
     factor: NDArray[np.float64]
@@ -43,20 +43,20 @@ class ColumnScales(NamedTuple):
 
     @classmethod
     def of(cls, n: int, *, category: bool = False, computed: bool = False) -> ColumnScales:
-        """Return columns that nothing has scaled."""
+        """Return the scales of ``n`` columns that no step has scaled."""
         return cls(np.ones(n), np.full(n, np.nan), np.full(n, category), np.full(n, computed))
 
     def times(self, by: Any) -> ColumnScales:
-        """Return the columns, each times a number."""
+        """Return the scales of the columns after each was multiplied by a number."""
         return self._replace(factor=self.factor * by, std=self.std * np.abs(by))
 
     def chosen(self, index: Any) -> ColumnScales:
-        """Return some of the columns."""
+        """Return the scales of some columns."""
         return ColumnScales(*(each[index] for each in self))
 
     @staticmethod
     def joined(parts: Sequence[ColumnScales]) -> ColumnScales:
-        """Return columns side by side."""
+        """Return the scales of several groups of columns side by side."""
         if not parts:
             return ColumnScales.of(0)
         return ColumnScales(*(np.concatenate(each) for each in zip(*parts, strict=True)))
@@ -70,13 +70,13 @@ def column_scales(estimator: Any, n_features: int) -> ColumnScales:
     estimator : estimator or Pipeline
         The model, or a pipeline that ends in it.
     n_features : int
-        Columns that the model sees.
+        Number of columns that the model sees.
     """
     columns = ColumnScales.of(n_features)
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         steps = estimator[:-1]
         columns = through(steps, ColumnScales.of(steps.n_features_in_))
-    # Otherwise a step makes columns that nobody can follow: the model's are its own.
+    # If the numbers differ, the columns could not be followed through a step: take all as computed.
     known = len(columns.factor) == n_features
     return columns if known else ColumnScales.of(n_features, computed=True)
 
@@ -84,40 +84,41 @@ def column_scales(estimator: Any, n_features: int) -> ColumnScales:
 def per_what(
     estimator: Any, coef: NDArray[np.float64], per: str, X: Any
 ) -> tuple[NDArray[np.float64], str]:
-    """Return coefficients for another unit of the columns, and that unit in words.
+    """Return coefficients for another unit of the columns, and this unit in words.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
         The model, or a pipeline that ends in it.
     coef : ndarray of float of shape (n_features,)
-        Per unit of the columns that the model sees.
+        Coefficients per unit of the columns that the model sees.
     per : {"model", "unit", "std"}
-        As in :meth:`CoefficientsDisplay.from_estimator`.
+        The unit, as in :meth:`CoefficientsDisplay.from_estimator`.
     X : array-like, Dask collection or None
-        Rows whose standard deviations to take.
+        Rows from which to compute standard deviations that no step has computed.
 
     Raises
     ------
     ValueError
-        ``per`` is none of these, ``X`` is missing, or passed where nothing is read of it.
+        ``per`` is none of these, or ``X`` is missing, or ``X`` is passed although ``per`` does not
+        need it.
     """
     if per not in ("model", "unit", "std"):
         raise ValueError(f'per must be "model", "unit" or "std", but is {per!r}.')
     if X is not None and per != "std":
-        raise ValueError(f'X is read for per="std" alone, but per is {per!r}.')
+        raise ValueError(f'X is used only for per="std", but per is {per!r}.')
     columns = column_scales(estimator, len(coef))
-    others = ",\nof categories 1 against 0" if columns.category.any() else ""
+    others = ",\nfor categories 1 against 0" if columns.category.any() else ""
     if columns.computed.any() and per != "std":
-        others += ",\nof what a step computes its unit"
+        others += ",\nfor computed columns their own unit"
     numbers = columns.chosen(~columns.category)
     if per == "model":
         if (numbers.factor == 1.0).all():
             return coef, f"unit of the column{others}"
-        standard = np.isclose(numbers.std, 1.0) | (numbers.std == 0.0)  # or a constant column
+        standard = np.isclose(numbers.std, 1.0) | (numbers.std == 0.0)  # 0: a constant column
         if standard.all():
             return coef, f"standard deviation of the column{others}"
-        return coef, f"unit of the column as it was scaled{others}"
+        return coef, f"unit of the scaled column{others}"
     if per == "unit":
         return coef * columns.factor, f"unit of the column{others}"
     std = np.where(columns.category, 1.0, columns.std)
@@ -127,11 +128,11 @@ def per_what(
 
 
 def _std_of(estimator: Any, X: Any) -> NDArray[np.float64]:
-    """Return the standard deviations of the columns that the model sees, in some rows."""
+    """Return the standard deviations of the columns that the model sees, computed from rows."""
     if X is None:
         raise ValueError(
             'per="std" needs the standard deviations of the columns, and the pipeline has no '
-            "StandardScaler that knows them: pass rows as X."
+            "StandardScaler that has computed them: pass rows as X."
         )
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = estimator[:-1].transform(X)
@@ -143,7 +144,7 @@ def _std_of(estimator: Any, X: Any) -> NDArray[np.float64]:
 
 @singledispatch
 def through(step: Any, _columns: ColumnScales) -> ColumnScales:
-    """Return what a fitted step makes of columns; of a step that is not known, new ones."""
+    """Return the scales of columns after a fitted step; an unknown step makes computed columns."""
     return ColumnScales.of(_n_out(step), computed=True)
 
 
@@ -180,13 +181,13 @@ def _(step: sklearn.preprocessing.RobustScaler, columns: ColumnScales) -> Column
 @through.register
 def _(step: sklearn.impute.SimpleImputer, columns: ColumnScales) -> ColumnScales:
     n_out = _n_out(step)
-    marks = 0 if step.indicator_ is None else len(step.indicator_.features_)
+    n_indicators = 0 if step.indicator_ is None else len(step.indicator_.features_)
     kept = np.arange(len(columns.factor))
-    if n_out - marks != len(kept):  # it has dropped those without any value
+    if n_out - n_indicators != len(kept):  # the imputer has dropped columns without any value
         kept = np.flatnonzero(~np.isnan(np.asarray(step.statistics_, dtype=float)))
-    # Values that are filled in change the spread.
+    # Imputed values change the standard deviation.
     filled = columns.chosen(kept)._replace(std=np.full(len(kept), np.nan))
-    return ColumnScales.joined([filled, ColumnScales.of(marks, category=True)])
+    return ColumnScales.joined([filled, ColumnScales.of(n_indicators, category=True)])
 
 
 @through.register
@@ -223,25 +224,25 @@ def _(step: sklearn.compose.ColumnTransformer, columns: ColumnScales) -> ColumnS
     weights = step.transformer_weights or {}
     names = list(getattr(step, "feature_names_in_", ()))
     n_out = max((each.stop for each in step.output_indices_.values()), default=0)
-    made = ColumnScales.of(n_out, computed=True)
+    scales = ColumnScales.of(n_out, computed=True)
     for name, each, selected in step.transformers_:
         place = step.output_indices_[name]
         if place.stop > place.start and not isinstance(each, str):
             part = through(each, columns.chosen(_positions(selected, names)))
             if len(part.factor) == place.stop - place.start:
-                for into, values in zip(made, part.times(weights.get(name, 1.0)), strict=True):
+                for into, values in zip(scales, part.times(weights.get(name, 1.0)), strict=True):
                     into[place] = values
-    return made
+    return scales
 
 
 def _positions(selected: Any, names: list[str]) -> Any:
-    """Return a selection of columns as NumPy takes it."""
+    """Return a selection of columns in a form by which NumPy can index."""
     if isinstance(selected, slice):
         start, stop = (
             names.index(each) if isinstance(each, str) else each
             for each in (selected.start, selected.stop)
         )
-        # By names, the last one belongs to it.
+        # A slice of names includes its last name, as in pandas.
         return slice(start, stop + 1 if isinstance(selected.stop, str) else stop, selected.step)
     found = np.atleast_1d(np.asarray(selected))
     return found if found.dtype.kind in "bui" else [names.index(each) for each in found]
@@ -251,4 +252,4 @@ def _n_out(step: Any) -> int:
     try:
         return len(step.get_feature_names_out())
     except (AttributeError, ValueError):
-        return 0  # not known: of no width, so that nobody takes the columns for some others
+        return 0  # not known: with no columns, the numbers differ, and all are taken as computed

@@ -1,4 +1,4 @@
-"""The model that is drawn: an estimator, or what a pipeline ends in."""
+"""The model to draw: an estimator, or the last step of a pipeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def last_step(estimator: Any) -> Any:
     Raises
     ------
     NotFittedError
-        It was not fitted.
+        The estimator was not fitted.
     """
     model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     check_is_fitted(model)

@@ -1,4 +1,4 @@
-"""A curve of what ``history_`` holds: the loss of a fit, step by step."""
+"""Plot a quantity of ``history_``, for example the loss of a fit, step by step."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LABELS = {
     "seconds": "Seconds",
     "bytes_read": "Bytes read",
     "loss": "Loss",
-    "excess": "Loss above the least",
+    "excess": "Loss above the minimum",
     "gradient_norm": "Largest entry of the gradient",
     "error": "Distance to the optimum",
     "validation_score": "Validation score",
     "step": "Step length",
     "learning_rate": "Learning rate",
 }
-#: These fall by factors, so that a logarithmic axis shows them best.
+#: These quantities fall by factors, so that a logarithmic axis shows them best.
 _LOGARITHMIC = ("excess", "gradient_norm", "error")
 
 
@@ -91,9 +91,9 @@ class LossCurveDisplay:
         name : str, optional
             Name of the curve in the legend.
         log : bool, optional
-            Whether the y-axis is logarithmic, which leaves out values that are not above 0. None
-            means yes for ``"excess"``, ``"gradient_norm"`` and ``"error"``, if some values are
-            above 0.
+            Whether the y-axis is logarithmic; such an axis leaves out values that are not above 0.
+            None means True for ``"excess"``, ``"gradient_norm"`` and ``"error"``, if some values
+            are above 0.
         **kwargs
             Parameters of :meth:`matplotlib.axes.Axes.plot`.
 
@@ -106,8 +106,8 @@ class LossCurveDisplay:
             log = self.y_name in _LOGARITHMIC and bool((self.y > 0).any())
         ax = axes(ax)
         name = self.name if name is None else name
-        few = {"marker": "o", "markersize": 4} if len(self.x) <= 40 else {}
-        (self.line_,) = ax.plot(self.x, self.y, **{"label": name, **few, **kwargs})
+        markers = {"marker": "o", "markersize": 4} if len(self.x) <= 40 else {}
+        (self.line_,) = ax.plot(self.x, self.y, **{"label": name, **markers, **kwargs})
         if log:
             ax.set_yscale("log", nonpositive="mask")
         else:
@@ -130,7 +130,7 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw how the fit of an estimator went.
+        """Draw a quantity from the history of a fit.
 
         Parameters
         ----------
@@ -140,7 +140,8 @@ class LossCurveDisplay:
             A key of ``history_``: ``"pass"``, ``"iteration"``, ``"seconds"``, ...
         y : str, default="loss"
             A key of ``history_``: ``"loss"``, ``"error"``, ``"gradient_norm"``,
-            ``"validation_score"``, ...; or ``"excess"``, the loss above the least of this fit.
+            ``"validation_score"``, ...; or ``"excess"``, the loss minus the smallest loss of this
+            fit.
         name : str, optional
             Name of the curve in the legend; None means the class of the estimator.
         ax : matplotlib.axes.Axes, optional
@@ -182,7 +183,7 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a ``history_``, which may be that of an earlier fit.
+        """Draw a quantity from a ``history_``, which may be from an earlier fit.
 
         Parameters
         ----------
@@ -209,17 +210,17 @@ class LossCurveDisplay:
         ValueError
             ``history`` has no such key.
         """
-        across, up = _column(history, x), _column(history, "loss" if y == "excess" else y)
+        horizontal, vertical = _column(history, x), _column(history, "loss" if y == "excess" else y)
         if y == "excess":
-            up = up - np.nanmin(up, initial=np.inf)
-        display = cls(x=across, y=up, x_name=x, y_name=y, name=name)
+            vertical = vertical - np.nanmin(vertical, initial=np.inf)
+        display = cls(x=horizontal, y=vertical, x_name=x, y_name=y, name=name)
         return display.plot(ax, **kwargs)
 
 
 def _column(history: Sequence[Mapping[str, float]], key: str) -> NDArray[Any]:
     if not any(key in entry for entry in history):
         known = sorted({known for entry in history for known in entry})
-        raise ValueError(f"history_ has no {key!r} but {known}. Choose one of these.")
+        raise ValueError(f"history_ has no key {key!r}. Choose one of its keys: {known}.")
     column = np.array([entry.get(key, np.nan) for entry in history], dtype=np.float64)
     return np.where(np.isfinite(column), column, np.nan)
 

@@ -1,4 +1,4 @@
-"""scikit-learn's display of the ROC curve, in one pass over lazy data."""
+"""scikit-learn's display of the ROC curve, also for lazy data, in one pass."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAX_SCORES = 100_000
 
 
 class RocCurveDisplay(metrics.RocCurveDisplay):
-    """ROC curve of lazy data too: :class:`sklearn.metrics.RocCurveDisplay`.
+    """ROC curve of a classifier, also for lazy data.
 
-    With lazy data, one pass makes the predictions of each block and joins them. Every distinct
-    pair of label and score is kept with its weight, which takes 24 bytes. If there are more than
-    ``max_scores`` distinct scores, all scores are rounded towards zero to fewer binary digits, as
-    many as still fit, and the curve is the exact one of the rounded scores. Its area changes by at
-    most half the share of pairs of a positive and a negative row whose scores become equal. Data
-    in memory is never rounded.
+    It extends :class:`sklearn.metrics.RocCurveDisplay`. With lazy data, one pass predicts the rows
+    of each block and joins the predictions. Every distinct pair of label and score is kept with its
+    weight, which takes 24 bytes. If there are more than ``max_scores`` distinct scores, all scores
+    are rounded towards zero to fewer binary digits, as many as still fit. The curve is then the
+    exact curve of the rounded scores. Its area changes by at most half the share of pairs of a
+    positive and a negative row whose scores become equal. Data in memory is never rounded.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         drop_intermediate : bool, default=True
             Whether to leave out points of the curve that lie on a straight line between others.
         response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
-            Method of the estimator that gives the scores; ``"auto"`` takes the first that there is.
+            Method of the estimator that returns the scores; ``"auto"`` takes the first of these
+            methods that the estimator has.
         pos_label : int, float, bool or str, optional
             The positive class; None means the second of ``classes_``.
         name : str, optional
@@ -106,7 +107,7 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         max_scores : int or None, default=100_000
-            Largest number of distinct scores to keep of lazy data, at least 4,096; None is no
+            Largest number of distinct scores to keep of lazy data, at least 4,096; None means no
             limit.
         **kwargs
             Parameters of :meth:`plot`.
@@ -175,7 +176,8 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes new ones.
         max_scores : int or None, default=100_000
-            How many distinct scores to keep of lazy data: 4,096 or more; None keeps all.
+            Largest number of distinct scores to keep of lazy data, at least 4,096; None means no
+            limit.
         **kwargs
             Parameters of :meth:`plot`.
 
@@ -188,7 +190,8 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         ------
         ValueError
             Lengths differ, there are more than two classes, a score is not finite, ``pos_label`` is
-            None and the labels do not tell the positive class, or ``max_scores`` is below 4,096.
+            None and the labels do not determine the positive class, or ``max_scores`` is below
+            4,096.
         """
         pyplot()
         _check_max_scores(max_scores)
@@ -203,8 +206,8 @@ class RocCurveDisplay(metrics.RocCurveDisplay):
         area = metrics.auc(fpr, tpr)
         name = "Classifier" if name is None else name
         display = cls(fpr=fpr, tpr=tpr, roc_auc=area, name=name, pos_label=pos_label)
-        found: Self = display.plot(ax=ax, **kwargs)
-        return found
+        plotted: Self = display.plot(ax=ax, **kwargs)
+        return plotted
 
 
 def _check_max_scores(max_scores: Any) -> None:

@@ -1,4 +1,4 @@
-"""Curves of a search by cross-validation: how well held-out rows are predicted, by penalty."""
+"""Plot the scores of a search by cross-validation against the strength of the penalty."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class SearchScoresDisplay:
     Parameters
     ----------
     strengths : ndarray of shape (n_strengths,)
-        Values that were tried, in any order.
+        Values of the strength that were tried, in any order.
     scores : ndarray of shape (n_strengths, n_folds)
         Scores of held-out rows, larger is better; or errors, smaller is better.
     chosen : float, optional
         The value that the search chose.
     strength_name : str, default="alpha"
-        What the values are of.
+        Name of the strength, for the label of the axis.
     score_name : str, default="Score"
-        What the scores are.
+        Name of the scores, for the label of the axis.
     name : str, optional
         Name of the curve in the legend.
 
@@ -40,7 +40,8 @@ class SearchScoresDisplay:
     spread_ : matplotlib.collections.FillBetweenPolyCollection
         One standard deviation over folds to either side.
     chosen_line_ : matplotlib.lines.Line2D or None
-        Where the chosen value is: upright, or level where it is infinite.
+        Line at the chosen value: vertical, or horizontal if the value is infinite. None if
+        ``chosen`` is None.
 
     Examples
     --------
@@ -103,7 +104,7 @@ class SearchScoresDisplay:
             strengths[finite], low, high, color=colour, alpha=0.2, linewidth=0
         )
         self.chosen_line_ = None
-        if not finite.all():  # no penalty has no place on the axis
+        if not finite.all():  # an infinite value (no penalty) has no place on the axis
             line = ax.axhline(mean[-1], color=colour, linestyle=":", linewidth=1)
             is_chosen = self.chosen == np.inf
             text = f"{self.strength_name} = inf" + (", chosen" if is_chosen else "")
@@ -121,7 +122,7 @@ class SearchScoresDisplay:
                 va="top",
                 color=GREY,
             )
-        if np.all(strengths > 0) and finite.any():  # strengths are tried by factors
+        if np.all(strengths > 0) and finite.any():  # strengths usually differ by constant factors
             ax.set_xscale("log")
         ax.set(xlabel=self.strength_name, ylabel=self.score_name)
         ax.grid(visible=True, color=PALE_GREY, linewidth=0.8)
@@ -140,15 +141,15 @@ class SearchScoresDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw how a search went.
+        """Draw the scores of a search.
 
         Parameters
         ----------
         estimator : estimator or Pipeline
-            A fitted ``LogisticRegressionCV``, ``LassoCV`` or ``ElasticNetCV``, ours or
-            scikit-learn's, or a pipeline that ends in one.
+            A fitted ``LogisticRegressionCV``, ``LassoCV`` or ``ElasticNetCV`` of this package or
+            scikit-learn, or a pipeline that ends in one.
         l1_ratio : float, optional
-            Where several were tried, the one to draw; None is the chosen one.
+            The ``l1_ratio`` to draw, if several were tried; None means the one that was chosen.
         name : str, optional
             Name of the curve in the legend.
         ax : matplotlib.axes.Axes, optional
@@ -186,16 +187,16 @@ class SearchScoresDisplay:
     @classmethod
     def _of_errors(cls, search: Any, l1_ratio: float | None) -> Self:
         ratios = np.atleast_1d(getattr(search, "l1_ratio", 1.0))
-        # Alphas that the user gave are the same for each l1_ratio. scikit-learn leaves out axes of
-        # length 1 of the errors.
+        # Alphas that the user gave are the same for each l1_ratio. scikit-learn removes axes of
+        # length 1 from the errors.
         alphas = np.atleast_1d(search.alphas_)
         errors = np.reshape(search.mse_path_, (len(ratios), alphas.shape[-1], -1))
         alphas = np.broadcast_to(alphas, errors.shape[:2])
-        number = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
-        chosen = float(search.alpha_) if number[1] else None
+        selected = _number(ratios, getattr(search, "l1_ratio_", ratios[0]), l1_ratio)
+        chosen = float(search.alpha_) if selected[1] else None
         return cls(
-            strengths=alphas[number[0]],
-            scores=errors[number[0]],
+            strengths=alphas[selected[0]],
+            scores=errors[selected[0]],
             chosen=chosen,
             strength_name="alpha",
             score_name="Mean squared error of held-out rows",
@@ -204,17 +205,17 @@ class SearchScoresDisplay:
     @classmethod
     def _of_scores(cls, search: Any, l1_ratio: float | None) -> Self:
         scores = search.scores_
-        if isinstance(scores, dict):  # the same for each class, or of two classes for one
+        if isinstance(scores, dict):  # the same scores for each class; for two classes, one entry
             scores = next(iter(scores.values()))
             scores = scores[:, :, None] if scores.ndim == 2 else scores
             scores = np.moveaxis(scores, 2, 1)
         ratios = np.array([0.0 if r is None else r for r in np.atleast_1d(search.l1_ratios_)])
         chosen_ratio = np.atleast_1d(search.l1_ratio_)[0]
-        number = _number(ratios, 0.0 if chosen_ratio is None else chosen_ratio, l1_ratio)
-        chosen = float(np.atleast_1d(search.C_)[0]) if number[1] else None
+        selected = _number(ratios, 0.0 if chosen_ratio is None else chosen_ratio, l1_ratio)
+        chosen = float(np.atleast_1d(search.C_)[0]) if selected[1] else None
         return cls(
             strengths=np.asarray(search.Cs_, dtype=np.float64),
-            scores=scores[:, number[0]].T,
+            scores=scores[:, selected[0]].T,
             chosen=chosen,
             strength_name="C",
             score_name=f"{_name_of_score(search)} of held-out rows",
@@ -222,7 +223,7 @@ class SearchScoresDisplay:
 
 
 def _number(ratios: NDArray[Any], chosen: Any, asked: float | None) -> tuple[int, bool]:
-    """Return which l1_ratio to draw, and whether it is the one that was chosen."""
+    """Return the index of the l1_ratio to draw, and whether the search chose it."""
     tried = [float(ratio) for ratio in ratios]
     wanted = float(chosen) if asked is None else float(asked)
     if wanted not in tried:

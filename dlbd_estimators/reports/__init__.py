@@ -1,4 +1,4 @@
-"""A fit and how good it is, as one HTML page."""
+"""Write one HTML page about a fitted model and its scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a report: HTML around what it tells."""
+"""The HTML page of a report."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ def page(
     history: Table,
     notes: Sequence[str],
 ) -> str:
-    """Return the page.
+    """Return the HTML of the page.
 
     Parameters
     ----------
-    title, when : str
-        Text.
+    title : str
+        Title of the page.
+    when : str
+        Line below the title, with the date and the versions of packages.
     diagram : str
         HTML of the estimator.
     tables : sequence of Table
-        Text.
+        Tables above the plots.
     plots : sequence of str
-        SVG.
+        SVG of each plot.
     history : Table
-        Text.
+        Table of the steps of the fit, below the plots.
     notes : sequence of str
-        Text, each a paragraph at the end.
+        Paragraphs at the end of the page.
     """
     templates = Environment(
         loader=PackageLoader("dlbd_estimators.reports", "."),

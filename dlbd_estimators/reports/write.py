@@ -1,4 +1,4 @@
-"""From a fitted estimator and test data to a file."""
+"""Write a report about a fitted estimator and its scores on test data to a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlbd_estimators.plots.last_step import last_step
 from dlbd_estimators.reports.page import Table, page
 from dlbd_estimators.reports.scores import scores
 
-#: Steps of a long fit that are listed, half of them the first ones.
+#: Number of steps of a long fit that are listed: half of them the first, half of them the last.
 _LISTED = 20
 _COLUMNS = ("iteration", "pass", "loss", "error", "gradient_norm", "validation_score", "seconds")
 
@@ -50,7 +50,7 @@ def report(
     y_test : array-like or Dask collection of shape (n_samples,)
         Their true targets.
     path : str or path-like, default="report.html"
-        Where to write. A file that is already there stays until the new page is complete.
+        Where to write. An existing file is replaced when the new page is complete.
     sample_weight : array-like or Dask collection of shape (n_samples,), optional
         Weights of the scores.
     feature_names : sequence of str of length n_features_in_, optional
@@ -61,16 +61,16 @@ def report(
     Returns
     -------
     pathlib.Path
-        Where the page is.
+        Path of the page.
 
     Raises
     ------
     NotFittedError
         The estimator was not fitted.
     TypeError
-        The model is not one of this package.
+        The model has no ``history_``, because it is not an estimator of this package.
     OSError
-        The file cannot be written. It is raised before anything is read.
+        The file cannot be written. The error is raised before anything is read.
 
     Examples
     --------
@@ -81,21 +81,21 @@ def report(
     model = last_step(estimator)
     if not getattr(model, "history_", None):
         raise TypeError(
-            f"{type(model).__name__} has no history_ to tell of: pass a fitted estimator of "
-            f"dlbd_estimators, or a pipeline that ends in one; of a GridSearchCV, best_estimator_."
+            f"{type(model).__name__} has no history_: pass a fitted estimator of dlbd_estimators, "
+            f"or a pipeline that ends in one. For a GridSearchCV, pass its best_estimator_."
         )
     path = Path(path)
-    try:  # beside the target, so that it can take its place at once
+    try:  # in the folder of the target, so that a rename can replace the target at once
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        error.filename = str(path)  # and not a name that nobody gave
+        error.filename = str(path)  # the user's path instead of the temporary name
         raise
     os.close(handle)
     try:
         plots = _plots(estimator, model, X_test, y_test, sample_weight, feature_names)
         text = _page(estimator, model, X_test, y_test, sample_weight, title, plots)
         Path(temporary).write_text(text, encoding="utf-8")
-        # mkstemp makes files for their owner alone.
+        # mkstemp makes files that only their owner can read. Give this one the usual permissions.
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
@@ -118,12 +118,12 @@ def _page(
 ) -> str:
     notes = []
     if plots is None:
-        notes.append('There are no plots: pip install "dlbd-estimators[plots]" for them.')
+        notes.append('There are no plots. They need pip install "dlbd-estimators[plots]".')
     now = dt.datetime.now(dt.UTC)
     packages = ("dlbd-estimators", "scikit-learn", "dask", "numpy")
     when = f"{now:%Y-%m-%d %H:%M} UTC; " + ", ".join(f"{name} {version(name)}" for name in packages)
     tables = scores(estimator, X, y, sample_weight)
-    if estimator is not model:  # a pipeline's diagram does not tell of the fit
+    if estimator is not model:  # the diagram of a pipeline shows nothing about the fit
         tables.insert(0, Table("Fit", (), model._fit_facts()))
     diagram = estimator._repr_mimebundle_().get("text/html", "")
     title = title or type(model).__name__
@@ -157,7 +157,7 @@ def _plots(
 ) -> list[str] | None:
     """Return plots as SVG; None without matplotlib."""
     try:
-        import matplotlib as mpl  # noqa: F401 - only whether it is there
+        import matplotlib as mpl  # noqa: F401 - only to see whether it is installed
     except ImportError:
         return None
     from dlbd_estimators import plots
@@ -172,7 +172,8 @@ def _plots(
     if getattr(model, "coef_", None) is not None and (
         model.coef_.ndim == 1 or len(model.coef_) == 1
     ):
-        # Both: by the one they can be compared, the other can be told to somebody.
+        # Both units: coefficients per standard deviation can be compared with each other, and
+        # coefficients per unit are easier to explain.
         for per, rows in (("unit", None), ("std", X)):
             drawn.append(
                 partial(_coefficients, estimator, feature_names=feature_names, per=per, X=rows)
@@ -196,13 +197,13 @@ def _coefficients(estimator: Any, ax: Any, **options: Any) -> None:
 
 
 def _svg(draw: Callable[[Any], Any]) -> str:
-    # A figure of its own, without pyplot: nothing of the user's is drawn on or left open.
+    # A new figure without pyplot: no figure of the user is drawn on, and none is left open.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     draw(figure.add_subplot())
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    # The document around it has its own declaration.
-    found = text.getvalue()
-    return found[found.index("<svg") :]
+    # Without the XML declaration: the SVG stands inside an HTML document.
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]

@@ -195,7 +195,7 @@ def test_faults_of_one_cluster(arrays, tmp_path):
         going = read.then(lambda: client.cluster.scale(0))
         with (
             dask.config.set({"dlbd-estimators.wait-for-lost-workers": "1 s"}),
-            pytest.raises(ClusterError, match=r"No worker is left.*pass 1 .* results had come"),
+            pytest.raises(ClusterError, match=r"No worker is left.*pass 1 .* results had arrived"),
         ):
             Ridge().fit(*lazy(arrays, read))
         going.join()

@@ -180,5 +180,5 @@ def test_blocks_among_which_one_kills_every_worker_are_named_in_the_end(four, mo
     allow_failures(four, 0)
     X, y = in_chunks(50, *task("number", n=200))
     deadly = X.map_blocks(_fatal, meta=np.empty((0, 0)))
-    with pytest.raises(WorkersLost, match=r"the blocks \[(2, \d|\d, 2)\] of replica \d, also"):
+    with pytest.raises(WorkersLost, match=r"the blocks \[(2, \d|\d, 2)\] of replica \d, even"):
         fit(deadly, y, kind="number", n_replicas=2)

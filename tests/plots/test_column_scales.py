@@ -120,8 +120,8 @@ def test_what_the_model_has_is_named():
     for route, expected in (
         ("plain", "unit of the column"),
         ("standard", "standard deviation of the column"),
-        ("min-max", "unit of the column as it was scaled"),
-        ("columns", "unit of the column as it was scaled"),
+        ("min-max", "unit of the scaled column"),
+        ("columns", "unit of the scaled column"),
     ):
         model = ROUTES[route]().fit(X, TARGET)
         table, told = drawn(model)
@@ -149,10 +149,10 @@ def test_categories_are_there_or_not():
     raw = dict(zip(model[0].get_feature_names_out(), model[-1].coef_[0], strict=True))
     for per in ("model", "std"):
         table, told = drawn(model, per=per)
-        assert told == "standard deviation of the column, of categories 1 against 0"
+        assert told == "standard deviation of the column, for categories 1 against 0"
         assert table == pytest.approx(raw)
     table, told = drawn(model, per="unit")
-    assert told == "unit of the column, of categories 1 against 0"
+    assert told == "unit of the column, for categories 1 against 0"
     deviations = FRAME[NUMBERS].std(ddof=0)
     assert table == pytest.approx(
         {name: value / deviations.get(name, 1.0) for name, value in raw.items()}
@@ -164,7 +164,7 @@ def test_marks_of_missing_values_are_categories():
     X.loc[::9, "a"] = np.nan
     model = make_pipeline(SimpleImputer(add_indicator=True), Ridge()).fit(X, TARGET)
     table, told = drawn(model, per="std", X=X)
-    assert told.endswith("of categories 1 against 0")
+    assert told.endswith("for categories 1 against 0")
     assert table["missingindicator_a"] == model[-1].coef_[3]
 
 
@@ -195,7 +195,7 @@ def test_a_constant_column_has_no_spread():
 def test_what_a_step_computes_has_a_unit_of_its_own(step):
     model = make_pipeline(step, Ridge()).fit(FRAME[NUMBERS], TARGET)
     _, told = drawn(model, per="unit")
-    assert told == "unit of the column, of what a step computes its unit"
+    assert told == "unit of the column, for computed columns their own unit"
     table, told = drawn(model, per="std", X=FRAME[NUMBERS], n_features=50)
     assert told == "standard deviation of the column"
     spread = np.asarray(model[0].transform(FRAME[NUMBERS])).std(axis=0)
@@ -209,7 +209,7 @@ def test_wrong_requests_are_named():
         drawn(model, per="column")
     with pytest.raises(ValueError, match="pass rows as X"):
         drawn(model, per="std")
-    with pytest.raises(ValueError, match='for per="std" alone'):
+    with pytest.raises(ValueError, match='used only for per="std"'):
         drawn(model, per="unit", X=X)
 
 

@@ -118,7 +118,7 @@ def test_what_has_no_history_is_refused(data, model):
         LossCurveDisplay.from_estimator(LogisticRegression())
     with pytest.raises(TypeError, match="no history_"):
         LossCurveDisplay.from_estimator(SklearnLinearRegression().fit(data[0], data[0][:, 0]))
-    with pytest.raises(ValueError, match=r"no 'lost' but .*'loss'"):
+    with pytest.raises(ValueError, match=r"no key 'lost'\. .*'loss'"):
         LossCurveDisplay.from_estimator(model, y="lost")
 
 
