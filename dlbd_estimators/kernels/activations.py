@@ -23,7 +23,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 
 class Activation(ABC):
-    """An elementwise function whose derivative is known from its value."""
+    """An elementwise function whose derivative can be computed from its value."""
 
     #: The name that users pass to the estimators.
     name: ClassVar[str]

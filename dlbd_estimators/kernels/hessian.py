@@ -38,7 +38,7 @@ class HessianSum:
     block : ndarray of shape (n_rows, n_features)
         The features of the block.
     size : int
-        Rows of the largest tile.
+        Number of rows of the largest tile.
     origin : ndarray of shape (n_features,) or None
         Centre of the features of the result; None means zero.
     per_output : int

@@ -36,7 +36,7 @@ _TIMES_SHARE = 2.0
 
 @dataclass(frozen=True)
 class ImportantRows:
-    """Rows kept from some blocks, in their order.
+    """Rows kept from some blocks, in the order of the data.
 
     Attributes
     ----------

@@ -225,9 +225,9 @@ class LinearKernel(Kernel[LinearSums]):
         left.n_errors += right.n_errors
         left.radius = max(left.radius, right.radius)
         for name in ("gradient", "hessian", "moments"):
-            mine, other = getattr(left, name), getattr(right, name)
-            if mine is not None:
-                mine += other
+            left_sum, right_sum = getattr(left, name), getattr(right, name)
+            if left_sum is not None:
+                left_sum += right_sum
         if left.rows is not None and right.rows is not None and self.importance is not None:
             left.rows = joined(self.importance, left.rows, right.rows, left.n_rows)
         return left

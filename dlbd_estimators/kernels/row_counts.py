@@ -1,4 +1,4 @@
-"""The number of rows of each block, for data whose blocks must be read to know it."""
+"""The number of rows of each block, if it is only known after reading the block."""
 
 from __future__ import annotations
 

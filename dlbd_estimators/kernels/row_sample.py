@@ -35,7 +35,7 @@ class Chances:
     centre : ndarray of shape (n_features,) or None
         Subtracted from the features.
     model : ndarray of shape (packing.size,) or None
-        Classifier from which curvatures are computed; None means that all rows are as important.
+        Classifier from which curvatures are computed; None means equally important rows.
     projection : ndarray of shape (n_features + 1, n_directions) or None
         The mean square of ``[x, 1] @ projection`` estimates the leverage of a row.
     """

@@ -129,8 +129,8 @@ class SandwichKernel(Kernel[SandwichSums]):
         coef, intercept = packing.unpack(parameters.parameters)
         centre: FloatArray = np.zeros(n)
         if packing.fit_intercept:
-            given = parameters.centre
-            centre = centre_of(block.X, block.weight) if given is None else given
+            given_centre = parameters.centre
+            centre = centre_of(block.X, block.weight) if given_centre is None else given_centre
         point = np.concatenate([coef[0], (intercept + coef @ centre)[: width - n]])
         size = tile_rows(width)
         wide = scratch("wide", (min(size, block.n_rows), n))
@@ -203,9 +203,9 @@ class SandwichKernel(Kernel[SandwichSums]):
         left.n_saturated += right.n_saturated
         left.gradient += right.gradient
         for name in ("bread", "meat"):
-            mine, other = getattr(left, name), getattr(right, name)
-            if mine is not None:
-                mine += other
+            left_sum, right_sum = getattr(left, name), getattr(right, name)
+            if left_sum is not None:
+                left_sum += right_sum
         _join_scores(left, right.groups, right.scores)
         return left
 
@@ -238,10 +238,10 @@ def _add_scores(
     sums: SandwichSums, groups: NDArray[np.intp], slope: FloatArray, Z: FloatArray
 ) -> None:
     """Add the scores of a tile; all its groups must be in ``sums.groups``."""
-    found, place = np.unique(groups, return_inverse=True)
+    found, positions = np.unique(groups, return_inverse=True)
     # A sparse product adds the rows of a group in their order, without a loop over groups.
     chosen = sparse.csr_array(
-        (slope, (place, np.arange(len(place)))), shape=(len(found), len(place))
+        (slope, (positions, np.arange(len(positions)))), shape=(len(found), len(positions))
     )
     sums.scores[np.searchsorted(sums.groups, found)] += chosen @ Z
 
@@ -250,8 +250,8 @@ def _join_scores(sums: SandwichSums, groups: NDArray[np.intp], scores: FloatArra
     if np.array_equal(groups, sums.groups):
         sums.scores += scores
         return
-    both = np.union1d(sums.groups, groups)
-    joined = np.zeros((len(both), scores.shape[1]))
-    joined[np.searchsorted(both, sums.groups)] = sums.scores
-    joined[np.searchsorted(both, groups)] += scores
-    sums.groups, sums.scores = both, joined
+    all_groups = np.union1d(sums.groups, groups)
+    joined = np.zeros((len(all_groups), scores.shape[1]))
+    joined[np.searchsorted(all_groups, sums.groups)] = sums.scores
+    joined[np.searchsorted(all_groups, groups)] += scores
+    sums.groups, sums.scores = all_groups, joined

@@ -136,7 +136,7 @@ def calibration_curve(
     n_bins: int = 5,
     strategy: str = "uniform",
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the share of positive rows, and the mean prediction, in bins of the prediction.
+    """Return the share of positive rows and the mean probability, in bins of the probability.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sums over rows of the errors of predicted numbers, and of squares around the targets' mean."""
+"""Sums over rows of the errors of predicted numbers, and of the targets' squared deviations."""
 
 from __future__ import annotations
 

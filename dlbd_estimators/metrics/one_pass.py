@@ -59,28 +59,28 @@ def one_pass(
     LengthMismatch
         Numbers of rows differ.
     """
-    given = {"y_true": y_true, pred_name: y_pred}
+    arguments = {"y_true": y_true, pred_name: y_pred}
     if sample_weight is not None:
-        given["sample_weight"] = sample_weight
-    lazy = {key: opened(key, values) for key, values in given.items() if is_lazy(values)}
-    for key, values in {**given, **lazy}.items():
+        arguments["sample_weight"] = sample_weight
+    lazy = {key: opened(key, values) for key, values in arguments.items() if is_lazy(values)}
+    for key, values in {**arguments, **lazy}.items():
         if values is None or np.ndim(values) == 0:
             raise ValueError(f"{key} must be an array with one entry per row, but is {values!r}.")
-    given |= dict(zip(lazy, together(*lazy.values()), strict=True))
+    arguments |= dict(zip(lazy, together(*lazy.values()), strict=True))
     # The predictions set the chunks: rechunking them like the labels would cost more.
-    leader = next(key for key in (pred_name, *given) if is_lazy(given[key]))
-    reference = lazy_column(leader, given[leader])
+    leader = next(key for key in (pred_name, *arguments) if is_lazy(arguments[key]))
+    reference = lazy_column(leader, arguments[leader])
     columns = [
         reference if key == leader else lazy_column(key, values, reference, leader)
-        for key, values in given.items()
+        for key, values in arguments.items()
     ]
-    order = list(given).index(leader)
+    order = list(arguments).index(leader)
     partial: Partial = reduce_rows(
         [columns[order], *columns[:order], *columns[order + 1 :]],
         _InOrder(sums, order),
         sums.combine,
         name=name,
-        names=[leader, *(key for key in given if key != leader)],
+        names=[leader, *(key for key in arguments if key != leader)],
     )
     return partial
 

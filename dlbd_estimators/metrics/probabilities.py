@@ -246,7 +246,7 @@ class _Squares:
 
 @dataclass(frozen=True)
 class _CostSums:
-    """Sums for one pass.
+    """Sums for one pass: the costs by label and column.
 
     Parameters
     ----------

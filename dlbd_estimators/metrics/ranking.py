@@ -1,7 +1,7 @@
 """The exact area under the ROC curve: one pass merges equal scores.
 
 Every distinct pair of label and score is kept with its weight, which takes 24 bytes for every
-column of scores. Most scores of a model are different, so this is 24 bytes a row in this process,
+column of scores. Most scores of a model are different, so this is 24 bytes per row in this process,
 and twice that while blocks are joined. If it is too much, round the scores, e.g. to four digits:
 the area changes by less than the share of pairs of rows whose scores become equal.
 """
@@ -255,15 +255,15 @@ def _every_two(
     """
     areas, prevalence = [], []
     for a, b in combinations(range(len(classes)), 2):
-        both = []
+        pair_areas = []
         for positive in (a, b):
             pairs = columns[positive]
             rows = (pairs.y_true == classes[a]) | (pairs.y_true == classes[b])
             targets = (pairs.y_true[rows] == classes[positive]).astype(np.int64)
-            both.append(
+            pair_areas.append(
                 _area(ContingencyTable(targets, pairs.y_pred[rows], pairs.weights[rows]), None)
             )
-        areas.append((both[0] + both[1]) / 2)
+        areas.append((pair_areas[0] + pair_areas[1]) / 2)
         prevalence.append(float(pairs.weights[rows].sum()))
     return float(np.average(areas, weights=prevalence if average == "weighted" else None))
 

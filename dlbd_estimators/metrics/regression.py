@@ -121,7 +121,7 @@ def r2_score(
     """Return the coefficient of determination.
 
     ``R2 = 1 - sum_i s_i (y_i - prediction_i)^2 / sum_i s_i (y_i - mean)^2``. The mean and the
-    squares around it are merged from block to block (Chan, Golub and LeVeque 1983), so that no
+    squared deviations are merged from block to block (Chan, Golub and LeVeque 1983), so that no
     digits are lost if targets are far from zero.
 
     Parameters

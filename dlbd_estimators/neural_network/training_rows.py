@@ -60,8 +60,8 @@ class Holdout:
         """
         if self.classes is None:
             return
-        for found, other, use in ((train, test, "train"), (test, train, "validate")):
-            missing = np.setdiff1d(other, found)
+        for present, expected, use in ((train, test, "train"), (test, train, "validate")):
+            missing = np.setdiff1d(expected, present)
             if len(missing):
                 label = plain(self.classes[int(missing[0])])
                 raise ValueError(
@@ -153,7 +153,7 @@ def hold_out_of_blocks(
 def _score(
     held_out: Blocks, holdout: Holdout, network: Network, name: str, n_passes: float
 ) -> Score:
-    """Return a function that computes the score of parameters on the rows held out."""
+    """Return a generator function that requests the score of parameters on rows held out."""
 
     def score(parameters: FloatArray) -> Asks[float]:
         try:
