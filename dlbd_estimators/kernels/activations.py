@@ -1,4 +1,4 @@
-"""Activations of hidden layers: applied in place, and differentiated from their own output.
+"""Activation functions of hidden layers: applied in place, differentiated from their output.
 
 =========== ============================= =====================
 name        a(z)                          a'(z), given a = a(z)
@@ -23,9 +23,9 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 
 class Activation(ABC):
-    """An elementwise function whose derivative is known from its value."""
+    """An elementwise function whose derivative can be computed from its value."""
 
-    #: The name users ask for.
+    #: The name that users pass to the estimators.
     name: ClassVar[str]
     #: Initial weights are uniform within sqrt(initial_factor / (fan_in + fan_out)) (Glorot and
     #: Bengio 2010).
@@ -37,14 +37,15 @@ class Activation(ABC):
 
     @abstractmethod
     def backpropagate(self, a: FloatArray, error: FloatArray) -> None:
-        """Multiply ``error`` by the derivative.
+        """Multiply ``error`` by the derivative of the activation, in place.
 
         Parameters
         ----------
         a : ndarray
-            What :meth:`apply` gave.
+            Output of :meth:`apply`.
         error : ndarray of the same shape
-            Derivative of the loss in ``a``; becomes its derivative in ``z``.
+            Derivative of the loss with respect to ``a``; replaced by the derivative with
+            respect to ``z``.
         """
 
 
@@ -63,7 +64,7 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Logistic(Activation):
-    """The logistic sigmoid, which never overflows."""
+    """The logistic sigmoid, computed without overflow."""
 
     name = "logistic"
     initial_factor = 2.0
@@ -103,7 +104,7 @@ class ReLU(Activation):
         error *= a > 0  # np.sign and masked assignment branch on every element: 2-10 x slower
 
 
-#: By the name users ask for.
+#: The activations by name.
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation for activation in (Identity(), Logistic(), Tanh(), ReLU())
 }

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-#: float32 or float64, as the annotation's reader can tell from its docstring.
+#: A float32 or float64 array; each docstring states which if it matters.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 
 class Order(IntEnum):
-    """How many derivatives a pass returns; each includes those before it."""
+    """The derivatives that a pass returns; each member includes the lower derivatives."""
 
     VALUE = 0
     GRADIENT = 1

@@ -9,26 +9,26 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 
-#: Rows whose mean centres a block; any constant near the mean serves.
+#: Number of rows whose mean centres a block; any constant near the mean would do.
 _CENTRING_ROWS = 256
 
 
 def centre_of(
     columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
 ) -> FloatArray:
-    """Return roughly the centre of a block's columns: the mean of its first rows, in float64.
+    """Return the approximate centre of a block's columns: the mean of its first rows, in float64.
 
-    Rows of no weight are passed over. A column that is constant lies at its value, to the last
-    bit; one that holds NaN or infinity, or has no rows, at zero.
+    Rows of zero weight are skipped. The centre of a constant column is exactly its value. The
+    centre of a column that holds NaN or infinity, or has no rows, is zero.
 
     Parameters
     ----------
     columns : ndarray of shape (n_rows, n_columns)
-        Of any real dtype.
+        Columns of any real dtype.
     weight : ndarray of shape (n_rows,) or None
         Sample weights.
     n_rows : int
-        How many rows to take the mean of.
+        Number of rows to average.
     """
     rows = columns[:n_rows] if weight is None else columns[np.flatnonzero(weight)[:n_rows]]
     if not len(rows):
@@ -41,42 +41,44 @@ def centre_of(
 
 @dataclass(frozen=True)
 class Centring:
-    """Parameters for centred features: the same coefficients, intercept ``b + mean . w``.
+    """Converts parameters and derivatives of a linear model to those for centred features.
+
+    The coefficients ``w`` are the same; the intercept ``b`` becomes ``b + mean . w``.
 
     Parameters
     ----------
     packing : Packing
         Order of the parameters.
     mean : ndarray of shape (n_features,)
-        What is subtracted from the features; zero has no effect.
+        Value subtracted from each feature; zero has no effect.
     """
 
     packing: Packing
     mean: FloatArray
 
     def gradient(self, gradient: FloatArray) -> FloatArray:
-        """Return the gradient for the centred features' parameters."""
+        """Return the gradient with respect to the parameters for centred features."""
         rows = gradient.reshape(self.packing.shape).copy()
         if self.packing.fit_intercept:
             rows[:, :-1] -= rows[:, -1:] * self.mean
         return np.asarray(rows.ravel())
 
     def centred(self, parameters: FloatArray) -> FloatArray:
-        """Return the centred features' parameters of the same model."""
+        """Return the parameters for centred features that give the same model."""
         rows = parameters.reshape(self.packing.shape).copy()
         if self.packing.fit_intercept:
             rows[:, -1] += rows[:, :-1] @ self.mean
         return np.asarray(rows.ravel())
 
     def parameters(self, centred: FloatArray) -> FloatArray:
-        """Return the parameters for the features as they are."""
+        """Return the parameters for uncentred features that give the same model."""
         rows = centred.reshape(self.packing.shape).copy()
         if self.packing.fit_intercept:
             rows[:, -1] -= rows[:, :-1] @ self.mean
         return np.asarray(rows.ravel())
 
     def matrix(self, matrix: FloatArray) -> FloatArray:
-        """Return a Hessian for the centred features' parameters."""
+        """Return the Hessian with respect to the parameters for centred features."""
         outputs, width = self.packing.shape
         square = matrix.reshape(outputs, width, outputs, width).copy()
         if self.packing.fit_intercept:
@@ -85,7 +87,7 @@ class Centring:
         return np.asarray(square.reshape(matrix.shape))
 
     def per_output(self, matrices: FloatArray) -> FloatArray:
-        """Return each output's own Hessian, (n_outputs, width, width), for the centred features."""
+        """Return each output's own Hessian, (n_outputs, width, width), for centred features."""
         matrices = matrices.copy()
         if self.packing.fit_intercept:
             matrices[:, :-1] -= self.mean[:, None] * matrices[:, -1:]

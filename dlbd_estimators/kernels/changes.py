@@ -1,7 +1,8 @@
-"""How far a step moves the predictions of a linear model: the largest change of any row's.
+"""The largest change of any raw prediction of a linear model along a step.
 
-With ``u_i = V z_i`` the change of a row's raw predictions along a step ``V`` it is ``max |u_i|``.
-Of coupled outputs only differences steer the curvature: then it is ``max_i (max u_i - min u_i)``.
+A step ``V`` changes the raw predictions of row i by ``u_i = V z_i``; the result is ``max |u_i|``.
+If outputs are coupled, the curvature depends only on differences between the outputs of a row:
+the result is then ``max_i (max u_i - min u_i)``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from dlbd_estimators.kernels.packing import Packing
 
 @dataclass
 class LargestChange:
-    """What a pass of :class:`LargestChangeKernel` brings back: a maximum rather than a sum.
+    """Result of a pass of :class:`LargestChangeKernel`: a maximum rather than a sum.
 
     Attributes
     ----------
     change : float
-        Zero where no row weighs anything.
+        The largest change; zero if no row has a positive weight.
     """
 
     change: float
@@ -31,18 +32,18 @@ class LargestChange:
 
 @dataclass(frozen=True)
 class LargestChangeKernel(Kernel[LargestChange]):
-    """The largest change of a prediction of one block along a step; rows of no weight aside.
+    """The largest change of a prediction in one block along a step, without rows of zero weight.
 
-    It is called with the step, in the packed order.
+    The parameters of the pass are the step, in the packed order.
 
     Parameters
     ----------
     packing : Packing
         Order of the parameters.
     coupled : bool
-        Only differences of outputs matter.
+        Whether only differences between outputs matter.
     centre : ndarray of shape (n_features,) or None
-        The step is one for features centred by this; None is the origin.
+        The step is for features centred by this; None means the origin.
     """
 
     packing: Packing
@@ -62,9 +63,9 @@ class LargestChangeKernel(Kernel[LargestChange]):
             if block.weight is not None:
                 change = change[block.weight[rows] > 0]
             if len(change):
-                each = np.ptp(change, axis=1) if self.coupled else np.abs(change)
+                sizes = np.ptp(change, axis=1) if self.coupled else np.abs(change)
                 # Python's max would drop a NaN.
-                largest = np.maximum(largest, each.max())
+                largest = np.maximum(largest, sizes.max())
         return LargestChange(float(largest))
 
     def combine(self, left: LargestChange, right: LargestChange) -> LargestChange:

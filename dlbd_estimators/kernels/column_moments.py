@@ -1,4 +1,4 @@
-"""Mean and variance of each column, of many columns: first and second moments without products."""
+"""Mean and variance of each column, without the cross products of columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, ti
 
 @dataclass
 class ColumnMoments:
-    """Number of rows, mean and squared deviations of each column; rows count the same.
+    """Number of rows, and mean and squared deviations of each column; weights are ignored.
 
-    The mean is ``origin + rest``: far from zero, one number would have no room for the digits in
-    which the means of blocks differ.
+    The mean is ``origin + rest``: if it is far from zero, a single float64 cannot hold the digits
+    in which the means of blocks differ.
 
     Attributes
     ----------
     n_rows : int
-        Rows, whatever their weight.
+        Number of rows, whatever their weight.
     origin, rest : ndarray of shape (n_features,)
         The mean, in two parts.
     squares : ndarray of shape (n_features,)
-        Sums of the squared deviations from it.
+        Sums of the squared deviations from the mean.
     """
 
     n_rows: int

@@ -1,4 +1,4 @@
-"""A kernel on some of the columns, for a model of these features alone."""
+"""A kernel restricted to some columns, for a model that uses only these features."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Partial = TypeVar("Partial")
 
 @dataclass(frozen=True)
 class OnColumns(Kernel[Partial], Generic[Partial]):
-    """Another kernel, of blocks that have no more columns than these.
+    """Evaluates another kernel on blocks reduced to some of their columns.
 
     Parameters
     ----------
     kernel : Kernel
-        What to compute.
+        Kernel to evaluate.
     columns : ndarray of shape (n_kept,)
-        Positions of the features, in order.
+        Positions of the features to keep, in the order in which the kernel takes them.
     """
 
     kernel: Kernel[Partial]

@@ -1,4 +1,4 @@
-"""The loss of two classes, and of several labels."""
+"""The loss for two classes, or for several binary labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from dlbd_estimators.kernels.loss import Loss, Pointwise
 
 @dataclass(frozen=True)
 class HalfBinomialLoss(Loss):
-    """Logistic loss of two classes, with the log-odds as raw prediction; or of several labels."""
+    """Logistic loss, with the log-odds as raw prediction, for two classes.
+
+    For several binary labels it is the sum of their logistic losses.
+    """
 
     curvature_bound = 0.25
     name = "binomial"
@@ -23,7 +26,7 @@ class HalfBinomialLoss(Loss):
         shape = raw.shape
         if shape[1] > 1 and weight is not None:
             weight = np.repeat(weight, shape[1])
-        # Each label of a row is a decision of its own.
+        # Each label of a row is a binary problem of its own.
         raw, y = raw.reshape(-1), y.reshape(-1)
         # exp(-|raw|) never overflows, and every quantity below follows from it
         # without cancellation at either end.

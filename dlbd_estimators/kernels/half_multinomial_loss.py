@@ -1,4 +1,4 @@
-"""The loss of several classes."""
+"""The loss for several classes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.loss import Loss, Pointwise
 
-#: From here on pairs of classes are not looked at one by one.
+#: Above this number of classes, pairs of classes are not enumerated.
 _MANY_CLASSES = 64
 
 
 @dataclass(frozen=True)
 class HalfMultinomialLoss(Loss):
-    """Softmax cross-entropy of K classes, with one raw prediction a class.
+    """Softmax cross-entropy of K classes, with one raw prediction per class.
 
-    Adding a constant to all raw predictions of a row changes nothing: the
-    Hessian is singular along it, and the solvers fix that gauge.
+    Adding a constant to all raw predictions of a row does not change the loss: the
+    Hessian is singular in this direction, and the solvers fix the constant.
     """
 
     coupled = True
@@ -41,10 +41,10 @@ class HalfMultinomialLoss(Loss):
         probability /= total[:, None]
         curvature = None
         if order >= Order.HESSIAN:
-            # The last column carries the weights to `curvature_between`.
-            ones = np.ones(len(raw)) if weight is None else weight
+            # The last column passes the weights to the methods that take `curvature`.
+            weights = np.ones(len(raw)) if weight is None else weight
             curvature = np.empty((len(raw), raw.shape[1] + 1))
-            curvature[:, :-1], curvature[:, -1] = probability, ones
+            curvature[:, :-1], curvature[:, -1] = probability, weights
         gradient = probability
         gradient[rows, label] -= 1.0
         if weight is not None:
@@ -57,10 +57,10 @@ class HalfMultinomialLoss(Loss):
 
     def curvature_of_each(self, curvature: FloatArray, n_outputs: int) -> FloatArray:
         probability = curvature[:, :n_outputs]
-        each = 1.0 - probability
-        each *= probability
-        each *= curvature[:, -1:]
-        return each
+        diagonal = 1.0 - probability
+        diagonal *= probability
+        diagonal *= curvature[:, -1:]
+        return diagonal
 
     def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
         probability = curvature[:, :-1]
@@ -80,8 +80,9 @@ class HalfMultinomialLoss(Loss):
         return int(np.count_nonzero(raw[rows, label] <= others.max(axis=1)))
 
     def curvature_directions(self, steps: FloatArray) -> FloatArray:
-        # E[(u-Eu)^2 (v-Ev)] <= (max v - min v) Var(u): differences of two classes.
-        if len(steps) > _MANY_CLASSES:  # their pairs are more than fit; no two differ by more
+        # E[(u-Eu)^2 (v-Ev)] <= (max v - min v) Var(u): differences of two classes bound it.
+        if len(steps) > _MANY_CLASSES:
+            # Too many pairs to store: twice the largest deviation from the mean bounds them all.
             return np.asarray(2.0 * (steps - steps.mean(axis=0)))
         upper, lower = np.triu_indices(len(steps), 1)
         return steps[upper] - steps[lower]

@@ -1,4 +1,4 @@
-"""The loss of counts."""
+"""The loss for counts."""
 
 from __future__ import annotations
 

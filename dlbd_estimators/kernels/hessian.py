@@ -10,26 +10,27 @@ from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 
-#: So many outputs are no loop to avoid.
+#: Up to this number of outputs, a loop over the outputs costs little.
 _FEW_OUTPUTS = 8
-#: Columns of a matrix product are to be at least so many, where there are as many.
+#: A matrix product is given at least this number of columns, if there are as many.
 _WIDE = 256
 
 
 class HessianSum:
     """Weighted cross products of the features of one block, summed over its tiles.
 
-    With an intercept the products are formed of centred features, ``(x - c)(x - c)^T``, and
-    the terms in ``c`` restored in float64 from the border ``sum h x``: a column whose mean is
-    large beside its spread would otherwise lose that spread to the rounding of float32.
+    With an intercept the products are those of centred features, ``(x - c)(x - c)^T``, and
+    the terms in ``c`` are restored in float64 from the border ``sum h x``. Without centring,
+    a column whose mean is much larger than its spread would lose the spread to the rounding
+    of float32.
 
-    Of a coupled loss only the first K-1 outputs are formed: the curvature's rows sum
-    to zero over the outputs, which gives the last one.
+    For a coupled loss only the products of the first K-1 outputs are computed. The curvature
+    sums to zero over the outputs, which gives the products of the last output.
 
     Parameters
     ----------
     loss : Loss
-        Says which outputs are coupled, and their curvature.
+        Determines which outputs are coupled, and their curvature.
     packing : Packing
         Order of the parameters.
     dtype : str
@@ -37,12 +38,12 @@ class HessianSum:
     block : ndarray of shape (n_rows, n_features)
         The features of the block.
     size : int
-        Rows of the largest tile.
+        Number of rows of the largest tile.
     origin : ndarray of shape (n_features,) or None
-        What the features of the result are centred by; None is zero.
+        Centre of the features of the result; None means zero.
     per_output : int
-        Above zero, only the products of each output with itself are formed, of every so manieth
-        row, which stands for those up to the next.
+        If above zero, only the products of each output with itself are computed, from every
+        ``per_output``-th row, and multiplied by ``per_output`` to stand for all rows.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class HessianSum:
         crossed = loss.coupled and not per_output
         free = packing.n_outputs - 1 if crossed else packing.n_outputs
         self._pairs = [(k, j) for k in range(free) for j in range(k, free) if crossed or j == k]
-        # Products, borders sum h x, and curvatures sum h, of each pair.
+        # For each pair of outputs: products, borders sum h x, and curvatures sum h.
         self._products = np.zeros((len(self._pairs), n, n))
         self._borders = np.zeros((len(self._pairs), n))
         self._totals = np.zeros(len(self._pairs))
@@ -70,13 +71,13 @@ class HessianSum:
         self._scaled = scratch("scaled", (size, n), dtype)
         self._product = scratch("product", (n, n), dtype)
         self._by_feature = bool(per_output) and len(self._pairs) > max(n, _FEW_OUTPUTS)
-        if self._by_feature:  # of each output the products of features i <= j, in rows
+        if self._by_feature:  # one row per output: the products of features i <= j
             self._triangles = np.zeros((len(self._pairs), n * (n + 1) // 2))
-        # In the dtype of the rows, so that taking it off is exact whatever the products' is.
+        # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
         self._centre = np.zeros(n, dtype=block.dtype)
         if packing.fit_intercept:
             self._centre = centre_of(block, None).astype(block.dtype)
-        #: The same, as a tile's rows in float64 are centred already.
+        # The centre for a tile's float64 rows, from which the origin is already subtracted.
         self._offset = self._centre.astype(np.float64)
         if origin is not None:
             self._offset -= origin
@@ -87,11 +88,11 @@ class HessianSum:
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
-            Its rows in float64, less the origin. Used up: they are not the same afterwards.
+            Rows of the tile in float64, minus the origin. May be overwritten.
         narrow : ndarray of shape (n_rows, n_features)
             The same rows in the dtype they are stored in.
         point : ndarray
-            Curvature of its rows, as the loss gave it.
+            Curvature of the rows, as returned by the loss.
         """
         if self._per_output:
             rows = slice(None, None, self._per_output)
@@ -111,14 +112,17 @@ class HessianSum:
         for (k, j), curvature, products in zip(
             self._pairs, curvatures, self._products, strict=True
         ):
-            # One operand twice: BLAS then does half the work (syrk).
+            # With the same operand on both sides, BLAS does half the work (syrk).
             factor = np.sqrt(curvature) if k == j else curvature
             np.multiply(source, factor.astype(scaled.dtype)[:, None], out=scaled)
             np.matmul(scaled.T, scaled if k == j else source, out=self._product)
             products += self._product
 
     def _add_by_feature(self, X: FloatArray, narrow: FloatArray, curvature: FloatArray) -> None:
-        """Add the same for outputs more than features: a few large products, not many small."""
+        """Add a tile if there are more outputs than features.
+
+        This forms a few large matrix products instead of many small ones.
+        """
         self._borders += curvature.T @ X
         self._totals += curvature.sum(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -129,13 +133,13 @@ class HessianSum:
                 last, width = first + 1, n - first
                 while last < n and width < _WIDE:
                     last, width = last + 1, width + n - last
-                beside = scratch("beside", (len(source), width), source.dtype)
+                feature_products = scratch("beside", (len(source), width), source.dtype)
                 column = 0
                 for i in range(first, last):
-                    products = beside[:, column : column + n - i]
+                    products = feature_products[:, column : column + n - i]
                     np.multiply(source[:, i, None], source[:, i:], out=products)
                     column += n - i
-                self._triangles[:, begin : begin + width] += curvature.T @ beside
+                self._triangles[:, begin : begin + width] += curvature.T @ feature_products
                 begin, first = begin + width, last
 
     def _centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
@@ -143,7 +147,7 @@ class HessianSum:
         if narrow.dtype == source.dtype:
             np.subtract(narrow, self._centre, out=source)
         else:
-            # Converting within the subtraction would be half as fast: NumPy then buffers.
+            # Converting the dtype within np.subtract would take twice as long: NumPy would buffer.
             np.subtract(X, self._offset, out=X)
             np.copyto(source, X, casting="same_kind")
         return source
@@ -151,7 +155,7 @@ class HessianSum:
     def packed(self) -> FloatArray:
         """Return the whole symmetric Hessian in the packed order.
 
-        Per output, it is an array of shape (n_outputs, width, width).
+        With ``per_output`` it is an array of shape (n_outputs, width, width).
         """
         outputs, width = self._packing.shape
         if self._by_feature:
@@ -171,7 +175,7 @@ class HessianSum:
         return full.reshape(outputs * width, outputs * width)
 
     def _square(self, index: int) -> FloatArray:
-        """Return the second derivatives in the parameters of a pair of outputs."""
+        """Return the second derivatives with respect to the parameters of a pair of outputs."""
         n, width = self._packing.n_features, self._packing.shape[1]
         centre = self._offset
         products, border = self._products[index], self._borders[index]

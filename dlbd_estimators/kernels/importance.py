@@ -1,20 +1,22 @@
-"""Rows drawn with probabilities of their own, in the pass that finds out how much each matters.
+"""Rows sampled by importance, in the same pass that computes the importance of each row.
 
-A row of score ``a_i`` gets a priority ``u_i / a_i``, with ``u_i`` uniform on (0, 1), and the rows
-of the least priorities are kept (Duffield, Lund and Thorup 2007, "Priority sampling"). With t the
-least priority of those left out, row i was kept with probability ``min(1, a_i t)``, and sums over
-the kept rows with the inverse of that as weights are those over all rows, on average.
+A row with score ``a_i`` gets the priority ``u_i / a_i``, with ``u_i`` uniform on (0, 1). The rows
+with the smallest priorities are kept (Duffield, Lund and Thorup 2007, "Priority sampling"). If t is
+the smallest priority of the rows left out, row i was kept with probability ``min(1, a_i t)``. Sums
+over the kept rows, weighted by the inverse of this probability, have the sums over all rows as
+expected value.
 
-How many are kept is bounded in each range of blocks, by its share of all rows, so that what travels
-and what waits to be joined is bounded too, whatever the scores are. A row has passed where its
-priority is below the least t on its way (Ting 2017, "Adaptive threshold sampling": such thresholds
-are as good as one). Which rows are kept depends on the tree of blocks alone.
+The number of kept rows is bounded in each range of blocks, by the range's share of all rows. This
+bounds the data that is transferred and the partials that wait to be combined, whatever the scores
+are. A row is kept if its priority is below the smallest t of all ranges that contain it (Ting 2017,
+"Adaptive threshold sampling": such thresholds may be used like a single one). Which rows are kept
+depends only on the tree of blocks.
 
-The score is ``s_i sqrt(h_i + c) |x_i|`` with ``h_i`` the curvature of the row's loss, a small
-constant c, and the norm that of the inverse of a Hessian: about what a row can add to a Newton step
-by its curvature having changed. Rows that are fitted well have hardly any curvature now, and may
-have more after a step: without c the kept rows would know nothing of them. The norm is the length
-of the products with some random directions in that metric, which cost less than all of it.
+The score is ``s_i sqrt(h_i + c) |x_i|``, where ``s_i`` is the row's weight, ``h_i`` the curvature
+of its loss, c a small constant, and the norm is that of the inverse of a Hessian. It estimates how
+much a row can add to a Newton step if its curvature changes. Rows that are fitted well have almost
+no curvature now, but may have more after a step: without c they would hardly ever be kept. The norm
+is estimated from products with a few random directions, which costs less than the exact norm.
 """
 
 from __future__ import annotations
@@ -28,27 +30,27 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 
-#: A range of blocks keeps at most so many times its share of what all blocks keep.
+#: A range of blocks keeps at most this multiple of its share of the rows kept in all blocks.
 _TIMES_SHARE = 2.0
 
 
 @dataclass(frozen=True)
 class ImportantRows:
-    """Rows of some blocks, in their order.
+    """Rows kept from some blocks, in the order of the data.
 
     Attributes
     ----------
     X : ndarray of shape (n_rows, n_features)
-        Centred as the kernel's parameters expect, in float32: what is asked of these rows has no
-        more digits than that.
+        Features, centred as the kernel's parameters expect. float32 is enough: the estimates from
+        a sample are less precise than that.
     y : ndarray
-        As the blocks hold it.
+        Targets, encoded as in the blocks.
     weight : ndarray of shape (n_rows,)
         Sample weights.
     score, priority : ndarray of shape (n_rows,)
-        See the module.
+        See the docstring of this module.
     limit : ndarray of shape (n_rows,)
-        Rows like this one have been kept up to this priority.
+        Threshold of the row: it was kept because its priority is below this number.
     """
 
     X: FloatArray
@@ -60,50 +62,50 @@ class ImportantRows:
 
     @property
     def chance(self) -> FloatArray:
-        """Probability of each row to be kept."""
+        """Probability with which each row was kept."""
         return np.asarray(np.minimum(1.0, self.score * self.limit))
 
     def columns(self) -> tuple[FloatArray, ...]:
-        """Return the arrays, one entry a row each."""
+        """Return all arrays; each has one entry per row."""
         return self.X, self.y, self.weight, self.score, self.priority, self.limit
 
 
 def least(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
-    """Return the rows of the least priorities of several; all if they are no more than that."""
+    """Return the ``n_rows`` rows of the smallest priorities in ``pieces``, or all if not more."""
     priority = np.concatenate([piece.priority for piece in pieces])
     limit = float(np.partition(priority, n_rows)[n_rows]) if len(priority) > n_rows else np.inf
     kept = [piece.priority < limit for piece in pieces]
-    sizes = [int(np.count_nonzero(each)) for each in kept]
-    found = []
+    sizes = [int(np.count_nonzero(mask)) for mask in kept]
+    result = []
     for columns in zip(*(piece.columns() for piece in pieces), strict=True):
-        # In place, or all would be in memory once more.
+        # Written in place: concatenating copies would need the memory of all rows twice.
         column = np.empty((sum(sizes), *columns[0].shape[1:]), dtype=columns[0].dtype)
-        places = np.split(column, np.cumsum(sizes)[:-1])
-        for of_piece, each, place in zip(columns, kept, places, strict=True):
-            np.compress(each, of_piece, axis=0, out=place)
-        found.append(column)
-    np.minimum(found[-1], limit, out=found[-1])
-    return ImportantRows(*found)
+        targets = np.split(column, np.cumsum(sizes)[:-1])
+        for source, mask, target in zip(columns, kept, targets, strict=True):
+            np.compress(mask, source, axis=0, out=target)
+        result.append(column)
+    np.minimum(result[-1], limit, out=result[-1])
+    return ImportantRows(*result)
 
 
 @dataclass(frozen=True)
 class Importance:
-    """A rule by which rows are kept.
+    """The rule that decides which rows are kept.
 
     Parameters
     ----------
     directions : ndarray of shape (width, n_directions)
-        A row, with its constant, times these is as long as the row in the metric of the scores.
+        The length of a row (with its constant) times this matrix estimates the norm in its score.
     limit : float
-        Rows of a larger priority are not looked at.
+        Only rows with a priority below this are kept.
     n_rows : int
-        How many to keep at most.
+        Maximum number of rows to keep.
     n_all : int
-        Of how many.
+        Number of all rows.
     curvature : float
-        The constant of the scores.
+        The constant c of the scores.
     seed, block : int
-        Number of a random stream, and of the block that it is for.
+        Seed of the random numbers, and number of the block that they are for.
     """
 
     directions: FloatArray = field(repr=False)
@@ -116,20 +118,20 @@ class Importance:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the rows that are kept, at most."""
+        """Upper bound on the memory of the kept rows, in bytes."""
         return self.n_rows * row_nbytes(len(self.directions))
 
     def most(self, n_rows: int) -> int:
-        """Return how many rows to keep at most of so many."""
+        """Return the maximum number of rows to keep from ``n_rows`` rows."""
         share = math.ceil(_TIMES_SHARE * self.n_rows * n_rows / self.n_all)
         return min(self.n_rows, share)
 
     def of_block(self, number: int) -> Importance:
-        """Return the rule for a block."""
+        """Return the rule for the block of a given number."""
         return replace(self, block=number)
 
     def stream(self) -> np.random.Generator:
-        """Return the random numbers of the block's rows, in order."""
+        """Return the generator of the random numbers of the block's rows."""
         return np.random.Generator(np.random.Philox(key=[self.seed, self.block]))
 
     def scores(self, X: FloatArray, weight: FloatArray | None, curvature: FloatArray) -> FloatArray:
@@ -138,11 +140,11 @@ class Importance:
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
-            Centred as the directions expect.
+            Features, centred as the directions expect.
         weight : ndarray of shape (n_rows,) or None
             Sample weights.
         curvature : ndarray of shape (n_rows,)
-            Of the row's loss, with its weight.
+            Curvature of each row's loss, multiplied by the row's weight.
         """
         n = X.shape[1]
         products = X @ self.directions[:n]
@@ -156,12 +158,12 @@ class Importance:
 
 
 def row_nbytes(n_features: int) -> int:
-    """Return what a kept row takes: its features, and five numbers more."""
+    """Return the bytes of a kept row: its float32 features and five float64 numbers."""
     return 4 * n_features + 5 * 8
 
 
 class RowSieve:
-    """Keeps rows of one block, tile by tile."""
+    """Selects rows of one block, tile by tile."""
 
     def __init__(self, rule: Importance, block: Block) -> None:
         self._rule = rule
@@ -176,32 +178,32 @@ class RowSieve:
     def add(
         self, X: FloatArray, y: FloatArray, weight: FloatArray | None, curvature: FloatArray
     ) -> None:
-        """Look at a tile; see :meth:`Importance.scores`."""
+        """Select rows of a tile; for the parameters see :meth:`Importance.scores`."""
         score = self._rule.scores(X, weight, curvature)
-        # From 0 (excluded) to 1, so that no row of a score of zero has a priority.
+        # In (0, 1]: a row with a score of zero gets the priority infinity, and never 0 / 0.
         with np.errstate(divide="ignore"):
             priority = (1.0 - self._random.random(len(X))) / score
         kept = np.flatnonzero(priority < self._limit)
-        ones = np.ones(len(kept)) if weight is None else weight[kept]
+        weights = np.ones(len(kept)) if weight is None else weight[kept]
         limits = np.full(len(kept), self._limit)
         narrow = X[kept].astype(np.float32)
         self._pieces.append(
-            ImportantRows(narrow, y[kept], ones, score[kept], priority[kept], limits)
+            ImportantRows(narrow, y[kept], weights, score[kept], priority[kept], limits)
         )
         self._held += len(kept)
-        # Now and then, or each row would be moved by every tile.
+        # Not after every tile: that would copy all selected rows each time.
         if self._held > 2 * self._most:
             rows = self.rows()
             self._pieces, self._held = [rows], len(rows.limit)
             self._limit = float(rows.limit.max(initial=0.0))
 
     def rows(self) -> ImportantRows:
-        """Return what was kept."""
+        """Return the rows kept from all tiles so far."""
         return least(self._pieces, self._most)
 
 
 def joined(
     rule: Importance, left: ImportantRows, right: ImportantRows, n_rows: int
 ) -> ImportantRows:
-    """Return what two neighbouring ranges of blocks keep together, which have so many rows."""
+    """Return the rows kept from two neighbouring ranges of blocks with ``n_rows`` rows in total."""
     return least([left, right], rule.most(n_rows))

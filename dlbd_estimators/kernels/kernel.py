@@ -1,10 +1,10 @@
-"""What every kernel is: one block and parameters in, one partial out.
+"""Base classes of kernels: functions of one block and parameters that return a partial result.
 
-A kernel walks its block in tiles, runs of rows small enough to stay in the
-processor's cache while several operations use them, and never makes a temporary
-larger than a tile. Partials are joined by the kernel's own ``combine``; whoever
-joins them does so in a fixed binary tree over the block index, so the last bit
-of the result depends on the blocks alone.
+A kernel processes its block in tiles: consecutive rows, few enough to stay in the
+processor's cache while several operations use them. No temporary array is larger
+than a tile. Partial results (*partials*) are joined by the kernel's ``combine``, in a
+fixed binary tree over the block index, so that the result depends only on the blocks,
+to the last bit.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dlbd_estimators.kernels.arrays import FloatArray
 Partial = TypeVar("Partial")
 AnyBlock_contra = TypeVar("AnyBlock_contra", contravariant=True)
 
-#: A tile this large stays in a core's own cache beside the temporaries made of it.
+#: A tile of this size fits a core's own cache together with its temporary arrays.
 _TILE_NBYTES = 2**20
-#: Wide rows may use a larger tile, or too little work is done between two reductions.
+#: Limit for wide rows, whose tiles are larger: a small one has too little work per reduction.
 _TILE_NBYTES_MAX = 2**22
 
 
@@ -55,7 +55,7 @@ class Block:
 
     @property
     def targets(self) -> FloatArray:
-        """Targets with one column an output, also where there are no rows."""
+        """Targets as a 2-D array with one column per output, also if there are no rows."""
         return self.y if self.y.ndim == 2 else self.y[:, None]
 
     @property
@@ -66,14 +66,17 @@ class Block:
 
 
 class PassKernel(ABC, Generic[AnyBlock_contra, Partial]):
-    """A picklable function of one block, of some kind, and parameters that returns a partial."""
+    """A picklable function of one block (of any type) and parameters that returns a partial."""
 
     @abstractmethod
     def __call__(self, block: AnyBlock_contra, parameters: Any) -> Partial:
         """Evaluate one block."""
 
     def of_block(self, number: int) -> Self:
-        """Return the kernel for a block by its number, which matters only to what draws rows."""
+        """Return the kernel for the block of a given number.
+
+        Only kernels that draw random rows differ between blocks.
+        """
         return self
 
     @abstractmethod
@@ -82,11 +85,11 @@ class PassKernel(ABC, Generic[AnyBlock_contra, Partial]):
 
     @abstractmethod
     def is_finite(self, partial: Partial) -> bool:
-        """Tell whether a block's partial holds finite numbers only."""
+        """Return whether a block's partial holds only finite numbers."""
 
 
 class Kernel(PassKernel[Block, Partial]):
-    """A kernel of the rows of a fit, which returns sums over them."""
+    """A kernel on a :class:`Block` of rows, which returns sums over the rows."""
 
 
 class _Scratch(threading.local):
@@ -98,9 +101,9 @@ _scratch = _Scratch()
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArray[Any]:
-    """Return this thread's buffer of that name, uninitialised, to be used until the next call.
+    """Return this thread's uninitialised buffer ``name``, valid until the next call with the name.
 
-    Fresh memory costs a page fault every 4 KiB, which for tiles is a tenth of the work.
+    New memory costs a page fault every 4 KiB, which would take a tenth of the time of a tile.
     """
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _scratch.buffers.get(name)
@@ -111,12 +114,12 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> NDArr
 
 
 def tile_rows(n_columns: int, *, products: bool = True) -> int:
-    """Rows of a float64 tile: about 1 MiB, more for wide rows, at most 4 MiB.
+    """Return the number of rows of a float64 tile: about 1 MiB, for wide rows up to 4 MiB.
 
-    Four rows a column keep the cost of adding a tile's (n_columns, n_columns)
-    product to its sum well below the cost of the product. Where no products are formed,
-    little is done between two calls of NumPy, and threads that hand the interpreter's lock to
-    each other after each call lose more than a smaller tile gains: then it is 4 MiB.
+    With four rows per column, adding a tile's (n_columns, n_columns) product to the sum
+    costs much less than the product. If ``products`` is False, there is little work between two
+    calls of NumPy, and threads that pass the interpreter lock to each other after each call lose
+    more than a smaller tile gains: the tile then has 4 MiB.
     """
     row = 8 * max(n_columns, 1)
     smallest = _TILE_NBYTES if products else _TILE_NBYTES_MAX
@@ -125,6 +128,6 @@ def tile_rows(n_columns: int, *, products: bool = True) -> int:
 
 
 def tiles(n_rows: int, size: int) -> Iterator[slice]:
-    """Cut ``n_rows`` rows into runs of ``size``, the last one shorter."""
+    """Yield slices that cut ``n_rows`` rows into runs of ``size``; the last may be shorter."""
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))

@@ -1,4 +1,4 @@
-"""Which classes the labels hold, and how often: a pass over y alone."""
+"""The distinct labels and their counts, from a pass over y alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.kernel import Block, Kernel
 
-#: Labels in a range smaller than this are counted rather than sorted.
+#: Integer labels whose range is smaller than this are counted rather than sorted.
 _COUNTED = 2**16
 
 
 @dataclass
 class LabelCounts:
-    """Distinct labels, sorted, with their rows and their weights."""
+    """Sorted distinct labels, with the number of rows and the total weight of each."""
 
     labels: NDArray[Any]
     counts: NDArray[np.int64]
@@ -26,7 +26,7 @@ class LabelCounts:
 
 @dataclass(frozen=True)
 class LabelKernel(Kernel[LabelCounts]):
-    """Distinct labels of one block; uses ``block.y`` as it was given, not encoded."""
+    """Distinct labels of one block; ``block.y`` holds the labels as given, not encoded."""
 
     def __call__(self, block: Block, parameters: None = None) -> LabelCounts:
         labels, codes = distinct(block.y)
@@ -51,18 +51,21 @@ class LabelKernel(Kernel[LabelCounts]):
 
 
 def distinct(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return ``np.unique`` with codes, by counting instead of sorting where labels are small."""
-    whole = y if y.dtype.kind in "bui" else None
+    """Return the result of ``np.unique(y, return_inverse=True)``.
+
+    Integers of a small range are counted, which is faster than sorting.
+    """
+    integers = y if y.dtype.kind in "bui" else None
     if y.dtype.kind == "f" and len(y) and np.isfinite(y).all() and np.abs(y).max() < _COUNTED:
         truncated = y.astype(np.int64)
-        whole = truncated if np.array_equal(truncated, y) else None
-    if whole is None or not len(y):
+        integers = truncated if np.array_equal(truncated, y) else None
+    if integers is None or not len(y):
         return np.unique(y, return_inverse=True)
-    low, high = int(whole.min()), int(whole.max())
+    low, high = int(integers.min()), int(integers.max())
     if high - low >= _COUNTED:
         return np.unique(y, return_inverse=True)
-    wide = np.uint64 if whole.dtype.kind == "u" else np.int64
-    offsets = (whole.astype(wide) - wide(low)).astype(np.intp)
+    wide = np.uint64 if integers.dtype.kind == "u" else np.int64
+    offsets = (integers.astype(wide) - wide(low)).astype(np.intp)
     present = np.bincount(offsets, minlength=high - low + 1) > 0
     codes = (np.cumsum(present) - 1)[offsets]
     return (np.flatnonzero(present).astype(wide) + wide(low)).astype(y.dtype), codes

@@ -1,8 +1,9 @@
 """Mini-batch training on rows in memory: the innermost loop.
 
-A batch is worked on in *shards* of its rows and then in panels of the parameters, as many of
-each as the shapes alone say. Threads share these parts out, so that the bits of the result do
-not depend on how many threads there are; no product is cut by BLAS, which runs on one thread.
+Each batch is processed in *shards* of its rows, and then in panels of the parameters. The number
+of shards and panels depends only on the shapes. The threads divide these parts among themselves,
+so that no bit of the result depends on the number of threads. BLAS runs on one thread and
+therefore does not divide a product.
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ from dlbd_estimators.kernels.lockstep import Wait, in_lockstep
 from dlbd_estimators.kernels.network import Network, Workspace, cut
 from dlbd_estimators.kernels.updates import Update
 
-#: Work that is worth a shard: a thread that waits for others twice a batch loses some 0.1 ms.
+#: Floating-point operations that justify a shard: a thread loses some 0.1 ms per batch, because it
+#: waits twice for the others.
 _SHARD_FLOPS = 1e8
 _MAX_SHARDS = 16
 
 
 @dataclass(frozen=True)
 class Replica:
-    """One copy of a network in training: parameters and the update rule's memory.
+    """One copy of a network in training: its parameters and the state of the update rule.
 
     Attributes
     ----------
     parameters : ndarray of shape (size,)
-        The flat vector.
+        The flat vector of parameters.
     moments : tuple of ndarray of shape (size,)
         See :class:`~dlbd_estimators.kernels.updates.Update`.
     n_updates : int
-        Updates made.
+        Number of updates made.
     """
 
     parameters: FloatArray
@@ -46,7 +48,7 @@ class Replica:
 
     @classmethod
     def at(cls, parameters: FloatArray, update: Update) -> Replica:
-        """Begin at some parameters, with no memory."""
+        """Return a replica that begins at ``parameters``, with moments of zero."""
         moments = tuple(np.zeros_like(parameters) for _ in range(update.n_moments))
         return cls(parameters.copy(), moments)
 
@@ -63,17 +65,17 @@ class Replica:
 
 @dataclass(frozen=True)
 class Learner:
-    """Moves a replica by one update a mini-batch.
+    """Trains a replica, with one update per mini-batch.
 
     Each batch's objective is the weighted mean of its losses plus the penalty divided by the
-    batch's total weight; a batch without any weight is passed over.
+    batch's total weight. A batch whose total weight is zero is skipped.
 
     Parameters
     ----------
     network : Network
-        What is trained.
+        Network to train.
     update : Update
-        How a gradient moves the parameters.
+        Rule by which a gradient changes the parameters.
     batch_size : int
         Rows of a mini-batch; the last one may have fewer.
     """
@@ -84,7 +86,7 @@ class Learner:
 
     @property
     def n_shards(self) -> int:
-        """Parts that a batch is cut into: the most threads that can share it."""
+        """Number of shards of a batch: the largest number of threads that can share it."""
         flops = 6.0 * self.batch_size * self.network.layers.n_weights
         return int(np.clip(flops // _SHARD_FLOPS, 1, _MAX_SHARDS))
 
@@ -96,7 +98,7 @@ class Learner:
         learning_rate: float,
         n_threads: int = 1,
     ) -> tuple[Replica, float]:
-        """Train on some rows, once each.
+        """Train on some rows, using each row once.
 
         Parameters
         ----------
@@ -105,19 +107,20 @@ class Learner:
         rows : Block
             X, y and weight of the parameters' dtype.
         order : ndarray of shape (n_rows,) or None
-            Positions of the rows in the order in which batches take them; None is as they lie.
+            Positions of the rows in the order in which batches take them; None means their order
+            in ``rows``.
         learning_rate : float
-            For the update rule.
+            Learning rate of the update rule.
         n_threads : int
-            At most so many; changes no bit.
+            Maximum number of threads; the result does not depend on it.
 
         Returns
         -------
         Replica
-            The one given, with its updates counted.
+            The given replica with the new number of updates.
         float
-            Sum over rows of their batch's objective; not finite where training diverged, and
-            then it stopped there.
+            Sum over rows of the objective of their batch. It is not finite if training diverged;
+            training then stopped at that batch.
         """
         run = _Run(self, replica, rows, order, learning_rate)
         in_lockstep(min(n_threads, self.n_shards), run.work)
@@ -125,7 +128,7 @@ class Learner:
 
 
 class _Run:
-    """One call of :meth:`Learner.learn`: what its threads share."""
+    """State of one call of :meth:`Learner.learn`, shared by its threads."""
 
     def __init__(
         self,
@@ -148,7 +151,7 @@ class _Run:
         self._spare = np.empty(max(layers.n_weights, 1), dtype)
         self._coefs, self._intercepts = layers.unpack(replica.parameters)
         self._panels = [layers.panel(i, self._n_shards) for i in range(self._n_shards)]
-        # Batches in a random order are gathered into memory that is used again.
+        # Batches in a random order are copied into one buffer, which all batches reuse.
         self._X = None if order is None else np.empty((self._size, rows.X.shape[1]), dtype)
         self._losses = [0.0] * self._n_shards
         self._penalties = [0.0] * self._n_shards
@@ -156,7 +159,7 @@ class _Run:
         self.total = 0.0
 
     def work(self, thread: int, n_threads: int, wait: Wait) -> None:
-        """Do one thread's share of all batches; all threads take the same decisions."""
+        """Do one thread's share of all batches; all threads follow the same control flow."""
         n_updates = self._replica.n_updates
         shares = range(thread, self._n_shards, n_threads)
         shards = _Shards(self._workspace, self._size, self._n_shards)
@@ -170,7 +173,7 @@ class _Run:
             for shard in shares:
                 rows, outputs, errors = shards.parts[shard]
                 if chosen is not None:
-                    # All positions are valid; any other mode would go through one more buffer.
+                    # All positions are valid; in any other mode NumPy would use one more buffer.
                     np.take(self._rows.X, chosen[rows], 0, out=batch.X[rows], mode="clip")
                 self._losses[shard] = self._network.propagate(
                     Block(
@@ -201,7 +204,10 @@ class _Run:
                 self.n_updates = n_updates
 
     def _batch(self, rows: slice) -> tuple[Block, NDArray[np.intp] | None]:
-        """Return a batch; where rows are in a random order, with X yet to be gathered."""
+        """Return a batch, and its positions if the rows are in a random order.
+
+        With a random order, ``X`` of the batch is memory that is still to be filled.
+        """
         stored = self._rows
         if self._order is None:
             weight = None if stored.weight is None else stored.weight[rows]
@@ -231,7 +237,7 @@ def _total(terms: list[float]) -> float:
 
 
 class _Shards:
-    """Views of the workspace for batches of one length: of all rows, and of each shard's."""
+    """Views of the workspace for batches of one length: of all rows, and of each shard."""
 
     def __init__(self, workspace: Workspace, n_rows: int, n_shards: int) -> None:
         self.outputs = [output[:n_rows] for output in workspace.outputs]

@@ -1,9 +1,10 @@
-"""Errors of ridge regressions on each row, had it been left out of the fit.
+"""Leave-one-out errors of ridge regressions: the error on each row of a fit without this row.
 
 Leaving row i out changes its residual ``r_i`` to ``r_i / (1 - s_i h_i)``, where
-``h_i = 1/W + z_i (L + alpha)^-1 z_i`` for the row's centred coordinates ``z_i`` along the
-eigenvectors of the Gram matrix, and L its eigenvalues (Allen 1974; Golub, Heath and Wahba 1979).
-All strengths of the penalty share the coordinates.
+``h_i = 1/W + z_i (L + alpha)^-1 z_i``, ``s_i`` is the weight of the row and W that of all rows.
+``z_i`` are the row's centred coordinates along the eigenvectors of the Gram matrix, and L its
+eigenvalues (Allen 1974; Golub, Heath and Wahba 1979). The coordinates are the same for all
+strengths of the penalty.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dlbd_estimators.kernels.linear import centred_tile
 
 @dataclass(frozen=True)
 class RidgePath:
-    """Ridge regressions of one Gram matrix, one for each strength of the penalty.
+    """Ridge regressions from one Gram matrix, one for each strength of the penalty.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class RidgePath:
     slopes : ndarray of shape (rank, n_targets)
         Products of targets and features, along the eigenvectors.
     constant : float
-        What the intercept adds to ``h``: one over the weight of all rows, or 0.
+        Contribution of the intercept to ``h``: one over the total weight; 0 without intercept.
     """
 
     centre: FloatArray
@@ -47,14 +48,14 @@ class RidgePath:
 
 @dataclass
 class LeaveOneOutSums:
-    """Sums over rows of weighted squared errors, and where asked the errors of each row.
+    """Sums over rows of weighted squared errors and, if requested, the errors of each row.
 
     Attributes
     ----------
     squared_errors : ndarray of shape (n_alphas, n_targets)
-        Weighted.
+        Weighted sums of squared errors.
     errors : list of ndarray of shape (n_rows, n_alphas, n_targets)
-        Target less prediction, of a run of rows each; empty where not asked for.
+        Target minus prediction; each array holds consecutive rows. Empty if not requested.
     """
 
     squared_errors: FloatArray
@@ -63,12 +64,12 @@ class LeaveOneOutSums:
 
 @dataclass(frozen=True)
 class LeaveOneOutKernel(Kernel[LeaveOneOutSums]):
-    """Leave-one-out errors on one block; the path is the pass's parameters.
+    """Leave-one-out errors on one block; the parameters of the pass are a :class:`RidgePath`.
 
     Parameters
     ----------
     keep_rows : bool
-        Bring back each row's errors too, which is for data in memory.
+        Whether to return the errors of each row too, which is meant for data in memory.
     """
 
     keep_rows: bool = False
@@ -106,4 +107,4 @@ class LeaveOneOutKernel(Kernel[LeaveOneOutSums]):
         return left
 
     def is_finite(self, partial: LeaveOneOutSums) -> bool:
-        return True  # the pass that brought the Gram matrix has seen that the data are
+        return True  # the pass that computed the Gram matrix has checked the data

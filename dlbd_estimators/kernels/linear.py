@@ -2,22 +2,23 @@
 
 Conventions
 -----------
-With ``z = [x, 1]`` the features of a row and its constant, ``W`` the parameters as
-rows (see :class:`~dlbd_estimators.kernels.packing.Packing`), ``s_i`` the weights:
+Let ``z = [x, 1]`` be the features of a row and its constant, ``W`` the parameters as
+rows (see :class:`~dlbd_estimators.kernels.packing.Packing`), and ``s_i`` the weights:
 
     value    = sum_i s_i loss(y_i, W z_i)
     gradient = sum_i s_i loss'(y_i, W z_i) z_i^T
     hessian  = sum_i s_i loss''(y_i, W z_i) (x) z_i z_i^T
 
-Value and gradient are computed and summed in float64 whatever the dtype of X: they
-set the point where a solver stops. The products behind the Hessian may be formed in
-float32 a tile at a time (and are then summed in float64): an error there changes how
-fast a solver gets to that point, not where it is.
+Value and gradient are computed and summed in float64 whatever the dtype of X, because
+they determine the point where a solver stops. The products of the Hessian may be computed
+in float32 within a tile, and are summed in float64: an error in the Hessian changes how
+fast a solver reaches this point, but not the point.
 
 With an intercept, features may be centred: ``z = [x - c, 1]``, and the intercept is the raw
-prediction at ``c``. A difference of near numbers is exact, whereas products of columns far from
-zero lose their spread to rounding. Where no centre is known yet each block takes one of its own,
-and :meth:`LinearKernel.combine` rewrites the sums of one block for the centre of the other.
+prediction at ``c``. The difference of two numbers close to each other is exact, whereas products
+of columns far from zero lose the spread of the columns to rounding. If no centre is known yet,
+each block chooses its own, and :meth:`LinearKernel.combine` converts the sums of one block to the
+centre of the other.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from dlbd_estimators.kernels.packing import Packing
 
 @dataclass
 class LinearSums:
-    """Sums over rows that a pass of :class:`LinearKernel` brings back.
+    """Sums over rows that a pass of :class:`LinearKernel` returns.
 
     Attributes
     ----------
@@ -51,17 +52,17 @@ class LinearSums:
     n_errors : int
         Rows without a positive margin; see :meth:`Loss.n_errors`.
     radius : float
-        Largest scaled norm of a row, a maximum rather than a sum; zero if not asked.
+        Largest scaled norm of a row, a maximum rather than a sum; zero if not requested.
     gradient, hessian : ndarray or None
         In the packed order.
     moments : ndarray of shape (2, n_features + n_targets) or None
-        Weighted sums of the columns of [X, y], less ``shift``, and of their squares, if asked for.
+        Weighted sums of the columns of [X, y] minus ``shift``, and of their squares, if requested.
     centre : ndarray of shape (n_features,) or None
-        What the features of ``gradient`` and ``hessian`` are centred by, where blocks choose.
+        Centre of the features of ``gradient`` and ``hessian``, if each block chooses its own.
     shift : ndarray of shape (n_features + n_targets,) or None
-        What the columns of ``moments`` are centred by.
+        Centre of the columns of ``moments``.
     rows : ImportantRows or None
-        Rows kept, if asked for.
+        Sampled rows, if requested.
     """
 
     value: float
@@ -95,19 +96,19 @@ class LinearKernel(Kernel[LinearSums]):
         Centre m and weights c of ``radius = max_i sqrt(1 + sum_j c_j (x_ij - m_j)^2)``, with x
         centred as the parameters expect.
     moments : bool
-        Return the first and second moments of the columns too.
+        Whether to return the first and second moments of the columns too.
     count_errors : bool
-        Count rows without a positive margin.
+        Whether to count the rows without a positive margin.
     centre : ndarray of shape (n_features,) or None
-        Parameters and derivatives are those of features centred by this; None is the origin.
+        Parameters and derivatives are for features centred by this; None means the origin.
     own_centre : bool
-        Parameters are those of the features as they are; derivatives are those of features that
-        each block centres as it likes, and ``LinearSums.centre`` says how.
+        Whether each block chooses its own centre. Parameters are then for uncentred features, and
+        derivatives for features centred by ``LinearSums.centre``.
     per_output : int
-        Above zero, a Hessian is that of each output's own parameters alone, of shape (n_outputs,
-        width, width), summed over every so manieth row, which stands for those up to the next.
+        If above zero, the Hessian is computed separately for the parameters of each output, with
+        shape (n_outputs, width, width), and estimated from every ``per_output``-th row.
     importance : Importance or None
-        A rule to keep rows by, too; it needs second derivatives and a centre that is known.
+        Rule by which the pass also samples rows; needs second derivatives and a known centre.
     """
 
     loss: Loss
@@ -130,7 +131,7 @@ class LinearKernel(Kernel[LinearSums]):
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        # Of many outputs the raw predictions are wider than the rows.
+        # With many outputs, the raw predictions are wider than the rows of X.
         columns = max(packing.n_features, packing.n_outputs)
         size = tile_rows(columns, products=self.order >= Order.HESSIAN)
         wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
@@ -158,8 +159,8 @@ class LinearKernel(Kernel[LinearSums]):
                 add_gradient(gradient, point.gradient, X)
             self._describe(sums, X, y, weight, raw, centre)
             if sieve is not None and point.curvature is not None:
-                of_each = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
-                sieve.add(X, y, weight, of_each.sum(axis=1))
+                diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
+                sieve.add(X, y, weight, diagonal.sum(axis=1))
             if point.curvature is not None and hessian is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
@@ -174,7 +175,7 @@ class LinearKernel(Kernel[LinearSums]):
     def _hessian_sum(
         self, block: Block, n_rows: int, centre: FloatArray | None
     ) -> HessianSum | None:
-        """Return the memory in which a Hessian is summed, if one is asked for."""
+        """Return the accumulator of the Hessian, or None if no Hessian is requested."""
         if self.order < Order.HESSIAN:
             return None
         return HessianSum(
@@ -202,19 +203,19 @@ class LinearKernel(Kernel[LinearSums]):
             distance *= distance
             sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
         if sums.moments is not None and sums.shift is not None:
-            ones = np.ones(len(X)) if weight is None else weight
+            weights = np.ones(len(X)) if weight is None else weight
             n = X.shape[1]
             middle = sums.shift[:n] if origin is None else sums.shift[:n] - origin
             features = np.subtract(X, middle, out=scratch("described", X.shape))
             targets = y.reshape(len(X), -1) - sums.shift[n:]
-            sums.moments[0, :n] += ones @ features
-            sums.moments[0, n:] += ones @ targets
+            sums.moments[0, :n] += weights @ features
+            sums.moments[0, n:] += weights @ targets
             features *= features
-            sums.moments[1, :n] += ones @ features
-            sums.moments[1, n:] += ones @ (targets * targets)
+            sums.moments[1, :n] += weights @ features
+            sums.moments[1, n:] += weights @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
-        if left.weight == 0.0:  # rows of no weight say nothing about the centre of the data
+        if left.weight == 0.0:  # without weight, a block has no useful centre
             left.centre, left.shift = right.centre, right.shift
         elif right.weight > 0.0:
             self._move(right, left)
@@ -224,15 +225,15 @@ class LinearKernel(Kernel[LinearSums]):
         left.n_errors += right.n_errors
         left.radius = max(left.radius, right.radius)
         for name in ("gradient", "hessian", "moments"):
-            mine, other = getattr(left, name), getattr(right, name)
-            if mine is not None:
-                mine += other
+            left_sum, right_sum = getattr(left, name), getattr(right, name)
+            if left_sum is not None:
+                left_sum += right_sum
         if left.rows is not None and right.rows is not None and self.importance is not None:
             left.rows = joined(self.importance, left.rows, right.rows, left.n_rows)
         return left
 
     def _move(self, sums: LinearSums, goal: LinearSums) -> None:
-        """Rewrite sums for the centres of others."""
+        """Convert ``sums`` to the centres of ``goal``."""
         if sums.centre is not None and goal.centre is not None:
             centring = Centring(self.packing, goal.centre - sums.centre)
             if sums.gradient is not None:
@@ -247,8 +248,8 @@ class LinearKernel(Kernel[LinearSums]):
             first += sums.weight * gap
 
     def is_finite(self, partial: LinearSums) -> bool:
-        # A NaN or an infinity in X reaches the value or the gradient of its row; the
-        # Hessian's products may overflow in float32 where the data are sound.
+        # A NaN or an infinity in X reaches the value or the gradient. The Hessian is not
+        # checked: its float32 products may overflow although the data are finite.
         gradient = partial.gradient
         return bool(
             np.isfinite(partial.value) and (gradient is None or np.isfinite(gradient).all())
@@ -256,13 +257,13 @@ class LinearKernel(Kernel[LinearSums]):
 
 
 def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
-    """Return the rows of a tile in float64, less a centre, in the memory of ``wide``."""
+    """Return the rows of a tile in float64, minus a centre, written into ``wide``."""
     X = wide[: len(narrow)]
     if centre is None:
         np.copyto(X, narrow)
     elif narrow.dtype == X.dtype:
         np.subtract(narrow, centre, out=X)
-    else:  # converting within the subtraction would be half as fast: NumPy then buffers
+    else:  # converting within np.subtract would take twice as long: NumPy would buffer
         np.copyto(X, narrow)
         X -= centre
     return X
@@ -270,7 +271,7 @@ def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray
 
 def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
     """Return ``X coef.T + intercept``, of shape (n_rows, n_outputs)."""
-    if len(coef) == 1:  # a matrix-vector product runs faster than one of width one
+    if len(coef) == 1:  # faster than a product with a matrix of one column
         return np.asarray(X @ coef[0] + intercept[0])[:, None]
     raw = np.asarray(X @ coef.T)
     raw += intercept
@@ -278,7 +279,7 @@ def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> F
 
 
 def add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
-    """Add ``residual.T [X, 1]``, the derivative in the parameters, to a gradient in rows."""
+    """Add ``residual.T [X, 1]``, the derivative with respect to the parameters, to ``gradient``."""
     n_features = X.shape[1]
     if residual.shape[1] == 1:
         gradient[0, :n_features] += residual[:, 0] @ X

@@ -1,4 +1,4 @@
-"""A few threads that share one small job, part by part, and wait for each other."""
+"""Runs one function on a few threads that wait for each other between its steps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-#: Waits until all threads of a team have come to the same place.
+#: A function that waits until all threads have called it.
 Wait = Callable[[], Any]
 
 
 def in_lockstep(n_threads: int, work: Callable[[int, int, Wait], None]) -> None:
-    """Call ``work(thread, n_threads, wait)`` on so many threads, the caller's among them.
+    """Call ``work(thread, n_threads, wait)`` on ``n_threads`` threads, including the caller's.
 
-    Every thread must call ``wait`` equally often. An error in one ends all, and is raised here.
+    Every thread must call ``wait`` the same number of times. An error in one thread ends all of
+    them, and is raised here.
     """
     if n_threads == 1:
         with np.errstate(all="ignore"):
@@ -26,11 +27,11 @@ def in_lockstep(n_threads: int, work: Callable[[int, int, Wait], None]) -> None:
 
     def run(thread: int) -> None:
         try:
-            # Not inherited: each thread starts with NumPy's defaults.
+            # Each thread starts with NumPy's default error handling, not with the caller's.
             with np.errstate(all="ignore"):
                 work(thread, n_threads, barrier.wait)
         except threading.BrokenBarrierError:
-            pass  # another thread failed, and raises the error
+            pass  # another thread failed, and its error is raised below
         except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
             failures.append(error)
             barrier.abort()

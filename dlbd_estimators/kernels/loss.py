@@ -1,4 +1,4 @@
-"""What a loss has to tell of rows, whatever predicts them."""
+"""The interface of a loss: its value and its derivatives on rows, for any model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 
 
 class Pointwise(NamedTuple):
-    """What a loss says about the rows of one tile.
+    """Value and derivatives of a loss on the rows of one tile.
 
     Attributes
     ----------
     value : float
         Weighted sum of the losses.
     gradient : ndarray of shape (n_rows, n_outputs) or None
-        Derivative of each row's weighted loss in its raw predictions.
+        Derivative of each row's weighted loss with respect to its raw predictions.
     curvature : ndarray or None
-        What :meth:`Loss.curvature_between` needs to give second derivatives.
+        Data from which :meth:`Loss.curvature_between` computes second derivatives.
     """
 
     value: float
@@ -46,12 +46,12 @@ class Loss(ABC):
     def evaluate(
         self, y: FloatArray, raw: FloatArray, weight: FloatArray | None, order: Order
     ) -> Pointwise:
-        """Sum the losses of some rows and, if asked, differentiate each.
+        """Return the summed loss of some rows and, if requested, the derivatives of each row.
 
         Parameters
         ----------
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-            Targets, encoded as the loss says.
+            Targets, encoded as the loss expects.
         raw : ndarray of shape (n_rows, n_outputs)
             Raw predictions. Not changed.
         weight : ndarray of shape (n_rows,) or None
@@ -62,27 +62,30 @@ class Loss(ABC):
 
     @abstractmethod
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
-        """Second derivative of each row's loss in outputs ``k`` and ``j``."""
+        """Return the second derivative of each row's loss with respect to outputs k and j."""
 
     def curvature_of_each(self, curvature: FloatArray, n_outputs: int) -> FloatArray:
-        """Second derivatives of each row's loss in each output: (n_rows, n_outputs)."""
+        """Return the second derivative of each row's loss with respect to each output.
+
+        The result has shape (n_rows, n_outputs).
+        """
         return np.column_stack([self.curvature_between(curvature, k, k) for k in range(n_outputs)])
 
     def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
-        """Derivative of each row's gradient along a change of its raw predictions.
+        """Return the derivative of each row's gradient along a change of its raw predictions.
 
         Parameters
         ----------
         curvature : ndarray
-            As :meth:`evaluate` gave it.
+            As returned by :meth:`evaluate`.
         change : ndarray of shape (n_rows, n_outputs)
-            Used up: it may not be the same afterwards.
+            The change. May be overwritten.
         """
         change *= curvature.reshape(len(change), -1)
         return change
 
     def value_at_zero(self, n_outputs: int) -> float | None:
-        """Loss of a row whose raw predictions are zero; None if it depends on the targets."""
+        """Return the loss of a row with raw predictions of zero; None if it depends on targets."""
         return None
 
     @abstractmethod
@@ -95,10 +98,10 @@ class Loss(ABC):
 
     @abstractmethod
     def curvature_directions(self, steps: FloatArray) -> FloatArray:
-        """Directions along which a change of ``raw`` bounds how fast the curvature changes.
+        """Return directions that bound how fast the curvature changes along a step.
 
-        For a step ``d`` of shape (n_outputs, n_parameters) returns rows ``v`` such
+        For a step of shape (n_outputs, n_parameters) the result has rows ``v`` such
         that ``|third derivative| <= max_v |x v| * second derivative`` along the step
-        (generalised self-concordance, Bach 2010); one row for each output, unless outputs are
-        coupled or the loss is quadratic.
+        (generalised self-concordance, Bach 2010). There is one row for each output, unless
+        outputs are coupled or the loss is quadratic.
         """

@@ -1,10 +1,10 @@
-"""Pointwise losses: they see raw predictions and targets, never features.
+"""Pointwise losses: functions of raw predictions and targets, not of features.
 
 Conventions
 -----------
-``raw`` has shape (n_rows, n_outputs) and is float64 (for networks also float32, as y and
-weight then are); the losses are the exact *half* forms, so that their gradients carry no
-stray factor:
+``raw`` has shape (n_rows, n_outputs) and is float64. For networks, ``raw``, y and weight may
+all be float32. The losses are the exact *half* forms, so that their gradients have no extra
+factor:
 
 =================== ================================================== =========
 loss                value for one row                                  n_outputs
@@ -15,8 +15,8 @@ HalfBinomialLoss    sum_k log(1 + exp(raw_k)) - y_k raw_k, y in {0, 1} labels
 HalfMultinomialLoss log(sum_k exp(raw_k)) - raw_y, y in 0..K-1         classes
 =================== ================================================== =========
 
-Every form is written so that no intermediate overflows for finite ``raw``, but for the
-Poisson deviance, whose value itself does.
+No intermediate result overflows for finite ``raw``, except in the Poisson deviance, whose
+value itself may overflow.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 For the columns ``a = [x, y]`` the partial holds the weight ``W``, the mean ``m`` and
 ``M = sum_i s_i (a_i - m)(a_i - m)^T``. A block is centred by the mean of its first rows
-before any product is formed, so that a mean far larger than the spread costs no digits,
-and blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983). Without
-an intercept the moments are about zero instead.
+before any product is formed, so that no digits are lost if the mean is far larger than the
+spread. Blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983). Without
+an intercept, the moments are about zero instead of the mean.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, ti
 class Moments:
     """Weight, mean and centred cross products of the columns of [X, y].
 
-    The mean is ``origin + rest``: far from zero, one number would have no room for the digits in
-    which the means of blocks differ. ``epsilon`` is the rounding unit of the products.
+    The mean is ``origin + rest``: if it is far from zero, a single float64 cannot hold the digits
+    in which the means of blocks differ. ``epsilon`` is the machine epsilon of the products' dtype.
     """
 
     weight: float
@@ -48,9 +48,9 @@ class MomentsKernel(Kernel[Moments]):
     Parameters
     ----------
     centre : bool
-        Take moments about the mean; otherwise about zero, and ``mean`` is zero.
+        Whether moments are about the mean; otherwise they are about zero, and ``mean`` is zero.
     precise : bool
-        Form products in float64 whatever the dtype of X.
+        Whether products are formed in float64 whatever the dtype of X.
     """
 
     centre: bool

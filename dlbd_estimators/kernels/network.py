@@ -6,7 +6,7 @@ A network of L layers has ``units = (n_features, hidden..., n_outputs)``, L + 1 
 l computes ``z_l = a_(l-1) @ coefs[l] + intercepts[l]``, with ``coefs[l]`` of shape
 ``(units[l], units[l + 1])``, and ``a_l = activation(z_l)`` except for the last layer, whose
 ``z`` is the raw prediction. Parameters are one flat vector, all coefs first and then all
-intercepts, each in C order; what the layers see are views of it.
+intercepts, each in C order; the arrays of the layers are views of it.
 
 The losses take raw predictions, so that the output's activation (identity, exp, logistic,
 softmax) is inside the loss and nothing overflows on the way.
@@ -31,23 +31,23 @@ from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.predictors import Predictor
 
-#: Coefs that are not worth cutting into panels.
+#: Layers with fewer coefs than this are not cut into panels.
 _SMALL_LAYER = 2**14
 
 
 def cut(n: int, number: int, n_parts: int) -> slice:
-    """Return the positions of one of ``n_parts`` nearly equal runs of ``n``."""
+    """Return part ``number`` of ``n`` positions cut into ``n_parts`` nearly equal slices."""
     return slice(n * number // n_parts, n * (number + 1) // n_parts)
 
 
 @dataclass(frozen=True)
 class Layers:
-    """How a network's parameters lie in one vector.
+    """The layout of a network's parameters in one vector.
 
     Parameters
     ----------
     units : tuple of int
-        Features, hidden units by layer, outputs.
+        Number of features, of hidden units of each layer, and of outputs.
     """
 
     units: tuple[int, ...]
@@ -76,10 +76,10 @@ class Layers:
         return coefs, parts[n:]
 
     def panel(self, number: int, n_panels: int) -> list[slice]:
-        """Return the runs of the vector that make up one of ``n_panels`` panels.
+        """Return the slices of the vector that make up one of ``n_panels`` panels.
 
-        A panel is what a run of each layer's inputs contributes: so many rows of each coefs.
-        The last panel also has all intercepts, and the layers too small to cut.
+        A panel holds the coefs of consecutive inputs of each layer. The last panel also holds all
+        intercepts, and the layers too small to be cut.
         """
         runs = []
         start = 0
@@ -104,7 +104,7 @@ class Layers:
 
 
 def _joined(runs: list[slice]) -> list[slice]:
-    """Drop empty runs and join those that touch: fewer calls for each update."""
+    """Drop empty slices and join adjacent ones, so that an update needs fewer calls."""
     joined: list[slice] = []
     for run in runs:
         if run.stop == run.start:
@@ -124,7 +124,7 @@ class Workspace:
     gradient : ndarray of shape (size,)
         The flat gradient; ``coefs`` and ``intercepts`` are views of it.
     outputs, errors : list of ndarray of shape (n_rows, width)
-        By layer: what it gives, and the derivative of the loss in its ``z``.
+        For each layer its output, and the derivative of the loss with respect to its ``z``.
     """
 
     def __init__(self, layers: Layers, n_rows: int, dtype: Any) -> None:
@@ -138,17 +138,17 @@ class Workspace:
 class Network:
     """A perceptron with a loss: ``sum_i s_i loss(y_i, raw_i)``, and a penalty on the coefs.
 
-    Back-propagation comes in two halves, each of which may be cut: :meth:`propagate` by rows,
-    and then, when all rows are done, :meth:`differentiate` by panels of the parameters.
+    Back-propagation has two stages, which can be divided: :meth:`propagate` by rows and, after
+    all rows, :meth:`differentiate` by panels of the parameters.
 
     Parameters
     ----------
     layers : Layers
-        Shapes.
+        Shapes of the layers.
     activation : Activation
-        Of the hidden layers.
+        Activation of the hidden layers.
     loss : Loss
-        Of the raw predictions.
+        Loss of the raw predictions.
     alpha : float
         The penalty is ``alpha / 2`` times the sum of the squared coefs.
     """
@@ -160,7 +160,7 @@ class Network:
 
     @cached_property
     def scale(self) -> float:
-        """Factor on the loss, which sums over the outputs."""
+        """Factor on the loss: one over the number of outputs if it is a mean over them, else 1."""
         return 1.0 / self.layers.units[-1] if self.loss.mean_of_outputs else 1.0
 
     def raw(
@@ -170,7 +170,7 @@ class Network:
         intercepts: list[FloatArray],
         outputs: list[FloatArray],
     ) -> FloatArray:
-        """Go forward through the layers.
+        """Return the raw predictions, by a forward pass through the layers.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Network:
         coefs, intercepts : list of ndarray
             The parameters, by layer.
         outputs : list of ndarray of shape (n_rows, width)
-            Take what each layer gives.
+            Receive the output of each layer.
 
         Returns
         -------
@@ -205,16 +205,16 @@ class Network:
         errors: list[FloatArray],
         factor: float = 1.0,
     ) -> float:
-        """Go forward through the layers and the loss, and the errors back through them.
+        """Return the loss of a forward pass, and propagate the errors back through the layers.
 
         Parameters
         ----------
         rows : Block
-            Of the parameters' dtype; y as the loss wants it.
+            Rows of the parameters' dtype; y is encoded as the loss expects.
         coefs, intercepts : list of ndarray
             The parameters, by layer.
         outputs, errors : list of ndarray of shape (n_rows, width)
-            Take what each layer gives, and the derivative of the loss in its ``z``.
+            Receive each layer's output, and the derivative of the loss with respect to its ``z``.
         factor : float
             Multiplies the loss.
 
@@ -241,18 +241,18 @@ class Network:
         panel: int = 0,
         n_panels: int = 1,
     ) -> None:
-        """Write one panel of the gradient, without the penalty's, into the workspace.
+        """Write one panel of the gradient of the loss, without penalty, into the workspace.
 
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
             Features.
         outputs, errors : list of ndarray of shape (n_rows, width)
-            What :meth:`propagate` gave.
+            The arrays that :meth:`propagate` has filled.
         workspace : Workspace
-            Takes the gradient.
+            Receives the gradient.
         panel, n_panels : int
-            Which part, as :meth:`Layers.panel` cuts the parameters.
+            Number of the panel and of all panels; see :meth:`Layers.panel`.
         """
         for layer, (error, coef) in enumerate(zip(errors, workspace.coefs, strict=True)):
             units = self.layers.units_of(layer, panel, n_panels)
@@ -271,7 +271,7 @@ class Network:
         workspace: Workspace,
         factor: float = 1.0,
     ) -> float:
-        """Return ``factor * sum_i s_i loss_i``; its gradient is left in the workspace."""
+        """Return ``factor * sum_i s_i loss_i``, and write its gradient into the workspace."""
         outputs = [output[: rows.n_rows] for output in workspace.outputs]
         errors = [error[: rows.n_rows] for error in workspace.errors]
         value = self.propagate(rows, coefs, intercepts, outputs, errors, factor)
@@ -286,16 +286,16 @@ class Network:
         Parameters
         ----------
         weights, gradient : ndarray of shape (n,)
-            Some of the coefs, flat, and their gradient, which is added to.
+            Some of the coefs, flat, and their gradient, which is changed in place.
         spare : ndarray of shape (n,)
-            Overwritten.
+            Temporary memory; overwritten.
         factor : float
             Multiplies the penalty.
 
         Returns
         -------
         float
-            ``factor * alpha / 2`` times the sum of their squares.
+            ``factor * alpha / 2`` times the sum of the squared coefs.
         """
         if self.alpha == 0.0:
             return 0.0
@@ -313,7 +313,7 @@ class NetworkPredictor(Predictor):
     network : Network
         Shapes and activation.
     parameters : ndarray of shape (size,)
-        The flat vector.
+        The flat vector of parameters.
     """
 
     network: Network
@@ -334,6 +334,6 @@ class NetworkPredictor(Predictor):
         outputs = [np.empty((size, width), self.dtype) for width in units[1:]]
         raw = np.empty((len(X), units[-1]), self.dtype)
         for rows in tiles(len(X), size):
-            here = [output[: rows.stop - rows.start] for output in outputs]
-            raw[rows] = self.network.raw(X[rows], coefs, intercepts, here)
+            tile_outputs = [output[: rows.stop - rows.start] for output in outputs]
+            raw[rows] = self.network.raw(X[rows], coefs, intercepts, tile_outputs)
         return raw

@@ -13,7 +13,7 @@ from dlbd_estimators.kernels.network import Network, Workspace
 
 @dataclass
 class NetworkSums:
-    """Sums over rows: weighted losses, their gradient, and the weights."""
+    """Sums over rows: weighted losses, their gradient, the weights, and the number of rows."""
 
     value: float
     gradient: FloatArray
@@ -28,7 +28,7 @@ class NetworkKernel(Kernel[NetworkSums]):
     Parameters
     ----------
     network : Network
-        What is differentiated.
+        Network to evaluate.
     """
 
     network: Network

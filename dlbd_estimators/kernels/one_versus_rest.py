@@ -16,14 +16,14 @@ Partial = TypeVar("Partial")
 
 
 def to_signs(codes: NDArray[np.intp], n_classes: int) -> FloatArray:
-    """Return a column for each class; for two classes that of the second alone.
+    """Return one column per class; for two classes only the column of the second class.
 
     Parameters
     ----------
     codes : ndarray of shape (n_rows,)
         Numbers of the classes, from 0.
     n_classes : int
-        Their number.
+        Number of classes.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def to_signs(codes: NDArray[np.intp], n_classes: int) -> FloatArray:
 
 
 def to_codes(signs: FloatArray) -> NDArray[np.intp]:
-    """Return the numbers of the classes again."""
+    """Return the number of each row's class, the inverse of :func:`to_signs`."""
     if signs.shape[1] == 1:
         return (signs[:, 0] > 0).astype(np.intp)
     return np.asarray(signs.argmax(axis=1), dtype=np.intp)
@@ -42,12 +42,12 @@ def to_codes(signs: FloatArray) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class LabelledKernel(Kernel[Partial]):
-    """A kernel that takes numbers of classes, on divided blocks that hold them as columns.
+    """Evaluates a kernel that expects class numbers on blocks that hold classes as columns.
 
     Parameters
     ----------
     kernel : Kernel
-        Evaluated with the pass's parameters.
+        Kernel to evaluate, with the parameters of the pass.
     """
 
     kernel: Kernel[Partial]

@@ -1,4 +1,4 @@
-"""The triangular factor of [X, y], block by block: least squares without squaring.
+"""The triangular factor of [X, y], block by block, for accurate least squares.
 
 The products of :mod:`~dlbd_estimators.kernels.moments` square the condition number;
 an orthogonal factorisation does not. Triangles of neighbouring blocks are joined by
@@ -20,10 +20,10 @@ from dlbd_estimators.kernels.kernel import Block, Kernel, tile_rows, tiles
 class TriangleKernel(Kernel[FloatArray]):
     """R of ``sqrt(s) [1, X - c, y - c] = Q R`` on one block, in float64.
 
-    The parameters of the pass are the centre ``c``: about the mean of each column of
-    [X, y], or zeros. The leading column is left out without ``constant``; with it, the
-    first row of R holds what the centre missed of the means, and the rest the exactly
-    centred factor. The partial is square.
+    The parameters of the pass are the centre ``c``: the approximate mean of each column of
+    [X, y], or zeros. If ``constant`` is False, the leading column of ones is left out. If
+    it is True, the first row of R holds, up to a factor, the exact means minus ``c``, and the
+    other rows are the factor of the exactly centred columns. The partial is the square matrix R.
     """
 
     constant: bool
@@ -54,6 +54,6 @@ class TriangleKernel(Kernel[FloatArray]):
 
 
 def _triangle(stack: FloatArray) -> FloatArray:
-    # check_finite=False: NaN must come through to `is_finite`, which finds its row.
+    # check_finite=False: NaN must reach `is_finite`, so that its row can be found.
     (triangle,) = linalg.qr(stack, mode="r", check_finite=False)
     return np.asarray(triangle[: stack.shape[1]])

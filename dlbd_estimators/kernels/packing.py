@@ -1,4 +1,4 @@
-"""How coefficients and intercepts lie in one flat vector."""
+"""The layout of coefficients and intercepts in one flat vector."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Packing:
-    """One row an output, the intercept behind its coefficients, rows end to end.
+    """The order of the parameters: for each output its coefficients, then its intercept.
 
-    ``[coef_0, intercept_0, coef_1, intercept_1, ...]``; without an intercept the
-    coefficients alone. Hessians are square in the same order.
+    The vector is ``[coef_0, intercept_0, coef_1, intercept_1, ...]``; without an intercept
+    it holds only the coefficients. Rows and columns of a Hessian have the same order.
     """
 
     n_outputs: int
@@ -23,7 +23,7 @@ class Packing:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n_outputs, parameters an output)."""
+        """(n_outputs, number of parameters per output)."""
         return self.n_outputs, self.n_features + self.fit_intercept
 
     @property
@@ -32,7 +32,7 @@ class Packing:
         return self.shape[0] * self.shape[1]
 
     def pack(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Join coefficients (n_outputs, n_features) and intercepts (n_outputs,)."""
+        """Return coefficients (n_outputs, n_features) and intercepts (n_outputs,) as one vector."""
         packed = np.empty(self.shape)
         packed[:, : self.n_features] = coef
         if self.fit_intercept:
@@ -40,7 +40,7 @@ class Packing:
         return packed.ravel()
 
     def unpack(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Split into copies: coefficients (n_outputs, n_features), intercepts."""
+        """Return copies of the coefficients (n_outputs, n_features) and the intercepts."""
         rows = parameters.reshape(self.shape)
         coef = rows[:, : self.n_features].copy()
         intercept = rows[:, -1].copy() if self.fit_intercept else np.zeros(self.n_outputs)

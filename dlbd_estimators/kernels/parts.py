@@ -1,10 +1,10 @@
-"""Blocks whose rows are divided into parts (the folds of a cross-validation), and a kernel on one.
+"""Blocks whose rows are divided into parts (the folds of a cross-validation), and kernels on parts.
 
-Sums over rows add up. What a model needs of the rows that a split trains on is joined from the
-partials of the parts that they lie in, so that all splits are served by reading each row once.
-Folds are parts of their own, and what a split trains on is all others: the work on a row is done
-once, however many splits there are. Splits whose tests overlap have two parts each, and one of all
-rows.
+The sums over the training rows of a split are joined from the partials of the parts that these rows
+are in, so that each row is read once for all splits. If the test rows of the splits do not overlap,
+each fold is a part, and a split trains on all other parts: the work on a row is done once, whatever
+the number of splits. If they overlap, each split has a part for its training rows and a part for
+its test rows, and one more part holds all rows.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dlbd_estimators.kernels.kernel import Block, Kernel
 
 Partial = TypeVar("Partial")
 
-#: Rows of a block: a slice where they follow one another, so that taking them copies nothing.
+#: Positions of rows in a block: a slice if they are consecutive, so that indexing makes no copy.
 PartRows = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class DividedBlock(Block):
-    """A block, and which of its rows lie in which part.
+    """A block with the positions of the rows of each part.
 
     Attributes
     ----------
     parts : tuple of slice or ndarray of int
-        Rows of each part, ascending; parts may overlap, and a part may have none.
+        Rows of each part, ascending. Parts may overlap, and a part may be empty.
     """
 
     parts: tuple[PartRows, ...] = ()
@@ -44,9 +44,9 @@ class Splits:
     Attributes
     ----------
     train, test : tuple of tuple of int
-        Parts whose rows each split trains on, and tests on.
+        For each split, the parts that it trains on, and the parts that it tests on.
     whole : tuple of int
-        Parts that hold every row once.
+        Parts that together hold every row once.
     """
 
     train: tuple[tuple[int, ...], ...]
@@ -65,9 +65,9 @@ class Splits:
         Parameters
         ----------
         n_folds : int
-            A part is a fold.
+            Number of folds; each fold is a part.
         rest : bool
-            One more part holds rows that are in no fold, and always trained on.
+            Whether one more part holds rows that are in no fold, and that every split trains on.
         """
         whole = tuple(range(n_folds + rest))
         train = tuple(tuple(each for each in whole if each != fold) for fold in range(n_folds))
@@ -75,12 +75,14 @@ class Splits:
 
     @classmethod
     def overlapping(cls, n_splits: int) -> Splits:
-        """Return splits that have parts of their own: rows to train on, rows to test on, all rows.
+        """Return splits that have a part for training rows and a part for test rows each.
+
+        The last part holds all rows.
 
         Parameters
         ----------
         n_splits : int
-            Their number.
+            Number of splits.
         """
         train = tuple((split,) for split in range(n_splits))
         test = tuple((n_splits + split,) for split in range(n_splits))
@@ -89,12 +91,12 @@ class Splits:
 
 @dataclass(frozen=True)
 class PartKernel(Kernel[Partial]):
-    """Another kernel, on the rows of one part.
+    """Evaluates another kernel on the rows of one part.
 
     Parameters
     ----------
     kernel : Kernel
-        Evaluated on those rows, with the pass's parameters.
+        Kernel to evaluate on these rows, with the parameters of the pass.
     part : int
         Number of the part.
     """
@@ -117,14 +119,15 @@ class PartKernel(Kernel[Partial]):
 
 @dataclass(frozen=True)
 class KeptRowsKernel(Kernel[Partial]):
-    """Another kernel, on blocks in which only the rows of some parts have weight.
+    """Evaluates another kernel on blocks in which only the rows of some parts have weight.
 
-    Nothing of X is copied: the rows of a fold are few beside those that are trained on.
+    X is not copied. The rows of weight zero cost little: a fold is small compared with the
+    training rows.
 
     Parameters
     ----------
     kernel : Kernel
-        Evaluated on the blocks, with the pass's parameters.
+        Kernel to evaluate on these blocks, with the parameters of the pass.
     parts : tuple of int
         Parts whose rows keep their weight.
     """
@@ -150,14 +153,14 @@ class KeptRowsKernel(Kernel[Partial]):
 
 
 def multiplicity(block: DividedBlock, n_parts: int) -> FloatArray:
-    """Return how often each row stands in each of the first parts.
+    """Return how often each row occurs in each of the first ``n_parts`` parts.
 
     Parameters
     ----------
     block : DividedBlock
-        Whose rows are meant.
+        Block with the rows.
     n_parts : int
-        Their number.
+        Number of parts to count.
 
     Returns
     -------
@@ -168,16 +171,16 @@ def multiplicity(block: DividedBlock, n_parts: int) -> FloatArray:
         rows = block.parts[part]
         if isinstance(rows, slice):
             times[rows, part] += 1.0
-        else:  # where a row stands twice it counts twice
+        else:  # a row that occurs twice counts twice
             times[:, part] += np.bincount(rows, minlength=block.n_rows)
     return times
 
 
 def rows_of(positions: NDArray[np.intp]) -> PartRows:
-    """Return ascending positions as a slice where they follow one another."""
+    """Return ascending positions, as a slice if they are consecutive."""
     if not len(positions):
         return slice(0, 0)
     first, last = int(positions[0]), int(positions[-1])
     if last - first + 1 != len(positions) or np.any(np.diff(positions) != 1):
-        return positions  # the latter where a row stands twice
+        return positions  # the second condition finds rows that occur twice
     return slice(first, last + 1)

@@ -1,8 +1,8 @@
-"""Gradients and scores of the classifiers of many strengths and splits, on the same rows.
+"""Gradients and scores of classifiers for many penalty strengths and splits, on the same rows.
 
-A split trains on some parts of the rows and tests on others. One product of matrices predicts with
-the models of all splits and strengths, and a second one gives all their gradients: a row is read
-once, whatever their number.
+A split trains on some parts of the rows and tests on others. One matrix product computes the
+predictions of the models of all splits and strengths, and a second one all their gradients: a row
+is read once, whatever the number of models.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from dlbd_estimators.kernels.parts import DividedBlock, Splits, multiplicity
 
 @dataclass
 class PathSums:
-    """Sums over rows that a pass of :class:`PathKernel` brings back.
+    """Sums over rows that a pass of :class:`PathKernel` returns.
 
     Attributes
     ----------
     gradient : ndarray of shape (n_splits, n_models, packing.size) or None
-        Of the loss, over the rows that each split trains on.
+        Gradient of the loss over the training rows of each split.
     weight : ndarray of shape (n_splits,)
-        Of the rows that each split tests on, without the factors of classes.
+        Weight of the test rows of each split, without the factors of the classes.
     wrong : ndarray of shape (n_splits, n_models)
-        Weight of those that a model puts in the wrong class.
+        Weight of the test rows that a model puts in the wrong class.
     losses : ndarray of shape (n_splits, n_models)
-        Weighted sum of the log losses of those.
+        Weighted sum of the log losses of the test rows.
     """
 
     gradient: FloatArray | None
@@ -43,22 +43,24 @@ class PathSums:
 
 @dataclass(frozen=True)
 class PathKernel(Kernel[PathSums]):
-    """Gradients and scores of classifiers; it is called with their parameters.
+    """Gradients and scores of many classifiers on one block.
 
-    These have the shape (n_splits, n_models, packing.size), for features less ``centre``.
+    The parameters of the pass are those of the classifiers, for features minus ``centre``, as an
+    array of shape (n_splits, n_models, packing.size).
 
     Parameters
     ----------
     packing : Packing
-        Order of a model's parameters; one output is that of two classes.
+        Order of a model's parameters; it has one output if there are two classes.
     splits : Splits
-        How the rows are divided.
+        Training and test parts of the splits.
     factors : ndarray of shape (n_classes,) or None
-        Above 0; by which the weights of a class's rows were multiplied. Scores do not count them.
+        Factors above 0 by which the weights of the rows of each class were multiplied. Scores are
+        computed without them.
     centre : ndarray of shape (n_features,) or None
         Subtracted from the features.
     gradients : bool
-        Whether gradients are wanted, or scores alone.
+        Whether to compute gradients; False computes scores only.
     """
 
     packing: Packing
@@ -77,7 +79,7 @@ class PathKernel(Kernel[PathSums]):
         columns = np.ascontiguousarray(rows[:, :n].T)
         train, test = roles(block, self.splits)
         gradient = np.zeros(rows.shape)
-        found = PathSums(
+        sums = PathSums(
             None,
             np.zeros(n_splits),
             np.zeros((n_splits, n_models)),
@@ -93,7 +95,7 @@ class PathKernel(Kernel[PathSums]):
             raw += constants
             raw = raw.reshape(len(X), n_splits, n_models, outputs)
             plain = weight if self.factors is None else weight / self.factors[label]
-            self._score(found, raw, label, plain, test[tile])
+            self._score(sums, raw, label, plain, test[tile])
             if self.gradients:
                 residual = residuals(raw, label)
                 residual *= (train[tile] * weight[:, None])[:, :, None, None]
@@ -102,27 +104,27 @@ class PathKernel(Kernel[PathSums]):
                 if self.packing.fit_intercept:
                     gradient[:, n] += flat.sum(axis=0)
         if self.gradients:
-            found.gradient = gradient.reshape(parameters.shape)
-        return found
+            sums.gradient = gradient.reshape(parameters.shape)
+        return sums
 
     def _score(
         self,
-        found: PathSums,
+        sums: PathSums,
         raw: FloatArray,
         label: NDArray[np.intp],
         weight: FloatArray,
         test: FloatArray,
     ) -> None:
-        """Add what the models of each split say of the rows of a tile that it tests on."""
+        """Add the scores of the models of each split on the test rows of a tile."""
         for split in range(raw.shape[1]):
             tested = np.flatnonzero(test[:, split])
             if not len(tested):
                 continue
             times = weight[tested] * test[tested, split]
             losses, wrong = _scores(raw[tested, split], label[tested])
-            found.weight[split] += times.sum()
-            found.wrong[split] += times @ wrong
-            found.losses[split] += times @ losses
+            sums.weight[split] += times.sum()
+            sums.wrong[split] += times @ wrong
+            sums.losses[split] += times @ losses
 
     def combine(self, left: PathSums, right: PathSums) -> PathSums:
         if left.gradient is not None and right.gradient is not None:
@@ -139,14 +141,14 @@ class PathKernel(Kernel[PathSums]):
 
 
 def roles(block: DividedBlock, splits: Splits) -> tuple[FloatArray, FloatArray]:
-    """Return how often each split trains on each row, and tests on it.
+    """Return how often each split trains on each row, and how often it tests on it.
 
     Parameters
     ----------
     block : DividedBlock
-        Whose rows are meant.
+        Block with the rows.
     splits : Splits
-        How they are divided.
+        Training and test parts of the splits.
 
     Returns
     -------
@@ -154,25 +156,25 @@ def roles(block: DividedBlock, splits: Splits) -> tuple[FloatArray, FloatArray]:
     """
     times = multiplicity(block, splits.n_parts)
     train, test = (
-        np.column_stack([times[:, list(parts)].sum(axis=1) for parts in each])
-        for each in (splits.train, splits.test)
+        np.column_stack([times[:, list(parts)].sum(axis=1) for parts in sides])
+        for sides in (splits.train, splits.test)
     )
     return train, test
 
 
 def residuals(raw: FloatArray, label: NDArray[np.intp]) -> FloatArray:
-    """Return the derivatives of the log loss in the raw predictions, in their memory.
+    """Return the derivatives of the log loss with respect to the raw predictions.
 
     Parameters
     ----------
     raw : ndarray of shape (n_rows, n_splits, n_models, n_outputs)
-        Raw predictions, which are used up.
+        Raw predictions; overwritten by the result.
     label : ndarray of shape (n_rows,)
         Classes.
     """
     if raw.shape[-1] == 1:
         np.negative(raw, out=raw)
-        with np.errstate(over="ignore"):  # one over infinity is the limit
+        with np.errstate(over="ignore"):  # 1 / inf = 0 is the right limit
             np.exp(raw, out=raw)
         raw += 1.0
         np.reciprocal(raw, out=raw)
@@ -186,7 +188,7 @@ def residuals(raw: FloatArray, label: NDArray[np.intp]) -> FloatArray:
 
 
 def _scores(raw: FloatArray, label: NDArray[np.intp]) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return the log loss of each row and model, and whether it chooses another class.
+    """Return the log loss of each row and model, and whether the model chooses another class.
 
     Parameters
     ----------

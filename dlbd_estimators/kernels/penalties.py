@@ -17,9 +17,9 @@ class L2:
     Parameters
     ----------
     strength : float or ndarray of shape (n_outputs,)
-        At least zero; zero is no penalty.
+        Strength of the penalty of each output, at least zero; zero means no penalty.
     of_mean : bool
-        The penalty stands beside the mean of the losses, and not beside their sum.
+        Whether the penalty is added to the mean of the losses instead of their sum.
     """
 
     strength: float | FloatArray = 0.0
@@ -47,16 +47,16 @@ class L2:
 
 @dataclass(frozen=True)
 class L1:
-    """``strength sum_k |coef_k|_1``, and where asked the demand that no coefficient is negative.
+    """``strength sum_k |coef_k|_1``, optionally with coefficients restricted to at least zero.
 
     Parameters
     ----------
     strength : float
-        At least zero.
+        Strength of the penalty, at least zero.
     positive : bool
-        Coefficients must be at least zero.
+        Whether coefficients must be at least zero.
     of_mean : bool
-        The penalty stands beside the mean of the losses, and not beside their sum.
+        Whether the penalty is added to the mean of the losses instead of their sum.
     """
 
     strength: float = 0.0

@@ -12,7 +12,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 
 class Predictor(ABC):
-    """A picklable model that gives raw predictions of rows, each on its own."""
+    """A picklable model that returns raw predictions, computed for each row independently."""
 
     @property
     @abstractmethod
@@ -41,7 +41,7 @@ class LinearPredictor(Predictor):
     Parameters
     ----------
     coef, intercept : ndarray of shapes (n_outputs, n_features), (n_outputs,)
-        The model.
+        Coefficients and intercepts of the model.
     """
 
     coef: FloatArray

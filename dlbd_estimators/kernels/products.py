@@ -1,10 +1,10 @@
-"""Products of a linear model's Hessian with a vector, which need no Hessian.
+"""Products of a linear model's Hessian with a vector, computed without the Hessian.
 
-With ``u_i = V z_i`` the change of a row's raw predictions along a vector ``V`` of parameters,
+Let ``u_i = V z_i`` be the change of a row's raw predictions along a parameter vector ``V``. Then
 
     product = sum_i s_i loss''(y_i, W z_i) u_i z_i^T
 
-costs about what a gradient does, and the memory of a gradient.
+takes about the time and the memory of a gradient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dlbd_estimators.kernels.packing import Packing
 
 @dataclass
 class ProductSums:
-    """Sums over rows that a pass of :class:`HessianProductKernel` brings back.
+    """Sums over rows that a pass of :class:`HessianProductKernel` returns.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ProductSums:
 class HessianProductKernel(Kernel[ProductSums]):
     """The Hessian of a linear model on one block, times a vector.
 
-    It is called with an array of shape (2, packing.size): the parameters and the vector.
+    The parameters of the pass have shape (2, packing.size): those of the model, and the vector.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class HessianProductKernel(Kernel[ProductSums]):
     packing : Packing
         Order of the parameters.
     centre : ndarray of shape (n_features,) or None
-        Parameters and vector are those of features centred by this; None is the origin.
+        Parameters and vector are for features centred by this; None means the origin.
     """
 
     loss: Loss

@@ -1,8 +1,9 @@
-"""Residuals of least squares and their products with the columns: what proves a duality gap.
+"""Residuals of least squares and their products with the columns, for the duality gap.
 
-With ``r_i = y_i - W (x_i - m) - b`` a block brings back ``sum s r^2``, ``sum s r`` and
-``sum s r (x - m)^T``, all in float64. The columns are centred first: a mean far larger than the
-spread would otherwise drown the products, which are nearly zero at a solution.
+With ``r_i = y_i - W (x_i - m) - b``, a block returns ``sum s r^2``, ``sum s r`` and
+``sum s r (x - m)^T``, all in float64. The columns are centred first. Otherwise, if the mean is far
+larger than the spread, rounding errors would exceed the products, which are nearly zero at a
+solution.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, ti
 
 
 class CentredModel(NamedTuple):
-    """Coefficients, the centre of the columns, and the prediction there.
+    """Coefficients, the centre of the columns, and the prediction at the centre.
 
     ``coef`` has shape (n_outputs, n_features), ``centre`` (n_features,), ``level`` (n_outputs,).
     """
@@ -36,9 +37,9 @@ class ResidualSums:
     weight : float
         Sum of the weights.
     squares, total : ndarray of shape (n_outputs,)
-        Of the squared residuals and of the residuals.
+        Sums of the squared residuals and of the residuals.
     products : ndarray of shape (n_outputs, n_features)
-        Of the residuals with the centred columns.
+        Sums of the products of the residuals with the centred columns.
     """
 
     weight: float
@@ -70,7 +71,7 @@ class ResidualKernel(Kernel[ResidualSums]):
                 weighted = residual * weight[:, None]
             sums.squares += np.einsum("ij,ij->j", residual, weighted)
             sums.total += weighted.sum(axis=0)
-            if len(coef) == 1:  # a vector's product runs faster than that of a matrix of one row
+            if len(coef) == 1:  # faster than a product with a matrix of one row
                 sums.products[0] += weighted[:, 0] @ X
             else:
                 sums.products += weighted.T @ X

@@ -1,4 +1,4 @@
-"""How many rows each block has, where only reading it can tell."""
+"""The number of rows of each block, if it is only known after reading the block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dlbd_estimators.kernels.kernel import Block, Kernel
 
 @dataclass(frozen=True)
 class RowCountKernel(Kernel[tuple[int, ...]]):
-    """Rows of each block, in order; needs no features."""
+    """Number of rows of each block, in the order of the blocks; does not read features."""
 
     def __call__(self, block: Block, parameters: None = None) -> tuple[int, ...]:
         return (len(block.y),)

@@ -1,7 +1,7 @@
-"""Some rows of a block, drawn by chance: each has a weight by which it stands for those left out.
+"""A random sample of the rows of a block, with weights that account for the rows left out.
 
-The numbers that decide come from what the block holds. They are the same on any machine, and other
-ones in the next block.
+The random numbers are seeded by the content of the block. They are the same on any machine, and
+differ from block to block.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from dlbd_estimators.kernels.linear import centred_tile
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, multiplicity
 
-#: Of the features and the labels of a block, that seed its random numbers.
+#: Bytes of the features, and of the labels, of a block that seed its random numbers.
 _SEEDING_NBYTES = 2**16
 
 
 @dataclass(frozen=True)
 class Chances:
-    """What a row's chance to be drawn follows from.
+    """The numbers from which the probability to draw a row is computed.
 
-    It is ``rate[label] * weight``, for ``importance`` times the root of the row's curvature and of
-    its leverage; 1 where that is more.
+    It is ``rate[label] * weight``. With ``model`` and ``projection``, this is multiplied by the
+    square root of the row's curvature times its leverage. It is at most 1.
 
     Attributes
     ----------
     rate : ndarray of shape (n_classes,)
-        Infinite takes all rows.
+        Rate of each class; infinite rates draw all rows.
     centre : ndarray of shape (n_features,) or None
         Subtracted from the features.
     model : ndarray of shape (packing.size,) or None
-        The classifier that gives curvatures; None is a chance without importance.
+        Classifier from which curvatures are computed; None means equally important rows.
     projection : ndarray of shape (n_features + 1, n_directions) or None
         The mean square of ``[x, 1] @ projection`` estimates the leverage of a row.
     """
@@ -48,16 +48,16 @@ class Chances:
 
 @dataclass
 class DrawnRows:
-    """Rows that were drawn, of each block in turn.
+    """Rows that were drawn: lists with one array per block.
 
     Attributes
     ----------
     X, y : list of ndarray
         Features and labels.
     weight : list of ndarray
-        Sample weights, divided by the chance to be drawn.
+        Sample weights, divided by the probability to draw the row.
     parts : list of ndarray of shape (n_rows, n_parts)
-        How often a row stands in each part.
+        How often a row occurs in each part.
     """
 
     X: list[FloatArray]
@@ -68,14 +68,14 @@ class DrawnRows:
 
 @dataclass(frozen=True)
 class RowSampleKernel(Kernel[DrawnRows]):
-    """Draw rows of one block; it is called with :class:`Chances`.
+    """Draws rows of one block; the parameters of the pass are :class:`Chances`.
 
     Parameters
     ----------
     packing : Packing
         Order of the classifier's parameters.
     n_parts : int
-        Of divided blocks.
+        Number of parts of the divided blocks.
     """
 
     packing: Packing
@@ -91,11 +91,11 @@ class RowSampleKernel(Kernel[DrawnRows]):
             chance = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
             kept = np.flatnonzero(_random(block) < chance)
         times = multiplicity(block, self.n_parts)[kept]
-        # A copy, or the whole block would stay in memory for them.
+        # A copy: views of the rows would keep the whole block in memory.
         return DrawnRows([block.X[kept]], [block.y[kept]], [weight[kept] / chance[kept]], [times])
 
     def _importance(self, block: Block, chances: Chances) -> FloatArray:
-        """Return the root of each row's curvature and leverage, or ones."""
+        """Return the square root of each row's curvature times leverage; ones without a model."""
         importance = np.ones(block.n_rows)
         if chances.model is None or chances.projection is None:
             return importance
@@ -115,20 +115,20 @@ class RowSampleKernel(Kernel[DrawnRows]):
         return left
 
     def is_finite(self, partial: DrawnRows) -> bool:
-        return all(bool(np.isfinite(each).all()) for each in partial.X)
+        return all(bool(np.isfinite(features).all()) for features in partial.X)
 
 
 def importance_of(
     X: FloatArray, packing: Packing, model: FloatArray, projection: FloatArray
 ) -> FloatArray:
-    """Return the root of curvature times leverage of each row.
+    """Return the square root of curvature times leverage of each row.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-        Centred as the others expect.
+        Features, centred as the model and the projection expect.
     packing, model, projection : Packing, ndarray, ndarray
-        As of :class:`RowSampleKernel` and :class:`Chances`.
+        See :class:`RowSampleKernel` and :class:`Chances`.
     """
     spread = X @ projection[:-1] + projection[-1]
     curvature = curvature_of(X, packing, model)
@@ -141,9 +141,9 @@ def curvature_of(X: FloatArray, packing: Packing, model: FloatArray) -> FloatArr
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-        Centred as the model expects.
+        Features, centred as the model expects.
     packing, model : Packing, ndarray
-        A classifier.
+        A classifier: the order of its parameters, and the parameters.
     """
     coef, intercept = packing.unpack(model)
     raw = np.asarray(X @ coef.T + intercept)
@@ -157,7 +157,7 @@ def curvature_of(X: FloatArray, packing: Packing, model: FloatArray) -> FloatArr
 
 
 def _random(block: Block) -> FloatArray:
-    """Return random numbers from 0 to 1, one a row, that follow from what the block holds."""
+    """Return one random number in [0, 1) per row, seeded by the content of the block."""
     row = max(block.X.itemsize * block.X.shape[1], 1)
     head = np.ascontiguousarray(block.X[: max(_SEEDING_NBYTES // row, 1)])
     labels = np.ascontiguousarray(block.y[: _SEEDING_NBYTES // block.y.itemsize])

@@ -1,16 +1,18 @@
-"""What the covariance of a model's parameters is made of: curvature and squared scores of the rows.
+"""Sums for the sandwich covariance of a model's parameters: curvature and squared scores.
 
-With ``z = [x - c, 1]`` a row's centred features and its constant, ``g`` and ``h`` the first and
-second derivative of its loss in its raw prediction, and ``s`` its weight, a pass brings back
+Let ``z = [x - c, 1]`` be a row's centred features and its constant, ``g`` and ``h`` the first and
+second derivative of its loss with respect to its raw prediction, and ``s`` its weight. A pass
+returns
 
     bread    = sum_i s_i h_i z_i z_i^T
-    meat     = sum_i s_i g_i^2 z_i z_i^T / (1 - l_i)^d     (frequencies; else s_i^2 g_i^2)
+    meat     = sum_i s_i g_i^2 z_i z_i^T / (1 - l_i)^d     (frequency; else s_i^2 g_i^2)
     scores_k = sum_{i in group k} s_i g_i z_i
 
-where ``l`` is a row's leverage ``h z^T (bread + penalty)^-1 z`` (times ``s`` where weights are no
-frequencies). All is formed and summed in float64. Each block takes a centre of its own, and
-:meth:`SandwichKernel.combine` rewrites the sums of one block for the centre of the other: products
-of columns far from zero would lose their spread to rounding. Without an intercept ``c`` is zero.
+where ``l`` is a row's leverage ``h z^T (bread + penalty)^-1 z``, multiplied by ``s`` if weights are
+not frequencies, and d is 0, 1 or 2. All sums are computed in float64. Unless a centre is given,
+each block chooses its own, and :meth:`SandwichKernel.combine` converts the sums of one block to
+the centre of the other: products of columns far from zero would lose the spread of the columns to
+rounding. Without an intercept, ``c`` is zero.
 """
 
 from __future__ import annotations
@@ -29,21 +31,21 @@ from dlbd_estimators.kernels.linear import centred_tile
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 
-#: A row with more leverage than this is fitted without an error of its own.
+#: A row with a leverage above this is fitted exactly, with a residual of zero.
 _SATURATED = 1.0 - 1e-10
 
 
 class Estimate(NamedTuple):
-    """Parameters of a pass: the model, and what leverages follow from.
+    """Parameters of a pass: the model, and the matrix from which leverages are computed.
 
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        The model, in the packed order, for features as they are.
+        The model, in the packed order, for uncentred features.
     centre : ndarray of shape (n_features,) or None
-        Centre of the features for all blocks; None lets each block take its own.
+        Centre of the features for all blocks; None lets each block choose its own.
     root : ndarray of shape (n_parameters, n_parameters) or None
-        ``root root^T`` is the inverse of the bread with its penalty, for that centre.
+        ``root root^T`` is the inverse of the bread plus the penalty, for this centre.
     """
 
     parameters: FloatArray
@@ -58,21 +60,22 @@ class SandwichSums:
     Attributes
     ----------
     weight : float
-        Of the weights.
+        Sum of the weights.
     squares : float
-        Of the weighted squares of the loss's first derivatives.
+        Weighted sum of the squared first derivatives of the loss.
     n_rows, n_present, n_saturated : int
-        All rows, those with a weight above 0, and of these those with a leverage of 1.
+        Number of all rows, of rows with a weight above 0, and of rows with such a weight and a
+        leverage of 1.
     centre : ndarray of shape (n_features,)
-        What the features of all sums are centred by.
+        Centre of the features in all sums.
     gradient : ndarray of shape (n_parameters,)
         Sum of ``s g z``.
     bread, meat : ndarray of shape (n_parameters, n_parameters) or None
-        As above, where they were asked for.
+        See the docstring of this module; None if not requested.
     groups : ndarray of int of shape (n_groups,)
-        Numbers of the groups that have a row with a weight, ascending.
+        Numbers of the groups that have a row with a weight above 0, ascending.
     scores : ndarray of shape (n_groups, n_parameters)
-        Of these groups.
+        Summed scores of each of these groups.
     """
 
     weight: float
@@ -90,7 +93,7 @@ class SandwichSums:
 
 @dataclass(frozen=True)
 class SandwichKernel(Kernel[SandwichSums]):
-    """Curvature and squared scores of a model of one output on one block.
+    """Curvature and squared scores of a model with one output on one block.
 
     The parameters of the pass are an :class:`Estimate`.
 
@@ -99,16 +102,17 @@ class SandwichKernel(Kernel[SandwichSums]):
     loss : Loss
         The pointwise loss.
     packing : Packing
-        Order of the parameters, of one output.
+        Order of the parameters; it has one output.
     bread, meat : bool
-        Whether to sum them.
+        Whether to compute these sums.
     grouped : bool
-        Whether to sum scores by group; the targets' second column then is the number of each
-        row's group.
+        Whether to sum scores by group. The second column of the targets then holds the number of
+        each row's group.
     frequency : bool
-        A weight of k is a row that stands k times. Otherwise a row's variance is divided by it.
+        Whether a row of weight k counts as k equal rows. If False, the variance of a row is divided
+        by its weight.
     discount : int
-        Power of ``1 - leverage`` that the meat is divided by: 0, 1 or 2.
+        Power d of ``1 - leverage`` by which the meat is divided: 0, 1 or 2.
     """
 
     loss: Loss
@@ -125,8 +129,8 @@ class SandwichKernel(Kernel[SandwichSums]):
         coef, intercept = packing.unpack(parameters.parameters)
         centre: FloatArray = np.zeros(n)
         if packing.fit_intercept:
-            given = parameters.centre
-            centre = centre_of(block.X, block.weight) if given is None else given
+            given_centre = parameters.centre
+            centre = centre_of(block.X, block.weight) if given_centre is None else given_centre
         point = np.concatenate([coef[0], (intercept + coef @ centre)[: width - n]])
         size = tile_rows(width)
         wide = scratch("wide", (min(size, block.n_rows), n))
@@ -188,7 +192,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         )
 
     def combine(self, left: SandwichSums, right: SandwichSums) -> SandwichSums:
-        if left.n_present == 0:  # rows of no weight say nothing about the centre of the data
+        if left.n_present == 0:  # without weight, a block has no useful centre
             left.centre = right.centre
         elif right.n_present > 0:
             self._move(right, left.centre)
@@ -199,14 +203,14 @@ class SandwichKernel(Kernel[SandwichSums]):
         left.n_saturated += right.n_saturated
         left.gradient += right.gradient
         for name in ("bread", "meat"):
-            mine, other = getattr(left, name), getattr(right, name)
-            if mine is not None:
-                mine += other
+            left_sum, right_sum = getattr(left, name), getattr(right, name)
+            if left_sum is not None:
+                left_sum += right_sum
         _join_scores(left, right.groups, right.scores)
         return left
 
     def _move(self, sums: SandwichSums, centre: FloatArray) -> None:
-        """Rewrite sums for another centre."""
+        """Convert sums to another centre."""
         gap = centre - sums.centre
         centring = Centring(self.packing, gap)
         sums.gradient = centring.gradient(sums.gradient)
@@ -224,7 +228,7 @@ class SandwichKernel(Kernel[SandwichSums]):
 
 
 def _add_products(total: FloatArray, factor: FloatArray, Z: FloatArray) -> None:
-    # One operand twice: BLAS then does half the work (syrk).
+    # With the same operand on both sides, BLAS does half the work (syrk).
     scaled = scratch("scaled", Z.shape)
     np.multiply(Z, np.sqrt(factor)[:, None], out=scaled)
     total += scaled.T @ scaled
@@ -233,11 +237,11 @@ def _add_products(total: FloatArray, factor: FloatArray, Z: FloatArray) -> None:
 def _add_scores(
     sums: SandwichSums, groups: NDArray[np.intp], slope: FloatArray, Z: FloatArray
 ) -> None:
-    """Add the scores of a tile, all of whose groups have a place already."""
-    found, place = np.unique(groups, return_inverse=True)
+    """Add the scores of a tile; all its groups must be in ``sums.groups``."""
+    found, positions = np.unique(groups, return_inverse=True)
     # A sparse product adds the rows of a group in their order, without a loop over groups.
     chosen = sparse.csr_array(
-        (slope, (place, np.arange(len(place)))), shape=(len(found), len(place))
+        (slope, (positions, np.arange(len(positions)))), shape=(len(found), len(positions))
     )
     sums.scores[np.searchsorted(sums.groups, found)] += chosen @ Z
 
@@ -246,8 +250,8 @@ def _join_scores(sums: SandwichSums, groups: NDArray[np.intp], scores: FloatArra
     if np.array_equal(groups, sums.groups):
         sums.scores += scores
         return
-    both = np.union1d(sums.groups, groups)
-    joined = np.zeros((len(both), scores.shape[1]))
-    joined[np.searchsorted(both, sums.groups)] = sums.scores
-    joined[np.searchsorted(both, groups)] += scores
-    sums.groups, sums.scores = both, joined
+    all_groups = np.union1d(sums.groups, groups)
+    joined = np.zeros((len(all_groups), scores.shape[1]))
+    joined[np.searchsorted(all_groups, sums.groups)] = sums.scores
+    joined[np.searchsorted(all_groups, groups)] += scores
+    sums.groups, sums.scores = all_groups, joined

@@ -1,4 +1,4 @@
-"""What a score needs: sums over rows of predictions against targets."""
+"""Sums over rows from which scores are computed: targets and errors of predictions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dlbd_estimators.kernels.predictors import Predictor
 
 @dataclass
 class ScoreSums:
-    """Weight, rows, and by output: the mean, its squared deviations, squared errors.
+    """Weight, rows and, by output, mean of targets, squared deviations from it, squared errors.
 
-    For classes (one output) ``squared_errors`` counts the weight of wrong predictions.
+    For classes (one output), ``squared_errors`` is the total weight of the wrong predictions.
     """
 
     weight: float
@@ -28,11 +28,11 @@ class ScoreSums:
 
 
 class Errors(ABC):
-    """What counts as an error of a prediction."""
+    """The definition of the error of a prediction."""
 
     @abstractmethod
     def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
-        """Return each row's errors: squared, or 1 where the class is wrong.
+        """Return each row's errors: squared differences, or 1 where the class is wrong.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class SquaredErrors(Errors):
     Parameters
     ----------
     inverse_link : callable, optional
-        From raw predictions to predictions, where these differ.
+        Function from raw predictions to predictions; None if both are equal.
     """
 
     inverse_link: Callable[[FloatArray], FloatArray] | None = None
@@ -66,7 +66,7 @@ class SquaredErrors(Errors):
 
 @dataclass(frozen=True)
 class WrongClass(Errors):
-    """1 where the class is wrong; of two classes, raw predictions are log-odds."""
+    """1 where the class is wrong; with two classes, raw predictions are log-odds."""
 
     def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
         predicted = raw[:, 0] > 0 if raw.shape[1] == 1 else raw.argmax(axis=1)
@@ -75,7 +75,7 @@ class WrongClass(Errors):
 
 @dataclass(frozen=True)
 class OtherClass(Errors):
-    """1 where the class is not the only one that is known, whatever is predicted."""
+    """1 where the class is not the only class of the training data, for any prediction."""
 
     def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
         return np.asarray(targets[:, :1] != 0, dtype=np.float64)
@@ -83,7 +83,7 @@ class OtherClass(Errors):
 
 @dataclass(frozen=True)
 class WrongLabels(Errors):
-    """1 where any of a row's labels, each yes or no, is wrong."""
+    """1 where any of a row's binary labels is wrong."""
 
     def __call__(self, raw: FloatArray, targets: FloatArray) -> FloatArray:
         wrong = np.any((raw > 0) != (targets > 0), axis=1, keepdims=True)
@@ -92,12 +92,12 @@ class WrongLabels(Errors):
 
 @dataclass(frozen=True)
 class ScoreKernel(Kernel[ScoreSums]):
-    """Errors of a model's predictions on one block; the model is the pass's parameters.
+    """Errors of a model's predictions on one block; the parameters of the pass are the model.
 
     Parameters
     ----------
     errors : Errors
-        What is summed.
+        Definition of the errors to sum.
     """
 
     errors: Errors
@@ -113,7 +113,7 @@ class ScoreKernel(Kernel[ScoreSums]):
         errors = np.zeros(targets.shape[1])
         for rows in tiles(block.n_rows, tile_rows(block.X.shape[1])):
             raw = model(block.X[rows].astype(dtype, copy=False)).astype(np.float64, copy=False)
-            # A NaN may predict a class: it must reach `is_finite` all the same.
+            # A NaN also gives some class: `0.0 * raw.sum()` passes it on to `is_finite`.
             errors += weights[rows] @ self.errors(raw, targets[rows]) + 0.0 * raw.sum()
         return ScoreSums(weight, block.n_rows, mean, deviations, errors)
 

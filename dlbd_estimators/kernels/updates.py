@@ -1,7 +1,7 @@
 """Update rules of mini-batch training: how a gradient moves the parameters.
 
 An update works in place, on the flat vectors, in tiles that stay in the processor's cache
-while several operations use them. Its memory, the *moments*, are vectors like the parameters.
+while several operations use them. Its state, the *moments*, are vectors like the parameters.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 
-#: Elements of a tile; smaller ones pay more for NumPy's calls than they save in memory traffic.
+#: Elements of a tile; in smaller tiles, calls of NumPy cost more than is saved in memory traffic.
 _TILE = 2**17
 
 
 class Update(ABC):
     """A rule that turns gradients into steps."""
 
-    #: Vectors that it keeps between two updates.
+    #: Number of vectors that the rule keeps between two updates.
     n_moments: ClassVar[int]
 
     @abstractmethod
@@ -40,15 +40,15 @@ class Update(ABC):
         Parameters
         ----------
         parameters : ndarray of shape (size,)
-            To move.
+            Parameters to change.
         gradient : ndarray of shape (size,)
-            At the parameters; overwritten.
+            Gradient at the parameters; overwritten.
         moments : tuple of ndarray of shape (size,)
-            Zero before the first update.
+            State of the rule; zero before the first update.
         n_updates : int
-            Updates made before this one.
+            Number of updates made before this one.
         learning_rate : float
-            Length of steps.
+            Step size.
         """
 
 
@@ -56,15 +56,15 @@ class Update(ABC):
 class SGD(Update):
     """Stochastic gradient descent with momentum.
 
-    ``v = momentum v - rate g``; the step is ``v``, or with Nesterov's look-ahead
-    ``momentum v - rate g`` once more (Sutskever et al., ICML 2013).
+    ``v = momentum v - rate g``. The step is ``v``, or, with Nesterov's momentum,
+    ``momentum v - rate g`` with the new ``v`` (Sutskever et al., ICML 2013).
 
     Parameters
     ----------
     momentum : float
-        In [0, 1].
+        Factor on the previous step, in [0, 1].
     nesterov : bool
-        Look ahead.
+        Whether to use Nesterov's momentum.
     """
 
     momentum: float = 0.9
@@ -97,14 +97,14 @@ class Adam(Update):
 
     ``m = beta_1 m + (1 - beta_1) g``, ``v = beta_2 v + (1 - beta_2) g^2``, and the step is
     ``-rate_t m / (sqrt(v) + epsilon)`` with ``rate_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``.
-    The moments are kept divided by ``1 - beta``, which saves two operations an update.
+    The moments are kept divided by ``1 - beta``, which saves two operations per update.
 
     Parameters
     ----------
     beta_1, beta_2 : float
-        In [0, 1).
+        Decay rates of the moments, in [0, 1).
     epsilon : float
-        Greater than 0.
+        Added to the denominator; greater than 0.
     """
 
     beta_1: float = 0.9

@@ -1,12 +1,12 @@
-"""scikit-learn's metrics, on data larger than memory too.
+"""scikit-learn's metrics, also for data larger than memory.
 
-Every function has the name, the parameters and the defaults of scikit-learn's. Where
-everything is in memory it *is* scikit-learn's. Where the targets, the predictions or the
-weights are Dask arrays, Dask series or Zarr arrays, one pass sums over the rows, in a fixed
-tree (the same bits on any scheduler), and returns what scikit-learn returns for the computed
-arrays: a float, or an ndarray. Sums are in float64 whatever the precision of the data.
+Every function has the name, the parameters and the defaults of scikit-learn's function. If all
+data are in memory, it calls scikit-learn's function. If the targets, the predictions or the
+weights are Dask arrays, Dask series or Zarr arrays, one pass computes sums over the rows, in a
+fixed tree (the same bits on any scheduler). It returns what scikit-learn returns for the computed
+arrays: a float or an ndarray. Sums are in float64 whatever the precision of the data.
 
-scikit-learn's ``make_scorer`` takes these functions:
+scikit-learn's ``make_scorer`` accepts these functions:
 
 >>> from dlbd_estimators.metrics import log_loss
 >>> from sklearn.metrics import make_scorer

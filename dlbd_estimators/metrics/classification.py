@@ -1,7 +1,7 @@
 """Metrics of predicted labels: one pass counts pairs of true and predicted labels.
 
 Memory grows with the number of distinct pairs, which is at most the square of the number of
-classes. If rows have several labels, each 0 or 1, a pair is one of rows of labels.
+classes. If rows have several labels, each 0 or 1, a pair consists of two rows of labels.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def precision_score(
     sample_weight: Any = None,
     zero_division: Any = "warn",
 ) -> Any:
-    """Return ``tp / (tp + fp)``: of the rows predicted to be of a class, the share that are.
+    """Return ``tp / (tp + fp)``: the share of rows predicted as a class that belong to it.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def precision_score(
     pos_label : int, float, bool or str, default=1
         The positive class, with ``average="binary"``.
     average : {"binary", "micro", "macro", "weighted", "samples", None}, default="binary"
-        How the scores of the classes are put together; None returns the score of each.
+        How the scores of the classes are combined; None returns the score of each class.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     zero_division : {"warn", 0.0, 1.0, np.nan}, default="warn"
@@ -210,7 +210,7 @@ def recall_score(
     sample_weight: Any = None,
     zero_division: Any = "warn",
 ) -> Any:
-    """Return ``tp / (tp + fn)``: of the rows of a class, the share predicted to be of it.
+    """Return ``tp / (tp + fn)``: the share of rows of a class that are predicted as it.
 
     Recall is also called sensitivity, or the true positive rate.
 
@@ -270,10 +270,10 @@ def _score(
 
 
 def _counted(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> dict[str, Any]:
-    """Return arguments for scikit-learn's metric that stand for all rows."""
+    """Return arguments with which scikit-learn's metric gives its result for all rows."""
     pairs = one_pass(LabelPairs(), y_true, y_pred, sample_weight, name=name)
-    # Each pair again, without weight: where labels are all different, scikit-learn suspects a
-    # regression.
+    # Each pair again, with weight zero: if all labels are different, scikit-learn warns that they
+    # look like the targets of a regression.
     return {
         "y_true": np.concatenate([pairs.y_true, pairs.y_true]),
         "y_pred": np.concatenate([pairs.y_pred, pairs.y_pred]),

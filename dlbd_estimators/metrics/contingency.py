@@ -1,7 +1,7 @@
-"""Distinct pairs (target, prediction) and how much weight each has: few, where rows are many.
+"""Distinct pairs (target, prediction) and their total weights: usually far fewer than rows.
 
-Many metrics need no more: scikit-learn's own function, given every distinct pair once with its
-total weight, gives what it gives for all the rows.
+Many metrics need only these: given every distinct pair once with its total weight, scikit-learn's
+function returns the same result as for all rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlbd_estimators.metrics.one_pass import row_weights
 
 
 class ContingencyTable(NamedTuple):
-    """Distinct pairs, sorted, with their weights: whole numbers where the rows' are whole."""
+    """Sorted distinct pairs with their weights, which are integers if those of the rows are."""
 
     y_true: NDArray[Any]
     y_pred: NDArray[Any]
@@ -27,7 +27,7 @@ class ContingencyTable(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelPairs:
-    """Sums for one pass: the pairs of labels, or of rows of labels, each 0 or 1."""
+    """Sums for one pass: the distinct pairs of labels, or of rows of labels, each 0 or 1."""
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
@@ -42,12 +42,12 @@ class LabelPairs:
 def distinct_pairs(
     y_true: NDArray[Any], y_pred: NDArray[Any], weights: NDArray[Any]
 ) -> ContingencyTable:
-    """Join equal rows and add their weights.
+    """Return the distinct pairs, with the total weight of each.
 
     Parameters
     ----------
     y_true, y_pred : ndarray of shape (n_rows,) or (n_rows, n_columns)
-        What makes a pair.
+        Targets and predictions; each row is a pair.
     weights : ndarray of shape (n_rows,)
         Integers or floats.
     """
@@ -56,36 +56,36 @@ def distinct_pairs(
         predictions, prediction_codes = distinct(y_pred)
         keys, codes = distinct(target_codes * len(predictions) + prediction_codes)
         width = max(len(predictions), 1)
-        found = targets[keys // width], predictions[keys % width]
+        unique_pairs = targets[keys // width], predictions[keys % width]
     else:
         rows = np.column_stack([y_true, y_pred])
         _, first, codes = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        found = y_true[first], y_pred[first]
-    # Sums of whole numbers are exact in float64, too.
-    totals = np.bincount(codes.reshape(-1), weights=weights, minlength=len(found[0]))
-    return ContingencyTable(*found, totals.astype(weights.dtype))
+        unique_pairs = y_true[first], y_pred[first]
+    # np.bincount sums in float64, which is exact for integer weights, too.
+    totals = np.bincount(codes.reshape(-1), weights=weights, minlength=len(unique_pairs[0]))
+    return ContingencyTable(*unique_pairs, totals.astype(weights.dtype))
 
 
 def joined_pairs(left: ContingencyTable, right: ContingencyTable) -> ContingencyTable:
-    """Return the pairs of both."""
+    """Return the distinct pairs of two tables together."""
     parts = zip(left, right, strict=True)
     return distinct_pairs(*(np.concatenate(part) for part in parts))
 
 
 def whole_weights(sample_weight: Any, n_rows: int) -> NDArray[Any]:
-    """Check weights and return integers where there are none or they are integers."""
+    """Check weights and return them, as integers if they are integers or None."""
     weights = row_weights(sample_weight, n_rows)
-    whole = sample_weight is None or np.asarray(sample_weight).dtype.kind in "biu"
-    return weights.astype(np.int64) if whole else weights
+    integral = sample_weight is None or np.asarray(sample_weight).dtype.kind in "biu"
+    return weights.astype(np.int64) if integral else weights
 
 
 def labels(name: str, values: Any) -> NDArray[Any]:
-    """Check a block of labels.
+    """Check a block of labels and return it as an array.
 
     Raises
     ------
     ValueError
-        They are not finite, not whole, or cannot be sorted.
+        Labels are not finite, not whole numbers, or cannot be sorted.
     """
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -95,11 +95,11 @@ def labels(name: str, values: Any) -> NDArray[Any]:
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise ValueError(f"Input {name} contains NaN or infinity.")
-        # Refused at once: distinct numbers would be as many as rows.
+        # Checked here: continuous numbers would give about as many distinct pairs as rows.
         if (array != np.trunc(array)).any():
             raise ValueError(
                 f"Classification metrics can't handle continuous {name}: it must hold labels. "
-                f"Predict labels, or bring numbers to labels with a threshold."
+                f"Predict labels, or convert numbers to labels with a threshold."
             )
     if array.dtype.kind == "O":
         kinds = {_kind(value) for value in array.flat}
@@ -112,7 +112,7 @@ def labels(name: str, values: Any) -> NDArray[Any]:
 
 
 def _kind(label: Any) -> type | None:
-    """Return what labels can be sorted among; None for missing values."""
+    """Return a type: labels of the same type can be sorted. None for missing values."""
     if isinstance(label, str):
         return str
     if isinstance(label, Real | np.bool_) and not np.isnan(float(label)):

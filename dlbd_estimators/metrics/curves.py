@@ -1,4 +1,4 @@
-"""Curves over all thresholds, or all bins, of a score: what plots are drawn from."""
+"""Curves over all thresholds or all bins of a score, from which plots are drawn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def roc_curve(
     """Return the receiver operating characteristic: two rates for each threshold of the score.
 
     The curve is exact also for lazy data. It takes 24 bytes of memory in this process for every
-    distinct pair of label and score. If that is too much, round the scores, to four digits say.
+    distinct pair of label and score. If that is too much, round the scores, e.g. to four digits.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def roc_curve(
     Returns
     -------
     fpr : ndarray of shape (n_thresholds,)
-        False positive rate: of the negative rows, the share with ``score >= threshold``.
+        False positive rate: the share of the negative rows with ``score >= threshold``.
     tpr : ndarray of shape (n_thresholds,)
-        True positive rate: of the positive rows, the share with ``score >= threshold``.
+        True positive rate: the share of the positive rows with ``score >= threshold``.
     thresholds : ndarray of shape (n_thresholds,)
         The thresholds, from the largest to the smallest.
 
@@ -63,7 +63,7 @@ def roc_curve(
     ------
     ValueError
         Lengths differ, there are more than two classes, a score is not finite, or ``pos_label``
-        is None and the labels do not tell the positive class.
+        is None and the labels do not determine the positive class.
 
     Examples
     --------
@@ -103,20 +103,20 @@ def rounded_roc_curve(
 ) -> Curve:
     """Return :func:`roc_curve` of lazy data, in memory that does not grow with the rows.
 
-    If there are more than ``max_scores`` distinct scores, the scores are rounded to fewer binary
-    digits: as many as still fit. The curve is the exact one of the rounded scores.
+    If there are more than ``max_scores`` distinct scores, the scores are rounded to as many binary
+    digits as this number allows. The curve is exact for the rounded scores.
 
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight, drop_intermediate
         The arguments of :func:`roc_curve`. At least one array is lazy.
     max_scores : int, default=None
-        How many distinct scores to keep; None keeps all.
+        Largest number of distinct scores to keep; None keeps all.
 
     Raises
     ------
     ValueError
-        An argument is one that :func:`roc_curve` refuses.
+        An argument is invalid for :func:`roc_curve` too.
     """
     rounding = None if max_scores is None else QuantizedScores(max_scores)
     pairs, _ = one_pass(
@@ -136,7 +136,7 @@ def calibration_curve(
     n_bins: int = 5,
     strategy: str = "uniform",
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return, in bins of the predicted probability, how often the positive class came true.
+    """Return the share of positive rows and the mean probability, in bins of the probability.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def calibration_curve(
     ------
     ValueError
         Lengths differ, there are more than two classes, a probability is not in [0, 1],
-        ``pos_label`` is None and the labels do not tell the positive class, or
+        ``pos_label`` is None and the labels do not determine the positive class, or
         ``strategy="quantile"`` on lazy data.
 
     Examples
@@ -181,30 +181,30 @@ def calibration_curve(
             y_true, y_prob, pos_label=pos_label, **options
         )
         return curve
-    # scikit-learn checks the options before anything is read, and then the labels.
+    # scikit-learn's function checks the options before any data are read, and the labels below.
     calibration.calibration_curve([0, 1], [0.0, 1.0], **options)
     if strategy == "quantile":
         raise ValueError(
-            "strategy='quantile' sorts all probabilities, which is not done on lazy data. Choose "
-            "'uniform', or bring y_true and y_prob to memory first."
+            "strategy='quantile' sorts all probabilities, which is not supported for lazy data. "
+            "Choose 'uniform', or load y_true and y_prob into memory first."
         )
-    found = one_pass(
+    bins = one_pass(
         _BinSums(int(n_bins)), y_true, y_prob, None, name="calibration-curve", pred_name="y_prob"
     )
-    if not len(found.labels):
+    if not len(bins.labels):
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    calibration.calibration_curve(found.labels, np.zeros(len(found.labels)), pos_label=pos_label)
+    calibration.calibration_curve(bins.labels, np.zeros(len(bins.labels)), pos_label=pos_label)
     if pos_label is None:
         pos_label = 1
-    rows = found.rows.sum(axis=0)
-    positive = found.rows[found.labels == pos_label].sum(axis=0)
-    some = rows > 0
-    return positive[some] / rows[some], found.probabilities.sum(axis=0)[some] / rows[some]
+    rows = bins.rows.sum(axis=0)
+    positive = bins.rows[bins.labels == pos_label].sum(axis=0)
+    filled = rows > 0
+    return positive[filled] / rows[filled], bins.probabilities.sum(axis=0)[filled] / rows[filled]
 
 
 @dataclass(frozen=True)
 class _ScorePairs:
-    """Sums for one pass: the distinct (label, score), and how many digits scores kept."""
+    """Sums for one pass: distinct pairs (label, score), and the number of digits of scores."""
 
     rounding: QuantizedScores | None
 
@@ -233,7 +233,7 @@ class _ScorePairs:
 
 @dataclass
 class _Bins:
-    """Rows, and sums of their probabilities, by label and bin."""
+    """Number of rows, and sum of their probabilities, by label and bin."""
 
     labels: NDArray[Any]
     rows: NDArray[Any]
@@ -242,7 +242,7 @@ class _Bins:
 
 @dataclass(frozen=True)
 class _BinSums:
-    """Sums for one pass."""
+    """Sums for one pass: numbers of rows and sums of probabilities."""
 
     n_bins: int
 
@@ -268,7 +268,7 @@ class _BinSums:
         shape = len(known), self.n_bins
         joined = _Bins(known, np.zeros(shape), np.zeros(shape))
         for part in (left, right):
-            at = np.searchsorted(known, part.labels)
-            joined.rows[at] += part.rows
-            joined.probabilities[at] += part.probabilities
+            positions = np.searchsorted(known, part.labels)
+            joined.rows[positions] += part.rows
+            joined.probabilities[positions] += part.probabilities
         return joined

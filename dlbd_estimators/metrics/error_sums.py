@@ -1,4 +1,4 @@
-"""Sums over rows of the errors of predicted numbers, and of squares around the targets' mean."""
+"""Sums over rows of the errors of predicted numbers, and of the targets' squared deviations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from dlbd_estimators.metrics.one_pass import numbers, row_weights
 
 @dataclass
 class Errors:
-    """For each output: mean of the targets, squares around it; squared, absolute, largest errors.
+    """Mean of the targets, squared deviations from it, and errors, for each output.
 
-    The mean is ``origin + shift``: if it is far from zero, one number has no room for the digits
-    in which the means of blocks differ.
+    ``squares`` and ``distances`` are the sums of the squared and of the absolute errors. The mean
+    is ``origin + shift``: if it is far from zero, a single float64 cannot hold the digits in which
+    the means of blocks differ.
     """
 
     weight: float
@@ -33,7 +34,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """Sums for one pass."""
+    """Sums for one pass: of errors, and of squared deviations of the targets."""
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
@@ -66,7 +67,7 @@ class ErrorSums:
         weight = left.weight + right.weight
         share = right.weight / weight if weight > 0 else 0.0
         gap = (right.origin - left.origin) + (right.shift - left.shift)
-        # Rows without weight have no mean.
+        # Rows without weight have no mean: take that of the other blocks.
         known = right if left.weight == 0.0 else left
         return Errors(
             weight,

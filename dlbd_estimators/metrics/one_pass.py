@@ -1,4 +1,4 @@
-"""From what a metric is given to one pass over rows that belong together."""
+"""One pass over the aligned rows of the arguments of a metric, lazy or in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Partial = TypeVar("Partial")
 
 
 class RowSums(Protocol[Partial]):
-    """What a metric sums over the rows of a block, and how two such sums are joined."""
+    """The sums that a metric takes over the rows of a block, and how two sums are joined."""
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
@@ -24,11 +24,11 @@ class RowSums(Protocol[Partial]):
         """Return the sums of one block, which may have no rows."""
 
     def combine(self, left: Partial, right: Partial) -> Partial:
-        """Return the sums of both."""
+        """Return the sums over the rows of both."""
 
 
 def any_lazy(*values: Any) -> bool:
-    """Tell whether any of these is a Dask collection or a Zarr array."""
+    """Return whether any of the values is a Dask collection or a Zarr array."""
     return any(is_lazy(value) for value in values)
 
 
@@ -41,57 +41,57 @@ def one_pass(
     name: str,
     pred_name: str = "y_pred",
 ) -> Partial:
-    """Sum over all rows; at least one of the arrays is lazy.
+    """Return sums over all rows; at least one of the arrays is lazy.
 
     Parameters
     ----------
     sums : RowSums
-        What to sum.
+        Sums to compute.
     y_true, y_pred, sample_weight : array-like, Dask collection or Zarr array
-        What the user passed. Those in memory are cut like the lazy ones.
+        Arguments of the metric. Arrays in memory are chunked like the lazy ones.
     name : str
-        Of the metric: names the tasks.
+        Name of the metric, for the names of the tasks.
     pred_name : str
-        What the user knows ``y_pred`` as.
+        Name of ``y_pred`` in the signature of the metric.
 
     Raises
     ------
     LengthMismatch
         Numbers of rows differ.
     """
-    given = {"y_true": y_true, pred_name: y_pred}
+    arguments = {"y_true": y_true, pred_name: y_pred}
     if sample_weight is not None:
-        given["sample_weight"] = sample_weight
-    lazy = {each: opened(each, values) for each, values in given.items() if is_lazy(values)}
-    for each, values in {**given, **lazy}.items():
+        arguments["sample_weight"] = sample_weight
+    lazy = {key: opened(key, values) for key, values in arguments.items() if is_lazy(values)}
+    for key, values in {**arguments, **lazy}.items():
         if values is None or np.ndim(values) == 0:
-            raise ValueError(f"{each} must be an array of one entry a row, but is {values!r}.")
-    given |= dict(zip(lazy, together(*lazy.values()), strict=True))
-    # Predictions first: cutting them anew, like the labels, would cost more.
-    leader = next(each for each in (pred_name, *given) if is_lazy(given[each]))
-    reference = lazy_column(leader, given[leader])
+            raise ValueError(f"{key} must be an array with one entry per row, but is {values!r}.")
+    arguments |= dict(zip(lazy, together(*lazy.values()), strict=True))
+    # The predictions set the chunks: rechunking them like the labels would cost more.
+    leader = next(key for key in (pred_name, *arguments) if is_lazy(arguments[key]))
+    reference = lazy_column(leader, arguments[leader])
     columns = [
-        reference if each == leader else lazy_column(each, values, reference, leader)
-        for each, values in given.items()
+        reference if key == leader else lazy_column(key, values, reference, leader)
+        for key, values in arguments.items()
     ]
-    order = list(given).index(leader)
+    order = list(arguments).index(leader)
     partial: Partial = reduce_rows(
         [columns[order], *columns[:order], *columns[order + 1 :]],
         _InOrder(sums, order),
         sums.combine,
         name=name,
-        names=[leader, *(each for each in given if each != leader)],
+        names=[leader, *(key for key in arguments if key != leader)],
     )
     return partial
 
 
 def row_weights(sample_weight: Any, n_rows: int) -> FloatArray:
-    """Check a block's weights and return them as floats; ones where there are none.
+    """Check a block's weights and return them as floats; None gives ones.
 
     Raises
     ------
     ValueError
-        They are not one number a row, finite and at least 0.
+        Weights are not a 1-D array of finite numbers, at least 0.
     """
     if sample_weight is None:
         return np.ones(n_rows)
@@ -108,7 +108,7 @@ def row_weights(sample_weight: Any, n_rows: int) -> FloatArray:
 
 
 def check_total(weight: float, n_rows: int) -> None:
-    """Refuse to divide by nothing.
+    """Check that the total weight, by which a metric divides, is not zero.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def numbers(name: str, values: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        They are no numbers, or not finite.
+        Values are not numeric, or not finite.
     """
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
@@ -140,19 +140,19 @@ def numbers(name: str, values: Any) -> NDArray[Any]:
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Refuse an unknown option before anything is read.
+    """Check an option, before any data are read.
 
     Raises
     ------
     ValueError
-        Names the choices there are.
+        The value is not one of the choices, which the message lists.
     """
     if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(f"{name} must be one of {choices}, but is {value!r}.")
 
 
 class _InOrder:
-    """Hands blocks to sums as (y_true, y_pred, sample_weight), whichever one led the pass."""
+    """Passes blocks to sums as (y_true, y_pred, sample_weight), in whatever order they come."""
 
     def __init__(self, sums: RowSums[Any], order: int) -> None:
         self._sums = sums

@@ -1,7 +1,7 @@
 """Metrics of predicted probabilities: one pass sums costs by true label and column.
 
 The column of a label is known only when all labels are known. Until then the cost of every column
-is summed for every label, which takes the square of the number of classes, in floats.
+is summed for every label, which takes the memory of ``n_classes ** 2`` floats.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def log_loss(
 ) -> float:
     """Return the log loss, ``-sum_i s_i log p_i[y_i] / sum_i s_i``.
 
-    ``p_i[y_i]`` is the predicted probability of the true class of row i. Probabilities are kept
-    away from 0 and 1 by the resolution of their dtype.
+    ``p_i[y_i]`` is the predicted probability of the true class of row i. Probabilities are clipped
+    to ``[eps, 1 - eps]``, where eps is the resolution of their dtype.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ def log_loss(
     if renamed:
         raise ValueError(
             "`y_pred` of log_loss was renamed to `y_proba` in scikit-learn 1.9, and lazy data "
-            "are taken under the new name only. Use `y_proba` instead."
+            "are accepted under the new name only. Use `y_proba` instead."
         )
     costs = _costs(_Logarithms(), y_true, y_proba, sample_weight, "log-loss")
     flat = np.full((len(costs.labels), costs.n_columns), 1.0 / costs.n_columns)
-    # scikit-learn's own checks of the labels, on every label once.
+    # scikit-learn itself checks the labels here, on one row of every label.
     metrics.log_loss(*_twice(costs.labels, flat), labels=labels)
     costs.warn_of_sums()
     classes = costs.labels if labels is None else np.unique(labels)
@@ -116,10 +116,10 @@ def brier_score_loss(
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     pos_label : int, float, bool or str, default=None
-        The label that a single column of probabilities is about. None means 1, or the greater
-        of the two labels.
+        The label whose probabilities a single column holds. None means 1, or the greater of the
+        two labels.
     labels : array-like, default=None
-        All labels, in the order of several columns.
+        All labels, in the order of the columns, if there are several columns.
     scale_by_half : bool or "auto", default="auto"
         Whether to halve the loss, so that it is at most 1; ``"auto"`` does so for two classes.
 
@@ -156,16 +156,16 @@ def brier_score_loss(
     _refuse_unused(costs, pos_label, labels)
     n_labels, n_columns = len(costs.labels), costs.n_columns
     if costs.one_column:
-        # Every label once, said to be certain: it is positive where that costs nothing.
-        certain = metrics.brier_score_loss
+        # Predict each label with probability 1: the positive label is the one that costs nothing.
+        score = metrics.brier_score_loss
         weights = np.eye(n_labels)
         cost = [
-            certain(
+            score(
                 *_twice(costs.labels, np.ones(n_labels)),
-                sample_weight=np.concatenate([each, np.zeros(n_labels)]),
+                sample_weight=np.concatenate([selected, np.zeros(n_labels)]),
                 **options,
             )
-            for each in weights
+            for selected in weights
         ]
         columns = (np.array(cost) == 0.0).astype(np.intp)
         hit, missed = costs.by_column(columns)
@@ -181,19 +181,22 @@ def brier_score_loss(
 def _refuse_unused(costs: _Costs, pos_label: Any, labels: Any) -> None:
     if costs.one_column and labels is not None:
         raise ValueError(
-            "labels is for probabilities of all classes, but y_proba has one column. Leave it "
-            "out, and say with pos_label which label the probabilities are of."
+            "labels is for probabilities of all classes, but y_proba has one column. Leave labels "
+            "out, and pass as pos_label the label that the probabilities belong to."
         )
     if not costs.one_column and pos_label is not None:
         raise ValueError(
             f"pos_label is for probabilities of one class, but y_proba has {costs.n_columns} "
-            f"columns. Leave it out, or pass the column of {pos_label!r} alone."
+            f"columns. Leave pos_label out, or pass only the column of {pos_label!r}."
         )
 
 
 @dataclass
 class _Costs:
-    """Sums of costs by label and column: where the column is the label's, and where not."""
+    """Sums of costs by label and column.
+
+    ``hit`` are the costs if the column belongs to the label, ``missed`` those if it does not.
+    """
 
     labels: NDArray[Any]
     hit: FloatArray
@@ -224,7 +227,7 @@ class _Costs:
 
 @dataclass(frozen=True)
 class _Logarithms:
-    """Costs of the logarithmic loss: nothing where the column is not the label's."""
+    """Costs of the logarithmic loss: zero in columns that do not belong to the label."""
 
     def __call__(self, proba: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         resolution = np.finfo(proba.dtype).eps
@@ -243,12 +246,12 @@ class _Squares:
 
 @dataclass(frozen=True)
 class _CostSums:
-    """Sums for one pass.
+    """Sums for one pass: the costs by label and column.
 
     Parameters
     ----------
     cost : callable
-        From probabilities to costs, of the label's own column and of the others.
+        Function from probabilities to two costs: of the label's own column, and of the others.
     """
 
     cost: Any
@@ -273,16 +276,16 @@ class _CostSums:
             proba = np.column_stack([1 - proba, proba])
         tolerance = np.sqrt(np.finfo(proba.dtype).eps)
         sums_to_one = bool(np.isclose(proba.sum(axis=1), 1.0, rtol=tolerance).all())
-        found, codes = distinct(targets)
+        known, codes = distinct(targets)
         hit, missed = self.cost(proba)
-        # Rows of a label together, so that a product adds them up pairwise.
+        # Rows are grouped by label, so that a product sums them: it rounds less than a loop.
         rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-        rows = rows if len(found) else []
-        shape = (len(found), proba.shape[1])
+        rows = rows if len(known) else []
+        shape = (len(known), proba.shape[1])
         return _Costs(
-            found,
-            np.reshape([weights[each] @ hit[each] for each in rows], shape),
-            np.reshape([weights[each] @ missed[each] for each in rows], shape),
+            known,
+            np.reshape([weights[selected] @ hit[selected] for selected in rows], shape),
+            np.reshape([weights[selected] @ missed[selected] for selected in rows], shape),
             float(weights.sum()),
             len(targets),
             one_column,
@@ -295,12 +298,12 @@ class _CostSums:
                 f"Blocks of y_proba differ in their number of columns: {left.n_columns} and "
                 f"{right.n_columns}."
             )
-        found, codes = np.unique(np.concatenate([left.labels, right.labels]), return_inverse=True)
-        hit, missed = np.zeros((2, len(found), left.n_columns))
+        known, codes = np.unique(np.concatenate([left.labels, right.labels]), return_inverse=True)
+        hit, missed = np.zeros((2, len(known), left.n_columns))
         np.add.at(hit, codes, np.concatenate([left.hit, right.hit]))
         np.add.at(missed, codes, np.concatenate([left.missed, right.missed]))
         return _Costs(
-            found,
+            known,
             hit,
             missed,
             left.weight + right.weight,
@@ -318,5 +321,5 @@ def _costs(cost: Any, y_true: Any, y_proba: Any, sample_weight: Any, name: str) 
 
 
 def _twice(labels: NDArray[Any], proba: FloatArray) -> tuple[NDArray[Any], FloatArray]:
-    # Where labels are all different, scikit-learn suspects a regression.
+    # If all labels are different, scikit-learn warns that they look like regression targets.
     return np.concatenate([labels, labels]), np.concatenate([proba, proba])

@@ -1,8 +1,8 @@
-"""Numbers with as many binary digits as keep few of them distinct.
+"""Numbers rounded to fewer binary digits, so that few distinct ones remain.
 
 Dropping digits keeps the order of numbers, and numbers that are equal with some digits stay equal
-with fewer. So however many blocks are joined in whatever order, what remains is what dropping
-digits from all the numbers at once would have left.
+with fewer. The result therefore does not depend on the number of blocks or the order in which they
+are joined: it is the same as dropping digits from all numbers at once.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 #: Sign, exponent and mantissa of a float64.
 ALL_DIGITS = 64
-#: With no mantissa at all a float64 takes so many values, at most: powers of two and zero.
+#: Upper bound on the number of float64 values without mantissa: powers of two and zero.
 FEWEST = 4096
 
 
 @dataclass(frozen=True)
 class QuantizedScores:
-    """Drops the last binary digits, the same for all numbers, as few as it takes.
+    """Drops the same number of last binary digits from all numbers, as few as necessary.
 
     Parameters
     ----------
     n_distinct : int
-        How many distinct numbers may remain.
+        Largest number of distinct numbers that may remain.
     """
 
     n_distinct: int
@@ -34,14 +34,14 @@ class QuantizedScores:
     def __call__(
         self, values: NDArray[np.float64], digits: int = ALL_DIGITS
     ) -> tuple[NDArray[np.float64], int]:
-        """Return the numbers, rounded towards zero, and with how many digits each.
+        """Return the numbers, rounded towards zero, and the number of digits they keep.
 
         Parameters
         ----------
         values : ndarray of float64 of shape (n,)
-            Finite.
+            Finite numbers.
         digits : int, default=64
-            Keep no more than these.
+            Largest number of digits to keep.
         """
         if len(values) > self.n_distinct:
             ascending = np.sort(values)

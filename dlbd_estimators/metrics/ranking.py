@@ -1,8 +1,8 @@
-"""The area under the ROC curve, exact: one pass joins equal scores.
+"""The exact area under the ROC curve: one pass merges equal scores.
 
 Every distinct pair of label and score is kept with its weight, which takes 24 bytes for every
-column of scores. Most scores of a model are different, so this is 24 bytes a row in this process,
-and twice that while blocks are joined. If it is too much, round the scores, to four digits say:
+column of scores. Most scores of a model are different, so this is 24 bytes per row in this process,
+and twice that while blocks are joined. If it is too much, round the scores, e.g. to four digits:
 the area changes by less than the share of pairs of rows whose scores become equal.
 """
 
@@ -55,16 +55,16 @@ def roc_auc_score(
         Scores of the greater of two classes: a greater score means that it is more likely. For
         more classes, their probabilities.
     average : {"macro", "weighted", "micro", "samples", None}, default="macro"
-        How the areas of classes or labels are put together; None returns each of them.
+        How the areas of classes or labels are combined; None returns each of them.
         ``"samples"`` is possible for data in memory only.
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     max_fpr : float, default=None
         Return the standardised area up to this false positive rate, which is above 0 and at most
-        1. It is possible for two classes or several labels.
+        1. Not for more than two classes.
     multi_class : {"raise", "ovr", "ovo"}, default="raise"
-        With more than two classes, whether to compare each with the rest (``"ovr"``) or each
-        with each other one (``"ovo"``).
+        With more than two classes, whether to compare each class with all others (``"ovr"``) or
+        each pair of classes (``"ovo"``).
     labels : array-like of shape (n_classes,), default=None
         All classes, sorted, if there are more than two.
 
@@ -93,8 +93,8 @@ def roc_auc_score(
     check_choice("multi_class", multi_class, ("raise", "ovr", "ovo"))
     if average == "samples":
         raise ValueError(
-            "average='samples' ranks the labels of every row, which is not done on lazy data. "
-            "Choose 'macro', 'weighted', 'micro' or None."
+            "average='samples' ranks the labels of every row, which is not supported for lazy "
+            "data. Choose 'macro', 'weighted', 'micro' or None."
         )
     check_choice("average", average, ("macro", "weighted", "micro", None))
     n_columns = y_score.shape[1] if getattr(y_score, "ndim", 1) == 2 else 1
@@ -104,24 +104,24 @@ def roc_auc_score(
         raise ValueError(f"Expected max_fpr in range (0, 1], got: {max_fpr!r}")
     sums = _ScoreSums()
     name = "roc-auc-score"
-    found = one_pass(sums, y_true, y_score, sample_weight, name=name, pred_name="y_score")
-    if not len(found.columns[0].y_true):
+    merged = one_pass(sums, y_true, y_score, sample_weight, name=name, pred_name="y_score")
+    if not len(merged.columns[0].y_true):
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    if found.several_labels:
-        return _of_labels(found.columns, average, max_fpr)
-    classes = np.unique(found.columns[0].y_true)
-    if len(found.columns) == 1 or (len(classes) <= 2 and len(found.columns) == 2):
-        return _of_two(found.columns, options)
-    _check_classes(found, classes, sample_weight is not None, options)
+    if merged.several_labels:
+        return _of_labels(merged.columns, average, max_fpr)
+    classes = np.unique(merged.columns[0].y_true)
+    if len(merged.columns) == 1 or (len(classes) <= 2 and len(merged.columns) == 2):
+        return _of_two(merged.columns, options)
+    _check_classes(merged, classes, sample_weight is not None, options)
     known = classes if labels is None else np.asarray(labels)
     if multi_class == "ovo":
-        return _every_two(found.columns, known, average)
-    return _each_against_the_rest(found.columns, known, average)
+        return _every_two(merged.columns, known, average)
+    return _each_against_the_rest(merged.columns, known, average)
 
 
 @dataclass
 class _Scores:
-    """For each column of scores, the distinct (label, score)."""
+    """The distinct pairs (label, score) of each column of scores."""
 
     columns: list[ContingencyTable]
     several_labels: bool
@@ -130,7 +130,7 @@ class _Scores:
 
 @dataclass(frozen=True)
 class _ScoreSums:
-    """Sums for one pass."""
+    """Sums for one pass: the weights of the distinct pairs."""
 
     def __call__(
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
@@ -144,7 +144,7 @@ class _ScoreSums:
         several = targets.ndim == 2
         if several and targets.shape != scores.shape:
             raise ValueError(
-                f"y_true has {targets.shape[1]} labels a row, but y_score has "
+                f"y_true has {targets.shape[1]} labels per row, but y_score has "
                 f"{scores.shape[1]} column(s)."
             )
         if several and not np.isin(targets, (0, 1)).all():
@@ -152,8 +152,8 @@ class _ScoreSums:
                 "multiclass-multioutput format is not supported: labels must be 0 or 1."
             )
         columns = [
-            distinct_pairs(targets[:, each] if several else targets, scores[:, each], weights)
-            for each in range(scores.shape[1])
+            distinct_pairs(targets[:, column] if several else targets, scores[:, column], weights)
+            for column in range(scores.shape[1])
         ]
         return _Scores(columns, several, bool(np.allclose(1, scores.sum(axis=1))))
 
@@ -178,10 +178,10 @@ def _of_two(columns: Sequence[ContingencyTable], options: dict[str, Any]) -> Any
 
 
 def _check_classes(
-    found: _Scores, classes: NDArray[Any], weighted: bool, options: dict[str, Any]
+    merged: _Scores, classes: NDArray[Any], weighted: bool, options: dict[str, Any]
 ) -> None:
-    """Let scikit-learn check the options, on every class once with the same scores."""
-    if not found.sum_to_one:
+    """Check classes and options; scikit-learn does so on equal scores of every class."""
+    if not merged.sum_to_one:
         raise ValueError(
             "Target scores need to be probabilities for multiclass roc_auc, i.e. they should sum "
             "up to 1.0 over classes"
@@ -193,18 +193,18 @@ def _check_classes(
             f"average={options['average']!r} is not supported for "
             f"multi_class={options['multi_class']!r}: choose 'macro' or 'weighted'."
         )
-    n_columns = len(found.columns)
+    n_columns = len(merged.columns)
     if options["labels"] is None and len(classes) != n_columns:
         raise ValueError(
             f"Number of classes in y_true not equal to the number of columns in 'y_score': "
             f"{len(classes)} and {n_columns}."
         )
-    every = classes if options["labels"] is None else np.asarray(options["labels"])
-    absent = np.setdiff1d(classes, every)
+    all_classes = classes if options["labels"] is None else np.asarray(options["labels"])
+    absent = np.setdiff1d(classes, all_classes)
     if len(absent):
         raise ValueError(f"'y_true' contains labels not in parameter 'labels': {absent}.")
-    # Twice, because all labels different look like a regression to it.
-    twice = np.concatenate([every, every])
+    # Twice: if all labels are different, scikit-learn warns that they look like a regression.
+    twice = np.concatenate([all_classes, all_classes])
     scores = np.full((len(twice), n_columns), 1.0 / n_columns)
     weights = np.ones(len(twice)) if weighted else None
     metrics.roc_auc_score(twice, scores, sample_weight=weights, **options)
@@ -213,7 +213,7 @@ def _check_classes(
 def _of_labels(
     columns: Sequence[ContingencyTable], average: str | None, max_fpr: float | None
 ) -> Any:
-    tables = [ContingencyTable(each.y_true.astype(np.int64), *each[1:]) for each in columns]
+    tables = [ContingencyTable(column.y_true.astype(np.int64), *column[1:]) for column in columns]
     return _averaged(tables, average, max_fpr)
 
 
@@ -230,7 +230,7 @@ def _each_against_the_rest(
 def _averaged(
     tables: Sequence[ContingencyTable], average: str | None, max_fpr: float | None
 ) -> Any:
-    """Put the areas of several yes-or-no questions together."""
+    """Return the average of the areas of several binary problems."""
     if average == "micro":
         joined = ContingencyTable(*(np.concatenate(part) for part in zip(*tables, strict=True)))
         return _area(joined, max_fpr)
@@ -242,32 +242,35 @@ def _averaged(
     positive = np.array([float(pairs.weights @ pairs.y_true) for pairs in tables])
     if np.isclose(positive.sum(), 0.0):
         return 0.0
-    # Labels without weight have no area, and no part in the average.
+    # Labels without weight have no area, and do not count in the average.
     return float(np.average(np.where(positive == 0, 0.0, areas), weights=positive))
 
 
 def _every_two(
     columns: Sequence[ContingencyTable], classes: NDArray[Any], average: str | None
 ) -> float:
-    """Average over all two classes, each as the positive one in turn (Hand and Till 2001)."""
+    """Return the average area of all pairs of classes (Hand and Till 2001).
+
+    In each pair, both classes are the positive one in turn.
+    """
     areas, prevalence = [], []
     for a, b in combinations(range(len(classes)), 2):
-        both = []
+        pair_areas = []
         for positive in (a, b):
             pairs = columns[positive]
             rows = (pairs.y_true == classes[a]) | (pairs.y_true == classes[b])
             targets = (pairs.y_true[rows] == classes[positive]).astype(np.int64)
-            both.append(
+            pair_areas.append(
                 _area(ContingencyTable(targets, pairs.y_pred[rows], pairs.weights[rows]), None)
             )
-        areas.append((both[0] + both[1]) / 2)
+        areas.append((pair_areas[0] + pair_areas[1]) / 2)
         prevalence.append(float(pairs.weights[rows].sum()))
     return float(np.average(areas, weights=prevalence if average == "weighted" else None))
 
 
 def _area(pairs: ContingencyTable, max_fpr: float | None) -> float:
     if not len(pairs.y_true):
-        message = "No row is of either class. ROC AUC score is not defined in that case."
+        message = "No row belongs to either class. ROC AUC score is not defined in that case."
         warn_user(message, UndefinedMetricWarning)
         return np.nan
     weights = pairs.weights

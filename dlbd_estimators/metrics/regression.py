@@ -1,4 +1,4 @@
-"""Metrics of predicted numbers: one pass sums errors, and centred squares of the targets."""
+"""Metrics of predicted numbers, from one pass: sums of errors and variances of the targets."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def mean_squared_error(
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     multioutput : {"raw_values", "uniform_average"} or array-like of shape (n_outputs,)
-        How the errors of several outputs are put together: not at all, by their mean (the
-        default), or by their mean with these weights.
+        How the errors of several outputs are combined: not at all, by their mean (the default),
+        or by their mean with the given weights.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def r2_score(
     """Return the coefficient of determination.
 
     ``R2 = 1 - sum_i s_i (y_i - prediction_i)^2 / sum_i s_i (y_i - mean)^2``. The mean and the
-    squares around it are merged from block to block (Chan, Golub and LeVeque 1983), so that no
+    squared deviations are merged from block to block (Chan, Golub and LeVeque 1983), so that no
     digits are lost if targets are far from zero.
 
     Parameters
@@ -133,11 +133,11 @@ def r2_score(
     sample_weight : array-like or lazy array of shape (n_samples,), default=None
         Weights, at least 0.
     multioutput : {"raw_values", "uniform_average", "variance_weighted"}, array-like or None
-        How the scores of several outputs are put together: not at all, by their mean (the
-        default, and None), or by their mean with the variances, or with these, as weights.
+        How the scores of several outputs are combined: not at all, by their mean (the default,
+        and None), or by their mean with the variances or the given numbers as weights.
     force_finite : bool, default=True
         Whether constant targets give 1 if the predictions are perfect, and 0 otherwise. False
-        gives NaN, and minus infinity.
+        gives NaN and minus infinity instead.
 
     Returns
     -------
@@ -165,8 +165,8 @@ def r2_score(
     sums = _errors(y_true, y_pred, sample_weight, "r2-score")
     if sums.n_rows < 2:
         return metrics.r2_score([0.0], [0.0])  # NaN, with scikit-learn's warning
-    # Three rows that have the same sums, so that scikit-learn itself puts them together: two
-    # for the deviations, and one for the errors, which then lose no digits to the targets.
+    # Three rows with the same sums, so that scikit-learn itself combines the outputs: two rows
+    # for the deviations and one, with a target of zero, for the errors: no digits are lost.
     spread, error = np.sqrt(sums.deviations / 2), np.sqrt(sums.squares)
     none = np.zeros_like(spread)
     return metrics.r2_score([spread, -spread, none], [spread, -spread, error], **options)
@@ -256,14 +256,17 @@ def _errors(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> Errors:
 
 
 def _average(values: FloatArray, multioutput: Any) -> Any:
-    """Put outputs together as scikit-learn does: by its own function, on one row."""
+    """Return the combined errors of all outputs, by scikit-learn's function on one row."""
     return metrics.mean_absolute_error(
         np.zeros((1, len(values))), values[None], multioutput=multioutput
     )
 
 
 def _check_average(y_pred: Any, multioutput: Any, choices: tuple[str, ...] = _AVERAGES[:2]) -> None:
-    """Refuse what does not fit before anything is read, where the number of outputs is known."""
+    """Check ``multioutput`` before any data are read.
+
+    Weights can be checked only if the number of outputs is known.
+    """
     shape: tuple[Any, ...] = getattr(y_pred, "shape", None) or np.shape(y_pred)
     n_outputs = shape[1] if len(shape) == 2 else 1
     if isinstance(multioutput, str):

@@ -18,7 +18,7 @@ from dlbd_estimators.neural_network.targets import Targets, class_targets, class
 
 @with_shared_parameters
 class MLPClassifier(ClassPredictions, BaseMLP):
-    """Multi-layer perceptron that predicts classes, or several labels a row.
+    """Multi-layer perceptron that predicts classes, or several labels per row.
 
     Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, where ``s_i`` is
     the weight of row i and ``S`` the total weight of the batch. The loss is the binomial log loss
@@ -65,7 +65,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
-            Classes or labels, as in :meth:`fit`; not all classes have to be there.
+            Classes or labels, as in :meth:`fit`; not all classes have to occur.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
         classes : array-like of shape (n_classes,), optional
@@ -85,7 +85,8 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         Diverged
             The loss or a parameter is no longer finite. The attributes are left as they were.
         MemoryError
-            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
+            The buffer, or a sparse X once it is dense, does not fit in memory; raised before
+            training.
         """
         classes = classes_of(self, classes)
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)

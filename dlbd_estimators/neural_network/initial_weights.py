@@ -1,4 +1,4 @@
-"""The parameters that training begins with: drawn, or those of the last fit."""
+"""The parameters with which training begins: random ones, or those of the last fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlbd_estimators.neural_network.parameters import Settings
 
 
 def initial(layers: Layers, settings: Settings, random_state: np.random.RandomState) -> FloatArray:
-    """Draw initial parameters as scikit-learn does: Glorot and Bengio (2010)."""
+    """Draw random initial parameters as scikit-learn does (Glorot and Bengio 2010)."""
     coefs, intercepts = [], []
     for fan_in, fan_out in layers.shapes:
         bound = np.sqrt(settings.activation.initial_factor / (fan_in + fan_out))
@@ -27,7 +27,7 @@ def last(estimator: Any, layers: Layers) -> FloatArray:
     Raises
     ------
     ValueError
-        That fit had other layers.
+        The last fit had layers of other shapes.
     """
     shapes = [coef.shape for coef in estimator.coefs_]
     if shapes != layers.shapes:

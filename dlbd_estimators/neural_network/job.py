@@ -1,4 +1,4 @@
-"""One call of a perceptron's fit or partial_fit: all that it works with."""
+"""The data, settings and state of one call of a perceptron's fit or partial_fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 
 @dataclass(frozen=True)
 class Job:
-    """What a call was asked for, and what it begins with."""
+    """Data, settings and initial parameters of one call."""
 
     executor: Executor
     blocks: Blocks
@@ -37,14 +37,14 @@ class Job:
     began: float
 
     def clock(self) -> float:
-        """Return the seconds since the call."""
+        """Return the seconds since the call began."""
         return time.perf_counter() - self.began
 
     def resumed(self, fit: Fit, records: list[Record]) -> Fit:
-        """Return a fit that goes on from a checkpoint, if there is one."""
+        """Return the fit, continued from a checkpoint if there is one."""
         return self.task.checkpoint.resume(fit, self.start.size, records)
 
     def go_on(self, state: EpochState) -> None:
-        """Let a RandomState that the user holds go on, as scikit-learn's does."""
+        """Advance the RandomState that the user passed, as scikit-learn does."""
         if state.random is not None:
             set_to(self.random_state, state.random)

@@ -1,9 +1,8 @@
-"""How the perceptrons become scikit-learn's.
+"""How the perceptrons are converted to scikit-learn's.
 
-scikit-learn's perceptrons keep some state in private attributes, without which they fail. There is
-no public way to set it; the attributes are set on the instance, and no private module is imported.
-Tests predict and train on with every kind of target, so that a release that renames them is
-noticed.
+scikit-learn's perceptrons need some private attributes, which have no public way to be set. They
+are set on the instance, and no private module is imported. Tests predict and continue training for
+every kind of target, so that they fail if a release of scikit-learn renames these attributes.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _ATTRIBUTES = (
 
 
 def _complete_regressor(model: Any) -> None:
-    # For partial_fit; the optimiser itself begins anew.
+    # partial_fit needs these; the state of the optimiser is not converted.
     model._random_state = check_random_state(deepcopy(model.random_state))
     model._no_improvement_count = 0
 
@@ -44,10 +43,10 @@ def _complete_classifier(model: Any) -> None:
 
     _complete_regressor(model)
     several_labels = model.out_activation_ == "logistic" and model.n_outputs_ > 1
-    # Of several labels it is fitted to a matrix. Classes come twice, because all different they
-    # look like a regression to it.
-    shown = np.eye(model.n_outputs_, dtype=int) if several_labels else np.tile(model.classes_, 2)
-    model._label_binarizer = LabelBinarizer().fit(shown)
+    # For several labels it is fitted to a matrix. Classes are repeated: if all are different,
+    # scikit-learn warns that they look like the targets of a regression.
+    examples = np.eye(model.n_outputs_, dtype=int) if several_labels else np.tile(model.classes_, 2)
+    model._label_binarizer = LabelBinarizer().fit(examples)
 
 
 CLASSIFIER = Namesake(

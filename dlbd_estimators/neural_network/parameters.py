@@ -1,4 +1,4 @@
-"""An estimator's parameters, checked and brought to what the layers below take."""
+"""The parameters of an estimator, checked and converted for training."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _AUTO_BATCH = 200
 
 @dataclass(frozen=True)
 class Settings:
-    """What an estimator's parameters say.
+    """The checked parameters of an estimator.
 
     Attributes
     ----------
     hidden : tuple of int
         Units of the hidden layers.
     activation : Activation
-        Of the hidden layers.
+        Activation of the hidden layers.
     update : Update or None
-        Of mini-batches; None for L-BFGS.
+        Update rule of mini-batches; None for L-BFGS.
     outer : OuterStep
-        How replicas come together.
+        Step by which replicas are merged.
     buffer_nbytes : int or None
-        Of a replica; None is for the data to say.
+        Size of the buffer of a replica; None means that it follows from the data.
     """
 
     hidden: tuple[int, ...]
@@ -53,12 +53,12 @@ class Settings:
 
     @classmethod
     def of(cls, estimator: Any) -> Settings:
-        """Check an estimator's parameters, before any data are looked at.
+        """Check an estimator's parameters and return them, before any data are read.
 
         Raises
         ------
         ValueError
-            A parameter is out of range, or goes with no other.
+            A parameter is out of range, or does not fit the others.
         """
         hidden = _hidden(estimator)
         check_choice(estimator, "activation", tuple(ACTIVATIONS))
@@ -104,12 +104,12 @@ class Settings:
 
 
 def has_batches(estimator: Any) -> bool:
-    """Tell whether the solver takes mini-batches, as ``partial_fit`` does.
+    """Return True if the solver takes mini-batches, as ``partial_fit`` requires.
 
     Raises
     ------
     AttributeError
-        It does not.
+        The solver does not take mini-batches.
     """
     if estimator.solver not in _SOLVERS[1:]:
         raise AttributeError(
@@ -120,12 +120,12 @@ def has_batches(estimator: Any) -> bool:
 
 
 def batch_size(estimator: Any, n_rows: int) -> int:
-    """Return the rows of a mini-batch.
+    """Return the number of rows of a mini-batch.
 
     Warns
     -----
     UserWarning
-        There are fewer rows than were asked for.
+        There are fewer rows than ``batch_size``.
     """
     if isinstance(estimator.batch_size, str):
         return min(_AUTO_BATCH, n_rows)
@@ -145,7 +145,9 @@ def _hidden(estimator: Any) -> tuple[int, ...]:
         hidden = (None,)
     if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in hidden):
         units = "an int in the range [1, inf)"
-        raise refused(estimator, "hidden_layer_sizes", "an array-like of ints, one a layer", units)
+        raise refused(
+            estimator, "hidden_layer_sizes", "an array-like of ints, one per layer", units
+        )
     if not all(n > 0 for n in hidden):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {list(hidden)}.")
     return tuple(int(n) for n in hidden)

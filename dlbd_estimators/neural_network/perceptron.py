@@ -1,4 +1,4 @@
-"""What the two perceptrons share: from data and parameters to a trained network."""
+"""The base class of both perceptrons, which trains a network on data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme, InMemory, 
 
 
 class BaseMLP(SharedParameters, Model, ABC):
-    """Fits a network; what its targets are is for the subclasses to say."""
+    """Fits a network; subclasses define its targets."""
 
     _saved_as: ClassVar[Mapping[str, Any]] = {"_network": Network, "_training": EpochState}
     _training: EpochState
@@ -55,13 +55,13 @@ class BaseMLP(SharedParameters, Model, ABC):
 
     @abstractmethod
     def _data(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Data:
-        """Check what the user passed."""
+        """Check the data that the user passed, and return them."""
 
     @abstractmethod
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
     ) -> Targets:
-        """Find out what the network is to predict; reads targets alone."""
+        """Return what the network predicts; reads targets only."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
@@ -91,9 +91,10 @@ class BaseMLP(SharedParameters, Model, ABC):
             a ValueError and a FloatingPointError, and leaves the attributes as they were.
         ValueError
             X, y or sample_weight holds NaN or infinity (the message names block, row and column),
-            lengths differ, y is not what the loss is for, or a parameter is out of range.
+            lengths differ, y is out of range for the loss, or a parameter is out of range.
         MemoryError
-            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
+            The buffer, or a sparse X once it is dense, does not fit in memory; raised before
+            training.
 
         Warns
         -----
@@ -116,7 +117,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             try:
                 self._fit_or_fail(X, y, sample_weight, settings, task, incremental, classes, began)
             except BaseException:
-                # What an earlier fit left is worth more than half of this one.
+                # Keep the attributes of an earlier fit rather than those of an unfinished one.
                 self.__dict__ = before
                 raise
         return self
@@ -143,7 +144,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             if targets.encoding.classes is not None:
                 task.checkpoint.also("classes", targets.encoding.classes)
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
-            # Epochs print themselves, in scikit-learn's words.
+            # With mini-batches, `on_step` prints the lines, with the same words as scikit-learn.
             print_lines = bool(self.verbose) and settings.update is None
             task.start(executor, blocks, print_lines=print_lines)
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
@@ -152,8 +153,8 @@ class BaseMLP(SharedParameters, Model, ABC):
                 initial(layers, settings, random_state) if fresh else last(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
-            of_data = executor, blocks, targets, network, settings, random_state, start
-            job = Job(*of_data, fresh, incremental, task, began)
+            inputs = executor, blocks, targets, network, settings, random_state, start
+            job = Job(*inputs, fresh, incremental, task, began)
             if settings.update is None:
                 self._fit_in_passes(job, name)
             else:
@@ -194,22 +195,22 @@ class BaseMLP(SharedParameters, Model, ABC):
         )
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
-        self.__dict__.pop("_training", None)  # of mini-batches, from before
+        self.__dict__.pop("_training", None)  # from an earlier fit with mini-batches
         self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: Job, name: str) -> None:
         problem = self._training_problem(job, name)
         solver = self._epochs(job)
         state = self._state_from(job, problem.scheme)
-        known = [] if job.fresh or not hasattr(self, "_training") else list(self.history_)
+        earlier = [] if job.fresh or not hasattr(self, "_training") else list(self.history_)
         records: list[Record] = []
 
         def attributes(state: EpochState, records: Sequence[Record] = records) -> dict[str, Any]:
             return {
                 **self._model_attributes(job, solver.answer(problem, state)),
                 **self._progress_attributes(state),
-                "history_": [*known, *entries(records)],
-                # Rows in memory get a new order from each call.
+                "history_": [*earlier, *entries(records)],
+                # Each call draws a new order of rows in memory.
                 "_training": replace(state, random=None, order=None),
                 "n_replicas_": len(state.replicas),
             }
@@ -218,7 +219,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             records.append(record)
             job.go_on(state)
             if self.verbose:
-                print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - asked for
+                print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - verbose
             return job.task.end_step(record, lambda: attributes(state))
 
         fit = Fit(
@@ -234,14 +235,14 @@ class BaseMLP(SharedParameters, Model, ABC):
         )
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
-        found = cast(EpochState, solution.state)
-        job.go_on(found)
-        if solution.n_iter and all(replica.n_updates == 0 for replica in found.replicas):
+        final = cast(EpochState, solution.state)
+        job.go_on(final)
+        if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
-        self.__dict__.update(attributes(found, solution.records))
+        self.__dict__.update(attributes(final, solution.records))
 
     def _training_problem(self, job: Job, name: str) -> Training:
-        """Say which rows are trained on and how, and which are held out."""
+        """Return the training rows, how to train on them, and the score of rows held out."""
         blocks, score = job.blocks, None
         n_replicas = count_replicas(self, blocks)
         holdout = None
@@ -283,7 +284,7 @@ class BaseMLP(SharedParameters, Model, ABC):
     def _epochs(self, job: Job) -> Epochs:
         return Epochs(
             patience=float(self.n_iter_no_change),
-            # Only gradient descent has schedules: Adam has its own.
+            # Only SGD has schedules: Adam adapts its steps itself.
             schedule=self.learning_rate if self.solver == "sgd" else "constant",
             learning_rate=float(self.learning_rate_init),
             power_t=float(self.power_t),
@@ -291,7 +292,10 @@ class BaseMLP(SharedParameters, Model, ABC):
         )
 
     def _state_from(self, job: Job, scheme: EpochScheme) -> EpochState:
-        """Begin anew, or with the optimiser's memory where partial_fit goes on."""
+        """Return the state to begin with.
+
+        If ``partial_fit`` continues, it has the optimiser's state of the last call.
+        """
         new = scheme.begin(job.start, float(self.learning_rate_init))
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
@@ -326,6 +330,6 @@ class BaseMLP(SharedParameters, Model, ABC):
         }
 
     def _model(self) -> NetworkPredictor:
-        # From the attributes, which a user may have changed.
+        # Built from the attributes, because a user may have changed them.
         layers = self._network.layers
         return NetworkPredictor(self._network, layers.pack(self.coefs_, self.intercepts_))

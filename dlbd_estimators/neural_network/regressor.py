@@ -26,7 +26,7 @@ from dlbd_estimators.neural_network.targets import NUMBERS, Targets
 
 @with_shared_parameters
 class MLPRegressor(NumberPredictions, BaseMLP):
-    """Multi-layer perceptron that predicts one number a row, or several.
+    """Multi-layer perceptron that predicts one or several numbers per row.
 
     Minimises ``sum_i s_i loss_i / S + alpha ||W||^2 / (2 S)`` over mini-batches, where ``s_i`` is
     the weight of row i and ``S`` the total weight of the batch. The loss is half the squared
@@ -78,11 +78,12 @@ class MLPRegressor(NumberPredictions, BaseMLP):
         ------
         ValueError
             ``early_stopping`` is True, X, y or sample_weight holds NaN or infinity, lengths differ,
-            y is not what the loss is for, or a parameter is out of range.
+            y is out of range for the loss, or a parameter is out of range.
         Diverged
             The loss or a parameter is no longer finite. The attributes are left as they were.
         MemoryError
-            The buffer, or a sparse X once it is dense, does not fit in memory; before training.
+            The buffer, or a sparse X once it is dense, does not fit in memory; raised before
+            training.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -110,7 +111,7 @@ class MLPRegressor(NumberPredictions, BaseMLP):
 
 
 class _Numbers:
-    """Turns raw predictions into numbers; a class, so that tasks can pickle it."""
+    """Converts raw predictions to numbers; a class, so that tasks can pickle it."""
 
     def __init__(self, exponential: bool) -> None:
         self._exponential = exponential

@@ -1,4 +1,4 @@
-"""How many replicas train, and how much each holds in memory: by the data alone."""
+"""The number of replicas and the size of their buffers, whatever the number of workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
 
-#: Half a buffer by default: four blocks of the usual size.
+#: Size of half a buffer by default: four blocks of the usual size.
 _AUTO_HALF_NBYTES = 2**27
 
 
@@ -19,11 +19,11 @@ def count_replicas(estimator: Any, blocks: Blocks) -> int:
     Raises
     ------
     ValueError
-        There are more than blocks.
+        There are more replicas than blocks.
     """
     if estimator.n_replicas == "auto":
-        # More replicas took more epochs to a given loss, on small data and on large: with two
-        # workers to run them they were no faster (docs/training-networks.md).
+        # More replicas needed more epochs to reach the same loss, on small and on large data. With
+        # two workers they were not faster (docs/training-networks.md).
         return 1
     if estimator.n_replicas > blocks.n_blocks:
         raise ValueError(
@@ -41,22 +41,22 @@ def cut_epoch(
     given: int | None,
     batch_size: int,
 ) -> Shape:
-    """Return how an epoch is cut: by the data, and by the memory given to a buffer.
+    """Return how an epoch is divided, which depends on the data and the size of the buffer.
 
     Parameters
     ----------
     estimator : estimator
-        For messages.
+        Its ``buffer_size`` is named in messages.
     executor : Executor
-        Knows the memory of its workers.
+        Compares the buffers with the memory of its workers.
     blocks : Blocks
-        Of known sizes.
+        Blocks whose numbers of rows are known.
     n_replicas : int
         Number of buffers.
     given : int or None
-        Bytes that the user gave a buffer.
+        Size of a buffer in bytes, if the user set it.
     batch_size : int
-        Rows of an update.
+        Number of rows of a mini-batch.
 
     Raises
     ------
@@ -78,8 +78,8 @@ def cut_epoch(
     fill_blocks = min(max(1, half // nbytes), share)
     shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), batch_size)
     if n_replicas == 1 and blocks.loader.remote_inputs(range(1)):
-        # Chunks that lie on a cluster come to a task all at once: not more than needed, where
-        # shorter rounds change nothing.
+        # A task receives all its chunks from the cluster at once: keep them few. With one replica,
+        # shorter rounds do not change the result.
         shape = replace(shape, round_fills=1)
     halves = 2 if shape.fill_blocks < share else 1
     executor.check_buffer(halves * shape.fill_blocks * nbytes, n_replicas)

@@ -1,4 +1,4 @@
-"""The parameters that both perceptrons have: named, stored and documented once."""
+"""The parameters of both perceptrons, declared, stored and documented in one place."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dlbd_estimators.base.documentation import Class, documented_by_bases
 
 
 class SharedParameters:
-    """Stores the parameters, as scikit-learn asks of a constructor.
+    """Stores the parameters, as scikit-learn requires of a constructor.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
-        Units of the hidden layers; ``()`` is no hidden layer.
+        Units of the hidden layers; ``()`` means no hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation function of the hidden layers.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
@@ -25,9 +25,9 @@ class SharedParameters:
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; ``"auto"`` is 200, or all rows if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        With ``"sgd"``, how the learning rate changes: after each epoch ``"invscaling"`` divides
-        the first one by ``(t_ + 1) ** power_t``; ``"adaptive"`` divides the rate by 5 when the
-        loss stops to fall.
+        With ``"sgd"``, how the learning rate changes. ``"invscaling"`` sets it after each epoch to
+        ``learning_rate_init / (t_ + 1) ** power_t``. ``"adaptive"`` divides it by 5 when the loss
+        no longer decreases.
     learning_rate_init : float, default=0.001
         The first learning rate, greater than 0.
     power_t : float, default=0.5
@@ -39,8 +39,8 @@ class SharedParameters:
     random_state : int, RandomState or None, default=None
         Seed of the initial parameters, the orders of the rows, and the choice of held-out rows.
     tol : float, default=0.0001
-        By how much the loss (or the validation score) of an epoch must be better to count as
-        better. With ``"lbfgs"``, the largest acceptable entry of the gradient.
+        By how much the loss (or the validation score) must improve for an epoch to count as an
+        improvement. With ``"lbfgs"``, the largest acceptable entry of the gradient.
     verbose : bool, default=False
         Whether to print one line for each epoch or step.
     warm_start : bool, default=False
@@ -50,7 +50,8 @@ class SharedParameters:
     nesterovs_momentum : bool, default=True
         Whether the momentum of ``"sgd"`` is Nesterov's.
     early_stopping : bool, default=False
-        Hold out some rows, stop when their score gets no better, and keep the best parameters.
+        Whether to hold out some rows, stop when their score no longer improves, and keep the best
+        parameters.
     validation_fraction : float, default=0.1
         Share of the rows held out with ``early_stopping``. If data are read block by block, it is
         the share of every block.
@@ -61,25 +62,26 @@ class SharedParameters:
     epsilon : float, default=1e-8
         With ``"adam"``, added to a divisor that may be zero.
     n_iter_no_change : int, default=10
-        Training stops after so many epochs in a row that are not better; ``np.inf`` is no limit.
+        Training stops after this number of consecutive epochs without improvement; ``np.inf`` means
+        no limit.
     max_fun : int, default=15000
         With ``"lbfgs"``, largest number of passes over the data.
     n_replicas : int or "auto", default="auto"
         Number of copies of the network, at most one for each block. They train at the same time
-        on different blocks, and meet after each round. Any number of workers gives the same bits.
+        on different blocks, and are merged after each round. The number of workers changes no bit.
         ``"auto"`` is 1: more replicas take more epochs to reach the same loss.
     buffer_size : int, str or "auto", default="auto"
         Memory in which a replica shuffles the rows of several blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
         larger. Rows in memory need no buffer, unless there are several replicas.
     outer_learning_rate : float, default=1.0
-        Learning rate of the step that all replicas take when they meet, along their mean move.
+        Learning rate of the step that merges the replicas, along the mean of their changes.
     outer_momentum : float, default=0.5
-        Nesterov momentum of that step.
+        Nesterov momentum of the step that merges the replicas.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each round or step. A
-        later ``fit`` with the same parameters and data goes on from there, with the same bits.
-        ``{}`` in it stands for what tells one fit from another, as a search needs it. See
+        later ``fit`` with the same parameters and data continues from there, with the same bits.
+        ``{}`` in it is replaced by what distinguishes one fit from another, as a search needs. See
         ``docs/reliability.md``. ``partial_fit`` writes nothing.
 
     Attributes
@@ -91,13 +93,13 @@ class SharedParameters:
     loss_ : float
         Mean of the objective over the mini-batches of the last epoch.
     best_loss_ : float or None
-        Least loss of an epoch; None with ``early_stopping``.
+        Smallest loss of an epoch; None with ``early_stopping``.
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_ : list of float or None
         Score of the held-out rows after each epoch, with ``early_stopping``.
     best_validation_score_ : float or None
-        The best of them.
+        The best of ``validation_scores_``.
     t_ : int
         Number of rows trained on; a row counts once in each epoch.
     n_iter_ : int
@@ -111,13 +113,13 @@ class SharedParameters:
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X had names.
     n_replicas_ : int
         Number of replicas used.
     n_passes_ : float
-        Passes over the features, those for validation included.
+        Number of passes over the features, including those for validation.
     history_ : list of dict
-        One entry an epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
+        One entry per epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
         ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
         ``validation_score``.
     """
@@ -185,16 +187,19 @@ class SharedParameters:
 
 
 def with_shared_parameters(cls: Class) -> Class:
-    """Complete a constructor's signature, and the docstring of its class.
+    """Complete the signature of a constructor, and the docstring of its class.
 
-    scikit-learn reads the names of parameters off the signature: it gets what the constructor
-    passes on, too. Own parameters that have a place come first, those with a keyword last.
+    scikit-learn reads the names of parameters from the signature. It is therefore extended by the
+    parameters that the constructor passes on. The positional parameters of the class come first,
+    and its keyword-only parameters last.
     """
     constructor: Any = cls.__dict__["__init__"]
     shared = inspect.signature(SharedParameters.__init__)
-    me, *passed_on = shared.parameters.values()
+    this, *passed_on = shared.parameters.values()
     _, *own = inspect.signature(constructor).parameters.values()
-    places = [each for each in own if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    keywords = [each for each in own if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    constructor.__signature__ = shared.replace(parameters=[me, *places, *passed_on, *keywords])
+    positional = [p for p in own if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    keywords = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    constructor.__signature__ = shared.replace(
+        parameters=[this, *positional, *passed_on, *keywords]
+    )
     return documented_by_bases(cls)

@@ -1,4 +1,4 @@
-"""What the targets make of a network's last layer: its width, its loss, what is an error."""
+"""What a network predicts for each kind of targets: its outputs, loss and errors."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from dlbd_estimators.kernels.scores import (
 
 @dataclass(frozen=True)
 class Targets:
-    """What the targets make of a network's last layer.
+    """Properties of a network that depend on its targets.
 
     Attributes
     ----------
     encoding : Encoding
-        From stored targets to those of the loss.
+        Converts stored targets to those of the loss.
     n_outputs : int
-        Raw predictions a row.
+        Number of raw predictions per row.
     loss : Loss
-        Of raw predictions.
+        Loss of the raw predictions.
     errors : Errors
-        What a score counts.
+        The errors that a score counts.
     out_activation : str
-        scikit-learn's name for what is between raw predictions and predictions.
+        scikit-learn's name of the function from raw predictions to predictions.
     attributes : dict
-        Of the estimator, to be set when it is fitted.
+        Attributes to set on the fitted estimator.
     """
 
     encoding: Encoding
@@ -58,7 +58,7 @@ class Targets:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-#: Losses of numbers by the name users ask for, each for one output.
+#: Targets that are numbers, for one output, by the parameter ``loss`` of the regressor.
 NUMBERS = {
     "squared_error": Targets(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
     "poisson": Targets(
@@ -68,20 +68,20 @@ NUMBERS = {
 
 
 def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
-    """Return what several labels a row are trained on with.
+    """Return the properties of a network that predicts several labels per row.
 
     Raises
     ------
     ValueError
-        There were others before, or there is a ``class_weight``.
+        The labels differ from those of an earlier fit, or ``class_weight`` is not None.
     """
     if estimator.class_weight is not None:
         raise ValueError(
-            "class_weight is for classes, but y has several labels a row. Leave it out."
+            "class_weight is for classes, but y has several labels per row. Leave class_weight out."
         )
     classes = np.arange(n_labels)
     if known is not None and not np.array_equal(known, classes):
-        raise ValueError(f"y has {n_labels} labels a row, but the classes are {known}.")
+        raise ValueError(f"y has {n_labels} labels per row, but the classes are {known}.")
     return Targets(
         Encoding(labels=True),
         n_labels,
@@ -93,48 +93,48 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
 
 
 def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
-    """Return the classes that a caller of ``partial_fit`` named, sorted.
+    """Return the classes that a caller of ``partial_fit`` passed, sorted.
 
     Raises
     ------
     ValueError
-        It is the first call and there are none, or there were others before.
+        ``classes`` is missing in the first call, or differs from that of an earlier call.
     """
     last = getattr(estimator, "classes_", None)
     if classes is None:
         if last is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return None
-    named = np.asarray(unique_labels(classes))
-    if last is not None and not np.array_equal(last, named):
+    passed = np.asarray(unique_labels(classes))
+    if last is not None and not np.array_equal(last, passed):
         raise ValueError(
-            f"`classes={named}` is not the same as on last call to partial_fit, was: {last}"
+            f"`classes={passed}` is not the same as on last call to partial_fit, was: {last}"
         )
-    return named
+    return passed
 
 
 def class_targets(
     estimator: Any, executor: Executor, data: Data, known: Any, *, incremental: bool
 ) -> Targets:
-    """Find the classes in a pass over the labels alone.
+    """Return the properties of a network for the classes found in a pass over the labels.
 
     Parameters
     ----------
     estimator : estimator
-        For its ``class_weight``, and for messages.
+        Its ``class_weight`` is used; it is named in messages.
     executor : Executor
         Runs the pass.
     data : Data
-        What is trained on.
+        The training data.
     known : ndarray of shape (n_classes,) or None
-        Classes of an earlier fit, or those that the user named.
+        Classes of an earlier fit, or those that the user passed.
     incremental : bool
-        Some of these may be missing.
+        Whether some of the known classes may be missing in the data.
 
     Raises
     ------
     ValueError
-        The classes are not those known before.
+        The classes in the data differ from the known ones.
     """
     if isinstance(estimator.class_weight, str) and incremental:
         raise ValueError(
@@ -146,7 +146,7 @@ def class_targets(
         _check_known(counts, known, incremental=incremental)
         counts = _among(counts, known)
     labels = counts.labels
-    # A single class has a single output, as in scikit-learn: that of a class which never comes.
+    # A single class has one output, as in scikit-learn: for a second class that never occurs.
     binary = len(labels) <= 2
     return Targets(
         Encoding(labels, class_factors(estimator, counts)),
@@ -173,8 +173,8 @@ def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
 
 
 def _among(counts: LabelCounts, classes: Any) -> LabelCounts:
-    """Bring the counts of some labels to all classes."""
-    place = np.searchsorted(classes, counts.labels)
+    """Return counts for all classes, which are zero for classes without rows."""
+    positions = np.searchsorted(classes, counts.labels)
     rows, weights = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes))
-    rows[place], weights[place] = counts.counts, counts.weights
+    rows[positions], weights[positions] = counts.counts, counts.weights
     return LabelCounts(np.asarray(classes), rows, weights, counts.n_rows)

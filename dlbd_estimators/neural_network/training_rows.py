@@ -1,4 +1,4 @@
-"""From blocks to what an epoch goes over, and what is held out of it for a score."""
+"""The rows that an epoch trains on, and the rows held out for a score."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from dlbd_estimators.solvers.stochastic.epochs import Score
 
 @dataclass(frozen=True)
 class Holdout:
-    """What rows held out are for.
+    """How rows are held out, and how they are scored.
 
     Parameters
     ----------
     fraction : float
-        Of all rows.
+        Share of all rows to hold out.
     errors : Errors
-        What a score counts.
+        The errors that a score counts.
     classes : ndarray or None
-        Where targets are classes: each must be on both sides.
+        The classes, each of which must occur in both parts; None if targets are not classes.
     """
 
     fraction: float
@@ -45,28 +45,28 @@ class Holdout:
     classes: NDArray[Any] | None
 
     def score(self, sums: ScoreSums) -> float:
-        """Return R^2 of numbers, accuracy of classes and labels."""
+        """Return R^2 for numbers, and the accuracy for classes and labels."""
         if isinstance(self.errors, SquaredErrors):
             return determination(sums)
         return 1.0 - float(sums.squared_errors[0]) / sums.weight
 
     def check(self, train: NDArray[Any], test: NDArray[Any]) -> None:
-        """Refuse a split that leaves a class out, by the codes found on each side.
+        """Check that every class has rows in both parts, by the class codes found in each.
 
         Raises
         ------
         ValueError
-            Names the class.
+            A part has no row of a class, which the message names.
         """
         if self.classes is None:
             return
-        for found, other, use in ((train, test, "train"), (test, train, "validate")):
-            missing = np.setdiff1d(other, found)
+        for present, expected, use in ((train, test, "train"), (test, train, "validate")):
+            missing = np.setdiff1d(expected, present)
             if len(missing):
                 label = plain(self.classes[int(missing[0])])
                 raise ValueError(
                     f"validation_fraction={self.fraction} leaves no row of class {label!r} to "
-                    f"{use} on. Change it, or random_state, or leave out this rare class."
+                    f"{use} on. Change validation_fraction or random_state, or drop this class."
                 )
 
 
@@ -82,16 +82,16 @@ def known_sizes(executor: Executor, blocks: Blocks, name: str) -> Blocks:
 
 
 def rows_in_memory(blocks: Blocks) -> Block:
-    """Return all rows of arrays in memory, checked, as training takes them.
+    """Return all rows of arrays in memory, checked and stored as training needs them.
 
     Raises
     ------
     NonFiniteValues
         X, y or sample_weight hold NaN or infinity.
     """
-    whole = blocks.merged()
-    block = whole.load(0)
-    whole.check_features(0, block)
+    merged = blocks.merged()
+    block = merged.load(0)
+    merged.check_features(0, block)
     dtype = blocks.dtype
     weight = None if block.weight is None else block.weight.astype(dtype, copy=False)
     # Batches gather rows, and a row of an array in column order is scattered all over memory.
@@ -105,10 +105,10 @@ def hold_out_rows(
     random_state: np.random.RandomState,
     name: str,
 ) -> tuple[Block, Score]:
-    """Split rows in memory as scikit-learn does; return those to train on, and a score.
+    """Split rows in memory as scikit-learn does; return the training rows, and a score.
 
-    Classes are stratified, also where there are more than two: scikit-learn 1.9 says so too, but
-    does it for two alone.
+    Classes are stratified, whatever their number. scikit-learn 1.9 documents this too, but
+    stratifies only two classes.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def hold_out_rows(
 def hold_out_of_blocks(
     executor: Executor, blocks: Blocks, holdout: Holdout, network: Network, seed: int, name: str
 ) -> tuple[Blocks, Score]:
-    """Hold rows out of every block; return blocks to train on, and a score by one pass.
+    """Hold rows out of every block; return the training blocks, and a score of one pass.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def hold_out_of_blocks(
 def _score(
     held_out: Blocks, holdout: Holdout, network: Network, name: str, n_passes: float
 ) -> Score:
-    """Return what asks for the score of parameters on rows held out."""
+    """Return a generator function that requests the score of parameters on rows held out."""
 
     def score(parameters: FloatArray) -> Asks[float]:
         try:
@@ -167,7 +167,7 @@ def _score(
         except ValueError as error:
             if not is_overflow(error):
                 raise
-            return float("nan")  # training is about to diverge, and its error says more
+            return float("nan")  # training will diverge, with a more detailed error
         return holdout.score(sums)
 
     return score

@@ -65,10 +65,10 @@ REFUSED = {
     "below zero": (brier_score_loss, (LABELS, SCORES - 1), {}, "lower than 0"),
     "classes": (log_loss, (LABELS, PROBABILITIES), {}, "different number of classes"),
     "label not named": (log_loss, (THREE, PROBABILITIES), {"labels": [0, 1, 5]}, "not belonging"),
-    "labels of one column": (brier_score_loss, (LABELS, SCORES), {"labels": [0, 1]}, "Leave it"),
+    "labels of one column": (brier_score_loss, (LABELS, SCORES), {"labels": [0, 1]}, "Leave label"),
     "pos_label of columns": (brier_score_loss, (THREE, PROBABILITIES), {"pos_label": 1}, "Leave"),
     "column of three": (brier_score_loss, (THREE, SCORES), {}, "binary"),
-    "samples": (roc_auc_score, (LABELS, SCORES), {"average": "samples"}, "not done on lazy data"),
+    "samples": (roc_auc_score, (LABELS, SCORES), {"average": "samples"}, "not supported for lazy"),
     "max_fpr": (roc_auc_score, (LABELS, SCORES), {"max_fpr": 2.0}, "max_fpr"),
     "classes to rank": (roc_auc_score, (THREE, PROBABILITIES), {}, "multi_class must be in"),
     "no probabilities to rank": (

@@ -79,7 +79,7 @@ def test_partial_fit_knows_its_classes():
     for classes in ([0, 1], [0, 1, 3], [0, 1, 2, 3]):
         with refused("classes", ValueError, "not the same as on last call") as case:
             case.model.partial_fit(X, y, classes=classes)
-    with refused("classes", ValueError, r"labels a row|classes") as case:
+    with refused("classes", ValueError, r"labels per row|classes") as case:
         case.model.partial_fit(*task("labels")[:1], task("labels")[1][:, :2])
 
 
@@ -114,7 +114,7 @@ def test_what_a_warm_start_cannot_go_on_with(kind, solver):
         with refused(kind, ValueError, "same classes as in the previous", **options) as case:
             case.model.fit(X, y + 1)
     if kind in ("labels", "numbers"):
-        with refused(kind, ValueError, r"labels a row|layers of shapes", **options) as case:
+        with refused(kind, ValueError, r"labels per row|layers of shapes", **options) as case:
             case.model.fit(X, y[:, :2])
 
 
