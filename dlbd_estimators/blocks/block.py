@@ -184,7 +184,7 @@ class Blocks(BlockSequence):
         return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
 
     def select(self, indices: Sequence[int]) -> Self:
-        """Return blocks that carry only what reading ``indices`` needs, with the same numbers."""
+        """Return blocks that hold only what reading ``indices`` needs, with the same numbers."""
         rows = {index: self.rows(index) for index in indices}
         known = {index: each for index, each in rows.items() if each is not None}
         # Without `sizes`: each task would carry the sizes of all blocks.

@@ -1,4 +1,4 @@
-"""Colours that people with any colour vision can tell apart (Okabe and Ito)."""
+"""Colours that people with any colour vision can distinguish (Okabe and Ito)."""
 
 from __future__ import annotations
 
