@@ -221,14 +221,14 @@ def check_container(name: str, block: Any, where: str = "") -> None:
     if not isinstance(block, np.ndarray) and hasattr(block, "__array_function__"):
         kind = type(block)
         raise TypeError(
-            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}{location}, "
-            f"but NumPy arrays are needed. Bring them to NumPy: "
+            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}"
+            f"{location}, but NumPy arrays are needed. Convert them to NumPy arrays: "
             f"{name}.map_blocks(lambda block: block.get()) for CuPy."
         )
 
 
 def strings_as_objects(X: da.Array) -> da.Array:
-    """Convert NumPy's strings of any length to objects, which scikit-learn and pandas know."""
+    """Convert NumPy strings of any length to objects, which scikit-learn and pandas know."""
     return X.astype(object) if X.dtype.kind == "T" else X
 
 

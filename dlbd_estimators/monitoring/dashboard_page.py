@@ -150,8 +150,8 @@ class TrainingView:
         # If no fit is part of a search, the column is empty, and the others need its place.
         self._parts.visible = any(entry.part for entry in entries)
         # Bokeh 3.9 redraws the cells of a table only when its view changes; new values in the same
-        # number of rows are not enough. So the view gets a new tag. A new filter would be slower: it
-        # is a model, and for a new model Bokeh walks through all models of the page, which takes
+        # number of rows are not enough. So the view gets a new tag. A new filter would be slower:
+        # it is a model, and for a new model Bokeh walks through all models of the page, which takes
         # the scheduler longer than the rest of this method.
         self._n_drawn += 1
         self._table.view.tags = [self._n_drawn]
@@ -182,9 +182,9 @@ class TrainingView:
             fig.title.text = title
 
     def _show_courses(self, drawn: list[Fit], newest: Fit) -> None:
-        """Open the most informative tab of a new fit, and leave a tab that is empty for all fits."""
+        """Open the most informative tab of a new fit, and leave a tab without values."""
         # All panels stay: Bokeh 3.9 draws no lines in a panel that is added later, and does not
-        # redraw a tab that is disabled later. So the title of an empty panel shows that it is empty.
+        # redraw a tab that is disabled later. So an empty panel has a title that explains it.
         shown = figures.courses_of(drawn)
         for name, panel in self._panels.items():
             title = figures.COURSES[name][0]
@@ -194,7 +194,7 @@ class TrainingView:
         # epoch, when better curves are still to come.
         own = [name for name in figures.courses_of([newest]) if name != "learning_rate"]
         names = list(self._panels)
-        if own and newest.name != self._newest:  # only once per fit: later, the user chooses the tab
+        if own and newest.name != self._newest:  # once per fit: later, the user chooses
             self._newest = newest.name
             self._courses.active = names.index(own[0])
         elif shown and names[self._courses.active] not in shown:

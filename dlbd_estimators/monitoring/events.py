@@ -2,8 +2,8 @@
 
 An event is a dictionary of strings, numbers, None, and dictionaries of these; JSON and msgpack can
 represent it. Infinite numbers and NaN become None. Every event has ``event`` (its kind), ``fit``
-(an id of the fit), ``number`` (its position in the stream of that fit, from 0) and ``time`` (seconds
-since 1970). The other keys depend on the kind:
+(the id of the fit), ``number`` (its position in the stream of that fit, from 0) and ``time``
+(seconds since 1970). The other keys depend on the kind:
 
 ``fit_started``
     ``estimator``, ``parameters`` (as text, by name), ``step`` (what a step is called),
