@@ -26,7 +26,7 @@ from dlbd_estimators.exceptions import LengthMismatch
 
 
 def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
-    """Give all arrays the row chunks of the first, and one chunk of columns.
+    """Rechunk arrays to the row chunks of the first, and to one chunk of columns.
 
     Parameters
     ----------

@@ -186,7 +186,7 @@ class Blocks(BlockSequence):
     def select(self, indices: Sequence[int]) -> Self:
         """Return blocks that hold only what reading ``indices`` needs, with the same numbers."""
         rows = {index: self.rows(index) for index in indices}
-        known = {index: each for index, each in rows.items() if each is not None}
+        known = {index: block_rows for index, block_rows in rows.items() if block_rows is not None}
         # Without `sizes`: each task would carry the sizes of all blocks.
         loader = self.loader.select(indices)
         return self._same(replace(self, loader=loader, sizes=None, selected=known or None))

@@ -210,7 +210,7 @@ class CheckedRows(Generic[Result]):
     ) -> None:
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
-        self.promised = [promise(each, name) for name, each in zip(names, collections, strict=True)]
+        self.promised = [promise(data, name) for name, data in zip(names, collections, strict=True)]
 
     def __dask_tokenize__(self) -> Any:
         return type(self).__name__, normalize_token(self.function), normalize_token(self.promised)

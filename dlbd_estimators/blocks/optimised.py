@@ -23,10 +23,10 @@ def optimised(collections: Sequence[Any]) -> Graph:
     """
     # Optimise the arrays as one expression: dask.optimize optimises each array separately, and
     # inputs that two arrays share would be read twice. Data frames are already optimised.
-    arrays = [each for each in collections if not is_frame(each)]
+    arrays = [collection for collection in collections if not is_frame(collection)]
     graph: Graph = dict(collections_to_expr(arrays).optimize().__dask_graph__()) if arrays else {}
-    for each in collections:
-        graph.update(each.__dask_graph__() if is_frame(each) else {})
+    for collection in collections:
+        graph.update(collection.__dask_graph__() if is_frame(collection) else {})
     graph.update(_futures_in(collections))
     return graph
 
@@ -37,8 +37,8 @@ def _futures_in(collections: Sequence[Any]) -> Graph:
     An optimised graph holds the keys of persisted chunks, but not their futures.
     """
     futures: Graph = {}
-    for each in collections:
-        graph = each.__dask_graph__()
+    for collection in collections:
+        graph = collection.__dask_graph__()
         for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else [graph]:
             # A Blockwise layer has no futures; to look at its tasks would materialise it.
             if not isinstance(layer, Blockwise):

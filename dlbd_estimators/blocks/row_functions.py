@@ -139,7 +139,7 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     source = task.args[0].key
     part, _ = cull(tasks, [source])
     beside, _ = cull(tasks, others)
-    if any(not isinstance(part[each], DataNode) for each in part.keys() & beside.keys()):
+    if any(not isinstance(part[common], DataNode) for common in part.keys() & beside.keys()):
         return None
     (block,) = compute(part, [source])
     # Two references: the name here, and the argument of getrefcount. If there are more, something

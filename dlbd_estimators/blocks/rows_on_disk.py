@@ -139,7 +139,7 @@ class Values(MutableMapping[Key, Any]):
     @property
     def n_on_disk(self) -> int:
         """Number of values on disk."""
-        return sum(isinstance(each, OnDisk) for each in self._held.values())
+        return sum(isinstance(held, OnDisk) for held in self._held.values())
 
 
 def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Values:
@@ -160,14 +160,14 @@ def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Valu
         Results by key.
     """
     part, _ = cull(graph, list(keys))
-    found = Values(ROOM)
+    results = Values(ROOM)
     if run not in (threaded.get, get_sync):  # a user's scheduler, or one with other processes
         for key, value in zip(keys, run(part, list(keys)), strict=True):
-            found[key] = value
-        return found
+            results[key] = value
+        return results
 
     def keep(key: Key, value: Any) -> None:
-        found[key] = value
+        results[key] = value
 
     # A separate task stores each result, so that the scheduler can release the result.
     keeping = {
@@ -175,4 +175,4 @@ def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Valu
         for place, key in enumerate(keys)
     }
     run({**part, **keeping}, list(keeping), cache=Values(ROOM))
-    return found
+    return results

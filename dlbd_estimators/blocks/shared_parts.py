@@ -110,13 +110,13 @@ def union(sets: Sequence[BlockSet], n_blocks: int) -> BlockSet:
     n_blocks : int
         Number of all blocks.
     """
-    if len(sets) == 1 or (sets and all(each is sets[0] for each in sets)):
+    if len(sets) == 1 or (sets and all(block_set is sets[0] for block_set in sets)):
         return sets[0]
-    runs = _joined(run for each in sets if not isinstance(each, int) for run in each)
+    runs = _joined(run for block_set in sets if not isinstance(block_set, int) for run in block_set)
     bits = 0
-    for each in sets:
-        if isinstance(each, int):
-            bits |= each
+    for block_set in sets:
+        if isinstance(block_set, int):
+            bits |= block_set
     if bits or len(runs) > max(_FEW_RUNS, n_blocks // _BLOCKS_PER_RUN):
         return bits | _bits(runs, n_blocks)
     return runs

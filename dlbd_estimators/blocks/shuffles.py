@@ -82,9 +82,9 @@ def in_fixed_order(graph: Graph) -> Graph:
         for key, task in graph.items()
         if isinstance(key, tuple) and _is_unordered(task) and not _is_moved(key)
     }
-    brought = {new: _with_key(graph[key], new) for key, new in moved.items()}
+    unordered = {new: _with_key(graph[key], new) for key, new in moved.items()}
     ordering = {key: Task(key, ordered, TaskRef(new)) for key, new in moved.items()}
-    return {**graph, **brought, **ordering}
+    return {**graph, **unordered, **ordering}
 
 
 def _unfused(graph: Graph) -> Graph:
@@ -138,7 +138,7 @@ def _is_unordered(task: Any) -> bool:
 
 
 def _function_name(task: Any) -> str:
-    # Disk shuffles are written in Dask's older form: a tuple that begins with its function.
+    # Disk-based shuffles have legacy tasks: tuples whose first item is the function.
     function = task[0] if isinstance(task, tuple) and task else getattr(task, "func", None)
     return getattr(function, "__name__", "")
 

@@ -42,10 +42,10 @@ class TaskLoader(Loader):
         """Return the values of all keys of a block; without ``first``, all but the first value."""
         graph, keys = self.part(index)
         wanted = list(keys if first else keys[1:])
-        made = read_last_steps(graph, wanted[0], wanted[1:])
-        if made is None:
+        first_value = read_last_steps(graph, wanted[0], wanted[1:])
+        if first_value is None:
             return compute(graph, wanted)
-        return [made, *compute(graph, wanted[1:])]
+        return [first_value, *compute(graph, wanted[1:])]
 
 
 def _apart(part: Any) -> Any:

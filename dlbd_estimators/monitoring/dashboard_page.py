@@ -102,7 +102,7 @@ class TrainingView:
             height=_height(0),
             name="fits",
         )
-        self._parts = next(each for each in self._table.columns if each.field == "part")
+        self._parts = next(header for header in self._table.columns if header.field == "part")
         curve = partial(figures.curve, self._curves, self._points)
         self._phases = figures.phases(self._steps)
         loss = Tabs(

@@ -91,7 +91,7 @@ def courses_of(fits: Sequence[Fit]) -> list[str]:
     return [
         name
         for name in COURSES
-        if any(not math.isnan(each) for fit in fits for each in _thinned(fit, name, fit.kind))
+        if any(not math.isnan(number) for fit in fits for number in _thinned(fit, name, fit.kind))
     ]
 
 
@@ -182,8 +182,8 @@ def _thinned(fit: Fit, name: str, kind: str) -> list[float]:
     if name in _SAME and fit.kind != kind:
         values = [None] * len(values)
     if name == "excess":
-        lowest = min((each for each in values if each is not None), default=0.0)
-        values = [None if each is None else each - lowest for each in values]
+        lowest = min((number for number in values if number is not None), default=0.0)
+        values = [None if number is None else number - lowest for number in values]
     step = -(-len(values) // _MOST_POINTS) if values else 1
     # Counted from the end, so that the newest point is always included.
     chosen = values[::-1][::step][::-1]

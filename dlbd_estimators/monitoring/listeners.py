@@ -58,11 +58,11 @@ def listening(listener: Listener) -> Iterator[None]:
 def listeners_of(executor: Executor) -> list[Listener]:
     """Return the listeners of a fit that begins now and runs on ``executor``."""
     with _lock:
-        found = list(_listeners.values())
+        listeners = list(_listeners.values())
     if "distributed" in sys.modules:  # if it is not imported, no fit runs on a cluster
         from dlbd_estimators.monitoring.cluster import cluster_listener
 
         on_cluster = cluster_listener(executor)
         if on_cluster is not None:
-            found.append(on_cluster)
-    return found
+            listeners.append(on_cluster)
+    return listeners

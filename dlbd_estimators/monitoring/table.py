@@ -65,8 +65,8 @@ def _row(entry: Entry) -> dict[str, str]:
     fit = entry.newest
     facts = fit.facts
     if len(entry.fits) > 1:
-        steps = f"{sum(each.n_steps for each in entry.fits):,} in all"
-        passes = sum(each.last("pass") or 0.0 for each in entry.fits)
+        steps = f"{sum(member.n_steps for member in entry.fits):,} in all"
+        passes = sum(member.last("pass") or 0.0 for member in entry.fits)
     else:
         steps = f"{fit.n_steps:,} of {_count(facts.get('max_steps'))}"
         passes = fit.last("pass")
