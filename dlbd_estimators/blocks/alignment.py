@@ -174,7 +174,7 @@ def lengths_of(collection: Any) -> da.Array:
         return lengths
     n_axes = collection.ndim
     first = collection
-    if math.prod(collection.numblocks[1:]) > 1:  # all chunks of a block have as many rows
+    if math.prod(collection.numblocks[1:]) > 1:  # chunks of one block have equal lengths
         first = collection.blocks[(slice(None), *([0] * (n_axes - 1)))]
     counted: da.Array = da.map_blocks(
         _n_rows,

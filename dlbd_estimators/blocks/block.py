@@ -264,7 +264,7 @@ class Blocks(BlockSequence):
         Raises
         ------
         NonFiniteValues
-            The message names the first such entry.
+            The block holds such a value. The message names the first one.
         """
         if not np.isfinite(block.X).all():
             if (stored := self._stored) is not None:

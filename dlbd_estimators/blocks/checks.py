@@ -83,7 +83,7 @@ def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> 
     Raises
     ------
     BadBlock
-        The shape is another one. The message names the block and both numbers of columns.
+        The rows have another shape. The message names the block and both numbers of columns.
     TypeError
         The block is masked or sparse.
     """

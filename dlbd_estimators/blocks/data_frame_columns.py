@@ -2,8 +2,8 @@
 
 pandas has several dtypes for the same numbers (NumPy's, nullable ones, Arrow's). A partition may
 also differ from what its data frame promises: columns may be in another order, and integers may
-have become floats. The block of an array is the same in all these cases. A missing number is NaN,
-any other missing value is None.
+have become floats. The resulting array is the same in all these cases. A missing number becomes
+NaN, and any other missing value becomes None.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Numbers(Aligned):
     Parameters
     ----------
     name, columns
-        As for :class:`Aligned`.
+        Name and columns of the data frame, as for :class:`Aligned`.
     dtype : dtype
         Dtype of the result. A block of integers or booleans with missing values becomes float64.
     """

@@ -249,7 +249,7 @@ class _Layers:
         return True
 
     def _is_written(self, name: str, layer: MaterializedLayer) -> bool:
-        """Return whether written-out tasks take rows of their own block, and add them."""
+        """Return whether written-out tasks take rows of their block only; collect these tasks."""
         before: set[str] = set()
         for key, value in layer.items():
             task = DataNode(key, value) if isinstance(value, np.ndarray) else value

@@ -91,7 +91,7 @@ class Selection:
     ranges : ndarray of shape (n_blocks, n_ranges, 2)
         Ranges of each block's order that are selected, ends excluded.
     seed : int or None
-        As for :class:`Rows`.
+        Seed that shuffles each block's order; None keeps the order in which rows are stored.
     """
 
     sizes: tuple[int, ...]
@@ -162,7 +162,7 @@ class Division:
     strata : ndarray of shape (n_blocks, n_strata)
         Rows of each stratum of a block.
     seed : int or None
-        As for :class:`Rows`.
+        Seed that shuffles each block's order; None keeps the order in which rows are stored.
     """
 
     sizes: tuple[int, ...]

@@ -15,5 +15,5 @@ PHASE_COLOURS = {
 
 
 def colour_of(fit: Fit) -> str:
-    """Return the colour of a fit: the same wherever and whenever it is drawn."""
+    """Return the colour of a fit, which is the same in all figures and at all times."""
     return _FITS[fit.hue % len(_FITS)]

@@ -52,7 +52,7 @@ _GB = 1e9
 LOG = ("same_positive_loss", "excess", "gradient_norm", "error")
 #: Losses of the drawn fits that are of the same kind as the newest one, and so can be compared.
 _SAME = ("same_loss", "same_positive_loss")
-#: Curves beside the loss, the most informative one first: its title, and the title of its tab.
+#: Curves beside the loss, the most informative one first: title of the figure, title of its tab.
 COURSES = {
     "error": ("Distance to the optimum", "error"),
     "validation_score": ("Validation score", "validation"),

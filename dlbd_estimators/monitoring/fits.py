@@ -171,7 +171,7 @@ class FitLog:
     version : int
         Increases with every change.
     n_steps, bytes_read : int
-        Totals of all fits, also of those that were dropped.
+        Total steps and decoded bytes of all fits, also of those that were dropped.
     """
 
     def __init__(self) -> None:
