@@ -1,1 +1,1 @@
-"""What kernels read: aligned rows of the columns of a data set, whatever they come from."""
+"""Blocks of aligned rows, which kernels read, from NumPy, Dask or Zarr data."""

@@ -1,4 +1,4 @@
-"""Rows of several Dask arrays on the same chunks, and chunk lengths that Dask does not know."""
+"""Align the rows of several Dask arrays on the same chunks, and count unknown chunk lengths."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ from dlbd_estimators.exceptions import LengthMismatch
 
 
 def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
-    """Give all arrays the row chunks of the first, and one chunk of columns.
+    """Rechunk arrays to the row chunks of the first, and to one chunk of columns.
 
     Parameters
     ----------
     arrays : mapping of str to dask.array.Array
-        By the name that the user knows.
+        The arrays, by the name that messages show.
 
     Returns
     -------
     dict of str to dask.array.Array
-        Chunks of unknown (NaN) length stay unknown where all arrays have the same number of them.
+        The aligned arrays, by name. Chunks of unknown (NaN) length stay unknown if all arrays have
+        the same number of chunks.
 
     Raises
     ------
     LengthMismatch
         The arrays have different numbers of rows.
     ValueError
-        :func:`lengths_needed` says that these have to be counted first.
+        The chunk lengths have to be counted first: see :func:`lengths_needed`.
     """
     if lengths_needed(list(arrays.values())):
         raise ValueError("Chunk lengths have to be counted before these rows can be matched.")
@@ -73,7 +74,7 @@ def cut_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array
     Raises
     ------
     LengthMismatch
-        There are not as many as X has rows.
+        The number of values is not the number of rows of X.
     """
     array = np.asarray(values)
     if len(array) != X.shape[0]:
@@ -86,17 +87,17 @@ def cut_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array
 
 
 def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
-    """Refuse collections that do not share a shuffle: their rows do not belong together.
+    """Refuse collections that were shuffled separately: their rows are in different orders.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame, Series or array-like
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
 
     Raises
     ------
     LengthMismatch
-        Says what to do.
+        The collections do not share a shuffle. The message explains what to do.
     """
     graph: Graph = {}
     columns: list[list[Key]] = []
@@ -109,23 +110,24 @@ def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
 
 
 def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
-    """Refuse arrays in the same way, given their graph and the keys of their blocks."""
+    """Refuse arrays that were shuffled separately, given their graph and their blocks' keys."""
     if shuffled_apart(graph, dependencies, keys):
         raise LengthMismatch(
             "The rows do not belong together: some of the arrays come from a shuffle (merge, "
-            "set_index, sort_values, shuffle, ...), which puts rows into an order of its own, and "
-            "others do not come from the same one. Pass columns of one Dask data frame themselves, "
-            "not their .values or what was computed of them; or persist the frame first."
+            "set_index, sort_values, shuffle, ...), which changes the order of rows, and others "
+            "do not come from the same shuffle. Pass columns of one Dask data frame directly, not "
+            "their .values or arrays computed from them; or persist the data frame first."
         )
 
 
 def have_one_source(*collections: Any) -> bool:
-    """Tell whether the blocks of collections, as many of each, are made of the same parts.
+    """Return whether the i-th blocks of all collections are computed from common data.
 
     Parameters
     ----------
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        All with the same number of blocks. Data frames as
+        :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
     """
     graph = {key: task for each in collections for key, task in dict(each.__dask_graph__()).items()}
     outputs = list(zip(*map(_first_keys, collections), strict=True))
@@ -134,36 +136,37 @@ def have_one_source(*collections: Any) -> bool:
 
 
 def _first_keys(collection: Any) -> list[Key]:
-    """Return the key of one chunk of each block of rows."""
+    """Return the key of the first chunk of each block of rows."""
     keys: list[Any] = collection.__dask_keys__()
     return [next(flatten([each])) for each in keys]
 
 
 def one_column_of_chunks(array: da.Array) -> da.Array:
-    """Bring all columns of a block to one chunk."""
+    """Rechunk an array so that one chunk holds all columns of a block."""
     return array.rechunk({1: -1}) if array.ndim > 1 and array.numblocks[1] > 1 else array
 
 
 def known(array: da.Array) -> bool:
-    """Tell whether Dask knows the lengths of an array's chunks."""
+    """Return whether Dask knows the lengths of an array's chunks."""
     return not np.isnan(array.shape[0])
 
 
 def lengths_needed(arrays: Sequence[da.Array]) -> bool:
-    """Tell whether chunk lengths have to be counted before the rows of arrays can be matched.
+    """Return whether chunk lengths have to be counted before the rows of arrays can be matched.
 
-    As many chunks of each may be cut alike. Whether they are shows when they are read.
+    Arrays with the same number of chunks are assumed to have the same chunk lengths, which is
+    checked when the blocks are read.
     """
     return len({each.numblocks[0] for each in arrays}) > 1 and not all(map(known, arrays))
 
 
 def lengths_of(collection: Any) -> da.Array:
-    """Return the number of rows of each block of an array or a data frame, a chunk for each.
+    """Return a Dask array of the number of rows of each block, with one chunk for each block.
 
     Parameters
     ----------
     collection : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
     """
     meta = np.empty(0, dtype=np.int64)
     if not isinstance(collection, da.Array):
@@ -171,7 +174,7 @@ def lengths_of(collection: Any) -> da.Array:
         return lengths
     n_axes = collection.ndim
     first = collection
-    if math.prod(collection.numblocks[1:]) > 1:  # the first chunk of a block tells of them all
+    if math.prod(collection.numblocks[1:]) > 1:  # chunks of one block have equal lengths
         first = collection.blocks[(slice(None), *([0] * (n_axes - 1)))]
     counted: da.Array = da.map_blocks(
         _n_rows,
@@ -185,7 +188,7 @@ def lengths_of(collection: Any) -> da.Array:
 
 
 def with_sizes(array: da.Array, sizes: Any) -> da.Array:
-    """Return an array of unknown chunk lengths with these lengths."""
+    """Return the same array with ``sizes`` in place of unknown chunk lengths."""
     return da.Array(
         array.dask, array.name, (tuple(map(int, sizes)), *array.chunks[1:]), meta=array._meta
     )

@@ -1,10 +1,11 @@
-"""How many rows of each block go to each part of a split.
+"""Determine how many rows of each block go to each part of a split.
 
-The parts have exactly the sizes asked for, and each block gives to each in proportion to its
-own rows, up to a rounding that is at random: every row is as likely as any other to go to a
-part. (Rounding by systematic sampling: the proportional shares of the blocks, in random order,
-stand along a line, and a comb of unit steps, laid on it at random, says how many rows each
-gives.)
+The parts have exactly the requested sizes. Each block contributes to each part in proportion to
+its number of rows, rounded at random: every row is equally likely to go to a part.
+
+The rounding is systematic sampling. The proportional shares of the blocks are placed end to end
+on a line, in random order. Points at unit distance, with a random offset, are placed on the same
+line. A block contributes as many rows as there are points within its share.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Integers = NDArray[np.int64]
 def allocate(
     sizes: Sequence[int] | Integers, parts: Sequence[int] | Integers, rng: np.random.Generator
 ) -> Integers:
-    """Divide blocks among parts in proportion, exactly.
+    """Divide the rows of blocks among parts of exact sizes, in proportion to the block sizes.
 
     Parameters
     ----------
@@ -29,13 +30,13 @@ def allocate(
     parts : sequence of int
         Rows of each part, together at most all rows.
     rng : Generator
-        Rounds.
+        Random generator of the rounding.
 
     Returns
     -------
     ndarray of shape (n_blocks, n_parts)
-        Rows; ``size * part / total`` on average, and never further from it than the number
-        of parts.
+        Rows that each block contributes to each part: ``size * part / total`` on average, and
+        never further from it than the number of parts.
     """
     left = np.array(sizes, dtype=np.int64)
     counts = np.zeros((len(left), len(parts)), dtype=np.int64)
@@ -44,7 +45,7 @@ def allocate(
         if not part:
             continue
         order = rng.permutation(len(left))
-        # Products of two numbers of rows may need more than 64 bits: Python's integers.
+        # Products of two row counts may need more than 64 bits, so use Python's integers.
         ends = np.cumsum(left[order]).astype(object) * int(part) + int(rng.integers(n_left))
         counts[order, number] = np.diff(ends // n_left, prepend=0)
         left -= counts[:, number]
@@ -52,12 +53,12 @@ def allocate(
 
 
 def consecutive(sizes: Sequence[int] | Integers, parts: Sequence[int] | Integers) -> Integers:
-    """Divide blocks among parts that follow one another in the rows' stored order.
+    """Divide the rows of blocks among parts that are consecutive in the stored order.
 
     Returns
     -------
     ndarray of shape (n_blocks, n_parts)
-        Rows.
+        Rows that each block contributes to each part.
     """
     starts = np.cumsum([0, *sizes])[:-1, None]
     edges = np.cumsum([0, *parts])[None, :]

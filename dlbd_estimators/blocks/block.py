@@ -1,8 +1,8 @@
-"""What a block is, and how blocks of in-memory arrays are cut.
+"""Define the blocks of a fit, and cut arrays in memory into blocks.
 
-:class:`Blocks` is a numbered sequence of aligned rows of (X, y, sample_weight) that can
-be loaded one at a time, in any process. Where the rows come from is a loader's
-business: arrays in memory here, Dask graphs in :mod:`dlbd_estimators.blocks.dask_blocks`.
+:class:`Blocks` is a numbered sequence of blocks of aligned rows of (X, y, sample_weight). Each
+block can be loaded separately, in any process. A loader reads its rows: from arrays in memory
+here, or from Dask graphs in :mod:`dlbd_estimators.blocks.dask_blocks`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _IN_MEMORY_BLOCKS = 128
 
 @dataclass(frozen=True)
 class ArrayLoader(Loader):
-    """Blocks of arrays in memory, cut at ``bounds``; reading one copies nothing."""
+    """Read blocks of arrays in memory, cut at the row numbers ``bounds``, without copying."""
 
     X: NDArray[Any]
     y: NDArray[Any]
@@ -53,24 +53,25 @@ class ArrayLoader(Loader):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How stored targets and weights become the numbers a kernel takes.
+    """Convert stored targets and weights to the numbers that a kernel takes.
 
     Parameters
     ----------
     classes : ndarray of shape (n_classes,) or None
-        Sorted labels; targets become their positions. None keeps numeric targets.
+        Sorted labels: a target is replaced by the position of its label. None keeps numeric
+        targets.
     class_weight : ndarray of shape (n_classes,) or None
-        Factor on the weight of each class's rows.
+        Factor for the weights of the rows of each class.
     raw : bool
-        Leave the targets as they are stored, to find the classes.
+        Return the targets as they are stored, which is needed to find the classes.
     labels : bool
-        Targets are a matrix of labels, each 0 or 1.
+        Check that the targets, which are a matrix of labels, are 0 or 1.
     counts : bool
-        Targets are at least 0.
+        Check that the targets are at least 0.
     unknown : bool
         Encode labels outside ``classes`` as -1 instead of refusing them.
     signs : bool
-        Labels become columns: 1 for the rows of a class, -1 for all others.
+        Encode labels as one column for each class: 1 for the rows of the class, -1 for all others.
     """
 
     classes: NDArray[Any] | None = None
@@ -91,7 +92,7 @@ class Encoding:
             try:
                 numbers = np.asarray(y, dtype=np.float64)
             except (TypeError, ValueError) as error:
-                raise BadBlock(f"y cannot be brought to numbers in {where}: {error}") from error
+                raise BadBlock(f"y cannot be converted to numbers in {where}: {error}") from error
             if self.labels:
                 _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
             if self.counts:
@@ -129,10 +130,10 @@ class Blocks(BlockSequence):
     loader : Loader
         Reads a block.
     n_blocks, n_features : int
-        Their number, and the columns of each.
+        Number of blocks, and number of columns of X.
     sizes : tuple of int or None
-        Rows of each block; None where they are not known before the blocks are read, and of
-        selected blocks.
+        Rows of each block; None if they are not known before the blocks are read, and for blocks
+        that :meth:`select` returns.
     block_nbytes : int or None
         Size of the largest block of X, in bytes; None where unknown.
     itemsize : int
@@ -140,13 +141,13 @@ class Blocks(BlockSequence):
     in_memory : bool
         The blocks are views of arrays in this process.
     encoding : Encoding
-        What is done to targets and weights.
+        Converts stored targets and weights.
     feature_names : sequence of str or None
-        For messages.
+        Names of the columns, for messages.
     y_shape : tuple of int or None
-        Shape of one row's targets, if promised.
+        Shape of the targets of one row, if it is known in advance.
     selected : dict of int to range or None
-        Rows of selected blocks, where they are known.
+        Row numbers of the blocks that :meth:`select` returns, if they are known.
     read_again : bool
         Whether blocks that fit are kept between passes.
     """
@@ -163,7 +164,7 @@ class Blocks(BlockSequence):
     y_shape: tuple[int, ...] | None = None
     selected: dict[int, range] | None = None
     read_again: bool = True
-    # Whatever is made of blocks by `replace` is read otherwise.
+    # `replace` makes a new token: the new blocks may be read differently, see BlockSequence.
     token: str = field(init=False, default_factory=lambda: uuid4().hex, repr=False, compare=False)
 
     def encoded(self, encoding: Encoding) -> Self:
@@ -183,24 +184,24 @@ class Blocks(BlockSequence):
         return replace(self, loader=loader, n_blocks=1, sizes=(n_rows,))
 
     def select(self, indices: Sequence[int]) -> Self:
-        """Return blocks that carry what reading ``indices`` needs; numbers stay."""
+        """Return blocks that hold only what reading ``indices`` needs, with the same numbers."""
         rows = {index: self.rows(index) for index in indices}
-        known = {index: each for index, each in rows.items() if each is not None}
-        # The sizes of all blocks would go to each task.
+        known = {index: block_rows for index, block_rows in rows.items() if block_rows is not None}
+        # Without `sizes`: each task would carry the sizes of all blocks.
         loader = self.loader.select(indices)
         return self._same(replace(self, loader=loader, sizes=None, selected=known or None))
 
     def read_by(self, part: Self) -> Self:
-        """Return these blocks as a part of them can read them, which :meth:`select` gives."""
+        """Return these blocks with the loader of ``part``, which :meth:`select` returned."""
         return self._same(replace(self, loader=part.loader, selected=part.selected))
 
     def _same(self, blocks: Self) -> Self:
-        """Return blocks that are the same as these for those who keep them."""
+        """Give other blocks the token of these, so that a cache treats both as the same."""
         object.__setattr__(blocks, "token", self.token)
         return blocks
 
     def rows(self, index: int) -> range | None:
-        """Return the numbers of a block's rows among all, where known."""
+        """Return the row numbers of a block in the whole data set, or None if not known."""
         return super().rows(index) if self.selected is None else self.selected[index]
 
     def with_loader(self, loader: Loader) -> Self:
@@ -213,13 +214,13 @@ class Blocks(BlockSequence):
         Raises
         ------
         LengthMismatch
-            Its X, y and weights have different numbers of rows.
+            X, y and the weights of the block have different numbers of rows.
         BadBlock
-            It has another number of columns than was promised, or is no array of numbers.
+            The block has another number of columns than expected, or is not an array of numbers.
         NonFiniteValues
             A target is missing or NaN, or a weight is NaN, infinite or negative.
         TypeError
-            It is masked or sparse.
+            The block is masked or sparse.
         """
         try:
             return self._load(index, features=features)
@@ -230,9 +231,9 @@ class Blocks(BlockSequence):
 
     @property
     def _stored(self) -> Blocks | None:
-        """The same blocks with all their rows, where some are left out."""
-        whole = self.loader.stored()
-        return whole.encoded(self.encoding) if isinstance(whole, Blocks) else None
+        """The same blocks with all their rows, if the loader leaves some out; else None."""
+        all_rows = self.loader.stored()
+        return all_rows.encoded(self.encoding) if isinstance(all_rows, Blocks) else None
 
     def _load(self, index: int, *, features: bool) -> Block:
         where = self.where(index)
@@ -263,7 +264,7 @@ class Blocks(BlockSequence):
         Raises
         ------
         NonFiniteValues
-            Names the first such entry.
+            The block holds such a value. The message names the first one.
         """
         if not np.isfinite(block.X).all():
             if (stored := self._stored) is not None:
@@ -301,7 +302,7 @@ def from_arrays(
     weight: NDArray[Any] | None,
     feature_names: Sequence[str] | None = None,
 ) -> Blocks:
-    """Cut arrays in memory into blocks, by their shape alone."""
+    """Cut arrays in memory into blocks, whose sizes depend only on the shape of X."""
     n_rows, n_features = X.shape
     rows = max(tile_rows(n_features), -(-n_rows // _IN_MEMORY_BLOCKS))
     bounds = (*range(0, n_rows, rows), n_rows)

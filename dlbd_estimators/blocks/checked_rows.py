@@ -1,4 +1,4 @@
-"""Rows in memory that were checked when they were taken: one block, which is read as it is."""
+"""A single block of rows in memory that were checked before: reading it checks nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dlbd_estimators.kernels.kernel import Block
 
 
 class CheckedRows(Blocks):
-    """A sequence of one block at hand."""
+    """A sequence of a single block, which is in memory and already checked."""
 
     @classmethod
     def of(cls, rows: Block) -> Self:
-        """Return some rows as a sequence."""
+        """Return a sequence with ``rows`` as its only block."""
         n_rows, n_features = rows.X.shape
         loader = ArrayLoader(rows.X, rows.y, rows.weight, (0, n_rows))
         return cls(loader, 1, n_features, (n_rows,), None, itemsize=rows.X.itemsize, in_memory=True)
@@ -22,4 +22,4 @@ class CheckedRows(Blocks):
         return Block(*self.loader.read(index))
 
     def diagnose(self, index: int, block: Block) -> None:
-        """Raise nothing: it is not the rows that a partial which is not finite comes from."""
+        """Do nothing: the rows are finite, so they do not explain a non-finite partial."""

@@ -1,4 +1,4 @@
-"""What a block has to be: its width, its container, its rows, no missing label, sound weights."""
+"""Check blocks: columns, container type, number of rows, missing labels and weights."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
     Parameters
     ----------
     block : array
-        As it was read.
+        The block as it was read.
     n_features : int
-        The columns that were promised.
+        Expected number of columns.
     where : str
-        Names the block.
+        Name of the block, for messages.
 
     Raises
     ------
     BadBlock
-        It has another number of columns or dimensions, or is not numeric.
+        The block has another number of columns or dimensions, or is not numeric.
     TypeError
-        It is masked or sparse.
+        The block is masked or sparse.
     """
     check_columns("X", block, (n_features,), where)
     X = np.asarray(block)
@@ -45,7 +45,7 @@ def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
     try:
         return X.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise BadBlock(f"X cannot be brought to numbers in {where}: {error}") from error
+        raise BadBlock(f"X cannot be converted to numbers in {where}: {error}") from error
 
 
 def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str) -> NDArray[Any]:
@@ -54,20 +54,20 @@ def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str)
     Parameters
     ----------
     name : str
-        What the user calls it.
+        Name of the data, for messages.
     block : array
-        As it was read.
+        The block as it was read.
     shape : tuple of int or None
-        The shape of one row that was promised.
+        Expected shape of one row; None accepts every shape.
     where : str
-        Names the block.
+        Name of the block, for messages.
 
     Raises
     ------
     BadBlock
-        A row has another shape.
+        The rows have another shape.
     TypeError
-        It is masked or sparse.
+        The block is masked or sparse.
     """
     if shape is None:
         check_container(name, block, where)
@@ -78,14 +78,14 @@ def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str)
 
 
 def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> None:
-    """Refuse a block whose rows have not the shape that was promised.
+    """Refuse a block whose rows do not have the expected shape.
 
     Raises
     ------
     BadBlock
-        Names the block and both numbers of columns.
+        The rows have another shape. The message names the block and both numbers of columns.
     TypeError
-        It is masked or sparse.
+        The block is masked or sparse.
     """
     check_container(name, block, where)
     found = np.shape(block)
@@ -93,7 +93,7 @@ def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> 
         raise BadBlock(
             f"{name} has {_columns(found[1:])} in {where}, but {_columns(shape)} were promised: "
             f"the block has shape {found}. Look for a function of blocks (map_blocks, "
-            f"map_partitions, from_delayed) that returns another shape than its meta says."
+            f"map_partitions, from_delayed) that returns another shape than its meta has."
         )
 
 
@@ -109,7 +109,7 @@ def check_present(y: NDArray[Any], where: str) -> None:
     Raises
     ------
     NonFiniteValues
-        Names the first row.
+        A label is missing. The message names the first such row.
     """
     if y.dtype.kind not in "OmMf":
         return
@@ -123,12 +123,12 @@ def check_present(y: NDArray[Any], where: str) -> None:
 
 
 def same_length(name: str, found: int, expected: int, where: str) -> None:
-    """Refuse y or weights that have not the rows of X.
+    """Refuse y or weights that have another number of rows than X.
 
     Raises
     ------
     LengthMismatch
-        Names the block.
+        The numbers differ. The message names the block.
     """
     if found != expected:
         raise LengthMismatch(f"In {where}, X has {expected} rows but {name} has {found}.")
@@ -140,7 +140,7 @@ def check_same_rows(lengths: Sequence[int]) -> None:
     Raises
     ------
     LengthMismatch
-        Gives all lengths.
+        The numbers differ. The message gives all of them.
     """
     if len(set(lengths)) > 1:
         raise LengthMismatch(
@@ -150,36 +150,38 @@ def check_same_rows(lengths: Sequence[int]) -> None:
 
 
 def check_rows_kept(found: int, expected: int) -> None:
-    """Refuse what a step has made of a block, if it has not the block's rows.
+    """Refuse the result of a step if it has another number of rows than the step's input.
 
     Raises
     ------
     BadBlock
-        Gives both numbers.
+        The numbers differ. The message gives both.
     """
     if found != expected:
         raise BadBlock(
-            f"a step made {found} rows of a block of {expected} rows. It must keep all rows, in "
-            f"their order."
+            f"a step returned {found} rows for a block of {expected} rows. It must keep all rows, "
+            f"in their order."
         )
 
 
 def check_weights(weight: NDArray[Any], where: str) -> None:
-    """Refuse weights that are no numbers, NaN, infinite or negative.
+    """Refuse weights that are not numeric, NaN, infinite or negative.
 
     Raises
     ------
     BadBlock
-        They are no numbers; names the block.
+        The weights are not numeric. The message names the block.
     NonFiniteValues
-        Names the first such row.
+        A weight is NaN, infinite or negative. The message names the first such row.
     """
     if weight.dtype.kind not in "biufO":
         raise BadBlock(f"sample_weight has dtype {weight.dtype} in {where}, but must be numeric.")
     try:
         weight = weight.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
-        raise BadBlock(f"sample_weight cannot be brought to numbers in {where}: {error}") from error
+        raise BadBlock(
+            f"sample_weight cannot be converted to numbers in {where}: {error}"
+        ) from error
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if np.any(bad):
         row = int(np.argmax(bad))
@@ -190,16 +192,17 @@ def check_weights(weight: NDArray[Any], where: str) -> None:
 
 
 class CheckedRows(Generic[Result]):
-    """A function of blocks that first checks that a block is what its collection promises.
+    """Wrap a function of blocks: first check that blocks match the meta of their collections.
 
     Parameters
     ----------
     function : callable
-        Takes one block for each collection.
+        Takes one block of each collection.
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Whose blocks they are. Columns of partitions are brought into the order of the frame.
+        Collections that the blocks belong to. The columns of a partition are brought into the
+        order of its data frame.
     names : sequence of str
-        What the user calls the collections.
+        Names of the collections, for messages.
     """
 
     def __init__(
@@ -207,7 +210,7 @@ class CheckedRows(Generic[Result]):
     ) -> None:
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__.lower())
-        self.promised = [promise(each, name) for name, each in zip(names, collections, strict=True)]
+        self.promised = [promise(data, name) for name, data in zip(names, collections, strict=True)]
 
     def __dask_tokenize__(self) -> Any:
         return type(self).__name__, normalize_token(self.function), normalize_token(self.promised)
@@ -217,7 +220,7 @@ class CheckedRows(Generic[Result]):
 
 
 class Promised(NamedTuple):
-    """What a lazy array says of its blocks: the shape of a row, and the dtype."""
+    """What a lazy array promises about its blocks: the shape of a row, and the dtype."""
 
     name: str
     shape: tuple[int, ...]
@@ -225,7 +228,7 @@ class Promised(NamedTuple):
 
 
 def promise(collection: Any, name: str) -> Aligned | Promised:
-    """Return what a Dask collection says of its blocks."""
+    """Return what a Dask collection promises about its blocks."""
     if not is_frame(collection):
         return Promised(name, tuple(collection.shape[1:]), collection.dtype)
     if collection.ndim == 2:
@@ -234,14 +237,14 @@ def promise(collection: Any, name: str) -> Aligned | Promised:
 
 
 def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
-    """Refuse a block of an array that is not what the array promises.
+    """Refuse a block of an array that does not match what the array promises.
 
     Raises
     ------
     BadBlock
-        Its rows have another shape, or it holds no numbers where numbers were promised.
+        The rows have another shape, or the block is not numeric although the array is.
     TypeError
-        It is masked or sparse.
+        The block is masked or sparse.
     """
     check_columns(promised.name, block, promised.shape, where)
     found = getattr(block, "dtype", None)
@@ -253,36 +256,36 @@ def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
 
 
 def checked(block: Any, promised: Aligned | Promised, where: str = "a block") -> Any:
-    """Return a block that is what its collection promises, its columns in order.
+    """Check a block against what its collection promises; return it with columns in order.
 
     Parameters
     ----------
     block : ndarray, DataFrame or Series
-        As it was read.
+        The block as it was read.
     promised : Aligned or Promised
-        By the collection.
+        What the collection promises, from :func:`promise`.
     where : str
-        Names the block of an array.
+        Name of the block, for messages about blocks of arrays.
 
     Raises
     ------
     BadBlock
-        It is something else.
+        The block does not match.
     TypeError
-        It is masked or sparse.
+        The block is masked or sparse.
     """
     if isinstance(block, list):
         block = _of_list(block, 1 if isinstance(promised, Aligned) else 1 + len(promised.shape))
     if isinstance(promised, Aligned):
         return promised.aligned(block)
-    if isinstance(block, pd.DataFrame | pd.Series):  # of a function that makes frames of arrays
+    if isinstance(block, pd.DataFrame | pd.Series):  # made of arrays by a user's function
         block = block.to_numpy()
     check_block(block, promised, where)
     return block
 
 
 def _of_list(block: Any, n_axes: int) -> Any:
-    """Return the only chunk along an axis of a block of several; of numbers an array."""
+    """Convert a block that is a list: return its only chunk, or make one array of it."""
     inner = block
     while isinstance(inner, list) and len(inner) == 1:
         (inner,) = inner

@@ -1,7 +1,7 @@
-"""Computing a few parts of a Dask graph in the calling thread.
+"""Compute a few keys of a Dask graph in the calling thread.
 
-A block is two or three tasks. Dask's own scheduler would plan, number and watch them as if they
-were many, which takes longer than most blocks of modest size take to make.
+A block takes two or three tasks. Dask's own scheduler orders and tracks these as it does for large
+graphs, which takes longer than computing most blocks of modest size.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from dlbd_estimators.blocks.graph import Dependencies, Graph, dependencies_of, i
 
 
 def compute(graph: Graph, keys: Sequence[Key]) -> list[Any]:
-    """Run what some keys need, and nothing else; return their values.
+    """Return the values of keys, running only the tasks that they need.
 
-    A value that is not asked for is let go as soon as no task needs it any more.
+    An intermediate value is released as soon as no other task needs it.
 
     Parameters
     ----------
     graph : dict
-        Tasks by key, of these and of any others.
+        Tasks by key. It may hold tasks that are not needed.
     keys : sequence of key
-        What to compute.
+        Keys to compute.
     """
     dependencies = dependencies_of(graph, keys)
     if not all(isinstance(graph[key], GraphNode) for key in dependencies):
-        # Tasks of Dask's older form, and values as they are: Dask knows how to read them.
+        # The graph holds legacy tasks (tuples) or plain values, which Dask knows how to run.
         return list(dask.get(cull(graph, list(keys))[0], list(keys)))
     return _run_all(graph, dependencies, keys)
 
 
 def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> list[Any]:
-    """Run tasks, each after those that it depends on; return the values of some."""
+    """Run tasks, each after its dependencies; return the values of ``keys``."""
     uses = Counter(keys)
     for each in dependencies.values():
         uses.update(each)
@@ -53,10 +53,10 @@ def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> l
 
 
 def _run(task: Any, values: Graph) -> Any:
-    """Run a task, given the values of those that it depends on."""
+    """Run a task, given the values of its dependencies."""
     if not is_fused(task):
         return task(values)
-    # Dask would plan the tasks in it anew for each block.
+    # A fused task: Dask would order its inner tasks again for each block.
     inner, last, names, *given = task.args
     inputs = {
         name: DataNode(name, _value(each, values)) for name, each in zip(names, given, strict=True)
@@ -73,7 +73,7 @@ def _value(argument: Any, values: Graph) -> Any:
 
 
 def _in_order(dependencies: Dependencies, keys: Sequence[Key]) -> list[Key]:
-    """Order keys so that each comes after those it depends on, one branch after the other."""
+    """Return keys in depth-first order, each key after its dependencies."""
     order: dict[Key, None] = {}
     stack = [*reversed(keys)]
     while stack:

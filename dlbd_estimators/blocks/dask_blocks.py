@@ -1,16 +1,17 @@
-"""Blocks of Dask arrays: each is its own small graph, run inside the task that needs it.
+"""Blocks of Dask arrays: each has its own small graph, which runs inside the task that needs it.
 
-Where blocks have nothing in common, their graphs are made as they are read
-(:mod:`~dlbd_estimators.blocks.row_by_row`). Else the arrays are aligned, their graphs optimised as
-one, and the graph of every block is culled from the whole, so a block can be read anywhere by
-executing its own part. What more than half of
-the blocks need (a global mean, say) is computed once, first, and travels with them as a value. A
-part shared by a few neighbours is recomputed by each: keeping it would make memory grow with the
-data.
+If blocks have nothing in common, their graphs are made when they are read: see
+:mod:`~dlbd_estimators.blocks.row_by_row`. Otherwise the arrays are aligned, and their graphs are
+merged and optimised together. The graph of each block is culled from the merged graph, so that a
+block can be read anywhere by running its own graph. What more than half of the blocks need (a
+global mean, for example) is computed once, before the blocks are read, and is sent with the blocks
+as a value. A task that only a few neighbouring blocks need runs again for each of them: if its
+result were kept, memory would grow with the data.
 
-Where every block needs much of the whole graph (after a shuffle, or where whole columns are brought
-to rows), reading blocks one by one would read the data again for each. On a cluster its rows are
-then brought together once, by Dask, and stay on the workers until the fit is over.
+Sometimes every block needs a large part of the merged graph (after a shuffle, or if whole columns
+are rechunked to rows). Reading blocks one by one would then read the data again for each of them.
+On a cluster, Dask computes all blocks once in this case, and they stay on the workers until the end
+of the fit.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ from dlbd_estimators.blocks.sliced_arrays import cut_first
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.blocks.task_loader import TaskLoader
 
-#: So many large shared values go to each block; more of them are the rows of a shuffle.
+#: Maximum number of large shared values. If there are more, they are the rows of a shuffle.
 _FEW = 4
-#: From so many runs of a task a pass on, the blocks are made once instead of each for itself.
+#: If a pass would run each task more often than this on average, all blocks are computed once,
+#: instead of separately.
 _MOST_REPLAYS = 8
 
 
@@ -58,28 +60,28 @@ class Remote(Protocol):
         """Run a graph, wait for it, and return the results' futures by key."""
 
     def futures_by_key(self, keys: Iterable[Key]) -> Graph:
-        """Return the future of each key, whose result is on the cluster already."""
+        """Return the future of each key; the results are on the cluster already."""
 
     def nbytes(self, futures: Graph) -> dict[Key, int]:
-        """Return the sizes of results."""
+        """Return the size of each result in bytes, by key."""
 
     def gather(self, futures: Graph) -> Graph:
-        """Fetch results, by key."""
+        """Fetch results from the cluster, and return them by key."""
 
 
 @dataclass(frozen=True)
 class GraphLoader(TaskLoader):
-    """Reads a block from a graph that holds the tasks of all.
+    """Read blocks from one graph that holds the tasks of all blocks.
 
     Parameters
     ----------
     graph : dict
-        Tasks of all blocks it can read.
+        Tasks of all blocks that this loader can read.
     outputs : sequence or dict of int to tuple
-        Keys of all that makes up a block: of a fit X, y and, where there are weights,
-        sample_weight.
+        Keys that make up each block. In a fit, these are the keys of X, y and, if there are
+        weights, sample_weight.
     futures : dict
-        Values that lie on a cluster already, by key.
+        Futures of the values that are already on a cluster, by key.
     """
 
     graph: Graph
@@ -104,7 +106,7 @@ class GraphLoader(TaskLoader):
         return {key: self.futures[key] for key in keys}
 
     def _needed(self, indices: Sequence[int]) -> KeysView[Key]:
-        """Return all keys that some blocks need."""
+        """Return all keys that the given blocks need."""
         wanted = (key for index in indices for key in self.outputs[index])
         return dependencies_of(self.graph, wanted).keys()
 
@@ -124,21 +126,21 @@ def from_dask(
 
     Blocks are the row chunks of X; empty chunks are left out. Chunks of unknown (NaN) length stay
     unknown. :func:`dlbd_estimators.engine.column_passes.with_lengths_of_one_source` counts them
-    where the arrays have not the same number of them, or do not come from the same source.
+    if the arrays have different numbers of chunks, or do not come from the same source.
 
     Parameters
     ----------
     X, y, weight : dask.array.Array
         Features, targets, and weights or None.
     feature_names : sequence of str, optional
-        For messages.
+        Names of the columns, for messages.
     remote : Remote, optional
         The cluster that the blocks will be read on.
 
     Raises
     ------
     LengthMismatch
-        The arrays have different numbers of rows, or were shuffled each for itself.
+        The arrays have different numbers of rows, or were shuffled separately.
     """
     names = ("X", "y", "sample_weight")
     given = {
@@ -166,24 +168,24 @@ def from_dask(
 def task_loader(
     collections: Sequence[Any], rows: Sequence[int], remote: Remote | None
 ) -> TaskLoader:
-    """Return what reads the blocks of aligned collections.
+    """Return a loader of the blocks of aligned collections.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        With as many chunks (partitions) of rows each. Data frames as
-        :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        All with the same number of chunks (partitions) of rows. Data frames as
+        :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
     rows : sequence of int
-        The chunks of rows that are blocks.
+        Numbers of the chunks of rows that are blocks.
     remote : Remote or None
         The cluster that the blocks will be read on.
 
     Raises
     ------
     LengthMismatch
-        The collections were shuffled each for itself.
+        The collections were shuffled separately.
     ValueError
-        Something lies on a cluster, but there is none.
+        Some values are on a cluster, but ``remote`` is None.
     """
     if not any(map(is_frame, collections)):
         loader = row_loader(collections, rows)
@@ -207,25 +209,25 @@ def graph_loader(
     first: Any,
     remote: Remote | None,
 ) -> GraphLoader:
-    """Split a graph into the parts that blocks need, and compute what they share.
+    """Compute the values that blocks share, and return a loader of the blocks.
 
     Parameters
     ----------
     graph : dict
-        Of all blocks, with the futures in it.
+        Tasks and futures of all blocks.
     dependencies : dict
-        Of all tasks that blocks need.
+        Dependencies of each task that blocks need.
     outputs : list of tuple of key
-        What makes up each block.
+        Keys that make up each block.
     first : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        One of the collections, whose scheduler computes what is shared in this process.
+        One of the collections. Its scheduler computes the shared values in this process.
     remote : Remote or None
         The cluster that the blocks will be read on.
 
     Raises
     ------
     ValueError
-        Something lies on a cluster, but there is none.
+        Some values are on a cluster, but ``remote`` is None.
     """
     missing = [key for key in dependencies if key not in graph]
     graph = {key: graph[key] for key in dependencies if key in graph}
@@ -234,7 +236,7 @@ def graph_loader(
         parts = _on_cluster(graph, dependencies, outputs, remote)
     elif missing or futures_of(graph):
         raise ValueError(
-            "The data lie on a Dask cluster (they were persisted, or made of futures), but no "
+            "The data are on a Dask cluster (they were persisted, or made from futures), but no "
             "client of it is active here. Use them where the client is, or compute them first."
         )
     else:
@@ -248,38 +250,38 @@ def graph_loader(
     return GraphLoader(graph, outputs, futures_of(graph))
 
 
-#: A graph, the dependencies in it of what blocks need, and what of that they share by value.
+#: A graph, the dependencies of the tasks that blocks need, and the keys that they share as values.
 _Parts = tuple[Graph, Dependencies, set[Key]]
 
 
 def _with_values(
     graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], first: Any
 ) -> _Parts:
-    """Compute what most blocks need in this process."""
+    """Compute in this process what most blocks need."""
     found = sharing(dependencies, outputs)
     tasks = [key for key in found.shared if _is_task(graph[key])]
     run = get_scheduler(collections=[first])
-    everything = list(chain.from_iterable(outputs))
+    all_keys = list(chain.from_iterable(outputs))
     if found.replays > _MOST_REPLAYS:
-        tasks = everything
+        tasks = all_keys
     if tasks:
         values = computed(graph, tasks, run)
-        if tasks is not everything and values.n_on_disk > _FEW:
-            # The rows of a shuffle, of which each block would have to read all.
-            tasks = everything
+        if tasks is not all_keys and values.n_on_disk > _FEW:
+            # The shared values are the rows of a shuffle: each block would have to read them all.
+            tasks = all_keys
             values = computed(graph, tasks, run)
         graph = {**graph, **{key: values.node(key) for key in tasks}}
-        dependencies = dependencies_of(graph, everything)
+        dependencies = dependencies_of(graph, all_keys)
     return graph, dependencies, set(found.shared)
 
 
 def _on_cluster(
     graph: Graph, dependencies: Dependencies, outputs: list[tuple[Key, ...]], remote: Remote
 ) -> _Parts:
-    """Compute what blocks share on the cluster."""
+    """Compute on the cluster what blocks share."""
 
     def with_results(found: Graph) -> tuple[Graph, Dependencies]:
-        """Put results in the place of tasks, which leaves what these need out."""
+        """Replace tasks by their results, and leave out tasks that are not needed any more."""
         if not found:
             return graph, dependencies
         merged = {**graph, **found}
@@ -309,5 +311,5 @@ def _is_task(value: Any) -> bool:
 
 
 def _values(found: Graph) -> Graph:
-    """Return nodes of a graph that hold values, which Dask could otherwise take for tasks."""
+    """Wrap values in nodes of a graph, so that Dask does not take them for tasks."""
     return {key: DataNode(key, value) for key, value in found.items()}

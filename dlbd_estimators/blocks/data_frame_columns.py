@@ -1,9 +1,9 @@
-"""From partitions of a Dask data frame to blocks of arrays: columns by name, dtypes as promised.
+"""Convert partitions of a Dask data frame to blocks of arrays: columns by name, dtypes as promised.
 
-pandas has several dtypes for the same numbers (NumPy's, nullable ones, Arrow's), and a partition
-need not have those that the frame promises: columns may stand in another order, integers may have
-become floats. What a block of an array is does not depend on that: a number that is missing is NaN,
-any other missing value is None.
+pandas has several dtypes for the same numbers (NumPy's, nullable ones, Arrow's). A partition may
+also differ from what its data frame promises: columns may be in another order, and integers may
+have become floats. The resulting array is the same in all these cases. A missing number becomes
+NaN, and any other missing value becomes None.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def features(frame: Any, name: str = "X") -> da.Array:
     Parameters
     ----------
     frame : dask.dataframe.DataFrame
-        Columns of numbers or truth values, of any of pandas' dtypes.
+        All its columns are numeric or boolean, of any pandas dtype.
     name : str
-        What the user calls it, for messages.
+        Name of the data frame, for messages.
 
     Returns
     -------
     dask.array.Array of shape (nan, n_columns)
-        Of the dtype that holds all columns; missing values are NaN.
+        Its dtype is the common dtype of all columns; missing values are NaN.
 
     Raises
     ------
     TypeError, ValueError
-        A column is not numeric; names it.
+        A column is not numeric. The message names the column.
     """
     check_numeric_columns(frame, name)
     dtypes = [numeric_dtype(dtype) for dtype in frame.dtypes]
@@ -59,12 +59,13 @@ def column(values: Any, name: str) -> da.Array:
     values : dask.dataframe.Series or dask.dataframe.DataFrame
         Targets, labels, weights or predictions.
     name : str
-        What the user calls it, for messages.
+        Name of the data, for messages.
 
     Returns
     -------
     dask.array.Array of shape (nan,) or (nan, n_columns)
-        Numbers where all columns are numbers or truth values, else objects.
+        Numbers if all columns are numeric or boolean, dates if a single column has dates, else
+        objects.
     """
     if values.ndim == 2:
         dtypes = [numeric_dtype(dtype) for dtype in values.dtypes]
@@ -80,9 +81,9 @@ def column(values: Any, name: str) -> da.Array:
 
 
 def numeric_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the NumPy dtype of a column, objects for all that NumPy has no numbers for.
+    """Return the NumPy dtype for a column's dtype, or object if there is no such dtype.
 
-    Categories that are numbers count as these numbers, and Arrow's decimals as floats.
+    A column of categories has the dtype of its categories, and Arrow's decimals become float64.
     """
     if isinstance(dtype, pd.CategoricalDtype):
         return np.dtype(object) if dtype.categories is None else _number(dtype.categories.dtype)
@@ -105,31 +106,31 @@ def _is_decimal(dtype: pd.ArrowDtype) -> bool:
     return bool(types.is_decimal(dtype.pyarrow_dtype))
 
 
-def check_numeric_dtype(name: str, dtype: np.dtype[Any], told: Any = None) -> None:
-    """Refuse what is no number.
+def check_numeric_dtype(name: str, dtype: np.dtype[Any], shown: Any = None) -> None:
+    """Refuse a dtype that is not boolean, integer or float.
 
     Parameters
     ----------
     name : str
-        What the user calls the data.
+        Name of the data, for messages.
     dtype : dtype
-        Of NumPy.
-    told : dtype, optional
-        The dtype as the user knows it, where that is another.
+        NumPy's dtype of the data.
+    shown : dtype, optional
+        The dtype that the message shows, if it is not ``dtype``: the one that the user sees.
 
     Raises
     ------
     TypeError
-        Strings, objects, dates.
+        The data are strings, objects or dates.
     ValueError
-        Complex numbers.
+        The data are complex numbers.
     """
     if dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {dtype}.")
     if dtype.kind not in "biuf":
         raise TypeError(
-            f"{name} has dtype {dtype if told is None else told}, but must be numeric. Encode its "
-            f"columns (one-hot, ordinal) and convert it with .astype('float64')."
+            f"{name} has dtype {dtype if shown is None else shown}, but must be numeric. Encode "
+            f"its columns (one-hot, ordinal) and convert it with .astype('float64')."
         )
 
 
@@ -139,16 +140,16 @@ def _array(frame: Any, convert: Any, width: tuple[int, ...], dtype: np.dtype[Any
 
 
 class Aligned:
-    """Brings a partition's columns into the order of the frame, by their names.
+    """Put the columns of a partition into the order of its data frame, by their names.
 
     Parameters
     ----------
     name : str
-        What the user calls the frame, for messages.
+        Name of the data frame, for messages.
     columns : Index or None
-        Its columns; None for a series.
+        Columns of the data frame; None for a series.
     dtypes : list of dtype, optional
-        Of the columns, or of the series.
+        Dtypes of the columns, or of the series.
     """
 
     def __init__(self, name: str, columns: Any, dtypes: Sequence[Any] = ()) -> None:
@@ -162,18 +163,18 @@ class Aligned:
         Raises
         ------
         BadBlock
-            It has other columns, or dates where numbers were promised.
+            The partition has other columns, or dates where numbers were promised.
         """
         if self.columns is None and isinstance(block, np.ndarray) and block.ndim == 1:
-            block = pd.Series(block)  # of map_partitions(model.predict), say
+            block = pd.Series(block)  # from map_partitions(model.predict), for example
         wanted = pd.Series if self.columns is None else pd.DataFrame
         if not isinstance(block, wanted):
             kind = type(block)
             raise BadBlock(
                 f"a partition of {self.name} is a {kind.__module__.partition('.')[0]} "
                 f"{kind.__name__}, where a {wanted.__name__} was promised. Look for a function of "
-                f"partitions (map_partitions, from_map, from_delayed) that returns something else "
-                f"than its meta says."
+                f"partitions (map_partitions, from_map, from_delayed) that returns another type "
+                f"than its meta has."
             )
         block = self._in_order(block)
         found = enumerate(zip(_dtypes(block), self.dtypes, strict=False))
@@ -201,14 +202,14 @@ class Aligned:
 
 
 class Numbers(Aligned):
-    """From a partition to an array of numbers.
+    """Convert a partition to an array of numbers.
 
     Parameters
     ----------
     name, columns
-        As for :class:`Aligned`.
+        Name and columns of the data frame, as for :class:`Aligned`.
     dtype : dtype
-        Of the result. A block of integers or truth values with missing values becomes float64.
+        Dtype of the result. A block of integers or booleans with missing values becomes float64.
     """
 
     __name__ = "numbers"  # names the tasks
@@ -228,9 +229,9 @@ class Numbers(Aligned):
             raise BadBlock(f"{self._culprit(block, dtype)}: {error}") from error
 
     def _dtype_of(self, block: Any) -> np.dtype[Any]:
-        """Return the dtype that holds what was promised and what the block has.
+        """Return the common dtype of the promised dtype and the dtypes of the block.
 
-        Numbers that are not what was promised would be rounded in silence.
+        With the promised dtype alone, numbers of another dtype could be rounded without a warning.
         """
         if self.dtype.kind not in "biuf":
             return self.dtype
@@ -242,15 +243,16 @@ class Numbers(Aligned):
 
     def _culprit(self, block: Any, dtype: np.dtype[Any]) -> str:
         if self.columns is None:
-            return f"{self.name} is not {dtype} in a partition, as was promised"
+            return f"{self.name} cannot be converted to its promised dtype {dtype} in a partition"
         for position, column in enumerate(self.columns):
             try:
                 _to_numpy(block.iloc[:, position], dtype)
             except (TypeError, ValueError):
                 return (
-                    f"column {column!r} of {self.name} is not {dtype} in a partition, as promised"
+                    f"column {column!r} of {self.name} cannot be converted to its promised dtype "
+                    f"{dtype} in a partition"
                 )
-        return f"{self.name} is not {dtype} in a partition, as was promised"
+        return f"{self.name} cannot be converted to its promised dtype {dtype} in a partition"
 
 
 def _dtypes(block: Any) -> list[Any]:
@@ -266,7 +268,7 @@ def _to_numpy(block: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 class Objects(Aligned):
-    """From a partition to an array of objects, in which missing values are None."""
+    """Convert a partition to an array of objects, in which missing values are None."""
 
     __name__ = "objects"
 

@@ -1,15 +1,15 @@
-"""Dask data frames that belong together, brought to one graph in which their rows stay aligned.
+"""Merge Dask data frames whose rows belong together into one graph that keeps rows aligned.
 
 A Dask data frame is an expression. Dask optimises it when it is computed: columns that are not
-needed are not read, and partitions are read together. Two columns of one frame that are optimised
-apart may so get different partitions, and if the frame was shuffled each is shuffled for itself,
-into an order of its own. :func:`together` therefore
+needed are not read, and several partitions may be read as one. Two columns of one frame that are
+optimised separately can therefore get different partitions. If the frame was shuffled, each column
+is then shuffled separately, and the rows are in different orders. :func:`together` therefore
 
-* optimises frames that were not shuffled as one expression, so that they are read alike;
-* takes those that were shuffled as they are written, so that two columns of a frame share the
-  shuffle, also where they come here in two calls;
-* puts the rows that a shuffle has brought together into an order that their values decide. Dask
-  leaves it to chance (which thread or worker was first), and would give each reading another one.
+* optimises frames that were not shuffled as one expression, so that they get the same partitions;
+* does not optimise frames that were shuffled, so that two columns of a frame share the shuffle,
+  also if they are passed in two calls;
+* sorts the rows that a shuffle collects, by a hash of their values. Dask leaves their order to
+  chance (which thread or worker was first), so that each reading could give another order.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from dlbd_estimators.blocks.sources import is_frame
 
 
 def together(*collections: Any) -> list[Any]:
-    """Bring Dask data frames that belong together to one graph.
+    """Merge Dask data frames whose rows belong together into one graph.
 
     Parameters
     ----------
     *collections : object
-        Dask data frames and series, and arrays, which may be made of a shuffled one; all else is
-        returned as it is.
+        Dask data frames, series and arrays; an array may be made from a shuffled data frame. Other
+        objects are returned unchanged.
 
     Returns
     -------
     list
-        In the place of each frame one of the same rows and columns, whose graph no optimisation
-        changes any more. Its number of partitions may be another.
+        The collections in the same order. Each data frame is replaced by one with the same rows and
+        columns, whose graph Dask does not optimise again. Its number of partitions may differ.
     """
     collections = tuple(
         _array_in_order(each) if isinstance(each, da.Array) else each for each in collections
@@ -59,7 +59,7 @@ def together(*collections: Any) -> list[Any]:
 
 
 def _array_in_order(array: da.Array) -> da.Array:
-    """Put rows into a fixed order where an array was made of a shuffled data frame."""
+    """Put the rows into a fixed order, if an array was made from a shuffled data frame."""
     layers = {
         name: layer
         for name, layer in array.dask.layers.items()
@@ -85,7 +85,7 @@ def _is_shuffled(expression: Any) -> bool:
 
 
 def _not_optimised(frames: list[tuple[Any, Any]]) -> list[Any]:
-    """Bring frames to one graph as they are, so that a shuffle that they share runs once."""
+    """Merge frames into one graph without optimisation, so that a shared shuffle runs once."""
     graph: Graph = {}
     for _, expression in frames:
         graph.update(expression.__dask_graph__())
@@ -97,9 +97,9 @@ def _not_optimised(frames: list[tuple[Any, Any]]) -> list[Any]:
 
 
 def _optimised(frames: list[Any]) -> list[Any]:
-    """Bring frames to one graph that Dask has optimised."""
+    """Merge frames into one graph, optimised by Dask."""
     expressions = collections_to_expr(frames).optimize()
-    # Frames made of arrays, or of other graphs, may hold a shuffle that no expression tells of.
+    # If a frame was made from an array or another graph, the expression may not show a shuffle.
     graph = in_fixed_order(dict(expressions.__dask_graph__()))
     return [
         _from_graph(graph, frame, list(keys))
@@ -117,8 +117,8 @@ def _from_graph(graph: Graph, frame: Any, keys: list[Key]) -> Any:
 
 
 def _with_its_key(key: Key, task: Any) -> Any:
-    # In frames of from_delayed, Dask stores aliases under a key that is not their own. It loses
-    # them when it optimises an array made of the frame.
+    # In frames from from_delayed, Dask stores aliases under a key that is not their own. It loses
+    # such aliases when it optimises an array made from the frame.
     if isinstance(task, Alias) and task.key != key:
         return Alias(key, task.target)
     return task

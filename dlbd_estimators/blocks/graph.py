@@ -1,6 +1,6 @@
-"""What a Dask graph shows about blocks: what each needs, and what orders their rows.
+"""Inspect Dask graphs: which tasks blocks need, and which shuffles determine the order of rows.
 
-Pure questions about tasks and their dependencies; nothing is run here.
+These functions only look at tasks and their dependencies; they do not run tasks.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from dlbd_estimators.blocks.shared_parts import sharing
 Graph = dict[Key, Any]
 Dependencies = dict[Key, frozenset[Key]]
 
-#: Begins the keys of the tasks that wait until a shuffle between workers has all rows.
+#: Prefix of the keys of tasks that wait until a P2P shuffle (between workers) has all rows.
 P2P_BARRIER = "shuffle-barrier-"
 _DISK_BARRIER = "barrier-"
-#: Is in the keys of a shuffle by tasks alone, before its token.
+#: Part of the keys of a task-based shuffle, before its token.
 _TASK_SHUFFLE = "taskshuffle-"
 
 
 def is_fused(task: Any) -> bool:
-    """Tell whether Dask's optimisation has joined several tasks to this one.
+    """Return whether Dask's optimisation has fused several tasks into this one.
 
-    Its arguments are these tasks, the key of the last one, names, and a value for each name.
+    The arguments of a fused task are its inner tasks, the key of the last inner task, names, and a
+    value for each name.
     """
     return getattr(getattr(task, "func", None), "__name__", "") == "_execute_subgraph"
 
 
 def dependencies_of(graph: Graph, wanted: Iterable[Key]) -> Dependencies:
-    """Return what each task depends on, of all that the wanted tasks need.
+    """Return the direct dependencies of the wanted tasks and of all tasks that they need.
 
-    Keys that the graph does not hold (they name results that lie on a cluster) depend on nothing.
+    Keys that are not in the graph (they name results on a cluster) have no dependencies.
     """
     dependencies: Dependencies = {}
     stack = list(wanted)
@@ -53,11 +54,11 @@ def _needed_by(graph: Graph, key: Key) -> frozenset[Key]:
         return frozenset(task.dependencies)
     if key not in graph or is_future(task):
         return frozenset()
-    return frozenset(get_dependencies(graph, key))  # a task of Dask's older form: a tuple
+    return frozenset(get_dependencies(graph, key))  # a legacy task of Dask: a tuple
 
 
 def reachable(dependencies: Mapping[Key, Iterable[Key]], keys: Iterable[Key]) -> Iterator[Key]:
-    """Yield all that some tasks need, themselves included."""
+    """Yield the given keys, and all keys that they depend on, directly or not."""
     seen: set[Key] = set()
     stack = list(keys)
     while stack:
@@ -69,28 +70,28 @@ def reachable(dependencies: Mapping[Key, Iterable[Key]], keys: Iterable[Key]) ->
 
 
 def is_future(value: Any) -> bool:
-    """Tell whether a value of a graph is a result on a cluster."""
+    """Return whether a value of a graph is a future: a result on a cluster."""
     return _is_of_futures(type(value))
 
 
 def futures_of(graph: Mapping[Key, Any]) -> Graph:
-    """Return the values of a graph that are results on a cluster, by key."""
-    # Of many tasks there are few kinds.
+    """Return the futures in a graph, by key."""
+    # Check each type once: a graph has many values, but few types.
     kinds = {kind for kind in set(map(type, graph.values())) if _is_of_futures(kind)}
     return {key: value for key, value in graph.items() if type(value) in kinds} if kinds else {}
 
 
 def _is_of_futures(kind: type) -> bool:
-    # The name alone tells it, so that this module works where distributed is not imported.
+    # Checked by name, so that this module does not have to import distributed.
     return kind.__module__.startswith("distributed.") and hasattr(kind, "status")
 
 
 def independent(
     dependencies: Dependencies, outputs: Sequence[tuple[Key, ...]], shared: Iterable[Key]
 ) -> bool:
-    """Tell whether the parts of some block come from different sources.
+    """Return whether the columns of the first or last block come from different sources.
 
-    Then as many blocks of each are no sign that these hold the same rows.
+    If they do, equal numbers of blocks do not imply that the blocks hold the same rows.
     """
     common = set(shared)
     for keys in {outputs[0], outputs[-1]} if outputs else ():
@@ -103,14 +104,14 @@ def independent(
 def shuffled_apart(
     graph: Graph, dependencies: Dependencies, columns: Sequence[Sequence[Key]]
 ) -> bool:
-    """Tell whether collections do not share the shuffles that decide the order of their rows.
+    """Return whether the rows of collections are ordered by different shuffles.
 
     Parameters
     ----------
     graph, dependencies : dict
-        Of all tasks.
+        All tasks by key, and the dependencies of each task.
     columns : sequence of sequence of key
-        Blocks of each collection; none for what is in memory.
+        Keys of the blocks of each collection; an empty sequence for data in memory.
     """
     if _cut_apart(dependencies, columns):
         return True
@@ -119,18 +120,19 @@ def shuffled_apart(
         return False
     orders = [_last_shuffles(dependencies, keys, barriers) for keys in columns]
     if not any(orders):
-        # All blocks take their rows from one partition, or a number that all share was shuffled.
+        # There is only one partition, or the shuffle belongs to a value that all blocks share.
         found = [barriers.intersection(reachable(dependencies, keys)) for keys in columns]
         orders = [each for each in found if each]
-    # A merge shuffles both of its sides: to share one of them is not to share the order.
+    # A merge shuffles both of its inputs: collections that share only one of these two shuffles
+    # are not in the same order.
     return any(each != orders[0] for each in orders[1:])
 
 
 def _cut_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
-    """Tell whether shuffles by tasks alone were given different partitions.
+    """Return whether task-based shuffles were given different input partitions.
 
-    They leave nothing to chance, but put rows into an order that depends on the partitions they
-    began with. Those of Parquet files depend on which columns are read.
+    A task-based shuffle is deterministic, but its order of rows depends on its input partitions.
+    The partitions of Parquet files depend on which columns are read.
     """
     if not any(map(_is_task_shuffle, dependencies)):
         return False
@@ -140,22 +142,22 @@ def _cut_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> 
 
 
 def _task_shuffles(dependencies: Dependencies, keys: Sequence[Key]) -> list[int]:
-    """Return of how many partitions the rows of blocks were shuffled by tasks, each time."""
+    """Return the number of input partitions of each task-based shuffle of the rows of blocks."""
     needed = set(reachable(dependencies, keys))
     common = _common(dependencies, keys, needed)
-    way: set[Key] = set()
+    on_path: set[Key] = set()
     stack = list(keys)
     while stack:
         key = stack.pop()
-        if key in way or (key in common and not _is_task_shuffle(key)):
+        if key in on_path or (key in common and not _is_task_shuffle(key)):
             continue
-        way.add(key)
+        on_path.add(key)
         if _is_task_shuffle(key):
-            way.update(reachable(dependencies, [key]))
+            on_path.update(reachable(dependencies, [key]))
         else:
             stack.extend(dependencies[key])
     inputs: dict[str, set[Key]] = {}
-    for key in filter(_is_task_shuffle, way):
+    for key in filter(_is_task_shuffle, on_path):
         token = _name(key).rpartition("-")[2]
         given = inputs.setdefault(token, set())
         given.update(each for each in dependencies[key] if token not in _name(each))
@@ -163,9 +165,10 @@ def _task_shuffles(dependencies: Dependencies, keys: Sequence[Key]) -> list[int]
 
 
 def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: set[Key]) -> set[Key]:
-    """Return the shuffles that blocks take their rows from, the last one on each way.
+    """Return the shuffles that blocks take their rows from: the last one on each path.
 
-    What all blocks need is a number (the mean of another frame, say), and does not order the rows.
+    A task that all blocks need computes a shared value (the mean of another frame, for example),
+    which does not order the rows.
     """
     common = _common(dependencies, keys, set(reachable(dependencies, keys)))
     seen: set[Key] = set()
@@ -175,7 +178,7 @@ def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: se
         if key not in seen:
             seen.add(key)
             if is_barrier(key) and key not in barriers:
-                # Each block of an array that was cut anew needs all that it was cut of.
+                # A P2P rechunk of an array: each new chunk needs all that the old chunks need.
                 seen.update(reachable(dependencies, [key]))
             elif key not in common and key not in barriers:
                 stack.extend(dependencies[key])
@@ -183,16 +186,16 @@ def _last_shuffles(dependencies: Dependencies, keys: Sequence[Key], barriers: se
 
 
 def _common(dependencies: Dependencies, keys: Sequence[Key], needed: set[Key]) -> set[Key]:
-    """Return what all blocks need, or all but one."""
+    """Return the keys that all blocks need; none if there is only one block."""
     part = {key: dependencies[key] for key in needed}
     outputs = [(key,) for key in keys]
     return set(sharing(part, outputs, many=max(1, len(keys) - 1)).shared)
 
 
 def p2p_outputs(dependencies: Dependencies) -> list[Key]:
-    """Return the tasks that hand out the rows of a shuffle between workers.
+    """Return the keys of the tasks that output the rows of a P2P shuffle.
 
-    They find these rows only while the scheduler runs the shuffle.
+    These rows are available only while the scheduler runs the shuffle.
     """
     return [
         key
@@ -204,17 +207,17 @@ def p2p_outputs(dependencies: Dependencies) -> list[Key]:
 def _leaves_order_to_chance(graph: Graph, key: Key) -> bool:
     if not is_barrier(key):
         return False
-    # Workers exchange the parts of an array in the same way, but know where each belongs.
+    # A P2P rechunk of an array has a barrier too, but each part has a fixed place in the result.
     return type(getattr(graph.get(key), "spec", None)).__name__ != "ArrayRechunkSpec"
 
 
 def is_barrier(key: Key) -> bool:
-    """Tell whether a key is that of a task that waits until a shuffle has all rows."""
+    """Return whether a key names a task that waits until a shuffle has all rows."""
     return _name(key).startswith((P2P_BARRIER, _DISK_BARRIER))
 
 
 def is_of_shuffle(key: Key) -> bool:
-    """Tell whether a key is that of a task of a shuffle, of those that tell shuffles apart."""
+    """Return whether a key names the barrier of a shuffle, or a task of a task-based shuffle."""
     return is_barrier(key) or _is_task_shuffle(key)
 
 

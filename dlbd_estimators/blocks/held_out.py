@@ -1,6 +1,7 @@
-"""Rows held out of every block: what training sees, and what it is validated on.
+"""Hold out some rows of every block, to validate a model on rows that it was not trained on.
 
-Whole blocks would be cheaper to hold out, but where data lie sorted they are no sample of it.
+Holding out whole blocks would be cheaper. But if the data are sorted, whole blocks are not a
+representative sample of them.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from dlbd_estimators.blocks.sequence import Loader, Rows
 
 @dataclass(frozen=True)
 class SplitLoader(Loader):
-    """Some rows of each block of another loader, chosen at random by seed and block.
+    """Read some rows of each block, chosen at random from the seed and the number of the block.
 
     Parameters
     ----------
     whole : Blocks
-        All rows.
+        Blocks with all rows.
     fraction : float
         Share of each block's rows that is held out, rounded at random.
     seed : int
-        Of the choice.
+        Seed of the random choice.
     held_out : bool
-        Read these rows; otherwise all others.
+        Read the held-out rows; if False, read all other rows.
     """
 
     whole: Blocks
@@ -64,16 +65,16 @@ class SplitLoader(Loader):
 
 
 def hold_out(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:
-    """Return blocks to train on, and the rows held out of them.
+    """Split blocks into blocks of the rows to train on and blocks of the held-out rows.
 
     Parameters
     ----------
     blocks : Blocks
-        Of known sizes.
+        Blocks whose sizes are known.
     fraction : float
         Share of the rows to hold out, in (0, 1).
     seed : int
-        Of the choice.
+        Seed of the random choice.
     """
     assert blocks.sizes is not None
     parts = []

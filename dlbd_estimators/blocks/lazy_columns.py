@@ -1,8 +1,8 @@
 """Blocks of any lazy columns: aligned rows of Dask arrays and data frames.
 
-Statistics of columns, metrics of labels and predictions, counts of labels: each takes the rows of
-one or more collections that belong together, block by block. How these come from the collections'
-graphs is what :mod:`dlbd_estimators.blocks.dask_blocks` does for the rows of a fit.
+Column statistics, metrics of labels and predictions, and counts of labels read the aligned rows of
+one or more collections block by block. :mod:`dlbd_estimators.blocks.dask_blocks` makes the blocks
+from the graphs of the collections, as it does for the rows of a fit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RowBlock:
     Attributes
     ----------
     index : int
-        Which block.
+        Number of the block.
     columns : tuple of ndarray, DataFrame or Series
         The rows of each collection.
     """
@@ -42,7 +42,7 @@ class RowBlock:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, but for what objects hold."""
+        """Bytes of the columns, without the contents of Python objects."""
         return sum(map(_nbytes, self.columns))
 
 
@@ -62,11 +62,11 @@ class RowBlocks(BlockSequence):
     loader : TaskLoader
         Reads a block.
     n_blocks : int
-        Their number; a block may have no rows.
+        Number of blocks; a block may have no rows.
     promised : tuple of Promised or Aligned
-        What each collection says of its blocks.
+        What each collection promises about its blocks.
     sizes : tuple of int or None
-        Rows of each block; None where they are not known before the blocks are read.
+        Rows of each block; None if they are not known before the blocks are read.
     block_nbytes : int or None
         Size of the largest block, in bytes; None where unknown.
     """
@@ -82,7 +82,7 @@ class RowBlocks(BlockSequence):
 
     @property
     def leader(self) -> str:
-        """What the user calls the collection whose chunks are the blocks."""
+        """Name of the collection whose chunks are the blocks, for messages."""
         return self.promised[0].name
 
     def with_loader(self, loader: Loader) -> Self:
@@ -96,11 +96,11 @@ class RowBlocks(BlockSequence):
         Raises
         ------
         LengthMismatch
-            The collections have different numbers of rows in it.
+            The collections have different numbers of rows in this block.
         BadBlock
-            It is not what a collection promises.
+            The block does not match what a collection promises.
         TypeError
-            It is masked or sparse.
+            The block is masked or sparse.
         """
         columns = tuple(
             checked(block, promised, f"block {index}")
@@ -118,7 +118,8 @@ class RowBlocks(BlockSequence):
         try:
             return self.loader.values(index)
         except KeyError as error:
-            # Some columns of a frame were selected before the fit: nothing has checked them yet.
+            # The task of a block may select columns of a data frame. It fails, before the block
+            # can be checked, if the partition does not have these columns.
             if not isinstance(self.promised[0], Aligned):
                 raise
             raise BadBlock(
@@ -126,22 +127,22 @@ class RowBlocks(BlockSequence):
             ) from error
 
     def diagnose(self, index: int, block: RowBlock) -> None:
-        """Do nothing: kernels of rows look at the numbers themselves."""
+        """Do nothing: kernels of row blocks check the numbers themselves."""
 
 
 def columns_of(collections: Sequence[Any]) -> list[Any]:
-    """Bring collections whose rows belong together to one graph.
+    """Merge collections whose rows belong together into one graph.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        Some rows.
+        Collections with the same rows.
 
     Returns
     -------
     list
-        The same rows: a data frame stays one where it is the only collection, and becomes an array
-        beside others.
+        The collections in the same order. A single data frame stays a data frame; if there are
+        several collections, data frames become arrays.
     """
     frames = together(*collections)
     return frames if len(frames) == 1 else [_as_array(each) for each in frames]
@@ -162,22 +163,22 @@ def row_blocks(
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        As :func:`columns_of` gives them. Blocks are the row chunks (partitions) of the first;
+        As :func:`columns_of` returns them. Blocks are the row chunks (partitions) of the first;
         the columns of an array are joined to one chunk. Chunks of unknown length stay unknown.
     names : sequence of str
-        What the user calls them, for messages.
+        Names of the collections, for messages.
     remote : Remote, optional
         The cluster that the blocks will be read on.
 
     Raises
     ------
     LengthMismatch
-        They have different numbers of rows, or were shuffled each for itself.
+        The collections have different numbers of rows, or were shuffled separately.
     ValueError
-        Lengths are not known, and there are not as many chunks of each.
+        Chunk lengths are not known, and the collections have different numbers of chunks.
     """
     if not is_frame(collections[0]):
-        # Those that are one to the user bear the same name, and are cut alike.
+        # Several collections made from one argument share its name, but keys must be unique.
         labels = names if len({*names}) == len(names) else list(map(str, range(len(names))))
         collections = list(align(dict(zip(labels, collections, strict=True))).values())
     n_blocks = len(collections[0].__dask_keys__())

@@ -1,4 +1,4 @@
-"""Folds of a cross-validation by an array that holds the number of each row's fold."""
+"""Folds of a cross-validation, given as an array of the fold number of each row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlbd_estimators.exceptions import LengthMismatch
 
 
 def names_folds(cv: Any) -> bool:
-    """Tell whether ``cv`` is an array or a list of numbers, one for each row."""
+    """Return whether ``cv`` is an array or a list of numbers, one for each row."""
     if isinstance(cv, np.ndarray):
         return cv.ndim == 1 and cv.dtype.kind in "iuf"
     return isinstance(cv, list) and bool(cv) and isinstance(cv[0], Integral)
@@ -24,24 +24,27 @@ def fold_numbers(cv: Any, n_rows: int) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        They are no integers.
+        The fold numbers are not integers.
     LengthMismatch
-        They are those of another number of rows.
+        The number of fold numbers is not ``n_rows``.
     ValueError
-        They leave no row to train on, or none to test on.
+        No row is left to train on, or no row is left to test on.
     """
-    names = np.asarray(cv)
-    if names.dtype.kind not in "iu":
-        raise TypeError(f"cv names folds by {names.dtype}. Number them: 0, 1, ...; -1 is none.")
-    if len(names) != n_rows:
+    numbers = np.asarray(cv)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(
+            f"cv has fold numbers of dtype {numbers.dtype}, but they must be integers: 0, 1, ..., "
+            f"or -1 for rows that are never tested on."
+        )
+    if len(numbers) != n_rows:
         raise LengthMismatch(
-            f"cv names the folds of {len(names)} rows, but X has {n_rows}. Name one for each row; "
-            f"-1 is for rows that are never tested on."
+            f"cv has fold numbers for {len(numbers)} rows, but X has {n_rows} rows. Give one "
+            f"number for each row; -1 is for rows that are never tested on."
         )
-    if len(np.unique(np.maximum(names, -1))) < 2:
+    if len(np.unique(np.maximum(numbers, -1))) < 2:
         raise ValueError(
-            f"cv names {len(np.unique(names[names >= 0]))} fold(s) for all rows, which leaves none "
-            f"to train or none to test on. Give each row the number of its fold, from 0, or -1 to "
-            f"always train on it."
+            f"cv has {len(np.unique(numbers[numbers >= 0]))} fold(s) for all rows, which leaves "
+            f"no rows to train on, or no rows to test on. Give each row the number of its fold, "
+            f"from 0, or -1 to always train on it."
         )
-    return names
+    return numbers

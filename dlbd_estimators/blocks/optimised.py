@@ -14,33 +14,33 @@ from dlbd_estimators.blocks.sources import is_frame
 
 
 def optimised(collections: Sequence[Any]) -> Graph:
-    """Return one graph of all collections, the futures in it included.
+    """Return one optimised graph of all collections, including the futures in it.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` gives them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
     """
-    # Of arrays as one expression: dask.optimize optimises each for itself, and what two of them
-    # share would be read for both. Data frames are optimised already.
-    arrays = [each for each in collections if not is_frame(each)]
+    # Optimise the arrays as one expression: dask.optimize optimises each array separately, and
+    # inputs that two arrays share would be read twice. Data frames are already optimised.
+    arrays = [collection for collection in collections if not is_frame(collection)]
     graph: Graph = dict(collections_to_expr(arrays).optimize().__dask_graph__()) if arrays else {}
-    for each in collections:
-        graph.update(each.__dask_graph__() if is_frame(each) else {})
+    for collection in collections:
+        graph.update(collection.__dask_graph__() if is_frame(collection) else {})
     graph.update(_futures_in(collections))
     return graph
 
 
 def _futures_in(collections: Sequence[Any]) -> Graph:
-    """Return what lies on a cluster of some collections, by key.
+    """Return the futures in the graphs of collections, by key.
 
-    Optimisation leaves the names of persisted chunks without their values.
+    An optimised graph holds the keys of persisted chunks, but not their futures.
     """
     futures: Graph = {}
-    for each in collections:
-        graph = each.__dask_graph__()
+    for collection in collections:
+        graph = collection.__dask_graph__()
         for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else [graph]:
-            # What is still to be written out, block by block, holds tasks alone.
+            # A Blockwise layer has no futures; to look at its tasks would materialise it.
             if not isinstance(layer, Blockwise):
                 futures |= futures_of(layer)
     return futures

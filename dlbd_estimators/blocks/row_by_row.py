@@ -1,10 +1,11 @@
-"""Blocks whose tasks are made when they are read: graphs that say how, and hold no task a block.
+"""Make the tasks of blocks when the blocks are read, from the Blockwise layers of their graph.
 
-Dask writes most graphs of arrays as layers: one function for all blocks, and what it takes of each.
-Written out, each block is some tasks, which costs time and memory for every one of them before the
-first is read. Where each layer takes rows from the same block of the layers before it alone, blocks
-have nothing in common but constants. Then there is nothing to look for in the graph, and a bundle
-carries the layers and writes out its own blocks, some at a time.
+Dask stores most graphs of arrays as layers: one function for all blocks, and the inputs that it
+takes for each block. A layer that is written out (materialised) holds the tasks of all blocks,
+which costs time and memory before the first block is read. If each layer takes rows only from the
+same block of earlier layers, blocks have nothing in common but constants, and no shared tasks have
+to be searched for. A bundle of blocks then carries the layers, and writes out the tasks of its own
+blocks, some blocks at a time.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ from dask.typing import Key
 from dlbd_estimators.blocks.graph import Graph, is_future
 from dlbd_estimators.blocks.task_loader import TaskLoader
 
-#: Blocks whose tasks are made at once: one by one, each would take several times as long.
+#: Blocks in a group whose tasks are made together: one by one, this takes several times as long.
 _AT_ONCE = 16
-#: So many times these are remembered: more than threads work on at a time.
+#: Groups whose tasks are kept: more than the threads work on at the same time.
 _REMEMBERED = 64
-#: An array smaller than this may travel with every task that takes a slice of it.
+#: An array of fewer bytes may be sent with every task that takes a slice of it.
 LARGE_NBYTES = 2**18
 
 
 class _Column(NamedTuple):
-    """A collection: the name of its keys, and their numbers after that of the row."""
+    """The keys of a collection: their name, and their chunk numbers after that of the row."""
 
     name: str
     rest: tuple[int, ...]
 
 
 class _Recent:
-    """The graphs that were made last, by number."""
+    """The graphs that were made last, by the number of their group of blocks."""
 
     def __init__(self) -> None:
         self._made: dict[int, Graph] = {}
@@ -65,20 +66,20 @@ class _Recent:
 
 @dataclass(frozen=True)
 class RowLoader(TaskLoader):
-    """Makes the tasks of a block when it is read.
+    """Make the tasks of a block when it is read.
 
     Parameters
     ----------
     layers : dict of str to Blockwise
-        Functions of blocks, by the name of what they make.
+        Layers, by the name of their output.
     constants : dict
         Values that all blocks take, by key.
     written : dict of int to dict
         Tasks that Dask has written out already, by the number of their row of chunks.
     columns : tuple of _Column
-        What makes up a block.
+        Collections that make up a block.
     rows : sequence or dict of int to int
-        Row of chunks that each block is.
+        Number of the row of chunks of each block.
     """
 
     layers: Mapping[str, Blockwise]
@@ -107,11 +108,11 @@ class RowLoader(TaskLoader):
         return [(each.name, self.rows[index], *each.rest) for each in self.columns]
 
     def _make(self, number: int) -> Graph:
-        """Return the tasks of some blocks, of those that this loader can read."""
+        """Return the tasks of a group of blocks, without blocks that this loader cannot read."""
         numbers = range(number * _AT_ONCE, (number + 1) * _AT_ONCE)
-        held = self.rows if isinstance(self.rows, Mapping) else range(len(self.rows))
+        readable = self.rows if isinstance(self.rows, Mapping) else range(len(self.rows))
         graph: Graph = {}
-        wanted = {key for index in numbers if index in held for key in self._keys(index)}
+        wanted = {key for index in numbers if index in readable for key in self._keys(index)}
         while wanted:
             by_layer: dict[str, set[Key]] = {}
             needed: set[Key] = set()
@@ -137,20 +138,21 @@ class RowLoader(TaskLoader):
 
 
 def row_loader(arrays: Sequence[da.Array], rows: Sequence[int]) -> RowLoader | None:
-    """Return what makes the tasks of blocks when they are read.
+    """Return a loader that makes the tasks of blocks when they are read, if that is possible.
 
     Parameters
     ----------
     arrays : sequence of dask.array.Array
-        With as many chunks of rows each, and one chunk of all else.
+        All with the same number of chunks of rows.
     rows : sequence of int
-        The chunks of rows that are blocks.
+        Numbers of the chunks of rows that are blocks.
 
     Returns
     -------
     RowLoader or None
-        None where blocks have more in common than constants, where parts lie on a cluster, or where
-        the user has chosen another optimisation of graphs.
+        None if blocks have more in common than constants, if an array has more than one chunk of
+        columns, if some values are on a cluster, or if the user has chosen another optimisation of
+        graphs.
     """
     if dask.config.get("array_optimize", None) is not None:
         return None
@@ -166,16 +168,16 @@ def row_loader(arrays: Sequence[da.Array], rows: Sequence[int]) -> RowLoader | N
 
 
 class _Layers:
-    """Follows the layers that arrays are made of, as long as each takes rows of the same block.
+    """Collect the layers that arrays depend on, as long as each takes rows of the same block.
 
     Parameters
     ----------
     graph : HighLevelGraph
-        Of all arrays.
+        Graph of all arrays.
     names : set of str
-        Of these arrays.
+        Names of the arrays.
     n_rows : int
-        Chunks of rows.
+        Number of chunks of rows.
     """
 
     def __init__(self, graph: HighLevelGraph, names: set[str], n_rows: int) -> None:
@@ -189,7 +191,7 @@ class _Layers:
         self._done: set[str] = set()
 
     def follow(self) -> bool:
-        """Tell whether blocks have nothing but constants in common."""
+        """Collect all layers; return whether blocks have nothing but constants in common."""
         while self._to_do:
             name = self._to_do.pop()
             if name in self._done:
@@ -209,35 +211,36 @@ class _Layers:
         if layer.output_blocks or row in layer.new_axes:
             return False
         return all(
-            self._is_constant_argument(what)
+            self._is_constant_argument(argument)
             if indices is None
-            else self._is_of_row(layer, str(what), indices, row)
-            for what, indices in layer.indices
+            else self._is_of_row(layer, str(argument), indices, row)
+            for argument, indices in layer.indices
         )
 
-    def _is_constant_argument(self, what: Any) -> bool:
-        if isinstance(what, TaskRef):
-            return self._is_constant(what.key)
-        return not (isinstance(what, GraphNode) and what.dependencies)
+    def _is_constant_argument(self, argument: Any) -> bool:
+        if isinstance(argument, TaskRef):
+            return self._is_constant(argument.key)
+        return not (isinstance(argument, GraphNode) and argument.dependencies)
 
     def _is_of_row(self, layer: Blockwise, name: str, indices: tuple[str, ...], row: str) -> bool:
         if name in layer.io_deps:
             values = layer.io_deps[name]
             return not (values.produces_keys or values.produces_tasks) and indices.count(row) <= 1
-        # Of one chunk of rows all others would take the same.
+        # An input with another number of chunks of rows is not taken row by row: if it has one
+        # chunk, all blocks take the same.
         takes = indices[:1] == (row,) and row not in indices[1:]
         takes = takes and layer.numblocks[name][0] == self._n_rows
         self._to_do.append(name)
         return takes
 
     def _is_constant(self, key: Key) -> bool:
-        """Tell whether a key is that of a value, which is then taken."""
+        """Return whether a key names a constant, and if so, add it to ``constants``."""
         layer = self._graph.layers.get(key) if isinstance(key, str) else None
         if not isinstance(layer, MaterializedLayer) or key not in layer:
             return False
         value = layer[key]
         value = value.value if isinstance(value, DataNode) else value
-        # Other keys, tasks of Dask's older form, and what may hold these.
+        # These may be other keys or legacy tasks of Dask, or may contain them.
         if isinstance(value, GraphNode | str | tuple | list | dict) or is_future(value):
             return False
         if isinstance(value, np.ndarray) and value.nbytes >= LARGE_NBYTES:
@@ -246,7 +249,7 @@ class _Layers:
         return True
 
     def _is_written(self, name: str, layer: MaterializedLayer) -> bool:
-        """Tell whether tasks that are written out take rows of their own block, and take them."""
+        """Return whether written-out tasks take rows of their block only; collect these tasks."""
         before: set[str] = set()
         for key, value in layer.items():
             task = DataNode(key, value) if isinstance(value, np.ndarray) else value
@@ -259,19 +262,19 @@ class _Layers:
                     return False
             self.written.setdefault(_row(key), {})[key] = task
         self._to_do.extend(before)
-        # Dask would join a task to the only one that needs it, and so read no more of a file than
-        # what a slice leaves.
+        # Dask would fuse an input with the only task that needs it. If that task is a slice, it
+        # would then read only the slice from a file: leave such graphs to Dask's optimisation.
         dependents = self._graph.dependents
         return all(each in self._names or len(dependents.get(each, ())) > 1 for each in before)
 
 
 def _row(key: Any) -> int:
-    """Return the number of the row of chunks that a key is of."""
+    """Return the number of the row of chunks that a key belongs to."""
     return int(key[1])
 
 
 def _copy(layer: Blockwise, io_deps: Mapping[str, BlockwiseDep]) -> Blockwise:
-    """Return a layer with other arguments; the user's own may hold all tasks, written out."""
+    """Copy a layer with other ``io_deps``, without the written-out tasks that it may hold."""
     return Blockwise(
         layer.output,
         layer.output_indices,
@@ -285,14 +288,14 @@ def _copy(layer: Blockwise, io_deps: Mapping[str, BlockwiseDep]) -> Blockwise:
 
 
 def _of_rows(layer: Blockwise, rows: Iterable[int]) -> Blockwise:
-    """Return a layer that carries the arguments of some rows alone."""
+    """Copy a layer with the arguments of the given rows of chunks only."""
     row, cut = layer.output_indices[0], dict(layer.io_deps)
     for name, indices in layer.indices:
         if not (isinstance(name, str) and name in cut and indices and row in indices):
             continue
         values, axis = cut[name], indices.index(row)
         counts = values.numblocks
-        if counts[axis] > 1:  # else the same for all rows
+        if counts[axis] > 1:  # otherwise the same for all rows
             before, after = map(range, counts[:axis]), map(range, counts[axis + 1 :])
             places = list(product(*before, rows, *after))
             cut[name] = BlockwiseDepDict({place: values[place] for place in places}, counts)

@@ -1,7 +1,8 @@
-"""Consecutive functions of rows as one, tile by tile, in a block's own memory where it is free.
+"""Run consecutive functions of rows together, tile by tile, and in place if possible.
 
-Filling and scaling a block of 32 MiB with one NumPy call after another is a walk through memory for
-each, and new memory for most. A tile stays in the processor's cache for all of them.
+If a block of 32 MiB is imputed and scaled by one NumPy call after another, each call reads the
+whole block from main memory, and most calls allocate a new block. A tile stays in the processor's
+cache for all calls.
 """
 
 from __future__ import annotations
@@ -24,25 +25,26 @@ from dlbd_estimators.blocks.checks import CheckedRows, Promised
 from dlbd_estimators.blocks.compute import compute
 from dlbd_estimators.blocks.graph import Graph, is_fused
 
-#: Changes a tile in place, given the number of its first row in the block, and whether something
-#: before has seen to it that the tile holds no infinity; returns whether that holds afterwards.
+#: Changes a tile in place. Arguments: the tile, the number of its first row in the block, and
+#: whether it is known from an earlier change that the tile has no infinite values. Returns whether
+#: that is known after this change.
 Change = Callable[[NDArray[Any], int, bool], bool]
 
-#: A graph, or several in which a key is looked up one after the other.
+#: A graph, or several graphs in which a key is looked up one after the other.
 _Lookup = MutableMapping[Key, Any]
 
 _TILE_NBYTES = 2**20
 
 
 class Steps:
-    """Functions of rows, one after the other.
+    """Apply functions of rows, one after the other.
 
     Parameters
     ----------
     functions : sequence of callable
-        Each takes a block and returns as many rows, and does not change the block. One that has a
-        method ``change(dtype, n_columns)`` returns by it what does the same in place to a tile of
-        such floats, bit for bit; or None.
+        Each takes a block, returns the same number of rows, and does not change the block. A
+        function may have a method ``change(dtype, n_columns)``. It returns a :data:`Change` that
+        does the same in place, bit for bit, to a tile of this dtype and number of columns; or None.
     """
 
     def __init__(self, functions: Sequence[Callable[[Any], Any]]) -> None:
@@ -55,7 +57,7 @@ class Steps:
         return type(self).__name__, normalize_token(self.functions)
 
     def __call__(self, block: Any, *, overwrite: bool = False) -> Any:
-        """Run all functions on a block, which is changed only with ``overwrite``."""
+        """Apply all functions to a block, which is changed only with ``overwrite``."""
         changes = self._changes(block)
         if changes is not None:
             return _by_tiles(changes, block, block if overwrite else np.empty_like(block))
@@ -89,43 +91,44 @@ def _by_tiles(changes: list[Change], block: NDArray[Any], out: NDArray[Any]) -> 
 
 
 def after(X: da.Array, function: Callable[[Any], Any]) -> tuple[da.Array, CheckedRows[Any]]:
-    """Return an array and what to map its blocks with, for a function of the blocks of X.
+    """Return an array, and the function to map over its blocks to apply ``function`` to X.
 
-    Where X is what such a function has made of another array, that is the other array, and both
-    functions in a row.
+    If X itself is the result of such a function of another array, that other array is returned, and
+    a function that applies both functions.
     """
     layer = X.dask.layers.get(X.name)
-    made = getattr(getattr(layer, "task", None), "func", None)
+    mapped = getattr(getattr(layer, "task", None), "func", None)
     if not (
         isinstance(layer, Blockwise)
-        and isinstance(made, CheckedRows)
-        and isinstance(made.function, Steps)
-        and isinstance(made.promised[0], Promised)
+        and isinstance(mapped, CheckedRows)
+        and isinstance(mapped.function, Steps)
+        and isinstance(mapped.promised[0], Promised)
     ):
         return X, CheckedRows(Steps([function]), X)
     (source, _), *_ = layer.indices
-    promised = made.promised[0]
+    promised = mapped.promised[0]
     meta = np.empty((0, *promised.shape), dtype=promised.dtype)
     before = da.Array(X.dask, source, (X.chunks[0], promised.shape[:1]), meta=meta)
-    return before, CheckedRows(Steps([*made.function.functions, function]), before)
+    return before, CheckedRows(Steps([*mapped.function.functions, function]), before)
 
 
 def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
-    """Compute a block whose last task is a chain of steps, in the memory of their input.
+    """Compute a block whose last task is :class:`Steps`, in the memory of their input if possible.
 
     Parameters
     ----------
     graph : dict
-        Tasks that the block needs, and those of other blocks.
+        Tasks that the block needs. It may hold tasks of other blocks.
     key : key
-        Of the block.
+        Key of the block.
     others : list of key
-        What else will be computed of the graph.
+        Other keys of the graph that will be computed.
 
     Returns
     -------
     ndarray or None
-        None where the last task is another, or a task would be run both for it and for the others.
+        None if the last task is not Steps, or if ``key`` and ``others`` need a common task, which
+        would then run twice.
     """
     tasks, task = _last_task(graph, key)
     steps = getattr(task, "func", None)
@@ -136,11 +139,11 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     source = task.args[0].key
     part, _ = cull(tasks, [source])
     beside, _ = cull(tasks, others)
-    if any(not isinstance(part[each], DataNode) for each in part.keys() & beside.keys()):
+    if any(not isinstance(part[common], DataNode) for common in part.keys() & beside.keys()):
         return None
     (block,) = compute(part, [source])
-    # Two references: the name here, and the argument. Whatever else holds the block, be it the
-    # user's own cache, must find it as it was.
+    # Two references: the name here, and the argument of getrefcount. If there are more, something
+    # else (a user's cache, for example) holds the block, and must not see it changed.
     overwrite = (
         isinstance(block, np.ndarray)
         and block.base is None
@@ -151,11 +154,11 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
 
 
 def _last_task(graph: _Lookup, key: Key) -> tuple[_Lookup, Any]:
-    """Return a graph in which the last task is one function's, and that task.
+    """Return the last task of a key, not fused with others, and a graph that has its inputs.
 
-    Dask's optimisation joins a task with those before it, and may leave its name as an alias: to
-    run it apart from them, they are taken apart again. The graph is looked up and not copied: it
-    may be that of all blocks, and most have no such task.
+    Dask's optimisation fuses a task with the tasks before it, and may leave its key as an alias.
+    Both are undone here, so that the last task can run separately. The graph is not copied: it may
+    hold the tasks of all blocks, and most blocks have no such task.
     """
     task = graph[key]
     while isinstance(task, Alias) or is_fused(task):
@@ -174,8 +177,8 @@ def _last_task(graph: _Lookup, key: Key) -> tuple[_Lookup, Any]:
 
 
 def _input(name: Key, value: Any) -> GraphNode:
-    """Return a task that gives the value of a joined task's argument."""
+    """Return a task that gives the value of an argument of a fused task."""
     if isinstance(value, TaskRef):
         return Alias(name, value.key)
-    # A task in its turn, which may need others: they are keys of the graph around it.
+    # The argument may be a task itself. Its dependencies are keys of the outer graph.
     return value if isinstance(value, GraphNode) else DataNode(name, value)

@@ -1,4 +1,4 @@
-"""Which rows of which block a part of a split takes, known by a few numbers a block."""
+"""Select the rows of each block that go to a part of a split, from a few numbers per block."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks.allocation import Integers, allocate, consecutive
 from dlbd_estimators.exceptions import LengthMismatch
 
-#: A chunk is put together from no more blocks than this, however few rows each gives: the
-#: blocks of one chunk are read one after the other.
+#: Maximum number of blocks whose rows make up a chunk, however few these rows are: the blocks of
+#: one chunk are read one after the other.
 _BLOCKS_A_CHUNK = 16
 
 
@@ -26,13 +26,13 @@ class Rows:
     Parameters
     ----------
     block : int
-        Its number.
+        Number of the block.
     size : int
-        Its rows.
+        Number of rows of the block.
     ranges : tuple of (int, int)
-        What is taken of the block's order, ends excluded.
+        Ranges of the block's order that are selected, ends excluded.
     seed : int or None
-        Shuffles the block's order; None is the order in which rows are stored.
+        Seed that shuffles the block's order; None keeps the order in which rows are stored.
     """
 
     block: int
@@ -46,12 +46,12 @@ class Rows:
         Parameters
         ----------
         labels : ndarray of shape (size,), optional
-            Put rows of one label together in the order, in the order of the labels.
+            Labels of the rows of the block. The order is then sorted by label.
         """
         if self.seed is None:
             order = np.arange(self.size)
         else:
-            # A stream of its own for each block: no block's choice waits for another's.
+            # Each block has a separate random stream, so that blocks do not depend on each other.
             stream = np.random.SeedSequence(self.seed, spawn_key=(1, self.block))
             order = np.random.default_rng(stream).permutation(self.size)
         if labels is not None:
@@ -64,18 +64,18 @@ class Rows:
         return np.flatnonzero(taken)
 
     def check(self, found: int) -> None:
-        """Refuse a block of another length than the one that rows were chosen of.
+        """Refuse a block that has another number of rows than the rows were selected from.
 
         Raises
         ------
         LengthMismatch
-            Names the block.
+            The numbers differ. The message names the block.
         """
         if found != self.size:
             raise LengthMismatch(
                 f"Found input variables with inconsistent numbers of samples: block {self.block} "
                 f"has {found} rows where {self.size} were expected. Arrays of unknown chunk "
-                f"lengths have to be cut where the others are: call their "
+                f"lengths need the same chunks as the other arrays: call their "
                 f"compute_chunk_sizes() first."
             )
 
@@ -89,9 +89,9 @@ class Selection:
     sizes : tuple of int
         Rows of each block.
     ranges : ndarray of shape (n_blocks, n_ranges, 2)
-        What is taken of each block's order, ends excluded.
+        Ranges of each block's order that are selected, ends excluded.
     seed : int or None
-        As for :class:`Rows`.
+        Seed that shuffles each block's order; None keeps the order in which rows are stored.
     """
 
     sizes: tuple[int, ...]
@@ -100,18 +100,18 @@ class Selection:
 
     @cached_property
     def lengths(self) -> Integers:
-        """Rows taken of each block."""
+        """Number of rows that are selected in each block."""
         taken: Integers = (self.ranges[..., 1] - self.ranges[..., 0]).sum(axis=1)
         return taken
 
     def rows(self, block: int) -> Rows:
-        """Return what is taken of one block."""
+        """Return the selected rows of one block."""
         return self._rows[block]
 
     @cached_property
     def _rows(self) -> list[Rows]:
-        """What is taken of each block: the same for all arrays that are split together."""
-        # As lists first: of an array, each number would be brought to Python by itself.
+        """Selected rows of each block, made once for all arrays that are split together."""
+        # `tolist` converts all numbers at once, which is faster than one by one.
         return [
             Rows(block, size, tuple((a, b) for a, b in ranges if b > a), self.seed)
             for block, (size, ranges) in enumerate(
@@ -151,7 +151,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Division:
-    """All rows divided into parts.
+    """A division of all rows into parts.
 
     Parameters
     ----------
@@ -160,9 +160,9 @@ class Division:
     counts : ndarray of shape (n_blocks, n_strata, n_parts)
         Rows of each stratum (label) of a block that go to each part.
     strata : ndarray of shape (n_blocks, n_strata)
-        Rows of each stratum.
+        Rows of each stratum of a block.
     seed : int or None
-        As for :class:`Rows`.
+        Seed that shuffles each block's order; None keeps the order in which rows are stored.
     """
 
     sizes: tuple[int, ...]
@@ -172,7 +172,7 @@ class Division:
 
     @property
     def _edges(self) -> Integers:
-        """Ends of the parts within each block's order, strata one after the other."""
+        """Edges of the parts within each block's order, in which one stratum follows another."""
         first = np.cumsum(self.strata, axis=1) - self.strata
         within = np.concatenate([np.zeros_like(self.counts[..., :1]), self.counts], axis=2)
         edges: Integers = first[..., None] + np.cumsum(within, axis=2)
@@ -183,29 +183,29 @@ class Division:
         return Selection(self.sizes, self._edges[..., number : number + 2], self.seed)
 
     def others(self, number: int) -> Selection:
-        """Return the rows of all other parts, for parts that leave out no row."""
+        """Return the rows of all other parts, if the parts together hold all rows."""
         edges = self._edges
         before, after = edges[..., [0, number]], edges[..., [number + 1, -1]]
         return Selection(self.sizes, np.concatenate([before, after], axis=1), self.seed)
 
 
 def random_division(sizes: tuple[int, ...], parts: Any, seed: int) -> Division:
-    """Divide rows at random among parts of given sizes, every block in proportion."""
+    """Divide rows at random among parts of given sizes, in proportion to the block sizes."""
     counts = allocate(sizes, parts, shares_stream(seed))
     return Division(sizes, counts[:, None, :], one_stratum(sizes), seed)
 
 
 def consecutive_division(sizes: tuple[int, ...], parts: Any) -> Division:
-    """Divide rows among parts of given sizes that follow one another as rows are stored."""
+    """Divide rows among parts of given sizes that are consecutive in the stored order."""
     return Division(sizes, consecutive(sizes, parts)[:, None, :], one_stratum(sizes), None)
 
 
 def one_stratum(sizes: tuple[int, ...]) -> Integers:
-    """Return the rows of each block as those of a single stratum."""
+    """Return the rows of each block as rows of a single stratum."""
     return np.asarray(sizes, dtype=np.int64)[:, None]
 
 
 def shares_stream(seed: int) -> np.random.Generator:
-    """Return the generator that rounds the parts' shares of the blocks."""
-    # Apart from the streams of the blocks, whose keys begin with 1.
+    """Return the random generator that rounds the numbers of rows of parts in blocks."""
+    # Independent of the streams of the blocks, whose spawn keys begin with 1.
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

@@ -1,9 +1,9 @@
-"""Parts of a graph computed in this process, in bounded memory: what has no room lies on disk.
+"""Compute keys of a graph in this process in bounded memory: values that do not fit go to disk.
 
-A shuffle by tasks, or whole columns cut into rows, holds all rows at once: its results, and the
-pieces on the way. Where these are more than fit in the room given, the others are written to
-Dask's temporary directory, and read again one by one. They are deleted with the last that reads
-them.
+A task-based shuffle, or whole columns that are rechunked to rows, holds all rows at once, both in
+its results and in its intermediate values. Values beyond a fixed amount of memory are written to
+Dask's temporary directory, and read back one by one. The files are deleted when no object refers to
+them any more.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Graph
 
-#: Bytes of the results, and as many of the pieces on the way, that stay in memory.
+#: Bytes of results that stay in memory, and also bytes of intermediate values.
 ROOM = 2**28
-#: What is smaller is not worth a file.
+#: Values of fewer bytes are never written to a file.
 _SMALL = 2**12
 _NAME = "kept-rows"
 
 
 class _Directory:
-    """A temporary directory that goes with the last reference to this."""
+    """A temporary directory that is deleted with the last reference to this object."""
 
     def __init__(self) -> None:
         within = dask.config.get("temporary-directory", None)
@@ -46,43 +46,43 @@ class _Directory:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A value that lies on disk."""
+    """A value on disk."""
 
     directory: _Directory
     name: str
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """Path of the file."""
         return self.directory.path / self.name
 
     @classmethod
     def write(cls, directory: _Directory, name: str, value: Any) -> OnDisk:
-        """Write a value."""
+        """Write a value to a file in the directory."""
         written = cls(directory, name)
         with written.path.open("wb") as file:
             pickle.dump(value, file, protocol=5)
         return written
 
     def read(self) -> Any:
-        """Return the value."""
+        """Read the value from the file."""
         with self.path.open("rb") as file:
             return pickle.load(file)
 
 
 class Values(MutableMapping[Key, Any]):
-    """Values by key, in memory as far as there is room, and else on disk.
+    """Values by key, in memory up to a number of bytes, and otherwise on disk.
 
     Parameters
     ----------
     room : int
-        Bytes of them that stay in memory.
+        Bytes of values that stay in memory.
     """
 
     def __init__(self, room: int) -> None:
         self._free = room
         self._held: dict[Key, Any] = {}
-        # Of those in memory that may be written, the one longest not asked for first.
+        # Sizes of the values in memory that may be written to disk, least recently used first.
         self._sizes: dict[Key, int] = {}
         self._directory: _Directory | None = None
         self._n_written = 0
@@ -132,14 +132,14 @@ class Values(MutableMapping[Key, Any]):
         return len(self._held)
 
     def node(self, key: Key) -> Any:
-        """Return a node of a graph that gives a value."""
+        """Return a node of a graph that gives the value of a key."""
         value = self._held[key]
         return Task(key, value.read) if isinstance(value, OnDisk) else DataNode(key, value)
 
     @property
     def n_on_disk(self) -> int:
-        """How many of them lie on disk."""
-        return sum(isinstance(each, OnDisk) for each in self._held.values())
+        """Number of values on disk."""
+        return sum(isinstance(held, OnDisk) for held in self._held.values())
 
 
 def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Values:
@@ -148,31 +148,31 @@ def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Valu
     Parameters
     ----------
     graph : dict
-        Of all that they need.
+        All tasks that the keys need.
     keys : sequence of key
-        What to compute.
+        Keys to compute.
     run : callable
-        Dask's scheduler.
+        The ``get`` function of a Dask scheduler.
 
     Returns
     -------
     Values
-        By key.
+        Results by key.
     """
     part, _ = cull(graph, list(keys))
-    found = Values(ROOM)
-    if run not in (threaded.get, get_sync):  # one of the user's, or other processes
+    results = Values(ROOM)
+    if run not in (threaded.get, get_sync):  # a user's scheduler, or one with other processes
         for key, value in zip(keys, run(part, list(keys)), strict=True):
-            found[key] = value
-        return found
+            results[key] = value
+        return results
 
     def keep(key: Key, value: Any) -> None:
-        found[key] = value
+        results[key] = value
 
-    # Each result is put away by a task of its own, so that the scheduler can let go of it.
+    # A separate task stores each result, so that the scheduler can release the result.
     keeping = {
         (_NAME, place): Task((_NAME, place), keep, DataNode(None, key), TaskRef(key))
         for place, key in enumerate(keys)
     }
     run({**part, **keeping}, list(keeping), cache=Values(ROOM))
-    return found
+    return results

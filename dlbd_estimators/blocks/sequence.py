@@ -1,6 +1,6 @@
-"""What executors know of blocks: a numbered sequence, of which each can be read in any process.
+"""The interface of blocks that executors use: a numbered sequence, readable in any process.
 
-What a block holds is another matter: rows of X, y and weights of a fit
+Subclasses define what a block holds: rows of X, y and weights of a fit
 (:mod:`dlbd_estimators.blocks.block`), or rows of any columns
 (:mod:`dlbd_estimators.blocks.lazy_columns`).
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Rows(NamedTuple):
-    """One block as it was stored: X is None where only the targets were asked for."""
+    """One block as it is stored; X is None if only targets and weights were requested."""
 
     X: Any
     y: Any
@@ -23,7 +23,7 @@ class Rows(NamedTuple):
 
 
 class Loader(ABC):
-    """Something that can read block ``index``; it is pickled into the tasks that do."""
+    """An object that reads blocks by number; it is pickled into the tasks that read them."""
 
     @abstractmethod
     def read(self, index: int, *, features: bool = True) -> Rows:
@@ -31,21 +31,21 @@ class Loader(ABC):
 
     @abstractmethod
     def select(self, indices: Sequence[int]) -> Loader:
-        """Return a loader that can read these blocks and carries no more than it needs."""
+        """Return a loader that can read these blocks, and holds only what it needs for them."""
 
     def stored(self) -> BlockSequence | None:
-        """Return the same blocks with all their rows, where this loader leaves some out.
+        """Return the same blocks with all their rows, if this loader leaves some out; else None.
 
-        Messages name rows by their place among all.
+        Messages need it to number rows within the whole block.
         """
         return None
 
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        """Return the parts of these blocks that already lie on a cluster, by key."""
+        """Return the futures on a cluster that reading these blocks needs, by key."""
         return {}
 
     def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
-        """Return a loader that has the values of its remote inputs at hand."""
+        """Return a loader that holds the values of its remote inputs, given by key."""
         return self
 
 
@@ -57,19 +57,19 @@ class BlockSequence(ABC):
     loader : Loader
         Reads a block.
     n_blocks : int
-        Their number.
+        Number of blocks.
     sizes : tuple of int or None
-        Rows of each block; None where they are not known before the blocks are read.
+        Rows of each block; None if they are not known before the blocks are read.
     block_nbytes : int or None
-        Size of the largest block, in bytes; None where unknown.
+        Size of the largest block, in bytes; None if unknown.
     in_memory : bool
         The blocks are views of arrays in this process.
     """
 
-    #: Passes read the blocks again and again: those that fit are kept meanwhile.
+    #: Whether several passes read the blocks, so that blocks that fit are cached between passes.
     read_again: bool = True
-    #: Blocks of one fit that are read otherwise, with other labels or of fewer rows, have another
-    #: one: what is kept of these is not taken for the same block of those.
+    #: Distinguishes the blocks in a cache. Blocks of the same fit that are read differently (other
+    #: labels, fewer rows) have another token, so that one is not taken for the other.
     token: str = ""
 
     loader: Loader
@@ -80,7 +80,7 @@ class BlockSequence(ABC):
 
     @property
     def leader(self) -> str:
-        """What the user calls the collection whose chunks are the blocks."""
+        """Name of the collection whose chunks are the blocks, for messages."""
         return "X"
 
     @abstractmethod
@@ -89,35 +89,35 @@ class BlockSequence(ABC):
 
     @abstractmethod
     def load(self, index: int, *, features: bool = True) -> Any:
-        """Read and check one block; it tells its ``nbytes``."""
+        """Read and check one block, which has an attribute ``nbytes``."""
 
     @abstractmethod
     def diagnose(self, index: int, block: Any) -> None:
         """Raise the error that explains why block ``index`` gave a non-finite partial."""
 
     def select(self, indices: Sequence[int]) -> Self:
-        """Return blocks that carry what reading ``indices`` needs; numbers stay."""
+        """Return blocks that hold only what reading ``indices`` needs, with the same numbers."""
         return self.with_loader(self.loader.select(indices))
 
     def read_by(self, part: Self) -> Self:
-        """Return these blocks as a part of them can read them, which :meth:`select` gives."""
+        """Return these blocks with the loader of ``part``, which :meth:`select` returned."""
         return self.with_loader(part.loader)
 
     def rows(self, index: int) -> range | None:
-        """Return the numbers of a block's rows among all, where known."""
+        """Return the row numbers of a block in the whole data set, or None if not known."""
         return None if self.sizes is None else range(self._starts[index], self._starts[index + 1])
 
     def where(self, index: int) -> str:
-        """Name a block and, where known, its rows."""
+        """Return the name of a block for messages, with its row numbers if known."""
         rows = self.rows(index)
         known = "" if rows is None else f" (rows {rows.start} to {rows.stop})"
         return f"block {index}{known}"
 
     @cached_property
     def _starts(self) -> list[int]:
-        """First row of each block: every block that is read is named, should it be bad."""
+        """First row of each block, computed once: each block that is read calls :meth:`where`."""
         return [0, *accumulate(self.sizes or ())]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tasks carry these blocks.
+        # Blocks are pickled into tasks: leave out `_starts`, which can be computed again.
         return {name: value for name, value in vars(self).items() if name != "_starts"}

@@ -1,9 +1,9 @@
-"""What blocks have in common: the parts of a graph that many of them need.
+"""Find the tasks of a graph that many blocks need.
 
-The blocks that need a part are followed from the blocks down to what they are made of. Nearly
-always they are a few neighbours, or all: so a set of blocks is kept as the runs of its numbers,
-and work and memory grow with the graph, not with its square. Sets of many scattered blocks are
-kept bit by bit, where that takes less.
+The set of blocks that need a task is passed on from each task to its dependencies, beginning with
+the blocks. Nearly always, such a set is a few neighbouring blocks or all blocks. It is therefore
+stored as runs of block numbers, so that time and memory grow with the size of the graph, not with
+its square. A set of many scattered blocks is stored as a bit mask if that takes less memory.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from itertools import chain
 import numpy as np
 from dask.typing import Key
 
-#: Sorted runs ``(start, stop)`` of block numbers, with gaps between them; or bit i is block i.
+#: A set of blocks: sorted runs ``(start, stop)`` of block numbers, with gaps between them; or a bit
+#: mask, in which bit i is block i.
 BlockSet = tuple[tuple[int, int], ...] | int
 
-#: A set of more runs than this, and than blocks by the next number, is kept bit by bit.
+#: A set is stored as a bit mask if it has more runs than this, and more runs than the number of
+#: blocks divided by the next constant.
 _FEW_RUNS = 16
 _BLOCKS_PER_RUN = 1024
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """What blocks have in common.
+    """The tasks that many blocks need.
 
     Attributes
     ----------
     shared : list of key
-        What more than half of the blocks need, other than by way of another such part.
+        Keys that more than half of the blocks need, not only through another such key.
     replays : float
-        How often a task that is not shared would be run to read every block once, on average.
+        Average number of runs of a task that is not shared, if every block is read once.
     """
 
     shared: list[Key]
@@ -45,40 +47,42 @@ def sharing(
     outputs: Sequence[tuple[Key, ...]],
     many: int | None = None,
 ) -> Sharing:
-    """Find what blocks have in common.
+    """Find the tasks that many blocks need.
 
-    Of ``X - X.mean(0)`` that is the mean alone: every block needs all of X, but only to find the
+    For ``X - X.mean(0)`` this is only the mean: every block needs all of X, but only to compute the
     mean.
 
     Parameters
     ----------
     dependencies : dict
-        Of all tasks.
+        Dependencies of each task.
     outputs : sequence of tuple of key
-        What makes up each block.
+        Keys that make up each block.
     many : int, optional
-        What more blocks than this need is shared; by default half of them, or two.
+        A task is shared if more blocks than this need it. The default is half of the blocks, and at
+        least two.
     """
     n_blocks = len(outputs)
-    # Of two blocks each may touch the same stored chunk: no reason to send that with both.
+    # At least two: two blocks may read the same stored chunk, which need not be sent with both.
     many = max(2, n_blocks // 2) if many is None else many
     users = Counter(chain.from_iterable(dependencies.values()))
     made = set(chain.from_iterable(outputs))
     references = users.total() + sum(map(len, outputs))
     if outputs and references == len(made | users.keys()):
-        return Sharing([], 1.0)  # nothing is needed twice, as nearly always
-    # By key, the sets of its users and of the blocks that it makes up: joined when all are known.
+        return Sharing([], 1.0)  # no task is needed twice: the usual case
+    # For each key, the sets of blocks that need it, one from each task that depends on it. They are
+    # joined when all of these tasks are done.
     needed_by: dict[Key, list[BlockSet]] = {}
     for index, keys in enumerate(outputs):
-        alone = ((index, index + 1),)
+        single_block = ((index, index + 1),)
         for key in keys:
-            needed_by.setdefault(key, []).append(alone)
+            needed_by.setdefault(key, []).append(single_block)
     shared: list[Key] = []
     runs = tasks = 0
     ready = [key for key in dependencies if key not in users]
     while ready:
         key = ready.pop()
-        # Blocks that need it by a path that meets no shared key.
+        # Blocks that need the key through a path without a shared key.
         sets = needed_by.pop(key, [])
         blocks = sets[0] if len(sets) == 1 else union(sets, n_blocks)
         count = size(blocks)
@@ -102,17 +106,17 @@ def union(sets: Sequence[BlockSet], n_blocks: int) -> BlockSet:
     Parameters
     ----------
     sets : sequence of tuple or int
-        As :data:`BlockSet` says.
+        Sets as described at :data:`BlockSet`.
     n_blocks : int
-        All blocks there are.
+        Number of all blocks.
     """
-    if len(sets) == 1 or (sets and all(each is sets[0] for each in sets)):
+    if len(sets) == 1 or (sets and all(block_set is sets[0] for block_set in sets)):
         return sets[0]
-    runs = _joined(run for each in sets if not isinstance(each, int) for run in each)
+    runs = _joined(run for block_set in sets if not isinstance(block_set, int) for run in block_set)
     bits = 0
-    for each in sets:
-        if isinstance(each, int):
-            bits |= each
+    for block_set in sets:
+        if isinstance(block_set, int):
+            bits |= block_set
     if bits or len(runs) > max(_FEW_RUNS, n_blocks // _BLOCKS_PER_RUN):
         return bits | _bits(runs, n_blocks)
     return runs
@@ -140,8 +144,8 @@ def _joined(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def _bits(runs: Sequence[tuple[int, int]], n_blocks: int) -> int:
-    """Return runs bit by bit."""
-    # Edges, then a running sum: one at a time, each run would take time by all blocks.
+    """Convert runs to a bit mask."""
+    # A cumulative sum of edges: to add runs one by one, each would take time O(n_blocks).
     edges = np.zeros(n_blocks + 1, dtype=np.int8)
     for start, stop in runs:
         edges[start] += 1

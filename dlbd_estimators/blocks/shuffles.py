@@ -1,8 +1,8 @@
-"""Shuffles of Dask data frames, made to give the same rows in the same order at each reading.
+"""Make shuffles of Dask data frames give the same rows in the same order at each reading.
 
-Dask leaves the order of the rows that a shuffle brings together to chance: which thread or worker
-was first. Blocks that are read again, or by another fit, would get other rows at the same place,
-and rows that a split has set apart would mix.
+Dask leaves the order of the rows that a shuffle collects to chance: which thread or worker was
+first. Without a fixed order, blocks that are read again, or by another fit, would have other rows
+at the same positions, and training and test rows of a split would mix.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Graph, is_barrier, is_fused
 
-#: Functions whose tasks hand out the rows that a shuffle has brought together, in no fixed order.
+#: Names of the functions whose tasks output the rows that a shuffle collects, in no fixed order.
 _UNORDERED = {"collect", "shuffle_unpack", "merge_unpack"}
-#: Begins the keys that these tasks get.
+#: Prefix of the new keys of these tasks.
 _MOVED = "unordered-"
 
 
 def with_lasting_names(graph: Graph) -> Graph:
-    """Name the tasks of shuffles by way of the disk after what they shuffle.
+    """Give the tasks of disk-based shuffles names that depend only on the data they shuffle.
 
-    Dask gives them other names each time, so that a cluster cannot take an old shuffle's files for
-    a new one's. In this process no task outlives its computation, and frames that came here in two
-    calls have to share a shuffle.
+    Dask gives them new names each time, so that a cluster does not mistake the files of an old
+    shuffle for those of a new one. In this process no task outlives its computation, and frames
+    that are passed in two calls have to share a shuffle.
     """
     if getattr(get_scheduler(), "__self__", None) is not None:  # a cluster's client
         return graph
@@ -47,17 +47,17 @@ def with_lasting_names(graph: Graph) -> Graph:
 
 
 def _renamed(task: Any, names: dict[Any, Any]) -> Any:
-    """Rename keys in a task of Dask's older form, of tuples and lists."""
+    """Rename keys in a legacy task of Dask, which consists of tuples and lists."""
     if isinstance(task, tuple):
         return names[task] if _is_among(task, names) else tuple(_renamed(x, names) for x in task)
     return [_renamed(each, names) for each in task] if isinstance(task, list) else task
 
 
 def _is_among(key: Any, names: dict[Any, Any]) -> bool:
-    """Tell whether something is a key of ``names``; also if it cannot be hashed."""
+    """Return whether an object is a key of ``names``; False if it cannot be hashed."""
     try:
         return key in names
-    except TypeError:  # not hashable: no key
+    except TypeError:  # not hashable
         return False
 
 
@@ -72,7 +72,7 @@ def in_fixed_order(graph: Graph) -> Graph:
     Returns
     -------
     dict
-        A graph with the same keys.
+        A graph with the same keys, and a new key for each task that outputs unordered rows.
     """
     if not any(map(is_barrier, graph)):
         return graph
@@ -82,15 +82,16 @@ def in_fixed_order(graph: Graph) -> Graph:
         for key, task in graph.items()
         if isinstance(key, tuple) and _is_unordered(task) and not _is_moved(key)
     }
-    brought = {new: _with_key(graph[key], new) for key, new in moved.items()}
+    unordered = {new: _with_key(graph[key], new) for key, new in moved.items()}
     ordering = {key: Task(key, ordered, TaskRef(new)) for key, new in moved.items()}
-    return {**graph, **brought, **ordering}
+    return {**graph, **unordered, **ordering}
 
 
 def _unfused(graph: Graph) -> Graph:
-    """Take those tasks apart again that Dask's optimisation has joined with a shuffle's.
+    """Undo the fusion of tasks that output shuffled rows with other tasks.
 
-    It may have joined joined tasks: what was an array in between is optimised twice.
+    A fused task may contain fused tasks: a frame made from an array that was made from a frame is
+    optimised twice.
     """
     while any(is_fused(task) and _hides_unordered(task) for task in graph.values()):
         graph = _one_level_unfused(graph)
@@ -98,7 +99,7 @@ def _unfused(graph: Graph) -> Graph:
 
 
 def _hides_unordered(task: Any) -> bool:
-    """Tell whether a task, or one inside it, hands out shuffled rows."""
+    """Return whether a task, or a task fused into it, outputs shuffled rows."""
     if is_fused(task):
         return any(map(_hides_unordered, task.args[0].values()))
     return _is_unordered(task)
@@ -106,7 +107,7 @@ def _hides_unordered(task: Any) -> bool:
 
 def _one_level_unfused(graph: Graph) -> Graph:
     parts: Graph = {}
-    whole: Graph = {}
+    aliases: Graph = {}
     for key, task in graph.items():
         if not is_fused(task):
             continue
@@ -119,9 +120,9 @@ def _one_level_unfused(graph: Graph) -> Graph:
             if not isinstance(value, TaskRef):  # a list of keys, for example
                 parts[outside[name]] = Task(outside[name], _same, value)
         parts |= {each: part.substitute(outside) for each, part in inner.items()}
-        whole[key] = Alias(key, last)
-    # The last part may have the name that optimisation has made an alias of the whole.
-    return {**graph, **whole, **parts}
+        aliases[key] = Alias(key, last)
+    # `parts` last: the key of the last inner task may be an alias of the fused task in `graph`.
+    return {**graph, **aliases, **parts}
 
 
 def _same(value: Any) -> Any:
@@ -137,7 +138,7 @@ def _is_unordered(task: Any) -> bool:
 
 
 def _function_name(task: Any) -> str:
-    # Disk shuffles are written in Dask's older form: a tuple that begins with its function.
+    # Disk-based shuffles have legacy tasks: tuples whose first item is the function.
     function = task[0] if isinstance(task, tuple) and task else getattr(task, "func", None)
     return getattr(function, "__name__", "")
 
@@ -149,8 +150,8 @@ def _with_key(task: Any, key: Key) -> Any:
 def ordered(block: Any) -> Any:
     """Sort the rows of a pandas frame by a hash of their values, index included.
 
-    Rows that are equal in all values are interchangeable: so this order depends on nothing but
-    which rows there are. Values that cannot be hashed leave the order as it is.
+    Rows that are equal in all values are interchangeable, so the result depends only on which rows
+    there are. If a value cannot be hashed, the order is not changed.
     """
     try:
         hashes = pd.util.hash_pandas_object(block, index=True)

@@ -1,7 +1,7 @@
-"""Parts that blocks take of large arrays in memory: cut out before tasks are sent.
+"""Take the slices that blocks need of large arrays in memory before tasks are sent.
 
-Then a slice travels with a block, and not the whole array. Nothing but the cut is done here: what a
-user's function makes of a slice is made where the block is read.
+A slice is then sent with each block instead of the whole array. Only the slicing is done here: a
+user's function of a slice runs where the block is read.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Dependencies, Graph, is_fused
 
-#: Functions that take a part of their first argument.
+#: Functions that return a part of their first argument.
 _CUTS = (getter, getter_inline, getter_nofancy, chunk.getitem, operator.getitem)
 
 
 def cut_first(graph: Graph, dependencies: Dependencies, shared: set[Key], large: int) -> Graph:
-    """Return tasks that hold the parts of large arrays they need, in the place of these arrays.
+    """Return tasks that hold slices of large arrays instead of the arrays.
 
-    What turns out larger than the array (rows read by their numbers, say) stays as it is.
+    A task is left out if its slice is not smaller than the array (rows taken by their numbers, for
+    example).
 
     Parameters
     ----------
     graph, dependencies : dict
-        Of all tasks.
+        All tasks by key, and the dependencies of each task.
     shared : set of key
-        What most blocks need, by value.
+        Keys of the values that most blocks need.
     large : int
-        Bytes from which on shared arrays are large.
+        Size in bytes from which shared arrays are large.
 
     Returns
     -------
     dict
-        By the keys of the tasks that they replace.
+        The new tasks, by the keys of the tasks that they replace.
     """
     values = {key: getattr(graph[key], "value", graph[key]) for key in shared}
     arrays = {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
@@ -55,7 +56,7 @@ def cut_first(graph: Graph, dependencies: Dependencies, shared: set[Key], large:
 
 
 def _cut(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
-    """Return a task with parts of arrays in the place of the arrays, if it begins with a cut."""
+    """Return a task with slices in place of arrays, or None if it does not begin with a slice."""
     if _is_cut(task) and task.dependencies <= arrays.keys():
         return _smaller({task.key: task(arrays)}, size).get(task.key)
     if not is_fused(task):
@@ -92,7 +93,7 @@ def _value(value: Any) -> Any:
 
 
 def _smaller(parts: Mapping[Key, Any], size: int) -> dict[Key, DataNode]:
-    """Return parts of arrays as nodes of a graph; none where they are not smaller in all."""
+    """Return slices as nodes of a graph; none if together they are not smaller than ``size``."""
     if sum(getattr(part, "nbytes", size) for part in parts.values()) >= size:
         return {}
     return {name: DataNode(name, part) for name, part in parts.items()}

@@ -1,7 +1,8 @@
-"""What counts as lazy data, and how each kind is opened without loading it.
+"""Recognise lazy data, and open each kind without loading it.
 
-Dask arrays and Dask data frames are taken as they are, Zarr arrays and xarray's data arrays become
-Dask arrays. Every other lazy kind is refused with what to do instead: NumPy would load it.
+Dask arrays and Dask data frames are used as they are. Zarr arrays and xarray's data arrays become
+Dask arrays. Every other lazy kind is refused, because NumPy would load it; the error explains what
+to do instead.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from dask.base import is_dask_collection
 
 from dlbd_estimators.blocks.graph import is_future
 
-#: Decoded size that chunks of a Zarr array are joined to.
+#: Chunks of a Zarr array are joined to blocks of about this decoded size, in bytes.
 _BLOCK_NBYTES = 2**25
 
 #: What to do with a lazy object that is neither a Dask array nor a Dask data frame, by the name of
 #: its class; the last entry is for all others.
 _ADVICE = {
-    "Bag": "Make a data frame of it: bag.to_dataframe().",
+    "Bag": "Convert it to a data frame: bag.to_dataframe().",
     "Delayed": (
-        "Say what it will be: dask.array.from_delayed(value, shape=..., dtype=...) or "
+        "Declare what it returns: dask.array.from_delayed(value, shape=..., dtype=...) or "
         "dask.dataframe.from_delayed([value], meta=...)."
     ),
     "Dataset": (
@@ -32,31 +33,31 @@ _ADVICE = {
         "dataset[[...]].to_dataarray().transpose(...).data."
     ),
     "Future": (
-        "Say what it will be: dask.array.from_delayed(future, shape=..., dtype=...) or "
+        "Declare what it returns: dask.array.from_delayed(future, shape=..., dtype=...) or "
         "dask.dataframe.from_delayed([future], meta=...)."
     ),
     "Group": "Choose an array of it: group[name].",
-    "Index": "Make a column of it: index.to_series().",
+    "Index": "Convert it to a column: index.to_series().",
     "Scalar": "Compute it: scalar.compute().",
     "LazyFrame": (
         "Collect what fits in memory (frame.collect()), or write it (frame.sink_parquet(...)) and "
         "open it with dask.dataframe.read_parquet."
     ),
     "list": (
-        "Make one array of them: dask.array.stack of rows or columns, dask.array.concatenate of "
-        "blocks; or one data frame: dask.dataframe.concat, dask.dataframe.from_delayed."
+        "Make one array of them (dask.array.stack for rows or columns, dask.array.concatenate for "
+        "blocks) or one data frame (dask.dataframe.concat, dask.dataframe.from_delayed)."
     ),
-    "": "Bring it to a Dask array or a Dask data frame.",
+    "": "Convert it to a Dask array or a Dask data frame.",
 }
 
 
 def is_lazy(X: Any) -> bool:
-    """Tell whether X is lazy: of a supported kind, or of one that :func:`opened` refuses."""
+    """Return whether X is lazy: of a supported kind, or of a kind that :func:`opened` refuses."""
     return _is_lazy_itself(X) or is_dataset(X)
 
 
 def is_dataset(X: Any) -> bool:
-    """Tell whether X is a data set: no array, but one that has lazy arrays ``X`` and ``y``."""
+    """Return whether X is a data set: not an array, but an object with lazy ``X`` and ``y``."""
     return (
         not isinstance(X, np.ndarray)
         and _is_lazy_itself(getattr(X, "X", None))
@@ -78,20 +79,20 @@ def _is_lazy_itself(X: Any) -> bool:
 
 
 def is_list_of_lazy(X: Any) -> bool:
-    """Tell whether X is a list (or a tuple, or lists of lists) of lazy objects.
+    """Return whether X is a list (or a tuple, or lists of lists) of lazy objects.
 
     NumPy would compute them one by one.
     """
     if not isinstance(X, list | tuple):
         return False
-    kinds = set(map(type, X))  # of millions of numbers there is one kind
+    kinds = set(map(type, X))  # a list of millions of numbers has one type
     if not kinds.isdisjoint((list, tuple)):
         return any(map(is_list_of_lazy, X))
     return any(is_lazy(next(each for each in X if type(each) is kind)) for kind in kinds)
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether X is a Dask data frame or series."""
+    """Return whether X is a Dask data frame or series."""
     return (
         _is_of(X, "dask.dataframe", "DataFrame", "Series")
         and type(X).__name__ != "Index"  # Dask derives its index from a series
@@ -99,13 +100,13 @@ def is_frame(X: Any) -> bool:
 
 
 def is_zarr(X: Any) -> bool:
-    """Tell whether X is a Zarr array."""
+    """Return whether X is a Zarr array."""
     return _is_of(X, "zarr", "Array")
 
 
 def _is_of(X: Any, module: str, *classes: str) -> bool:
-    """Tell whether X is of one of a module's classes, without importing the module for it."""
-    # While another thread imports the module, its classes may be missing: X is of none of them.
+    """Return whether X is an instance of a module's classes, without importing the module."""
+    # While another thread imports the module, it may lack a class: then X is no instance of it.
     found = sys.modules.get(module)
     return any(isinstance(X, getattr(found, name, ())) for name in classes)
 
@@ -116,9 +117,9 @@ def opened(name: str, X: Any) -> Any:
     Parameters
     ----------
     name : str
-        What the user calls it, for messages.
+        Name of the data, for messages.
     X : object
-        For which :func:`is_lazy` is true.
+        Data for which :func:`is_lazy` is true.
 
     Returns
     -------
@@ -127,11 +128,13 @@ def opened(name: str, X: Any) -> Any:
     Raises
     ------
     TypeError
-        Another kind of lazy object, or blocks that are masked or sparse.
+        X is of another lazy kind, or has masked or sparse blocks.
+    ValueError
+        The number of columns is unknown.
     """
     if is_dataset(X):
         raise TypeError(
-            f"{name} is a whole data set, not an array. Give its arrays by themselves: "
+            f"{name} is a whole data set, not an array. Pass its arrays separately: "
             f"fit(data.X, data.y, sample_weight=data.sample_weight), predict(data.X)."
         )
     if is_zarr(X):
@@ -139,8 +142,7 @@ def opened(name: str, X: Any) -> Any:
     elif is_frame(X):
         return X
     elif _is_of(X, "xarray", "DataArray"):
-        # A chunk dictionary of its own sizes leaves Dask arrays as they are, and brings those that
-        # xarray itself would load to Dask.
+        # `chunk` converts an array that xarray itself would load to a Dask array.
         X = X.data if is_dask_collection(X) else X.chunk().data
     if not isinstance(X, da.Array):
         raise TypeError(
@@ -169,17 +171,17 @@ def _advice(X: Any) -> str:
 
 
 def _names(X: Any) -> list[str]:
-    """Return the name of an object's class and of those it is derived from."""
+    """Return the names of an object's class and of its base classes."""
     return [each.__name__ for each in type(X).__mro__]
 
 
 def refuse_lazy(**named: Any) -> None:
-    """Refuse lazy targets, labels or weights beside X in memory, which would load them.
+    """Refuse lazy targets, labels or weights if X is in memory: a fit would load them.
 
     Raises
     ------
     TypeError
-        Says what to do.
+        One of them is lazy. The message explains what to do.
     """
     if any(map(is_lazy, named.values())):
         raise TypeError(
@@ -189,56 +191,57 @@ def refuse_lazy(**named: Any) -> None:
 
 
 def check_container(name: str, block: Any, where: str = "") -> None:
-    """Refuse masked and sparse arrays, and arrays that are not in the memory of the processor.
+    """Refuse masked and sparse arrays, and arrays that are not NumPy's (on a GPU, for example).
 
     Parameters
     ----------
     name : str
-        What the user calls the data, for messages.
+        Name of the data, for messages.
     block : array
-        A block, or the empty array that stands for one.
+        A block, or the empty array that is the meta of a block.
     where : str
-        Names the block.
+        Name of the block, for messages.
 
     Raises
     ------
     TypeError
-        Says what to do.
+        The block is such an array. The message explains what to do.
     """
-    told = f" in {where}" if where else ""
+    location = f" in {where}" if where else ""
     if isinstance(block, np.ma.MaskedArray):
         raise TypeError(
-            f"{name} is masked{told}. Fill the masked values first, with NaN for example: "
+            f"{name} is masked{location}. Fill the masked values first, with NaN for example: "
             f"dask.array.ma.filled({name}, numpy.nan)."
         )
     if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
         raise TypeError(
-            f"{name} is sparse{told}, and sparse blocks are not supported. Make them dense: "
+            f"{name} is sparse{location}, and sparse blocks are not supported. Make them dense: "
             f"{name}.map_blocks(lambda block: block.toarray())."
         )
     if not isinstance(block, np.ndarray) and hasattr(block, "__array_function__"):
         kind = type(block)
         raise TypeError(
-            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}{told}, "
-            f"but NumPy arrays are needed. Bring them to NumPy: "
+            f"{name} has blocks of {kind.__module__.partition('.')[0]}'s {kind.__name__}"
+            f"{location}, but NumPy arrays are needed. Convert them to NumPy arrays: "
             f"{name}.map_blocks(lambda block: block.get()) for CuPy."
         )
 
 
 def strings_as_objects(X: da.Array) -> da.Array:
-    """Bring NumPy's strings of any length to objects, which scikit-learn and pandas know."""
+    """Convert NumPy strings of any length to objects, which scikit-learn and pandas know."""
     return X.astype(object) if X.dtype.kind == "T" else X
 
 
 def from_zarr(array: Any) -> da.Array:
     """Open a Zarr array in blocks of a useful size.
 
-    Whole chunks (or shards) are joined. One that becomes too large once its integers are floats
-    is cut, and decoded for each part: that is an eighth of the work on bytes.
+    Whole chunks (or shards) are joined to a block. If a chunk of integers becomes too large as
+    floats, it is divided into several blocks and decoded again for each of them. This costs little:
+    to decode integers of one byte is an eighth of the work on the floats.
     """
     unit = (array.shards or array.chunks)[0]
     kind, itemsize = array.dtype.kind, array.dtype.itemsize
-    # Whatever is not a float of its own becomes float64 once it is read.
+    # Numbers other than float32 and float64 become float64 when they are read.
     becomes = itemsize if kind in "USO" or (kind == "f" and itemsize >= 4) else 8
     row = max(1, int(np.prod(array.shape[1:])) * becomes)
     n_rows = max(array.shape[0], 1)
@@ -260,7 +263,7 @@ def _parts(n_rows: int, unit: int, most: int) -> tuple[int, ...]:
 
 
 def _is_lazy_xarray(X: Any) -> bool:
-    """Tell whether X is an object of xarray that is not in memory."""
+    """Return whether X is an xarray object that is not in memory."""
     if _is_of(X, "xarray", "DataArray"):
         return is_dask_collection(X) or not X.variable._in_memory
     return _is_of(X, "xarray", "Dataset")

@@ -1,4 +1,4 @@
-"""Blocks divided into the parts that the splits of a cross-validation train and test on."""
+"""Divide blocks into the parts that the splits of a cross-validation train and test on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Indices = NDArray[np.intp]
 
 
 class Parts(ABC):
-    """Which rows of each block lie in which part; it is pickled into the tasks that read them."""
+    """The rows of each part in each block; pickled into the tasks that read the blocks."""
 
     @abstractmethod
     def of(self, index: int, n_rows: int) -> tuple[PartRows, ...]:
@@ -29,24 +29,24 @@ class Parts(ABC):
         Raises
         ------
         LengthMismatch
-            The block has another number of rows than was counted on.
+            The block has another number of rows than expected.
         """
 
     @abstractmethod
     def select(self, indices: Sequence[int]) -> Parts:
-        """Return what is needed for these blocks."""
+        """Return the same parts for these blocks only."""
 
 
 @dataclass(frozen=True)
 class ListedRows(Parts):
-    """Parts known by the positions of their rows.
+    """Parts that are given by the positions of their rows.
 
     Attributes
     ----------
     rows : dict of int to tuple of slice or ndarray of int
-        By block.
+        Rows of each part, by block.
     sizes : dict of int to int
-        Rows of each block.
+        Number of rows, by block.
     """
 
     rows: dict[int, tuple[PartRows, ...]]
@@ -54,7 +54,7 @@ class ListedRows(Parts):
 
     @classmethod
     def of_positions(cls, positions: Sequence[Indices], sizes: Sequence[int]) -> ListedRows:
-        """Cut positions among all rows, ascending, where blocks begin."""
+        """Divide ascending positions in the whole data set by block."""
         starts = [0, *accumulate(sizes)]
         edges = [np.searchsorted(each, starts) for each in positions]
         rows = {
@@ -83,19 +83,19 @@ class ListedRows(Parts):
 
 @dataclass(frozen=True)
 class SelectedRows(Parts):
-    """Parts known by a few numbers a block, from which the reader of a block finds its rows.
+    """Parts that are given by a few numbers per block; their rows are computed on reading.
 
     Attributes
     ----------
     rows : dict of int to tuple of Rows
-        By block.
+        Rows of each part, by block.
     """
 
     rows: dict[int, tuple[Any, ...]]
 
     @classmethod
     def of_selections(cls, selections: Sequence[Selection], n_blocks: int) -> SelectedRows:
-        """Take the parts from selections."""
+        """Return parts made from one selection for each part."""
         return cls(
             {block: tuple(each.rows(block) for each in selections) for block in range(n_blocks)}
         )
@@ -110,12 +110,12 @@ class SelectedRows(Parts):
 
 
 def divide(pairs: Sequence[tuple[Indices, Indices]], sizes: Sequence[int]) -> tuple[Splits, Parts]:
-    """Return splits given by the positions of rows to train on and to test on.
+    """Convert the positions of training and test rows to splits, and parts of blocks.
 
     Parameters
     ----------
     pairs : sequence of (ndarray of int, ndarray of int)
-        Of each split.
+        Positions of the training rows and of the test rows of each split.
     sizes : sequence of int
         Rows of each block.
     """
@@ -133,7 +133,7 @@ def divide(pairs: Sequence[tuple[Indices, Indices]], sizes: Sequence[int]) -> tu
 
 
 def _is_rest(train: Indices, test: Indices, n_rows: int) -> bool:
-    """Tell whether each row is in one of two parts, once."""
+    """Return whether each row is in exactly one of two parts."""
     if len(train) + len(test) != n_rows:
         return False
     seen = np.zeros(n_rows, dtype=bool)
@@ -143,19 +143,19 @@ def _is_rest(train: Indices, test: Indices, n_rows: int) -> bool:
 
 @dataclass(frozen=True)
 class DividedBlocks(Blocks):
-    """Blocks that tell which of their rows lie in which part.
+    """Blocks that are loaded together with the rows of each part.
 
     Parameters
     ----------
     parts : Parts
-        Of every block.
+        Rows of each part, for every block.
     """
 
     parts: Any = None
 
     @classmethod
     def of(cls, blocks: Blocks, parts: Parts) -> DividedBlocks:
-        """Divide blocks."""
+        """Return the same blocks, divided into parts."""
         given = {each.name: getattr(blocks, each.name) for each in fields(Blocks) if each.init}
         return cls(**given, parts=parts)
 

@@ -1,4 +1,4 @@
-"""Reading a block by running its part of a Dask graph in the calling thread."""
+"""Read blocks by running their tasks of a Dask graph in the calling thread."""
 
 from __future__ import annotations
 
@@ -18,43 +18,44 @@ from dlbd_estimators.exceptions import BadBlock
 
 
 class TaskLoader(Loader):
-    """Reads a block by executing its part of a Dask graph in the calling thread."""
+    """Read blocks by running their tasks of a Dask graph in the calling thread."""
 
     @abstractmethod
     def part(self, index: int) -> tuple[Graph, Sequence[Key]]:
-        """Return tasks, and the keys in them of all that makes up a block.
+        """Return a graph, and the keys in it that make up a block.
 
-        Of a fit these are X, y and, where there are weights, sample_weight. There may be other
-        tasks than those that the block needs.
+        In a fit, these are the keys of X, y and, if there are weights, sample_weight. The graph may
+        hold tasks that the block does not need.
         """
 
     def read(self, index: int, *, features: bool = True) -> Rows:
         values = self.values(index, first=features)
         parts = values if features else [None, *values]
         for name, part in zip(("X", "y", "sample_weight"), parts, strict=False):
-            # None means that nothing was asked for; a user's function must not say so.
+            # None means that X was not requested; a user's function must not return None.
             if part is None and (features or name != "X"):
                 raise BadBlock(f"{name} is None where an array was promised.")
         X, y, *weights = map(_apart, parts)
         return Rows(X, y, weights[0] if weights else None)
 
     def values(self, index: int, *, first: bool = True) -> list[Any]:
-        """Read all that makes up a block, or all but the first of it."""
+        """Return the values of all keys of a block; without ``first``, all but the first value."""
         graph, keys = self.part(index)
         wanted = list(keys if first else keys[1:])
-        made = read_last_steps(graph, wanted[0], wanted[1:])
-        if made is None:
+        first_value = read_last_steps(graph, wanted[0], wanted[1:])
+        if first_value is None:
             return compute(graph, wanted)
-        return [made, *compute(graph, wanted[1:])]
+        return [first_value, *compute(graph, wanted[1:])]
 
 
 def _apart(part: Any) -> Any:
-    """Copy what was cut out of a larger array, where nothing else holds that.
+    """Copy a view of a larger array, if nothing else refers to the larger array.
 
-    Of the columns of X and y, read together, only these stay in memory, and may be kept there.
+    X and y may be views of an array that was read with more columns. After the copy, only the
+    columns of X and y stay in memory, and a cache may keep them.
     """
-    whole = getattr(part, "base", None)
-    if not isinstance(whole, np.ndarray) or whole.nbytes <= part.nbytes:
+    base = getattr(part, "base", None)
+    if not isinstance(base, np.ndarray) or base.nbytes <= part.nbytes:
         return part
-    # Three references: the name here, the argument, and that of the part.
-    return part.copy(order="K") if sys.getrefcount(whole) == 3 else part
+    # Three references: the local name, the argument of getrefcount, and the view's `base`.
+    return part.copy(order="K") if sys.getrefcount(base) == 3 else part

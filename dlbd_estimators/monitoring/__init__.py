@@ -1,4 +1,4 @@
-"""Watching fits: a stream of events, and who listens to it.
+"""Monitor fits: each fit emits a stream of events, and listeners receive it.
 
 >>> from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
 >>> with listening(ProgressBar()), listening(JSONLinesFile("fits.jsonl")):  # doctest: +SKIP
@@ -19,7 +19,7 @@ __all__ = ["JSONLinesFile", "ProgressBar", "listening"]
 
 
 def __getattr__(name: str) -> Any:
-    # It needs rich, which the others do without.
+    # Imported only when it is used: it needs rich, and the other listeners do not.
     if name == "ProgressBar":
         from dlbd_estimators.monitoring.progress import ProgressBar
 

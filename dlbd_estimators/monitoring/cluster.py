@@ -1,8 +1,8 @@
-"""Events on their way to a scheduler, where a page draws them.
+"""Send the events of fits to a Dask scheduler, where the training page shows them.
 
-They are sent by the client's own event loop while the fit goes on: a fit waits for none but
-the last, and for that no longer than a second. A scheduler that is gone, or cannot take the
-plugin, costs the page and never the fit.
+The client's event loop sends them while the fit goes on. A fit waits only for its last event, and
+for at most a second. If the scheduler is gone, or cannot install the plugin, there is no page, but
+the fit does not fail.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.events import Event, Listener
 from dlbd_estimators.monitoring.plugin import TOPIC, TrainingPlugin
 
-#: Seconds that a fit waits at its end until the scheduler knows of it.
+#: Maximum seconds that a fit waits at its end until the scheduler has its last event.
 _PATIENCE = 1.0
-#: Clients whose schedulers did not take the plugin: they are not asked at every fit.
+#: Clients whose schedulers could not install the plugin: it is not tried again at every fit.
 _refused: weakref.WeakSet[Client] = weakref.WeakSet()
 
 logger = logging.getLogger(__name__)
 
 
 def cluster_listener(executor: Executor) -> Listener | None:
-    """Return what sends events to the scheduler that a fit runs on, and install its page there.
+    """Return a listener that sends events to the scheduler of a fit; install the page there.
 
     Returns
     -------
     callable or None
-        None for a fit that runs in this process, and where the Dask configuration
+        None if the fit runs in this process, or if the Dask configuration
         ``dlbd-estimators.dashboard`` is false.
     """
     if not isinstance(executor, ClusterExecutor):
@@ -52,8 +52,8 @@ def _install(client: Client) -> None:
     try:
         client.register_plugin(TrainingPlugin())
     except Exception:
-        # Whatever is wrong there (a scheduler without this package, an old one, one that is
-        # going down), the fit itself will tell of what concerns it.
+        # The scheduler may not have this package, may be old, or may be shutting down. If that is
+        # a problem for the fit too, the fit itself raises an error.
         _refused.add(client)
         logger.info("The training page could not be installed on the scheduler", exc_info=True)
 
@@ -69,7 +69,7 @@ class _Sender:
     def __call__(self, event: Event) -> None:
         self._waiting.append(event)
         if event["event"] == "fit_ended":
-            # The program may be over a moment later.
+            # Wait for this event: the program may end right after the fit.
             self._client.sync(self._send, callback_timeout=_PATIENCE)
         else:
             loop: Any = self._client.loop
@@ -91,5 +91,5 @@ class _Sender:
         try:
             await self._send()
         except Exception:
-            # The loop would print it. What is lost is a point of a curve.
+            # The event loop would print the error, but only one point of a curve is lost.
             logger.debug("An event did not reach the scheduler", exc_info=True)

@@ -1,4 +1,4 @@
-"""Colours that people with any colour vision can tell apart (Okabe and Ito)."""
+"""Colours that people with any colour vision can distinguish (Okabe and Ito)."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ PHASE_COLOURS = {
 
 
 def colour_of(fit: Fit) -> str:
-    """Return the colour of a fit: the same wherever and whenever it is drawn."""
+    """Return the colour of a fit, which is the same in all figures and at all times."""
     return _FITS[fit.hue % len(_FITS)]

@@ -1,4 +1,4 @@
-"""The page ``/training`` on a scheduler's dashboard: how fits go, while they go."""
+"""The page ``/training`` on a scheduler's dashboard, which shows fits while they run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dlbd_estimators.monitoring.listing import Entry, entries_of
 from dlbd_estimators.monitoring.table import ROWS, columns_of, rows_of
 
 _PAGE = "training"
-#: Milliseconds between two looks at the record.
+#: Milliseconds between two updates of the page.
 _INTERVAL = 500
-#: Fits whose curves are drawn where nobody has chosen.
+#: Number of fits whose curves are drawn if the user has not chosen any.
 _MOST_DRAWN = 5
-#: Lines of the list that are seen at once, at least and at most; more are scrolled to.
+#: Minimum and maximum number of visible lines of the list; the user scrolls to more lines.
 _LINES = (6, 16)
-#: Pixels of a line.
+#: Height of a line, in pixels.
 _LINE = 25
 
 
@@ -34,14 +34,14 @@ def install(scheduler: Any, log: FitLog) -> None:
     Parameters
     ----------
     scheduler : distributed.Scheduler
-        Where a dashboard runs.
+        Scheduler with a dashboard.
     log : FitLog
-        What the page shows.
+        Record of fits that the page shows.
 
     Raises
     ------
     LookupError
-        There is no dashboard.
+        The scheduler has no dashboard.
     """
     dashboards = [app for app in scheduler.http_application.applications if hasattr(app, "prefix")]
     if not dashboards:
@@ -56,7 +56,7 @@ def install(scheduler: Any, log: FitLog) -> None:
     scheduler.http_application.add_application(application)
     application.initialize(scheduler.loop)
     application.start()
-    # All pages share the list that their menus are made of.
+    # All pages make their menus from this list, which they share.
     if _PAGE not in variables["pages"]:
         variables["pages"].append(_PAGE)
 
@@ -73,12 +73,12 @@ def _document(log: FitLog, _scheduler: Any, extra: dict[str, Any], doc: Any) -> 
 
 
 class TrainingView:
-    """What one browser sees of the record.
+    """The page in one browser.
 
     Parameters
     ----------
     log : FitLog
-        The record.
+        Record of fits that the page shows.
     """
 
     def __init__(self, log: FitLog) -> None:
@@ -102,7 +102,7 @@ class TrainingView:
             height=_height(0),
             name="fits",
         )
-        self._parts = next(each for each in self._table.columns if each.field == "part")
+        self._parts = next(header for header in self._table.columns if header.field == "part")
         curve = partial(figures.curve, self._curves, self._points)
         self._phases = figures.phases(self._steps)
         loss = Tabs(
@@ -144,21 +144,22 @@ class TrainingView:
             return
         self._version = self._log.version
         entries = entries_of(self._log)
-        moved, self._keys = self._keys, [entry.keys for entry in entries]
+        old_keys, self._keys = self._keys, [entry.keys for entry in entries]
         self._rows.data = rows_of(entries)
         self._table.height = _height(len(entries))
-        # The place is better used by what else there is to tell, where there is no search.
+        # If no fit is part of a search, the column is empty, and the others need its place.
         self._parts.visible = any(entry.part for entry in entries)
-        # Bokeh 3.9 draws a table's cells anew only when its view changes: other values in as many
-        # rows are not enough. (A tag is no model: a new filter would be one, and then Bokeh walks
-        # through all models of the page, which takes the scheduler longer than all else here.)
+        # Bokeh 3.9 redraws the cells of a table only when its view changes; new values in the same
+        # number of rows are not enough. So the view gets a new tag. A new filter would be slower:
+        # it is a model, and for a new model Bokeh walks through all models of the page, which takes
+        # the scheduler longer than the rest of this method.
         self._n_drawn += 1
         self._table.view.tags = [self._n_drawn]
-        if self._chosen and moved != self._keys:  # a new fit moves all others down
+        if self._chosen and old_keys != self._keys:  # a new fit moves all others down
             self._rows.selected.indices = [
                 index for index, keys in enumerate(self._keys) if self._chosen.intersection(keys)
             ]
-        if not changed:  # only time goes by
+        if not changed:  # only the elapsed times have changed
             return
         drawn = self._drawn(entries)
         self._name_losses(drawn)
@@ -172,27 +173,28 @@ class TrainingView:
             self._show_courses(drawn, newest)
 
     def _name_losses(self, drawn: list[Fit]) -> None:
-        """Say whose losses are on the axis, if not all are."""
+        """Name the kind of fits whose losses are drawn, if these are not all fits."""
         kinds = dict.fromkeys(fit.kind for fit in drawn)
         title = "Loss"
         if len(kinds) > 1:
-            title = f"Loss of {drawn[0].kind} alone: others are of another kind"
+            title = f"Loss of {drawn[0].kind} only: other fits have another kind of loss"
         for fig in self._losses:
             fig.title.text = title
 
     def _show_courses(self, drawn: list[Fit], newest: Fit) -> None:
-        """Open what says most about a fit that is new, and leave what none of the fits has."""
-        # All panels stay: Bokeh 3.9 draws no lines in one that comes later, and it does not draw a
-        # tab anew that is disabled later. So one that is opened though empty says that it is.
+        """Open the most informative tab of a new fit, and leave a tab without values."""
+        # All panels stay: Bokeh 3.9 draws no lines in a panel that is added later, and does not
+        # redraw a tab that is disabled later. So an empty panel has a title that explains it.
         shown = figures.courses_of(drawn)
         for name, panel in self._panels.items():
             title = figures.COURSES[name][0]
             empty = "" if name in shown else ": none of these fits has one"
             panel.child.title.text = title + empty
-        # A rate says little, and is all that there is of a network after one epoch.
+        # Not the learning rate: it shows little, and it is the only curve of a network after one
+        # epoch, when better curves are still to come.
         own = [name for name in figures.courses_of([newest]) if name != "learning_rate"]
         names = list(self._panels)
-        if own and newest.name != self._newest:  # from there on it is the reader's choice
+        if own and newest.name != self._newest:  # once per fit: later, the user chooses
             self._newest = newest.name
             self._courses.active = names.index(own[0])
         elif shown and names[self._courses.active] not in shown:
@@ -216,5 +218,5 @@ class TrainingView:
 
 def _height(n_lines: int) -> int:
     fewest, most = _LINES
-    # The header is a line, and the bar to scroll sideways needs some room.
+    # One line is the header, and the horizontal scroll bar needs some pixels.
     return _LINE * (min(max(n_lines, fewest), most) + 1) + 15

@@ -1,24 +1,24 @@
-"""What a fit tells of itself: one stream of events, all made here.
+"""The stream of events that a fit emits.
 
-An event is a flat dictionary of strings, numbers, None, and dictionaries of these; JSON and
-msgpack can hold it. Infinite numbers and NaN become None. Every event has ``event`` (its kind),
-``fit`` (which fit), ``number`` (its place in the stream of that fit, from 0) and ``time`` (seconds
-since 1970). By kind:
+An event is a dictionary of strings, numbers, None, and dictionaries of these; JSON and msgpack can
+represent it. Infinite numbers and NaN become None. Every event has ``event`` (its kind), ``fit``
+(the id of the fit), ``number`` (its position in the stream of that fit, from 0) and ``time``
+(seconds since 1970). The other keys depend on the kind:
 
 ``fit_started``
     ``estimator``, ``parameters`` (as text, by name), ``step`` (what a step is called),
-    ``max_steps``, ``tol``, ``n_rows`` (None where not known yet), ``n_features``, ``n_blocks``,
+    ``max_steps``, ``tol``, ``n_rows`` (None if not known yet), ``n_features``, ``n_blocks``,
     ``n_workers`` (0: threads of the process that fits), ``n_threads``, ``part`` (None, or which
-    part of a search it is: ``id``, ``of``, ``n_fits``, ``refit``, ``parameters``, ``fold``,
+    part of a search the fit is: ``id``, ``of``, ``n_fits``, ``refit``, ``parameters``, ``fold``,
     ``n_folds``).
 ``step``
-    The entry that ``history_`` gets, ``iteration`` to ``bytes_read``; and of this step alone
-    ``step_seconds``, ``step_bytes`` (decoded and loaded), ``cache_hits``, ``n_blocks`` (taken),
-    ``n_tasks``, ``n_workers``, ``n_threads``, ``phases`` (see
+    All that the entry of the step in ``history_`` has, from ``iteration`` to ``bytes_read``; and,
+    for this step only, ``step_seconds``, ``step_bytes`` (decoded and loaded), ``cache_hits``,
+    ``n_blocks`` (used), ``n_tasks``, ``n_workers``, ``n_threads``, ``phases`` (see
     :mod:`~dlbd_estimators.monitoring.phases`) and ``decode_rate`` (bytes/s that all threads
-    together would load if they did nothing else; None where nothing was loaded).
+    together would load if they did nothing else; None if nothing was loaded).
 ``warning``
-    ``message``: what the user is warned of.
+    ``message``: the text of a warning to the user.
 ``fit_ended``
     ``status`` (``"converged"``, ``"stopped"``, ``"max_iter"``, ..., or ``"failed"``), ``error``
     (None, or the error as text), ``n_steps``, ``seconds``.
@@ -49,8 +49,8 @@ class FitEvents:
     Parameters
     ----------
     listeners : sequence of callable
-        Called with each event, in the thread that fits. One that raises an error is told of in
-        the log and not called again: no listener can break a fit.
+        Called with each event, in the thread that fits. If a listener raises an error, the error
+        is logged, and the listener is not called again: no listener can break a fit.
     """
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
@@ -82,7 +82,7 @@ class FitEvents:
         part: Mapping[str, Any] | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        """Tell that a fit begins to read data, also to some more listeners."""
+        """Emit ``fit_started`` when a fit begins to read data, and add some more listeners."""
         self._executor = executor
         self._listeners += listeners
         n_workers, n_threads = executor.capacity()
@@ -102,34 +102,34 @@ class FitEvents:
         )
 
     def step(self, entry: Mapping[str, Any]) -> None:
-        """Tell that a step ended, of which ``history_`` has this entry."""
+        """Emit ``step`` when a step has ended, with its entry in ``history_``."""
         if self._executor is None:
             return
         now, spent = time.perf_counter(), self._executor.spent
-        seconds, this = now - self._step_began, spent - self._spent
+        seconds, in_step = now - self._step_began, spent - self._spent
         n_workers, n_threads = self._executor.capacity()
         self._emit(
             "step",
             **entry,
             step_seconds=seconds,
-            step_bytes=this.cost.bytes_read,
-            cache_hits=this.cost.cache_hits,
-            n_blocks=this.cost.n_blocks,
-            n_tasks=this.cost.n_tasks,
+            step_bytes=in_step.cost.bytes_read,
+            cache_hits=in_step.cost.cache_hits,
+            n_blocks=in_step.cost.n_blocks,
+            n_tasks=in_step.cost.n_tasks,
             n_workers=n_workers,
             n_threads=n_threads,
-            phases=phases(this, seconds),
-            decode_rate=loading_rate(this, n_threads),
+            phases=phases(in_step, seconds),
+            decode_rate=loading_rate(in_step, n_threads),
         )
         self._n_steps += 1
         self._step_began, self._spent = now, spent
 
     def warn(self, message: str) -> None:
-        """Tell what the user is warned of."""
+        """Emit ``warning`` with the text of a warning to the user."""
         self._emit("warning", message=message)
 
     def end(self, status: str, error: BaseException | None = None) -> None:
-        """Tell that the fit is over."""
+        """Emit ``fit_ended``."""
         self._emit(
             "fit_ended",
             status=status,
@@ -155,7 +155,7 @@ class FitEvents:
             except Exception:
                 self._listeners.remove(listener)
                 logger.warning(
-                    "%r could not take the event %r and hears no more of this fit",
+                    "%r raised an error for the event %r and gets no more events of this fit",
                     listener,
                     kind,
                     exc_info=True,

@@ -34,25 +34,25 @@ _Y = (
     "cached",
     "n_workers",
 )
-#: One row a fit: its curves as lists.
+#: Columns of a table with one row per fit; each curve is a list.
 CURVES = ("name", "colour", "pass", *_Y)
-#: One row a step of a fit, where there are few.
+#: Columns of a table with one row per step of each fit that has few steps.
 POINTS = CURVES
-#: One row a step of one fit.
+#: Columns of a table with one row per step of one fit.
 STEPS = ("iteration", *PHASES)
 
 _HEIGHT = 240
-#: Points of a curve that a browser is sent.
+#: Maximum number of points of a curve that a browser receives.
 _MOST_POINTS = 400
-#: A curve of fewer steps has them marked: one step alone would be no line.
+#: A curve of at most this many steps has markers: a single step would not be visible as a line.
 _MOST_MARKED = 40
 _MOST_STEPS = 40
 _GB = 1e9
-#: What is drawn on a log scale, where zero has no place.
+#: Curves on a log scale, which cannot show zero.
 LOG = ("same_positive_loss", "excess", "gradient_norm", "error")
-#: Losses that can be compared, of all fits that are drawn: those of the newest one's kind.
+#: Losses of the drawn fits that are of the same kind as the newest one, and so can be compared.
 _SAME = ("same_loss", "same_positive_loss")
-#: Curves beside the loss, the one that says most of a fit first: its title, and its tab's.
+#: Curves beside the loss, the most informative one first: title of the figure, title of its tab.
 COURSES = {
     "error": ("Distance to the optimum", "error"),
     "validation_score": ("Validation score", "validation"),
@@ -63,7 +63,7 @@ COURSES = {
 
 
 def curves_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
-    """Return the curves of some fits."""
+    """Return the table :data:`CURVES` of some fits."""
     data: dict[str, list[Any]] = {name: [] for name in CURVES}
     for fit in fits:
         data["name"].append(fit.name)
@@ -74,7 +74,7 @@ def curves_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
 
 
 def points_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
-    """Return the points of those fits that have few."""
+    """Return the table :data:`POINTS` of the fits that have few steps."""
     data: dict[str, list[Any]] = {name: [] for name in POINTS}
     for fit in fits:
         n_points = len(fit.columns["pass"])
@@ -87,16 +87,16 @@ def points_of(fits: Sequence[Fit]) -> dict[str, list[Any]]:
 
 
 def courses_of(fits: Sequence[Fit]) -> list[str]:
-    """Return those courses of which some fits have something to draw, as names of curves."""
+    """Return the names in :data:`COURSES` for which at least one fit has values."""
     return [
         name
         for name in COURSES
-        if any(not math.isnan(each) for fit in fits for each in _thinned(fit, name, fit.kind))
+        if any(not math.isnan(number) for fit in fits for number in _thinned(fit, name, fit.kind))
     ]
 
 
 def steps_of(fit: Fit) -> dict[str, list[Any]]:
-    """Return the phases of a fit's last steps."""
+    """Return the table :data:`STEPS` of the last steps of a fit."""
     return {name: fit.columns[name][-_MOST_STEPS:] for name in STEPS}
 
 
@@ -109,10 +109,10 @@ def curve(
     log: bool = False,
     share: bool = False,
 ) -> Any:
-    """Return a figure of one quantity by pass."""
+    """Return a figure of one quantity against the number of passes."""
     fig = _figure(title, y_axis_type="log" if log else "linear")
     _draw(fig, curves, points, name)
-    if not log:  # all digits that differ
+    if not log:  # enough digits to show small differences
         fig.yaxis.formatter = PrintfTickFormatter(format="%.8g")
     if share:
         fig.y_range = Range1d(-0.02, 1.02)
@@ -124,19 +124,19 @@ def curve(
 
 
 def throughput(curves: ColumnDataSource, points: ColumnDataSource) -> Any:
-    """Return a figure of what is read, beside what could be if that were all."""
+    """Return a figure of the reading rate, beside the rate if threads did nothing but read."""
     fig = _figure("GB/s read and decoded (dashed: if threads did nothing else)")
     drawn = _draw(fig, curves, points, "throughput")
     fig.multi_line(
         "pass", "decode_rate", source=curves, line_color="colour", line_dash="dashed", alpha=0.6
     )
-    # What could be is often ten times what is, and would make a flat line of it.
+    # The possible rate is often ten times the actual one, which would then look like a flat line.
     fig.y_range = DataRange1d(renderers=drawn, start=0)
     return fig
 
 
 def phases(steps: ColumnDataSource) -> Any:
-    """Return a figure of where the time of the last steps went."""
+    """Return a figure of the seconds that the last steps spent in each phase."""
     fig = _figure("Seconds by phase", x_axis_label="step")
     fig.vbar_stack(
         list(PHASES),
@@ -182,14 +182,14 @@ def _thinned(fit: Fit, name: str, kind: str) -> list[float]:
     if name in _SAME and fit.kind != kind:
         values = [None] * len(values)
     if name == "excess":
-        lowest = min((each for each in values if each is not None), default=0.0)
-        values = [None if each is None else each - lowest for each in values]
+        lowest = min((number for number in values if number is not None), default=0.0)
+        values = [None if number is None else number - lowest for number in values]
     step = -(-len(values) // _MOST_POINTS) if values else 1
-    # From the end: the newest point is always there.
+    # Counted from the end, so that the newest point is always included.
     chosen = values[::-1][::step][::-1]
     scale = _GB if name in ("throughput", "decode_rate") else 1.0
-    nowhere = (lambda value: value is None or value <= 0) if name in LOG else _is_none
-    return [math.nan if nowhere(value) else value / scale for value in chosen]
+    is_missing = (lambda value: value is None or value <= 0) if name in LOG else _is_none
+    return [math.nan if is_missing(value) else value / scale for value in chosen]
 
 
 def _is_none(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The record of fits that a scheduler keeps: what their events tell, bounded in size."""
+"""The record of fits that a scheduler keeps: made from their events, and bounded in size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dlbd_estimators.monitoring.events import Event
 from dlbd_estimators.monitoring.phases import PHASES
 from dlbd_estimators.monitoring.remaining import Remaining
 
-#: Points of a fit's curves, at most: from there on every second of the older ones is dropped.
+#: Maximum number of points of a fit's curves; then every second of the older points is dropped.
 MAX_POINTS = 1_000
-#: Fits, at most: the oldest that is over is dropped.
+#: Maximum number of fits; then the oldest fit that has ended is dropped.
 MAX_FITS = 100
-#: What is recorded of each step, beside the phases.
+#: Values that are recorded for each step, beside the phases.
 COLUMNS = (
     "iteration",
     "pass",
@@ -34,36 +34,37 @@ RUNNING = "running"
 
 
 class Fit:
-    """What is known of one fit.
+    """The record of one fit.
 
     Attributes
     ----------
     name : str
-        Estimator and number, which a person tells it by.
+        Class of the estimator and a number, as the page shows them.
     number : int
-        Among all fits, from 0.
+        Number of the fit among all fits, from 0.
     facts : dict
-        Of its ``fit_started``.
+        The event ``fit_started``; empty if it was not received.
     state : str
-        ``"running"``, or the status it ended with.
+        ``"running"``, the status it ended with, or ``"lost"`` if its client is gone.
     message : str
         The error it ended with, or else the last warning.
     columns : dict of str to list
-        By step; None where there was nothing to record.
+        Recorded values, one for each step; None if a step has no value.
     n_steps : int
-        Steps, also those whose points were dropped.
+        Number of steps, also of those whose points were dropped.
     seconds : float
-        Since it began, at its last event, by the clock of the process that fits.
+        Seconds from its start to its last event, by the clock of the process that fits.
     bytes_read : float
-        Decoded bytes loaded.
+        Decoded bytes that were loaded.
     remaining : Remaining
-        A guess.
+        Estimate of the time left.
     search_name : str or None
-        Class and number of the search that it is a part of.
+        Class and number of the search that it is a part of, if any.
     hue : int
-        Which colour it is drawn in: neighbours in the list have different ones.
+        Number of the colour in which it is drawn; fits next to each other in the list have
+        different colours.
     began : float
-        When it began, by the clock of the process that fits.
+        Time of its start, by the clock of the process that fits.
     """
 
     def __init__(self, name: str, number: int, event: Event) -> None:
@@ -80,12 +81,12 @@ class Fit:
 
     @property
     def quiet(self) -> float:
-        """Seconds since its last event; 0 if it is over."""
+        """Seconds since its last event; 0 if it has ended."""
         return time.monotonic() - self._heard if self.running else 0.0
 
     @property
     def kind(self) -> str:
-        """What its loss is: losses of one kind can be compared."""
+        """Estimator and loss: losses of fits of the same kind can be compared."""
         loss = self.facts.get("parameters", {}).get("loss")
         name = str(self.facts.get("estimator", "fit"))
         return name if loss is None else f"{name}, {loss}"
@@ -108,14 +109,14 @@ class Fit:
         short = {name: name.rsplit("__", 1)[-1] for name in parameters}
         if len(set(short.values())) < len(short):
             short = {name: name for name in parameters}
-        told = [f"{short[name]}={value}" for name, value in parameters.items()]
+        words = [f"{short[name]}={value}" for name, value in parameters.items()]
         if part["fold"] is not None:
-            told.append(f"fold {part['fold']}/{part['n_folds']}")
-        return ", ".join(told) or "a part"
+            words.append(f"fold {part['fold']}/{part['n_folds']}")
+        return ", ".join(words) or "a part"
 
     @property
     def running(self) -> bool:
-        """Whether it is not over, as far as is known."""
+        """Whether it has not ended, as far as is known."""
         return self.state == RUNNING
 
     def last(self, column: str) -> Any:
@@ -124,7 +125,7 @@ class Fit:
         return values[-1] if values else None
 
     def add(self, event: Event) -> None:
-        """Take an event of this fit."""
+        """Record an event of this fit."""
         self._heard = time.monotonic()
         self.remaining.add(event)
         self.seconds = event["time"] - self.began
@@ -155,7 +156,7 @@ class Fit:
 
 @dataclass
 class _Search:
-    """A search, by name and colour, and how many fits it has made."""
+    """The name and colour of a search, and the number of its fits so far."""
 
     name: str
     hue: int
@@ -163,14 +164,14 @@ class _Search:
 
 
 class FitLog:
-    """All fits that a scheduler has heard of, by the id of each.
+    """The record of all fits whose events a scheduler has received, by the id of each fit.
 
     Attributes
     ----------
     version : int
-        Grows with every change.
+        Increases with every change.
     n_steps, bytes_read : int
-        Of all fits, also those that were dropped.
+        Total steps and decoded bytes of all fits, also of those that were dropped.
     """
 
     def __init__(self) -> None:
@@ -190,10 +191,10 @@ class FitLog:
         return len(self._fits)
 
     def add(self, event: Event, client: str) -> None:
-        """Take the next event of a fit that this client runs."""
+        """Record the next event of a fit that this client runs."""
         key = event["fit"]
         if key not in self._fits:
-            # That it began may have been told before anyone listened.
+            # Not every fit begins with `fit_started`: it may have been sent before the plugin ran.
             estimator = event.get("estimator", "fit")
             self._numbers[estimator] += 1
             self._fits[key] = Fit(
@@ -209,14 +210,14 @@ class FitLog:
         self.version += 1
 
     def lose(self, client: str) -> None:
-        """Take note that a client is gone, and its fits with it."""
+        """Mark the running fits of a client as lost, because the client is gone."""
         for key, fit in self._fits.items():
             if self._clients[key] == client and fit.running:
                 fit.state, fit.message = "lost", "The client that ran it is gone."
                 self.version += 1
 
     def _place(self, fit: Fit) -> None:
-        """Give a fit its colour and the name of its search, which is one line when it is over."""
+        """Set the colour and the search of a fit; a search is one line of the list at its end."""
         part = fit.facts.get("part")
         if part is None:
             fit.hue = self._n_lines
@@ -231,7 +232,7 @@ class FitLog:
                 del self._searches[next(iter(self._searches))]
         search = self._searches[part["id"]]
         fit.search_name = search.name
-        # The refit stands for the search in the end.
+        # At the end, the refit represents the search, so it has the colour of the search.
         search.n_fits += 1
         fit.hue = search.hue + (0 if part["refit"] else search.n_fits)
 
@@ -239,7 +240,7 @@ class FitLog:
         over = (key for key, fit in self._fits.items() if not fit.running)
         while len(self._fits) > MAX_FITS:
             oldest = next(over, None)
-            if oldest is None:  # nothing is dropped while it runs
+            if oldest is None:  # running fits are not dropped
                 return
             del self._fits[oldest], self._clients[oldest]
             over = (key for key, fit in self._fits.items() if not fit.running)

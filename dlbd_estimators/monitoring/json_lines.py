@@ -1,4 +1,4 @@
-"""Events in a file, one on each line."""
+"""Write events to a file, one on each line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class JSONLinesFile:
         # Absolute, in case the program changes its working directory.
         self.path = Path(path).absolute()
         self._lock = threading.Lock()
-        # An error about a folder that cannot be written to comes now, not in the middle of a fit.
+        # Open the file now, so that an unwritable folder is an error here and not during a fit.
         with self.path.open("ab"):
             pass
 

@@ -1,4 +1,4 @@
-"""A fit as lines of text: what ``verbose=1`` prints."""
+"""Format events as lines of text, which ``verbose=1`` prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dlbd_estimators.monitoring.events import Event
 
-#: What a step may have been measured by: title and format, in the order in which people read.
+#: Values that measure a step, if it has them: title and format, in the order of printing.
 _MEASURES = {
     "loss": ("loss", ".8g"),
     "gradient_norm": ("gradient", ".1e"),
@@ -16,7 +16,7 @@ _MEASURES = {
 
 
 def print_line(event: Event) -> None:
-    """Print an event, if a person wants to read it."""
+    """Print an event as a line, if there is something to print."""
     text = line(event)
     if text is not None:
         print(text, flush=True)  # noqa: T201 - verbose=1 asks for it
@@ -45,7 +45,7 @@ def line(event: Event) -> str | None:
 
 
 def measures(event: Event, names: Sequence[str] = tuple(_MEASURES)) -> Iterator[str]:
-    """Yield what a step has of some measures, each as text with its title."""
+    """Yield those of the named measures that a step has, each as text with its title."""
     for name in names:
         value = event.get(name)
         if value is not None:

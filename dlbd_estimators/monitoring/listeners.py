@@ -18,7 +18,7 @@ _lock = threading.Lock()
 def listening(listener: Listener) -> Iterator[None]:
     """Call a function with every event of the fits that begin inside this context.
 
-    It hears of all fits of this process, whatever thread they run in.
+    The function receives the events of all fits of this process, in whatever thread they run.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def listening(listener: Listener) -> Iterator[None]:
     step
     fit_ended
     """
-    # Two listeners that compare equal, or the same one twice, count as two.
+    # A unique key, so that a listener can be added twice, or beside one that compares equal.
     key = object()
     with _lock:
         _listeners[key] = listener
@@ -56,13 +56,13 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def listeners_of(executor: Executor) -> list[Listener]:
-    """Return the listeners of a fit that begins now and runs there."""
+    """Return the listeners of a fit that begins now and runs on ``executor``."""
     with _lock:
-        found = list(_listeners.values())
-    if "distributed" in sys.modules:  # nothing runs on a cluster where it is not imported
+        listeners = list(_listeners.values())
+    if "distributed" in sys.modules:  # if it is not imported, no fit runs on a cluster
         from dlbd_estimators.monitoring.cluster import cluster_listener
 
         on_cluster = cluster_listener(executor)
         if on_cluster is not None:
-            found.append(on_cluster)
-    return found
+            listeners.append(on_cluster)
+    return listeners

@@ -1,4 +1,4 @@
-"""What is listed: fits one by one, and those of a search that is over as one."""
+"""The list of fits: one line for each fit, but a single line for a search that has ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     keys : tuple of str
         Ids of its fits, the newest first.
     fits : tuple of Fit
-        One, or all of a search.
+        One fit, or all fits of a search, the newest first.
     """
 
     keys: tuple[str, ...]
@@ -25,12 +25,12 @@ class Entry(NamedTuple):
 
     @property
     def newest(self) -> Fit:
-        """The fit that stands for all: of a search the last one, which is its refit."""
+        """The newest fit, whose values are shown; of a search, this is usually the refit."""
         return self.fits[0]
 
     @property
     def name(self) -> str:
-        """What a person tells it by."""
+        """Name of the fit or of the search."""
         return self.newest.name if len(self.fits) == 1 else str(self.newest.search_name)
 
     @property
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
     @property
     def state(self) -> str:
-        """How its fits ended, or that one runs."""
+        """State of its fits; if they have several states, with the number of fits of each."""
         counts = Counter(fit.state.replace("_", " ") for fit in self.fits)
         if len(counts) == 1:
             return next(iter(counts))
@@ -52,12 +52,12 @@ class Entry(NamedTuple):
 
     @property
     def message(self) -> str:
-        """What the newest of its fits that has something to say says."""
+        """Message of its newest fit that has a message."""
         return next((fit.message for fit in self.fits if fit.message), "")
 
     @property
     def seconds(self) -> float:
-        """From the begin of its first fit to what was heard last, or until now."""
+        """Seconds from the start of its first fit to its last event, or to now for a single fit."""
         if len(self.fits) == 1:
             return self.newest.seconds + self.newest.quiet
         began = min(fit.began for fit in self.fits)
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def entries_of(fits: Iterable[tuple[str, Fit]]) -> list[Entry]:
-    """Return what is listed, the newest first.
+    """Return the lines of the list, the newest first.
 
     Parameters
     ----------
@@ -83,18 +83,21 @@ def entries_of(fits: Iterable[tuple[str, Fit]]) -> list[Entry]:
         for search, parts in searches.items()
         if len(parts) > 1 and _is_over([fit for _, fit in parts], newest=search == newest)
     }
-    listed, told = [], set()
+    listed, done = [], set()
     for key, fit in fits:
         if fit.search not in over:
             listed.append(Entry((key,), (fit,)))
-        elif fit.search not in told:
-            told.add(fit.search)
+        elif fit.search not in done:
+            done.add(fit.search)
             listed.append(over[fit.search])
     return listed
 
 
 def _is_over(fits: list[Fit], *, newest: bool) -> bool:
-    """Tell whether a search makes no more fits: between two of them none runs either."""
+    """Return whether a search makes no more fits.
+
+    It is not enough that none of its fits runs, which is also so between two fits.
+    """
     if any(fit.running for fit in fits):
         return False
     part = fits[0].facts["part"]

@@ -1,4 +1,4 @@
-"""Where the time of a step went."""
+"""Divide the time of a step into phases."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ PHASES = ("read", "decode", "compute", "reduce", "wait")
 
 
 def phases(spent: TotalCost, seconds: float) -> dict[str, float]:
-    """Divide the seconds of a step; the parts add up to it.
+    """Divide the seconds of a step into phases, which add up to ``seconds``.
 
     Parameters
     ----------
     spent : TotalCost
-        By the executor in this step.
+        Cost of the executor in this step.
     seconds : float
-        That the step took.
+        Duration of the step.
 
     Returns
     -------
     dict of str to float
-        Seconds: ``compute`` is work on blocks, ``read`` and ``decode`` are standing still for
-        lack of a block (what is read ahead, while there is work, takes no time), ``reduce`` is
-        joining partials where the fit was called, and ``wait`` is all else: threads without a
-        task, the scheduler, and what the solver and callbacks do between passes. Work of several
-        threads at a time counts once, by the share of them that do it.
+        Seconds of each phase. ``compute`` is work on blocks. ``read`` and ``decode`` are waiting
+        for a block; blocks that are read ahead during work on others take no time. ``reduce`` is
+        joining partials in the process that called the fit. ``wait`` is all else: threads without
+        a task, the scheduler, the solver and callbacks between passes. A second in which several
+        threads work counts once, divided among the phases by the shares of the threads.
     """
     cost = spent.cost
-    # Seconds in which this share of the threads was busy, as seconds of all of them.
+    # Converts seconds of single threads to seconds of the clock, by the share of busy threads.
     running = max(spent.wall - spent.joined, 0.0)
     scale = running / max(spent.offered, cost.seconds) if cost.seconds else 0.0
     parts = {phase: part * scale for phase, part in cost.phases().items()}
@@ -37,7 +37,7 @@ def phases(spent: TotalCost, seconds: float) -> dict[str, float]:
 
 
 def loading_rate(spent: TotalCost, n_threads: int) -> float | None:
-    """Return the bytes per second that so many threads would load if they did nothing else."""
+    """Return the bytes per second that ``n_threads`` would load if they did nothing else."""
     if not spent.cost.loaded:
         return None
     return spent.cost.bytes_read / spent.cost.loaded * n_threads

@@ -1,4 +1,4 @@
-"""What runs in the scheduler: events become a record of fits, which a page and Prometheus show."""
+"""The scheduler plugin, which records the events of fits for the page and for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from distributed import SchedulerPlugin
 
 from dlbd_estimators.monitoring.fits import FitLog
 
-#: Of the scheduler's event log: ``client.get_events("dlbd-estimators")``; and of the plugin.
+#: Topic in the scheduler's event log (``client.get_events("dlbd-estimators")``), and name of the
+#: plugin.
 TOPIC = "dlbd-estimators"
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingPlugin(SchedulerPlugin):
-    """Keeps the record of fits, and installs what shows it where that can be.
+    """Keep the record of fits, and install the training page and the metrics if possible.
 
-    Without Bokeh, or with one that Dask refuses, there is no page; without prometheus_client
-    there are no metrics. A scheduler never fails for either.
+    Without Bokeh, or with a version of it that Dask refuses, there is no page. Without
+    prometheus_client, there are no metrics. Neither makes the scheduler fail.
     """
 
     name = TOPIC
     idempotent = True
 
     async def start(self, scheduler: Any) -> None:
-        """Begin an empty record."""
+        """Make an empty record, and install the page and the metrics."""
         self.log = FitLog()
         self._metrics: Any = None
         try:
@@ -43,20 +44,20 @@ class TrainingPlugin(SchedulerPlugin):
             logger.info("There are no training metrics for Prometheus", exc_info=True)
 
     async def close(self) -> None:
-        """Take the metrics back: another scheduler may start in this process."""
+        """Unregister the metrics, because another scheduler may start in this process."""
         if self._metrics is not None:
             self._metrics.unregister()
 
     def log_event(self, topic: str, msg: Any) -> None:
-        """Take an event of a fit."""
+        """Record an event of a fit."""
         if topic != TOPIC:
             return
         try:
             self.log.add(msg["fit_event"], msg["client"])
         except Exception:
-            # Anyone may log anything under any topic.
+            # Any client may log any message under this topic.
             logger.info("Not an event of a fit: %r", msg, exc_info=True)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Fits end with the client that ran them."""
+        """Mark the running fits of a client as lost, because the client is gone."""
         self.log.lose(client)

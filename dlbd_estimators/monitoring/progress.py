@@ -1,4 +1,4 @@
-"""Fits as bars in a terminal or a notebook."""
+"""Progress bars of fits in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ except ImportError as error:
         'pip install "dlbd-estimators[progress]"'
     ) from error
 
-#: Bars on the screen at once: then the oldest whose fit is over goes.
+#: Maximum number of bars on the screen; then the oldest bar whose fit has ended is removed.
 _MOST_BARS = 16
 _MEASURES = ("loss", "error", "validation_score")
 _FAILED = "red"
@@ -29,9 +29,9 @@ _FAILED = "red"
 class ProgressBar:
     """A listener that draws a bar for every fit: steps, loss, error, time passed and left.
 
-    The time left is a guess from the last steps, and the length of the bar follows it. With ``<``
-    before it, it is only an upper bound, from ``max_iter``. Fits in several threads have a bar
-    each. If the output is neither a terminal nor a notebook, nothing is drawn.
+    The time left is estimated from the last steps, and determines the length of the bar. A ``<``
+    before the time shows that it is only an upper bound, from ``max_iter``. Fits in several threads
+    have one bar each. If the output is neither a terminal nor a notebook, nothing is drawn.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ProgressBar:
 
     See Also
     --------
-    sklearn.callback.ProgressBar : For fits of other estimators beside these, as in a pipeline.
+    sklearn.callback.ProgressBar : Shows fits of any estimators, in a pipeline for example.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class ProgressBar:
         if event["event"] == "fit_ended":
             del self._running[event["fit"]]
             if not self._running and self._progress is not None:
-                # What it drew last stays; the next fit is drawn below.
+                # The last state of the bars stays on the screen; the next fit is drawn below.
                 self._progress.stop()
                 self._progress = None
 
@@ -112,7 +112,7 @@ class _Fit:
         )
 
     def add(self, event: Event) -> None:
-        """Take the next event of the fit."""
+        """Update the bar with the next event of the fit."""
         self._remaining.add(event)
         if event["event"] == "step":
             self._n_steps += 1
@@ -128,7 +128,7 @@ class _Fit:
             failed = event["status"] == "failed"
             self._display.update(
                 self._bar,
-                # As full as it got where it failed, and full otherwise.
+                # The bar of a failed fit shows how many of `max_steps` it made; others are full.
                 total=self._max_steps if failed else self._n_steps,
                 left=event["status"].replace("_", " "),
                 failed=failed,
@@ -144,7 +144,7 @@ def _left(remaining: Remaining) -> str:
 
 
 class _Bar(progress.BarColumn):
-    """A bar that is red where the fit has failed."""
+    """A bar that is red if the fit has failed."""
 
     def render(self, task: progress.Task) -> progress_bar.ProgressBar:
         bar = super().render(task)
@@ -154,7 +154,7 @@ class _Bar(progress.BarColumn):
 
 
 class _Left(progress.ProgressColumn):
-    """Time left, or how the fit has ended."""
+    """Time left, or the status of a fit that has ended."""
 
     def render(self, task: progress.Task) -> Text:
         style = _FAILED if task.fields["failed"] else "progress.remaining"

@@ -13,12 +13,12 @@ from dlbd_estimators.monitoring.fits import FitLog
 
 
 class FitCollector:
-    """Metrics of all fits together, and of those that run now each for itself.
+    """Metrics of all fits together, and of each running fit.
 
     Parameters
     ----------
     log : FitLog
-        What is told.
+        Record of fits.
     """
 
     def __init__(self, log: FitLog) -> None:
@@ -55,7 +55,7 @@ class FitCollector:
         yield left
 
     def unregister(self) -> None:
-        """Take the metrics from the registry."""
+        """Remove the metrics from the registry."""
         REGISTRY.unregister(self)
 
 
@@ -65,7 +65,7 @@ def register(log: FitLog) -> FitCollector:
     Raises
     ------
     ValueError
-        Another scheduler of this process has them there.
+        Another scheduler in this process has already registered them.
     """
     collector = FitCollector(log)
     REGISTRY.register(collector)

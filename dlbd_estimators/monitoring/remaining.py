@@ -1,4 +1,4 @@
-"""How much longer a fit will take: a guess, from the steps it made."""
+"""Estimate how much longer a fit will take, from the steps that it has made."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from statistics import median
 
 from dlbd_estimators.monitoring.events import Event
 
-#: Steps that a guess looks back on.
+#: Number of last steps that the estimate is made from.
 _LOOK_BACK = 5
 
 
 class Remaining:
-    """Guesses from the events of one fit.
+    """Estimate the remaining steps and seconds of one fit from its events.
 
-    Where steps have an error that must come down to ``tol``, it is taken to fall by the same
-    factor in each step as in the last few; otherwise only the largest number of steps is known.
+    If steps have an error that must fall to ``tol``, it is assumed to fall in each step by the same
+    factor as in the last few steps. Otherwise only the maximum number of steps is known.
 
     Attributes
     ----------
     steps : float or None
         Steps that are left; None before the first step.
     at_most : bool
-        The number is only what ``max_iter`` allows.
+        ``steps`` is only an upper bound, from ``max_iter``.
     """
 
     def __init__(self) -> None:
@@ -39,16 +39,16 @@ class Remaining:
         return None if self.steps is None else self.steps * median(self._seconds)
 
     def add(self, event: Event) -> None:
-        """Take the next event of the fit."""
+        """Update the estimate with the next event of the fit."""
         if event["event"] == "fit_started":
             self._max_steps = event["max_steps"]
-            # Events have no other word for an infinite one.
+            # An event has None for an infinite `tol`.
             self._tol = math.inf if event["tol"] is None else event["tol"]
         elif event["event"] == "fit_ended":
             self.steps = 0.0
             self._seconds.append(0.0)
         elif event["event"] == "step":
-            # Not its iteration: with warm_start these go on from the fit before.
+            # Counted here: with warm_start, `iteration` continues from the fit before.
             self._n_steps += 1
             self._seconds.append(event["step_seconds"])
             error = event.get("error")
@@ -67,6 +67,6 @@ class Remaining:
             return 0.0
         if first <= last or self._tol <= 0:
             return None
-        # The quotient of two errors may be too large for a float.
+        # A difference of logarithms: the quotient of two errors may be too large for a float.
         rate = (math.log(first) - math.log(last)) / (len(self._errors) - 1)
         return (math.log(last) - math.log(self._tol)) / rate if rate > 0 else None

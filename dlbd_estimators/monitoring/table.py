@@ -33,7 +33,7 @@ ROWS = (*_TITLES, "colour")
 
 def columns_of() -> list[Any]:
     """Return the columns of the table."""
-    # `value` is escaped by the template. What is too long for its cell is shown under the pointer.
+    # The template escapes `value`. A tooltip shows text that is too long for its cell.
     formatters = {
         "fit": HTMLTemplateFormatter(
             template='<span style="color:<%= colour %>">&#9632;</span> <%- value %>'
@@ -65,8 +65,8 @@ def _row(entry: Entry) -> dict[str, str]:
     fit = entry.newest
     facts = fit.facts
     if len(entry.fits) > 1:
-        steps = f"{sum(each.n_steps for each in entry.fits):,} in all"
-        passes = sum(each.last("pass") or 0.0 for each in entry.fits)
+        steps = f"{sum(member.n_steps for member in entry.fits):,} in all"
+        passes = sum(member.last("pass") or 0.0 for member in entry.fits)
     else:
         steps = f"{fit.n_steps:,} of {_count(facts.get('max_steps'))}"
         passes = fit.last("pass")
@@ -99,7 +99,7 @@ def _left(fit: Fit) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person writes it."""
+    """Return a duration as text, in seconds, minutes or hours."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -272,7 +272,7 @@ BAD = [
     ({"Cs": 0}, InvalidParameter, "Cs"),
     ({"l1_ratios": [2.0]}, ValueError, "between 0 and 1"),
     ({"cv": 1}, InvalidParameter, "cv"),
-    ({"cv": np.arange(5)}, LengthMismatch, "names the folds of 5 rows"),
+    ({"cv": np.arange(5)}, LengthMismatch, "fold numbers for 5 rows"),
     ({"scoring": "r3"}, InvalidParameter, "scoring"),
     ({"scoring": lambda *_, **__: np.nan}, ValueError, "score of split 0 is nan"),
     ({"cv": [(np.arange(10), np.arange(0))]}, ValueError, "no rows to test on"),

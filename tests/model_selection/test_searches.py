@@ -326,9 +326,9 @@ BAD = [
     ({"scoring": ["r3"]}, ValueError, "'r3' is not a valid scoring"),
     ({"scoring": "r3"}, ValueError, "scoring"),
     ({"cv": N + 1}, ValueError, "number of splits"),
-    ({"cv": np.arange(N - 1) % 3}, LengthMismatch, "names the folds of 239 rows"),
-    ({"cv": np.zeros(N, dtype=int)}, ValueError, "names 1 fold"),
-    ({"cv": np.zeros(N)}, TypeError, "Number them"),
+    ({"cv": np.arange(N - 1) % 3}, LengthMismatch, "fold numbers for 239 rows"),
+    ({"cv": np.zeros(N, dtype=int)}, ValueError, "has 1 fold"),
+    ({"cv": np.zeros(N)}, TypeError, "must be integers: 0, 1"),
     ({"scoring": ["r2", "neg_max_error"]}, ValueError, "refit must be set"),
 ]  # fmt: skip
 
