@@ -1,4 +1,4 @@
-"""Estimators by name, with parameters as they are typed."""
+"""Create estimators from names and parameters that are typed on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from dlbd_estimators.cli.options import setting, value_of
 
-#: What ``dlbd fit`` takes.
+#: Estimators that ``dlbd fit`` accepts.
 NAMES = (
     "ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "LinearRegression", "LogisticRegression",
     "LogisticRegressionCV", "MLPClassifier", "MLPRegressor", "Ridge", "RidgeCV",
@@ -21,16 +21,16 @@ NAMES = (
 def estimator(
     name: str, parameters: Iterable[str], *, standardize: bool, checkpoint: str | None
 ) -> Any:
-    """Return an estimator, or a pipeline of a scaler and one.
+    """Return an estimator, or a pipeline of a scaler and an estimator.
 
     Parameters
     ----------
     name : str
         One of `NAMES`.
     parameters : iterable of str
-        Each ``name=value``.
+        Texts ``name=value``.
     standardize : bool
-        Whether to put a StandardScaler before it.
+        Whether to put a StandardScaler before the estimator.
     checkpoint : str, optional
         Folder of the fit's checkpoint.
     """
@@ -58,9 +58,9 @@ def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
     Parameters
     ----------
     model : estimator or Pipeline
-        What is searched; parameters are those of its last step.
+        The model to search for; the parameters are those of its last step.
     settings : iterable of str
-        Each ``name=value,value,...``.
+        Texts ``name=value,value,...``.
     """
     last, prefix = last_step(model)
     tried = {}
@@ -74,7 +74,7 @@ def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def last_step(model: Any) -> tuple[Any, str]:
-    """Return what is trained last, and what the names of its parameters begin with."""
+    """Return the last step of a model, and the prefix of its parameters in the model."""
     steps = getattr(model, "steps", None)
     return (model, "") if steps is None else (steps[-1][1], f"{steps[-1][0]}__")
 
@@ -85,7 +85,7 @@ def check_parameter(model: Any, key: str, option: str) -> None:
     Raises
     ------
     click.BadParameter
-        It has not.
+        The estimator has no such parameter.
     """
     known = sorted(model.get_params(deep=False))
     if key not in known:
