@@ -11,10 +11,10 @@ ValueError
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
 |-- BlockTooLarge         a block is too large for the memory of a worker
-|-- MatrixTooLarge        a solver's matrix is too large for the memory of a worker
+|-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
 `-- DenseTooLarge         sparse rows do not fit in memory as a dense array
 FloatingPointError, ValueError
-`-- Diverged              the loss or a parameter is no longer finite; the message names the step
+`-- Diverged              loss or parameters no longer finite (the message names the step or epoch)
 RuntimeError
 `-- WorkersLost           all workers that read a certain block died
 TimeoutError

@@ -1,6 +1,6 @@
 """Report the progress of a fit to scikit-learn's callbacks, and as events to listeners.
 
-For callbacks, a fit is a task, and each of its steps is a subtask. The solvers know neither
+For callbacks, a fit is a task, and each of its steps is a subtask. The solvers depend on neither
 callbacks nor listeners. They call plain functions before and after each step, in the process that
 called ``fit``. Callbacks and listeners run in that process; they are never sent to workers.
 """

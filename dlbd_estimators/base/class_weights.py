@@ -1,4 +1,4 @@
-"""Find the classes of a classifier, and the factors by which they scale the weights of rows."""
+"""Find the classes of a classifier, and the factor of each class for the weights of its rows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plain(label: Any) -> Any:
 
 
 def class_factors(estimator: Any, counts: LabelCounts) -> FloatArray | None:
-    """Return one factor per class from the parameter ``class_weight``; None if there are none.
+    """Return one factor per class from the parameter ``class_weight``; None if that is None.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def names_of_array(X: Any) -> list[str] | None:
     if not isinstance(X, da.Array):
         return None
     names = list(getattr(X, "feature_names", None) or ())
-    declared = len(names) == X.shape[1] and all(isinstance(each, str) for each in names)
+    declared = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return names if declared else None
 
 

@@ -26,7 +26,7 @@ class Groups:
     Attributes
     ----------
     values : array-like or Dask collection of shape (n_samples,)
-        What the user passed.
+        The column that the user passed.
     names : ndarray of shape (n_groups,)
         All groups, sorted.
     classes : ndarray or None

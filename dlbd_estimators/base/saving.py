@@ -223,7 +223,7 @@ def _name_of(kind: type) -> str | None:
     if package == _PACKAGE and subpackage in _ROOMS:
         name = f"{package}.{subpackage}.{kind.__name__}"
     else:
-        name = next((each for each in _SCIKIT_LEARN if each.endswith(f".{kind.__name__}")), "")
+        name = next((entry for entry in _SCIKIT_LEARN if entry.endswith(f".{kind.__name__}")), "")
     return name if name and _found(name) is kind else None
 
 

@@ -33,7 +33,7 @@ def features_in_memory(
         Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set or
         compared.
     X : array-like or scipy.sparse matrix or array of any format
-        What the user passed.
+        The argument that the user passed.
     reset : bool
         Whether to set the attributes; False compares X with them.
     ensure_all_finite : bool, default=True

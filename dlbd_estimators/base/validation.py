@@ -56,7 +56,7 @@ def training_data(
     estimator : estimator
         Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set.
     X, y, sample_weight : array-like, Dask collection or Zarr array
-        What the user passed.
+        The arguments that the user passed.
     classify : bool
         Whether targets are labels, not numbers.
     multi_label : bool

@@ -91,7 +91,7 @@ class Versioned:
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment] # scikit-learn's
         # A model that a callback saves in the middle of a fit is not itself in a fit.
-        state = {name: each for name, each in state.items() if name not in ONLY_WITHIN_A_FIT}
+        state = {name: value for name, value in state.items() if name not in ONLY_WITHIN_A_FIT}
         return {**state, _OURS: __version__, _THEIRS: sklearn.__version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def estimator(
     from dlbd_estimators import linear_model, neural_network
 
     model = getattr(linear_model if hasattr(linear_model, name) else neural_network, name)()
-    given = dict(setting(each, "--param") for each in parameters)
+    given = dict(setting(assignment, "--param") for assignment in parameters)
     for key in given:
         check_parameter(model, key, "--param")
     model.set_params(**{key: value_of(text) for key, text in given.items()})
@@ -64,8 +64,8 @@ def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
     """
     last, prefix = last_step(model)
     tried = {}
-    for each in settings:
-        key, text = setting(each, "--grid")
+    for assignment in settings:
+        key, text = setting(assignment, "--grid")
         check_parameter(last, key, "--grid")
         value = value_of(text)
         values = list(value) if isinstance(value, tuple | list) else None

@@ -126,9 +126,9 @@ def _scores(search: Any) -> list[dict[str, Any]]:
 
 def _told(facts: dict[str, Any]) -> str:
     lines = [
-        f"{'*' if each['chosen'] else ' '} {each['score']:.4f} +- {each['std']:.4f}  "
-        + ", ".join(f"{key}={value}" for key, value in each["parameters"].items())
-        for each in facts.get("cv", ())
+        f"{'*' if result['chosen'] else ' '} {result['score']:.4f} +- {result['std']:.4f}  "
+        + ", ".join(f"{key}={value}" for key, value in result["parameters"].items())
+        for result in facts.get("cv", ())
     ]
     passes = "" if facts["n_passes"] is None else f"{facts['n_passes']:.4g} passes, "
     lines.append(

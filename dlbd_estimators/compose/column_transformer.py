@@ -180,7 +180,7 @@ class _LazyColumns(LazyTransformer):
         for key, value in vars(self).items():
             if key not in params and not key.startswith("_sklearn"):
                 setattr(plan, key, value)
-        plan.transformers_ = [placeholder(each, work, X) for each in self.transformers_]
+        plan.transformers_ = [placeholder(entry, work, X) for entry in self.transformers_]
         _run(plan, "transform", X)
         return self._joined(plan, shared)
 
@@ -196,7 +196,7 @@ class _LazyColumns(LazyTransformer):
         _, remainder, _ = placeholder(("remainder", self.remainder, []), work, None)
         # scikit-learn raises an error for transformers of another type.
         if isinstance(self.transformers, list | tuple):
-            params["transformers"] = [placeholder(each, work, X) for each in self.transformers]
+            params["transformers"] = [placeholder(entry, work, X) for entry in self.transformers]
         params["remainder"] = remainder
         params |= {"transformer_weights": None, "n_jobs": None}
         return sklearn.compose.ColumnTransformer(**params)

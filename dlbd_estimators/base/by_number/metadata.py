@@ -28,7 +28,7 @@ def opened_params(
         Metadata whose rows can be taken, and metadata that are passed on unchanged.
     """
     sizes = known_sizes(X)
-    ready = {name: each for name, each in params.items() if not needs_opening(each)}
+    ready = {name: value for name, value in params.items() if not needs_opening(value)}
     others: dict[str, Any] = {}
     for name in params.keys() - ready.keys():
         if sizes is None and not chosen:

@@ -62,7 +62,7 @@ def _wrap_indexable(original: Function) -> Function:
             from dlbd_estimators.base.by_number import opening, thresholds
 
             thresholds.load_before_thresholds()
-            if any(opening.needs_opening(each) for each in iterables):
+            if any(opening.needs_opening(value) for value in iterables):
                 iterables = tuple(opening.opened(iterables))
         return original(*iterables)
 
@@ -118,5 +118,5 @@ _WRAPPERS = {
 
 def _from_dask_or_zarr(values: Iterable[Any]) -> bool:
     """Return whether any value is of Dask or Zarr; fast, because scikit-learn calls it often."""
-    classes = (cls for each in values for cls in type(each).__mro__)
+    classes = (cls for value in values for cls in type(value).__mro__)
     return any(cls.__module__.split(".", 1)[0] in ("dask", "zarr") for cls in classes)
