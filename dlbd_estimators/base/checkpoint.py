@@ -147,7 +147,7 @@ class FitCheckpoint:
         self._compare(self._fingerprint)
 
     def also(self, label: str, value: NDArray[Any]) -> None:
-        """Add a value that a pass over all rows has computed to the fingerprint.
+        """Add to the fingerprint a value that a pass over all rows has computed.
 
         Raises
         ------

@@ -31,7 +31,7 @@ def count_labels(
     name : str
         First part of the task names on Dask's dashboard.
     fewest : int
-        The smallest number of classes with a weight above 0.
+        The smallest number of classes with a weight above 0 that is accepted.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def count_labels(
         features=False,
     ).partial
     check_weight(float(counts.weights.sum()), counts.n_rows)
-    # Repeat each label: if all labels are different, scikit-learn warns that y may be continuous.
+    # Repeat each label: if all are different, scikit-learn warns that y may be for a regression.
     check_classification_targets(np.repeat(counts.labels, 2))
     present = counts.labels[counts.weights > 0]
     if len(present) < fewest:

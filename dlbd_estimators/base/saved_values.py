@@ -57,7 +57,7 @@ _TYPES = {each.__name__: each for each in (bool, int, float, str, object)} | {
     )
 }  # fmt: skip
 
-#: Return the public name of a class (None if a file may not name it), and the class with a name.
+#: From a class to its public name (None if a file may not name it), and from a name to its class.
 NameOf = Callable[[type], str | None]
 ClassOf = Callable[[str], type]
 

@@ -190,7 +190,7 @@ class _Copies:
 
     def _estimator(self, estimator: Any, where: str) -> Any:
         if not isinstance(estimator, ToSklearnMixin):
-            own = _own_base(type(estimator)) if _is_ours(estimator) else None  # of a search
+            own = _own_base(type(estimator)) if _is_ours(estimator) else None  # a search
             new: Any = object.__new__(own or type(estimator))
             names = [each for each in vars(estimator) if own is None or each != "n_passes_"]
             self._fill(new, vars(estimator), names, where)

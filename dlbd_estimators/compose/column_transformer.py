@@ -228,7 +228,7 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
         mask or a callable. With a Dask data frame a callable gets an empty frame with the same
         columns; ``make_column_selector`` works.
     remainder : {"drop", "passthrough"} or transformer, default="drop"
-        What happens to columns that no step names.
+        What happens to columns that no step selects.
     sparse_threshold : float, default=0.3
         For data in memory, as in scikit-learn; lazy results are dense.
     n_jobs : int, default=None

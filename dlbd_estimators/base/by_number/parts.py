@@ -170,7 +170,7 @@ def _ascending_runs(ends: Numbers, most: int) -> Iterator[tuple[int, int]]:
         if stop > start and (end - start > most or n_blocks == _BLOCKS_A_PART):
             yield start, stop
             start, n_blocks = stop, 0
-        while end - start > most:  # repeated rows can be more than a block
+        while end - start > most:  # one block can give more rows, if some are repeated
             yield start, start + most
             start += most
         stop, n_blocks = end, n_blocks + 1

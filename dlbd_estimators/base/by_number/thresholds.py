@@ -1,4 +1,4 @@
-"""One pass instead of two hundred when scikit-learn tries a hundred thresholds."""
+"""Read lazy predictions once, not two hundred times, when scikit-learn tries 100 thresholds."""
 
 from __future__ import annotations
 
