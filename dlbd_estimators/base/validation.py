@@ -62,7 +62,8 @@ def training_data(
     multi_label : bool
         Whether targets may be a matrix of labels, each 0 or 1.
     reset : bool
-        Whether to set these attributes. False compares X with those of an earlier fit.
+        Whether to set the attributes of ``estimator``. False compares X with those of an earlier
+        fit.
     groups : Groups, optional
         The group of each row. Targets then have two columns: the encoded target, and the number of
         the group.
