@@ -1,7 +1,7 @@
 """scikit-learn's linear models and perceptrons for data larger than memory.
 
-The estimators have scikit-learn's names, parameters and answers, and train by passes over
-blocks of Dask arrays (or of NumPy arrays, in process):
+The estimators have the names, parameters and results of scikit-learn's. They train by passes over
+the blocks of Dask arrays, or over NumPy arrays within the process:
 
 >>> from dlbd_estimators import LogisticRegression
 >>> LogisticRegression(C=10.0)
@@ -52,7 +52,7 @@ __all__ = [
     "to_sklearn",
 ]
 
-# Where a name that is no linear model's comes from.
+# Modules of the public names that linear_model does not have.
 _ELSEWHERE = {
     "InconsistentVersionWarning": "base.versions",
     "MLPClassifier": "neural_network",
@@ -65,13 +65,13 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    # On first use, not on import: a worker unpickles kernels from this package, and
-    # scikit-learn would be a quarter of its memory for nothing.
+    # Names are imported on first use, not with the package: a worker unpickles kernels from this
+    # package without using scikit-learn, which would take a quarter of the worker's memory.
     if name in __all__:
         from importlib import import_module
 
-        home = _ELSEWHERE.get(name, "linear_model")
-        return getattr(import_module(f"{__name__}.{home}"), name)
+        module = _ELSEWHERE.get(name, "linear_model")
+        return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,29 +1,29 @@
-"""The errors of this package; each is also the builtin error that a caller would catch.
+"""The errors of this package; each one is also a subclass of the builtin error that fits it.
 
 ValueError, TypeError
 `-- InvalidParameter      a parameter of an estimator is of the wrong type or out of range
 ValueError
-|-- CheckpointMismatch    a checkpoint is of other data or parameters; the message lists them
-|-- CheckpointDamaged     no checkpoint of a folder is as it was written
-|-- ModelDamaged          the file of a saved model is not as it was written
+|-- CheckpointMismatch    a checkpoint belongs to other data or parameters (the message lists them)
+|-- CheckpointDamaged     all checkpoints in a folder are damaged
+|-- ModelDamaged          a file is damaged, or is not a saved model
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
 `-- BadBlock              one block cannot be used; the message names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
 MemoryError
-|-- BlockTooLarge         a block does not fit beside another in a worker
+|-- BlockTooLarge         a block is too large for the memory of a worker
 |-- MatrixTooLarge        a solver's matrix of all pairs of parameters does not fit in a worker
-`-- DenseTooLarge         sparse rows do not fit in memory once they are dense
+`-- DenseTooLarge         sparse rows do not fit in memory as a dense array
 FloatingPointError, ValueError
-`-- Diverged              the loss or a parameter is no longer finite; names the step or epoch
+`-- Diverged              loss or parameters no longer finite (the message names the step or epoch)
 RuntimeError
-`-- WorkersLost           the workers that read a block died again and again
+`-- WorkersLost           all workers that read a certain block died
 TimeoutError
-`-- ClusterError          a cluster that a fit waits for has been gone for too long
-    `-- NoWorkers         it has no worker that may take a task
+`-- ClusterError          a fit waited too long for its cluster, or lost it
+    `-- NoWorkers         the cluster has no worker that can run a task
 ImportError
-`-- MissingPackage        workers or the scheduler cannot import what a task needs
+`-- MissingPackage        workers or the scheduler cannot import a package that a task needs
 
-One of them is a warning: ParameterWithoutEffect, a UserWarning.
+ParameterWithoutEffect is a warning, a subclass of UserWarning.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class InvalidParameter(ValueError, TypeError):
 
 
 class ParameterWithoutEffect(UserWarning):
-    """A parameter of scikit-learn has no effect here. It is shown once for a class and process."""
+    """A parameter of scikit-learn has no effect here. Shown once per class and process."""
 
 
 class CheckpointMismatch(ValueError):
-    """A checkpoint is of another fit: of other data, or with other parameters."""
+    """A checkpoint was written by another fit, with other data or other parameters."""
 
 
 class CheckpointDamaged(ValueError):
-    """A checkpoint is not as it was written, and there is no whole one before it."""
+    """A checkpoint is damaged, and there is no earlier one that is intact."""
 
 
 class ModelDamaged(ValueError):
-    """The file of a saved model is not as it was written, or is no such file."""
+    """A file is damaged, or is not a saved model."""
 
 
 class LengthMismatch(ValueError):
@@ -70,24 +70,24 @@ class MatrixTooLarge(MemoryError):
 
 
 class DenseTooLarge(MemoryError):
-    """A sparse matrix would not fit in memory once it is dense."""
+    """A sparse matrix would not fit in memory as a dense array."""
 
 
 class Diverged(FloatingPointError, ValueError):
-    """The loss or a parameter became infinite or NaN in training, on finite data."""
+    """The loss or a parameter became infinite or NaN in training, although the data are finite."""
 
 
 class WorkersLost(RuntimeError):
-    """Each worker that read a certain block died."""
+    """All workers that read a certain block died."""
 
 
 class ClusterError(TimeoutError):
-    """A cluster has left a fit waiting for longer than is configured, or was lost meanwhile."""
+    """A fit waited for its cluster for longer than configured, or lost the connection to it."""
 
 
 class NoWorkers(ClusterError):
-    """A cluster has no worker that may take a task, and none came in time."""
+    """A cluster has no worker that can run a task, and no worker joined in time."""
 
 
 class MissingPackage(ImportError):
-    """Workers or the scheduler cannot import what a task needs."""
+    """Workers or the scheduler cannot import a package that a task needs."""

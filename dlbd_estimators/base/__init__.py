@@ -1,1 +1,1 @@
-"""What all estimators share: input, parameters, predictions, callbacks, and the way out."""
+"""Shared parts of all estimators: input, parameters, predictions, callbacks, and saving."""

@@ -1,8 +1,8 @@
-"""What a fit reports while it runs: to scikit-learn's callbacks, and as events.
+"""Report the progress of a fit to scikit-learn's callbacks, and as events to listeners.
 
-To callbacks a fit is a task, and each of its steps is one. Layers below know of neither. They
-call plain functions before and after a step, in the process that called ``fit``: callbacks and
-listeners run there, and nothing of them goes to workers.
+For callbacks, a fit is a task, and each of its steps is a subtask. The solvers depend on neither
+callbacks nor listeners. They call plain functions before and after each step, in the process that
+called ``fit``. Callbacks and listeners run in that process; they are never sent to workers.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dlbd_estimators.monitoring.lines import print_line
 from dlbd_estimators.monitoring.listeners import listeners_of
 from dlbd_estimators.solvers.history import Record
 
-#: What ``max_iter=None`` means, where it is taken.
+#: The largest number of steps of an estimator with ``max_iter=None``.
 _MOST_STEPS = 1000
 _Fit = TypeVar("_Fit", bound=Callable[..., Any])
 
 
 def with_callbacks(fit: _Fit) -> _Fit:
-    """Decorate ``fit``: callbacks are torn down at its end, also after an error.
+    """Decorate ``fit`` so that callbacks are torn down at its end, also after an error.
 
-    This is :func:`sklearn.callback.with_callbacks`, with types.
+    This is :func:`sklearn.callback.with_callbacks` with type annotations.
     """
     return cast(_Fit, callback.with_callbacks(fit))
 
@@ -52,28 +52,28 @@ def fit_task(
     callbacks: bool = True,
     max_steps: int | None = None,
 ) -> Iterator[FitTask]:
-    """Report a fit: its begin on entering, its end or its failure on leaving.
+    """Report the start of a fit on entering, and its end or failure on leaving.
 
     Parameters
     ----------
     estimator : estimator
-        A :class:`sklearn.callback.CallbackSupportMixin` whose ``fit``, decorated by
-        :func:`with_callbacks`, this surrounds. Its ``max_iter`` is the largest number of
-        steps; on leaving it has its fitted attributes.
+        A :class:`sklearn.callback.CallbackSupportMixin`. The context surrounds the body of its
+        ``fit``, which :func:`with_callbacks` decorates. Its ``max_iter`` is the largest number of
+        steps. On leaving, it must have its fitted attributes.
     X, y, sample_weight
-        What the user passed; handed to callbacks as they are.
+        The arguments of the user, passed to callbacks unchanged.
     step : str, default="iteration"
-        What a step is called.
+        Name of a step.
     callbacks : bool, default=True
-        Whether callbacks are told: their protocol knows ``fit``, and not ``partial_fit``.
+        Whether to call callbacks. False for ``partial_fit``, which their protocol does not cover.
     max_steps : int, optional
-        The largest number of steps of an estimator that has no ``max_iter``.
+        The largest number of steps, for an estimator without ``max_iter``.
     """
-    # The one step of partial_fit is all that was asked for.
-    most = (max_steps or most_steps(estimator)) if callbacks else 1
+    # partial_fit makes one step.
+    n_steps = (max_steps or most_steps(estimator)) if callbacks else 1
     checkpoint = FitCheckpoint(estimator if callbacks else None)
-    context = CallbackTask(estimator, X, y, sample_weight, step, most) if callbacks else None
-    task = FitTask(estimator, context, step, most, checkpoint)
+    context = CallbackTask(estimator, X, y, sample_weight, step, n_steps) if callbacks else None
+    task = FitTask(estimator, context, step, n_steps, checkpoint)
     try:
         yield task
         if context is not None:
@@ -92,11 +92,11 @@ class FitTask:
     max_steps : int
         The largest number of steps.
     status : str
-        Why the fit ended, as far as is known.
+        Why the fit ended, as far as it is known.
     events : FitEvents
-        What listeners are told.
+        Sends events to listeners.
     checkpoint : FitCheckpoint
-        Where it is saved, and goes on from.
+        Saves the fit, and resumes it.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class FitTask:
         self.status = "converged" if callbacks is not None else "done"
 
     def start(self, executor: Executor, blocks: Blocks, *, print_lines: bool = False) -> None:
-        """Tell listeners that the fit begins to read blocks; events can be printed too."""
+        """Notify listeners that the fit starts to read blocks; optionally print events, too."""
         estimator = self._estimator
         self.events.start(
             executor,
@@ -133,19 +133,19 @@ class FitTask:
         )
 
     def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
-        """Tell callbacks that a step begins.
+        """Notify callbacks that a step begins.
 
         Parameters
         ----------
         attributes : callable
-            Gives those that the estimator would have if the fit ended now; called if a
-            callback wants a fitted estimator.
+            Returns the attributes that the estimator would have if the fit ended now. It is called
+            if a callback needs a fitted estimator.
         """
         if self._callbacks is not None:
             self._callbacks.begin_step(attributes)
 
     def end_step(self, record: Record, attributes: Callable[[], dict[str, Any]]) -> bool:
-        """Tell that the step has ended; return whether a callback stops the fit."""
+        """Report that the step has ended; return whether a callback stops the fit."""
         self.events.step(record.entry())
         stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
         if stopped:
@@ -153,7 +153,7 @@ class FitTask:
         return stopped
 
     def warn(self, status: str, message: str, category: type[Warning]) -> None:
-        """Tell listeners why the fit ends without a minimum, then warn the user."""
+        """Notify listeners why the fit ends before it reaches a minimum, then warn the user."""
         self.status = status
         self.events.warn(message)
         warn_user(message, category)
@@ -178,25 +178,25 @@ class CallbackTask:
         return self._fit
 
     def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
-        """Tell callbacks that a step begins.
+        """Notify callbacks that a step begins.
 
         Parameters
         ----------
         attributes : callable
-            Gives those that the estimator would have if the fit ended now; called if a
-            callback wants a fitted estimator.
+            Returns the attributes that the estimator would have if the fit ended now. It is called
+            if a callback needs a fitted estimator.
         """
         self._step = self._fit.subcontext(task_name=self._name)
         self._step.call_on_fit_task_begin(**self._facts, reconstruction_attributes=attributes)
 
     def end_step(self, attributes: Callable[[], dict[str, Any]]) -> bool:
-        """Tell callbacks that the step has ended; return whether one of them stops the fit."""
+        """Notify callbacks that the step has ended; return whether one of them stops the fit."""
         step, self._step = self._step, None
         return bool(step.call_on_fit_task_end(**self._facts, reconstruction_attributes=attributes))
 
     def end(self) -> None:
-        """Tell callbacks that the fit has ended, after ending a step that was interrupted."""
+        """Notify callbacks that the fit has ended; end an interrupted step before that."""
         if self._step is not None:
             self._step.call_on_fit_task_end(estimator=self._facts["estimator"])
-        # Nothing to add: the estimator has all its attributes.
+        # The estimator is fitted, so no attributes have to be added.
         self._fit.call_on_fit_task_end(**self._facts, reconstruction_attributes={})

@@ -1,7 +1,8 @@
-"""The parameter ``checkpoint``: a fit is written to files after each step, and goes on from there.
+"""The parameter ``checkpoint``: a fit saves its state after each step, and can resume from it.
 
-What is written is the solver's state, the records of the steps, and the fingerprint of the fit
-(:mod:`dlbd_estimators.base.fingerprint`). A fit that finds a checkpoint of another fit is refused.
+A checkpoint holds the solver's state, the records of the steps, and the fingerprint of the fit
+(:mod:`dlbd_estimators.base.fingerprint`). If a fit finds the checkpoint of another fit, it raises
+an error.
 """
 
 from __future__ import annotations
@@ -36,28 +37,28 @@ from dlbd_estimators.solvers.random_states import Frozen, freeze, set_to, thaw
 from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
 from dlbd_estimators.solvers.solver import State
 
-#: Stands in a path for what tells one fit from another.
+#: Placeholder in a path, for a hash of the fit's parameters and data.
 _OWN = "{}"
-#: Of differences in a message.
+#: Largest number of differences that an error message lists.
 _MOST_LINES = 20
 
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint, as it was read.
+    """The content of a checkpoint file.
 
     Attributes
     ----------
     fingerprint : dict of str to str
-        Of its fit.
+        Fingerprint of the fit that wrote the checkpoint.
     solver : str
-        The solver's name.
+        Name of the solver.
     random : tuple or None
-        Where a RandomState stood as the fit began, where it was not made of a seed.
+        State of the RandomState at the start of the fit; None if the fit used an integer seed.
     records : tuple of Record
-        Of the steps made.
+        Records of the completed steps.
     state, arrays : object, list of ndarray
-        Of the solver; what it has to be, the solver says.
+        State of the solver, as facts and the arrays they refer to. Each solver defines its own.
     """
 
     fingerprint: Fingerprint
@@ -69,12 +70,12 @@ class Found:
 
     @classmethod
     def of(cls, facts: Any, arrays: Arrays) -> Found:
-        """Check what a file holds.
+        """Return the checkpoint that a file holds, after checking its content.
 
         Raises
         ------
         CheckpointDamaged
-            It holds something else.
+            The content is not that of a checkpoint.
         """
         try:
             fingerprint = {str(label): str(text) for label, text in facts["fingerprint"].items()}
@@ -82,23 +83,24 @@ class Found:
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CheckpointDamaged(f"it is not what a fit writes ({error})") from error
+            raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
 class FitCheckpoint:
-    """Where a fit is saved, and goes on from: an estimator's parameter ``checkpoint``.
+    """Saves a fit after each step and resumes it, as the parameter ``checkpoint`` requests.
 
     Parameters
     ----------
     estimator : estimator or None
-        What is fitted. Without the parameter, or where that is None, nothing here does anything.
+        The estimator that is fitted. If it has no ``checkpoint`` or that is None, this object
+        neither writes nor reads anything.
 
     Raises
     ------
     InvalidParameter
-        It is no path.
+        ``checkpoint`` is not a path.
     ValueError
-        Another parameter does not go with it.
+        Another parameter cannot be combined with ``checkpoint``.
     """
 
     def __init__(self, estimator: Any) -> None:
@@ -110,137 +112,143 @@ class FitCheckpoint:
         self._found: Found | None = None
         self._random: Frozen | None = None
         self._number = 0
-        self._failures: list[str] = []  # which parts share: the user is warned once
+        self._failures: list[str] = []  # shared with all parts: the user is warned once
 
     @property
     def solver(self) -> str | None:
-        """Name of the solver of the fit that goes on; None where one has yet to be chosen."""
+        """Name of the solver in the checkpoint; None if there is no checkpoint to resume from."""
         return None if self._found is None else self._found.solver
 
     def open(self, executor: Executor, blocks: Blocks) -> None:
-        """Look at the data, and for the last whole checkpoint of this fit.
+        """Take the fingerprint of the data, and read the last intact checkpoint of this fit.
 
         Raises
         ------
         CheckpointMismatch
-            It is of another fit.
+            The checkpoint belongs to another fit.
         CheckpointDamaged
-            There are some, and none is whole.
+            There are checkpoints, but all are damaged.
 
         Warns
         -----
         UserWarning
-            The last one is damaged, and the fit goes on from the one before.
+            The last checkpoint is damaged, and the fit resumes from an earlier one.
         """
         if self._url is None or self._folder is not None:
             return
         self._fingerprint |= of_data(executor, blocks)
-        text = "\n".join(f"{label}: {each}" for label, each in self._fingerprint.items())
-        # Candidates of a search that differ in max_iter alone are fits of their own.
+        text = "\n".join(f"{label}: {entry}" for label, entry in self._fingerprint.items())
+        # The fingerprint has no max_iter, but candidates of a search that differ only in max_iter
+        # need different folders.
         text += f"\nmax_iter: {text_of(self._most_steps)}"
-        own = sha256(text.encode()).hexdigest()[:16]
-        self._folder = CheckpointFolder(self._url.replace(_OWN, own))
+        digest = sha256(text.encode()).hexdigest()[:16]
+        self._folder = CheckpointFolder(self._url.replace(_OWN, digest))
         self._found = self._last_whole(self._folder)
         self._compare(self._fingerprint)
 
     def also(self, label: str, value: NDArray[Any]) -> None:
-        """Add to the fingerprint what a pass over all rows has brought.
+        """Add to the fingerprint a value that a pass over all rows has computed.
 
         Raises
         ------
         CheckpointMismatch
-            It was something else as the checkpoint was written.
+            The checkpoint was written with another value.
         """
         if self._folder is not None:
             self._fingerprint[label] = text_of(value)
             self._compare({label: self._fingerprint[label]})
 
     def part(self, name: str, seed: int) -> FitCheckpoint:
-        """Return the checkpoint of one of several fits that this one is made of.
+        """Return the checkpoint of one of the fits that this fit consists of.
 
         Parameters
         ----------
         name : str
-            Name of the part: that of a folder inside this checkpoint's folder.
+            Name of the part, and of its folder inside this checkpoint's folder.
         seed : int
-            Seed that chooses samples.
+            Seed by which samples are chosen.
 
         Raises
         ------
         CheckpointMismatch
-            The saved part belongs to another fit.
+            The saved checkpoint of the part belongs to another fit.
         CheckpointDamaged
-            No saved checkpoint of the part is as it was written.
+            All saved checkpoints of the part are damaged.
         """
-        one = copy(self)
+        checkpoint = copy(self)
         if self._folder is not None:
-            one._fingerprint = {**self._fingerprint, "part": name, "seed": str(seed)}
-            one._folder = CheckpointFolder(f"{self._folder.url}/{name}")
-            one._found, one._number = None, 0
-            one._found = one._last_whole(one._folder)
-            one._compare(one._fingerprint)
-        return one
+            checkpoint._fingerprint = {**self._fingerprint, "part": name, "seed": str(seed)}
+            checkpoint._folder = CheckpointFolder(f"{self._folder.url}/{name}")
+            checkpoint._found, checkpoint._number = None, 0
+            checkpoint._found = checkpoint._last_whole(checkpoint._folder)
+            checkpoint._compare(checkpoint._fingerprint)
+        return checkpoint
 
     def random_state(self, given: Any) -> np.random.RandomState:
-        """Return the RandomState of a fit, as it stood where the fit began.
+        """Return the RandomState of a fit, in its state at the start of the fit.
 
         Parameters
         ----------
         given : int, RandomState or None
-            The estimator's parameter. A RandomState of the user's is set back to where it stood.
+            The parameter ``random_state``. If the fit resumes, a RandomState object is set back to
+            its state at the start of the saved fit.
 
         Raises
         ------
         ValueError
-            It is no number, and fits that are told apart by their parameters would share a folder.
+            ``random_state`` is not an integer, and the path contains ``{}``: fits that differ in
+            their random numbers only would share a folder.
         """
         random_state: np.random.RandomState = check_random_state(given)
         if self._folder is None or isinstance(given, int | np.integer):
             return random_state
         if self._url is not None and _OWN in self._url:
             raise ValueError(
-                f"A checkpoint with {{}} in its path tells fits apart by their parameters and "
-                f"data. With random_state={given!r}, fits with the same parameters and data still "
-                f"differ. Give random_state a number."
+                f"A checkpoint with {{}} in its path has one folder for each combination of "
+                f"parameters and data. With random_state={given!r}, fits with the same parameters "
+                f"and data still differ. Set random_state to an integer."
             )
         before = None if self._found is None else self._found.random
         if before is None:
             self._random = freeze(random_state)
             return random_state
         self._random = before
-        if not isinstance(given, np.random.RandomState):  # NumPy's own is not ours to set
+        # None is NumPy's global RandomState, whose state must not change here.
+        if not isinstance(given, np.random.RandomState):
             return thaw(before)
         set_to(random_state, before)
         return random_state
 
     def resume(self, fit: Fit, n_parameters: int, records: list[Record]) -> Fit:
-        """Return a fit that goes on from the checkpoint, if there is one, and writes the next.
+        """Return a fit that resumes from the checkpoint, if there is one, and writes new ones.
 
         Parameters
         ----------
         fit : Fit
-            From its start.
+            The fit from its start.
         n_parameters : int
-            Of the model.
+            Number of parameters of the model.
         records : list of Record
-            Those of the steps made are added to it.
+            The records of the completed steps are appended to this list.
 
         Raises
         ------
         CheckpointMismatch
-            The fit may make fewer steps than were made.
+            ``max_iter`` is smaller than the number of completed steps.
         CheckpointDamaged
-            What it holds is no state of the solver.
+            The checkpoint does not hold a state of the solver.
         """
         if self._folder is None:
             return fit
-        fit = replace(fit, save=lambda *now: self._save(fit.solver.name, *now))
+        fit = replace(fit, save=lambda *arguments: self._save(fit.solver.name, *arguments))
         if self._found is None:
             return fit
         state, earlier = self._state(fit, n_parameters), self._found.records
         if state.n_iter > fit.max_iter:
-            self._refuse([f"max_iter: {state.n_iter} steps made there, {fit.max_iter} here"])
-        self._found = None  # its arrays are the state's now
+            self._refuse(
+                [f"max_iter: {state.n_iter} steps in the checkpoint, {fit.max_iter} in this fit"]
+            )
+        self._found = None  # the state owns its arrays from here on
         records.extend(earlier)
         clock, before = fit.clock, earlier[-1].seconds if earlier else 0.0
         return replace(fit, start=state, earlier=earlier, clock=lambda: before + clock())
@@ -251,16 +259,18 @@ class FitCheckpoint:
         try:
             state: State = from_facts(found.state, found.arrays, fit.solver.state)
             if found.solver != fit.solver.name or state.parameters.shape != (n_parameters,):
-                raise ValueError(f"it is of {found.solver} and {state.parameters.shape} parameters")
+                raise ValueError(
+                    f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
+                )
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointDamaged(
-                f"The checkpoint in {self._where} is no state of {fit.solver.name}: {error}. "
-                f"Delete it to begin anew."
+                f"The checkpoint in {self._where} does not hold a state of the solver "
+                f"{fit.solver.name}: {error}. Delete the checkpoint to start again."
             ) from error
         return state
 
     def _save(self, solver: str, state: State, records: Sequence[Record], finished: bool) -> None:
-        """Write a checkpoint; where that fails, the fit goes on."""
+        """Write a checkpoint; if that fails, warn once and let the fit go on."""
         assert self._folder is not None
         arrays: Arrays = []
         facts = {
@@ -275,12 +285,13 @@ class FitCheckpoint:
         try:
             self._folder.write(self._number + 1, facts, arrays)
             self._number += 1
-        except Exception as error:  # noqa: BLE001  (whatever a store says, the fit goes on)
+        except Exception as error:  # noqa: BLE001  (stores raise all kinds of errors)
             if not self._failures:
                 warn_user(
                     f"The checkpoint in {self._where} could not be written after step "
-                    f"{state.n_iter} ({type(error).__name__}: {error}). The fit goes on; until "
-                    f"one can be written, it would be resumed from the last one before."
+                    f"{state.n_iter} ({type(error).__name__}: {error}). The fit goes on. If it is "
+                    f"interrupted before a checkpoint can be written, it resumes from the previous "
+                    f"one."
                 )
             self._failures.append(str(error))
 
@@ -295,29 +306,29 @@ class FitCheckpoint:
             self._number = number
             if damaged:
                 warn_user(
-                    f"A checkpoint in {self._where} is damaged, and the fit goes on from the one "
-                    f"before, number {number} ({'; '.join(damaged)})."
+                    f"A checkpoint in {self._where} is damaged. The fit resumes from an earlier "
+                    f"one, number {number} ({'; '.join(damaged)})."
                 )
             return found
         if damaged:
             raise CheckpointDamaged(
-                f"No checkpoint in {self._where} is whole ({'; '.join(damaged)}). Delete them to "
-                f"begin anew."
+                f"All checkpoints in {self._where} are damaged ({'; '.join(damaged)}). Delete them "
+                f"to start again."
             )
         return None
 
-    def _compare(self, here: Fingerprint) -> None:
-        if self._found is not None and (lines := differences(self._found.fingerprint, here)):
+    def _compare(self, current: Fingerprint) -> None:
+        if self._found is not None and (lines := differences(self._found.fingerprint, current)):
             self._refuse(lines)
 
     def _refuse(self, lines: Sequence[str]) -> None:
-        said = (
-            f"The checkpoint in {self._where} is of another fit. Give this one another checkpoint "
-            f"(in a search or an ensemble, one with {{}} in its path), or delete that one. What "
-            f"differs:"
+        message = (
+            f"The checkpoint in {self._where} belongs to another fit. Give this fit another path "
+            f"(in a search or an ensemble, a path with {{}} in it), or delete the checkpoint. "
+            f"Differences:"
         )
-        more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-        raise CheckpointMismatch("\n  ".join((said, *lines[:_MOST_LINES], *more)))
+        omitted = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+        raise CheckpointMismatch("\n  ".join((message, *lines[:_MOST_LINES], *omitted)))
 
     @property
     def _where(self) -> str:
@@ -329,7 +340,7 @@ def _checked(estimator: Any, given: Any) -> str:
         raise refused(estimator, "checkpoint", "a str", "a path", "None")
     if getattr(estimator, "warm_start", False):
         raise ValueError(
-            "warm_start=True begins where the last fit ended, but checkpoint goes on with one that "
-            "has not ended. Leave out one of them."
+            "warm_start=True starts from the result of the last fit, but checkpoint resumes a fit "
+            "that has not ended. Leave out one of them."
         )
     return os.path.expanduser(os.fsdecode(given))

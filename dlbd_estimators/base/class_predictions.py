@@ -1,4 +1,4 @@
-"""Predictions of a fitted classifier: of classes, or of several labels a row."""
+"""Predictions of a fitted classifier: classes, or several labels per row."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from dlbd_estimators.kernels.scores import Errors, OtherClass, WrongClass, Wrong
 
 
 class ClassLabels(ClassifierMixin, Model):
-    """Classes and the accuracy, from raw predictions."""
+    """Base of classifiers: predicts classes, and computes the accuracy, from raw predictions."""
 
     classes_: Any
-    #: Whether the class takes several labels a row.
+    #: Whether estimators of this class accept several labels per row.
     _multi_label = False
 
     @property
     def _has_labels(self) -> bool:
-        """Whether it was fitted to several labels a row."""
+        """Whether the estimator was fitted to several labels per row."""
         return False
 
     def predict(self, X: Any) -> Any:
-        """Predict classes; or labels, where y had several a row.
+        """Predict classes, or labels if the estimator was fitted to several labels per row.
 
         Parameters
         ----------
@@ -46,14 +46,14 @@ class ClassLabels(ClassifierMixin, Model):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_labels)
-            Classes out of ``classes_``, or 0 and 1 for each label; a lazy Dask array if X is lazy.
+            Classes from ``classes_``, or 0 and 1 for each label; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         finish = label_matrix if self._has_labels else Labels(self.classes_)
         return predict(self, X, self._model(), finish, "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the weighted share of right rows. All labels of a row must be right.
+        """Return the accuracy: the weighted fraction of rows whose labels are all correct.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class ClassLabels(ClassifierMixin, Model):
         Returns
         -------
         float
-            The accuracy, computed at once also if the data are lazy.
+            The accuracy. It is computed immediately, also if the data are lazy.
         """
         check_is_fitted(self)
         if not is_lazy(X):
@@ -91,7 +91,7 @@ class ClassLabels(ClassifierMixin, Model):
 
 
 class ClassPredictions(ClassLabels):
-    """Adds the probabilities of classes."""
+    """Base of classifiers that predict the probabilities of classes, too."""
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, or of each label.
@@ -111,7 +111,7 @@ class ClassPredictions(ClassLabels):
         return predict(self, X, self._model(), finish, "predict-proba")
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of each probability, also of those too small for a float.
+        """Return the logarithm of each probability, also of probabilities too small for a float.
 
         Parameters
         ----------

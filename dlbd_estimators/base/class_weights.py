@@ -1,4 +1,4 @@
-"""The classes of a classifier's labels, and factors on the weights of their rows."""
+"""Find the classes of a classifier, and the factor of each class for the weights of its rows."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def count_labels(
     Parameters
     ----------
     estimator : estimator
-        For messages.
+        The classifier; error messages contain the name of its class.
     executor : Executor
         Runs the pass.
     blocks : Blocks
         The data.
     name : str
-        What a person reads on the dashboard.
+        First part of the task names on Dask's dashboard.
     fewest : int
-        Classes that must have a weight above 0.
+        The smallest number of classes with a weight above 0 that is accepted.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def count_labels(
         features=False,
     ).partial
     check_weight(float(counts.weights.sum()), counts.n_rows)
-    # Twice each: where labels are all different, scikit-learn suspects a regression.
+    # Repeat each label: if all are different, scikit-learn warns that y may be for a regression.
     check_classification_targets(np.repeat(counts.labels, 2))
     present = counts.labels[counts.weights > 0]
     if len(present) < fewest:
@@ -58,23 +58,23 @@ def count_labels(
 
 
 def plain(label: Any) -> Any:
-    """Return a label as people write it: a Python object, not a NumPy scalar."""
+    """Return a label as a Python object instead of a NumPy scalar, for messages."""
     return label.item() if isinstance(label, np.generic) else label
 
 
 def class_factors(estimator: Any, counts: LabelCounts) -> FloatArray | None:
-    """Turn the parameter ``class_weight`` into one factor a class.
+    """Return one factor per class from the parameter ``class_weight``; None if that is None.
 
     Raises
     ------
     ValueError
-        It is neither a dict of finite factors of at least 0, nor ``"balanced"``, nor None.
+        ``class_weight`` is not a dict of finite factors of at least 0, ``"balanced"`` or None.
     """
     class_weight = estimator.class_weight
     if class_weight is None:
         return None
     if isinstance(class_weight, str) and class_weight == "balanced":
-        # A class that has no weight gets no factor either.
+        # A class whose total weight is 0 gets the factor 0, not infinity.
         present = counts.weights > 0
         balanced = counts.weights.sum() / (
             len(counts.labels) * np.where(present, counts.weights, 1)

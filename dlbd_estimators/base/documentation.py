@@ -1,4 +1,4 @@
-"""Docstrings that are completed from others: what classes or functions share is written once."""
+"""Complete docstrings from other docstrings, so that each shared part is written once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def documented_like(*others: Any) -> Callable[[Function], Function]:
 
     The function documents what it adds or changes. Parameters come in the order of its signature,
     each from the first docstring that has it. Returns, errors and notes that the function leaves
-    out come from the first docstring that has them; examples and warnings are never taken.
+    out come from the first docstring that has them; examples and warnings are not inherited.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def documented_like(*others: Any) -> Callable[[Function], Function]:
 
 def _complete(target: Any, others: Collection[Any], inherited: Collection[str]) -> None:
     """Replace a docstring by the completed one."""
-    if not target.__doc__:  # python -OO leaves none
+    if not target.__doc__:  # python -OO removes docstrings
         return
     summary, sections = _sections(target.__doc__)
     if unknown := sections.keys() - set(_SECTIONS):
@@ -112,7 +112,7 @@ def _documented_names(signature: inspect.Signature) -> list[str]:
 
 
 def _sections(docstring: str) -> tuple[str, dict[str, str]]:
-    """Return the text before the first section, and what each section holds, by its title."""
+    """Return the text before the first section, and the content of each section by its title."""
     summary, *sections = _HEADING.split(inspect.cleandoc(docstring))
     held = {}
     for section in sections:

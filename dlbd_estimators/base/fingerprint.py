@@ -1,13 +1,13 @@
-"""What a fit is of, in words: its parameters and its data, for a checkpoint to be held against.
+"""The fingerprint of a fit: its parameters and its data as text, to compare with a checkpoint.
 
-It has to be the same in another process, on another day and with other workers, and another one
-where anything differs that changes the model. So Dask's names of arrays are no part of it: those of
-delayed functions are drawn at random, and those of a stored array say nothing of what was written
-there since. Instead rows are looked at: a checksum of some blocks, spread evenly over all (at least
-four, and at most 128, as many as come to 256 MiB; of small data all). That is a fraction of a pass,
-and works for whatever rows come from. The number of all rows, the cut into blocks and, of
-classifiers, the weights of all classes come with it. Other rows in a block that was not looked at,
-of the same number, go unnoticed.
+The fingerprint of a fit must be the same in another process, on another day and with other workers.
+It must change if anything changes that affects the model. So it does not contain Dask's names of
+arrays: the names of delayed functions are random, and the name of a stored array does not change
+when the stored data change. Instead it contains checksums of some blocks, spread evenly over all
+blocks: as many as come to 256 MiB, but at least 4 and at most 128 (small data: all blocks). Reading
+them is a fraction of a pass, and works for data of any source. The fingerprint also contains the
+number of all rows, the division into blocks and, for classifiers, the weights of all classes. It
+does not detect other rows, of the same number, in a block without a checksum.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.row_checksum import RowChecksumKernel, checksum
 
-#: By label, as text.
+#: Texts by label.
 Fingerprint = dict[str, str]
 
-#: Do not change the way of a fit: how many steps it may make is the driver's.
+#: Parameters that do not change the steps of a fit; ``max_iter`` only limits their number.
 _WITHOUT_EFFECT = ("checkpoint", "max_iter", "n_jobs", "verbose")
 _LOOKED_AT_NBYTES = 2**28
 _FEWEST_BLOCKS, _MOST_BLOCKS = 4, 128
@@ -41,20 +41,19 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def of_parameters(estimator: Any) -> Fingerprint:
-    """Return the class, its parameters and the version of this package.
+    """Return the class of an estimator, its parameters and the version of this package, as text.
 
     Raises
     ------
     ValueError
-        A parameter says something else each time that it is asked, or cannot be told from
-        another one.
+        A parameter gives other values each time it is used, or no text identifies it.
     """
     found = {"estimator": type(estimator).__name__, "dlbd_estimators": __version__}
     for name, value in sorted(estimator.get_params(deep=False).items()):
         if hasattr(value, "__next__"):
             raise ValueError(
                 f"checkpoint needs parameters that mean the same in the next fit, but {name} is an "
-                f"iterator, which is used up by this one: {value!r}. Pass {name}=list(...)."
+                f"iterator, which this fit uses up: {value!r}. Pass {name}=list(...)."
             )
         if draws_anew(value):
             raise ValueError(
@@ -67,23 +66,24 @@ def of_parameters(estimator: Any) -> Fingerprint:
             found[f"parameter {name}"] = text_of(value)
         except Nameless as error:
             raise ValueError(
-                f"checkpoint needs parameters that can be told from those of another fit, but "
-                f"{name}={value!r} {error}. Pass a name of scikit-learn's, or a function that is "
-                f"defined by a def of its own, outside of all functions."
+                f"checkpoint needs parameters that can be compared with those of another fit, but "
+                f"{name}={value!r} {error}. Pass a name that scikit-learn knows, or a function "
+                f"that is defined by def at the top level of a module."
             ) from error
     return found
 
 
 def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
-    """Return what the data are, after a look at some of the blocks."""
-    looked_at = _spread(blocks)
+    """Return the shape, names and types of the data, and checksums of some blocks."""
+    sampled = _spread(blocks)
     checksums = executor.map_reduce(
         RowChecksumKernel(),
         None,
-        # Labels are not known yet, and these blocks are not what passes of the fit will read.
+        # raw: the classes are not known yet. read_again: do not keep these blocks for the passes of
+        # the fit, which read other ones.
         replace(blocks, encoding=Encoding(raw=True), read_again=False),
         name="checkpoint-rows",
-        indices=looked_at,
+        indices=sampled,
     ).partial
     names, sizes = blocks.feature_names, blocks.sizes
     return {
@@ -96,17 +96,17 @@ def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
         "shape of a row of y": str(blocks.y_shape),
         **{
             f"rows in {blocks.where(index)}": f"checksum {each:08x}"
-            for index, each in zip(looked_at, checksums, strict=True)
+            for index, each in zip(sampled, checksums, strict=True)
         },
     }
 
 
 class Nameless(ValueError):
-    """Nothing tells a function or an object that is called like one from another."""
+    """The text of a function or of another callable object does not identify it."""
 
 
 def draws_anew(splitter: Any) -> bool:
-    """Tell whether a splitter gives other rows each time that it is asked."""
+    """Return whether a splitter selects other rows each time it is used."""
     return (
         (hasattr(splitter, "split") or hasattr(splitter, "split_arrays"))
         and getattr(splitter, "random_state", 0) is None
@@ -120,7 +120,7 @@ def text_of(value: Any) -> str:
     Raises
     ------
     Nameless
-        Another one would have the same text.
+        Other values can have the same text.
     """
     if isinstance(value, np.ndarray):
         return _of_array(value)
@@ -145,14 +145,14 @@ def _of_array(array: NDArray[Any]) -> str:
 def _of_number(value: Real) -> str:
     if isinstance(value, Integral):
         return repr(int(value))
-    number = float(value)  # scikit-learn does not tell 1 from 1.0 either
+    number = float(value)  # 1 and 1.0 are equal, as in scikit-learn
     return repr(int(number) if number.is_integer() else number)
 
 
 def _of_object(value: Any) -> str:
     if is_dask_collection(value) or isinstance(value, np.random.RandomState):
-        # Their texts hold names and places that are others each time. Where the RandomState
-        # stood is in the checkpoint; rows of folds are looked at with the data.
+        # Their reprs contain names and addresses that differ between processes. The checkpoint
+        # holds the state of a RandomState, and checksums of the data cover the rows of folds.
         return type(value).__name__
     if isinstance(value, FunctionType):
         return _of_function(value)
@@ -162,15 +162,17 @@ def _of_object(value: Any) -> str:
     if hasattr(value, "_score_func"):  # a scorer of scikit-learn
         return f"{text} of {text_of(value._score_func)}"
     if callable(value) and not isinstance(value, type | BuiltinFunctionType):
-        raise Nameless("is an object whose text does not tell what calling it does")
+        raise Nameless("is a callable object whose repr does not identify what it does")
     return text
 
 
 def _of_function(function: FunctionType) -> str:
-    """Return a function's name and a checksum of its code, which may have been edited since."""
+    """Return the name of a function and a checksum of its code, which changes with each edit."""
     name = f"{function.__module__}.{function.__qualname__}"
     if "<" in name:
-        raise Nameless("is a lambda, or was made by another function, or holds one that was")
+        raise Nameless(
+            "is a lambda or a function defined inside another one, or contains such a function"
+        )
     defaults = _ADDRESS.sub("", repr((function.__defaults__, function.__kwdefaults__)))
     code = crc32(defaults.encode() + _of_code(function.__code__))
     return f"{name}, checksum of code {code:08x}"
@@ -188,17 +190,17 @@ def _of_code(code: CodeType) -> bytes:
     return b"".join(parts)
 
 
-def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """Return a line for each label of a fingerprint that has another text in another one."""
+def differences(saved: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
+    """Return one line for each label whose text in a checkpoint differs from the current one."""
     return [
-        f"{label}: {there.get(label, 'nothing'):.200} there, {text:.200} here"
-        for label, text in here.items()
-        if there.get(label) != text
+        f"{label}: {saved.get(label, 'nothing'):.200} in the checkpoint, {text:.200} in this fit"
+        for label, text in current.items()
+        if saved.get(label) != text
     ]
 
 
 def _spread(blocks: Blocks) -> list[int]:
     n_blocks, nbytes = blocks.n_blocks, blocks.block_nbytes or _LOOKED_AT_NBYTES
-    n_looked_at = max(_FEWEST_BLOCKS, _LOOKED_AT_NBYTES // max(nbytes, 1))
-    n_looked_at = min(n_blocks, n_looked_at, _MOST_BLOCKS)
-    return sorted({int(each) for each in np.linspace(0, n_blocks - 1, n_looked_at)})
+    n_sampled = max(_FEWEST_BLOCKS, _LOOKED_AT_NBYTES // max(nbytes, 1))
+    n_sampled = min(n_blocks, n_sampled, _MOST_BLOCKS)
+    return sorted({int(each) for each in np.linspace(0, n_blocks - 1, n_sampled)})

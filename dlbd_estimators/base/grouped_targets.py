@@ -1,4 +1,4 @@
-"""A column of groups beside the targets: each row's target, and the number of its group."""
+"""Targets with a second column: the number of each row's group."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from dlbd_estimators.kernels.labels import distinct
 
 @dataclass(frozen=True)
 class Groups:
-    """A column that names each row's group.
+    """The group of each row.
 
     Attributes
     ----------
     values : array-like or Dask collection of shape (n_samples,)
-        What the user passed.
+        The column that the user passed.
     names : ndarray of shape (n_groups,)
         All groups, sorted.
     classes : ndarray or None
-        Of the targets, where these are labels.
+        Classes of the targets, if these are labels.
     """
 
     values: Any
@@ -40,24 +40,26 @@ class Groups:
     def beside(self, y: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
         """Return the targets of some rows, and the numbers of their groups, as two columns."""
         if len(y) != len(groups):
-            raise LengthMismatch(f"y has {len(y)} rows where groups has {len(groups)}.")
+            raise LengthMismatch(f"y has {len(y)} rows, but groups has {len(groups)}.")
         joined = np.empty((len(y), 2))
         joined[:, 0] = Encoding(self.classes).targets(y, "a block")
         found = _names(groups)
         number = np.minimum(np.searchsorted(self.names, found), len(self.names) - 1)
         if np.any(self.names[number] != found):
-            raise BadBlock("groups holds a group that was not there before. Did the data change?")
+            raise BadBlock(
+                "groups contains a group that was not found before. Did the data change?"
+            )
         joined[:, 1] = number
         return joined
 
     def beside_lazy(self, y: da.Array, groups: da.Array, X: da.Array) -> da.Array:
-        """Return the same of lazy columns, cut as X is."""
+        """Return two lazy columns, targets and numbers of their groups, with the blocks of X."""
         arrays = with_lengths_of_one_source([X, y, groups])
         cut = align(dict(zip(("X", "y", "groups"), arrays, strict=True)))
-        # What the user passed would travel with each task.
-        alone = replace(self, values=None)
+        # Each task holds this object, so it must not hold the column that the user passed.
+        without_values = replace(self, values=None)
         joined: da.Array = da.blockwise(
-            alone.beside,
+            without_values.beside,
             "ij",
             cut["y"],
             "i",
@@ -72,21 +74,21 @@ class Groups:
 
 
 def groups_of(values: Any, classes: NDArray[Any] | None, most: int) -> Groups:
-    """Find the groups that a column names; a lazy one is read by itself, block by block.
+    """Find the distinct groups of a column; one pass reads a lazy column, block by block.
 
     Parameters
     ----------
     values : array-like or Dask collection of shape (n_samples,)
-        Strings, integers or booleans; numbers with a fraction are taken, too.
+        The group of each row: strings, integers or booleans; floats are accepted, too.
     classes : ndarray or None
-        Of the targets, where these are labels.
+        Classes of the targets, if these are labels.
     most : int
-        Groups that there may be.
+        The largest number of groups.
 
     Raises
     ------
     ValueError
-        There are more of them, one is missing, or the column has the wrong shape.
+        There are more groups, a value is missing, or the column has the wrong shape.
     """
     find = _Distinct(most)
     if is_lazy(values):
@@ -98,7 +100,7 @@ def groups_of(values: Any, classes: NDArray[Any] | None, most: int) -> Groups:
 
 @dataclass(frozen=True)
 class _Distinct:
-    """Finds the distinct groups of a block, and joins those of two."""
+    """Finds the distinct groups of a block, and merges those of two blocks."""
 
     most: int
 
@@ -111,7 +113,7 @@ class _Distinct:
     def _checked(self, names: NDArray[Any]) -> NDArray[Any]:
         if len(names) > self.most:
             raise ValueError(
-                f"groups names more than {self.most} groups, and the scores of all would be in "
+                f"groups has more than {self.most} groups, and the scores of all would be in "
                 f"memory at the same time. Use fewer, larger groups. If each group has one row, "
                 f"use covariance='HC1', which differs by a factor only."
             )
@@ -119,12 +121,12 @@ class _Distinct:
 
 
 def _names(groups: Any) -> NDArray[Any]:
-    """Check a block of groups and return it as an array of one axis."""
+    """Check a block of groups and return it as a one-dimensional array."""
     found = np.asarray(groups)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1:
-        raise ValueError(f"groups must have one entry a row, but have shape {found.shape}.")
+        raise ValueError(f"groups must have one entry per row, but have shape {found.shape}.")
     missing = np.asarray(pd.isna(found))
     if missing.any():
         raise ValueError(

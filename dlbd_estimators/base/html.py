@@ -1,4 +1,4 @@
-"""What a notebook shows of an estimator: scikit-learn's diagram, and how its fit went."""
+"""HTML of an estimator for notebooks: scikit-learn's diagram, and a summary of the fit."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class SummaryHTML:
 
     def _html_repr(self) -> str:
         # The hook that scikit-learn's ReprHTMLMixin documents.
-        diagram: str = super()._html_repr()  # type: ignore[misc] # BaseEstimator comes next in line
+        diagram: str = super()._html_repr()  # type: ignore[misc] # BaseEstimator is next in the MRO
         try:
             return diagram + summary(self)
         except Exception:  # noqa: BLE001 - a notebook must be able to show any estimator
             return diagram
 
     def _fit_facts(self) -> list[tuple[str, str]]:
-        """Return what a report tells of the fit, as titles and texts."""
+        """Return the facts of the fit that a report shows, as pairs of title and text."""
         return facts(self)
 
 
 def summary(estimator: Any) -> str:
-    """Return a fit's summary as HTML; nothing for an estimator that was not fitted."""
+    """Return the summary of a fit as HTML; an empty text for an estimator without history."""
     if not getattr(estimator, "history_", None):
         return ""
-    # Only here: a fit must not pay for what shows it in a notebook.
+    # Imported here, because only notebooks need it: a fit must not spend time or memory on it.
     from jinja2 import Environment, PackageLoader
 
     curve = sparkline([entry.get("loss") for entry in estimator.history_])
@@ -38,9 +38,9 @@ def summary(estimator: Any) -> str:
 
 
 def facts(estimator: Any) -> list[tuple[str, str]]:
-    """Return what is to be known of a fit, as titles and texts."""
+    """Return the main facts of a fit, as pairs of title and text."""
     last: Mapping[str, Any] = estimator.history_[-1]
-    named = (
+    entries = (
         ("solver", getattr(estimator, "solver_", getattr(estimator, "solver", None)), "{}"),
         ("steps", len(estimator.history_), "{:,}"),
         ("passes over the data", getattr(estimator, "n_passes_", None), "{:.2f}"),
@@ -53,13 +53,13 @@ def facts(estimator: Any) -> list[tuple[str, str]]:
     )
     return [
         (title, form.format(value))
-        for title, value, form in named
+        for title, value, form in entries
         if value is not None and (isinstance(value, str) or isfinite(value))
     ]
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Return a small curve as SVG; nothing for fewer than two numbers."""
+    """Return a small curve as SVG; an empty text for fewer than two finite numbers."""
     points = [
         (number, float(value))
         for number, value in enumerate(values)
@@ -69,17 +69,17 @@ def sparkline(values: Sequence[float | None]) -> str:
         return ""
     low, high = min(y for _, y in points), max(y for _, y in points)
     first, last = points[0][0], points[-1][0]
-    drawn = " ".join(
+    path = " ".join(
         f"{_MARGIN + (x - first) / (last - first) * _WIDTH:.1f},"
         f"{_MARGIN + (high - y) / ((high - low) or 1.0) * _HEIGHT:.1f}"
         for x, y in points
     )
     width, height = _WIDTH + 2 * _MARGIN, _HEIGHT + 2 * _MARGIN
-    # currentColor: readable on dark pages too.
+    # currentColor is readable on dark pages, too.
     return (
         f'<svg width="{width:.0f}" height="{height:.0f}" role="img">'
         f"<title>loss by step, from {points[0][1]:.4g} to {points[-1][1]:.4g}</title>"
-        f'<polyline points="{drawn}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
+        f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
     )
 
 

@@ -1,7 +1,7 @@
-"""Lazy predictions, as the Dask arrays that scikit-learn's tools take.
+"""Lazy predictions as Dask arrays that scikit-learn's tools accept.
 
-These tools do with predictions what NumPy allows. Dask refuses some of it if chunk lengths are not
-known, or if a result goes into an array in memory.
+These tools treat predictions as NumPy arrays. Dask does not support some of the operations if chunk
+lengths are unknown, or if the result is written into an array in memory.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from dlbd_estimators.engine.column_passes import with_lengths
 class Predictions(da.Array):
     """A Dask array that finds its chunk lengths when they are needed.
 
-    - ``reshape(-1, 1)`` needs none.
-    - NumPy's functions (``np.concatenate``, ``np.hstack``, ...), rows by number and ``len`` do:
-      one pass over the predictions counts them. Unlike ``compute_chunk_sizes`` this leaves the
-      array as it is.
-    - NumPy's ``out=`` with an array in memory loads the predictions, which it has room for.
+    - ``reshape(-1, 1)`` works without chunk lengths.
+    - NumPy's functions (``np.concatenate``, ``np.hstack``, ...), indexing by row numbers and
+      ``len`` need them: one pass over the predictions counts the rows. Unlike
+      ``compute_chunk_sizes``, this does not change the array.
+    - NumPy's functions with ``out=``, an array in memory, load the predictions, which fit in memory
+      just as ``out`` does.
     """
 
     __slots__ = ()
@@ -37,7 +38,7 @@ class Predictions(da.Array):
         first = index[0] if isinstance(index, tuple) and index else index
         if isinstance(first, slice) and first == slice(None):
             return predictions(super().__getitem__(index))  # type: ignore[no-untyped-call]
-        # Rows by number need the lengths of the chunks; a lazy mask does not.
+        # Indexing by row numbers needs chunk lengths; a lazy mask does not.
         array = counted(self) if isinstance(first, list | np.ndarray | int | slice) else self
         return da.Array.__getitem__(array, index)
 
@@ -62,14 +63,14 @@ class Predictions(da.Array):
 
 
 def predictions(array: da.Array) -> Predictions:
-    """Return the same array as predictions."""
+    """Return a Dask array as :class:`Predictions`."""
     return Predictions(  # type: ignore[no-untyped-call]
         array.dask, array.name, array.chunks, meta=array._meta
     )
 
 
 def counted(array: da.Array) -> da.Array:
-    """Return a plain Dask array of known chunk lengths, by one pass where they are not known."""
+    """Return a plain Dask array with known chunk lengths; one pass finds them if necessary."""
     (found,) = with_lengths(array)
     return da.Array(found.dask, found.name, found.chunks, meta=found._meta)
 

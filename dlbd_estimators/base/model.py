@@ -1,4 +1,4 @@
-"""The base of all models: conversion to scikit-learn, HTML, callbacks, sparse rows."""
+"""The base class of all models: conversion to scikit-learn, HTML, callbacks, sparse input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Model(ToSklearnMixin, SummaryHTML, CallbackSupportMixin, BaseEstimator, AB
 
     @abstractmethod
     def _model(self) -> Predictor:
-        """Return what gives raw predictions, made of the fitted attributes."""
+        """Return the object that computes raw predictions, made from the fitted attributes."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""What a fitted regressor predicts, and how well."""
+"""Predictions and the score of a fitted regressor."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dlbd_estimators.kernels.scores import SquaredErrors
 
 
 class NumberPredictions(RegressorMixin, Model):
-    """Targets and the coefficient of determination, from raw predictions."""
+    """Base of regressors: predicts targets, and computes R^2, from raw predictions."""
 
     @abstractmethod
     def _finish(self) -> Finish:
-        """Return what turns raw predictions into predictions."""
+        """Return the function that converts raw predictions to predictions."""
 
     def _errors(self) -> SquaredErrors:
-        """Return what is summed for the score, of raw predictions."""
+        """Return the errors of raw predictions that the score sums."""
         return SquaredErrors()
 
     def predict(self, X: Any) -> Any:
@@ -37,7 +37,7 @@ class NumberPredictions(RegressorMixin, Model):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
-            Lazy where X is lazy.
+            Predicted targets; a lazy Dask array if X is lazy.
         """
         check_is_fitted(self)
         return predict(self, X, self._model(), self._finish(), "predict")
@@ -59,7 +59,7 @@ class NumberPredictions(RegressorMixin, Model):
         Returns
         -------
         float
-            1 where all is predicted, 0 where the mean would do as well, NaN for a single row.
+            1 for perfect predictions, 0 if the mean of y would be as good, NaN for a single row.
         """
         check_is_fitted(self)
         if not is_lazy(X):

@@ -1,4 +1,4 @@
-"""Checks of estimators' parameters; the errors have scikit-learn's words."""
+"""Check parameters of estimators; the error messages follow those of scikit-learn."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def check_number(
     infinite: bool = False,
     none: bool = False,
 ) -> None:
-    """Check that a parameter is a real number from ``low`` to ``high``, or None where it may be.
+    """Check that a parameter is a real number from ``low`` to ``high``, or None if allowed.
 
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     value = getattr(estimator, name)
     if none and value is None:
@@ -50,12 +50,12 @@ def check_number(
 def check_integer(
     estimator: Any, name: str, *, low: int, other: Any = None, none: bool = False
 ) -> None:
-    """Check that a parameter is an integer of at least ``low``, ``other``, or None where it may be.
+    """Check that a parameter is an integer of at least ``low``, ``other``, or None if allowed.
 
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     value = getattr(estimator, name)
     if none and value is None:
@@ -74,12 +74,12 @@ def check_integer(
 def check_choice(
     estimator: Any, name: str, choices: Collection[str], *, none: bool = False
 ) -> None:
-    """Check that a parameter is one of some strings, or None where it may be.
+    """Check that a parameter is one of the strings ``choices``, or None if allowed.
 
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     value = getattr(estimator, name)
     if none and value is None:
@@ -95,7 +95,7 @@ def check_flag(estimator: Any, name: str) -> None:
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     if not isinstance(getattr(estimator, name), bool | np.bool_):
         raise refused(estimator, name, *_BOOLEAN)
@@ -107,7 +107,7 @@ def check_verbose(estimator: Any) -> None:
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     value = estimator.verbose
     if not (isinstance(value, bool | np.bool_) or (_is_integer(value) and value >= 0)):
@@ -120,7 +120,7 @@ def check_n_jobs(estimator: Any) -> None:
     Raises
     ------
     InvalidParameter
-        It is not.
+        The parameter has another value.
     """
     value = estimator.n_jobs
     if value is not None and not _is_integer(value):
@@ -128,7 +128,7 @@ def check_n_jobs(estimator: Any) -> None:
 
 
 def refused(estimator: Any, name: str, *allowed: str) -> InvalidParameter:
-    """Return the error that says what a parameter may be, each possibility in words."""
+    """Return the error for a parameter; the texts in ``allowed`` describe its valid values."""
     *most, last = allowed
     expected = f"{', '.join(most)} or {last}" if most else last
     return InvalidParameter(

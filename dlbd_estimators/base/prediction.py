@@ -24,7 +24,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.predictors import Predictor
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums
 
-#: From raw predictions (n_rows, n_outputs) to what the method returns.
+#: Converts raw predictions (n_rows, n_outputs) to the result of a method.
 Finish = Callable[[FloatArray], NDArray[Any]]
 
 
@@ -40,20 +40,20 @@ def predict(
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        The fitted estimator.
     X : array-like, Dask collection or Zarr array
         Features.
     model : Predictor
-        Gives raw predictions.
+        Computes raw predictions.
     finish : callable
-        Turns raw predictions into the method's result, row by row.
+        Converts raw predictions to the result of the method, row by row.
     method : str
-        Names the tasks.
+        Name of the method, part of the names of tasks.
 
     Returns
     -------
     ndarray or dask.array.Array
-        float32 for float32 features where the result is a float.
+        The result; floats have type float32 if the features do.
     """
     check_is_fitted(estimator)
     if not is_lazy(X):
@@ -89,13 +89,13 @@ def _predict_block(X: NDArray[Any], model: Predictor, finish: Finish) -> NDArray
 
 
 class Labels:
-    """Turns raw predictions into labels; a class, so that tasks can pickle it."""
+    """Converts raw predictions to class labels; it is a class so that tasks can pickle it."""
 
     def __init__(self, classes: NDArray[Any]) -> None:
         self.classes = classes
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        # Models of renamed classes have the same coefficients, but are not the same.
+        # Models can have the same coefficients but different classes.
         return type(self).__name__, self.classes
 
     def __call__(self, raw: FloatArray) -> NDArray[Any]:
@@ -107,12 +107,12 @@ class Labels:
 
 
 def decision(raw: FloatArray) -> FloatArray:
-    """Return raw predictions, of two classes those of the second alone."""
+    """Return raw predictions; for two classes, a vector of those of the second class."""
     return raw[:, 0] if raw.shape[1] == 1 else raw
 
 
 def log_probabilities(raw: FloatArray) -> FloatArray:
-    """Return the logarithm of the softmax, where no probability underflows."""
+    """Return the logarithm of the softmax, also where the softmax itself underflows to 0."""
     if raw.shape[1] == 1:
         raw = np.hstack([np.zeros_like(raw), raw])
     shifted = raw - raw.max(axis=1, keepdims=True)
@@ -125,7 +125,7 @@ def probabilities(raw: FloatArray) -> FloatArray:
 
 
 def label_matrix(raw: FloatArray) -> NDArray[np.int64]:
-    """Return labels, each 0 or 1, of raw predictions that are log-odds."""
+    """Return labels, each 0 or 1, from raw predictions that are log-odds."""
     return (raw > 0).astype(np.int64)
 
 
@@ -135,7 +135,7 @@ def label_probabilities(raw: FloatArray) -> FloatArray:
 
 
 def label_log_probabilities(raw: FloatArray) -> FloatArray:
-    """Return the logarithm of each label's probability, which does not underflow."""
+    """Return the logarithm of each label's probability, also where that underflows to 0."""
     return np.asarray(log_expit(raw))
 
 
@@ -156,32 +156,32 @@ def score(
     Parameters
     ----------
     estimator : estimator
-        Fitted; names the tasks, and X is held against its features.
+        The fitted estimator. X must have its features; tasks are named after its class.
     X : Dask collection or Zarr array
         Features.
     y, sample_weight : array-like, Dask collection or Zarr array
         Targets, and weights or None.
     model : Predictor
-        Gives raw predictions.
+        Computes raw predictions.
     errors : Errors
-        What is summed.
+        The errors that are summed.
     encoding : Encoding
-        From targets as given to those that ``errors`` expects.
+        Converts the targets to those that ``errors`` expects.
     classify, multi_label : bool
-        As for :func:`dlbd_estimators.base.validation.training_data`.
+        Passed to :func:`dlbd_estimators.base.validation.training_data`.
 
     Returns
     -------
     float
-        Share of the weight without errors where ``classify``, else the coefficient of
-        determination.
+        The accuracy (the weighted fraction of correct rows) if ``classify``, else the coefficient
+        of determination.
 
     Warns
     -----
     UndefinedMetricWarning
-        The coefficient of determination of less than two rows, which is NaN.
+        There are fewer than two rows, so that the coefficient of determination is NaN.
     """
-    # X and y together: apart, Dask would optimise each for itself.
+    # X and y are prepared together, because Dask would optimise separate graphs independently.
     data = training_data(
         estimator, X, y, sample_weight, classify=classify, multi_label=multi_label, reset=False
     )

@@ -1,21 +1,22 @@
-"""The values of a saved model as facts and arrays, and back: no code, nothing that would be run.
+"""Convert the values of a saved model to facts and arrays, and back, without any code.
 
-The facts are JSON: numbers, text, None and truth values as they are, and the rest as objects:
+Facts are JSON. Numbers, text, None and booleans stay as they are; other values become objects:
 
 =========================================== =================================================
-``{"list": [...]}``, ``{"tuple": [...]}``    and ``{"dict": [[key, value], ...]}``
-``{"array": k}``                             array number k, of numbers or truth values
+``{"list": [...]}``, ``{"tuple": [...]}``    a list or a tuple
+``{"dict": [[key, value], ...]}``            a dict
+``{"array": k}``                             array number k, of numbers or booleans
 ``{"viewed": k, "dtype": , "shape": }``      an array of text, dates or durations, as integers
 ``{"objects": [...], "shape": }``            an array of Python's objects
-``{"scalar": ...}``                          the NumPy scalar of such an array without axes
+``{"scalar": ...}``                          a NumPy scalar, as an array without axes
 ``{"slice": [...]}``                         a slice
-``{"dtype": }``, ``{"type": }``              a dtype of NumPy; a type that stands for one
-``{"sparse": [...], "format": , "shape": }`` a sparse matrix: values, indices, begins of the rows
-``{"random_state": ...}``                    where a RandomState stands
+``{"dtype": }``, ``{"type": }``              a NumPy dtype; a type that is used as one
+``{"sparse": [...], "format": , "shape": }`` a sparse matrix: data, indices, indptr
+``{"random_state": ...}``                    the state of a RandomState
 ``{"missing": "pandas.NA"}``                 pandas' missing value
 ``{"object": name, "holds": {...}}``         an estimator or a splitter, by its public name
-``{"again": k}``                             the k-th of these, once more
-``{"kept": ...}``                            a data class, by :mod:`dlbd_estimators.solvers.saving`
+``{"again": k}``                             the k-th of these objects again
+``{"kept": ...}``                            a data class, see :mod:`dlbd_estimators.solvers.saving`
 =========================================== =================================================
 """
 
@@ -33,11 +34,11 @@ from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT
 from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
 from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
 
-#: Not saved: scikit-learn keeps callbacks in these, which belong to a fit here.
+#: Not saved: in these attributes scikit-learn keeps callbacks, which belong to a single fit.
 _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
 _PLAIN = (bool, int, float, str, type(None))
 _NUMBERS = "biuf"
-#: What text, dates and durations are made of.
+#: Integers as which arrays of text, durations and dates are stored, by the kind of the dtype.
 _INTEGERS = {"U": np.uint32, "m": np.int64, "M": np.int64}
 _KINDS = f"{_NUMBERS}{''.join(_INTEGERS)}O"
 _SPARSE = {
@@ -47,7 +48,7 @@ _SPARSE = {
         scipy.sparse.csc_array, scipy.sparse.csc_matrix,
     )
 }  # fmt: skip
-#: Types that users write for a dtype, as OneHotEncoder(dtype=np.float32).
+#: Types that users pass as a dtype, as in OneHotEncoder(dtype=np.float32).
 _TYPES = {each.__name__: each for each in (bool, int, float, str, object)} | {
     f"numpy.{each.__name__}": each
     for each in (
@@ -56,23 +57,23 @@ _TYPES = {each.__name__: each for each in (bool, int, float, str, object)} | {
     )
 }  # fmt: skip
 
-#: The public name of a class, or None where a file may not name it; and the class of a name.
+#: From a class to its public name (None if a file may not name it), and from a name to its class.
 NameOf = Callable[[type], str | None]
 ClassOf = Callable[[str], type]
 
 
 class Facts:
-    """Makes facts of values.
+    """Converts values to facts.
 
     Parameters
     ----------
     name_of : callable
-        Gives the public name of a class.
+        Returns the public name of a class, or None if a file may not name it.
 
     Attributes
     ----------
     arrays : list of ndarray
-        Of all values until now.
+        Arrays of all values converted until now.
     """
 
     def __init__(self, name_of: NameOf) -> None:
@@ -81,12 +82,12 @@ class Facts:
         self._numbers: dict[int, int] = {}
 
     def of(self, value: Any, where: str) -> Any:
-        """Return the facts of a value, which is found at this place.
+        """Return the facts of a value; error messages give its place as ``where``.
 
         Raises
         ------
         TypeError
-            A file cannot hold it.
+            A file cannot hold the value.
         """
         kind = type(value)
         if kind in _PLAIN:
@@ -105,8 +106,8 @@ class Facts:
         if array.dtype.kind in _NUMBERS:
             return {"array": self._add(array)}
         if array.dtype.kind in _INTEGERS:
-            whole = np.ascontiguousarray(array).reshape(-1)
-            viewed = self._add(whole.view(_INTEGERS[array.dtype.kind]))
+            flat = np.ascontiguousarray(array).reshape(-1)
+            viewed = self._add(flat.view(_INTEGERS[array.dtype.kind]))
             return {"viewed": viewed, "dtype": array.dtype.str, "shape": shape}
         if array.dtype.kind == "O":
             return {"objects": [self.of(each, where) for each in array.flat], "shape": shape}
@@ -167,7 +168,7 @@ class Facts:
         return {"object": name, "holds": held}
 
 
-#: What makes facts of which kinds of values, beside plain ones and estimators.
+#: Methods that convert values of other types than plain values, containers and estimators.
 _OF_KIND: dict[type, Callable[[Facts, Any, str], Any]] = {
     np.generic: Facts._scalar,
     slice: Facts._slice,
@@ -179,14 +180,14 @@ _OF_KIND: dict[type, Callable[[Facts, Any, str], Any]] = {
 
 
 class Values:
-    """Makes values of facts.
+    """Converts facts back to values.
 
     Parameters
     ----------
     arrays : sequence of ndarray
-        What the facts point into. They are not copied.
+        The arrays to which the facts refer. They are not copied.
     class_of : callable
-        Gives the class of a public name; ValueError where a file may not name it.
+        Returns the class with a public name; raises ValueError if a file may not name it.
     """
 
     def __init__(self, arrays: Sequence[NDArray[Any]], class_of: ClassOf) -> None:
@@ -195,12 +196,12 @@ class Values:
         self._objects: list[Any] = []
 
     def of(self, facts: Any) -> Any:
-        """Return the value of some facts.
+        """Return the value that facts describe.
 
         Raises
         ------
         ValueError, TypeError, KeyError, IndexError
-            They are of no value.
+            The facts do not describe a value.
         """
         if type(facts) in _PLAIN:
             return facts
@@ -245,21 +246,21 @@ class Values:
 
 
 def refused(value: Any, where: str) -> TypeError:
-    """Return the error of a value that a file cannot hold, which says what to do."""
+    """Return the error for a value that a file cannot hold; it explains how else to save it."""
     kind = type(value)
     what = f"a {kind.__name__}" if kind.__module__ == "builtins" else f"of {kind.__module__}"
     return TypeError(
-        f"{where} is {value!r:.200} ({what}), which a file without code cannot hold. It holds the "
-        f"estimators of this package and scikit-learn's Pipeline, and of their parameters and "
-        f"attributes numbers, text and arrays. Save this model by "
+        f"{where} is {value!r:.200} ({what}), which a file without code cannot hold. It can hold "
+        f"estimators of this package and scikit-learn's Pipeline, and parameters and attributes "
+        f"that are numbers, text or arrays. Save this model by "
         f"skops.io.dump(dlbd_estimators.to_sklearn(model), path), or by joblib.dump(model, path), "
-        f"which is a pickle."
+        f"which writes a pickle."
     )
 
 
 def _entries(values: Sequence[Any], where: str) -> Iterator[tuple[Any, str]]:
-    """Yield what a list or tuple holds, and where that is: steps of a pipeline by their names."""
-    if _is_step(values):  # its place has the name already
+    """Yield each item of a list or tuple and its place: by name for steps, otherwise by number."""
+    if _is_step(values):  # where already contains the name of the step
         yield from ((each, where) for each in values)
     else:
         for number, each in enumerate(values):
@@ -273,13 +274,13 @@ def _is_step(value: Any) -> bool:
 def _dtype(text: str) -> np.dtype[Any]:
     dtype = np.dtype(str(text))
     if dtype.kind not in _KINDS:
-        raise ValueError(f"no array is of {dtype}")
+        raise ValueError(f"no array has dtype {dtype}")
     return dtype
 
 
 def _objects(values: list[Any], shape: list[int]) -> NDArray[Any]:
     array = np.empty(len(values), object)
-    for i, value in enumerate(values):  # a list among them stays one
+    for i, value in enumerate(values):  # np.array would turn lists into axes
         array[i] = value
     return array.reshape(shape)
 

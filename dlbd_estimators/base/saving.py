@@ -1,8 +1,8 @@
-"""Models in files that hold no code: estimators, transformers and pipelines of these.
+"""Save and load models in files that hold no code: estimators, transformers, pipelines of these.
 
-A file is what :mod:`dlbd_estimators.engine.packed_file` says, so it is whole or not loaded at all.
-Its facts are the versions that wrote it, and the model by
-:mod:`dlbd_estimators.base.saved_values`. Classes are looked up by their names in a closed list.
+:mod:`dlbd_estimators.engine.packed_file` describes the format; a damaged file is never loaded. The
+facts of a file are the versions that wrote it, and the model as encoded by
+:mod:`dlbd_estimators.base.saved_values`. A file can only name classes of a fixed list.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dlbd_estimators.engine.packed_file import MODEL, pack, unpack
 from dlbd_estimators.exceptions import ModelDamaged
 
 _PACKAGE = __name__.partition(".")[0]
-#: The public rooms whose classes a file may name. They stand above this one, which imports none of
-#: them before a file or a user's model asks for it.
+#: The public subpackages whose classes a file may name. They import this module, which imports them
+#: only when a file or a model needs one of them.
 _ROOMS = ("compose", "linear_model", "model_selection", "neural_network", "preprocessing")
-#: Of scikit-learn: what pipelines and transformers of columns are made of, and hold no code.
+#: Classes of scikit-learn in pipelines and column transformers; their instances hold no code.
 _SCIKIT_LEARN = {
     "sklearn.compose.make_column_selector",
     "sklearn.impute.MissingIndicator",
@@ -36,30 +36,30 @@ _SCIKIT_LEARN = {
 def save(estimator: Any, url: str | os.PathLike[str]) -> None:
     """Write a model to a file that holds no code.
 
-    The file has the parameters and all fitted attributes, ``history_`` among them: numbers and text
-    as JSON, and arrays as bytes. :func:`load` gives back an estimator that predicts the same bits,
-    and whose ``partial_fit`` or ``warm_start`` goes on. Callbacks are left out.
+    The file holds the parameters and all fitted attributes, including ``history_``: numbers and
+    text as JSON, and arrays as bytes. :func:`load` returns an estimator with bitwise identical
+    predictions, which ``partial_fit`` or ``warm_start`` can train further. Callbacks are not saved.
 
     Parameters
     ----------
     estimator : estimator, transformer or Pipeline
-        One of this package, or scikit-learn's ``Pipeline`` of these.
+        An object of this package, or scikit-learn's ``Pipeline`` of such objects.
     url : str or path-like
-        A path, or a URL that fsspec knows, such as ``"s3://bucket/late.model"``. Folders are made.
-        What is there already is replaced once the new file is complete.
+        A path, or a URL that fsspec knows, such as ``"s3://bucket/late.model"``. Missing folders
+        are created. An existing file is replaced once the new file is complete.
 
     Raises
     ------
     TypeError
-        It holds something else: a function, or an estimator of another package. The message names
-        it, and other ways to save it.
+        The estimator holds something that the file cannot hold: a function, or an estimator of
+        another package. The message names it, and other ways to save the model.
     OSError
-        The file cannot be written. What was there before is as it was.
+        The file cannot be written. An existing file is unchanged.
 
     See Also
     --------
-    load : Read it back.
-    to_sklearn : Estimators for those who do not have this package.
+    load : Read the file.
+    to_sklearn : Convert to scikit-learn's classes, for users without this package.
 
     Examples
     --------
@@ -77,11 +77,11 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
     name = type(estimator).__name__
     if hasattr(estimator, "best_estimator_"):
         raise TypeError(
-            f"Of a {name}, save best_estimator_, the model that it has chosen: "
+            f"A {name} cannot be saved. Save best_estimator_, the model that it has chosen: "
             f"save(search.best_estimator_, ...)."
         )
     if _name_of(type(estimator)) is None:
-        raise refused(estimator, "What is to be saved")
+        raise refused(estimator, "The model to save")
     facts = Facts(_name_of)
     written = {
         "dlbd_estimators": versions.__version__,
@@ -96,8 +96,8 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
 def load(url: str | os.PathLike[str]) -> Any:
     """Read a model that :func:`save` wrote.
 
-    Nothing in the file is run: it names classes of this package, and holds numbers, text and
-    arrays. So files of people you do not know are safe to load.
+    Loading runs no code from the file, which only names classes of this package, and holds numbers,
+    text and arrays. So files from unknown sources are safe to load.
 
     Parameters
     ----------
@@ -107,21 +107,21 @@ def load(url: str | os.PathLike[str]) -> Any:
     Returns
     -------
     estimator, transformer or Pipeline
-        As it was saved.
+        The model as it was saved.
 
     Raises
     ------
     ModelDamaged
-        The file is not as it was written, or is no such file. It is a ValueError, too.
+        The file is damaged, or is not a saved model. This error is also a ValueError.
     FileNotFoundError
-        It is not there.
+        The file does not exist.
     OSError
-        It cannot be read.
+        The file cannot be read.
 
     Warns
     -----
     InconsistentVersionWarning
-        Another version of this package or of scikit-learn wrote it.
+        Another version of this package or of scikit-learn wrote the file.
 
     Examples
     --------
@@ -133,19 +133,19 @@ def load(url: str | os.PathLike[str]) -> Any:
     Ridge(alpha=3.0)
     """
     folder, name = _place(url, make=False)
-    said = ""
+    origin = ""
     try:
         facts, arrays = unpack(folder.read(name, MODEL), MODEL)
         written = (str(facts["dlbd_estimators"]), str(facts["sklearn"]))
         if written != (versions.__version__, sklearn.__version__):
-            said = f" (written by dlbd_estimators {written[0]} and scikit-learn {written[1]})"
+            origin = f" (written by dlbd_estimators {written[0]} and scikit-learn {written[1]})"
         model = Values(arrays, _class_of).of(facts["model"])
     except (
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip
         raise ModelDamaged(
-            f"{os.fspath(url)!r} cannot be loaded as a model{said}: {error}. Save the model again, "
-            f"or take another copy of the file."
+            f"{os.fspath(url)!r} cannot be loaded as a model{origin}: {error}. Save the model "
+            f"again, or use another copy of the file."
         ) from error
     except IsADirectoryError as error:
         raise IsADirectoryError(
@@ -156,29 +156,29 @@ def load(url: str | os.PathLike[str]) -> Any:
 
 
 def check_place(url: str | os.PathLike[str]) -> None:
-    """Make sure that a model can be saved there, as far as that can be known before.
+    """Check that a model can be saved at a URL, as far as this can be known before writing.
 
     Parameters
     ----------
     url : str or path-like
-        Where :func:`save` will write. Folders are made.
+        Where :func:`save` will write. Missing folders are created.
 
     Raises
     ------
     OSError
-        It cannot.
+        A file cannot be written there.
     """
     folder, name = _place(url, make=True)
     folder.check(name)
 
 
 class Savable:
-    """Mixin: the method :meth:`save`.
+    """Mixin with the method :meth:`save`.
 
     Attributes
     ----------
     _saved_as : dict of str to type
-        Attributes that hold data classes, and which.
+        The data class of each attribute that holds an instance of one.
     """
 
     _saved_as: ClassVar[Mapping[str, Any]] = {}
@@ -194,49 +194,49 @@ class Savable:
         Raises
         ------
         TypeError
-            A parameter is something that such a file cannot hold, as a function is.
+            The file cannot hold a parameter or attribute, for example a function.
         OSError
-            The file cannot be written. What was there before is as it was.
+            The file cannot be written. An existing file is unchanged.
 
         See Also
         --------
-        dlbd_estimators.save : For whole pipelines; an example.
+        dlbd_estimators.save : Save whole pipelines; with an example.
         """
         save(self, url)
 
 
 def _place(url: str | os.PathLike[str], *, make: bool) -> tuple[Folder, str]:
-    """Return the folder of a file, and its name there."""
+    """Return the folder of a file, and the name of the file in it."""
     path = os.path.expanduser(os.fsdecode(url))
     if "://" not in path:
         path = os.path.abspath(path)
     parent, _, name = path.rpartition("/")
     if not name:
-        raise ValueError(f"{os.fspath(url)!r} is no name of a file.")
+        raise ValueError(f"{os.fspath(url)!r} does not end with the name of a file.")
     return folder_at(parent or "/", make=make), name
 
 
 def _name_of(kind: type) -> str | None:
-    """Return the public name of a class that a file may name, or None."""
+    """Return the public name of a class, or None if a file may not name the class."""
     package, _, rest = kind.__module__.partition(".")
-    room = rest.partition(".")[0]
-    if package == _PACKAGE and room in _ROOMS:
-        name = f"{package}.{room}.{kind.__name__}"
+    subpackage = rest.partition(".")[0]
+    if package == _PACKAGE and subpackage in _ROOMS:
+        name = f"{package}.{subpackage}.{kind.__name__}"
     else:
-        name = next((each for each in _SCIKIT_LEARN if each.endswith(f".{kind.__name__}")), "")
+        name = next((entry for entry in _SCIKIT_LEARN if entry.endswith(f".{kind.__name__}")), "")
     return name if name and _found(name) is kind else None
 
 
 def _class_of(name: str) -> type:
-    """Return the class of a public name.
+    """Return the class with a public name.
 
     Raises
     ------
     ValueError
-        A file may not name it.
+        There is no such class, or a file may not name it.
     """
-    package, room, *_ = (*str(name).split("."), "")
-    known = name in _SCIKIT_LEARN or (package == _PACKAGE and room in _ROOMS)
+    package, subpackage, *_ = (*str(name).split("."), "")
+    known = name in _SCIKIT_LEARN or (package == _PACKAGE and subpackage in _ROOMS)
     kind = _found(name) if known else None
     if not isinstance(kind, type):
         raise ValueError(f"there is no estimator {name!r:.100}")
@@ -244,6 +244,6 @@ def _class_of(name: str) -> type:
 
 
 def _found(name: str) -> Any:
-    room, _, last = name.rpartition(".")
-    module = import_module(room) if room.count(".") == 1 else None
+    subpackage, _, last = name.rpartition(".")
+    module = import_module(subpackage) if subpackage.count(".") == 1 else None
     return getattr(module, last, None) if last in getattr(module, "__all__", ()) else None

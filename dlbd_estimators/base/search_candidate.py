@@ -1,4 +1,4 @@
-"""Which part of a search a fit is: its candidate's parameters and its fold."""
+"""Find the candidate and the fold of a search to which a fit belongs."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-#: scikit-learn's function that fits one candidate to one fold, and what it calls these.
+#: Module and name of scikit-learn's function that fits one candidate to one fold.
 _EVALUATION = ("sklearn.model_selection._validation", "_fit_and_score")
+#: scikit-learn's name of the task that fits the best candidate to all rows.
 _REFIT = "refit-with-best-params"
 
 
 def part_of(context: Any) -> dict[str, Any] | None:
-    """Return what a fit is a part of; None for one that stands alone, also in a pipeline.
+    """Return the place of a fit in a search; None for a fit by itself, also in a pipeline.
 
     Parameters
     ----------
     context : sklearn.callback.CallbackContext
-        Of the fit.
+        Context of the fit.
 
     Returns
     -------
     dict or None
-        ``id`` (the same for all fits of a search), ``of`` (the search's class), ``n_fits`` (that
-        are planned, without a refit), ``refit``, ``parameters`` (the candidate's, as text by name),
-        ``fold`` and ``n_folds`` (from 1). What is not known is None.
+        ``id`` (the same for all fits of a search), ``of`` (class of the search), ``n_fits`` (number
+        of planned fits, without the refit), ``refit`` (whether this fit is the refit),
+        ``parameters`` (of the candidate, as texts by name), ``fold`` (from 1) and ``n_folds``.
+        Values that are unknown are None.
     """
     task, refit, planned = context, False, None
     while task.parent is not None:
         refit = refit or _REFIT in (task.task_name, task.source_task_name)
-        # Of a search the evaluations are the only tasks that come in no order.
+        # In a search, only the evaluations of candidates are tasks without a fixed order.
         planned = planned or (None if task.parent.sequential_subtasks else task.parent.max_subtasks)
         task = task.parent
     if task is context or (task.estimator_name == "Pipeline" and planned is None and not refit):
         return None
-    told = {} if refit else _evaluation()
-    parameters = told.get("parameters")
-    fold, n_folds = told.get("split_progress") or (None, None)
+    evaluation = {} if refit else _evaluation()
+    parameters = evaluation.get("parameters")
+    fold, n_folds = evaluation.get("split_progress") or (None, None)
     return {
         "id": str(task.root_uuid),
         "of": task.estimator_name,
@@ -51,11 +53,11 @@ def part_of(context: Any) -> dict[str, Any] | None:
 
 
 def _evaluation() -> Mapping[str, Any]:
-    """Return what scikit-learn's function knows of the evaluation that calls this fit.
+    """Return the local variables of scikit-learn's function that evaluates a candidate by this fit.
 
-    The contexts of callbacks, the only official way, number the evaluations of a search and know
-    neither parameters nor folds. If scikit-learn calls something otherwise one day, it is missing
-    on the page and nothing else happens.
+    They come from the call stack. The official source, the contexts of callbacks, only numbers the
+    evaluations of a search: it has neither parameters nor folds. If a future scikit-learn renames
+    the function or a variable, the value is missing on the training page, and nothing else fails.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None:

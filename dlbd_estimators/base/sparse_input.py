@@ -1,4 +1,4 @@
-"""Sparse matrices in memory: made dense if that fits, otherwise refused before."""
+"""Convert sparse matrices in memory to dense arrays, or raise an error if these would not fit."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dlbd_estimators.base.feature_names import keep_origin, needs_no_names
 from dlbd_estimators.engine.memory import process_memory
 from dlbd_estimators.exceptions import DenseTooLarge
 
-#: Share of the memory available that rows made dense may take.
+#: Fraction of the available memory that the dense array may take.
 _SHARE = 0.5
-#: So many bytes are never refused: a fit takes as much beside its data, and where a container is
-#: full a few rows can still be predicted.
+#: Dense arrays of up to this many bytes are always allowed: a fit needs as much memory besides its
+#: data, and a few rows can then be predicted even if the memory of a container is full.
 _NEVER_REFUSED = 2**24
-#: Blocks that the error proposes, in bytes.
+#: Size in bytes of the blocks that the error message suggests.
 _BLOCK = 2**25
 
 
 def features_in_memory(
     estimator: Any, X: Any, *, reset: bool, ensure_all_finite: bool = True
 ) -> NDArray[Any]:
-    """Check features in memory and return them as an array of floats, in rows of C order if sparse.
+    """Check features in memory and return them as an array of floats (C-ordered if X is sparse).
 
     Parameters
     ----------
@@ -33,21 +33,21 @@ def features_in_memory(
         Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set or
         compared.
     X : array-like or scipy.sparse matrix or array of any format
-        What the user passed.
+        The argument that the user passed.
     reset : bool
-        Set the attributes; False compares.
+        Whether to set the attributes; False compares X with them.
     ensure_all_finite : bool, default=True
-        Refuse NaN and infinities.
+        Whether to refuse NaN and infinities.
 
     Raises
     ------
     DenseTooLarge
-        X is sparse, and dense would be too large; raised before memory is asked for.
+        X is sparse, and would be too large as a dense array. Raised before memory is allocated.
     TypeError, ValueError
         X is not numeric, empty, has the wrong dimensions or another number of columns.
     """
     wanted: dict[str, Any] = {
-        # All other formats become the first of these.
+        # scikit-learn converts other formats to the first of these.
         "accept_sparse": ["csr", "csc", "coo"],
         "dtype": [np.float64, np.float32],
         "ensure_all_finite": ensure_all_finite,
@@ -74,9 +74,9 @@ def _check_room(X: Any) -> None:
     if size > _SHARE * available:
         rows = max(1, _BLOCK // (n_features * X.dtype.itemsize))
         raise DenseTooLarge(
-            f"X is sparse, of shape ({n_rows}, {n_features}), and its rows have to be made dense: "
-            f"that is {_mebibytes(size)} MiB, of {_mebibytes(available)} MiB of memory available, "
-            f"of which dense rows may take {_SHARE:.0%}. Make fewer columns: OneHotEncoder("
+            f"X is sparse, of shape ({n_rows}, {n_features}), and has to be made dense. The dense "
+            f"array would take {_mebibytes(size)} MiB, but of the {_mebibytes(available)} MiB of "
+            f"memory available it may take only {_SHARE:.0%}. Make fewer columns: OneHotEncoder("
             f"max_categories=...) or (min_frequency=...), OrdinalEncoder, or a selection of "
             f"features. Or pass the rows, and y, as Dask arrays, which are made dense block by "
             f"block: dask.array.from_array(X.tocsr(), chunks=({rows}, -1), asarray=False)"

@@ -1,4 +1,4 @@
-"""Fitted estimators as scikit-learn's own classes, for skops, ONNX or a server."""
+"""Convert fitted estimators to scikit-learn's own classes, for skops, ONNX or a server."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ from sklearn.utils.validation import check_is_fitted
 from dlbd_estimators.base.saving import Savable
 from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
 
-#: Not copied: scikit-learn keeps callbacks in these, which belong to a fit here.
+#: Not copied: in these attributes scikit-learn keeps callbacks, which belong to a single fit.
 _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
 
 
 def to_sklearn(estimator: Any) -> Any:
     """Return a fitted estimator as one of scikit-learn's own classes.
 
-    Each estimator of this package becomes scikit-learn's class of the same name, wherever it is: in
-    a ``Pipeline``, a ``ColumnTransformer``, a ``FeatureUnion``, a search, or in one another. What
-    is not of this package is copied. The result predicts (or transforms) the same, except for
-    rounding, and does not need this package: scikit-learn, skops and ONNX converters take it as
-    their own.
+    Each estimator of this package becomes scikit-learn's class of the same name, also inside a
+    ``Pipeline``, a ``ColumnTransformer``, a ``FeatureUnion`` or a search, which may be nested.
+    Objects of other packages are copied. The result predicts (or transforms) the same, except for
+    rounding, and does not need this package: scikit-learn, skops and ONNX converters handle it as
+    scikit-learn's own.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        The fitted estimator.
 
     Returns
     -------
     estimator
-        It shares nothing with the one that was passed. A ``Blockwise`` becomes the transformer that
-        it wraps. It has the parameters and attributes that scikit-learn's class has, too; the
-        method ``to_sklearn`` of each estimator says what is left out. Callbacks are left out.
+        A new estimator, which shares no data with the one passed. It has those parameters and
+        attributes that scikit-learn's class has, too; the method ``to_sklearn`` of each estimator
+        lists the exceptions. Callbacks are left out. A ``Blockwise`` becomes the transformer that
+        it wraps.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         The estimator is not fitted.
     TypeError
-        It is no estimator, or holds something of this package that has no namesake.
+        The argument is not an estimator, or holds an object of this package that has no class of
+        the same name in scikit-learn.
 
     Examples
     --------
@@ -70,24 +72,25 @@ def to_sklearn(estimator: Any) -> Any:
 
 @dataclass(frozen=True)
 class Namesake:
-    """How a model becomes scikit-learn's class of the same name.
+    """Describes how to convert a model to its namesake, scikit-learn's class of the same name.
 
-    It stands with the model's class, as ``_namesake``. A class that derives from its namesake, as
-    the transformers do, needs none: all that it holds is scikit-learn's but for ``n_passes_``.
+    The model's class holds the description in ``_namesake``. Classes that are subclasses of their
+    namesake, such as the transformers, need none: all their attributes except ``n_passes_`` are
+    those of scikit-learn.
 
     Parameters
     ----------
     path : str
-        Module and name of scikit-learn's class, which is imported when it is asked for.
+        Module and name of scikit-learn's class. It is imported when it is needed.
     attributes : tuple of str
-        What a fit sets that scikit-learn's class has too. ``n_features_in_`` and
-        ``feature_names_in_`` need not be named.
+        Fitted attributes that scikit-learn's class has, too. ``n_features_in_`` and
+        ``feature_names_in_`` are always included.
     not_theirs : tuple of str
-        Parameters that mean something else there.
+        Parameters that have another meaning in scikit-learn. They are not copied.
     adapt : callable, optional
-        Changes the other parameters in place, where one of them needs another one there.
+        Changes the dict of the copied parameters in place, where scikit-learn needs other values.
     complete : callable, optional
-        Gives a fitted model what scikit-learn keeps in private attributes.
+        Sets the private attributes that scikit-learn needs, on the converted fitted model.
     """
 
     path: str
@@ -107,7 +110,7 @@ def _has_namesake(estimator: Any) -> bool:
 
 
 def _own_base(cls: type) -> type | None:
-    """Return scikit-learn's class that a class is derived from under the same name, if any."""
+    """Return the base class of a class that is scikit-learn's and has the same name, if any."""
     names = {each.__name__ for each in cls.__mro__ if not _is_sklearns(each)}
     return next(
         (each for each in cls.__mro__ if _is_sklearns(each) and each.__name__ in names), None
@@ -123,7 +126,7 @@ def _is_sklearns(cls: type) -> bool:
 
 
 class ToSklearnMixin(Savable, Versioned):
-    """Mixin: :meth:`to_sklearn`, for classes that have a namesake in scikit-learn, and files."""
+    """Mixin with :meth:`save`, and :meth:`to_sklearn` for classes with a scikit-learn namesake."""
 
     _namesake: ClassVar[Namesake | None] = None
 
@@ -131,17 +134,17 @@ class ToSklearnMixin(Savable, Versioned):
     def to_sklearn(self) -> Any:
         """Return the fitted estimator as scikit-learn's class of the same name.
 
-        It predicts (or transforms) the same, to the last rounding, and needs this package no
-        more: scikit-learn, skops and ONNX converters take it as their own. Nothing is shared
-        with this estimator.
+        The result predicts (or transforms) the same, except for rounding, and does not need this
+        package: scikit-learn, skops and ONNX converters handle it as scikit-learn's own. It shares
+        no data with this estimator.
 
         Returns
         -------
         estimator
-            With all parameters that scikit-learn's class knows and all attributes that it has.
-            Parameters that mean something else there are left at scikit-learn's default and
-            matter for a new ``fit`` alone: ``solver`` of the linear models (``"saga"`` for a
-            logistic regression with an l1 part, which ``"lbfgs"`` cannot fit), ``tol`` of
+            It has those parameters and fitted attributes that scikit-learn's class has, too.
+            Parameters that have another meaning in scikit-learn keep scikit-learn's default, which
+            matters only for a new ``fit``: ``solver`` of the linear models (but ``"saga"`` for a
+            logistic regression with an l1 penalty, which ``"lbfgs"`` cannot fit), and ``tol`` of
             LinearRegression.
 
         Raises
@@ -151,26 +154,26 @@ class ToSklearnMixin(Savable, Versioned):
 
         See Also
         --------
-        dlbd_estimators.to_sklearn : For whole pipelines.
+        dlbd_estimators.to_sklearn : Convert whole pipelines.
         """
         return to_sklearn(self)
 
     def _wrapped(self) -> Any:
-        """Return what is converted in the place of a class without a namesake."""
+        """Return the object to convert instead of this one; None to convert this one."""
         return None
 
 
 class _Copies:
-    """Copies with scikit-learn's classes in the place of ours.
+    """Copies objects, with scikit-learn's classes instead of the classes of this package.
 
-    An estimator that is met twice, as in ``transformers_`` and its table by name, is one copy.
+    An estimator that occurs twice, as in ``transformers_`` and in a dict by name, is copied once.
     """
 
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
 
     def of(self, value: Any, where: str) -> Any:
-        """Return a copy of a value, which is found at this place."""
+        """Return a copy of a value; error messages give its place as ``where``."""
         if isinstance(value, BaseEstimator):
             if id(value) not in self._made:
                 self._made[id(value)] = self._estimator(value, where)
@@ -213,13 +216,14 @@ class _Copies:
                 vars(new)[name] = self.of(state[name], f"{where}.{name}")
 
     def _other(self, value: Any, where: str) -> Any:
-        """Return scikit-learn's object for one of ours that is no estimator: a splitter, say."""
+        """Convert an object whose class derives from a scikit-learn namesake, as splitters do."""
         base = _own_base(type(value))
         if base is None:
             raise TypeError(
                 f"{where} is {value!r} of {__name__.split('.')[0]}, which has no namesake in "
-                f"scikit-learn, so it cannot be converted. Put scikit-learn's own there, or "
-                f"convert only the fitted part that predicts, such as best_estimator_ of a search."
+                f"scikit-learn, so it cannot be converted. Use an object of scikit-learn's "
+                f"instead, or convert only the fitted part that predicts, such as best_estimator_ "
+                f"of a search."
             )
         new: Any = object.__new__(base)
         self._fill(new, vars(value), vars(value), where)

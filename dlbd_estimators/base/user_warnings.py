@@ -1,28 +1,28 @@
-"""Warnings that point to the line of the user."""
+"""Warnings that point to the user's line of code."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 
-#: What may lie between the line of the user and what it makes this package do: a pipeline or a
-#: search, the loading of a pickle.
+#: Packages that may call this package between the user's line and the warning: a pipeline or a
+#: search that fits, a pickle that is loaded.
 _BETWEEN = frozenset(
     ("cloudpickle", "copy", "distributed", "dlbd_estimators", "joblib", "pickle", "sklearn")
 )
 
 
 def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
-    """Warn, and point to the line of the user, whatever lies in between.
+    """Warn, and point to the user's line, whatever calls lie in between.
 
     Parameters
     ----------
     message : str or Warning
-        What to say.
+        The warning, or its text.
     category : type, optional
-        Class of the warning, where the message is a text.
+        Class of the warning, if ``message`` is a text.
     """
-    # Python 3.12 has skip_file_prefixes for it, and 3.11 has to be served, too.
+    # warnings.warn has skip_file_prefixes for this, but only since Python 3.12.
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _package(frame.f_globals) in _BETWEEN:
         level, frame = level + 1, frame.f_back

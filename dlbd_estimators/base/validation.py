@@ -1,6 +1,6 @@
-"""From what users pass to ``fit``, ``predict`` and ``score`` to checked arrays.
+"""Convert the input of ``fit``, ``predict`` and ``score`` to checked arrays.
 
-NumPy arrays, pandas frames and anything else scikit-learn takes become NumPy arrays; Dask
+NumPy arrays, pandas frames and anything else that scikit-learn accepts become NumPy arrays; Dask
 arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
 """
 
@@ -56,16 +56,17 @@ def training_data(
     estimator : estimator
         Its ``n_features_in_`` and, where columns have names, ``feature_names_in_`` are set.
     X, y, sample_weight : array-like, Dask collection or Zarr array
-        What the user passed.
+        The arguments that the user passed.
     classify : bool
-        Targets are labels, not numbers.
+        Whether targets are labels, not numbers.
     multi_label : bool
-        Targets may be a matrix of labels, each 0 or 1.
+        Whether targets may be a matrix of labels, each 0 or 1.
     reset : bool
-        False holds X against the attributes of an earlier fit instead of setting them.
+        Whether to set the attributes of ``estimator``. False compares X with those of an earlier
+        fit.
     groups : Groups, optional
-        Names each row's group: targets then are two columns, encoded, the second the number of the
-        group.
+        The group of each row. Targets then have two columns: the encoded target, and the number of
+        the group.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def training_data(
         X or y is complex, not numeric, empty, or has the wrong dimensions; y, or a block of X, is
         sparse.
     DenseTooLarge
-        X is sparse, and dense would not fit in memory.
+        X is sparse, and would not fit in memory as a dense array.
     """
     if y is None:
         raise ValueError(
@@ -85,8 +86,8 @@ def training_data(
     if is_lazy(X):
         return _lazy_data(estimator, X, y, sample_weight, classify, multi_label, reset, groups)
     refuse_lazy(y=y, sample_weight=sample_weight)
-    # NaN and infinities are found by the first pass, which then names the row: a look of
-    # its own would read all of X once more.
+    # The first pass finds NaN and infinities, and names the row. A check here would read all of X
+    # once more.
     X = features_in_memory(estimator, X, ensure_all_finite=False, reset=reset)
     y = _targets_in_memory(y, len(X), classify, multi_label)
     if groups is not None:
@@ -126,10 +127,10 @@ def _lazy_data(
     reset: bool,
     groups: Groups | None,
 ) -> Data:
-    names_of_rows = None if groups is None else groups.values
-    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": names_of_rows}
-    X, y, sample_weight, names_of_rows = together(
-        *(opened(name, each) if is_lazy(each) else each for name, each in given.items())
+    group_column = None if groups is None else groups.values
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": group_column}
+    X, y, sample_weight, group_column = together(
+        *(opened(name, data) if is_lazy(data) else data for name, data in given.items())
     )
     X = lazy_features(estimator, X, reset=reset)
     y = lazy_column("y", y, X)
@@ -140,14 +141,14 @@ def _lazy_data(
     if not classify:
         check_numeric_dtype("y", y.dtype)
     if groups is not None:
-        y = groups.beside_lazy(one_target(y), lazy_column("groups", names_of_rows, X), X)
+        y = groups.beside_lazy(one_target(y), lazy_column("groups", group_column, X), X)
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):
-            # Made of y, so that the rows are those of y whatever ordered them.
+            # Computed from y, so that the weights have the blocks and the order of its rows.
             rows = y[:, 0] if y.ndim == 2 else y
-            weight_of_each: Any = sample_weight
-            sample_weight = rows.map_blocks(_full, float(weight_of_each), dtype=np.float64)
+            constant_weight: Any = sample_weight
+            sample_weight = rows.map_blocks(_full, float(constant_weight), dtype=np.float64)
         weight = lazy_column("sample_weight", sample_weight, X)
         check_numeric_dtype("sample_weight", weight.dtype)
         if weight.ndim != 1:
@@ -155,17 +156,17 @@ def _lazy_data(
     names = getattr(estimator, "feature_names_in_", None)
     X, y, *weights = with_lengths_of_one_source([X, y] if weight is None else [X, y, weight])
     weight = weights[0] if weights else None
-    found = dask_blocks.from_dask(X, y, weight, names, remote=active_cluster())
-    return Data(found, y.shape[1:])
+    lazy_blocks = dask_blocks.from_dask(X, y, weight, names, remote=active_cluster())
+    return Data(lazy_blocks, y.shape[1:])
 
 
 def one_target(y: Any) -> Any:
-    """Return targets of one column as an array of one axis.
+    """Return targets of one column as a one-dimensional array.
 
     Raises
     ------
     ValueError
-        There are several.
+        There are several columns.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -205,8 +206,8 @@ def _weights_in_memory(sample_weight: Any, n_rows: int) -> NDArray[np.float64] |
     if sample_weight is None:
         return None
     if np.isscalar(sample_weight):
-        one: Any = sample_weight
-        return np.full(n_rows, float(one))
+        constant: Any = sample_weight
+        return np.full(n_rows, float(constant))
     weight = check_array(
         sample_weight,
         ensure_2d=False,

@@ -1,4 +1,4 @@
-"""The version of this package, and a warning where a pickle was written by another one."""
+"""The version of this package, and a warning for estimators that other versions saved."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import sklearn.exceptions
 
 from dlbd_estimators.base.user_warnings import warn_user
 
-#: ``pyproject.toml`` has the same.
+#: Must be the same as in ``pyproject.toml``.
 __version__ = "0.1.0"
 
 _OURS, _THEIRS = "_dlbd_estimators_version", "_sklearn_version"
-#: Where scikit-learn keeps callbacks and their tasks from the begin of a fit to its end.
+#: Attributes in which scikit-learn keeps callbacks and their tasks during a fit.
 ONLY_WITHIN_A_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
 
 
 class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
     """An estimator was saved by other versions than those that load it.
 
-    A filter for scikit-learn's warning of the same name holds for this one, too.
+    A filter for scikit-learn's warning of the same name applies to this one, too.
 
     Parameters
     ----------
     estimator_name : str
         Class of the estimator.
     current_version, original_version : str
-        Of this package, now and where the estimator was saved.
+        Versions of this package: the one in use, and the one that saved the estimator.
     current_sklearn_version, original_sklearn_version : str
-        Of scikit-learn.
+        Versions of scikit-learn: the one in use, and the one that saved the estimator.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class InconsistentVersionWarning(sklearn.exceptions.InconsistentVersionWarning):
 
 
 def warn_of_others(name: str, written: tuple[str, str]) -> None:
-    """Warn if an estimator was not saved by the versions that are here.
+    """Warn if an estimator was saved by other versions than those in use.
 
     Parameters
     ----------
     name : str
-        The estimator's class.
+        Name of the estimator's class.
     written : tuple of str
-        Version of this package, and of scikit-learn.
+        Versions of this package and of scikit-learn that saved the estimator.
     """
     if written != (__version__, sklearn.__version__):
         warn_user(
@@ -82,20 +82,20 @@ def warn_of_others(name: str, written: tuple[str, str]) -> None:
 
 
 class Versioned:
-    """Mixin before scikit-learn's BaseEstimator: versions in the state that is pickled.
+    """Mixin that adds versions to the pickled state; it must precede scikit-learn's BaseEstimator.
 
-    scikit-learn writes its version for its own classes alone. Ours are made of its parts, so
-    both versions are written.
+    scikit-learn adds its version only for its own classes. The classes of this package depend on
+    both versions, so both are added.
     """
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment] # scikit-learn's
         # A model that a callback saves in the middle of a fit is not itself in a fit.
-        state = {name: each for name, each in state.items() if name not in ONLY_WITHIN_A_FIT}
+        state = {name: value for name, value in state.items() if name not in ONLY_WITHIN_A_FIT}
         return {**state, _OURS: __version__, _THEIRS: sklearn.__version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         written = (state.pop(_OURS, "of unknown version"), state.pop(_THEIRS, "of unknown version"))
         warn_of_others(type(self).__name__, written)
-        super().__setstate__(state)  # type: ignore[misc] # as above
+        super().__setstate__(state)  # type: ignore[misc] # scikit-learn's

@@ -1,5 +1,5 @@
-"""``dlbd``, the command line: train, score and apply models of stored data sets.
+"""The command line ``dlbd``: train, score and apply models on stored data sets.
 
-Data sets are for another package to open. It says so by entry points, see
+Another package opens the data sets. It registers its functions as entry points, see
 :mod:`dlbd_estimators.cli.registered`; neither package imports the other.
 """

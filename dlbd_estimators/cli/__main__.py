@@ -1,4 +1,4 @@
-"""``python -m dlbd_estimators.cli`` is ``dlbd``."""
+"""Run the program ``dlbd`` by ``python -m dlbd_estimators.cli``."""
 
 from __future__ import annotations
 

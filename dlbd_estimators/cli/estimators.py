@@ -1,4 +1,4 @@
-"""Estimators by name, with parameters as they are typed."""
+"""Create estimators from names and parameters that are typed on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from dlbd_estimators.cli.options import setting, value_of
 
-#: What ``dlbd fit`` takes.
+#: Estimators that ``dlbd fit`` accepts.
 NAMES = (
     "ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "LinearRegression", "LogisticRegression",
     "LogisticRegressionCV", "MLPClassifier", "MLPRegressor", "Ridge", "RidgeCV",
@@ -21,23 +21,23 @@ NAMES = (
 def estimator(
     name: str, parameters: Iterable[str], *, standardize: bool, checkpoint: str | None
 ) -> Any:
-    """Return an estimator, or a pipeline of a scaler and one.
+    """Return an estimator, or a pipeline of a scaler and an estimator.
 
     Parameters
     ----------
     name : str
         One of `NAMES`.
     parameters : iterable of str
-        Each ``name=value``.
+        Texts ``name=value``.
     standardize : bool
-        Whether to put a StandardScaler before it.
+        Whether to put a StandardScaler before the estimator.
     checkpoint : str, optional
         Folder of the fit's checkpoint.
     """
     from dlbd_estimators import linear_model, neural_network
 
     model = getattr(linear_model if hasattr(linear_model, name) else neural_network, name)()
-    given = dict(setting(each, "--param") for each in parameters)
+    given = dict(setting(assignment, "--param") for assignment in parameters)
     for key in given:
         check_parameter(model, key, "--param")
     model.set_params(**{key: value_of(text) for key, text in given.items()})
@@ -58,14 +58,14 @@ def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
     Parameters
     ----------
     model : estimator or Pipeline
-        What is searched; parameters are those of its last step.
+        The model to search for; the parameters are those of its last step.
     settings : iterable of str
-        Each ``name=value,value,...``.
+        Texts ``name=value,value,...``.
     """
     last, prefix = last_step(model)
     tried = {}
-    for each in settings:
-        key, text = setting(each, "--grid")
+    for assignment in settings:
+        key, text = setting(assignment, "--grid")
         check_parameter(last, key, "--grid")
         value = value_of(text)
         values = list(value) if isinstance(value, tuple | list) else None
@@ -74,7 +74,7 @@ def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def last_step(model: Any) -> tuple[Any, str]:
-    """Return what is trained last, and what the names of its parameters begin with."""
+    """Return the last step of a model, and the prefix of its parameters in the model."""
     steps = getattr(model, "steps", None)
     return (model, "") if steps is None else (steps[-1][1], f"{steps[-1][0]}__")
 
@@ -85,7 +85,7 @@ def check_parameter(model: Any, key: str, option: str) -> None:
     Raises
     ------
     click.BadParameter
-        It has not.
+        The estimator has no such parameter.
     """
     known = sorted(model.get_params(deep=False))
     if key not in known:

@@ -33,7 +33,7 @@ from dlbd_estimators.cli.rows import open_rows, targets
 )  # fmt: skip
 @click.option(
     "--checkpoint", metavar="FOLDER",
-    help="Write each step there; the same command goes on from it after it was stopped.",
+    help="Save each step there; after an interruption, the same command resumes from it.",
 )  # fmt: skip
 @as_json
 @where_it_runs
@@ -52,8 +52,8 @@ def fit(
     """Train ESTIMATOR on the data set DATA, and save it to FILE.
 
     ESTIMATOR is a class of dlbd_estimators, such as LogisticRegression or Ridge. Rows are read
-    block by block, so DATA may be larger than memory; its sample weights are used where it has
-    some. FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
+    block by block, so DATA may be larger than memory. Its sample weights are used if it has any.
+    FILE holds no code: `dlbd_estimators.load(FILE)` opens it in Python.
 
     \b
     Examples:
@@ -65,9 +65,9 @@ def fit(
       dlbd fit s3://bucket/flights.zarr Lasso --cluster tcp://10.0.0.1:8786 -o delay.model
     """
     if tried and cv is None:
-        raise click.UsageError("--grid chooses by the scores of --cv: give --cv, too.")
+        raise click.UsageError("--grid chooses values by the scores of --cv: give --cv, too.")
     if checkpoint is not None and cv is not None:
-        # Each of the fits has a folder of its own.
+        # The fits of a search must not share a folder.
         checkpoint = f"{checkpoint}/{{}}"
     check_place(out)  # before hours of training
     model = estimators.estimator(name, parameters, standardize=standardize, checkpoint=checkpoint)
@@ -83,7 +83,8 @@ def fit(
     else:
         search = _search(model, candidates, cv, rows, y)
         model, facts["cv"] = search.best_estimator_, _scores(search)
-        passes = getattr(search, "n_passes_", None)  # of all fits; None where each went its own way
+        # The passes of all fits; None if the fits did not share them.
+        passes = getattr(search, "n_passes_", None)
     save(model, out)
     facts |= {
         "n_rows": int(rows.X.shape[0]),
@@ -95,7 +96,7 @@ def fit(
 
 
 def _weights(model: Any, rows: Any) -> dict[str, Any]:
-    """Return the weights as a fit takes them: a pipeline hands them to its last step."""
+    """Return the weights as arguments of ``fit``: a pipeline passes them to its last step."""
     if rows.sample_weight is None:
         return {}
     return {f"{estimators.last_step(model)[1]}sample_weight": rows.sample_weight}
@@ -125,9 +126,9 @@ def _scores(search: Any) -> list[dict[str, Any]]:
 
 def _told(facts: dict[str, Any]) -> str:
     lines = [
-        f"{'*' if each['chosen'] else ' '} {each['score']:.4f} +- {each['std']:.4f}  "
-        + ", ".join(f"{key}={value}" for key, value in each["parameters"].items())
-        for each in facts.get("cv", ())
+        f"{'*' if result['chosen'] else ' '} {result['score']:.4f} +- {result['std']:.4f}  "
+        + ", ".join(f"{key}={value}" for key, value in result["parameters"].items())
+        for result in facts.get("cv", ())
     ]
     passes = "" if facts["n_passes"] is None else f"{facts['n_passes']:.4g} passes, "
     lines.append(

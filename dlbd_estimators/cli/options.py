@@ -17,7 +17,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 
 
 def json_of(facts: Any) -> str:
-    """Return facts as JSON, which knows neither NaN nor infinity: they are null."""
+    """Return facts as JSON; NaN and infinity, which JSON lacks, become null."""
     return json.dumps(_finite(facts), allow_nan=False)
 
 
@@ -30,7 +30,7 @@ def _finite(facts: Any) -> Any:
 
 
 def value_of(text: str) -> Any:
-    """Return what a text stands for: a number, True, None, a tuple, or else the text itself."""
+    """Return the value of a text: a number, True, None, a tuple, or otherwise the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -38,7 +38,7 @@ def value_of(text: str) -> Any:
 
 
 def setting(text: str, option: str) -> tuple[str, str]:
-    """Return name and text of ``name=value``.
+    """Split ``name=value`` into the name and the text of the value.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def setting(text: str, option: str) -> tuple[str, str]:
 
 
 def where_it_runs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where Dask computes, and run the command there."""
+    """Add the options that determine where Dask computes, and run the command there."""
 
     @click.option(
         "--cluster",
@@ -62,7 +62,9 @@ def where_it_runs(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--workers", metavar="N", type=click.IntRange(1), help="Start N worker processes here."
     )
-    @click.option("--memory", metavar="SIZE", help="Memory of each, such as 1GB; with --workers.")
+    @click.option(
+        "--memory", metavar="SIZE", help="Memory of each worker, such as 1GB; with --workers."
+    )
     @wraps(command)
     def runs(
         *args: Any, cluster: str | None, workers: int | None, memory: str | None, **options: Any
@@ -70,7 +72,7 @@ def where_it_runs(command: Callable[..., Any]) -> Callable[..., Any]:
         if cluster is not None and workers is not None:
             raise click.UsageError("Give either --cluster or --workers.")
         if memory is not None and workers is None:
-            raise click.UsageError("--memory is that of a worker: give --workers, too.")
+            raise click.UsageError("--memory is the memory of a worker: give --workers, too.")
         with _place(cluster, workers, memory), _progress():
             return command(*args, **options)
 
@@ -80,10 +82,10 @@ def where_it_runs(command: Callable[..., Any]) -> Callable[..., Any]:
 def _place(
     cluster: str | None, workers: int | None, memory: str | None
 ) -> AbstractContextManager[None]:
-    """Return where to compute: by default on threads of this process."""
+    """Return the context in which Dask computes: by default on threads of this process."""
     if cluster is None and workers is None:
         return nullcontext()
-    # Threads need no distributed, which takes long to import.
+    # Threads do not need distributed, which takes long to import.
     from dlbd_estimators.cli.workers import connected, started
 
     if cluster is not None:
@@ -93,7 +95,7 @@ def _place(
 
 @contextmanager
 def _progress() -> Iterator[None]:
-    """Show fits on standard error, where that is a terminal: as bars, or without rich as lines."""
+    """Show fits on standard error if it is a terminal: as bars, or as lines if rich is missing."""
     if not sys.stderr.isatty():
         yield
         return
@@ -104,7 +106,7 @@ def _progress() -> Iterator[None]:
 
 
 def progress_listener() -> Callable[[Any], None]:
-    """Return what shows events of fits on standard error."""
+    """Return a listener that shows events of fits on standard error."""
     try:
         from rich.console import Console
 

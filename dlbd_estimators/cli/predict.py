@@ -15,16 +15,16 @@ from dlbd_estimators.cli.rows import open_for
 @click.argument("data")
 @click.option(
     "-o", "--out", required=True, metavar="FOLDER",
-    help="Parquet files where it ends in .parquet, else a Zarr group.",
+    help="Parquet files if it ends in .parquet, else a Zarr group.",
 )  # fmt: skip
-@click.option("--probabilities", is_flag=True, help="Write those of the classes, too.")
+@click.option("--probabilities", is_flag=True, help="Also write the probabilities of the classes.")
 @as_json
 @where_it_runs
 def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool) -> None:
     """Write what the saved MODEL predicts for the rows of the data set DATA to FOLDER.
 
     Blocks are read, predicted and written one after the other, so neither DATA nor the predictions
-    need fit in memory. Rows keep their order. FOLDER is there once it is complete.
+    need to fit in memory. Rows keep their order. FOLDER appears when it is complete.
 
     \b
     Examples:

@@ -1,7 +1,8 @@
-"""The program ``dlbd``: its commands, and how errors and warnings are told.
+"""The program ``dlbd``: its commands, and how it prints errors and warnings.
 
-A command prints its result to standard output; all else goes to standard error. The exit code is 0,
-1 after an error, which is one line, or 2 where the command was not understood.
+A command prints its result to standard output; all other output goes to standard error. The exit
+code is 0 on success, 1 after an error, which is printed in one line, or 2 if the command line is
+not valid.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import click
 
 from dlbd_estimators.cli import registered
 
-#: The commands of this package: module and first words of help. A command is imported when it is
-#: called, so that `dlbd --help` need not wait for scikit-learn.
+#: The commands of this package (also the names of their modules) and their short help. A command is
+#: imported when it is called, so that `dlbd --help` does not import scikit-learn.
 _OWN = {
     "fit": "Train a model and save it.",
     "predict": "Write the predictions of a model.",
@@ -52,7 +53,7 @@ class Commands(click.Group):
             with _warnings_in_lines():
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click's own, and a reader who has seen enough, as `head`
+            raise  # click's own errors, or a closed pipe, as after `head`
         except Exception as error:
             if ctx.params.get("traceback"):
                 raise
@@ -79,21 +80,21 @@ def main(traceback: bool) -> None:
 
 def _in_one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    # Of errors without a text, and of those that say only a name, as KeyError does.
+    # The type is added to errors without a text, and to KeyError, whose text is only the key.
     if not text or isinstance(error, KeyError):
         text = f"{type(error).__name__} {text}".strip()
     cause = error.__cause__
-    while cause is not None:  # "Cluster failed to start", but why
-        said = " ".join(str(cause).split())
-        if said not in text:
-            text += f" ({said})"
+    while cause is not None:  # only the causes explain errors such as "Cluster failed to start"
+        reason = " ".join(str(cause).split())
+        if reason not in text:
+            text += f" ({reason})"
         cause = cause.__cause__
     return text
 
 
 @contextmanager
 def _warnings_in_lines() -> Iterator[None]:
-    """Tell warnings without the line of code they point to, which is none of the user's here."""
+    """Print warnings without the line of code they point to: on a command line it is not useful."""
     with warnings.catch_warnings():
         warnings.showwarning = _show
         yield

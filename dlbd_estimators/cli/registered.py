@@ -1,7 +1,7 @@
-"""What other packages add to the command line, by entry points of their distributions.
+"""Commands and functions that other packages add to the command line, by entry points.
 
 ================== ======= =========================================================================
-group              name    what it names
+group              name    object
 ================== ======= =========================================================================
 ``dlbd.commands``  any     a click command
 ``dlbd.data``      open    ``open(url, columns=None)``: an object with ``X``, ``y``, ``labels``,
@@ -22,12 +22,12 @@ COMMANDS, DATA = "dlbd.commands", "dlbd.data"
 
 
 def command_names() -> list[str]:
-    """Return the names of the commands that other packages have."""
+    """Return the names of the commands that other packages add."""
     return sorted(set(entry_points(group=COMMANDS).names))
 
 
 def command(name: str) -> click.Command | None:
-    """Return a command of another package, which is imported now; None where there is none."""
+    """Import and return a command of another package; None if there is none."""
     for found in entry_points(group=COMMANDS, name=name):
         loaded: click.Command = found.load()
         return loaded
@@ -35,17 +35,17 @@ def command(name: str) -> click.Command | None:
 
 
 def data_function(name: str) -> Any:
-    """Return the function by which data sets are opened or predictions written.
+    """Return the function that opens data sets or writes predictions.
 
     Raises
     ------
     ImportError
-        No package that is installed has one.
+        No installed package has this function.
     """
     for found in entry_points(group=DATA, name=name):
         return found.load()
     raise ImportError(
-        f"No package that is installed can {name} data sets: there is no entry point {name!r} in "
+        f"No installed package can {name} data sets: there is no entry point {name!r} in "
         f"the group {DATA!r}. Install this package again: pip install --force-reinstall "
         f"dlbd-estimators."
     )

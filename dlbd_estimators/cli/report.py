@@ -19,8 +19,8 @@ from dlbd_estimators.cli.rows import open_for, targets
 def report(model: str, data: str, out: str, title: str | None, as_json: bool) -> None:
     """Write an HTML page about the saved MODEL, scored on the rows of the data set DATA.
 
-    Parameters, steps of the fit, scores and plots (with matplotlib), in one file that needs no
-    network.
+    The page shows parameters, steps of the fit, scores and plots (with matplotlib). It is one file
+    that needs no network.
 
     \b
     Example:

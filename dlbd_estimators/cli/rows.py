@@ -1,4 +1,4 @@
-"""Rows of a data set as commands need them: for a model, or for one that is to be."""
+"""Open the rows of a data set as commands need them: to fit a model, or for a fitted one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def open_rows(url: str, columns: Sequence[str] | None = None) -> Any:
     Parameters
     ----------
     url : str
-        Where it is.
+        Path or URL of the data set.
     columns : sequence of str, optional
-        Those that X is to have; None means all.
+        Columns of X; None means all.
     """
     return data_function("open")(url, columns=columns)
 
@@ -30,18 +30,18 @@ def open_for(model: Any, url: str) -> Any:
 
 
 def targets(model: Any, data: Any, url: str) -> Any:
-    """Return what a model is to predict: labels for a classifier, else numbers.
+    """Return the targets for a model: labels for a classifier, else numbers.
 
     Raises
     ------
     TypeError
-        The data set has the other.
+        The data set has numbers for a classifier, or classes for a regressor.
     """
     name = type(model).__name__
     if not is_classifier(model):
         if data.classes is not None:
             raise TypeError(
-                f"{url} has classes ({_some(data.classes)}), and {name} predicts numbers: take a "
+                f"{url} has classes ({_some(data.classes)}), but {name} predicts numbers: use a "
                 f"classifier, such as LogisticRegression."
             )
         return data.y
@@ -49,8 +49,8 @@ def targets(model: Any, data: Any, url: str) -> Any:
         return data.labels
     if data.y.dtype.kind not in "biu":
         raise TypeError(
-            f"{url} names no classes, and its target {_target(data)}is {data.y.dtype}: {name} "
-            f"predicts classes. Take a regression, such as Ridge, or write the data set with "
+            f"{url} has no classes, and its target {_target(data)}is {data.y.dtype}, but {name} "
+            f"predicts classes. Use a regressor, such as Ridge, or write the data set with "
             f"integer codes and classes=."
         )
     return data.y

@@ -1,4 +1,4 @@
-"""``dlbd score``: how good a saved model is on rows that it has not seen."""
+"""``dlbd score``: score a saved model on a data set."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dlbd_estimators.cli.rows import open_for, targets
 def score(model: str, data: str, as_json: bool) -> None:
     """Score the saved MODEL on the rows of the data set DATA.
 
-    Of a classifier: accuracy, balanced accuracy, log loss, and for two classes the area under the
-    ROC curve. Of a regression: R2 and the errors. Weights of DATA are used where it has some.
+    For a classifier: accuracy, balanced accuracy, log loss, and for two classes the area under the
+    ROC curve. For a regressor: R2 and the errors. Sample weights of DATA are used if it has any.
 
     \b
     Examples:
@@ -29,10 +29,10 @@ def score(model: str, data: str, as_json: bool) -> None:
 
     fitted = load(model)
     rows = open_for(fitted, data)
-    found = named_scores(fitted, rows.X, targets(fitted, rows, data), rows.sample_weight)
+    scores = named_scores(fitted, rows.X, targets(fitted, rows, data), rows.sample_weight)
     if as_json:
-        click.echo(json_of({"model": model, "data": data, "scores": found}))
+        click.echo(json_of({"model": model, "data": data, "scores": scores}))
         return
-    width = max(map(len, found))
-    for name, value in found.items():
+    width = max(map(len, scores))
+    for name, value in scores.items():
         click.echo(f"{name:<{width}}  {value:.6g}")

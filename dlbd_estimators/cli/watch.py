@@ -1,4 +1,4 @@
-"""``dlbd watch``: the fits that run on a cluster, in a terminal."""
+"""``dlbd watch``: show the fits that run on a cluster."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from dlbd_estimators.cli.options import json_of, progress_listener
 def watch(address: str, n_fits: int | None, as_json: bool) -> None:
     """Show the fits that run on the Dask cluster whose scheduler is at ADDRESS.
 
-    Fits of all clients are shown, as bars in a terminal and otherwise as lines that begin with the
-    number of the fit, from now on. It ends by Ctrl-C, after N fits, or with the scheduler, which is
-    an error.
+    The fits of all clients are shown from now on: as bars in a terminal, and otherwise as lines
+    that begin with the number of the fit. The command ends by Ctrl-C, after N fits, or when the
+    scheduler ends, which is an error.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Where commands compute: on a cluster that is there, or on worker processes of their own."""
+"""Run commands on an existing cluster, or on worker processes that they start."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from distributed.comm import connect
 from dlbd_estimators.engine.select import check_cluster
 from dlbd_estimators.monitoring.plugin import TOPIC
 
-#: Seconds that a scheduler has to answer.
+#: Seconds within which a scheduler has to answer.
 CONNECT_SECONDS = 10.0
-#: Seconds between two looks at whether the scheduler is still there.
+#: Seconds between two checks of the connection to the scheduler.
 _LOOK_EVERY = 0.5
 
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Compute on the cluster of this scheduler.
+    """Compute on the cluster whose scheduler has this address.
 
     Raises
     ------
     TimeoutError
-        It does not answer.
+        The scheduler does not answer.
     NoWorkers, MissingPackage
-        It has no workers, and none came in time; or they lack this package.
+        The cluster has no workers, and none joined in time; or its workers lack this package.
     ValueError
-        It is no address.
+        The text is not an address.
     """
     with _client(address, active=True):
-        # Dask itself would wait for workers for ever, with predictions to write.
+        # Dask itself, which writes the predictions, would wait for workers forever.
         check_cluster()
         yield
 
@@ -47,9 +47,9 @@ def fit_events(address: str) -> Iterator[Any]:
     Raises
     ------
     TimeoutError
-        It does not answer.
+        The scheduler does not answer.
     ConnectionError
-        It is gone.
+        The scheduler has ended.
     """
     events: SimpleQueue[Any] = SimpleQueue()
     with _client(address, active=False) as client:
@@ -66,12 +66,12 @@ def fit_events(address: str) -> Iterator[Any]:
 def _client(address: str, *, active: bool) -> Iterator[Client]:
     """Connect to a scheduler, if it answers in time."""
     try:
-        # A client that cannot connect would stay behind as the one that Dask computes on.
+        # Test the address first: a client that cannot connect would remain Dask's default client.
         asyncio.run(asyncio.wait_for(_ask(address), CONNECT_SECONDS))
     except OSError as error:
         raise TimeoutError(
             f"No scheduler answers at {address} within {CONNECT_SECONDS:g} s. Is it running, and "
-            f"can this machine reach it? ({str(error) or 'it says nothing'})"
+            f"can this machine reach it? ({str(error) or 'no reason was given'})"
         ) from error
     with Client(address, timeout=CONNECT_SECONDS, set_as_default=active) as client:
         yield client
@@ -89,7 +89,7 @@ def started(n_workers: int, memory: str) -> Iterator[None]:
     Raises
     ------
     ValueError
-        The memory is no size.
+        ``memory`` is not a size.
     """
     limit = memory if memory == "auto" else parse_bytes(memory)
     with (

@@ -1,9 +1,9 @@
-"""Which columns belong to which step: scikit-learn's answer, without the data.
+"""Let scikit-learn determine which columns belong to which step, without reading the data.
 
 scikit-learn's ColumnTransformer is fitted to a table of one row that holds each column's
-position, with steps that note the positions they are passed. So columns are selected by name,
-position, slice, mask or callable exactly as scikit-learn does it, with its errors, and the
-fitted state is scikit-learn's.
+position, with placeholder steps that read the positions from the columns they receive. So columns
+are selected by name, position, slice, mask or callable exactly as scikit-learn does it, with its
+errors, and the fitted state is scikit-learn's.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-#: From a step's name, its transformer, the positions of its columns, and the row of positions:
-#: the fitted transformer and its lazy output.
+#: Called with a step's name, its transformer, the positions of its columns, and the row of
+#: positions. Returns the fitted transformer and its lazy output.
 Work = Callable[[str, Any, list[int], Any], tuple[Any, Any]]
 
 
 class Step(BaseEstimator):
-    """The placeholder of a transformer while scikit-learn resolves columns."""
+    """Placeholder for a transformer while scikit-learn selects the columns."""
 
     def __init__(self, name: str, transformer: Any, work: Work) -> None:
         self.name = name
@@ -30,10 +30,10 @@ class Step(BaseEstimator):
         self.work = work
 
     def __sklearn_clone__(self) -> Step:
-        return self  # what it did is looked up afterwards
+        return self  # no copy, because its attributes are read afterwards
 
     def set_output(self, *, transform: Any = None) -> Step:
-        return self  # ColumnTransformer.set_output asks it of every step
+        return self  # ColumnTransformer.set_output calls it on every step
 
     def fit(self, X: Any, y: Any = None) -> Step:
         self.fit_transform(X, y)
@@ -41,9 +41,9 @@ class Step(BaseEstimator):
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float64]:
         if X.ndim == 1:
-            # scikit-learn turns these words into advice on how to select one column.
+            # scikit-learn replaces an error with this text by advice on how to select one column.
             raise ValueError("Expected 2D array, got 1D array instead")
-        positions = [int(each) for each in np.asarray(X)[0]]
+        positions = [int(item) for item in np.asarray(X)[0]]
         self.fitted_, self.output_ = self.work(self.name, self.transformer, positions, X)
         return np.zeros((1, self.output_.shape[1]))
 
@@ -51,15 +51,15 @@ class Step(BaseEstimator):
         return self.fit_transform(X)
 
 
-def is_entry(each: Any) -> bool:
-    """Tell whether something is a name, a transformer and columns."""
-    return isinstance(each, tuple | list) and len(each) == 3
+def is_entry(item: Any) -> bool:
+    """Return whether an object is an entry: a name, a transformer and columns."""
+    return isinstance(item, tuple | list) and len(item) == 3
 
 
 def placeholder(entry: Any, work: Work, X: Any) -> Any:
     """Return an entry with a placeholder instead of its transformer.
 
-    A wrong entry is returned as it is: scikit-learn then raises the error.
+    An invalid entry is returned unchanged: scikit-learn then raises the error.
     """
     if not is_entry(entry):
         return entry

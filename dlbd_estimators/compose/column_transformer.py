@@ -27,10 +27,10 @@ from dlbd_estimators.preprocessing.lazy import LazyTransformer, check_lazy
 
 
 class _LazyColumns(LazyTransformer):
-    """``fit``, ``fit_transform`` and ``transform`` of lazy data, in front of scikit-learn's class.
+    """Mixin with ``fit``, ``fit_transform`` and ``transform`` for lazy data.
 
-    These methods are not in the class of the estimator itself: there scikit-learn would wrap them
-    to make the containers of ``set_output``, and would load the data for it.
+    These methods are not defined in the class of the estimator itself: there scikit-learn would
+    wrap them to make the containers of ``set_output``, which would load the data.
     """
 
     transformers: Any
@@ -100,7 +100,8 @@ class _LazyColumns(LazyTransformer):
                     accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
                 )
                 return fitted.fit(table), take(shared, positions)
-            # Its own columns for the passes of the fit, the shared ones for what is made of it.
+            # The passes of the fit read only the columns of this step. The output is made from the
+            # blocks that all steps share, so that a pass over the result reads them once.
             fitted = ready.get(name)
             if fitted is None:
                 fitted = clone(transformer).fit(take(own, positions), y)
@@ -111,7 +112,7 @@ class _LazyColumns(LazyTransformer):
         _run(plan, "fit_transform", X)
         fitted = {k: v for k, v in vars(plan).items() if k not in plan.get_params(deep=False)}
         for key, value in fitted.items():
-            if not key.startswith("_sklearn"):  # the container of the plan's output
+            if not key.startswith("_sklearn"):  # the plan's configuration of its output
                 setattr(self, key, without_placeholders(value))
         self.transformers_ = [
             (name, getattr(step, "fitted_", without_placeholders(step)), columns)
@@ -126,7 +127,7 @@ class _LazyColumns(LazyTransformer):
         Returns
         -------
         tuple of (dict, float)
-            These transformers, fitted, by the names of their steps; and how often X was read.
+            The fitted transformers by the names of their steps, and the number of passes over X.
         """
         found: dict[str, tuple[Any, list[int]]] = {}
 
@@ -159,7 +160,7 @@ class _LazyColumns(LazyTransformer):
             ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
-            # scikit-learn's class, after that of transformers, which have no parameters to route
+            # Skip LazyTransformer.transform, which accepts no parameters.
             own: Any = super(LazyTransformer, self)
             return own.transform(self._in_memory(X), **params)
         check_is_fitted(self)
@@ -170,7 +171,7 @@ class _LazyColumns(LazyTransformer):
         def work(name: str, transformer: Any, positions: list[int], _table: Any) -> tuple[Any, Any]:
             part = take(shared, positions)
             if isinstance(transformer, FunctionTransformer) and transformer.func is None:
-                return transformer, part  # of "passthrough"
+                return transformer, part  # a "passthrough" step
             refuse_eager(name, transformer)
             return transformer, lazy_output(name, transformer, part)
 
@@ -179,23 +180,23 @@ class _LazyColumns(LazyTransformer):
         for key, value in vars(self).items():
             if key not in params and not key.startswith("_sklearn"):
                 setattr(plan, key, value)
-        plan.transformers_ = [placeholder(each, work, X) for each in self.transformers_]
+        plan.transformers_ = [placeholder(entry, work, X) for entry in self.transformers_]
         _run(plan, "transform", X)
         return self._joined(plan, shared)
 
     def _in_memory(self, X: Any) -> Any:
-        """Return X with NaN for ``pandas.NA``, which arrays of results cannot hold."""
+        """Return X with NaN for ``pandas.NA`` if the results are arrays, which cannot hold it."""
         own = getattr(self, "_sklearn_output_config", {}).get("transform")
         chosen = own or sklearn.get_config()["transform_output"]
         return numbers_without_na(X) if chosen == "default" else X
 
     def _plan(self, work: Work, X: Any) -> sklearn.compose.ColumnTransformer:
-        """Return scikit-learn's class with other steps, for a table of positions."""
+        """Return scikit-learn's class with placeholders as steps, for a table of positions."""
         params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
         _, remainder, _ = placeholder(("remainder", self.remainder, []), work, None)
-        # Anything else is wrong, which scikit-learn will say.
+        # scikit-learn raises an error for transformers of another type.
         if isinstance(self.transformers, list | tuple):
-            params["transformers"] = [placeholder(each, work, X) for each in self.transformers]
+            params["transformers"] = [placeholder(entry, work, X) for entry in self.transformers]
         params["remainder"] = remainder
         params |= {"transformer_weights": None, "n_jobs": None}
         return sklearn.compose.ColumnTransformer(**params)
@@ -218,7 +219,7 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
     In memory this is scikit-learn's class. On lazy data the result is lazy, and the transformers
     must be lazy too: those of :mod:`dlbd_estimators.preprocessing`, scikit-learn's ``Pipeline`` of
     these, or any others that return Dask collections. A transformer that would load the data, as
-    scikit-learn's own ones do, is refused, and the message says what to use instead.
+    scikit-learn's own ones do, is refused with a message that names an alternative.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
         mask or a callable. With a Dask data frame a callable gets an empty frame with the same
         columns; ``make_column_selector`` works.
     remainder : {"drop", "passthrough"} or transformer, default="drop"
-        What happens to columns that no step names.
+        What happens to columns that no step selects.
     sparse_threshold : float, default=0.3
         For data in memory, as in scikit-learn; lazy results are dense.
     n_jobs : int, default=None
@@ -239,7 +240,8 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
         Whether to print the time that each step took. With lazy data this leaves out the passes
         that steps share.
     verbose_feature_names_out : bool, str or callable, default=True
-        Whether the names of output columns begin with the name of their step, or how.
+        Whether the names of output columns begin with the name of their step. A str or callable
+        makes the names, as in scikit-learn.
 
     Attributes
     ----------
@@ -256,16 +258,16 @@ class ColumnTransformer(_LazyColumns, sklearn.compose.ColumnTransformer):
     feature_names_in_ : ndarray of str
         Names of the features, where X had names.
     n_passes_ : float
-        Passes over the data; what several steps read together counts once. Absent after a fit to
+        Passes over the data; a pass that several steps share counts once. Absent after a fit to
         data in memory.
 
     Notes
     -----
     In ``fit``, transformers of :mod:`dlbd_estimators.preprocessing`, and pipelines of these, share
     their passes: each partition is read once for the statistics of all of them, and once more for
-    statistics that depend on others (of what an encoder has made, say). A pass reads only the
-    columns of steps that are fitted, if the storage allows it (Parquet does, CSV does not). When
-    the result is read, each partition is read once for all steps.
+    statistics that depend on others (such as statistics of an encoder's output). A pass reads only
+    the columns of steps that are fitted, if the storage allows it (Parquet does, CSV does not).
+    When the result is read, each partition is read once for all steps.
 
     Examples
     --------
@@ -312,7 +314,7 @@ def make_column_transformer(*transformers: Any, **options: Any) -> ColumnTransfo
 def _run(plan: sklearn.compose.ColumnTransformer, method: str, X: Any) -> None:
     """Run a plan's method on the positions of columns."""
     if isinstance(plan.transformers, list | tuple) and all(map(is_entry, plan.transformers)):
-        # Stand-ins do not name their outputs, which containers other than arrays would ask for.
+        # Placeholders do not name their output columns, as containers other than arrays require.
         plan.set_output(transform="default")
     getattr(plan, method)(positions_of(X))
 

@@ -1,4 +1,4 @@
-"""Columns of a lazy collection, taken out and put side by side, block by block."""
+"""Select columns of a lazy collection and put columns side by side, block by block."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dlbd_estimators.preprocessing.lazy import container, map_rows
 
 
 def read_once(X: Any) -> Any:
-    """Return X with its blocks checked, and read once for all that is made of them.
+    """Return X with checked blocks, which are read once for all results made from them.
 
-    Dask reads a file again for each selection of its columns, unless the reading is behind a
-    graph that it takes as given.
+    Dask reads a file again for each selection of its columns, unless the reading is part of a graph
+    that Dask does not optimise.
     """
     (fixed,) = together(X)
     checked = CheckedRows(_same, fixed)
@@ -38,7 +38,7 @@ def _same(block: Any) -> Any:
 
 
 def take(X: Any, positions: list[int]) -> Any:
-    """Return the columns at some positions."""
+    """Return the columns at the given positions."""
     if not isinstance(X, da.Array):
         return X.iloc[:, positions]
     if positions == list(range(positions[0], positions[0] + len(positions))):
@@ -47,7 +47,7 @@ def take(X: Any, positions: list[int]) -> Any:
 
 
 def take_each(X: Any, positions: Sequence[list[int]]) -> list[Any]:
-    """Return several selections of columns, of which a sweep reads each partition once."""
+    """Return several selections of columns; a pass over all of them reads each partition once."""
     if isinstance(X, da.Array) or len(positions) < 2:
         return [take(X, each) for each in positions]
     needed = sorted({place for each in positions for place in each})
@@ -63,25 +63,25 @@ def concatenated(
     Parameters
     ----------
     estimator : estimator
-        Chooses the container, and names its columns.
+        Determines the container and the names of its columns.
     X : dask.array.Array or dask.dataframe.DataFrame
-        What was transformed.
+        The input of the steps.
     names : sequence of str
-        The steps.
+        Names of the steps.
     outputs : sequence of dask.array.Array or dask.dataframe.DataFrame
-        What they made of it.
+        Outputs of the steps.
     weights : sequence of float or None
         Factors of the outputs.
 
     Returns
     -------
     dask.array.Array or dask.dataframe.DataFrame
-        One chunk of columns; the rows of X.
+        The outputs in one chunk of columns, with the rows of X.
 
     Raises
     ------
     ValueError
-        An output has not the rows of X.
+        An output does not have the rows of X.
     """
     for name, output in zip(names, outputs, strict=True):
         _check_rows(name, output, X)
@@ -107,12 +107,12 @@ def _array(
     try:
         dtype = _joined([np.empty((0, 1), each.dtype) for each in arrays], weights).dtype
     except TypeError as error:
-        told = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
-        raise TypeError(f"The outputs of the steps have no common dtype: {told}.") from error
+        dtypes = ", ".join(f"{n!r} ({each.dtype})" for n, each in zip(names, arrays, strict=True))
+        raise TypeError(f"The outputs of the steps have no common dtype: {dtypes}.") from error
     operands = [part for i, each in enumerate(arrays) for part in (each, (0, i + 2))]
     join: Callable[..., NDArray[Any]] = _Join(weights, dtype)
     if isinstance(X, da.Array) and known(X) and not all(map(known, arrays)):
-        # A step that makes frames does not know how long their partitions are. X does.
+        # The partitions of a frame have unknown lengths. Those of X are known: compare them.
         operands = [X, (0, len(arrays) + 2), *operands]
         join = _AsLong(join)
     joined: da.Array = da.blockwise(
@@ -129,7 +129,7 @@ def _array(
 
 
 def _frame(X: Any, outputs: Sequence[Any], weights: Sequence[Any], names: pd.Index) -> Any:
-    import dask.dataframe as dd  # a second of its own, which arrays do not need
+    import dask.dataframe as dd  # takes a second, and arrays do not need it
 
     frames = [
         dd.from_dask_array(each, columns=list(range(each.shape[1])))
@@ -138,7 +138,7 @@ def _frame(X: Any, outputs: Sequence[Any], weights: Sequence[Any], names: pd.Ind
         for each in outputs
     ]
     if isinstance(X, da.Array):
-        # Of the array only the index is taken, so that a frame without columns has rows, too.
+        # Only the index of this frame is used, so that a result without columns has rows, too.
         X = dd.from_dask_array(X, columns=list(range(X.shape[1])))
     join = _JoinFrames(weights, names)
     meta = join(X._meta, *(each._meta for each in frames))
@@ -152,8 +152,8 @@ def _check_rows(name: str, output: Any, X: Any) -> None:
     )
     if not same:
         raise ValueError(
-            f"Step {name!r} changed the rows: its output has {len(found)} blocks, of {found} "
-            f"rows, where X has {len(expected)}, of {expected}."
+            f"Step {name!r} changed the rows: its output has {len(found)} blocks of {found} "
+            f"rows, but X has {len(expected)} blocks of {expected} rows."
         )
 
 
@@ -164,7 +164,7 @@ def _row_chunks(X: Any) -> tuple[float, ...]:
 
 
 class _Join:
-    """Puts arrays side by side, each times its weight."""
+    """Puts arrays side by side, each multiplied by its weight."""
 
     __name__ = "side_by_side"  # names the tasks
 
@@ -177,7 +177,7 @@ class _Join:
 
 
 class _AsLong:
-    """Puts arrays side by side that must be as long as a block of X."""
+    """Puts arrays side by side, after a check that each has as many rows as the block of X."""
 
     __name__ = "side_by_side"
 
@@ -195,7 +195,7 @@ def _joined(blocks: Sequence[NDArray[Any]], weights: Sequence[Any]) -> NDArray[A
 
 
 class _JoinFrames:
-    """Puts frames side by side, each times its weight, with the index of X."""
+    """Puts frames side by side, each multiplied by its weight, with the index of X."""
 
     __name__ = "side_by_side"
 

@@ -1,4 +1,4 @@
-"""Steps on lazy data: what may be one, and what it returns."""
+"""Check the steps of a ColumnTransformer on lazy data, and what they return."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def refuse_eager(name: str, transformer: Any) -> None:
 
 
 def lazy_output(name: str, transformer: Any, X: Any) -> Any:
-    """Transform X, and raise a TypeError where the result is not lazy and dense."""
+    """Transform X, and raise a TypeError if the result is not lazy and dense."""
     output = transformer.transform(X)
     if not is_lazy(output) or output.ndim != 2:
         raise TypeError(
-            f"Step {name!r} made a {type(output).__name__} of lazy data, not a Dask array or data "
-            f"frame of two dimensions. Wrap what works on blocks in "
+            f"Step {name!r} returned a {type(output).__name__} for lazy data, not a Dask array or "
+            f"data frame of two dimensions. Wrap a transformer that works on blocks in "
             f"dlbd_estimators.preprocessing.Blockwise."
         )
     if scipy.sparse.issparse(output._meta):
-        raise TypeError(f"Step {name!r} made sparse blocks. Ask it for dense output.")
+        raise TypeError(f"Step {name!r} returned sparse blocks. Configure it to return dense ones.")
     return output

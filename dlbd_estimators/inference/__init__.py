@@ -1,4 +1,4 @@
-"""How sure the coefficients of a linear model are: standard errors, tests and intervals."""
+"""Standard errors, tests and confidence intervals of the coefficients of a linear model."""
 
 from __future__ import annotations
 

@@ -197,7 +197,9 @@ def test_more_steps_may_be_asked_for_later(data, tmp_path):
         assert model.n_iter_[0] == min(max_iter, whole.n_iter_[0])
     np.testing.assert_array_equal(model.coef_, whole.coef_)
     steps = whole.n_iter_[0]
-    with pytest.raises(CheckpointMismatch, match=f"max_iter: {steps} steps made there, 2 here"):
+    with pytest.raises(
+        CheckpointMismatch, match=f"max_iter: {steps} steps in the checkpoint, 2 in"
+    ):
         make(tol=1e-12, checkpoint=tmp_path, max_iter=2).fit(X, y)
 
 
@@ -250,22 +252,31 @@ def test_what_differs_is_listed(lazily, data, tmp_path):
     swapped = y.copy()
     swapped[[0, -1]] = "a"
     for given, lines in [
-        ({"C": 3.0, "tol": 1e-8}, ["parameter C: 2 there, 3 here", "parameter tol: 1e-07 there"]),
+        (
+            {"C": 3.0, "tol": 1e-8},
+            ["parameter C: 2 in the checkpoint, 3 in this fit", "parameter tol: 1e-07 in"],
+        ),
         ({"X": one}, [rf"rows in block {15 if lazily else 0} \(rows \d+ to {N}\): checksum"]),
         ({"y": swapped}, ["rows in block 0"]),
-        ({"X": frame[:-1], "y": y[:-1]}, [f"number of rows: {N} there, {N - 1} here"]),
-        ({"X": frame[["a", "b"]]}, ["number of columns: 4 there, 2 here"]),
-        ({"X": frame.astype("float32")}, ["precision: float64 there, float32 here"]),
+        (
+            {"X": frame[:-1], "y": y[:-1]},
+            [f"number of rows: {N} in the checkpoint, {N - 1} in this fit"],
+        ),
+        ({"X": frame[["a", "b"]]}, ["number of columns: 4 in the checkpoint, 2 in this fit"]),
+        (
+            {"X": frame.astype("float32")},
+            ["precision: float64 in the checkpoint, float32 in this fit"],
+        ),
         ({"weight": 2.0}, ["rows in block 0"]),
     ]:
-        with pytest.raises(CheckpointMismatch, match="is of another fit") as caught:
+        with pytest.raises(CheckpointMismatch, match="belongs to another fit") as caught:
             fit(**given)
         for line in lines:
             caught.match(line)
     if not lazily:
         with pytest.raises(CheckpointMismatch, match="names of columns"):
             fit(X=frame.rename(columns={"a": "x"}))
-    with pytest.raises(CheckpointMismatch, match="estimator: LogisticRegression there"):
+    with pytest.raises(CheckpointMismatch, match="estimator: LogisticRegression in the checkpoint"):
         Ridge(checkpoint=tmp_path).fit(X, data[1])
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
@@ -351,7 +362,7 @@ def test_scorers_that_cannot_be_told_apart_are_refused(data, tmp_path):
     before = set(tmp_path.iterdir())
     for scoring in (lambda m, X, y: m.score(X, y), make_scorer(lambda *_: 0.0), Scaled()):
         with pytest.raises(
-            ValueError, match=r"scoring=.* Pass a name of scikit-learn's, or a func"
+            ValueError, match=r"scoring=.* Pass a name that scikit-learn knows, or a func"
         ):
             search(scoring)
     assert set(tmp_path.iterdir()) == before
@@ -378,7 +389,7 @@ def test_fits_that_share_a_path_and_nothing_else(data, tmp_path):
         assert_same(clone(one).set_params(max_iter=2).fit(X, y), short)
     assert len(list(tmp_path.iterdir())) == 2
     for given in (None, np.random.RandomState(0)):
-        with pytest.raises(ValueError, match="Give random_state a number"):
+        with pytest.raises(ValueError, match="Set random_state to an integer"):
             MLPClassifier((2,), max_iter=1, random_state=given, checkpoint=path).fit(X, y)
 
 
@@ -418,7 +429,7 @@ def test_damaged_files_give_the_same_model_or_an_error(data, tmp_path, rng):
             try:
                 assert_same(fit_small(data, folder), whole)
             except CheckpointDamaged as error:
-                assert "is whole" in str(error)  # noqa: PT017 - the same model is right too
+                assert "are damaged" in str(error)  # noqa: PT017 - the same model is right too
                 errors += 1
         fallbacks += any("is damaged" in str(each.message) for each in seen)
         shutil.rmtree(folder)
@@ -447,7 +458,7 @@ def test_what_is_no_state_of_the_solver_is_an_error(data, tmp_path):
         with pytest.raises(ValueError, match=r"checkpoint|Unknown solver"):
             fit_small(data, tmp_path)
     folder.write(number, facts, [each[:-1] for each in arrays])
-    with pytest.raises(CheckpointDamaged, match="is no state of lbfgs: it is of lbfgs and"):
+    with pytest.raises(CheckpointDamaged, match="a state of the solver lbfgs: it is of lbfgs, for"):
         fit_small(data, tmp_path)
 
 
@@ -487,7 +498,7 @@ def test_bad_values_are_refused(data):
     for wrong in (1, "", True, b""):
         with pytest.raises(InvalidParameter, match="'checkpoint' parameter of Ridge must be"):
             Ridge(checkpoint=wrong).fit(X, y)
-    with pytest.raises(ValueError, match="warm_start=True begins where"):
+    with pytest.raises(ValueError, match="warm_start=True starts from"):
         Lasso(checkpoint="fit", warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="cv is an iterator"):
         RidgeCV(cv=ShuffleSplit(2).split(X), checkpoint="fit").fit(X, y)
@@ -561,7 +572,7 @@ def test_a_search_for_shares_of_l1_killed_in_the_middle(data, tmp_path, monkeypa
     assert_same(model, whole)
     (tmp_path / "model-0002").rename(tmp_path / "away")
     (tmp_path / "model-0003").rename(tmp_path / "model-0002")
-    with pytest.raises(CheckpointMismatch, match="part: model-0003 there"):
+    with pytest.raises(CheckpointMismatch, match="part: model-0003 in the checkpoint"):
         make(checkpoint=tmp_path).fit(X, y)
 
 

@@ -251,11 +251,11 @@ REFUSED = {
                    r"Pipeline\.steps\['blockwise'\]\.transformer\.func is <ufunc 'log1p'>"),
     "an estimator": (make_pipeline(StandardScaler(), LinearSVC()),
                      r"Pipeline\.steps\['linearsvc'\] is LinearSVC\(\)"),
-    "only that": (LinearSVC(), "What is to be saved is LinearSVC"),
+    "only that": (LinearSVC(), "The model to save is LinearSVC"),
     "a lambda": (RidgeCV(scoring=lambda *_: 0.0), r"RidgeCV\.scoring is <function"),
     "complex numbers": (Ridge(alpha=np.array([1j])), r"Ridge\.alpha is array\("),
     "lazy data": (Ridge(alpha=da.ones(3)), r"Ridge\.alpha is dask\.array"),
-    "no model": ({"C": 1.0}, "What is to be saved is {'C': 1.0}"),
+    "no model": ({"C": 1.0}, "The model to save is {'C': 1.0}"),
 }  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def test_what_a_file_cannot_hold_is_named_with_what_to_do(case, tmp_path):
 
 def test_a_search_says_which_part_of_it_to_save(tmp_path):
     search = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X[:, 0])
-    with pytest.raises(TypeError, match="save best_estimator_"):
+    with pytest.raises(TypeError, match="Save best_estimator_"):
         save(search, tmp_path / "model")
     save(search.best_estimator_, tmp_path / "model")
     assert (load(tmp_path / "model").predict(X) == search.predict(X)).all()
@@ -281,7 +281,7 @@ def test_a_subclass_of_a_user_is_refused(tmp_path):
     class Mine(Ridge):
         pass
 
-    with pytest.raises(TypeError, match="What is to be saved is Mine"):
+    with pytest.raises(TypeError, match="The model to save is Mine"):
         Mine().save(tmp_path / "model")
 
 

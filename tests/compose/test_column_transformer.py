@@ -330,7 +330,7 @@ class TestErrors:
             ColumnTransformer(steps).fit(FRAME).transform(lazy_frame())
 
     def test_result_that_is_not_lazy(self) -> None:
-        with pytest.raises(TypeError, match="Step 'odd' made a ndarray of lazy data"):
+        with pytest.raises(TypeError, match="Step 'odd' returned a ndarray for lazy data"):
             ColumnTransformer([("odd", Computes(), ["age"])]).fit(lazy_frame())
 
     def test_other_rows(self) -> None:

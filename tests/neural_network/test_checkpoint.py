@@ -184,6 +184,8 @@ def test_another_network_is_told(tmp_path):
     model = perceptron("number", max_iter=1, checkpoint=tmp_path)
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
-    with pytest.raises(CheckpointMismatch, match=r"hidden_layer_sizes: \[8\] there, \[9\] here"):
+    with pytest.raises(
+        CheckpointMismatch, match=r"hidden_layer_sizes: \[8\] in the checkpoint, \[9\]"
+    ):
         model.set_params(hidden_layer_sizes=(9,)).fit(X, y)
     assert model.coefs_[0].shape[1] == 8  # what it was is worth more

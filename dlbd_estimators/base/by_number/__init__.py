@@ -1,1 +1,1 @@
-"""Rows of lazy data by their numbers: what scikit-learn's own tools ask for."""
+"""Rows of lazy data by row number, as scikit-learn's own tools select them."""

@@ -1,4 +1,4 @@
-"""Dask arrays that give rows by number, block by block."""
+"""Dask arrays from which rows are taken by number, block by block."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dlbd_estimators.base.by_number.parts import Part, Piece, parts_of
 
 
 class NumberedArray(da.Array):
-    """A Dask array of known chunk lengths of which rows are taken block by block.
+    """A Dask array with known chunk lengths, from which rows are taken block by block.
 
-    Dask's own way cuts the rows it takes into chunks of even length, most of which lie across
-    two blocks. Arrays and data frames of the same blocks are cut at the same rows here.
+    Dask's own indexing cuts the selected rows into chunks of equal length, most of which have rows
+    of two blocks. Here, arrays and data frames with the same blocks are cut at the same rows.
     """
 
     __slots__ = ()
@@ -33,7 +33,8 @@ class NumberedArray(da.Array):
         return super().__getitem__(index)  # type: ignore[no-untyped-call]
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        # Dask's lacks equal_nan. What is asked for comes to the client in any case.
+        # Dask's unique functions lack equal_nan. NumPy's results are in memory, which is where
+        # scikit-learn needs them in any case.
         if func.__name__.startswith("unique"):
             return func(np.asarray(args[0]), *args[1:], **kwargs)
         return super().__array_function__(  # type: ignore[no-untyped-call]
@@ -45,12 +46,12 @@ class NumberedArray(da.Array):
 
 
 def numbered(graph: Any, name: str, chunks: Any, meta: Any) -> NumberedArray:
-    """Make an array of a graph, as :class:`dask.array.Array` does."""
+    """Make an array from a graph, as :class:`dask.array.Array` does."""
     return NumberedArray(graph, name, chunks, meta=meta)  # type: ignore[no-untyped-call]
 
 
 def take(array: da.Array, parts: Sequence[Part], token: Any) -> NumberedArray:
-    """Return parts of an array, each a chunk."""
+    """Return an array whose chunks are parts of another array."""
     name = f"rows-{tokenize(array.name, array.chunks, token)}"
     layer: dict[Any, Any] = {}
     for number, part in enumerate(parts):
@@ -63,7 +64,7 @@ def take(array: da.Array, parts: Sequence[Part], token: Any) -> NumberedArray:
                 taken.append(TaskRef(key))
             key = (name, number, *column)
             layer[key] = Task(key, Part.join, part, List(*taken))
-    above: Any = [array]
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
+    sources: Any = [array]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=sources)
     lengths = tuple(part.n_rows for part in parts)
     return numbered(graph, name, (lengths, *array.chunks[1:]), array._meta)

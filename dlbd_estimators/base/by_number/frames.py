@@ -1,4 +1,4 @@
-"""Dask data frames that know how many rows they have, and give rows by number."""
+"""Dask data frames with known numbers of rows, from which rows are taken by number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlbd_estimators.base.by_number.parts import Part, Piece, parts_of
 
 
 class _Numbered:
-    """What data frames and series share: a length, and what scikit-learn asks of pandas' own."""
+    """Base of data frames and series: the length, and the pandas methods that scikit-learn uses."""
 
     row_blocks: tuple[int, ...]
     _expr: Any
@@ -23,7 +23,7 @@ class _Numbered:
 
     def __init__(self, expr: Any, sizes: Sequence[int]) -> None:
         super().__init__(expr)  # type: ignore[call-arg]
-        # A plain assignment would look for a column of this name first.
+        # Dask's own __setattr__ would look for a column with this name first.
         object.__setattr__(self, "row_blocks", tuple(sizes))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -46,12 +46,12 @@ class _Numbered:
 
     @property
     def iloc(self) -> Any:
-        """Rows by number, or whatever Dask takes."""
+        """Select rows by number, or by any index that Dask accepts."""
         return _Indexer(self, "iloc")
 
     @property
     def loc(self) -> Any:
-        """Rows by a mask in memory, or whatever Dask takes."""
+        """Select rows by a mask in memory, or by any index that Dask accepts."""
         return _Indexer(self, "loc")
 
 
@@ -60,20 +60,20 @@ class NumberedFrame(_Numbered, dd.DataFrame):  # type: ignore[misc] # to_dask_ar
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns."""
         return len(self), len(self.columns)
 
 
-class NumberedSeries(_Numbered, dd.Series):  # type: ignore[misc] # as above
+class NumberedSeries(_Numbered, dd.Series):  # type: ignore[misc] # to_dask_array: Dask's
     """A series of known length."""
 
     @property
     def shape(self) -> tuple[int]:
-        """Rows."""
+        """Number of rows."""
         return (len(self),)
 
     def __getitem__(self, key: Any) -> Any:
-        # scikit-learn looks at y[0] to learn what labels are.
+        # scikit-learn reads y[0] to find the type of the labels.
         if isinstance(key, int):
             return self.iloc[key]
         return super().__getitem__(key)  # type: ignore[no-untyped-call]
@@ -98,7 +98,7 @@ class _Indexer:
 
 
 def numbered(frame: Any, sizes: Sequence[int]) -> Any:
-    """Return a frame of one graph as one that knows its rows; empty partitions are left out."""
+    """Return a frame of a single graph with known block lengths, without its empty partitions."""
     kept = [index for index, size in enumerate(sizes) if size] or [0]
     if len(kept) < len(sizes):
         keys = frame.__dask_keys__()
@@ -108,7 +108,7 @@ def numbered(frame: Any, sizes: Sequence[int]) -> Any:
 
 
 def take(frame: Any, parts: Sequence[Part], token: Any) -> Any:
-    """Return parts of a frame of one graph, each a partition."""
+    """Return a frame whose partitions are parts of another frame, one of a single graph."""
     name = f"rows-{tokenize(frame._name, token)}"
     sources = frame.__dask_keys__()
     graph = dict(frame.__dask_graph__())

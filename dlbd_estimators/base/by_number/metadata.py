@@ -1,4 +1,4 @@
-"""Weights and other metadata of the rows that scikit-learn's tools choose."""
+"""Weights and other metadata of the rows that scikit-learn's tools select."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dlbd_estimators.exceptions import LengthMismatch
 def opened_params(
     X: Any, params: dict[str, Any], *, chosen: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make lazy metadata ready for rows to be taken by number, with the blocks of X.
+    """Prepare lazy metadata so that rows can be taken by number, with the blocks of X.
 
     Parameters
     ----------
     X : array-like or Dask collection
         The rows.
     params : dict
-        Metadata by name, not all of them lazy or with a value a row.
+        Metadata by name. Some may be in memory, or may not have one value per row.
     chosen : bool
-        Rows are going to be chosen.
+        Whether rows are going to be selected.
 
     Returns
     -------
     params, others : dict
-        Those whose rows can be taken, and those that are passed on as they are.
+        Metadata whose rows can be taken, and metadata that are passed on unchanged.
     """
     sizes = known_sizes(X)
-    ready = {name: each for name, each in params.items() if not needs_opening(each)}
+    ready = {name: value for name, value in params.items() if not needs_opening(value)}
     others: dict[str, Any] = {}
     for name in params.keys() - ready.keys():
         if sizes is None and not chosen:
@@ -36,6 +36,6 @@ def opened_params(
             continue
         try:
             ready[name] = opened([params[name]], sizes)[0]
-        except LengthMismatch:  # not a value a row: scikit-learn passes it on too
+        except LengthMismatch:  # not one value per row: scikit-learn passes it on, too
             others[name] = params[name]
     return ready, others

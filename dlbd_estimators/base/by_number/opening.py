@@ -1,4 +1,4 @@
-"""Lazy X and y together, ready for rows to be taken by number."""
+"""Prepare lazy X and y together, so that rows can be taken by number."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ Sizes = tuple[int, ...]
 
 
 def needs_opening(data: Any) -> bool:
-    """Tell whether data are lazy and not opened yet."""
+    """Return whether data are lazy and have not been prepared by :func:`opened` yet."""
     if isinstance(data, da.Array):
         return not isinstance(data, arrays.NumberedArray)
     return is_lazy(data) and known_sizes(data) is None
 
 
 def known_sizes(data: Any) -> Sizes | None:
-    """Return the rows of each block of lazy data, None where Dask does not know."""
+    """Return the number of rows of each block of lazy data; None if it is not known."""
     if isinstance(data, da.Array):
         sizes = data.chunks[0] if data.ndim else ()
         return None if np.isnan(sizes).any() else tuple(map(int, sizes))
-    # Not getattr: a column may have this name.
+    # Not getattr, because a column may have this name.
     found: Sizes | None = vars(data).get("row_blocks") if is_frame(data) else None
-    return found  # None of a Zarr array, too, which has to be opened first
+    return found  # also None for a Zarr array, which has to be opened first
 
 
 def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
-    """Make Dask collections of lazy data, all with the same blocks of known lengths.
+    """Convert lazy data to Dask collections, all with the same blocks of known lengths.
 
     Parameters
     ----------
     collections : sequence
-        X, y and whatever else has a value a row. What is in memory stays as it is.
+        X, y and other data with one value per row. Data in memory are returned unchanged.
     sizes : tuple of int, optional
-        Rows of each block; those of the first collection by default.
+        Number of rows of each block; by default the same as in the first lazy collection.
 
     Returns
     -------
     list
-        Arrays and frames that give rows by number, cut at the same rows.
+        Arrays and frames from which rows can be taken by number, with the same blocks.
 
     Raises
     ------
     LengthMismatch
-        They have different numbers of rows.
+        The collections have different numbers of rows.
     """
     lazy = [index for index, each in enumerate(collections) if is_lazy(each)]
     found = dict(zip(lazy, _plain(*(collections[index] for index in lazy)), strict=True))
@@ -73,7 +73,7 @@ def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
 
 
 def _plain(*collections: Any) -> list[Any]:
-    # Whether masked or sparse blocks will do is for the estimator to say.
+    # Masked and sparse blocks are not refused here: the estimator checks them.
     return together(
         *(
             each if isinstance(each, da.Array) else sources.opened("the data", each)
@@ -83,7 +83,7 @@ def _plain(*collections: Any) -> list[Any]:
 
 
 def _lengths(collections: Sequence[Any]) -> list[Sizes]:
-    """Return the rows of each block, those that are not known by one pass over all of them."""
+    """Return the rows of each block; one pass counts those of all collections without lengths."""
     known = [known_sizes(each) for each in collections]
     unknown = [each for each, sizes in zip(collections, known, strict=True) if sizes is None]
     found = iter(block_lengths(*unknown))

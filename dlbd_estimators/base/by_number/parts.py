@@ -1,8 +1,8 @@
-"""Where the rows with given numbers are, and the tasks that take them.
+"""Find the blocks that hold the rows with given numbers, and take the rows.
 
-Ascending numbers are taken block by block, so that a pass over the rows reads each block once.
-Numbers in another order have to be put in that order: each part of the result then reads all
-blocks that have rows for it.
+If the numbers are ascending, rows are taken block by block, so that a pass over the result reads
+each block once. If they are in another order, each part of the result reads all blocks that hold
+rows of this part.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dlbd_estimators.exceptions import LengthMismatch
 
 Numbers = NDArray[np.intp]
 
-#: A part is put together from no more blocks than this where that is free to choose: the blocks
-#: of one part are read one after the other.
+#: Largest number of blocks in one part of ascending rows. The blocks of one part are read one after
+#: the other, so more of them would mean less parallel reading.
 _BLOCKS_A_PART = 16
 
 
@@ -32,11 +32,11 @@ class Piece:
     Parameters
     ----------
     block : int
-        Its number.
+        Number of the block.
     size : int
-        Its rows.
+        Number of rows of the block.
     rows : slice or ndarray of int
-        Which ones, ascending.
+        Positions of the rows in the block, ascending.
     """
 
     block: int
@@ -49,7 +49,7 @@ class Piece:
         Raises
         ------
         LengthMismatch
-            The block has another length than it had when its rows were counted.
+            The length of the block has changed since its rows were counted.
         """
         found = data.shape[0]
         if found != self.size:
@@ -73,12 +73,12 @@ class Part:
     Parameters
     ----------
     pieces : tuple of Piece
-        Where the rows lie, by ascending block.
+        The pieces that hold the rows, by ascending block.
     n_rows : int
-        Their number.
+        Number of rows.
     order : ndarray of int or None
-        Position of each row of the part in the pieces one after the other; None where that is
-        the order asked for.
+        For each row of the part, its position in the concatenated pieces; None if the concatenated
+        pieces have the requested order.
     """
 
     pieces: tuple[Piece, ...]
@@ -86,7 +86,7 @@ class Part:
     order: NDArray[Any] | None = None
 
     def join(self, taken: list[Any]) -> Any:
-        """Put together what was taken of each piece."""
+        """Concatenate the rows taken from each piece, in the order of the part."""
         if len(taken) == 1:
             joined = taken[0]
         elif hasattr(taken[0], "iloc"):
@@ -106,15 +106,15 @@ def parts_of(sizes: Sequence[int], numbers: Any) -> list[Part]:
     Parameters
     ----------
     sizes : sequence of int
-        Rows of each block.
+        Number of rows of each block.
     numbers : array-like of int or bool
-        Which rows, in which order, as pandas' and NumPy's ``take`` have them: one may come more
-        than once, and negative ones count from the end. Or a mask of all rows.
+        Row numbers in the requested order, as for ``take`` of NumPy and pandas: a row may occur
+        more than once, and negative numbers count from the end. Or a mask of all rows.
 
     Raises
     ------
     IndexError
-        There is no such row.
+        A row does not exist, or the numbers have the wrong shape or dtype.
     """
     n_samples = sum(sizes)
     numbers = _checked(np.asarray(numbers), n_samples)
@@ -128,7 +128,7 @@ def parts_of(sizes: Sequence[int], numbers: Any) -> list[Part]:
 
 
 def recut(sizes: Sequence[int], wanted: Sequence[int]) -> list[Part]:
-    """Cut all rows at other places: a part for each size that is wanted."""
+    """Divide all rows into new blocks: one part for each size in ``wanted``."""
     edges = list(pairwise(accumulate(sizes, initial=0)))
     parts = []
     for start, stop in pairwise(accumulate(wanted, initial=0)):
@@ -146,7 +146,7 @@ def _checked(numbers: NDArray[Any], n_samples: int) -> Numbers:
         return np.empty(0, dtype=np.intp)
     if numbers.dtype == bool:
         if numbers.shape != (n_samples,):
-            raise IndexError(f"A mask of shape {numbers.shape} came for {n_samples} rows.")
+            raise IndexError(f"A mask has shape {numbers.shape}, but there are {n_samples} rows.")
         return np.flatnonzero(numbers)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
         raise IndexError(
@@ -162,7 +162,7 @@ def _checked(numbers: NDArray[Any], n_samples: int) -> Numbers:
 
 
 def _ascending_runs(ends: Numbers, most: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows of each part, none larger than ``most`` and few of them far smaller."""
+    """Yield start and stop of each part: at most ``most`` rows, and in few parts far fewer."""
     start = stop = n_blocks = 0
     for end in map(int, ends):
         if end == stop:
@@ -170,7 +170,7 @@ def _ascending_runs(ends: Numbers, most: int) -> Iterator[tuple[int, int]]:
         if stop > start and (end - start > most or n_blocks == _BLOCKS_A_PART):
             yield start, stop
             start, n_blocks = stop, 0
-        while end - start > most:  # rows that come more than once
+        while end - start > most:  # one block can give more rows, if some are repeated
             yield start, start + most
             start += most
         stop, n_blocks = end, n_blocks + 1
@@ -179,7 +179,7 @@ def _ascending_runs(ends: Numbers, most: int) -> Iterator[tuple[int, int]]:
 
 def _part(sizes: Sequence[int], edges: Numbers, numbers: Numbers) -> Part:
     if not len(numbers):
-        # An empty part still has columns and dtypes.
+        # Zero rows of block 0, so that the empty part has columns and dtypes.
         return Part((Piece(0, sizes[0], slice(0, 0)),), 0)
     order = None
     if np.any(numbers[1:] < numbers[:-1]):
@@ -204,5 +204,5 @@ def _rows(rows: Numbers, size: int) -> slice | NDArray[Any]:
 
 
 def _small(numbers: NDArray[Any], end: int) -> NDArray[Any]:
-    """Store numbers below ``end`` in few bytes: they travel with every task."""
+    """Return numbers below ``end`` in the smallest dtype, because each task holds some of them."""
     return numbers.astype(np.min_scalar_type(end))

@@ -1,22 +1,23 @@
-"""scikit-learn's own tools take Dask data frames, Zarr arrays and unknown chunk lengths.
+"""Let scikit-learn's own tools accept Dask data frames, Zarr arrays and unknown chunk lengths.
 
-``GridSearchCV``, ``cross_val_score``, ``CalibratedClassifierCV`` and their like pass X and y to
-``sklearn.utils.indexable`` before all else, and later take rows of what it returns by their
-numbers. scikit-learn offers no way to teach that function a new kind of data. So this module
-puts its own in front of it, which turns lazy data into Dask collections that know their lengths
-and give rows by number (:mod:`dlbd_estimators.base.by_number`), and calls
-scikit-learn's with these. Whatever else comes goes to scikit-learn's function as it is.
+``GridSearchCV``, ``cross_val_score``, ``CalibratedClassifierCV`` and similar tools first pass X and
+y to ``sklearn.utils.indexable``, and later take rows of its results by number. scikit-learn has no
+way to extend that function to other types of data. So this module replaces it by a wrapper. The
+wrapper converts lazy data to Dask collections of known length from which rows can be taken by
+number (:mod:`dlbd_estimators.base.by_number`), and passes these to scikit-learn's function. It
+passes on all other data unchanged.
 
-It is that function, and not the private one that it calls for X and for y, because X and y have
-to be counted and cut together. Three more are treated alike:
+The wrapper replaces ``indexable``, and not the private function that ``indexable`` calls for X and
+for y separately, because rows of X and y have to be counted and cut together. Wrappers replace
+three more functions:
 
-- ``_check_method_params``, by which weights and other metadata go. It is private.
+- ``_check_method_params``, which selects the rows of weights and other metadata. It is private.
 - ``_num_samples``, which fails on unknown chunk lengths. It is private.
-- ``check_classification_targets``, which asks of ``np.unique`` what Dask's has not.
+- ``check_classification_targets``, which uses a feature of ``np.unique`` that Dask lacks.
 
-Modules of scikit-learn hold these functions under names of their own, so each name has to be
-replaced. Where a release of scikit-learn lacks one of them, it is left out, and what needed it
-fails as it would without this package.
+Modules of scikit-learn import these functions by name, so the name is replaced in each module. If a
+release of scikit-learn lacks one of the functions, it is left out, and tools that need it fail as
+they would without this package.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Function = Callable[..., Any]
 
 
 def install() -> None:
-    """Put the functions below in front of scikit-learn's, once."""
+    """Replace scikit-learn's functions by the wrappers below, once."""
     replaced: list[tuple[str, Function, Function]] = []
     for (home, name), wrap in _WRAPPERS.items():
         original = getattr(home, name, None)
@@ -46,7 +47,7 @@ def install() -> None:
 
 
 def _replace(replaced: list[tuple[str, Function, Function]]) -> None:
-    # Modules that are imported later take the names from those replaced here.
+    # Modules that are imported later get the wrappers from the modules changed here.
     for path, module in list(sys.modules.items()):
         if path == "sklearn" or path.startswith("sklearn."):
             for name, original, wrapper in replaced:
@@ -61,7 +62,7 @@ def _wrap_indexable(original: Function) -> Function:
             from dlbd_estimators.base.by_number import opening, thresholds
 
             thresholds.load_before_thresholds()
-            if any(opening.needs_opening(each) for each in iterables):
+            if any(opening.needs_opening(value) for value in iterables):
                 iterables = tuple(opening.opened(iterables))
         return original(*iterables)
 
@@ -100,7 +101,7 @@ def _wrap_check_classification_targets(original: Function) -> Function:
         if _from_dask_or_zarr([y]):
             from dlbd_estimators.blocks.sources import is_lazy
 
-            # It looks at all labels in any case.
+            # scikit-learn's function reads all labels in any case.
             y = np.asarray(y) if is_lazy(y) else y
         return original(y)
 
@@ -116,6 +117,6 @@ _WRAPPERS = {
 
 
 def _from_dask_or_zarr(values: Iterable[Any]) -> bool:
-    """Tell whether a look at the values is worth while: scikit-learn asks very often."""
-    classes = (cls for each in values for cls in type(each).__mro__)
+    """Return whether any value is of Dask or Zarr; fast, because scikit-learn calls it often."""
+    classes = (cls for value in values for cls in type(value).__mro__)
     return any(cls.__module__.split(".", 1)[0] in ("dask", "zarr") for cls in classes)

@@ -1,4 +1,4 @@
-"""One pass instead of two hundred when scikit-learn tries a hundred thresholds."""
+"""Read lazy predictions once, not two hundred times, when scikit-learn tries 100 thresholds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dlbd_estimators.blocks.sources import is_lazy
 def load_before_thresholds() -> None:
     """Let ``TunedThresholdClassifierCV`` load predictions and labels before it tries thresholds.
 
-    It compares all labels with all predictions, once a threshold, and NumPy's functions load
-    both each time. The scorer that does this is private; where a release of scikit-learn lacks
-    it, or its module is not imported, nothing happens.
+    For each threshold it compares all labels with all predictions, and NumPy's functions load
+    both each time. The scorer that does this is private; if a release of scikit-learn lacks it,
+    or its module is not imported, nothing happens.
     """
     cls = getattr(sys.modules.get("sklearn.metrics._scorer"), "_CurveScorer", None)
     original = getattr(cls, "_score", None)

@@ -384,7 +384,7 @@ BAD = [
     ({"confidence": 95}, ValueError, "between 0 and 1"),
     ({"covariance": "clustered", "groups": np.zeros(N - 1)}, LengthMismatch, "groups"),
     ({"covariance": "clustered", "groups": np.full(N, np.nan)}, ValueError, "groups is missing"),
-    ({"covariance": "clustered", "groups": np.zeros((N, 2))}, ValueError, "one entry a row"),
+    ({"covariance": "clustered", "groups": np.zeros((N, 2))}, ValueError, "one entry per row"),
     ({"covariance": "clustered", "groups": da.zeros(N)}, TypeError, "lazy but X is in memory"),
 ]  # fmt: skip
 
