@@ -256,13 +256,14 @@ class IncrementalLeastSquares(LeastSquares):
             raise ValueError(
                 "A model to be merged keeps no moments of its rows: fit it by partial_fit, not fit."
             )
-        theirs, ours = other.get_params(), self.get_params()
+        other_values, own_values = other.get_params(), self.get_params()
         for parameter in _OF_THE_MINIMUM:
-            if not np.array_equal(theirs.get(parameter), ours.get(parameter)):
+            if not np.array_equal(other_values.get(parameter), own_values.get(parameter)):
                 raise ValueError(
                     f"Models with different parameters cannot be merged: {parameter} is "
-                    f"{ours[parameter]!r} in this model, and {theirs[parameter]!r} in the other. "
-                    f"Set both to the same value by set_params; the moments do not depend on it."
+                    f"{own_values[parameter]!r} in this model, and {other_values[parameter]!r} in "
+                    f"the other. Set both to the same value by set_params; the moments do not "
+                    f"depend on it."
                 )
         shapes = [(each.n_features_in_, each._kept.y_shape) for each in (reference, other)]
         if shapes[0] != shapes[1]:

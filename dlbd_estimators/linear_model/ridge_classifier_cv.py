@@ -252,7 +252,9 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             score = None
             if self.scoring is not None:
                 raw = blocks.encoded(Encoding(raw=True))
-                labels = np.concatenate([raw.load(each).y for each in range(raw.n_blocks)])
+                labels = np.concatenate(
+                    [raw.load(block_number).y for block_number in range(raw.n_blocks)]
+                )
                 score = score_of_class_rows(self.scoring, found, labels, classes)
             by_rows, keep = score is not None, bool(self.store_cv_results)
             return found, RidgeLeaveOneOut(alphas, score=score, by_rows=by_rows, keep_errors=keep)

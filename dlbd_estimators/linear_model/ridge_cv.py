@@ -201,12 +201,14 @@ class RidgeCV(LinearNumbers):
             )
         if self.cv is None:
             return blocks, self._leave_one_out(alphas, blocks, by_moments)
-        found, splits = divided(self, blocks, executor)
+        divided_blocks, splits = divided(self, blocks, executor)
         if self.scoring is None or by_moments is not None:
             score = QUADRATIC["r2"] if by_moments is None else by_moments
-            return found, RidgeFolds(alphas, splits, score=score)
-        by_models = score_of_models(self.scoring, found, splits, alphas, self.fit_intercept)
-        return found, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
+            return divided_blocks, RidgeFolds(alphas, splits, score=score)
+        by_models = score_of_models(
+            self.scoring, divided_blocks, splits, alphas, self.fit_intercept
+        )
+        return divided_blocks, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
 
     @property
     def _scoring_name(self) -> str:
