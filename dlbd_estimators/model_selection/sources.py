@@ -1,4 +1,4 @@
-"""Open what users split (data sets, Dask and Zarr arrays, Dask frames), and find block lengths."""
+"""Open the collections that users split, and find the lengths of their blocks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Lazy:
     data : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         The rows.
     sizes : tuple of int
-        Rows of each block. If Dask does not know them, they were counted, here or for another array
-        of the same source.
+        Number of rows of each block. If Dask does not know it, it was counted for this array or for
+        another array of the same source.
     """
 
     data: Any
@@ -35,22 +35,23 @@ class Lazy:
 
 
 def is_cut(X: Any) -> bool:
-    """Tell whether X is split block by block.
+    """Return whether X is split block by block.
 
-    A list of lazy objects is split like any list: into lists of the objects, which stay lazy.
+    A list of lazy objects is not: it is split like any list, into lists of objects, which stay
+    lazy.
     """
     return is_lazy(X) and not is_list_of_lazy(X)
 
 
 def unpack(arrays: Sequence[Any]) -> list[Any]:
-    """Replace a data set by its arrays: X, y and, if it has some, its weights.
+    """Return the arrays to split; a data set is replaced by X, y and, if it has any, its weights.
 
     A data set is recognised by its lazy attributes ``X`` and ``y``.
 
     Raises
     ------
     ValueError
-        There is nothing to split.
+        No arrays were passed.
     TypeError
         A data set comes with other arrays.
     """
@@ -72,8 +73,8 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     """Open lazy arrays and find the lengths of their blocks; leave arrays in memory as they are.
 
     If Dask does not know the lengths, one pass over the array with the shortest rows counts them.
-    They are used for all arrays of the same source with the same number of blocks. (Each block is
-    checked against them when it is read.)
+    These lengths are used for all arrays of the same source with the same number of blocks. (Each
+    block is checked against them when it is read.)
 
     Returns
     -------
@@ -99,17 +100,17 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
         )
         counted.append(Lazy(each, block_lengths(each)[0] if sizes is None else sizes))
     by_object = {id(each.data): each for each in counted}
-    found = [by_object.get(id(each), each) for each in fixed]
-    _check_lengths(found)
-    return found
+    result = [by_object.get(id(each), each) for each in fixed]
+    _check_lengths(result)
+    return result
 
 
-def _check_lengths(found: Sequence[Any]) -> None:
+def _check_lengths(result: Sequence[Any]) -> None:
     lengths = [
         sum(each.sizes)
         if isinstance(each, Lazy)
         else (each.shape[0] if hasattr(each, "shape") else len(each))
-        for each in found
+        for each in result
     ]
     check_same_rows(lengths)
     if not lengths[0]:
