@@ -62,7 +62,7 @@ def solve(
         # Solver steps cannot remove a shift common to all classes, so remove it from the start.
         initial = problem.without_shift(initial)
     checkpoint = task.checkpoint
-    # A resumed fit keeps its solver: "auto" might choose another one for workers of other memory.
+    # A resumed fit keeps its solver: with other workers, "auto" might choose another one.
     solver = choose(checkpoint.solver or solver_name, problem)
     task.start(executor, original.blocks, print_lines=bool(estimator.verbose))
     records: list[Record] = []

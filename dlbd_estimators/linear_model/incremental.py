@@ -265,13 +265,17 @@ class IncrementalLeastSquares(LeastSquares):
                     f"the other. Set both to the same value by set_params; the moments do not "
                     f"depend on it."
                 )
-        shapes = [(each.n_features_in_, each._kept.y_shape) for each in (reference, other)]
+        shapes = [
+            (compared.n_features_in_, compared._kept.y_shape) for compared in (reference, other)
+        ]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"Models of {shapes[0][0]} and {shapes[1][0]} features, with targets of shape "
                 f"{shapes[0][1]} and {shapes[1][1]} for each row, cannot be merged."
             )
-        names: list[Any] = [getattr(each, "feature_names_in_", None) for each in (reference, other)]
+        names: list[Any] = [
+            getattr(compared, "feature_names_in_", None) for compared in (reference, other)
+        ]
         if not np.array_equal(*names):
             raise ValueError(
                 f"Models of different features cannot be merged: {names[0]} and {names[1]}."

@@ -33,7 +33,7 @@ class L1LeastSquares(IncrementalLeastSquares):
     tol : float, default=1e-7
         Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
         largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
-        the error of its coefficient. The units of X do not change it. ``history_`` gives this
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
         ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
         In addition, the duality gap divided by the mean square of the (centred) targets has to be
         at most ``max(min(1e-10, tol), tol**2)``. This gap is computed from the data, not from
@@ -142,7 +142,7 @@ class L1LeastSquares(IncrementalLeastSquares):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
             raise refused(self, "precompute", boolean, "an array-like")
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+            tell_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
             tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
         return type(self).__name__.lower(), self.solver

@@ -29,7 +29,7 @@ class LinearRegression(IncrementalLeastSquares):
     tol : float, default=1e-7
         Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
         largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
-        the error of its coefficient. The units of X do not change it. ``history_`` gives this
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
         ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
         ``"gram"`` is a direct solver: it does not stop at ``tol``. Unlike scikit-learn's ``tol``,
         this parameter is no cut-off of singular values.
@@ -115,7 +115,7 @@ class LinearRegression(IncrementalLeastSquares):
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "threads are Dask's.")
+            tell_once(self, "n_jobs", "Dask sets the number of threads.")
         return "linear", self.solver
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:

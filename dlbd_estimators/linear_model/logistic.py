@@ -56,7 +56,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     tol : float, default=1e-7
         Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
         largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
-        the error of its coefficient. The units of X do not change it. ``history_`` gives this
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
         ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.

@@ -26,7 +26,7 @@ from dlbd_estimators.linear_model.logistic_parameters import UNSET
 from dlbd_estimators.linear_model.solver_names import logistic_solver
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 
-#: The default value of parameters whose meaning by default changes in scikit-learn 1.10.
+#: Default of parameters whose default scikit-learn 1.10 changes; it means the default of 1.9.
 _OLD_DEFAULT = "warn"
 _GRID = (-4, 4)
 
@@ -124,7 +124,7 @@ def asked_for(estimator: Any) -> Searched:
     if estimator.intercept_scaling != 1:
         tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
-        tell_once(estimator, "n_jobs", "threads are Dask's.")
+        tell_once(estimator, "n_jobs", "Dask sets the number of threads.")
     legacy = bool(estimator.use_legacy_attributes)
     return Searched(Cs, l1_ratios, solver, "accuracy" if old else scoring, has_l1_ratios, legacy)
 

@@ -45,15 +45,15 @@ class LogisticRegressionCV(LogisticRegression):
     Parameters
     ----------
     Cs : int or array-like of shape (n_Cs,), default=10
-        Inverse strengths to choose from, greater than 0; or how many to generate, 1e-4 to 1e4.
+        Inverse strengths to choose from, greater than 0; or how many to generate in [1e-4, 1e4].
     l1_ratios : array-like of shape (n_l1_ratios,), optional
         Shares of the l1 part to choose from, from 0 to 1. The default is 0, and then the
         attributes have no axis for l1_ratios, as in scikit-learn 1.9.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     cv : int, splitter, iterable or array of int, default=None
-        Which rows are held out. None means 5 folds, a number means that many: stratified for data
-        in memory, as in scikit-learn, and random rows for lazy data. It may be a splitter of
+        Which rows are held out. None means 5 folds and a number that many: stratified for data in
+        memory, as in scikit-learn, and of random rows for lazy data. It may be a splitter of
         :mod:`dlbd_estimators.model_selection`; for data in memory also one of scikit-learn, or an
         iterable of splits. Or it is an array with the number of each row's fold; rows with the
         number -1 are training rows of all splits.
@@ -87,7 +87,7 @@ class LogisticRegressionCV(LogisticRegression):
     random_state : int, RandomState or None, default=None
         Seed that chooses the sample that the search starts from; None is a fixed seed.
     use_legacy_attributes : bool, optional
-        Default: attributes of the shapes of scikit-learn 1.9; False: of the shapes of 1.10.
+        By default, attributes have the shapes of scikit-learn 1.9. False gives those of 1.10.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each step. A later
         ``fit`` with the same parameters and data continues from there, with a bit-identical
@@ -101,12 +101,12 @@ class LogisticRegressionCV(LogisticRegression):
     Cs_, l1_ratios_ : ndarray
         All values that were tried.
     scores_ : dict of class to ndarray of shape (n_folds, n_Cs) or (n_folds, n_Cs, n_l1_ratios)
-        Scores. Not legacy: one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
+        Scores. Without legacy attributes, one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
     coefs_paths_ : dict of class to ndarray of shape (n_folds, n_Cs[, n_l1_ratios], n_dof)
-        Coefficients and, last, the intercept. Not legacy: one ndarray of shape (n_folds,
-        n_l1_ratios, n_Cs, n_classes, n_dof), where n_classes is 1 for two classes.
+        Coefficients and, last, the intercept. Without legacy attributes, one ndarray of shape
+        (n_folds, n_l1_ratios, n_Cs, n_classes, n_dof), where n_classes is 1 for two classes.
     n_iter_ : ndarray of shape (1, n_folds, n_Cs[, n_l1_ratios])
-        Number of steps of the solver. Not legacy: of shape (n_folds, n_l1_ratios, n_Cs).
+        Number of solver steps. Without legacy attributes, of shape (n_folds, n_l1_ratios, n_Cs).
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)

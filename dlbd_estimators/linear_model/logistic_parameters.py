@@ -22,7 +22,8 @@ UNSET = "deprecated"
 
 
 def _adapt(parameters: dict[str, Any]) -> None:
-    if parameters.get("l1_ratio", 0.0) > 0.0:  # scikit-learn's default has no l1 penalty
+    # scikit-learn's default solver does not support an l1 penalty.
+    if parameters.get("l1_ratio", 0.0) > 0.0:
         parameters["solver"] = "saga"
 
 
@@ -36,7 +37,7 @@ NAMESAKE = Namesake(
 
 
 class Penalty(NamedTuple):
-    """A penalty: its name in scikit-learn, and its strengths."""
+    """A penalty: its name in scikit-learn, and its values of C and l1_ratio."""
 
     name: str | None
     C: float
@@ -77,7 +78,7 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
     if estimator.intercept_scaling != 1:
         tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
-        why = "scikit-learn 1.8 has deprecated it; threads are Dask's."
+        why = "it is deprecated in scikit-learn 1.8, and Dask sets the number of threads."
         tell_once(estimator, "n_jobs", why, FutureWarning)
     return penalty, solver
 

@@ -38,7 +38,7 @@ class Ridge(IncrementalLeastSquares):
     tol : float, default=1e-7
         Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
         largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
-        the error of its coefficient. The units of X do not change it. ``history_`` gives this
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
         ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
         ``"gram"`` is a direct solver: it does not stop at ``tol``.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \

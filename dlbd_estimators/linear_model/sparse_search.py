@@ -181,11 +181,11 @@ class SparseSearch(LinearNumbers):
         check_choice(self, "selection", ("cyclic", "random"))
         check_n_jobs(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "threads are Dask's.")
+            tell_once(self, "n_jobs", "Dask sets the number of threads.")
         if isinstance(self.precompute, str):
             check_choice(self, "precompute", ("auto",))
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+            tell_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
             tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
         l1_ratios = self._l1_ratios()

@@ -130,7 +130,7 @@ def _is_served(scaler: Any, final: Any) -> bool:
     flags = scaler.get_params().values()
     # Without an intercept, a model for centred columns has no equivalent for the columns of X.
     centres = bool(scaler.with_mean) and not final.fit_intercept
-    return all(isinstance(each, bool) for each in flags) and not centres
+    return all(isinstance(item, bool) for item in flags) and not centres
 
 
 def _is_idle(step: Any) -> bool:
@@ -144,12 +144,12 @@ def _is_watched(step: Any) -> bool:
 
 def _is_plain(step: Any) -> bool:
     """Return whether the printed parameters of an estimator identify it."""
-    return all(_is_value(each) for each in step.get_params(deep=False).values())
+    return all(_is_value(item) for item in step.get_params(deep=False).values())
 
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(_is_value(each) for pair in value.items() for each in pair)
+        return all(_is_value(item) for pair in value.items() for item in pair)
     return value is None or isinstance(value, bool | int | float | str | np.number)
 
 

@@ -132,9 +132,9 @@ class SharedSearch:
         Raises
         ------
         ValueError
-            The model has no parameter of a given name, scikit-learn has no scorer of a given name,
-            a split has no training row of a class, there are more folds than rows, or X or y holds
-            NaN or infinity. ``error_score`` does not change this. All fits failed.
+            All fits failed. Or, whatever ``error_score`` is: the model has no parameter of a given
+            name, scikit-learn has no scorer of a given name, a split has no training row of a
+            class, there are more folds than rows, or X or y holds NaN or infinity.
         LengthMismatch
             ``cv`` is an array whose length is not the number of rows.
         TypeError
@@ -156,7 +156,7 @@ class SharedSearch:
         scoring = lookup_scorers(self.estimator, self.scoring)
         drawn_from = getattr(self, "random_state", None)
         state_before = deepcopy(drawn_from)
-        candidates = [dict(each) for each in self._candidates()]
+        candidates = [dict(candidate) for candidate in self._candidates()]
         # A pipeline does not pass weights to a scaler, and a scaler does not centre sparse rows.
         bare = params.get("sample_weight") is not None or sparse.issparse(X)
         groups = groups_of(self.estimator, candidates, bare=bare)
@@ -194,8 +194,8 @@ class SharedSearch:
         """Let scikit-learn compare the candidates, and fit those that shared no sweeps."""
         shared = [
             index
-            for index, each in enumerate(candidates)
-            if table.find(with_parameters(self.estimator, each)) is not None
+            for index, candidate in enumerate(candidates)
+            if table.find(with_parameters(self.estimator, candidate)) is not None
         ]
         alone = len(shared) < len(candidates)
         n_splits = table.n_splits
@@ -221,7 +221,7 @@ class SharedSearch:
         """Return scikit-learn's search for these candidates."""
         return sklearn.model_selection.GridSearchCV(
             estimator,
-            [{name: [value] for name, value in each.items()} for each in candidates],
+            [{name: [value] for name, value in candidate.items()} for candidate in candidates],
             scoring=scoring,
             n_jobs=n_jobs,
             refit=self.refit,

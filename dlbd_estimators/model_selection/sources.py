@@ -57,7 +57,7 @@ def unpack(arrays: Sequence[Any]) -> list[Any]:
     """
     if not arrays:
         raise ValueError("At least one array required as input")
-    if not any(is_dataset(each) for each in arrays):
+    if not any(is_dataset(source) for source in arrays):
         return list(arrays)
     if len(arrays) > 1:
         raise TypeError(
@@ -86,31 +86,33 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows, or one was shuffled without the others.
     """
-    fixed = together(*(opened("an array", each) if is_cut(each) else each for each in arrays))
-    lazy = [each for each in fixed if is_cut(each)]
-    if not all(each.ndim for each in lazy):
+    fixed = together(
+        *(opened("an array", source) if is_cut(source) else source for source in arrays)
+    )
+    lazy = [source for source in fixed if is_cut(source)]
+    if not all(source.ndim for source in lazy):
         raise ValueError("Found an array of no dimensions, which has no rows to split.")
     refuse_shuffled_apart(fixed)
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
     counted: list[Lazy] = []
-    for each in order:
-        sizes = _lengths(each) or next(
-            (a.sizes for a in counted if _is_cut_alike(a.data, each)), None
+    for source in order:
+        sizes = _lengths(source) or next(
+            (a.sizes for a in counted if _is_cut_alike(a.data, source)), None
         )
-        counted.append(Lazy(each, block_lengths(each)[0] if sizes is None else sizes))
-    by_object = {id(each.data): each for each in counted}
-    result = [by_object.get(id(each), each) for each in fixed]
+        counted.append(Lazy(source, block_lengths(source)[0] if sizes is None else sizes))
+    by_object = {id(source.data): source for source in counted}
+    result = [by_object.get(id(source), source) for source in fixed]
     _check_lengths(result)
     return result
 
 
 def _check_lengths(result: Sequence[Any]) -> None:
     lengths = [
-        sum(each.sizes)
-        if isinstance(each, Lazy)
-        else (each.shape[0] if hasattr(each, "shape") else len(each))
-        for each in result
+        sum(source.sizes)
+        if isinstance(source, Lazy)
+        else (source.shape[0] if hasattr(source, "shape") else len(source))
+        for source in result
     ]
     check_same_rows(lengths)
     if not lengths[0]:

@@ -1,4 +1,4 @@
-"""Select rows of lazy arrays, as lazy arrays with chunks about as large as those of the array.
+"""Select rows of lazy arrays. The result is lazy, with chunks about as large as before.
 
 One task for each block selects its rows, and chunks are concatenated from the selected rows. So the
 blocks of a chunk need not be in memory at the same time. The same task computes the positions of

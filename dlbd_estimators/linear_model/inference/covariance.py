@@ -2,7 +2,10 @@
 
 With B the bread (the Hessian of the loss) and P the second derivatives of the penalty, the
 parameters of another random sample of rows differ by ``(B + P)^-1 sum_i s_i g_i z_i``. So their
-covariance is ``(B + P)^-1 M (B + P)^-1``, where M is the covariance of that sum:
+covariance is ``(B + P)^-1 M (B + P)^-1``, where M is the covariance of that sum. For row i, ``z_i``
+is the centred features and the constant 1, ``s_i`` the weight, ``g_i`` the derivative of the loss
+and ``l_i`` the leverage (:mod:`dlbd_estimators.kernels.sandwich`). There are n rows, p parameters
+and G groups:
 
 =========== ===================================================================
 covariance  M

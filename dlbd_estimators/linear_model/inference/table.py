@@ -194,11 +194,13 @@ class CoefficientTable:
     def _rows(self, hypotheses: Any) -> FloatArray:
         if isinstance(hypotheses, str):
             hypotheses = [hypotheses]
-        if isinstance(hypotheses, Sequence) and all(isinstance(each, str) for each in hypotheses):
-            unknown = [each for each in hypotheses if each not in self.names]
+        if isinstance(hypotheses, Sequence) and all(
+            isinstance(hypothesis, str) for hypothesis in hypotheses
+        ):
+            unknown = [hypothesis for hypothesis in hypotheses if hypothesis not in self.names]
             if unknown or not hypotheses:
                 raise ValueError(f"Not among the coefficients {list(self.names)}: {unknown}.")
-            places = [self.names.index(each) for each in hypotheses]
+            places = [self.names.index(hypothesis) for hypothesis in hypotheses]
             return np.eye(len(self.names))[places]
         rows = np.atleast_2d(np.asarray(hypotheses, dtype=np.float64))
         if rows.ndim != 2 or rows.shape[1] != len(self.names) or not len(rows):
