@@ -1,11 +1,12 @@
 """Choice of the solver: by its name, or by the expected time of a fit.
 
-A pass over one row reads it (bytes at the rate of decoding, or of memory), forms its gradient and,
-for Newton, its Hessian. From the solution of a sample Newton needs about 3 passes and L-BFGS with
-the sample's Hessian as metric about 8; Newton by conjugate gradients, which forms no Hessian, about
-5 and 30 products with one. Without a sample L-BFGS begins without a metric and takes far more; of
-the others, the cheaper one is taken. The rates below were measured on one core of a server of 2023;
-only their ratios matter, and only roughly.
+A pass reads each row (at the rate of decoding, or of memory) and computes its gradient and, for
+Newton's method, its Hessian. From the solution of a sample, Newton's method takes about 3 passes,
+and L-BFGS preconditioned with the sample's Hessian about 8. Newton's method by conjugate gradients,
+which computes no Hessian matrix, takes about 5 steps and 30 Hessian-vector products. Without a
+sample, L-BFGS has no preconditioner and takes far more passes, so the faster one of the two Newton
+methods is chosen. The rates below were measured on one core of a server of 2023. Only their ratios
+matter, and only roughly.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
 
-#: Every solver a user can name.
+#: All solvers that users can choose, by name.
 SOLVERS: dict[str, type[Minimizer[Any]]] = {
     solver.name: solver
     for solver in (
@@ -41,10 +42,10 @@ SOLVERS: dict[str, type[Minimizer[Any]]] = {
     )
 }
 
-#: Names of those whose steps are the same in coordinates of the row space, but cheaper.
+#: Names of solvers that take the same steps in coordinates of the row space, at lower cost.
 ROW_SPACE = frozenset({"auto", Newton.name, NewtonCG.name})
 
-#: What solvers ask for, in words.
+#: Requirements of solvers, as error messages name them.
 _NEEDS = {
     "gradient": "a loss with a gradient",
     "hessian": "a loss with a Hessian",
@@ -59,49 +60,50 @@ _MEMORY_BYTES_PER_SECOND = 1.5e10
 _GRADIENT_FLOPS_PER_SECOND = 8e9
 _SECONDS_PER_OUTPUT = 1.5e-8
 _HESSIAN_FLOPS_PER_SECOND = 4e10
-#: Steps of Newton, from the solution of a sample and from nothing; of L-BFGS from a sample; steps
-#: and products of Newton by conjugate gradients.
+#: Expected steps of Newton's method, by whether it starts from the solution of a sample; steps of
+#: L-BFGS from a sample; steps and Hessian-vector products of Newton's method by conjugate
+#: gradients, by whether it starts from the solution of a sample.
 _NEWTON = {True: 3.0, False: 12.0}
 _LBFGS = 8.0
 _NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
-#: A product takes this many gradients,
+#: Cost of a Hessian-vector product, in gradients.
 _PRODUCT = 1.5
-#: and the Hessians of all stages of a sample this share of one of all rows.
+#: Cost of the Hessians of all samples, as a share of the cost of one Hessian of all rows.
 _ON_SAMPLES = 0.25
-#: Of a pass over nothing.
+#: Seconds of a pass over no rows.
 _PASS_SECONDS = 5e-4
-#: Rows where their number is not known.
+#: Assumed number of rows if it is unknown.
 _MANY_ROWS = 1_000_000
 
 
 def check_name(name: str) -> None:
-    """Refuse a solver that does not exist.
+    """Check that a solver of this name exists.
 
     Raises
     ------
     ValueError
-        There is no such solver; the message lists those that there are.
+        There is no such solver. The message lists all solvers.
     """
     if name != "auto" and name not in SOLVERS:
         raise ValueError(f"Unknown solver {name!r}. Choose 'auto' or one of {sorted(SOLVERS)}.")
 
 
 def choose(name: str, problem: Problem) -> Minimizer[Any]:
-    """Return the solver ``name`` for an objective, or the cheapest for ``"auto"``.
+    """Return the solver ``name`` for an objective, or the fastest one for ``"auto"``.
 
     Parameters
     ----------
     name : str
         ``"auto"`` or a key of :data:`SOLVERS`.
     problem : Problem
-        What will be minimised.
+        The objective to minimise.
 
     Raises
     ------
     ValueError
-        There is no such solver, or it needs what the objective does not provide.
+        There is no such solver, or the objective does not meet its requirements.
     MatrixTooLarge
-        The solver needs a matrix for which the workers have no memory.
+        The solver needs a matrix for which the workers have too little memory.
     """
     check_name(name)
     if name == "auto":
@@ -121,16 +123,16 @@ def choose(name: str, problem: Problem) -> Minimizer[Any]:
 
 
 def advice(name: str, solver: Minimizer[Any], problem: Problem) -> str:
-    """Return advice for a fit that did not converge: something that this fit has not tried.
+    """Return advice for a fit that did not converge: a change that this fit has not tried.
 
     Parameters
     ----------
     name : str
-        What the user asked for.
+        The name of the solver that the user passed.
     solver : Minimizer
-        What was taken.
+        The solver that was used.
     problem : Problem
-        What was minimised.
+        The objective that was minimised.
     """
     if name != "auto" and not isinstance(solver, _cheapest(problem)):
         return "use solver='auto'"
@@ -142,21 +144,21 @@ def advice(name: str, solver: Minimizer[Any], problem: Problem) -> str:
 
 
 def _check_size(problem: Problem, solver: type[Minimizer[Any]]) -> None:
-    """Refuse a problem whose quadratic does not fit in memory."""
+    """Check that a proximal solver's quadratic model has few enough parameters."""
     if "prox" in solver.needs and _quadratic_size(problem) > LARGEST_HESSIAN:
         advice = (
-            "Take solver='working_set'"
+            "Use solver='working_set'"
             if problem.l1 and problem.l1.strength
             else ("Add an l1 penalty, or select columns first")
         )
         raise ValueError(
-            f"solver={solver.name!r} holds a quadratic of at most {LARGEST_HESSIAN} parameters, "
-            f"but this model has {_quadratic_size(problem)}. {advice}."
+            f"solver={solver.name!r} keeps a quadratic model of at most {LARGEST_HESSIAN} "
+            f"parameters, but this model has {_quadratic_size(problem)}. {advice}."
         )
 
 
 def _check_room(problem: Problem, solver: type[Minimizer[Any]]) -> None:
-    """Refuse a matrix that does not fit in the workers."""
+    """Check that the solver's matrix fits in the memory of the workers."""
     side = solver.matrix_side(problem.packing)
     if side:
         check_room(problem, solver.name, side, _without_matrix(problem))
@@ -164,9 +166,9 @@ def _check_room(problem: Problem, solver: type[Minimizer[Any]]) -> None:
 
 def _without_matrix(problem: Problem) -> str:
     if problem.l1 is None:
-        return "Take solver='lbfgs', which needs none"
+        return "Use solver='lbfgs', which needs no matrix"
     if problem.l1.strength:
-        return "Take solver='working_set', which needs one of some columns only"
+        return "Use solver='working_set', which needs a matrix of some columns only"
     return "Select columns first"
 
 
@@ -197,16 +199,16 @@ def _cheapest(problem: Problem) -> type[Minimizer[Any]]:
 
 
 def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
-    """Return what the solvers that may do for a smooth loss are expected to take, on one core."""
+    """Return the expected seconds of a fit on one core, for each solver of a smooth objective."""
     packing, blocks = problem.packing, problem.blocks
     sampled, n_rows = bool(problem.samples), problem.n_rows or _MANY_ROWS
     fused, plain = seconds_per_row(packing, blocks.in_memory, blocks.itemsize)
     hessian = fused - plain
     outputs, width = packing.shape
-    own = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
+    preconditioner = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
     steps, products = _NEWTON_CG[sampled]
     costs: dict[type[Minimizer[Any]], float] = {
-        NewtonCG: n_rows * (steps * (plain + own) + products * _PRODUCT * plain)
+        NewtonCG: n_rows * (steps * (plain + preconditioner) + products * _PRODUCT * plain)
         + (steps + products) * _PASS_SECONDS
     }
     on_samples = _ON_SAMPLES * hessian if sampled else 0.0
@@ -219,13 +221,13 @@ def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
     elif not blocks.in_memory and (
         width > LARGEST_HESSIAN or (few and not holds(problem, outputs * width**2))
     ):
-        # Where reading is what costs, fewer passes that may not suffice come first.
+        # If reading dominates, L-BFGS takes fewer passes, although it may not converge.
         costs = {LBFGS: 0.0}
     return costs
 
 
 def seconds_per_row(packing: Packing, in_memory: bool, itemsize: int) -> tuple[float, float]:
-    """Expected time of a pass for each row, with the Hessian and without."""
+    """Return the expected seconds of a pass for each row, with the Hessian and without."""
     outputs, features = packing.n_outputs, packing.n_features
     rate = _MEMORY_BYTES_PER_SECOND if in_memory else _DECODE_BYTES_PER_SECOND
     read = features * itemsize / rate

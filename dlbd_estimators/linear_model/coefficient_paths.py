@@ -39,7 +39,7 @@ def enet_path(
     """Compute the coefficients of the elastic net along a path of strengths.
 
     For each alpha they minimise ``sum_i s_i (y_i - x_i w)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
-    + alpha (1 - l1_ratio) ||w||^2 / 2``. One pass over the data serves all of them.
+    + alpha (1 - l1_ratio) ||w||^2 / 2``. All alphas together need one pass over the data.
 
     Parameters
     ----------
@@ -50,15 +50,16 @@ def enet_path(
     l1_ratio : float, default=0.5
         Share of the l1 part, from 0 to 1; 1 is the lasso.
     eps : float, default=1e-3
-        Smallest of the alphas that are chosen for you, relative to the largest.
+        The smallest alpha, relative to the largest, if ``alphas`` is a number.
     alphas : int or array-like of shape (n_alphas,), default=100
-        Alphas, at least 0, or how many, evenly spaced in their logarithm; the largest is the least
-        that leaves no coefficient.
+        Alphas of at least 0, or the number of alphas to generate. Generated alphas are evenly
+        spaced in their logarithm. The largest is the smallest alpha for which all coefficients
+        are 0.
     fit_intercept : bool, default=False
         Whether models have an intercept, which is not penalised and not returned. scikit-learn's
-        function has none: its users centre X and y.
+        function fits no intercept: its users centre X and y.
     positive : bool, default=False
-        Allow no negative coefficient.
+        Whether to allow only coefficients of at least 0.
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
         Weights, at least 0.
 
@@ -69,15 +70,16 @@ def enet_path(
     coefs : ndarray of shape (n_features, n_alphas)
         Coefficients, float64.
     dual_gaps : ndarray of shape (n_alphas,)
-        How far each objective can be above its minimum, by the second moments.
+        Upper bound on how far each objective is above its minimum, from the second moments.
 
     Raises
     ------
     ValueError
-        Several targets, a parameter out of range, NaN or infinity in X or y, more than 4,000
-        features, or ``l1_ratio=0`` without alphas.
+        y has several targets, a parameter is out of range, X or y holds NaN or infinity, there are
+        more than 4,000 features, or ``l1_ratio=0`` comes without alphas.
     MemoryError
-        A worker has no room for the second moments, or sparse X does not fit once it is dense.
+        The second moments do not fit in the memory of a worker, or a block of a sparse X does not
+        fit after its conversion to a dense array.
 
     See Also
     --------
@@ -85,9 +87,9 @@ def enet_path(
 
     Notes
     -----
-    Coordinate descent goes along the path on second moments (Friedman, Hastie and Tibshirani 2010),
-    which take ``8 (n_features + 1)^2`` bytes in each task. Other parameters of scikit-learn's
-    function say how it computes, and are not taken.
+    Coordinate descent follows the path on second moments (Friedman, Hastie and Tibshirani 2010),
+    which take ``8 (n_features + 1)^2`` bytes in each task. The other parameters of scikit-learn's
+    function control its algorithm, and are not supported.
 
     Examples
     --------
@@ -98,8 +100,8 @@ def enet_path(
     >>> coefs.shape
     (2, 3)
     """
-    given = {"l1_ratio": l1_ratio, "eps": eps, "alphas": alphas, "positive": positive}
-    return _path("enet_path", X, y, sample_weight, fit_intercept=fit_intercept, **given)
+    options = {"l1_ratio": l1_ratio, "eps": eps, "alphas": alphas, "positive": positive}
+    return _path("enet_path", X, y, sample_weight, fit_intercept=fit_intercept, **options)
 
 
 @documented_like(enet_path)
@@ -115,20 +117,21 @@ def lasso_path(
 ) -> Path:
     """Compute the coefficients of the lasso along a path of strengths.
 
-    For each alpha they minimise ``sum_i s_i (y_i - x_i w)^2 / (2 sum_i s_i) + alpha |w|_1``. One
-    pass over the data serves all of them.
+    For each alpha they minimise ``sum_i s_i (y_i - x_i w)^2 / (2 sum_i s_i) + alpha |w|_1``. All
+    alphas together need one pass over the data.
 
     Raises
     ------
     ValueError
-        Several targets, a parameter out of range, NaN or infinity in X or y, or more than 4,000
-        features.
+        y has several targets, a parameter is out of range, X or y holds NaN or infinity, or there
+        are more than 4,000 features.
     MemoryError
-        A worker has no room for the second moments, or sparse X does not fit once it is dense.
+        The second moments do not fit in the memory of a worker, or a block of a sparse X does not
+        fit after its conversion to a dense array.
 
     See Also
     --------
-    enet_path : The same with an L2 part.
+    enet_path : Computes the path for a penalty that also has an L2 part.
     dlbd_estimators.plots.CoefficientPathDisplay : Draws the path.
 
     Examples
@@ -141,20 +144,20 @@ def lasso_path(
     array([[0.   , 0.   , 0.469],
            [0.216, 0.443, 0.237]])
     """
-    given = {"l1_ratio": 1.0, "eps": eps, "alphas": alphas, "positive": positive}
-    return _path("lasso_path", X, y, sample_weight, fit_intercept=fit_intercept, **given)
+    options = {"l1_ratio": 1.0, "eps": eps, "alphas": alphas, "positive": positive}
+    return _path("lasso_path", X, y, sample_weight, fit_intercept=fit_intercept, **options)
 
 
 def _path(
-    name: str, X: Any, y: Any, sample_weight: Any, *, fit_intercept: bool, **given: Any
+    name: str, X: Any, y: Any, sample_weight: Any, *, fit_intercept: bool, **options: Any
 ) -> Path:
-    # Checks and their messages are those of an estimator's parameters.
-    asked: Any = type(name, (), {"fit_intercept": fit_intercept, **given})()
-    alphas = _check(asked)
-    ratio, positive = float(asked.l1_ratio), bool(asked.positive)
+    # An object with these attributes can be checked by the functions for estimators' parameters.
+    holder: Any = type(name, (), {"fit_intercept": fit_intercept, **options})()
+    alphas = _check(holder)
+    ratio, positive = float(holder.l1_ratio), bool(holder.positive)
     moments = _moments(X, y, sample_weight, name, fit_intercept=bool(fit_intercept))
     if isinstance(alphas, int):
-        alphas = strengths(moments, ratio, alphas, eps=float(asked.eps), positive=positive)
+        alphas = strengths(moments, ratio, alphas, eps=float(holder.eps), positive=positive)
     with single_threaded_blas:
         path = CoefficientPath(moments, positive=positive)
         coef = path.coefficients(ratio, alphas)
@@ -162,24 +165,24 @@ def _path(
     return alphas, coef.T.copy(), gaps
 
 
-def _check(asked: Any) -> FloatArray | int:
-    """Check the parameters; return the alphas, descending, or how many there are to be."""
-    check_number(asked, "l1_ratio", low=0.0, high=1.0)
-    check_number(asked, "eps", low=0.0, open_low=True)
+def _check(holder: Any) -> FloatArray | int:
+    """Check the parameters; return the alphas, descending, or the number of alphas to generate."""
+    check_number(holder, "l1_ratio", low=0.0, high=1.0)
+    check_number(holder, "eps", low=0.0, open_low=True)
     for flag in ("fit_intercept", "positive"):
-        check_flag(asked, flag)
-    if not isinstance(asked.alphas, Integral) or isinstance(asked.alphas, bool):
-        return np.sort(check_alphas(asked, open_low=False))[::-1]
-    check_integer(asked, "alphas", low=1)
-    if not asked.l1_ratio:
+        check_flag(holder, flag)
+    if not isinstance(holder.alphas, Integral) or isinstance(holder.alphas, bool):
+        return np.sort(check_alphas(holder, open_low=False))[::-1]
+    check_integer(holder, "alphas", low=1)
+    if not holder.l1_ratio:
         raise ValueError(
             "Automatic alpha grid generation is not supported for l1_ratio=0. Give the alphas."
         )
-    return int(asked.alphas)
+    return int(holder.alphas)
 
 
 def _moments(X: Any, y: Any, sample_weight: Any, name: str, *, fit_intercept: bool) -> Moments:
-    """Find the second moments of all rows, in a pass."""
+    """Compute the second moments of all rows, in one pass."""
     data = training_data(ElasticNet(), X, y, sample_weight, classify=False)
     if data.y_shape and data.y_shape[0] > 1:
         raise ValueError(f"y has {data.y_shape[0]} columns. Compute one {name} for each target.")

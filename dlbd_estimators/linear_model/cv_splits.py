@@ -1,4 +1,4 @@
-"""From what users pass as ``cv`` to parts of the rows, which the client holds no permutation of."""
+"""Convert ``cv`` to parts of the rows; for lazy data the client keeps no array of row numbers."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.row_counts import RowCountKernel
 
-#: Of the folds of lazy data that are chosen at random because labels may lie sorted.
+#: Seed of the random folds of lazy data. They are random because the labels may be sorted.
 _SEED = 0
 
 
 def divided(
     estimator: Any, blocks: Blocks, executor: Executor, *, classify: bool = False, cv: Any = None
 ) -> tuple[DividedBlocks, Splits]:
-    """Divide blocks as the estimator's ``cv`` says.
+    """Divide blocks into the parts of the splits that the estimator's ``cv`` describes.
 
     Parameters
     ----------
     estimator : estimator
-        Its ``cv`` is None (five folds), a number of folds, a splitter, splits, or an array that
-        names each row's fold.
+        Its ``cv`` is None (five folds), a number of folds, a splitter, an iterable of splits, or an
+        array with the number of each row's fold.
     blocks : Blocks
-        What is fitted.
+        The data.
     executor : Executor
-        Counts the rows of blocks that do not know theirs.
+        Counts the rows of blocks whose numbers of rows are unknown.
     classify : bool
-        Targets are labels: folds of a number are stratified in memory, and rows chosen at random
-        from each block of lazy data.
+        Whether targets are labels. Then a number means stratified folds for data in memory, and
+        folds of random rows of each block for lazy data.
     cv : splitter, splits or array of int, optional
-        Taken instead of the estimator's, which need not have one then.
+        Used instead of the estimator's ``cv``, which need not exist then.
 
     Raises
     ------
     ValueError
-        More folds than rows, a fold without rows, or names of folds of another number.
+        There are more folds than rows, a fold has no rows, or the array of fold numbers has another
+        length than the data.
     TypeError
-        A splitter that needs all rows, on lazy data.
+        The data are lazy, and the splitter needs the positions of all rows.
     """
     cv = estimator.cv if cv is None else cv
     if isinstance(cv, bool) or (isinstance(cv, Integral) and int(cv) < 2):
@@ -75,8 +76,8 @@ def divided(
 
 
 def counted(blocks: Blocks, executor: Executor) -> Blocks:
-    """Return blocks that know their rows, counted by a pass over the targets."""
-    labels = blocks.encoded(Encoding(raw=True))  # whatever they are
+    """Return blocks with known numbers of rows, which a pass over the targets counts."""
+    labels = blocks.encoded(Encoding(raw=True))  # raw: not checked or encoded
     sizes = executor.map_reduce(
         RowCountKernel(), None, labels, name="rows-of-blocks", features=False
     ).partial
@@ -84,22 +85,22 @@ def counted(blocks: Blocks, executor: Executor) -> Blocks:
 
 
 def refuse_metadata(estimator: Any, params: Mapping[str, Any]) -> None:
-    """Refuse what scikit-learn would hand on to splitters and scorers.
+    """Refuse metadata that scikit-learn would pass to splitters and scorers.
 
     Raises
     ------
     ValueError
-        Says what to do.
+        There is metadata. The message gives advice.
     """
     if params:
         raise ValueError(
-            f"{type(estimator).__name__}.fit hands no metadata on, but got {sorted(params)}. Give "
+            f"{type(estimator).__name__}.fit passes no metadata on, but got {sorted(params)}. Pass "
             f"the splits themselves: cv=list(splitter.split(X, y, groups))."
         )
 
 
 def held_out(blocks: DividedBlocks, splits: Splits, number: int) -> tuple[Any, Any, Any]:
-    """Return features, targets and weights of the rows in memory that a split tests on."""
+    """Return features, targets and weights of the test rows of a split, for data in memory."""
     X, y, weight = [], [], []
     for index in range(blocks.n_blocks):
         block = blocks.load(index)
@@ -112,7 +113,7 @@ def held_out(blocks: DividedBlocks, splits: Splits, number: int) -> tuple[Any, A
 
 
 def _is_named(cv: Any) -> bool:
-    """Tell whether ``cv`` is an array that names each row's fold."""
+    """Return whether ``cv`` is an array with the number of each row's fold."""
     return isinstance(cv, PredefinedSplit) or names_folds(cv)
 
 
@@ -145,19 +146,19 @@ def _lazy(cv: Any, sizes: tuple[int, ...], classify: bool) -> tuple[Splits, Part
         tests = [test for _, test in pairs]
         if cv.tests_each_row_once:
             return Splits.folds(len(tests)), SelectedRows.of_selections(tests, len(sizes))
-        whole = consecutive_division(sizes, [sum(sizes)]).part(0)
-        selections = [*(train for train, _ in pairs), *tests, whole]
+        all_rows = consecutive_division(sizes, [sum(sizes)]).part(0)
+        selections = [*(train for train, _ in pairs), *tests, all_rows]
         parts = SelectedRows.of_selections(selections, len(sizes))
         return Splits.overlapping(len(pairs)), parts
     raise TypeError(
-        f"cv={cv!r} needs the positions of all rows, which are lazy here. Take a number of folds, "
-        f"KFold or ShuffleSplit of dlbd_estimators.model_selection, or a NumPy array that names "
+        f"cv={cv!r} needs the positions of all rows, but X is lazy. Use a number of folds, KFold "
+        f"or ShuffleSplit of dlbd_estimators.model_selection, or a NumPy array with the number of "
         f"each row's fold."
     )
 
 
 def _named(cv: Any, sizes: tuple[int, ...]) -> tuple[Splits, Parts]:
-    """Return splits by an array that names each row's fold; -1 is in none."""
+    """Return the splits for an array with the number of each row's fold; -1 means no fold."""
     names = fold_numbers(cv.test_fold if isinstance(cv, PredefinedSplit) else cv, sum(sizes))
     folds = [np.flatnonzero(names == fold) for fold in np.unique(names[names >= 0])]
     everything = np.arange(sum(sizes))
@@ -171,10 +172,12 @@ def _of_pairs(
     n_rows = sum(sizes)
     positions = []
     for number, pair in enumerate(pairs):
-        train, test = (_positions(each, n_rows) for each in pair)
+        train, test = (_positions(indices, n_rows) for indices in pair)
         if not (len(train) and len(test)):
-            what = "test" if len(train) else "train"
-            raise ValueError(f"Split {number} of cv has no rows to {what} on. Ask for fewer folds.")
+            purpose = "test" if len(train) else "train"
+            raise ValueError(
+                f"Split {number} of cv has no rows to {purpose} on. Ask for fewer folds."
+            )
         positions.append((train, test))
     if not positions:
         raise ValueError("cv gives no splits: at least one is needed.")

@@ -11,13 +11,13 @@ from dlbd_estimators.base.prediction import decision, predict
 
 
 class DecisionFunction(Model):
-    """Adds the raw predictions of a linear classifier."""
+    """Mixin that adds ``decision_function`` to a linear classifier."""
 
     def decision_function(self, X: Any) -> Any:
         """Return raw predictions ``x_i W + b``: the class with the largest one is predicted.
 
-        For two classes there is one column: above 0 means ``classes_[1]``. Logistic regression
-        gives log-odds.
+        For two classes there is one column, and a value above 0 means ``classes_[1]``. For logistic
+        regression the raw predictions are log-odds.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ class ElasticNet(L1LeastSquares):
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
     + alpha (1 - l1_ratio) ||w||^2 / 2``, where ``s_i`` is the weight of row i. The intercept ``b``
-    is not penalised. Each target is fitted on its own.
+    is not penalised. Each target is fitted separately.
 
     Parameters
     ----------
@@ -31,10 +31,10 @@ class ElasticNet(L1LeastSquares):
 
     Notes
     -----
-    The first pass computes the second moments. Coordinate descent solves the problem on these,
-    without the data; if columns are nearly dependent, feature-sign search (Lee et al. 2006) goes
-    on from there. One more pass computes the duality gap of the solution, which proves it, and
-    corrects what rounding of the moments has cost.
+    The first pass computes the second moments. Coordinate descent solves the problem on these
+    moments, without reading the data again. If columns are nearly dependent, feature-sign search
+    (Lee et al. 2006) continues from its result. One more pass computes the duality gap, which
+    proves how accurate the solution is, and corrects the rounding error of the moments.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class ElasticNet(L1LeastSquares):
         not_theirs=("solver",),
     )
 
-    #: What models may differ in that a search fits together; of this very class alone.
+    #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("alpha", "l1_ratio", "fit_intercept", "positive", "tol")
     _may_share = may_share
     _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)

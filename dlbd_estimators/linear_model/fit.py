@@ -1,4 +1,4 @@
-"""From a problem to the fitted attributes of a linear model; the ``fit`` methods share it."""
+"""Solve a problem and set the fitted attributes of a linear model; all ``fit`` methods use it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def solve(
     task: FitTask,
     model: Callable[[Solution], dict[str, Any]],
 ) -> Solution:
-    """Minimise an objective with the estimator's parameters, and record the steps.
+    """Minimise an objective and set the fitted attributes of the estimator.
 
-    Reads ``tol``, ``max_iter`` and ``verbose``; sets ``solver_``, ``n_passes_``,
-    ``history_`` and what ``model`` gives.
+    The estimator's ``tol``, ``max_iter`` and ``verbose`` control the solver. The attributes are
+    ``solver_``, ``n_passes_``, ``history_`` and those that ``model`` returns.
 
     Parameters
     ----------
@@ -42,29 +42,29 @@ def solve(
     executor : Executor
         Runs the passes.
     problem : Problem
-        What to minimise.
+        The objective to minimise.
     start : ndarray, optional
-        Where to begin; None lets the solver choose.
+        Parameters to start from; None lets the solver choose.
     solver_name : str
-        One of our own, or ``"auto"``.
+        Name of a solver of this package, or ``"auto"``.
     task : FitTask
-        Is told of each step, and may end the fit.
+        Receives each step, and may end the fit.
     model : callable
-        Turns a solution into the estimator's attributes, by name. It is called for the final
-        solution, and after a step if a callback asks to see the model of that step.
+        Converts a solution to the estimator's attributes, by name. It is called for the final
+        solution, and after a step if a callback asks for the model of that step.
     """
-    began = time.perf_counter()
-    whole, reduced = problem, row_space(problem, executor) if solver_name in ROW_SPACE else None
-    begin = start
+    started_at = time.perf_counter()
+    original, reduced = problem, row_space(problem, executor) if solver_name in ROW_SPACE else None
+    initial = start
     if reduced is not None:
-        problem, begin = reduced, None if start is None else reduced.coordinates(start)
-    if begin is not None:
-        # Steps never move all classes by a common shift: it must not be in the start.
-        begin = problem.without_shift(begin)
+        problem, initial = reduced, None if start is None else reduced.coordinates(start)
+    if initial is not None:
+        # Solver steps cannot remove a shift common to all classes, so remove it from the start.
+        initial = problem.without_shift(initial)
     checkpoint = task.checkpoint
-    # Workers with more memory than those of the first day might have "auto" choose another one.
+    # A resumed fit keeps its solver: with other workers, "auto" might choose another one.
     solver = choose(checkpoint.solver or solver_name, problem)
-    task.start(executor, whole.blocks, print_lines=bool(estimator.verbose))
+    task.start(executor, original.blocks, print_lines=bool(estimator.verbose))
     records: list[Record] = []
 
     def attributes(solution: Solution) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def solve(
         return task.end_step(record, stopped_at(state))
 
     if not most_steps(estimator):
-        solution = _at_start(whole, start)
+        solution = _at_start(original, start)
         message = f"{solver.name} made no step: max_iter=0. Increase it."
         task.warn(solution.status.name.lower(), message, ConvergenceWarning)
         vars(estimator).update(attributes(solution))
@@ -101,10 +101,10 @@ def solve(
     fit = Fit(
         solver,
         problem,
-        start=begin,
+        start=initial,
         tol=estimator.tol,
         max_iter=most_steps(estimator),
-        clock=lambda: time.perf_counter() - began,
+        clock=lambda: time.perf_counter() - started_at,
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
         on_warning=task.warn,
@@ -118,13 +118,13 @@ def solve(
 
 
 def _at_start(problem: Problem, start: FloatArray | None) -> Solution:
-    """Return the solution of a fit of no steps, as in scikit-learn: the start, or zeros."""
+    """Return the solution for ``max_iter=0``, as in scikit-learn: the start, or zeros."""
     parameters = np.zeros(problem.packing.size) if start is None else start
     return Solution(parameters, Status.MAX_ITER, 0, 0.0, [], MinimizerState(parameters))
 
 
 def seed_of(random_state: Any, task: FitTask) -> int:
-    """Return a seed. None is 0, so that two fits of the same data give the same bits."""
+    """Return a seed; it is 0 for None, so that fits of the same data are bit-identical."""
     if random_state is None:
         return 0
     return int(task.checkpoint.random_state(random_state).randint(np.iinfo(np.int32).max))
@@ -136,9 +136,9 @@ def check_stopping(estimator: Any, *, fewest: int = 1, unbounded: bool = False) 
     Parameters
     ----------
     estimator : estimator
-        The estimator that has them.
+        The estimator with these parameters.
     fewest : int, default=1
-        The smallest ``max_iter``.
+        Smallest ``max_iter`` that is allowed.
     unbounded : bool, default=False
         Whether ``max_iter`` may be None, which means 1,000.
 

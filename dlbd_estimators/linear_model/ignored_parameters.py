@@ -1,8 +1,8 @@
-"""Warnings about parameters that scikit-learn has, and that have no effect here.
+"""Warnings about scikit-learn's parameters that have no effect here.
 
-Some values ask for nothing, and give no warning: ``copy_X=False`` only allows to overwrite X, and
-``precompute`` is a hint. A value that would change something in scikit-learn gives a warning, once
-for each class and process, so that a grid search does not print hundreds of them.
+Values that change no result in scikit-learn give no warning: ``copy_X=False`` only permits that X
+is overwritten, and ``precompute=True`` is a hint. Other values give a warning, once for each class
+in a process, so that a grid search does not print hundreds of them.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from typing import Any
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.exceptions import ParameterWithoutEffect
 
-#: Classes and parameters that this process has warned about.
-_told: set[tuple[str, str]] = set()
+#: Pairs of class and parameter that this process has warned about.
+_warned: set[tuple[str, str]] = set()
 
 
 def tell_once(estimator: Any, name: str, why: str, category: type[Warning] | None = None) -> None:
-    """Warn that the value of a parameter does nothing, the first time in this process.
+    """Warn that the value of a parameter has no effect, once for each class in this process.
 
     Parameters
     ----------
     estimator : estimator
-        What is fitted.
+        The estimator that is fitted.
     name : str
-        The parameter.
+        Name of the parameter.
     why : str
-        A sentence: what is done instead.
+        Why it has no effect: the end of the sentence, with a full stop.
     category : type of Warning, optional
-        Of the warning; :class:`ParameterWithoutEffect` unless scikit-learn has another.
+        Category of the warning, if scikit-learn uses another one than
+        :class:`ParameterWithoutEffect`.
     """
     class_name = type(estimator).__name__
-    if (class_name, name) in _told:
+    if (class_name, name) in _warned:
         return
-    _told.add((class_name, name))
+    _warned.add((class_name, name))
     message = f"{name!r} has no effect in this {class_name}: {why}"
-    warn_user(f"{message} (This is said once.)", category or ParameterWithoutEffect)
+    warn_user(f"{message} (This warning is shown once.)", category or ParameterWithoutEffect)

@@ -1,8 +1,8 @@
-"""Least squares that learns batch by batch, and joins with models of other rows, exactly.
+"""Least squares with exact ``partial_fit`` and ``merge``.
 
-A model keeps the centred second moments of [X, y] of all rows that it has seen: they are all that a
-least-squares fit needs of these rows. Moments of a new batch, or of another model, are joined to
-them by the update of Chan, Golub and LeVeque (1983), and the model is solved anew.
+A model keeps the centred second moments of [X, y] of all rows that it has seen. A least-squares fit
+needs nothing else from these rows. The moments of a new batch, or of another model, are added by
+the update of Chan, Golub and LeVeque (1983), and the model is computed again from the sum.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ from dlbd_estimators.solvers.moment_scores import join
 from dlbd_estimators.solvers.proximal.incremental_descent import IncrementalDescent
 from dlbd_estimators.solvers.smooth.incremental_gram import IncrementalGram
 
-#: Parameters that set the minimum: models are merged where these are the same.
+#: Parameters on which the minimum depends: models can be merged if these are equal.
 _OF_THE_MINIMUM = ("alpha", "l1_ratio", "fit_intercept", "positive")
 
 
 def _works_on_moments(estimator: Any) -> bool:
-    """Tell whether an estimator's solver does; if not, say what to do."""
+    """Return True if the estimator's solver works on moments.
+
+    Raises
+    ------
+    AttributeError
+        The solver reads the rows again. The message gives advice.
+    """
     solver = SOLVERS.get(estimator.solver)
     if solver is not None and not solver.by_moments:
         raise AttributeError(
@@ -48,14 +54,14 @@ def _works_on_moments(estimator: Any) -> bool:
 
 @dataclass(frozen=True)
 class KeptRows:
-    """What a model keeps of the rows that it has seen.
+    """The data that a model keeps about the rows that it has seen.
 
     Attributes
     ----------
     moments : Moments
-        Centred, of [X, y].
+        Centred second moments of [X, y].
     y_shape : tuple of int
-        Shape of one row's target.
+        Shape of the target of one row.
     """
 
     moments: Moments
@@ -63,12 +69,12 @@ class KeptRows:
 
 
 class IncrementalLeastSquares(LeastSquares):
-    """Adds ``partial_fit`` and ``merge`` to a linear regression of squared errors.
+    """Base that adds ``partial_fit`` and ``merge`` to a least-squares regression.
 
     Attributes
     ----------
     n_samples_seen_ : int
-        Number of rows until now; after ``partial_fit`` and ``merge`` alone.
+        Number of rows of all batches. Only after ``partial_fit`` and ``merge``.
     """
 
     _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows}
@@ -77,12 +83,12 @@ class IncrementalLeastSquares(LeastSquares):
 
     @available_if(_works_on_moments)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Add a batch of rows to those that the model was fitted to.
+        """Add a batch of rows to the rows that the model was fitted to.
 
-        The model is that of all rows until now at once: it does not depend on how they were cut
-        into batches, nor, but for rounding, on their order. A batch takes one pass, and may be
-        larger than memory. The model keeps ``8 (n_features + n_targets)^2`` bytes of the rows,
-        and nothing else.
+        The result is the same as that of one fit to all rows of all batches. Apart from rounding,
+        it does not depend on the size or the order of the batches. A batch takes one pass, and may
+        be larger than memory. The model keeps ``8 (n_features + n_targets)^2`` bytes of second
+        moments, and no rows.
 
         Parameters
         ----------
@@ -96,42 +102,44 @@ class IncrementalLeastSquares(LeastSquares):
         Returns
         -------
         self
-            The fitted estimator. ``n_samples_seen_`` is the number of rows until now, and
-            ``n_passes_`` that of the passes over this batch.
+            The fitted estimator. ``n_samples_seen_`` is the number of rows of all batches, and
+            ``n_passes_`` the number of passes over this batch.
 
         Raises
         ------
         ValueError
-            The batch has another number of features or targets; there are more than 4,000
-            features; the data are refused as by ``fit``.
+            The batch has another number of features or targets, there are more than 4,000
+            features, or the data are invalid in the same ways as for ``fit``.
         TypeError
             X or y is not numeric.
         MemoryError
             The moments, or a block, do not fit in the memory of a worker.
         AttributeError
-            ``solver`` is one that reads rows again.
+            ``solver`` is a solver that reads rows more than once.
 
         Warns
         -----
         ConvergenceWarning
-            Columns are so nearly dependent that the moments' rounding may change a coefficient by
-            more than ``tol``. ``fit`` would read its rows again; here they are gone.
+            Columns are so nearly dependent that rounding of the moments may change a coefficient by
+            more than ``tol``. ``fit`` would read its rows again, but ``partial_fit`` cannot read
+            earlier batches again.
         UserWarning
-            The model was fitted by ``fit``, which keeps nothing of its rows: it begins anew.
+            The model was fitted by ``fit``, which keeps no moments. The model starts again with
+            this batch alone.
         """
         name, _ = self._asked_for()
         if _was_fitted_by_fit(self):
             warn_user(
-                f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows to "
-                f"go on from: it begins anew, without them. To add rows to them, begin with "
-                f"partial_fit instead of fit: its first batch may be all of these rows."
+                f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
+                f"rows: partial_fit starts again without them. To add rows to them, call "
+                f"partial_fit instead of fit for the first rows; a batch may have any size."
             )
         kept: KeptRows | None = getattr(self, "_kept", None)
         with fit_task(self, X, y, sample_weight, callbacks=False) as task:
             data = training_data(self, X, y, sample_weight, classify=False, reset=kept is None)
             if kept is not None and kept.y_shape != data.y_shape:
                 raise ValueError(
-                    f"y has targets of shape {data.y_shape} a row, but the rows until now had "
+                    f"y has targets of shape {data.y_shape} for each row, but earlier batches had "
                     f"{kept.y_shape}. Fit a new model, or give y the same shape."
                 )
             increment = Increment(None if kept is None else kept.moments)
@@ -140,32 +148,32 @@ class IncrementalLeastSquares(LeastSquares):
 
     @available_if(_works_on_moments)
     def merge(self, *others: Any) -> Self:
-        """Add the rows of other models to those of this one, without reading any rows.
+        """Add the rows of other models to the rows of this model, without reading any rows.
 
-        Models of rows that may not leave their site so give the model of all rows: what a model
-        carries is the mean of each column and the products of each pair of columns, summed over
-        rows. (Of very few rows these may tell what the rows were.)
+        This gives a model of all rows even if the rows may not leave the sites where they are
+        stored. A model contains only the mean of each column and the products of each pair of
+        columns, summed over rows. (Rows may be reconstructed from these sums if they are very few.)
 
         Parameters
         ----------
         *others : estimator
-            One or more of the same class and parameters, fitted by ``partial_fit``. They are not
-            changed.
+            One or more models of the same class and parameters, fitted by ``partial_fit``. They are
+            not changed.
 
         Returns
         -------
         self
-            The fitted estimator; it may have had no rows before.
+            The fitted estimator. It need not have been fitted before.
 
         Raises
         ------
         TypeError
             A model is of another class.
         ValueError
-            A model keeps nothing of its rows, since it was fitted by ``fit`` or not at all; it has
-            other features, targets, or parameters; it is this one; or there is none.
+            A model keeps no moments, because it was fitted by ``fit`` or is not fitted. A model has
+            other features, targets or parameters, or is this model. No model was passed.
         AttributeError
-            ``solver`` is one that reads rows again.
+            ``solver`` is a solver that reads rows more than once.
 
         Warns
         -----
@@ -176,8 +184,8 @@ class IncrementalLeastSquares(LeastSquares):
         name, _ = self._asked_for()
         if _was_fitted_by_fit(self):
             raise ValueError(
-                f"This {type(self).__name__} was fitted by fit, which keeps nothing of its rows "
-                f"that could be merged. Fit it by partial_fit, or merge into a new one."
+                f"This {type(self).__name__} was fitted by fit, which keeps no moments of its rows "
+                f"that could be merged. Fit it by partial_fit, or merge into a new estimator."
             )
         kept: KeptRows | None = getattr(self, "_kept", None)
         if not others:
@@ -207,7 +215,7 @@ class IncrementalLeastSquares(LeastSquares):
         increment: Increment,
         task: FitTask,
     ) -> None:
-        """Add second moments to those of earlier rows, and fit the model to all of them."""
+        """Add the second moments of new rows to those of earlier rows, and fit the model."""
         n_outputs = y_shape[0] if y_shape else 1
         packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))
         penalty, l1 = self._penalties(n_outputs)
@@ -219,24 +227,24 @@ class IncrementalLeastSquares(LeastSquares):
             attributes = partial(self._attributes, packing, not y_shape)
 
             def model(solution: Solution) -> dict[str, Any]:
-                found: Any = solution.state
+                increment_state: Any = solution.state
                 return {
                     **attributes(solution),
-                    "n_samples_seen_": found.total.n_rows,
-                    "_kept": KeptRows(found.total, y_shape),
+                    "n_samples_seen_": increment_state.total.n_rows,
+                    "_kept": KeptRows(increment_state.total, y_shape),
                 }
 
             search(self, executor, problem, solver, task=task, model=model, advice="")
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:
         fitted = super()._fit(X, y, sample_weight, name, solver)
-        # The model is now fitted to these rows alone, and their moments are not kept.
+        # fit keeps no moments, so merge and partial_fit must not use those of earlier batches.
         for attribute in ("_kept", "n_samples_seen_"):
             self.__dict__.pop(attribute, None)
         return fitted
 
     def _check_other(self, other: Any, reference: Any) -> None:
-        """Refuse a model that is not of the same kind as the others."""
+        """Check that a model can be merged: same class, parameters, features and targets."""
         if type(other) is not type(self):
             raise TypeError(
                 f"merge takes models of the same class, {type(self).__name__}, but got "
@@ -246,26 +254,31 @@ class IncrementalLeastSquares(LeastSquares):
             raise ValueError("A model cannot be merged with itself: its rows would count twice.")
         if not hasattr(other, "_kept"):
             raise ValueError(
-                "A model to be merged keeps nothing of its rows: fit it by partial_fit, which does."
+                "A model to be merged keeps no moments of its rows: fit it by partial_fit, not fit."
             )
-        theirs, ours = other.get_params(), self.get_params()
+        other_values, own_values = other.get_params(), self.get_params()
         for parameter in _OF_THE_MINIMUM:
-            if not np.array_equal(theirs.get(parameter), ours.get(parameter)):
+            if not np.array_equal(other_values.get(parameter), own_values.get(parameter)):
                 raise ValueError(
                     f"Models with different parameters cannot be merged: {parameter} is "
-                    f"{ours[parameter]!r} here, and {theirs[parameter]!r} there. Set it to the "
-                    f"same by set_params; what a model keeps of its rows does not depend on it."
+                    f"{own_values[parameter]!r} in this model, and {other_values[parameter]!r} in "
+                    f"the other. Set both to the same value by set_params; the moments do not "
+                    f"depend on it."
                 )
-        shapes = [(each.n_features_in_, each._kept.y_shape) for each in (reference, other)]
+        shapes = [
+            (compared.n_features_in_, compared._kept.y_shape) for compared in (reference, other)
+        ]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                f"Models of {shapes[0][0]} features and {shapes[1][0]}, with targets of shape "
-                f"{shapes[0][1]} and {shapes[1][1]} a row, cannot be merged."
+                f"Models of {shapes[0][0]} and {shapes[1][0]} features, with targets of shape "
+                f"{shapes[0][1]} and {shapes[1][1]} for each row, cannot be merged."
             )
-        names: list[Any] = [getattr(each, "feature_names_in_", None) for each in (reference, other)]
+        names: list[Any] = [
+            getattr(compared, "feature_names_in_", None) for compared in (reference, other)
+        ]
         if not np.array_equal(*names):
             raise ValueError(
-                f"Models of other features cannot be merged: {names[0]} here, {names[1]} there."
+                f"Models of different features cannot be merged: {names[0]} and {names[1]}."
             )
 
 
@@ -274,6 +287,6 @@ def _was_fitted_by_fit(model: Any) -> bool:
 
 
 def kept_moments(model: Any) -> Moments | None:
-    """Return the centred moments of the rows that a model was fitted to, where it keeps them."""
+    """Return the centred moments of a model's rows; None if it keeps none."""
     kept: KeptRows | None = getattr(model, "_kept", None)
     return None if kept is None else kept.moments

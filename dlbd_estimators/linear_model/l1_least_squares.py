@@ -1,4 +1,4 @@
-"""What ElasticNet and Lasso share: a fit with an l1 penalty, certified by its duality gap."""
+"""The base of ElasticNet and Lasso: least squares with an l1 penalty and its duality gap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dlbd_estimators.solvers import Solution
 
 
 class L1LeastSquares(IncrementalLeastSquares):
-    """Least squares with an l1 penalty among its penalties.
+    """Base of the least-squares estimators that have an l1 penalty.
 
     Parameters
     ----------
@@ -27,42 +27,43 @@ class L1LeastSquares(IncrementalLeastSquares):
         Strength of the penalty, at least 0.
     precompute : bool or array-like, default=False
         Accepted for compatibility with scikit-learn; it has no effect, since second moments are
-        always computed. If a matrix is passed, a warning says once that it is not used.
+        always computed. A matrix gives one warning that it is not used.
     max_iter : int, default=1000
         Largest number of steps of the solver; each step is a pass over the data. None means 1,000.
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient, in standard units of its column and relative to
-        the largest coefficient in these units: no change of units changes it. ``history_`` gives
-        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
-        The duality gap, relative to the mean square of the (centred) targets, is at most 1e-10
-        then, or ``tol`` if that is less, or its square if that is more; it is that of the data
-        themselves, not of their rounded moments.
+        Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
+        largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
+        ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
+        In addition, the duality gap divided by the mean square of the (centred) targets has to be
+        at most ``max(min(1e-10, tol), tol**2)``. This gap is computed from the data, not from
+        their rounded moments.
     warm_start : bool, default=False
         Whether to start from the solution of the last fit.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign.
+        Whether to allow only coefficients of at least 0. The intercept may have any sign.
     random_state : int, RandomState or None, default=None
         Accepted for compatibility with scikit-learn; it has no effect.
     selection : {"cyclic", "random"}, default="cyclic"
         Accepted for compatibility with scikit-learn; it has no effect, since the order of
-        coordinates does not change the minimum. A warning says so once for ``"random"``.
+        coordinates does not change the minimum. ``"random"`` gives one warning.
     solver : {"auto", "coordinate_descent", "working_set"}, default="auto"
-        ``"coordinate_descent"`` works on the second moments of all features, and
-        ``"working_set"`` on those of a growing set of features whose coefficients are not zero.
-        ``"auto"`` is the first for up to 4,000 features, or fewer if the workers have little
-        memory, and the second for more.
+        ``"coordinate_descent"`` works on the second moments of all features. ``"working_set"``
+        works on the second moments of a growing set of features, whose coefficients are not zero.
+        ``"auto"`` chooses ``"coordinate_descent"`` for up to 4,000 features, or fewer if the
+        workers have little memory, and ``"working_set"`` for more.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Coefficients, float64.
     sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features) or (n_targets, n_features)
-        The same, without the zeros.
+        Coefficients as a sparse matrix, which does not store the zeros.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     dual_gap_ : float or ndarray of shape (n_targets,)
         Upper bound on how far the objective is above its minimum, from float64 residuals of all
-        rows. Without an l1 part it is half the squared Newton decrement.
+        rows. If the l1 part is zero, it is half the squared Newton decrement.
     n_iter_ : int or list of int
         Number of steps of the solver, the same for all targets.
     """
@@ -112,7 +113,7 @@ class L1LeastSquares(IncrementalLeastSquares):
             Weights, at least 0.
         check_input : bool, default=True
             Accepted for compatibility with scikit-learn; it has no effect, since the input is
-            always checked, which takes no pass.
+            always checked, without a pass over the data.
 
         Returns
         -------
@@ -122,12 +123,12 @@ class L1LeastSquares(IncrementalLeastSquares):
         Raises
         ------
         ValueError, TypeError, MemoryError
-            As :meth:`dlbd_estimators.Ridge.fit` raises them.
+            In the same cases as :meth:`dlbd_estimators.Ridge.fit`.
 
         Warns
         -----
         ConvergenceWarning
-            ``tol`` was not reached, in ``max_iter`` steps or for want of digits.
+            ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         return self._fit(X, y, sample_weight, *self._asked_for())
 
@@ -141,14 +142,14 @@ class L1LeastSquares(IncrementalLeastSquares):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
             raise refused(self, "precompute", boolean, "an array-like")
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+            tell_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
             tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
         return type(self).__name__.lower(), self.solver
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:
-        """Coefficients as a sparse matrix, without the zeros."""
+        """Coefficients as a sparse matrix, which does not store the zeros."""
         return sparse.csr_matrix(self.coef_)
 
     def _start(self, packing: Packing) -> FloatArray | None:
@@ -165,11 +166,11 @@ class L1LeastSquares(IncrementalLeastSquares):
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
         attributes = super()._attributes(packing, single, solution)
-        # Unknown where a callback stopped the fit before the first certificate.
+        # The gaps are unknown if a callback stopped the fit before they were computed.
         gaps = getattr(solution.state, "gaps", None)
         gaps = np.full(packing.n_outputs, np.inf) if gaps is None else gaps
-        one = packing.n_outputs == 1
-        attributes["dual_gap_"] = gaps[0] if one else gaps
+        single_target = packing.n_outputs == 1
+        attributes["dual_gap_"] = gaps[0] if single_target else gaps
         steps = solution.n_iter
-        attributes["n_iter_"] = steps if one else [steps] * packing.n_outputs
+        attributes["n_iter_"] = steps if single_target else [steps] * packing.n_outputs
         return attributes

@@ -21,7 +21,7 @@ class Lasso(L1LeastSquares):
     """Least squares with an l1 penalty.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1``, where ``s_i`` is the
-    weight of row i. The intercept ``b`` is not penalised. Each target is fitted on its own.
+    weight of row i. The intercept ``b`` is not penalised. Each target is fitted separately.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Lasso(L1LeastSquares):
         not_theirs=("solver",),
     )
 
-    #: What models may differ in that a search fits together; of this very class alone.
+    #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("alpha", "fit_intercept", "positive", "tol")
     _may_share = may_share
     _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)

@@ -29,8 +29,8 @@ class ElasticNetCV(SparseSearch):
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
     + alpha (1 - l1_ratio) ||w||^2 / 2`` as :class:`ElasticNet` does, for the alpha and l1_ratio
-    that predict held-out rows best. One pass over the data serves all alphas, l1_ratios and folds.
-    One more pass proves that the chosen model is the minimum.
+    that predict held-out rows best. All alphas, l1_ratios and folds together need one pass over the
+    data. One more pass proves that the chosen model is the minimum.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ class LassoCV(SparseSearch):
     """Lasso with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` as :class:`Lasso`
-    does, for the alpha that predicts held-out rows best. One pass over the data serves all alphas
-    and folds. One more pass proves that the chosen model is the minimum.
+    does, for the alpha that predicts held-out rows best. All alphas and folds together need one
+    pass over the data. One more pass proves that the chosen model is the minimum.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the linear regressions share: fit, predict and score."""
+"""Base classes of the linear regressions, with fit, predict and score."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
 class LinearNumbers(MultiOutputMixin, NumberPredictions):
-    """Predict and score with coefficients and intercepts, however they were found.
+    """Base that predicts and scores with coefficients and intercepts.
 
     Parameters
     ----------
@@ -32,32 +32,32 @@ class LinearNumbers(MultiOutputMixin, NumberPredictions):
         Whether to estimate the intercept ``b``; if not, it is 0.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+        ``fit`` with the same parameters and data continues from there, with a bit-identical
+        result. ``{}`` in the path is replaced by a hash of the parameters and data, so that each
+        fit of a search has its own folder. See ``docs/reliability.md``.
 
     Attributes
     ----------
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the data.
+        Number of passes over the data.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
+        One entry for each step; see :class:`dlbd_estimators.solvers.history.Record`.
     """
 
     fit_intercept: bool
-    #: Whether ``coef_`` of y of shape (n, 1) has one dimension, as of y of shape (n,).
+    #: Whether ``coef_`` has one dimension for y of shape (n, 1), as it has for y of shape (n,).
     _flat_column = True
     coef_: Any
     intercept_: Any
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
-        """Return what a solution makes of the estimator."""
+        """Return the fitted attributes for a solution, by name."""
         coef, intercept = packing.unpack(solution.parameters)
         flat = single or (self._flat_column and packing.n_outputs == 1)
         return {
@@ -76,20 +76,18 @@ class LinearNumbers(MultiOutputMixin, NumberPredictions):
 
 
 class LeastSquares(LinearNumbers):
-    """Fit, predict and score of a linear regression.
-
-    It is one of least squares, unless a subclass sets another ``_loss``.
+    """Base that fits a linear regression, by least squares unless a subclass sets ``_loss``.
 
     Parameters
     ----------
     copy_X : bool, default=True
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign. It takes one more pass,
-        which proves that the solution is the minimum.
+        Whether to allow only coefficients of at least 0. The intercept may have any sign. It takes
+        one more pass, which proves that the solution is the minimum.
     random_state : int, RandomState or None, default=None
-        Seed that chooses the blocks of a sample, if the solver uses a sample. None is a fixed
-        seed: the same data give the same result.
+        Seed of the random choice of a sample of blocks, if the solver uses a sample. None is a
+        fixed seed, so that the same data give the same result.
     verbose : int or bool, default=0
         1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
     """
@@ -98,11 +96,11 @@ class LeastSquares(LinearNumbers):
 
     @abstractmethod
     def _asked_for(self) -> tuple[str, str]:
-        """Check the parameters; return the names of the problem and of our solver."""
+        """Check the parameters; return the names of the problem and of this package's solver."""
 
     @abstractmethod
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:
-        """Check the parameters that set the penalties, and return these."""
+        """Check the parameters of the penalties, and return the penalties."""
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -130,8 +128,8 @@ class LeastSquares(LinearNumbers):
         TypeError
             X or y is not numeric.
         MemoryError
-            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
-            dense. It is raised before anything is read.
+            A block does not fit in the memory of a worker, or a block of a sparse X does not fit
+            after its conversion to a dense array. It is raised before anything is read.
 
         Warns
         -----
@@ -141,7 +139,7 @@ class LeastSquares(LinearNumbers):
         return self._fit(X, y, sample_weight, *self._asked_for())
 
     def _start(self, packing: Packing) -> FloatArray | None:
-        """Return where to begin; None lets the solver choose."""
+        """Return the parameters to start from; None lets the solver choose."""
         return None
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, name: str, solver: str) -> Self:

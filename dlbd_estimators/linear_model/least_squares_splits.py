@@ -1,7 +1,7 @@
-"""Ridge, lasso and elastic net of many strengths on the splits of a cross-validation, by moments.
+"""Ridge, lasso and elastic net with many penalties, fitted to all splits of a search by moments.
 
-One pass brings the second moments of each part of the rows: models and squared errors of all
-candidates and splits follow from them.
+One pass computes the second moments of each part of the rows. The models and the squared errors of
+all candidates and splits follow from these moments.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ from dlbd_estimators.solvers.proximal.coefficient_path import CoefficientPath
 #: Coefficients (n_targets, n_features) and intercepts.
 Model = tuple[FloatArray, FloatArray]
 
-#: Beyond this condition of second moments, their rounding is more than a millionth.
+#: Largest condition number of the second moments. Above it, their rounding may change a model by
+#: more than a millionth.
 _WORST_CONDITION = 1e9
 
 
 def may_share(model: Any) -> bool:
-    """Tell whether a model's fit to a split follows from second moments."""
+    """Return whether the fit of a model to a split can be computed from second moments."""
     if model.checkpoint is not None or model.verbose or getattr(model, "warm_start", False):
         return False
     if not isinstance(model.alpha, int | float | np.number) or isinstance(model.alpha, bool):
@@ -60,10 +61,10 @@ def may_share(model: Any) -> bool:
         return False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each fit that follows tells what there is to tell
+            warnings.simplefilter("ignore")  # the fit itself will warn
             model._asked_for()
             model._penalties(1)
-    except (ValueError, TypeError):  # its own fit says so
+    except (ValueError, TypeError):  # the fit itself will raise it
         return False
     return True
 
@@ -80,9 +81,10 @@ def fit_least_squares_on_splits(
 ) -> SplitFits | None:
     """Fit least squares with several penalties to all splits of a cross-validation, by one pass.
 
-    Parameters and return value are described once, in :class:`FitOnSplits`. The candidates are
-    Ridge, or Lasso and ElasticNet. It returns None where there are too many features for second
-    moments, or where rounding makes second moments too inaccurate.
+    Parameters and return value are described in :class:`FitOnSplits`. The candidates are Ridge
+    estimators, or Lasso and ElasticNet estimators. The result is None if there are too many
+    features for second moments. The models of a candidate are None if rounding makes the second
+    moments too inaccurate for it.
     """
     reader = clone(candidates[0])
     rows = training_data(reader, X, y, sample_weight, classify=False)
@@ -104,15 +106,15 @@ def fit_least_squares_on_splits(
     fits = SplitFits([None] * len(candidates), n_passes)
     n = packing.n_features
     found = _solve_all(candidates, moments, splits, n, scaling, fits, train_scores=train_scores)
-    for place, candidate in enumerate(candidates):
+    for index, candidate in enumerate(candidates):
         models = []
-        for coef, intercept in found[place]:
+        for coef, intercept in found[index]:
             model = _model(candidate, packing, coef, intercept, single=not rows.y_shape)
             model.n_features_in_ = reader.n_features_in_
             if hasattr(reader, "feature_names_in_"):
                 model.feature_names_in_ = reader.feature_names_in_
             models.append(model)
-        fits.models[place] = models if len(models) == len(splits.train) else None
+        fits.models[index] = models if len(models) == len(splits.train) else None
     return fits
 
 
@@ -126,7 +128,10 @@ def _solve_all(
     *,
     train_scores: bool,
 ) -> list[list[Model]]:
-    """Return each candidate's models of all splits, those that there are; fill in the scores."""
+    """Return the models of each candidate, and fill in their scores.
+
+    The list of a candidate is shorter than the number of splits if a split has no accurate model.
+    """
     shape = len(candidates), len(splits.train)
     for scores in (fits.test, fits.train) if train_scores else (fits.test,):
         scores.update({name: np.full(shape, np.nan) for name in QUADRATIC})
@@ -136,41 +141,41 @@ def _solve_all(
             raw, test = (join(moments, each[number]) for each in (splits.train, splits.test))
             check_split(number, raw, test)
             split = _Split.of(raw, n, scaling)
-            for place, model in enumerate(_solve(candidates, split, n)):
+            for index, model in enumerate(_solve(candidates, split, n)):
                 if model is None:
                     continue
-                found[place].append(model)
-                fitted, where = bool(candidates[place].fit_intercept), (place, number)
-                _score(fits.test, where, split, test, model, fit_intercept=fitted)
+                found[index].append(model)
+                fitted, position = bool(candidates[index].fit_intercept), (index, number)
+                _score(fits.test, position, split, test, model, fit_intercept=fitted)
                 if train_scores:
-                    _score(fits.train, where, split, raw, model, fit_intercept=fitted)
+                    _score(fits.train, position, split, raw, model, fit_intercept=fitted)
     return found
 
 
 def _moments(executor: Executor, problem: Problem, splits: Splits) -> tuple[list[Moments], float]:
-    """Read the moments of each part; where there is room for one at a time, by several passes."""
-    asking, told, n_passes = ask_part_moments(problem, splits, precise=True), None, 0
+    """Compute the moments of each part; it takes several passes if memory is too small for one."""
+    generator, sums, n_passes = ask_part_moments(problem, splits, precise=True), None, 0
     while True:
         try:
-            asked = asking.send(told)
+            part_pass = generator.send(sums)
         except StopIteration as end:
             return end.value, float(n_passes)
-        assert isinstance(asked, Pass)
+        assert isinstance(part_pass, Pass)
         n_passes += 1
-        named = replace(asked, name=asked.name.format(n_passes))
-        told = executor.sweep([named], problem.blocks)[0].partial
+        named = replace(part_pass, name=part_pass.name.format(n_passes))
+        sums = executor.sweep([named], problem.blocks)[0].partial
 
 
 @dataclass(frozen=True)
 class _Split:
-    """Moments of what a split trains on, as they are and as the step before leaves the columns.
+    """Second moments of the training rows of a split, before and after the scaler.
 
     Attributes
     ----------
     raw, scaled : Moments
-        Centred.
+        Centred moments before and after the scaler.
     means, widths : ndarray of shape (n_features,)
-        What columns lose, and are divided by.
+        Numbers that the scaler subtracts from the columns, and by which it divides them.
     """
 
     raw: Moments
@@ -185,10 +190,10 @@ class _Split:
         widths = scaling(raw.mean[:n], np.diag(raw.products)[:n] / raw.weight, raw.n_rows)
         means = raw.mean[:n] if scaling.with_mean else np.zeros(n)
         unit = np.concatenate([widths, np.ones(len(raw.mean) - n)])
-        left = np.concatenate([means, np.zeros(len(raw.mean) - n)])
+        shift = np.concatenate([means, np.zeros(len(raw.mean) - n)])
         scaled = replace(
             raw,
-            origin=(raw.origin - left) / unit,
+            origin=(raw.origin - shift) / unit,
             rest=raw.rest / unit,
             products=raw.products / np.outer(unit, unit),
         )
@@ -196,18 +201,19 @@ class _Split:
 
 
 def _solve(candidates: Sequence[Any], split: _Split, n: int) -> list[Model | None]:
-    """Return each candidate's coefficients and intercepts, of the columns as a step leaves them.
+    """Return coefficients and intercepts of each candidate, for the scaled columns.
 
-    None is that of a candidate whose moments are too rough: its own fit reads the data again.
+    The entry of a candidate is None if the moments are too inaccurate for it. The search then fits
+    it separately, by passes over the data.
     """
     found: list[Model | None] = [None] * len(candidates)
     paths: dict[tuple[bool, bool], CoefficientPath] = {}
-    about = {True: split.scaled, False: about_zero(split.scaled)}
-    # From the strongest penalty to the weakest, as a path is walked.
-    for place in np.argsort([-float(each.alpha) for each in candidates], kind="stable").tolist():
-        model = candidates[place]
+    moments_by_intercept = {True: split.scaled, False: about_zero(split.scaled)}
+    # From the strongest penalty to the weakest, which is the order of a coefficient path.
+    for index in np.argsort([-float(each.alpha) for each in candidates], kind="stable").tolist():
+        model = candidates[index]
         fitted, alpha = bool(model.fit_intercept), float(model.alpha)
-        moments = about[fitted]
+        moments = moments_by_intercept[fitted]
         if not hasattr(model, "selection"):
             factor = Factor.of(moments.products[:n, :n] + alpha * np.eye(n))
             if factor.condition > _WORST_CONDITION:
@@ -220,32 +226,32 @@ def _solve(candidates: Sequence[Any], split: _Split, n: int) -> list[Model | Non
             ratio = float(getattr(model, "l1_ratio", 1.0))
             coef = paths[key].coefficients(ratio, np.array([alpha]))
         mean = split.scaled.mean if fitted else np.zeros(len(split.scaled.mean))
-        found[place] = coef, mean[n:] - coef @ mean[:n]
+        found[index] = coef, mean[n:] - coef @ mean[:n]
     return found
 
 
 def _score(
     scores: dict[str, FloatArray],
-    where: tuple[int, int],
+    position: tuple[int, int],
     split: _Split,
     rows: Moments,
     model: Model,
     *,
     fit_intercept: bool,
 ) -> None:
-    """Fill in the scores of one model on the rows of these moments."""
+    """Fill in the scores of one model on the rows that the moments describe."""
     coef, n = model[0] / split.widths, model[0].shape[1]
     errors = squared_errors(split.raw, rows, coef[None], fit_intercept=fit_intercept)
     for name, score in QUADRATIC.items():
         defined = name != "r2" or rows.n_rows > 1
         each = score(errors, rows.weight, deviations(rows, n))
-        scores[name][where] = each[0].mean() if defined else np.nan
+        scores[name][position] = each[0].mean() if defined else np.nan
 
 
 def _model(
     candidate: Any, packing: Packing, coef: FloatArray, intercept: FloatArray, *, single: bool
 ) -> Any:
-    """Return a fitted model."""
+    """Return a fitted copy of a candidate."""
     model = clone(candidate)
     parameters = packing.pack(coef, intercept)
     state = MinimizerState(parameters)

@@ -27,22 +27,23 @@ class LinearRegression(IncrementalLeastSquares):
     Parameters
     ----------
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient, in standard units of its column and relative to
-        the largest coefficient in these units: no change of units changes it. ``history_`` gives
-        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
-        ``"gram"`` is direct and goes as far as it can. Unlike scikit-learn's parameter of this
-        name it is no cut-off of singular values.
+        Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
+        largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
+        ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
+        ``"gram"`` is a direct solver: it does not stop at ``tol``. Unlike scikit-learn's ``tol``,
+        this parameter is no cut-off of singular values.
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
-        of threads. A warning says so once.
+        of threads. A value other than None gives one warning.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
             default="auto"
         ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent.
-        ``"auto"`` is ``"coordinate_descent"`` with ``positive``. Otherwise it is ``"gram"`` for up
-        to 4,000 features, if the workers have memory for a matrix of all pairs of features, and
-        ``"lbfgs"`` for more.
+        ``"auto"`` chooses ``"coordinate_descent"`` if ``positive`` is True. Otherwise it chooses
+        ``"gram"`` for up to 4,000 features, if the workers have memory for a matrix of shape
+        (n_features, n_features), and ``"lbfgs"`` in all other cases.
 
     Attributes
     ----------
@@ -51,10 +52,10 @@ class LinearRegression(IncrementalLeastSquares):
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     rank_ : int
-        Rank of the centred X (with ``"gram"``).
+        Rank of the centred X. Only with ``"gram"``.
     singular_ : ndarray of shape (n_features,)
-        Singular values of the centred X, with rows scaled by the square roots of their weights
-        (with ``"gram"``).
+        Singular values of the centred X, with rows scaled by the square roots of their weights.
+        Only with ``"gram"``.
     n_iter_ : int
         Number of steps of the solver; 1 or 2 with ``"gram"``.
 
@@ -62,8 +63,9 @@ class LinearRegression(IncrementalLeastSquares):
     -----
     ``"gram"`` solves the normal equations. Columns are centred, products are formed in the dtype
     of X and summed in float64, and the sums of blocks are merged by the update of Chan, Golub and
-    LeVeque (1983). If the condition of the sums puts the sixth digit of a coefficient in doubt, a
-    second pass repairs it: a gradient in float64, or a blocked orthogonal factorisation (TSQR).
+    LeVeque (1983). If the condition number of the sums makes the sixth digit of a coefficient
+    uncertain, a second pass corrects it: by a gradient in float64, or by a blocked orthogonal
+    factorisation (TSQR).
 
     Examples
     --------
@@ -79,7 +81,7 @@ class LinearRegression(IncrementalLeastSquares):
         attributes=("coef_", "intercept_", "rank_", "singular_"),
         not_theirs=("solver", "tol"),
     )
-    _flat_column = False  # nor has scikit-learn's
+    _flat_column = False  # as in scikit-learn
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class LinearRegression(IncrementalLeastSquares):
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "threads are Dask's.")
+            tell_once(self, "n_jobs", "Dask sets the number of threads.")
         return "linear", self.solver
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:

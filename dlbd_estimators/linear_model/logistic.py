@@ -43,86 +43,87 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     Parameters
     ----------
     penalty : {"l1", "l2", "elasticnet"} or None, optional
-        As in scikit-learn, where it is deprecated. Pass ``l1_ratio`` instead, or ``C=np.inf`` for
-        None.
+        Deprecated in scikit-learn, and accepted as long as it is accepted there. Pass ``l1_ratio``
+        instead, and ``C=np.inf`` instead of None.
     C : float, default=1.0
         Inverse of the strength of the penalty, greater than 0; ``np.inf`` means no penalty.
     l1_ratio : float, default=0.0
-        Share of the l1 part in the penalty, from 0 to 1. An l1 part makes some coefficients zero.
+        Share of the l1 part in the penalty, from 0 to 1. Above 0, some coefficients become zero.
     dual : bool, default=False
-        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone. It has no effect:
-        the primal problem is solved, which has the same minimum. A warning says so once for True.
+        Accepted for compatibility with scikit-learn. It has no effect: the primal problem is
+        solved, which has the same minimum. True is allowed only with ``solver="liblinear"``, and
+        gives one warning.
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient, in standard units of its column and relative to
-        the largest coefficient in these units: no change of units changes it. ``history_`` gives
-        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
+        Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
+        largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
+        ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     intercept_scaling : float, default=1
         Accepted for compatibility with scikit-learn; it has no effect, since the intercept is
-        never penalised. A warning says so once for a value other than 1.
+        never penalised. A value other than 1 gives one warning.
     class_weight : dict, "balanced" or None, default=None
-        Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
-        same total weight, and None is a factor of 1.
+        Factor by which the weights of the rows of each class are multiplied. ``"balanced"`` gives
+        all classes the same total weight, and None is a factor of 1.
     random_state : int, RandomState or None, default=None
-        Seed that chooses the sample of blocks that the fit starts from. None is a fixed seed. It
-        changes the solution by less than ``tol``.
+        Seed of the random choice of a sample of blocks; the fit starts from the solution of this
+        sample. None is a fixed seed. The seed changes the solution by less than ``tol``.
     solver : {"auto", "newton", "newton_cg", "lbfgs", "gradient_descent", "proximal_newton", \
             "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, \
             default="auto"
         ``"auto"`` chooses the solver that is expected to be the fastest: ``"newton"`` if a Hessian
         is cheap compared with reading the rows, ``"lbfgs"`` for many rows in memory, and
-        ``"newton_cg"`` (Newton's method by conjugate gradients) for many classes or features. With
-        an l1 part it is ``"proximal_newton"``, or ``"working_set"`` for many features; the others
-        cannot solve that. The last five are names of scikit-learn's solvers:
-        ``"newton-cholesky"`` means ``"newton"`` and the others mean ``"auto"``, and each refuses
-        what it refuses in scikit-learn.
+        ``"newton_cg"`` (Newton's method by conjugate gradients) for many classes or features. If
+        ``l1_ratio`` is above 0, it chooses ``"proximal_newton"``, or ``"working_set"`` for many
+        features; the other solvers cannot minimise an l1 penalty. The last five are names of
+        scikit-learn's solvers: ``"newton-cholesky"`` means ``"newton"``, and the others mean
+        ``"auto"``. Each of them refuses the same parameters as in scikit-learn.
     max_iter : int, default=100
         Largest number of steps of the solver; 0 leaves the coefficients at zero. As in
         scikit-learn, a pass that only shortens a step is not counted as a step of its own.
     verbose : int or bool, default=0
         1 or True prints one line for each step: loss, gradient, error, seconds and reading speed.
     warm_start : bool, default=False
-        Whether to start from the solution of the last fit, instead of that of a sample.
+        Whether to start from the solution of the last fit, not from the solution of a sample.
     n_jobs : int, optional
-        Accepted for compatibility with scikit-learn, where it has no effect either. A warning says
-        so once.
+        Accepted for compatibility with scikit-learn, where it has no effect either. A value other
+        than None gives one warning.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+        ``fit`` with the same parameters and data continues from there, with a bit-identical
+        result. ``{}`` in the path is replaced by a hash of the parameters and data, so that each
+        fit of a search has its own folder. See ``docs/reliability.md``.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float64. For two classes, those of the log-odds of ``classes_[1]``.
+        Coefficients, float64. For two classes, they give the log-odds of ``classes_[1]``.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts. For three classes or more, they sum to zero.
     n_iter_ : ndarray of shape (1,)
         Number of steps of the solver.
     n_samples_seen_ : int
-        Number of rows until now; after ``partial_fit`` alone.
+        Number of rows of all batches. Only after ``partial_fit``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features. A pass over a sample counts as its share of the rows. The pass
-        that finds the classes reads only the labels, and is not counted.
+        Number of passes over the features. A pass over a sample counts as the sample's share of
+        the rows. The pass that finds the classes reads only the labels, and is not counted.
     history_ : list of dict
-        One entry a step; see :class:`dlbd_estimators.solvers.history.Record`.
+        One entry for each step; see :class:`dlbd_estimators.solvers.history.Record`.
 
     Notes
     -----
     ``"newton"`` starts from the solution of a sample of blocks. Each pass computes the gradient
-    and the Hessian together. The error of the last step is bounded by generalised
-    self-concordance (Bach 2010), so that no pass is needed to check it: two full passes are
-    usually enough.
+    and the Hessian together. Generalised self-concordance (Bach 2010) bounds the error after the
+    last step, so that no further pass is needed to check it. Two full passes are usually enough.
 
     Examples
     --------
@@ -134,7 +135,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     """
 
     _namesake = NAMESAKE
-    #: What models may differ in that a search fits together; of this very class alone.
+    #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("C",)
     _may_share = may_share
     _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_logistic_on_splits)
@@ -201,8 +202,8 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         TypeError
             X is not numeric.
         MemoryError
-            A block does not fit in the memory of a worker, or a sparse X does not fit once it is
-            dense. It is raised before anything is read.
+            A block does not fit in the memory of a worker, or a block of a sparse X does not fit
+            after its conversion to a dense array. It is raised before anything is read.
 
         Warns
         -----
@@ -214,7 +215,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         penalty, solver = asked_for(self)
         with fit_task(self, X, y, sample_weight) as task:
             self._fit(X, y, sample_weight, penalty, solver, task)
-        # It is a model of these rows alone, and keeps no curvature to go on from.
+        # The model describes only these rows: partial_fit must not continue from older batches.
         for attribute in ("_running", "n_samples_seen_"):
             self.__dict__.pop(attribute, None)
         return self

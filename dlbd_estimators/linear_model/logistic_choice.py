@@ -1,4 +1,4 @@
-"""What LogisticRegressionCV searches through, what it chooses, and how it tells of both."""
+"""The parameters, the choice and the fitted attributes of LogisticRegressionCV."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from dlbd_estimators.linear_model.logistic_parameters import UNSET
 from dlbd_estimators.linear_model.solver_names import logistic_solver
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 
-#: The default of parameters whose default scikit-learn is about to change.
+#: Default of parameters whose default scikit-learn 1.10 changes; it means the default of 1.9.
 _OLD_DEFAULT = "warn"
 _GRID = (-4, 4)
 
 
 class Searched(NamedTuple):
-    """What is searched through.
+    """The checked parameters of a search.
 
     Attributes
     ----------
     Cs, l1_ratios : ndarray
-        Inverse strengths, and shares of l1.
+        Inverse strengths, and shares of the l1 part, to choose from.
     solver : str
-        Our solver's name.
+        Name of this package's solver.
     scoring : str or callable
-        What is best.
+        How predictions of held-out rows are scored.
     has_l1_ratios : bool
-        Whether legacy attributes have a dimension of shares of l1.
+        Whether legacy attributes have an axis for l1_ratios.
     legacy : bool
-        Whether attributes are legacy.
+        Whether attributes have the shapes of scikit-learn 1.9.
     """
 
     Cs: FloatArray
@@ -57,14 +57,15 @@ class Searched(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What was chosen.
+    """The result of a search.
 
     Attributes
     ----------
     C, l1_ratio : float
-        Of the model; means over folds without a refit.
+        The chosen values; without a refit, the means of the best values of all folds.
     parameters : ndarray of shape (packing.size,)
-        The mean of the folds' models of this choice, or of the best of each.
+        The mean of all folds' models for the chosen values; without a refit, the mean of the best
+        models of all folds.
     """
 
     C: float
@@ -73,37 +74,39 @@ class Choice(NamedTuple):
 
 
 class TooManyParameters(ValueError):
-    """A model has a Hessian that is too large for a search."""
+    """The Hessian of a model is too large for a search."""
 
 
 def check_size(packing: Packing) -> None:
-    """Refuse models whose Hessian is too large.
+    """Check that the Hessian of a model is not too large.
 
     Raises
     ------
     TooManyParameters
-        Says what to do.
+        It is too large. The message gives advice.
     """
     if packing.size > LARGEST_HESSIAN:
         raise TooManyParameters(
-            f"A model has {packing.size} parameters, but a search holds Hessians of at most "
-            f"{LARGEST_HESSIAN}. Select columns first, or take scikit-learn's GridSearchCV over "
+            f"A model has {packing.size} parameters, but a search keeps Hessians of at most "
+            f"{LARGEST_HESSIAN}. Select columns first, or use scikit-learn's GridSearchCV over "
             f"LogisticRegression."
         )
 
 
 def asked_for(estimator: Any) -> Searched:
-    """Check the parameters of a search.
+    """Check the parameters of a search, and return them.
 
     Raises
     ------
     ValueError
-        One is out of range, or does not go with another.
+        A parameter is out of range, or contradicts another.
 
     Warns
     -----
-    ParameterWithoutEffect, FutureWarning
-        One does nothing, or is given up by scikit-learn.
+    ParameterWithoutEffect
+        A parameter has no effect here.
+    FutureWarning
+        A parameter is deprecated in scikit-learn.
     """
     check_stopping(estimator)
     for flag in ("dual", "refit"):
@@ -121,15 +124,15 @@ def asked_for(estimator: Any) -> Searched:
     if estimator.intercept_scaling != 1:
         tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
-        tell_once(estimator, "n_jobs", "threads are Dask's.")
+        tell_once(estimator, "n_jobs", "Dask sets the number of threads.")
     legacy = bool(estimator.use_legacy_attributes)
     return Searched(Cs, l1_ratios, solver, "accuracy" if old else scoring, has_l1_ratios, legacy)
 
 
 def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool]:
     Cs = _inverse_strengths(estimator)
-    given = estimator.l1_ratios
-    unset = given is None or (isinstance(given, str) and given == _OLD_DEFAULT)
+    value = estimator.l1_ratios
+    unset = value is None or (isinstance(value, str) and value == _OLD_DEFAULT)
     check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
     penalty = estimator.penalty
     ratios = np.zeros(1) if unset else _shares(estimator)
@@ -153,11 +156,11 @@ def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool
 
 
 def _inverse_strengths(estimator: Any) -> FloatArray:
-    given = estimator.Cs
-    if isinstance(given, Integral) and not isinstance(given, bool):
+    value = estimator.Cs
+    if isinstance(value, Integral) and not isinstance(value, bool):
         check_integer(estimator, "Cs", low=1)
-        return np.logspace(*_GRID, int(given))
-    Cs = _numbers(given)
+        return np.logspace(*_GRID, int(value))
+    Cs = _numbers(value)
     if not len(Cs) or not np.all(Cs > 0):
         positive = "a non-empty array-like of floats in the range (0.0, inf]"
         raise refused(estimator, "Cs", "an int in the range [1, inf)", positive)
@@ -174,9 +177,9 @@ def _shares(estimator: Any) -> FloatArray:
     return ratios
 
 
-def _numbers(given: Any) -> FloatArray:
+def _numbers(value: Any) -> FloatArray:
     try:
-        values = np.asarray(given, dtype=np.float64)
+        values = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         return np.zeros(0)
     return values if values.ndim == 1 else np.zeros(0)
@@ -185,18 +188,22 @@ def _numbers(given: Any) -> FloatArray:
 def choose_best(
     searched: Searched, scores: FloatArray, parameters: FloatArray, *, refit: bool
 ) -> Choice:
-    """Choose as scikit-learn does: the first of the best, strengths before shares of l1.
+    """Choose the values of C and l1_ratio with the best score.
+
+    If several scores are equal, the first one counts, as in scikit-learn: in the order of C, and
+    for the same C in the order of l1_ratio.
 
     Parameters
     ----------
     searched : Searched
-        What was searched through.
+        The parameters of the search.
     scores : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
-        Larger is better.
+        Scores; larger is better.
     parameters : ndarray of shape (n_splits, n_l1_ratios, n_Cs, packing.size)
-        The models.
+        Coefficients and intercepts of the models.
     refit : bool
-        Choose one pair for all splits; otherwise one for each, and average.
+        Whether to choose one pair of values for all splits. If not, a pair is chosen for each
+        split, and the results are averaged.
     """
     by_C = np.swapaxes(scores, 1, 2)
     if refit:
@@ -225,24 +232,24 @@ def results(
     n_iter: NDArray[np.int32],
     classes: NDArray[Any],
 ) -> dict[str, Any]:
-    """Return what a search found, by the names and in the shapes of scikit-learn's attributes.
+    """Return the fitted attributes of a search, in the shapes of scikit-learn.
 
     Parameters
     ----------
     searched, choice : Searched, Choice
-        What was searched through, and chosen.
+        The parameters of the search, and the chosen values.
     scores, n_iter : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
-        Of each model.
+        Score, and number of solver steps, of each model.
     paths : ndarray of shape (n_splits, n_l1_ratios, n_Cs, n_outputs, n_dof)
-        Coefficients of each, and last the intercept.
+        Coefficients and, last, the intercept of each model.
     classes : ndarray of shape (n_classes,)
-        Labels.
+        Class labels.
     """
-    found: dict[str, Any] = {"Cs_": searched.Cs, "classes_": classes}
-    found["l1_ratios_"] = searched.l1_ratios if searched.has_l1_ratios else np.array([None])
+    attributes: dict[str, Any] = {"Cs_": searched.Cs, "classes_": classes}
+    attributes["l1_ratios_"] = searched.l1_ratios if searched.has_l1_ratios else np.array([None])
     if not searched.legacy:
         return {
-            **found,
+            **attributes,
             "C_": choice.C,
             "l1_ratio_": choice.l1_ratio,
             "scores_": scores,
@@ -255,7 +262,7 @@ def results(
         by_C = by_C[0][:, :, 0], by_C[1][:, :, 0], by_C[2][..., 0]
     ratio = choice.l1_ratio if searched.has_l1_ratios else None
     return {
-        **found,
+        **attributes,
         "C_": np.full(len(names), choice.C),
         "l1_ratio_": np.array([ratio] * len(names)),
         "scores_": {name: by_C[0].copy() for name in names},

@@ -40,87 +40,87 @@ class LogisticRegressionCV(LogisticRegression):
 
     Minimises ``C sum_i s_i loss(y_i, x_i W + b) + (1 - l1_ratio) ||W||^2 / 2 + l1_ratio |W|_1``
     as :class:`LogisticRegression` does, for the C and l1_ratio that predict held-out rows best.
-    The models of all values and folds share sweeps over the data.
+    The models of all values and folds are fitted together, in shared passes over the data.
 
     Parameters
     ----------
     Cs : int or array-like of shape (n_Cs,), default=10
-        Inverse strengths to choose from, greater than 0; or how many to make, from 1e-4 to 1e4.
+        Inverse strengths to choose from, greater than 0; or how many to generate in [1e-4, 1e4].
     l1_ratios : array-like of shape (n_l1_ratios,), optional
-        Shares of the l1 part to choose from, from 0 to 1. By default 0, and attributes have no
-        dimension of it, as in scikit-learn 1.9.
+        Shares of the l1 part to choose from, from 0 to 1. The default is 0, and then the
+        attributes have no axis for l1_ratios, as in scikit-learn 1.9.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     cv : int, splitter, iterable or array of int, default=None
-        Which rows are held out. None means 5 folds, and a number means that many: stratified for
-        data in memory, as in scikit-learn, and of rows at random for lazy data. It may be a
-        splitter of :mod:`dlbd_estimators.model_selection`; for data in memory also one of
-        scikit-learn; or the splits. Or it is an array with the number of each row's fold, where
-        rows of number -1 are always trained on.
+        Which rows are held out. None means 5 folds and a number that many: stratified for data in
+        memory, as in scikit-learn, and of random rows for lazy data. It may be a splitter of
+        :mod:`dlbd_estimators.model_selection`; for data in memory also one of scikit-learn, or an
+        iterable of splits. Or it is an array with the number of each row's fold; rows with the
+        number -1 are training rows of all splits.
     dual : bool, default=False
-        Accepted for compatibility with scikit-learn, with ``"liblinear"`` alone; no effect.
+        Accepted for compatibility with scikit-learn, only with ``"liblinear"``; no effect.
     penalty : {"l1", "l2", "elasticnet"} or None, optional
-        As in scikit-learn, where it is deprecated. Pass ``l1_ratios`` instead, or
-        ``Cs=(np.inf,)`` for None.
+        Deprecated, as in scikit-learn. Pass ``l1_ratios`` instead, and ``Cs=(np.inf,)`` instead
+        of None.
     scoring : str or callable, optional
         Score of held-out rows: ``"accuracy"``, the default as in scikit-learn 1.9, or
-        ``"neg_log_loss"``. scikit-learn's other names, and callables, are for data in memory.
+        ``"neg_log_loss"``. scikit-learn's other scorer names, and callables, need data in memory.
     solver : str, default="auto"
-        A solver of :class:`LogisticRegression`. It fits models with an l1 part; those without are
-        fitted by the sweeps of the search, and the chosen one by Newton's method.
+        A solver of :class:`LogisticRegression`, for models with an l1 part. Models without one are
+        fitted by the search itself, and the chosen one by Newton's method.
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient of the chosen model, in standard units.
+        Largest acceptable error of a coefficient, as in :class:`LogisticRegression`.
     max_iter : int, default=100
         Largest number of steps.
     class_weight : dict, "balanced" or None, default=None
-        Factor for the weights of the rows of each class; ``"balanced"`` gives all classes the
-        same total weight, and None is a factor of 1.
+        Factor by which the weights of the rows of each class are multiplied; ``"balanced"`` gives
+        all classes the same total weight, and None is a factor of 1.
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn; no effect.
     verbose : int or bool, default=0
         1 or True prints one line for each step.
     refit : bool, default=True
-        Whether to fit the chosen model on all rows; if not, the best models of the folds are
-        averaged.
+        Whether to fit the chosen model to all rows. If not, the coefficients of the best models of
+        all folds are averaged.
     intercept_scaling : float, default=1.0
         Accepted for compatibility with scikit-learn; no effect.
     random_state : int, RandomState or None, default=None
         Seed that chooses the sample that the search starts from; None is a fixed seed.
     use_legacy_attributes : bool, optional
-        Shapes of the attributes: as in scikit-learn 1.9 by default; False is those of 1.10.
+        By default, attributes have the shapes of scikit-learn 1.9. False gives those of 1.10.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+        ``fit`` with the same parameters and data continues from there, with a bit-identical
+        result. ``{}`` in the path is replaced by a hash of the parameters and data, so that each
+        fit of a search has its own folder. See ``docs/reliability.md``.
 
     Attributes
     ----------
     C_, l1_ratio_ : ndarray of shape (1,) or (n_classes,), or float
-        The chosen values; floats without legacy attributes.
+        The chosen values; floats if ``use_legacy_attributes=False``.
     Cs_, l1_ratios_ : ndarray
         All values that were tried.
     scores_ : dict of class to ndarray of shape (n_folds, n_Cs) or (n_folds, n_Cs, n_l1_ratios)
-        Scores; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
+        Scores. Without legacy attributes, one ndarray of shape (n_folds, n_l1_ratios, n_Cs).
     coefs_paths_ : dict of class to ndarray of shape (n_folds, n_Cs[, n_l1_ratios], n_dof)
-        Coefficients and, last, the intercept; or one ndarray of shape (n_folds, n_l1_ratios, n_Cs,
-        n_classes, n_dof), where two classes are one.
+        Coefficients and, last, the intercept. Without legacy attributes, one ndarray of shape
+        (n_folds, n_l1_ratios, n_Cs, n_classes, n_dof), where n_classes is 1 for two classes.
     n_iter_ : ndarray of shape (1, n_folds, n_Cs[, n_l1_ratios])
-        Steps of the solver; or of shape (n_folds, n_l1_ratios, n_Cs).
+        Number of solver steps. Without legacy attributes, of shape (n_folds, n_l1_ratios, n_Cs).
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float64. Those of two classes belong to the log-odds of ``classes_[1]``.
+        Coefficients, float64. For two classes, they give the log-odds of ``classes_[1]``.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features; a sample counts in part.
+        Passes over the features. A pass over a sample counts as its share of the rows.
     history_ : list of dict
         The steps of the chosen model.
 
@@ -203,10 +203,10 @@ class LogisticRegressionCV(LogisticRegression):
         ------
         ValueError
             X or sample_weight holds NaN or infinity, lengths differ, y has a single class, a fold
-            trains on no row of a class, there are more folds than rows, or a parameter is out of
-            range.
+            has no training row of a class, there are more folds than rows, or a parameter is out
+            of range.
         TypeError
-            X is not numeric, or is lazy where the splitter or the scorer needs all rows.
+            X is not numeric, or X is lazy and the splitter or the scorer needs rows in memory.
         MemoryError
             A block or a Hessian does not fit in the memory of a worker.
 
@@ -222,7 +222,7 @@ class LogisticRegressionCV(LogisticRegression):
             if not data.blocks.in_memory and searched.scoring not in BY_SUMS:
                 raise TypeError(
                     f"scoring={searched.scoring!r} needs the predictions of all rows; X is lazy. "
-                    f"Take 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
+                    f"Use 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
                 )
             with executor_for(data.blocks) as executor:
                 of_all = SearchData.of(self, executor, data.blocks, task)
@@ -233,14 +233,14 @@ class LogisticRegressionCV(LogisticRegression):
     def _search_l2(
         self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
     ) -> None:
-        """Search in sweeps that all strengths and splits share."""
+        """Fit the models of all strengths and splits in shared passes, without an l1 part."""
         packing, splits = data.packing, data.splits
         score: Any = searched.scoring
         if score not in BY_SUMS:
 
             def score(models: FloatArray) -> FloatArray:
-                given = searched.scoring, data.plain, splits
-                return scores_of_classifiers(*given, models, packing, data.classes)
+                options = searched.scoring, data.plain, splits
+                return scores_of_classifiers(*options, models, packing, data.classes)
 
         solver = LogisticSearch(
             searched.Cs, splits, data.factors, data.totals, score=score, refit=bool(self.refit)
@@ -249,17 +249,17 @@ class LogisticRegressionCV(LogisticRegression):
 
         def model(solution: Solution) -> dict[str, Any]:
             coef, intercept = packing.unpack(solution.parameters)
-            found = {"classes_": data.classes, "coef_": coef, "intercept_": intercept}
+            fitted = {"classes_": data.classes, "coef_": coef, "intercept_": intercept}
             state = solution.state
             if not isinstance(state, LogisticSearchState) or state.scores is None:
-                return found  # a callback stopped the search before anything was scored
+                return fitted  # a callback stopped the search before anything was scored
             n_ratios = len(searched.l1_ratios)
             scores = np.repeat(state.scores[:, None], n_ratios, axis=1)
             paths = np.repeat(solver.paths(problem, state)[:, None], n_ratios, axis=1)
             n_iter = np.full(scores.shape, state.sweeps, dtype=np.int32)
             choice = choose_best(searched, scores, paths, refit=bool(self.refit))
             paths = paths.reshape(*scores.shape, *packing.shape)
-            return found | results(searched, choice, scores, paths, n_iter, data.classes)
+            return fitted | results(searched, choice, scores, paths, n_iter, data.classes)
 
         advice = "leave out the largest Cs"
         search(self, executor, problem, solver, task=task, model=model, advice=advice)
@@ -267,7 +267,7 @@ class LogisticRegressionCV(LogisticRegression):
     def _search_l1(
         self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
     ) -> None:
-        """Fit all models, whose passes share sweeps; then score them by one, and fit the chosen."""
+        """Fit all models in shared passes, score them in one pass, and fit the chosen model."""
         packing, splits, scoring = data.packing, data.splits, searched.scoring
         before = executor.spent.cost.n_blocks
         paths = fit_paths(
@@ -288,19 +288,19 @@ class LogisticRegressionCV(LogisticRegression):
         scores = scores.reshape(paths.n_iter.shape)
         choice = choose_best(searched, scores, paths.parameters, refit=bool(self.refit))
         shape = (*scores.shape, *packing.shape)
-        found = results(
+        fitted = results(
             searched, choice, scores, paths.parameters.reshape(shape), paths.n_iter, data.classes
         )
 
         def attributes(parameters: FloatArray) -> dict[str, Any]:
             coef, intercept = packing.unpack(parameters)
             passes = (executor.spent.cost.n_blocks - before) / data.blocks.n_blocks
-            return {**found, "coef_": coef, "intercept_": intercept, "n_passes_": passes}
+            return {**fitted, "coef_": coef, "intercept_": intercept, "n_passes_": passes}
 
         if not self.refit:
             task.start(executor, data.blocks, print_lines=bool(self.verbose))
-            found = attributes(choice.parameters) | {"solver_": paths.solver, "history_": []}
-            self.__dict__.update(found)
+            fitted = attributes(choice.parameters) | {"solver_": paths.solver, "history_": []}
+            self.__dict__.update(fitted)
             return
         problem = data.problem(choice.C, choice.l1_ratio)
 
@@ -312,7 +312,7 @@ class LogisticRegressionCV(LogisticRegression):
 
     @documented_like(LogisticRegression.score)
     def score(self, X: Any, y: Any, sample_weight: Any = None, **score_params: Any) -> float:
-        """Return the score by ``scoring``, a float also for lazy data.
+        """Return the score that ``scoring`` names, as a float also for lazy data.
 
         Parameters
         ----------
@@ -339,8 +339,8 @@ class LogisticRegressionCV(LogisticRegression):
         if not is_lazy(X):
             refuse_lazy(y=y, sample_weight=sample_weight)
             scorer = get_scorer(scoring)
-            given = {} if sample_weight is None else {"sample_weight": sample_weight}
-            return float(scorer(self, X, y, **given))
+            options = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(scorer(self, X, y, **options))
         if scoring != "neg_log_loss":
             raise TypeError(
                 f"scoring={scoring!r} needs predictions in memory, and X is lazy. Call a metric of "

@@ -1,4 +1,4 @@
-"""From the parameters of a logistic regression to its penalty, its solver and its start."""
+"""Convert the parameters of a logistic regression to a penalty, a solver and a start."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ UNSET = "deprecated"
 
 
 def _adapt(parameters: dict[str, Any]) -> None:
-    if parameters.get("l1_ratio", 0.0) > 0.0:  # scikit-learn's default solver knows no l1 part
+    # scikit-learn's default solver does not support an l1 penalty.
+    if parameters.get("l1_ratio", 0.0) > 0.0:
         parameters["solver"] = "saga"
 
 
-#: How a logistic regression becomes scikit-learn's.
+#: How a logistic regression is converted to scikit-learn's class.
 NAMESAKE = Namesake(
     "sklearn.linear_model.LogisticRegression",
     attributes=("coef_", "intercept_", "n_iter_", "classes_"),
@@ -36,7 +37,7 @@ NAMESAKE = Namesake(
 
 
 class Penalty(NamedTuple):
-    """A penalty by name, and its numbers."""
+    """A penalty: its name in scikit-learn, and its values of C and l1_ratio."""
 
     name: str | None
     C: float
@@ -44,14 +45,14 @@ class Penalty(NamedTuple):
 
 
 def has_l1_part(estimator: Any) -> bool:
-    """Tell whether a logistic regression's parameters name an l1 penalty, without checking them."""
+    """Return whether the parameters describe an l1 penalty; the parameters are not checked."""
     if estimator.penalty == UNSET:
         return estimator.l1_ratio is not None and estimator.l1_ratio != 0
     return estimator.penalty in ("l1", "elasticnet")
 
 
 def asked_for(estimator: Any) -> tuple[Penalty, str]:
-    """Check the parameters; return the penalty, and the name of our solver.
+    """Check the parameters; return the penalty, and the name of this package's solver.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
     Warns
     -----
     ParameterWithoutEffect
-        A parameter does nothing here.
+        A parameter has no effect here.
     FutureWarning
         A parameter is deprecated in scikit-learn.
     UserWarning
@@ -77,7 +78,7 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
     if estimator.intercept_scaling != 1:
         tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
-        why = "scikit-learn 1.8 has deprecated it; threads are Dask's."
+        why = "it is deprecated in scikit-learn 1.8, and Dask sets the number of threads."
         tell_once(estimator, "n_jobs", why, FutureWarning)
     return penalty, solver
 
@@ -95,7 +96,7 @@ def penalty_of(estimator: Any) -> Penalty:
     FutureWarning
         ``penalty`` is given, or ``l1_ratio`` is None: scikit-learn has deprecated both.
     UserWarning
-        ``penalty`` and another parameter contradict each other; ``penalty`` wins.
+        ``penalty`` and another parameter contradict each other; ``penalty`` is used.
     """
     check_number(estimator, "C", low=0.0, open_low=True, infinite=True)
     check_number(estimator, "l1_ratio", low=0.0, high=1.0, none=True)
@@ -134,13 +135,14 @@ def last_solution(
     Parameters
     ----------
     estimator : LogisticRegression
-        With the coefficients of its last fit, if there was one.
+        The estimator. It has coefficients if it was fitted before.
     packing : Packing
         Order of the parameters.
     classes : ndarray of shape (n_classes,)
         Classes of the new data.
     shifted : bool
-        Whether a shift common to the coefficients of all classes matters, as to an l1 penalty.
+        Whether a shift common to the coefficients of all classes changes the objective, as it does
+        with an l1 penalty.
 
     Raises
     ------
@@ -158,7 +160,7 @@ def last_solution(
         )
     coef, intercept = dense(estimator.coef_), estimator.intercept_
     if packing.n_outputs > 1 and not shifted:
-        # Such a shift changes no probability, and solvers expect none.
+        # A shift common to all classes changes no probability; solvers require that it is zero.
         coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
     return packing.pack(coef, intercept)
 
@@ -171,8 +173,8 @@ def _tell_contradictions(name: str | None, C: float, l1_ratio: float | None) -> 
         )
     if name is not None and l1_ratio != (1.0 if name == "l1" else 0.0):
         warn_user(
-            f"Inconsistent values: penalty={name} with l1_ratio={l1_ratio}. penalty is taken; "
-            f"leave it out and pass l1_ratio alone.",
+            f"Inconsistent values: penalty={name} with l1_ratio={l1_ratio}. penalty is used; "
+            f"leave it out and pass only l1_ratio.",
             UserWarning,
         )
     if name is None and C != 1.0:

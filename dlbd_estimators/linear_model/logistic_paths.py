@@ -1,4 +1,4 @@
-"""What the logistic regressions of a search share, and fits of those with an l1 part."""
+"""Data that all logistic regressions of a search share, and the fits with an l1 part."""
 
 from __future__ import annotations
 
@@ -38,36 +38,36 @@ from dlbd_estimators.solvers import Fit, Known, Problem, Solution, minimize_toge
 from dlbd_estimators.solvers.proximal.working_set import WorkingSet
 from dlbd_estimators.solvers.split_problem import SplitProblem
 
-#: The factor on the weights of a class that the user has given none.
+#: Smallest factor of a class: scores divide the weights by the factors, so it cannot be 0.
 _ALMOST_ZERO = 1e-200
-#: Scores that sums over rows give.
+#: Scores that can be computed from sums over rows.
 BY_SUMS = ("accuracy", "neg_log_loss")
 
 
 @dataclass(frozen=True)
 class SearchData:
-    """What all models of a search have in common.
+    """The data that all models of a search have in common.
 
     Attributes
     ----------
     plain, blocks : DividedBlocks
-        The rows without the factors of classes on their weights, and with them.
+        The rows without class weights, and the rows with class weights.
     splits : Splits
-        How they are divided.
+        Training and test parts of each split.
     classes : ndarray of shape (n_classes,)
         All labels.
     factors : ndarray of shape (n_classes,) or None
-        Of the classes' weights.
+        Class weights: factors of the rows' weights.
     totals, total : list of float, float
-        Weight that each split trains on, and that of all rows.
+        Total weight of the training rows of each split, and of all rows.
     packing : Packing
         Order of a model's parameters.
     name : str
-        What a person reads on the dashboard.
+        Name of the passes on the dashboard.
     seed : int
-        Chooses the samples.
+        Seed that chooses the samples.
     room : MatrixRoom or None
-        What the workers have for a matrix.
+        Memory that the workers have for a matrix.
     """
 
     plain: DividedBlocks
@@ -86,46 +86,47 @@ class SearchData:
     def of(
         cls, estimator: Any, executor: Executor, blocks: Blocks, task: FitTask, cv: Any = None
     ) -> SearchData:
-        """Count the classes, and divide the rows as ``cv``, or else the estimator's, says.
+        """Count the classes, and divide the rows by ``cv``; None means the estimator's ``cv``.
 
         Raises
         ------
         ValueError
-            Too few classes, a split without rows of one, or too many parameters.
+            There are too few classes, a split has no rows of a class, or a model has too many
+            parameters.
         TypeError
-            A splitter that needs all rows, on lazy data.
+            The data are lazy, and the splitter needs the positions of all rows.
         """
         counts = count_labels(estimator, executor, blocks, "logistic")
         classes = counts.labels
         check_liblinear(estimator, len(classes))
         factors = class_factors(estimator, counts)
-        if factors is not None:  # a weight of 0 would say nothing of the row in a score
+        if factors is not None:
             factors = np.maximum(factors, _ALMOST_ZERO)
         n_outputs = 1 if len(classes) == 2 else len(classes)
         packing = Packing(n_outputs, blocks.n_features, bool(estimator.fit_intercept))
         check_size(packing)
-        whole, splits = divided(estimator, blocks, executor, classify=True, cv=cv)
-        task.checkpoint.open(executor, whole)
+        all_rows, splits = divided(estimator, blocks, executor, classify=True, cv=cv)
+        task.checkpoint.open(executor, all_rows)
         task.checkpoint.also("classes", classes)
         task.checkpoint.also("weights of classes", counts.weights)
-        encoded = whole.encoded(Encoding(classes))
+        encoded = all_rows.encoded(Encoding(classes))
         return cls(
             plain=encoded,
-            # The same ones where they hold the same: blocks that fit are read once for both.
-            blocks=encoded if factors is None else whole.encoded(Encoding(classes, factors)),
+            # The same object if both are equal, so that a block is read once for both.
+            blocks=encoded if factors is None else all_rows.encoded(Encoding(classes, factors)),
             splits=splits,
             classes=classes,
             factors=factors,
-            totals=split_weights(executor, whole, splits, classes, factors),
+            totals=split_weights(executor, all_rows, splits, classes, factors),
             total=float(counts.weights.sum() if factors is None else counts.weights @ factors),
             packing=packing,
             name="logistic",
             seed=seed_of(estimator.random_state, task),
-            room=room_for(executor, whole, packing),
+            room=room_for(executor, all_rows, packing),
         )
 
     def problem(self, C: float, l1_ratio: float) -> Problem:
-        """Return the objective of all rows."""
+        """Return the objective for all rows."""
         penalty, l1 = _penalties(C, l1_ratio)
         return Problem(
             self.blocks,
@@ -140,30 +141,30 @@ class SearchData:
         )
 
     def split_problem(self, number: int, C: float, l1_ratio: float) -> SplitProblem:
-        """Return the objective of the rows that a split trains on."""
-        whole = self.problem(C, l1_ratio)
-        given = {each.name: getattr(whole, each.name) for each in fields(Problem)}
-        given["known"] = Known(self.totals[number])
-        return SplitProblem(**given, parts=self.splits.train[number])
+        """Return the objective for the training rows of a split."""
+        all_rows = self.problem(C, l1_ratio)
+        arguments = {each.name: getattr(all_rows, each.name) for each in fields(Problem)}
+        arguments["known"] = Known(self.totals[number])
+        return SplitProblem(**arguments, parts=self.splits.train[number])
 
     @property
     def loss(self) -> Loss:
-        """The pointwise loss."""
+        """The loss of one row."""
         return HalfBinomialLoss() if self.packing.n_outputs == 1 else HalfMultinomialLoss()
 
 
 @dataclass(frozen=True)
 class Paths:
-    """The models of all splits, shares of l1 and strengths.
+    """The models of all splits, l1_ratios and Cs.
 
     Attributes
     ----------
     parameters : ndarray of shape (n_splits, n_l1_ratios, n_Cs, packing.size)
-        In the packed order.
+        Coefficients and intercepts in the packed order.
     n_iter : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
-        Steps of each.
+        Number of solver steps of each model.
     solver : str
-        Name of the solver of the first.
+        Name of the solver of the first model.
     """
 
     parameters: FloatArray
@@ -183,25 +184,25 @@ def split_weights(
     labels: NDArray[Any],
     factors: FloatArray | None,
 ) -> list[float]:
-    """Count the labels of each part, and return the weight that each split trains on.
+    """Count the labels of each part, and return the total training weight of each split.
 
     Parameters
     ----------
     executor : Executor
-        Runs a pass over the labels alone.
+        Runs a pass over the labels.
     blocks : DividedBlocks
         The data.
     splits : Splits
-        How they are divided.
+        Training and test parts of each split.
     labels : ndarray of shape (n_classes,)
         All classes.
     factors : ndarray of shape (n_classes,) or None
-        Of the classes' weights.
+        Class weights: factors of the rows' weights.
 
     Raises
     ------
     ValueError
-        A split trains on rows of which a class has no weight, or tests on none.
+        In the training rows of a split a class has no weight, or the test rows have no weight.
     """
     kernels = tuple(PartKernel(LabelKernel(), part) for part in range(splits.n_parts))
     counts: tuple[LabelCounts, ...] = executor.map_reduce(
@@ -224,7 +225,7 @@ def split_weights(
             missing = plain(labels[int(np.argmax((by_class == 0) & present))])
             raise ValueError(
                 f"Split {number} of cv trains on no rows of class {missing!r}. Ask for fewer "
-                f"folds, or folds of rows at random: cv=KFold(..., shuffle=True)."
+                f"folds, or for folds of random rows: cv=KFold(..., shuffle=True)."
             )
         if not weights[list(test)].sum() > 0:
             raise ValueError(f"Split {number} of cv has no rows to test on. Ask for fewer folds.")
@@ -243,37 +244,37 @@ def fit_paths(
     max_iter: int,
     checkpoint: FitCheckpoint,
 ) -> Paths:
-    """Fit all models, whose passes share sweeps.
+    """Fit the models of all splits, l1_ratios and Cs in shared passes over the data.
 
     Parameters
     ----------
     executor : Executor
-        Runs the sweeps.
+        Runs the passes.
     data : SearchData
-        What they have in common.
+        The data of the search.
     Cs, l1_ratios : ndarray of shape (n_Cs,), (n_l1_ratios,)
         Penalties to fit.
     solver_name, tol, max_iter
-        As of a fit.
+        Parameters of each fit, as of :class:`LogisticRegression`.
     checkpoint : FitCheckpoint
-        Each of the fits has a part of it.
+        Checkpoint of the search; each fit writes to its own part of it.
     """
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     fits: list[Fit] = []
     for number in range(len(data.splits.train)):
         for l1_ratio in l1_ratios:
             for C in Cs:
-                one = data.split_problem(number, float(C), float(l1_ratio))
+                objective = data.split_problem(number, float(C), float(l1_ratio))
                 saved = checkpoint.part(f"model-{len(fits):04}", data.seed)
-                solver = choose(saved.solver or solver_name, one)
+                solver = choose(saved.solver or solver_name, objective)
                 if isinstance(solver, WorkingSet):
                     raise ValueError(
-                        f"X has {one.packing.n_features} features, which are too many for an l1 "
-                        f"part in a search. Select columns first, or take l1_ratios=(0,)."
+                        f"X has {objective.packing.n_features} features, which are too many for an "
+                        f"l1 part in a search. Select columns first, or take l1_ratios=(0,)."
                     )
-                clock = partial(_since, began)
-                fit = Fit(solver, one, None, tol, max_iter, clock, on_warning=_warn)
-                fits.append(saved.resume(fit, one.packing.size, []))
+                clock = partial(_since, started_at)
+                fit = Fit(solver, objective, None, tol, max_iter, clock, on_warning=_warn)
+                fits.append(saved.resume(fit, objective.packing.size, []))
     solutions: list[Solution] = []
     for outcome in minimize_together(executor, fits):
         if isinstance(outcome, Exception):
@@ -289,8 +290,8 @@ def _warn(_status: str, message: str, category: type[Warning]) -> None:
     warn_user(message, category)
 
 
-def _since(began: float) -> float:
-    return time.perf_counter() - began
+def _since(started_at: float) -> float:
+    return time.perf_counter() - started_at
 
 
 def score_paths(
@@ -301,22 +302,22 @@ def score_paths(
     parameters: FloatArray,
     packing: Packing,
 ) -> FloatArray:
-    """Score all models on the rows that their splits test on, in one sweep.
+    """Score all models on the test rows of their splits, in one pass.
 
     Parameters
     ----------
     scoring : {"accuracy", "neg_log_loss"}
-        What is scored.
+        The score to compute.
     executor : Executor
-        Runs the sweep.
+        Runs the pass.
     blocks : DividedBlocks
-        Encoded without class weights, which scores do not count.
+        Rows without class weights, because scores do not use them.
     splits : Splits
-        How they are divided.
+        Training and test parts of each split.
     parameters : ndarray of shape (n_splits, n_models, packing.size)
-        The models.
+        Coefficients and intercepts of the models.
     packing : Packing
-        Their order.
+        Order of the parameters.
 
     Returns
     -------
@@ -330,7 +331,7 @@ def score_paths(
 
 
 def mean_log_loss(model: Any, blocks: Blocks) -> float:
-    """Return the log loss of a fitted model on encoded blocks, by one pass."""
+    """Return the mean log loss of a fitted model on encoded blocks, by one pass."""
     loss = HalfBinomialLoss() if len(model.classes_) == 2 else HalfMultinomialLoss()
     packing = Packing(len(model.intercept_), blocks.n_features, True)
     parameters = packing.pack(dense(model.coef_), model.intercept_)

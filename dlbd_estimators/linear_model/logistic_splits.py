@@ -1,4 +1,4 @@
-"""Logistic regressions of many strengths on the splits of a cross-validation, for a search."""
+"""Logistic regressions with many strengths of the penalty, fitted to all splits of a search."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from dlbd_estimators.solvers import Problem, Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
 from dlbd_estimators.solvers.smooth.path_sample import in_rows, or_none
 
-#: Largest error of a coefficient in the last sweep, whose step leaves a tenth of it or less:
-#: scores are then those of the minimisers to a millionth.
+#: Largest error of a coefficient before the last step, which reduces it at least tenfold. Scores
+#: are then accurate to a millionth.
 _ACCURACY = 1e-4
 _ADVICE = "leave out the largest values of C"
 
 
 def may_share(model: Any) -> bool:
-    """Tell whether a logistic regression is one whose fits the sweeps of a search serve.
+    """Return whether the fits of a logistic regression can share passes with others.
 
-    Not with an l1 part, or without a penalty, where classes may be separable; and not with weights
-    that differ by split, or a history of its own.
+    They cannot with an l1 part, or without a penalty, because classes may be separable. They also
+    cannot if class weights depend on the split, or if a fit has its own checkpoint, start or
+    output.
     """
     plain = model.penalty == UNSET and model.l1_ratio is not None and model.n_jobs is None
     plain = plain and model.checkpoint is None and not (model.warm_start or model.verbose)
@@ -47,9 +48,9 @@ def may_share(model: Any) -> bool:
         return False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each fit that follows tells what there is to tell
+            warnings.simplefilter("ignore")  # the fit itself will warn
             penalty, _ = asked_for(model)
-    except (ValueError, TypeError):  # its own fit says so
+    except (ValueError, TypeError):  # the fit itself will raise it
         return False
     return penalty.l1_ratio == 0 and bool(np.isfinite(penalty.C)) and model.max_iter > 0
 
@@ -64,11 +65,11 @@ def fit_logistic_on_splits(
     scaling: Scaling | None,
     train_scores: bool,
 ) -> SplitFits | None:
-    """Fit models with several strengths of the penalty to all splits, in shared sweeps.
+    """Fit models with several strengths of the penalty to all splits, in shared passes.
 
-    Parameters and return value are described once, in :class:`FitOnSplits`. The candidates are
-    LogisticRegression that differ in ``C`` alone. It returns None where a model has too many
-    parameters for its Hessian.
+    Parameters and return value are described in :class:`FitOnSplits`. The candidates are
+    LogisticRegression estimators that differ only in ``C``. The result is None if a model has too
+    many parameters for a Hessian.
     """
     reader = clone(candidates[0])
     with fit_task(reader, X, y, sample_weight) as task:
@@ -104,9 +105,9 @@ def fit_logistic_on_splits(
     models: list[list[Any] | None] = [
         [
             _model(candidate, reader, data, each, None if scaled is None else scaled.of(number))
-            for number, each in enumerate(paths[:, place])
+            for number, each in enumerate(paths[:, index])
         ]
-        for place, candidate in enumerate(candidates)
+        for index, candidate in enumerate(candidates)
     ]
     n_passes = reader.n_passes_ + 1.0 + (scaled is not None)
     return SplitFits(models, n_passes, test, train)
@@ -114,7 +115,7 @@ def fit_logistic_on_splits(
 
 @dataclass(frozen=True)
 class _Scaled:
-    """What each split makes of the columns: they lose ``means``, and are divided by ``widths``."""
+    """The scaling of each split: ``means`` are subtracted, ``widths`` divide the columns."""
 
     means: FloatArray
     widths: FloatArray
@@ -124,7 +125,7 @@ class _Scaled:
 
 
 def _scaled(executor: Executor, data: SearchData, scaling: Scaling) -> _Scaled:
-    """Find what the splits divide the columns by, in a pass."""
+    """Compute the scaling of each split, in one pass."""
     splits = data.splits
     kernels = tuple(PartKernel(ColumnMomentsKernel(), part) for part in range(splits.n_parts))
     parts: tuple[ColumnMoments, ...] = executor.map_reduce(
@@ -146,18 +147,21 @@ def _scores(
     *,
     also_train: bool,
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Score all models on the rows that their splits test on, and train on, in one sweep."""
+    """Score all models on the test rows, and optionally the training rows, in one pass."""
     assert state.models is not None
     assert state.scale is not None
     packing, splits = data.packing, data.splits
     models = state.models / in_rows(packing, state.scale)
     centre = or_none(problem.at(state.known).centre)
-    ways = [splits]
+    scored = [splits]
     if also_train:
-        ways.append(Splits(splits.test, splits.train, splits.whole))
-    kernels = tuple(PathKernel(packing, way, centre=centre, gradients=False) for way in ways)
+        scored.append(Splits(splits.test, splits.train, splits.whole))
+    kernels = tuple(
+        PathKernel(packing, scored_splits, centre=centre, gradients=False)
+        for scored_splits in scored
+    )
     sums: tuple[PathSums, ...] = executor.map_reduce(
-        SweepKernel(kernels), (models,) * len(ways), data.plain, name="scores-of-folds"
+        SweepKernel(kernels), (models,) * len(scored), data.plain, name="scores-of-folds"
     ).partial
     found: list[dict[str, FloatArray]] = [
         {
@@ -176,7 +180,7 @@ def _model(
     parameters: FloatArray,
     scaled: tuple[FloatArray, FloatArray] | None,
 ) -> Any:
-    """Return a fitted model, of the columns as the step before leaves them."""
+    """Return a fitted model for the columns that the scaler before it returns."""
     coef, intercept = data.packing.unpack(parameters)
     if scaled is not None:
         mean, width = scaled

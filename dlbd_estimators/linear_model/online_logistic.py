@@ -1,4 +1,4 @@
-"""Logistic regression that learns from batches, each of which is read once."""
+"""Logistic regression with ``partial_fit``, which reads each batch once."""
 
 from __future__ import annotations
 
@@ -28,25 +28,31 @@ from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import check_room
 from dlbd_estimators.solvers.smooth.online_newton import OnlineNewton, RunningCurvature
 
-#: What to take for more parameters than a Hessian is held for.
+#: Advice for models with more parameters than a Hessian may have.
 _OTHERWISE = "take MLPClassifier(hidden_layer_sizes=()), which keeps no Hessian"
 
 
 def _has_smooth_penalty(estimator: Any) -> bool:
-    """Tell whether an estimator has a penalty that Newton steps know; if not, say what to do."""
+    """Return True if Newton steps can minimise the estimator's penalty.
+
+    Raises
+    ------
+    AttributeError
+        The estimator has an l1 penalty, or searches for ``C``. The message gives advice.
+    """
     if "C" not in estimator.get_params(deep=False):
         raise AttributeError(
-            "A search over strengths of the penalty has no partial_fit: it needs all rows."
+            "A search for the strength of the penalty has no partial_fit: it needs all rows."
         )
     if has_l1_part(estimator):
         raise AttributeError(
-            "partial_fit knows no l1 penalty. Take l1_ratio=0, or pass all rows to fit."
+            "partial_fit supports no l1 penalty. Set l1_ratio=0, or pass all rows to fit."
         )
     return True
 
 
 class OnlineLogistic:
-    """Mixin: ``partial_fit`` by online Newton steps."""
+    """Mixin that adds ``partial_fit`` by online Newton steps."""
 
     C: float
     fit_intercept: bool
@@ -59,37 +65,38 @@ class OnlineLogistic:
 
     @available_if(_has_smooth_penalty)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from a batch by one Newton step, with the curvature of all batches until now.
+        """Update the model with a batch by one Newton step, which uses the Hessians of all batches.
 
-        A batch is read once, at the model of that time, and stands from then on for the quadratic
-        that its loss was there. So this is not ``fit`` on all rows: it gets near it as batches
-        follow, and depends on their order. Rows should come mixed: batches of one class after the
-        other teach little. It has no learning rate, and forgets nothing. ``solver``, ``tol``,
-        ``max_iter`` and ``warm_start`` have no effect on it.
+        Each batch is read once. Its loss is replaced by the quadratic approximation at the current
+        model, and the new model minimises the sum of the quadratics of all batches and the penalty.
+        So the result differs from ``fit`` on all rows, and depends on the order of the batches. It
+        approaches the result of ``fit`` as more batches follow. Each batch should contain rows of
+        all classes. There is no learning rate, and all batches keep the same influence. ``solver``,
+        ``tol``, ``max_iter`` and ``warm_start`` have no effect here.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         y : array-like or lazy array of shape (n_samples,)
-            Labels out of ``classes``.
+            Labels, all of which are in ``classes``.
         classes : array-like of shape (n_classes,), optional
-            All labels that there will be; needed by the first call alone.
+            All labels of all batches. Required in the first call, and optional in later calls.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
 
         Returns
         -------
         self
-            The fitted estimator. ``n_samples_seen_`` is the number of rows until now; the loss in
-            ``history_`` is that of the batch before it was learned.
+            The fitted estimator. ``n_samples_seen_`` is the number of rows of all batches. The loss
+            in ``history_`` is the loss of the batch before the update.
 
         Raises
         ------
         ValueError
-            ``classes`` is missing in the first call, or another than there, as is
-            ``fit_intercept``; ``class_weight`` is ``"balanced"``; there are more than 4,000
-            parameters; the data are refused as by ``fit``.
+            ``classes`` is missing in the first call; ``classes`` or ``fit_intercept`` differs from
+            the first call; ``class_weight`` is ``"balanced"``; there are more than 4,000
+            parameters; or the data are invalid in the same ways as for ``fit``.
         TypeError
             X is not numeric.
         MemoryError
@@ -100,14 +107,15 @@ class OnlineLogistic:
         Warns
         -----
         UserWarning
-            The model was fitted by ``fit``, which keeps no curvature: it begins anew.
+            The model was fitted by ``fit``, which keeps no Hessian. The model starts again with
+            this batch alone.
         """
         penalty, _ = asked_for(self)
         earlier = self._running_curvature()
         labels = self._labels(classes, earlier)
         if isinstance(self.class_weight, str):
             raise ValueError(
-                "class_weight='balanced' needs all rows, but partial_fit sees only a batch. Give "
+                "class_weight='balanced' needs all rows, but partial_fit sees only a batch. Pass "
                 "the factors: class_weight={label: factor, ...}."
             )
         factors = class_factors(self, _each_once(labels))
@@ -120,9 +128,9 @@ class OnlineLogistic:
             )
             if earlier is not None and len(earlier.linear) != packing.size:
                 raise ValueError(
-                    f"fit_intercept={self.fit_intercept!r}, but the batches before were learned "
-                    f"with the other value, so their curvature has another number of parameters. "
-                    f"Set it back, or begin with a new model."
+                    f"fit_intercept={self.fit_intercept!r}, but earlier batches were fitted with "
+                    f"the other value, so their Hessian has another number of parameters. Set it "
+                    f"back, or fit a new model."
                 )
             if packing.size > LARGEST_HESSIAN:
                 raise ValueError(
@@ -139,18 +147,18 @@ class OnlineLogistic:
                     room=room_for(executor, blocks, packing),
                 )
                 check_room(problem, "online_newton", packing.size, f"Or {_OTHERWISE}")
-                begin = None if earlier is None else self._packed(packing)
+                start_parameters = None if earlier is None else self._packed(packing)
 
                 def model(solution: Solution) -> dict[str, Any]:
                     coef, intercept = packing.unpack(solution.parameters)
-                    found: Any = solution.state
+                    online_state: Any = solution.state
                     return {
                         "classes_": labels,
                         "coef_": coef,
                         "intercept_": intercept,
                         "n_iter_": np.array([solution.n_iter], dtype=np.int32),
-                        "n_samples_seen_": found.running.n_rows,
-                        "_running": found.running,
+                        "n_samples_seen_": online_state.running.n_rows,
+                        "_running": online_state.running,
                     }
 
                 search(
@@ -161,7 +169,7 @@ class OnlineLogistic:
                     task=task,
                     model=model,
                     advice="",
-                    start=begin,
+                    start=start_parameters,
                 )
         return self
 
@@ -171,14 +179,14 @@ class OnlineLogistic:
     def _running_curvature(self) -> RunningCurvature | None:
         if hasattr(self, "coef_") and not hasattr(self, "_running"):
             warn_user(
-                "This LogisticRegression was fitted by fit, which keeps no curvature to go on "
-                "from: it begins anew, without the rows of that fit. To add rows to them, begin "
-                "with partial_fit, or fit all rows again with warm_start=True."
+                "This LogisticRegression was fitted by fit, which keeps no Hessian of its rows: "
+                "partial_fit starts again without them. To add rows to them, call partial_fit "
+                "instead of fit for the first rows, or fit all rows with warm_start=True."
             )
         return getattr(self, "_running", None)
 
     def _labels(self, classes: Any, earlier: RunningCurvature | None) -> NDArray[Any]:
-        """Return the classes, of which the first call is told."""
+        """Return the sorted classes: those of this call, or else those of the first call."""
         if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is None:

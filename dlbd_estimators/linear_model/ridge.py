@@ -36,21 +36,23 @@ class Ridge(IncrementalLeastSquares):
     max_iter : int, optional
         Largest number of steps of an iterative solver; None means 1,000.
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient, in standard units of its column and relative to
-        the largest coefficient in these units: no change of units changes it. ``history_`` gives
-        the ``"error"`` of each step, and in ``"error_is"`` whether that is a bound or an estimate.
-        ``"gram"`` is direct and goes as far as it can.
+        Largest acceptable error of a coefficient: the largest ``sd_j |dw_j|`` divided by the
+        largest ``sd_j |w_j|``, where ``sd_j`` is the standard deviation of column j and ``dw_j``
+        the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
+        ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
+        ``"gram"`` is a direct solver: it does not stop at ``tol``.
     solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
             "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
         ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent and
         the penalty is weak. ``"auto"`` chooses as in :class:`LinearRegression`. The last six are
-        names of scikit-learn's solvers. They have the same minimum and mean ``"auto"`` here; with
-        ``positive``, ``"lbfgs"`` means ``"auto"`` too.
+        names of scikit-learn's solvers. They reach the same minimum, so each of them means
+        ``"auto"`` here. If ``positive`` is True, ``"lbfgs"`` also means ``"auto"``.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients, float64; of one dimension if y has a single target, like the predictions.
+        Coefficients, float64. They have one dimension if y has a single target, and so have the
+        predictions.
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_iter_ : ndarray of shape (n_targets,)
@@ -71,7 +73,7 @@ class Ridge(IncrementalLeastSquares):
         not_theirs=("solver",),
     )
 
-    #: What models may differ in that a search fits together; of this very class alone.
+    #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("alpha", "fit_intercept", "tol", "solver")
     _may_share = may_share
     _fit_on_splits: ClassVar[FitOnSplits] = staticmethod(fit_least_squares_on_splits)
@@ -123,7 +125,7 @@ class Ridge(IncrementalLeastSquares):
 
 
 def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
-    """Check alpha, and bring one for all targets or one for each to floats."""
+    """Return alpha as a float for all targets, or as an array with a float for each target."""
     strength = np.asarray(alpha, dtype=np.float64)
     if strength.ndim > 1 or strength.size not in (1, n_outputs):
         raise ValueError(

@@ -41,80 +41,83 @@ from dlbd_estimators.solvers.smooth.ridge_search import (
     RidgeSearchState,
 )
 
-#: The search, and another pass where the condition of the moments asks for it.
+#: Step 1 is the search. Step 2 is a further pass, if the moments are ill-conditioned.
 _STEPS = 2
 
 
 def _complete(model: Any) -> None:
-    """Give scikit-learn's class what it makes labels with."""
+    """Set the private attribute with which scikit-learn's class predicts labels."""
     model._label_binarizer = LabelBinarizer(pos_label=1, neg_label=-1).fit(model.classes_)
 
 
 class RidgeClassifierCV(DecisionFunction, ClassLabels):
     """Ridge classification with built-in cross-validation.
 
-    Minimises ``sum_i s_i (t_i - x_i w - b)^2 + alpha ||w||^2`` for each class, where ``t_i`` is 1
-    for its rows and -1 for all others, and predicts the class whose model gives most; two classes
-    have one model. The alpha is the one that predicts held-out rows best.
+    Minimises ``sum_i s_i (t_i - x_i w - b)^2 + alpha ||w||^2`` for each class, where ``s_i`` is the
+    weight of row i, and ``t_i`` is 1 for rows of the class and -1 for all others. The predicted
+    class is the one whose model gives the largest value. Two classes need one model only. The
+    chosen alpha is the one that predicts held-out rows best.
 
     Parameters
     ----------
     alphas : float or array-like of shape (n_alphas,), default=(0.1, 1.0, 10.0)
-        Strengths to choose from; greater than 0 with ``cv=None``, else at least 0.
+        Strengths to choose from: greater than 0 with ``cv=None``, otherwise at least 0.
     fit_intercept : bool, default=True
         Whether to estimate the intercept ``b``; if not, it is 0.
     scoring : str or callable, optional
-        What is best: None is the negative mean squared error with leave-one-out, and the accuracy
-        with folds. Other names of scikit-learn's, and callables, are for data in memory.
+        How predictions of held-out rows are scored. None means the negative mean squared error with
+        leave-one-out, and the accuracy with folds. scikit-learn's other scorer names, and
+        callables, need data in memory.
     cv : int, splitter, iterable or array of int, optional
-        None is leave-one-out. A number of folds, stratified for data in memory as in scikit-learn,
-        of rows at random for lazy data; a splitter of :mod:`dlbd_estimators.model_selection` or,
-        in memory, of scikit-learn; the splits; or an array with the number of each row's fold, -1
-        for rows that are always trained on.
+        Which rows are held out. None means leave-one-out, and a number means that many folds:
+        stratified for data in memory, as in scikit-learn, and random rows for lazy data. It may be
+        a splitter of :mod:`dlbd_estimators.model_selection`. For data in memory, it may also be a
+        splitter of scikit-learn, or an iterable of splits. Or it is an array with the number of
+        each row's fold; rows with the number -1 are training rows of all splits.
     class_weight : dict, "balanced" or None, default=None
-        Factor for the weights of the rows of each class, in fits and scores; ``"balanced"`` gives
-        each class the number of all rows over the number of its own and that of classes, and None
-        is a factor of 1.
+        Factor by which the weights of the rows of each class are multiplied, in fits and scores.
+        ``"balanced"`` is ``n_samples / (n_classes * n_samples_of_the_class)``, and None is 1.
     store_cv_results : bool, default=False
-        Keep leave-one-out values of each row, for data in memory.
+        Whether to keep the leave-one-out values of each row. Data must be in memory.
     checkpoint : str or path, optional
         Folder, or URL of an object store, to which the fit is written after each step. A later
-        ``fit`` with the same parameters and data goes on from there, with the same bits. ``{}`` in
-        it stands for what tells one fit from another, as a search needs it. See
-        ``docs/reliability.md``.
+        ``fit`` with the same parameters and data continues from there, with a bit-identical
+        result. ``{}`` in the path is replaced by a hash of the parameters and data, so that each
+        fit of a search has its own folder. See ``docs/reliability.md``.
 
     Attributes
     ----------
     alpha_ : float
-        What was chosen.
+        The alpha that was chosen.
     best_score_ : float
-        Its score; with folds the mean over these.
+        The score of that alpha; with folds, the mean of the scores of all folds.
     cv_results_ : ndarray of shape (n_samples, n_targets, n_alphas)
-        With ``store_cv_results``: squared errors where ``scoring`` is None, else predictions.
+        With ``store_cv_results``: squared errors if ``scoring`` is None, otherwise predictions.
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Class labels, sorted.
     coef_ : ndarray of shape (n_features,) or (n_classes, n_features)
-        Coefficients, float64; of two classes those of ``classes_[1]``.
+        Coefficients, float64. For two classes, they are the coefficients for ``classes_[1]``.
     intercept_ : float or ndarray of shape (1,) or (n_classes,)
-        Intercepts; 0 without one.
+        Intercepts; 0.0 with ``fit_intercept=False``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     solver_ : str
         The solver used.
     n_passes_ : float
-        Passes over the features: 2, and one more where columns are nearly dependent.
+        Number of passes over the features: 2, or 3 if columns are nearly dependent.
     history_ : list of dict
-        One entry a step.
+        One entry for each step.
 
     Notes
     -----
-    The first pass brings the second moments of features and classes. With folds the second one
-    counts the rows that the models of all alphas and folds put in a wrong class; leave-one-out
-    errors take one, too. scikit-learn's leave-one-out with ``scoring`` takes two classes for one,
-    so that it chooses the first alpha; this class scores both. As in scikit-learn,
-    ``class_weight="balanced"`` counts rows, also where they have a ``sample_weight``.
+    The first pass computes the second moments of features and classes. With folds, the second pass
+    counts the misclassified rows for all alphas and folds. With leave-one-out, it computes the
+    errors of all rows. For two classes, leave-one-out with ``scoring`` differs from scikit-learn,
+    which sees only one class and therefore always chooses the first alpha; this class scores both
+    classes. As in scikit-learn, ``class_weight="balanced"`` counts rows and ignores their
+    ``sample_weight``.
 
     Examples
     --------
@@ -170,10 +173,10 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
         ------
         ValueError
             X or sample_weight holds NaN or infinity, lengths differ, y has a single class, a fold
-            trains on no row of a class, there are more folds than rows, an alpha is out of range,
-            or a score is NaN.
+            has no training row of a class, there are more folds than rows, an alpha is out of
+            range, or a score is NaN.
         TypeError
-            X is not numeric, or is lazy where the splitter or the scorer needs all rows.
+            X is not numeric, or X is lazy and the splitter or the scorer needs rows in memory.
         MemoryError
             A block, or the second moments, do not fit in the memory of a worker.
         """
@@ -216,8 +219,8 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             check_choice(self, "scoring", get_scorer_names())
         if self.cv is not None and self.store_cv_results:
             raise ValueError(
-                "cv!=None and store_cv_results=True are incompatible: it is of leave-one-out. "
-                "Leave out one of them."
+                "cv!=None and store_cv_results=True are incompatible: store_cv_results is for "
+                "leave-one-out (cv=None). Remove one of them."
             )
         return check_alphas(self, open_low=self.cv is None)
 
@@ -226,20 +229,20 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             return
         if self.store_cv_results:
             raise TypeError(
-                "store_cv_results=True keeps a value of each row, which are lazy here. Leave it "
-                "out, or fit rows in memory."
+                "store_cv_results=True keeps a value of each row, but X is lazy. Set it to False, "
+                "or fit rows in memory."
             )
         by_pass = self.scoring is None or (self.cv is not None and self.scoring == "accuracy")
         if not by_pass:
             raise TypeError(
-                f"scoring={self.scoring!r} needs the predictions of all rows, which are lazy here. "
-                f"Take cv=5 with scoring='accuracy', or scoring=None."
+                f"scoring={self.scoring!r} needs the predictions of all rows, but X is lazy. "
+                f"Use cv=5 with scoring='accuracy', or scoring=None."
             )
 
     def _solver(
         self, alphas: FloatArray, blocks: Blocks, executor: Executor, encoding: Encoding
     ) -> tuple[Blocks, RidgeFolds | RidgeLeaveOneOut]:
-        """Return the blocks as they are searched, and what searches."""
+        """Return the blocks with encoded targets, and the solver that searches."""
         classes = encoding.classes
         assert classes is not None
         if self.cv is None:
@@ -249,7 +252,9 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             score = None
             if self.scoring is not None:
                 raw = blocks.encoded(Encoding(raw=True))
-                labels = np.concatenate([raw.load(each).y for each in range(raw.n_blocks)])
+                labels = np.concatenate(
+                    [raw.load(block_number).y for block_number in range(raw.n_blocks)]
+                )
                 score = score_of_class_rows(self.scoring, found, labels, classes)
             by_rows, keep = score is not None, bool(self.store_cv_results)
             return found, RidgeLeaveOneOut(alphas, score=score, by_rows=by_rows, keep_errors=keep)

@@ -34,7 +34,7 @@ from dlbd_estimators.solvers.smooth.ridge_search import (
     RidgeSearchState,
 )
 
-#: The search, and another pass where the condition of the moments asks for it.
+#: Step 1 is the search. Step 2 is a further pass, if the moments are ill-conditioned.
 _STEPS = 2
 
 
@@ -43,8 +43,8 @@ class RidgeCV(LinearNumbers):
     """Ridge regression with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2`` as :class:`Ridge` does, for the
-    alpha that predicts held-out rows best. One pass over the data serves all alphas and all folds.
-    Leave-one-out, the default, takes two passes.
+    alpha that predicts held-out rows best. All alphas and all folds together need one pass over the
+    data. Leave-one-out, the default, takes two passes.
 
     Parameters
     ----------
@@ -54,19 +54,20 @@ class RidgeCV(LinearNumbers):
         How predictions of held-out rows are scored. None means R2 with folds, and the negative mean
         squared error with leave-one-out. ``"r2"``, ``"neg_mean_squared_error"`` and
         ``"neg_root_mean_squared_error"`` are computed from second moments. scikit-learn's other
-        names, and callables, need the predictions themselves, and so data in memory.
+        scorer names, and callables, need the predictions of all rows: data must be in memory.
     cv : int, splitter, iterable or array of int, optional
         Which rows are held out. None means leave-one-out, and a number means that many folds
-        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
-        data in memory also one of scikit-learn, or the splits themselves. Or it is an array with
-        the number of each row's fold, where rows of number -1 are always trained on.
+        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`. For
+        data in memory, it may also be a splitter of scikit-learn, or an iterable of splits. Or it
+        is an array with the number of each row's fold; rows with the number -1 are training rows
+        of all splits.
     gcv_mode : {"auto", "svd", "eigen"}, optional
         Accepted for compatibility with scikit-learn; it has no effect, since leave-one-out errors
         are always computed from the eigenvectors of the Gram matrix.
     store_cv_results : bool, default=False
-        Whether to keep the leave-one-out values of each row; for data in memory.
+        Whether to keep the leave-one-out values of each row. Data must be in memory.
     alpha_per_target : bool, default=False
-        Whether to choose an alpha for each target, by leave-one-out.
+        Whether to choose a separate alpha for each target. Only with leave-one-out.
 
     Attributes
     ----------
@@ -83,8 +84,8 @@ class RidgeCV(LinearNumbers):
 
     Notes
     -----
-    Models are fitted and scored with ``sample_weight``. In the mean over folds, each fold counts
-    the same, whatever the weights of its rows.
+    Models are fitted and scored with ``sample_weight``. The mean over folds gives each fold the
+    same weight, whatever the weights of its rows.
 
     Examples
     --------
@@ -147,7 +148,7 @@ class RidgeCV(LinearNumbers):
             X, y or sample_weight holds NaN or infinity, lengths differ, a fold has no rows, there
             are more folds than rows, an alpha is out of range, or a score is NaN.
         TypeError
-            X or y is not numeric, or X is lazy and the splitter or the scorer needs all rows.
+            X or y is not numeric, or X is lazy and the splitter or the scorer needs rows in memory.
         MemoryError
             A block, or the second moments, do not fit in the memory of a worker.
         """
@@ -185,7 +186,7 @@ class RidgeCV(LinearNumbers):
             if self.cv is not None and getattr(self, flag):
                 raise ValueError(
                     f"cv!=None and {flag}=True are incompatible: {flag} is for leave-one-out "
-                    f"(cv=None). Leave out one of them."
+                    f"(cv=None). Remove one of them."
                 )
         return check_alphas(self, open_low=self.cv is None)
 
@@ -195,17 +196,19 @@ class RidgeCV(LinearNumbers):
         by_moments = None if self.scoring is None else QUADRATIC.get(self._scoring_name)
         if not blocks.in_memory and (self.scoring is not None and by_moments is None):
             raise TypeError(
-                f"scoring={self.scoring!r} needs the predictions of all rows, which are lazy "
-                f"here. Take one of {sorted(QUADRATIC)}, or scikit-learn's GridSearchCV over Ridge."
+                f"scoring={self.scoring!r} needs the predictions of all rows, but X is lazy. Use "
+                f"one of {sorted(QUADRATIC)}, or scikit-learn's GridSearchCV over Ridge."
             )
         if self.cv is None:
             return blocks, self._leave_one_out(alphas, blocks, by_moments)
-        found, splits = divided(self, blocks, executor)
+        divided_blocks, splits = divided(self, blocks, executor)
         if self.scoring is None or by_moments is not None:
             score = QUADRATIC["r2"] if by_moments is None else by_moments
-            return found, RidgeFolds(alphas, splits, score=score)
-        by_models = score_of_models(self.scoring, found, splits, alphas, self.fit_intercept)
-        return found, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
+            return divided_blocks, RidgeFolds(alphas, splits, score=score)
+        by_models = score_of_models(
+            self.scoring, divided_blocks, splits, alphas, self.fit_intercept
+        )
+        return divided_blocks, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
 
     @property
     def _scoring_name(self) -> str:
@@ -214,8 +217,8 @@ class RidgeCV(LinearNumbers):
     def _leave_one_out(self, alphas: FloatArray, blocks: Blocks, by_moments: Any) -> Any:
         if self.store_cv_results and not blocks.in_memory:
             raise TypeError(
-                "store_cv_results=True keeps a value of each row, which are lazy here. Leave it "
-                "out, or fit rows in memory."
+                "store_cv_results=True keeps a value of each row, but X is lazy. Set it to False, "
+                "or fit rows in memory."
             )
         if blocks.sizes is not None and sum(blocks.sizes) < 2:
             raise ValueError(

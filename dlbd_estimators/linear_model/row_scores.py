@@ -1,4 +1,4 @@
-"""Scores of rows in memory that no sums over rows give: scikit-learn's scorers see predictions."""
+"""Scores by scikit-learn's scorers, which need the predictions of all rows in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dlbd_estimators.linear_model.ridge import Ridge
 
 
 def targets_in_memory(blocks: Blocks) -> tuple[FloatArray, FloatArray | None]:
-    """Return the targets in memory, a column each, and the weights."""
+    """Return the targets of all rows, one column for each target, and the weights."""
     loaded = [blocks.load(index) for index in range(blocks.n_blocks)]
     weights = [each.weight for each in loaded if each.weight is not None]
     y = np.concatenate([each.targets for each in loaded])
@@ -38,27 +38,30 @@ def _takes_weights(scorer: Any) -> bool:
 def score_of_models(
     scoring: Any, blocks: DividedBlocks, splits: Splits, alphas: FloatArray, fit_intercept: bool
 ) -> Callable[[int, FloatArray, FloatArray], FloatArray]:
-    """Return a score of models on the rows that a split tests on.
+    """Return a function that scores regression models on the test rows of a split.
+
+    The function takes the number of the split, and coefficients and intercepts of one model for
+    each alpha. It returns one score for each alpha.
 
     Parameters
     ----------
     scoring : str or callable
-        As scikit-learn takes it.
+        Name of a scorer of scikit-learn, or a scorer.
     blocks : DividedBlocks
-        In memory.
+        Rows in memory.
     splits : Splits
-        How they are divided.
+        Training and test parts of each split.
     alphas : ndarray of shape (n_alphas,)
-        Of the models.
+        Alphas of the models.
     fit_intercept : bool
-        Whether these have one.
+        Whether the models have an intercept.
     """
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     weighted = _takes_weights(scorer)
 
     def score(number: int, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         X, y, weight = held_out(blocks, splits, number)
-        given = {} if weight is None or not weighted else {"sample_weight": weight}
+        options = {} if weight is None or not weighted else {"sample_weight": weight}
         scores = np.empty(len(alphas))
         for index, alpha in enumerate(alphas):
             model = Ridge(alpha=alpha, fit_intercept=fit_intercept)
@@ -66,7 +69,7 @@ def score_of_models(
             flat = y.ndim == 1
             model.coef_ = coef[index, 0] if flat else coef[index]
             model.intercept_ = intercept[index, 0] if flat else intercept[index]
-            scores[index] = _finite(scorer(model, X, y, **given), number)
+            scores[index] = _finite(scorer(model, X, y, **options), number)
         return scores
 
     return score
@@ -74,16 +77,16 @@ def score_of_models(
 
 def _finite(score: Any, number: int | None) -> float:
     if not np.isfinite(score):
-        where = "of leave-one-out" if number is None else f"of split {number}"
+        source = "of leave-one-out" if number is None else f"of split {number}"
         raise ValueError(
-            f"The score {where} is {score}. Take a scoring that is finite for all rows held out, "
+            f"The score {source} is {score}. Use a scoring that is finite for all held-out rows, "
             f"or fewer folds."
         )
     return float(score)
 
 
 class _Predictions(RegressorMixin, BaseEstimator):
-    """A model of what it has predicted: scorers take models."""
+    """A model whose X are its predictions, because scorers need a model."""
 
     def fit(self, X: Any, y: Any) -> _Predictions:
         return self
@@ -95,25 +98,28 @@ class _Predictions(RegressorMixin, BaseEstimator):
 def score_of_rows(
     scoring: Any, blocks: Blocks, *, single: bool, per_target: bool
 ) -> Callable[[FloatArray], FloatArray]:
-    """Return a score of leave-one-out errors, of which each target may have its own.
+    """Return a function that scores the leave-one-out errors of a regression.
+
+    The function takes errors of shape (n_rows, n_alphas, n_targets). It returns scores of shape
+    (n_alphas, n_targets) if ``per_target`` is True, otherwise (n_alphas, 1).
 
     Parameters
     ----------
     scoring : str or callable
-        As scikit-learn takes it.
+        Name of a scorer of scikit-learn, or a scorer.
     blocks : Blocks
-        In memory.
+        Rows in memory.
     single : bool
-        Targets have one dimension.
+        Whether y has one dimension.
     per_target : bool
-        Score each target for itself.
+        Whether to score each target separately.
     """
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     y, weight = targets_in_memory(blocks)
-    given = {} if weight is None else {"sample_weight": weight}
+    options = {} if weight is None else {"sample_weight": weight}
 
     def one(targets: FloatArray, predicted: FloatArray) -> float:
-        return _finite(scorer(_Predictions(), predicted, targets, **given), None)
+        return _finite(scorer(_Predictions(), predicted, targets, **options), None)
 
     def score(errors: FloatArray) -> FloatArray:
         predicted = y[:, None, :] - errors
@@ -137,7 +143,7 @@ def scores_of_classifiers(
     packing: Packing,
     classes: NDArray[Any],
 ) -> FloatArray:
-    """Return the scores of classifiers on the rows that their splits test on.
+    """Return the scores of classifiers on the test rows of their splits.
 
     Parameters
     ----------
@@ -146,7 +152,7 @@ def scores_of_classifiers(
     blocks : DividedBlocks
         Rows in memory.
     splits : Splits
-        How the rows are divided.
+        Training and test parts of each split.
     parameters : ndarray of shape (n_splits, n_models, packing.size)
         Coefficients and intercepts of the models.
     packing : Packing
@@ -163,17 +169,17 @@ def scores_of_classifiers(
     scores = np.empty((len(parameters), parameters.shape[1]))
     for number in range(len(scores)):
         X, y, weight = held_out(labelled, splits, number)
-        given = {} if weight is None else {"sample_weight": weight}
-        for place in range(scores.shape[1]):
+        options = {} if weight is None else {"sample_weight": weight}
+        for model_number in range(scores.shape[1]):
             model = LogisticRegression()
             model.classes_, model.n_features_in_ = classes, X.shape[1]
-            model.coef_, model.intercept_ = packing.unpack(parameters[number, place])
-            scores[number, place] = _finite(scorer(model, X, y, **given), number)
+            model.coef_, model.intercept_ = packing.unpack(parameters[number, model_number])
+            scores[number, model_number] = _finite(scorer(model, X, y, **options), number)
     return scores
 
 
 class _Decisions(ClassifierMixin, BaseEstimator):
-    """A classifier of what it has decided: scorers take models."""
+    """A classifier whose X are its decision values, because scorers need a model."""
 
     def __init__(self, classes: Any = None) -> None:
         self.classes = classes
@@ -195,26 +201,29 @@ class _Decisions(ClassifierMixin, BaseEstimator):
 def score_of_class_rows(
     scoring: Any, blocks: Blocks, labels: NDArray[Any], classes: NDArray[Any]
 ) -> Callable[[FloatArray], FloatArray]:
-    """Return a score of leave-one-out errors of a classifier.
+    """Return a function that scores the leave-one-out errors of a classifier.
+
+    The function takes errors of shape (n_rows, n_alphas, n_outputs), and returns scores of shape
+    (n_alphas, 1).
 
     Parameters
     ----------
     scoring : str or callable
-        As scikit-learn takes it.
+        Name of a scorer of scikit-learn, or a scorer.
     blocks : Blocks
-        In memory; targets are the classes as columns.
+        Rows in memory, whose targets are 1 for a class and -1 for the others.
     labels : ndarray of shape (n_rows,)
-        Of the rows.
+        Labels of the rows.
     classes : ndarray of shape (n_classes,)
         All labels.
     """
     scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
     y, weight = targets_in_memory(blocks)
-    given = {} if weight is None or not _takes_weights(scorer) else {"sample_weight": weight}
+    options = {} if weight is None or not _takes_weights(scorer) else {"sample_weight": weight}
 
     def score(errors: FloatArray) -> FloatArray:
         decided = np.moveaxis(y[:, None, :] - errors, 1, 0)
-        scores = [scorer(_Decisions(classes), each, labels, **given) for each in decided]
+        scores = [scorer(_Decisions(classes), each, labels, **options) for each in decided]
         return np.array([[_finite(each, None)] for each in scores])
 
     return score
@@ -223,16 +232,19 @@ def score_of_class_rows(
 def score_of_class_models(
     scoring: Any, blocks: DividedBlocks, splits: Splits, classes: NDArray[Any]
 ) -> Callable[[int, FloatArray, FloatArray], FloatArray]:
-    """Return a score of linear classifiers on the rows that a split tests on.
+    """Return a function that scores linear classifiers on the test rows of a split.
+
+    The function takes the number of the split, and coefficients and intercepts of one classifier
+    for each alpha. It returns one score for each alpha.
 
     Parameters
     ----------
     scoring : str or callable
-        As scikit-learn takes it.
+        Name of a scorer of scikit-learn, or a scorer.
     blocks : DividedBlocks
-        In memory, with the numbers of the classes.
+        Rows in memory, whose targets are the positions of their labels in ``classes``.
     splits : Splits
-        How they are divided.
+        Training and test parts of each split.
     classes : ndarray of shape (n_classes,)
         All labels.
     """
@@ -242,9 +254,9 @@ def score_of_class_models(
     def score(number: int, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         X, y, weight = held_out(blocks, splits, number)
         y = classes[y.astype(np.intp)]
-        given = {} if weight is None or not weighted else {"sample_weight": weight}
+        options = {} if weight is None or not weighted else {"sample_weight": weight}
         decided = [X @ w.T + b for w, b in zip(coef, intercept, strict=True)]
-        scores = [scorer(_Decisions(classes), each, y, **given) for each in decided]
+        scores = [scorer(_Decisions(classes), each, y, **options) for each in decided]
         return np.array([_finite(each, number) for each in scores])
 
     return score

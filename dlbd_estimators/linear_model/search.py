@@ -1,4 +1,4 @@
-"""The fit that all estimators with a built-in search share."""
+"""Functions that all estimators with a built-in search share: the problem, the fit, the checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def least_squares_problem(
     name: str,
     otherwise: str,
 ) -> Problem:
-    """Return a least-squares problem, after a check that its second moments fit in the workers.
+    """Return a least-squares problem, after a check that its second moments fit in memory.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ def least_squares_problem(
     packing : Packing
         Order of the parameters.
     penalty, l1 : L2, L1 or None
-        Penalties to begin with; the search chooses those of the model.
+        Penalties to start with; the search chooses the penalties of the model.
     name : str
-        Name of the model, for the dashboard.
+        Name of the passes on the dashboard.
     otherwise : str
         Advice for data whose second moments do not fit; the end of a sentence.
 
     Raises
     ------
     ValueError
-        More features than a matrix of second moments may have.
+        There are too many features for a matrix of second moments.
     MatrixTooLarge
-        A worker has no room for the matrix.
+        A worker has too little memory for the matrix.
     """
     if packing.n_features > LARGEST_HESSIAN:
         raise ValueError(
@@ -87,7 +87,7 @@ def search(
     advice: str,
     start: FloatArray | None = None,
 ) -> None:
-    """Run a solver that searches, and set the fitted attributes of the estimator.
+    """Run the solver of a search, and set the fitted attributes of the estimator.
 
     Parameters
     ----------
@@ -96,19 +96,19 @@ def search(
     executor : Executor
         Runs the passes.
     problem : Problem
-        What to minimise.
+        The objective to minimise.
     solver : Minimizer
         Chooses the penalty, then fits the model.
     task : FitTask
-        Is told of each step, and may stop the search.
+        Receives each step, and may stop the search.
     model : callable
         Converts a solution to the estimator's attributes, by name.
     advice : str
-        Advice for a search that does not converge, besides more steps.
+        Advice for a search that does not converge, in addition to more steps.
     start : ndarray, optional
-        Where to begin; None lets the solver choose.
+        Parameters to start from; None lets the solver choose.
     """
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     task.checkpoint.open(executor, problem.blocks)
     task.start(executor, problem.blocks, print_lines=bool(getattr(estimator, "verbose", 0)))
     records: list[Record] = []
@@ -143,7 +143,7 @@ def search(
         start=start,
         tol=float(getattr(estimator, "tol", 0.0)),
         max_iter=task.max_steps,
-        clock=lambda: time.perf_counter() - began,
+        clock=lambda: time.perf_counter() - started_at,
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
         on_warning=task.warn,
@@ -155,19 +155,19 @@ def search(
 
 
 def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:
-    """Check the alphas to choose from, and return them as floats in the order given.
+    """Check the estimator's ``alphas``, and return them as floats in the same order.
 
     Raises
     ------
     InvalidParameter
-        An alpha is out of range, or there is none.
+        An alpha is out of range, or there are no alphas.
     """
     alphas = estimator.alphas
     values = np.atleast_1d(np.asarray(alphas, dtype=object))
     good = values.ndim == 1 and len(values) > 0
-    for each in values if good else ():
-        good = good and isinstance(each, Real) and not isinstance(each, bool | np.bool_)
-        good = good and bool(np.isfinite(each)) and (each > 0 if open_low else each >= 0)
+    for alpha in values if good else ():
+        good = good and isinstance(alpha, Real) and not isinstance(alpha, bool | np.bool_)
+        good = good and bool(np.isfinite(alpha)) and (alpha > 0 if open_low else alpha >= 0)
     if not good:
         interval = f"{'(' if open_low else '['}0.0, inf)"
         raise refused(

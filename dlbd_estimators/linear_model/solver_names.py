@@ -1,8 +1,8 @@
-"""scikit-learn's names of solvers, and which solver of ours each of them means.
+"""scikit-learn's names of solvers, and the solver of this package that each of them means.
 
 In scikit-learn these solvers reach the same minimum, so each name means the most similar solver of
-ours. A name refuses what it refuses in scikit-learn: code that runs with both packages has the same
-meaning in both.
+this package. A name refuses the same parameters as in scikit-learn, so that code which runs with
+both packages has the same meaning in both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOGISTIC = {
 }
 _RIDGE = dict.fromkeys(("svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga"), "auto")
 
-#: First words of scikit-learn's warnings, by which people filter them, by its name of the solver.
+#: First words of scikit-learn's warnings by solver name, because users filter warnings by them.
 _NOT_CONVERGED = {
     "lbfgs": "lbfgs failed to converge. ",
     "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
@@ -34,42 +34,42 @@ _NOT_CONVERGED = {
 
 
 def opening_of(estimator: Any) -> str:
-    """Return the first words of the warning that a fit has not converged."""
+    """Return the first words of the warning for a fit that has not converged."""
     return _NOT_CONVERGED.get(estimator.solver, "").format(estimator.max_iter)
 
 
 def check_solver(estimator: Any, others: tuple[str, ...] = ()) -> None:
-    """Refuse the name of a solver that does not exist.
+    """Check the estimator's parameter ``solver``.
 
     Parameters
     ----------
     estimator : estimator
-        Its parameter ``solver`` is looked at.
+        The estimator with the parameter.
     others : tuple of str
-        scikit-learn's names, which are accepted beside our own.
+        scikit-learn's names, which are accepted in addition to the names of this package.
 
     Raises
     ------
     InvalidParameter
-        There is no such solver; the message lists those that there are.
+        There is no such solver. The message lists all solvers.
     """
     check_choice(estimator, "solver", ("auto", *SOLVERS, *others))
 
 
 def logistic_solver(estimator: Any, penalty: str | None) -> str:
-    """Return the name of our solver for a logistic regression.
+    """Return the name of this package's solver for a logistic regression.
 
     Parameters
     ----------
     estimator : LogisticRegression
-        With its parameters ``solver`` and ``dual``.
+        The estimator, whose parameters ``solver`` and ``dual`` are used.
     penalty : {"l1", "l2", "elasticnet"} or None
         The penalty that the other parameters describe.
 
     Raises
     ------
     ValueError
-        scikit-learn's solver of this name does not take this penalty, or not ``dual=True``.
+        scikit-learn's solver of this name does not support this penalty or ``dual=True``.
     """
     check_solver(estimator, tuple(_LOGISTIC))
     name: str = estimator.solver
@@ -81,61 +81,61 @@ def logistic_solver(estimator: Any, penalty: str | None) -> str:
 
 
 def _check_theirs(name: str, penalty: str | None, *, dual: bool) -> None:
-    other = "Take solver='auto' for all penalties."
+    advice = "Use solver='auto' for all penalties."
     if name not in ("liblinear", "saga") and penalty not in ("l2", None):
         raise ValueError(
-            f"Solver {name} supports only 'l2' or None penalties, got {penalty} penalty. {other}"
+            f"Solver {name} supports only 'l2' or None penalties, got {penalty} penalty. {advice}"
         )
     if dual and name != "liblinear":
         raise ValueError(f"Solver {name} supports only dual=False, got dual=True. Leave it out.")
     if name == "liblinear" and penalty == "elasticnet":
         raise ValueError(
-            f"Only 'saga' solver supports elasticnet penalty, got solver={name}. {other}"
+            f"Only 'saga' solver supports elasticnet penalty, got solver={name}. {advice}"
         )
     if name == "liblinear" and penalty is None:
         raise ValueError(
-            f"C=np.inf as well as penalty=None is not supported for the {name} solver. {other}"
+            f"C=np.inf as well as penalty=None is not supported for the {name} solver. {advice}"
         )
 
 
 def check_liblinear(estimator: Any, n_classes: int) -> None:
-    """Refuse more than two classes with ``"liblinear"``, and warn about its intercept.
+    """Check that ``"liblinear"`` has two classes, and warn that its intercept is not penalised.
 
     Raises
     ------
     ValueError
-        There are more than two.
+        There are more than two classes.
     """
     if estimator.solver != "liblinear":
         return
     if n_classes > 2:
         raise ValueError(
             "The 'liblinear' solver does not support multiclass classification (n_classes >= 3). "
-            "Take solver='auto' for softmax regression, or wrap the estimator in a "
+            "Use solver='auto' for softmax regression, or wrap the estimator in a "
             "OneVsRestClassifier."
         )
     if estimator.fit_intercept:
         tell_once(
             estimator,
             "solver",
-            "'liblinear' penalises the intercept in scikit-learn. Here it is free, as with "
-            "scikit-learn's other solvers, and the answer is theirs.",
+            "'liblinear' penalises the intercept in scikit-learn. Here the intercept is not "
+            "penalised, so the result is that of scikit-learn's other solvers.",
         )
 
 
 def ridge_solver(estimator: Any) -> str:
-    """Return the name of our solver for a ridge regression.
+    """Return the name of this package's solver for a ridge regression.
 
     Raises
     ------
     ValueError
-        scikit-learn's solver of this name does not take ``positive=True``.
+        scikit-learn's solver of this name does not support ``positive=True``.
     """
     check_solver(estimator, tuple(_RIDGE))
     name: str = estimator.solver
     if estimator.positive and name in _RIDGE:
         raise ValueError(
-            f"solver={name!r} does not support positive fitting. Take solver='auto', or "
+            f"solver={name!r} does not support positive fitting. Use solver='auto', or "
             f"positive=False."
         )
     if estimator.positive and name == "lbfgs":

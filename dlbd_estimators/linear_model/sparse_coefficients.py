@@ -1,4 +1,4 @@
-"""Coefficients held as a sparse matrix, without the zeros."""
+"""Storage of ``coef_`` as a sparse matrix, without the zeros."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class SparseCoefficients:
-    """Mixin: ``coef_`` as a sparse matrix and back, as in scikit-learn's linear classifiers."""
+    """Mixin that adds ``sparsify`` and ``densify``, as in scikit-learn's linear classifiers."""
 
     coef_: Any
 
     def sparsify(self) -> Self:
-        """Hold ``coef_`` as a sparse matrix, which is smaller where most of it is zero.
+        """Convert ``coef_`` to a sparse matrix, which is smaller if most coefficients are zero.
 
         Returns
         -------
@@ -27,7 +27,7 @@ class SparseCoefficients:
         return self
 
     def densify(self) -> Self:
-        """Hold ``coef_`` as an array again.
+        """Convert ``coef_`` back to a dense array.
 
         Returns
         -------
@@ -40,5 +40,5 @@ class SparseCoefficients:
 
 
 def dense(coef: Any) -> Any:
-    """Return coefficients as an array, whether they are held with or without the zeros."""
+    """Return coefficients as a dense array, whether they are dense or sparse."""
     return np.asarray(coef.toarray() if sparse.issparse(coef) else coef)

@@ -40,50 +40,52 @@ class SparseSearch(LinearNumbers):
     eps : float, default=1e-3
         The smallest alpha, relative to the largest, if ``alphas`` is a number.
     alphas : int or array-like of shape (n_alphas,), default=100
-        Alphas to choose from, or how many of them to make. Those that are made are evenly spaced
-        in their logarithm, and the largest is the least alpha for which all coefficients are 0.
+        Alphas to choose from, or the number of alphas to generate. Generated alphas are evenly
+        spaced in their logarithm. The largest is the smallest alpha for which all coefficients
+        are 0.
     precompute : "auto", bool or array-like, default="auto"
         Accepted for compatibility with scikit-learn; it has no effect, since second moments are
-        always computed. If a matrix is passed, a warning says once that it is not used.
+        always computed. A matrix gives one warning that it is not used.
     max_iter : int, default=1000
         Largest number of steps, each of which is a pass over the data.
     tol : float, default=1e-7
-        Largest acceptable error of a coefficient of the chosen model, in standard units of its
-        column and relative to the largest coefficient in these units. It also bounds the duality
-        gap on the data.
+        Largest acceptable error of a coefficient of the chosen model, as in :class:`Lasso`. It also
+        bounds the duality gap on the data.
     cv : int, splitter, iterable or array of int, optional
         Which rows are held out. None means five folds, and a number means that many folds
-        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`; for
-        data in memory also one of scikit-learn, or the splits themselves. Or it is an array with
-        the number of each row's fold, where rows of number -1 are always trained on.
+        of consecutive rows. It may be a splitter of :mod:`dlbd_estimators.model_selection`. For
+        data in memory, it may also be a splitter of scikit-learn, or an iterable of splits. Or it
+        is an array with the number of each row's fold; rows with the number -1 are training rows
+        of all splits.
     copy_X : bool, default=True
         Accepted for compatibility with scikit-learn; it has no effect, since X is never changed.
     verbose : int or bool, default=0
         1 or True prints one line for each step.
     n_jobs : int, optional
         Accepted for compatibility with scikit-learn; it has no effect, since Dask sets the number
-        of threads. A warning says so once.
+        of threads. A value other than None gives one warning.
     positive : bool, default=False
-        Allow no negative coefficient; the intercept may have any sign.
+        Whether to allow only coefficients of at least 0. The intercept may have any sign.
     random_state : int, RandomState or None, default=None
         Accepted for compatibility with scikit-learn; it has no effect.
     selection : {"cyclic", "random"}, default="cyclic"
         Accepted for compatibility with scikit-learn; it has no effect, since the order of
-        coordinates does not change the minimum. A warning says so once for ``"random"``.
+        coordinates does not change the minimum. ``"random"`` gives one warning.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
         Coefficients, float64.
     sparse_coef_ : scipy.sparse.csr_matrix of shape (1, n_features)
-        The same, without the zeros.
+        Coefficients as a sparse matrix, which does not store the zeros.
     intercept_ : float
         Intercept.
     dual_gap_ : float
         Upper bound on how far the objective is above its minimum, from float64 residuals of all
         rows.
     n_iter_ : int
-        Number of steps of the solver: those of the search, and at least one that proves the model.
+        Number of steps of the solver: the steps of the search, and at least one step that checks
+        the duality gap of the chosen model.
     """
 
     alphas: Any
@@ -130,7 +132,7 @@ class SparseSearch(LinearNumbers):
         Warns
         -----
         ConvergenceWarning
-            The duality gap did not come down to ``tol``.
+            The solver did not reach ``tol``.
         """
         refuse_metadata(self, params)
         l1_ratios, alphas = self._check_parameters()
@@ -139,10 +141,10 @@ class SparseSearch(LinearNumbers):
             if data.y_shape and data.y_shape[0] > 1:
                 raise ValueError(
                     f"For multi-task outputs, y of shape (n, {data.y_shape[0]}), fit one "
-                    f"{type(self).__name__} a target."
+                    f"{type(self).__name__} for each target."
                 )
             if data.y_shape and isinstance(data.blocks.loader, ArrayLoader):
-                column_or_1d(data.blocks.loader.y, warn=True)  # for its warning
+                column_or_1d(data.blocks.loader.y, warn=True)  # only for its warning
             packing = Packing(1, data.blocks.n_features, bool(self.fit_intercept))
             with executor_for(data.blocks) as executor:
                 blocks, splits = divided(self, data.blocks, executor)
@@ -179,11 +181,11 @@ class SparseSearch(LinearNumbers):
         check_choice(self, "selection", ("cyclic", "random"))
         check_n_jobs(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "threads are Dask's.")
+            tell_once(self, "n_jobs", "Dask sets the number of threads.")
         if isinstance(self.precompute, str):
             check_choice(self, "precompute", ("auto",))
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are computed from X, whatever is passed.")
+            tell_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
             tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
         l1_ratios = self._l1_ratios()
@@ -199,7 +201,7 @@ class SparseSearch(LinearNumbers):
 
     @property
     def sparse_coef_(self) -> sparse.csr_matrix:
-        """Coefficients without the zeros."""
+        """Coefficients as a sparse matrix, which does not store the zeros."""
         return sparse.csr_matrix(self.coef_)
 
     def _attributes(self, packing: Packing, single: bool, solution: Solution) -> dict[str, Any]:
@@ -207,7 +209,7 @@ class SparseSearch(LinearNumbers):
         state = solution.state
         attributes["n_iter_"] = solution.n_iter
         gaps = getattr(state, "gaps", None)
-        # A callback may stop the search before the duality gap is known.
+        # The gaps are unknown if a callback stopped the search before they were computed.
         attributes["dual_gap_"] = np.inf if gaps is None else gaps[0]
         if isinstance(state, LassoSearchState) and state.alphas is not None:
             assert state.errors is not None

@@ -1,4 +1,4 @@
-"""The contract between a search and models that are fitted to all its splits together."""
+"""The interface between a search and models that are fitted to all its splits together."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 
 class Scaling(Protocol):
-    """A step before the model that divides each column, by what a split trains on.
+    """A scaler before the model, which divides each column by a number for each split.
 
     Attributes
     ----------
     with_mean : bool
-        It subtracts the mean, too.
+        Whether the scaler also subtracts the mean.
     """
 
     with_mean: bool
 
     def __call__(self, mean: FloatArray, variance: FloatArray, n_rows: int) -> FloatArray:
-        """Hear of the next split's columns; return what they are divided by.
+        """Return the divisors of the columns for the next split.
 
         Parameters
         ----------
         mean, variance : ndarray of shape (n_features,)
-            Of the rows that the split trains on.
+            Mean and variance of each column in the training rows of the split.
         n_rows : int
-            Their number.
+            Number of training rows.
         """
 
 
 @dataclass
 class SplitFits:
-    """Models of all candidates and splits, and scores that sums over rows give.
+    """Fitted models of all candidates and splits, and their scores.
 
     Attributes
     ----------
     models : list of list of estimator, or None
-        By candidate and split, fitted; None for a candidate that has to be fitted by itself.
+        Fitted models by candidate and split; None for a candidate that has to be fitted separately.
     test, train : dict of str to ndarray of shape (n_candidates, n_splits)
-        By scikit-learn's names of scorers, on the rows that are tested on, and trained on.
+        Scores on test and training rows that follow from sums over rows, by scikit-learn's scorer
+        names.
     n_passes : float
-        Readings of the data.
+        Number of passes over the data.
     """
 
     models: list[list[Any] | None]
@@ -53,7 +54,7 @@ class SplitFits:
 
 
 class FitOnSplits(Protocol):
-    """What ``_fit_on_splits`` of a model class does: fit candidates to all splits together."""
+    """Type of ``_fit_on_splits`` of a model class: fit candidates to all splits together."""
 
     def __call__(
         self,
@@ -71,7 +72,7 @@ class FitOnSplits(Protocol):
         Parameters
         ----------
         candidates : sequence of estimator
-            Models of this class. They differ in parameters that shared sweeps can serve.
+            Models of this class, which differ only in the parameters ``_shared_parameters``.
         X : array-like, sparse matrix or lazy array of shape (n_samples, n_features)
             Features, in the types that ``fit`` takes.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
@@ -79,7 +80,7 @@ class FitOnSplits(Protocol):
         sample_weight : float, array-like, lazy array of shape (n_samples,) or None
             Weights, at least 0.
         cv : splitter, list of pairs of ndarray, or ndarray of int
-            Which rows each split trains on and tests on.
+            The training and test rows of each split.
         scaling : Scaling or None
             The scaler before the model in a pipeline.
         train_scores : bool

@@ -1,8 +1,8 @@
 """Split data into training rows and test rows, and search for parameters. Lazy data stay lazy.
 
-Rows are chosen within every block, so that sorted data are split fairly, too. scikit-learn itself
-splits NumPy arrays and pandas frames, so the rows are the same as with scikit-learn. The searches
-fit many candidates in shared readings of the data.
+Rows are chosen within every block, so that each part of sorted data represents all rows. NumPy
+arrays and pandas frames are split by scikit-learn itself, so they give the same rows as there. The
+searches fit many candidates in shared passes over the data.
 """
 
 from __future__ import annotations

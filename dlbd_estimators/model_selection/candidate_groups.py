@@ -2,9 +2,9 @@
 
 A model class takes part if it defines three attributes itself: ``_shared_parameters``, the names of
 parameters in which candidates may differ; ``_may_share``, which checks the other parameters; and
-``_fit_on_splits``, which fits. A scaler before the model takes part if it defines ``_of_moments``,
-which makes a fitted scaler of the means and variances of its columns. This module imports none of
-these classes.
+``_fit_on_splits``, which fits the candidates. A scaler before the model takes part if it defines
+``_of_moments``, which returns a fitted scaler for given means and variances of the columns. This
+module imports none of these classes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SplitScalers:
         self._scaler = scaler
 
     def __call__(self, mean: Any, variance: Any, n_rows: int) -> Any:
-        """Fit the scaler to the next split; return the divisors of the columns."""
+        """Fit the scaler to the next split, and return the divisors of the columns."""
         fitted = self._scaler._of_moments(mean, variance, n_rows)
         self.fitted.append(fitted)
         return np.ones_like(mean) if fitted.scale_ is None else fitted.scale_
@@ -66,7 +66,7 @@ def with_parameters(estimator: Any, parameters: Mapping[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        There is no parameter of such a name. The message lists all parameters.
+        A name is not a parameter of the estimator. The message lists all parameters.
     """
     copied = clone(estimator)
     return copied.set_params(**clone(dict(parameters), safe=False)) if parameters else copied
@@ -84,15 +84,15 @@ def groups_of(
     candidates : sequence of dict
         Parameters of each candidate.
     bare : bool
-        Group only candidates without a scaler before the model.
+        Whether to group only candidates that are no pipeline.
     """
     groups: dict[str, Group] = {}
     for parameters in candidates:
         model = with_parameters(estimator, parameters)
-        found = steps_of(model)
-        if found is None or (bare and isinstance(model, Pipeline)):
+        scaler_and_model = steps_of(model)
+        if scaler_and_model is None or (bare and isinstance(model, Pipeline)):
             continue
-        scaler, final = found
+        scaler, final = scaler_and_model
         common = _text(final, vars(type(final))["_shared_parameters"])
         group = groups.setdefault(f"{_text(scaler)} {common}", Group(scaler))
         key = key_of(model)
@@ -103,7 +103,7 @@ def groups_of(
 
 
 def steps_of(model: Any) -> tuple[Any, Any] | None:
-    """Return the scaler (or None) and the model of a candidate, if sweeps can serve it."""
+    """Return the scaler (or None) and the model of a candidate; None if it cannot share sweeps."""
     steps = [model]
     if type(model) is Pipeline:
         if model.memory is not None or model.transform_input is not None or _is_watched(model):
@@ -128,9 +128,9 @@ def _is_served(scaler: Any, final: Any) -> bool:
     if hasattr(scaler, "_sklearn_output_config") or get_config()["transform_output"] != "default":
         return False
     flags = scaler.get_params().values()
-    # A model without an intercept cannot undo that the scaler subtracts means.
+    # Without an intercept, a model for centred columns has no equivalent for the columns of X.
     centres = bool(scaler.with_mean) and not final.fit_intercept
-    return all(isinstance(each, bool) for each in flags) and not centres
+    return all(isinstance(item, bool) for item in flags) and not centres
 
 
 def _is_idle(step: Any) -> bool:
@@ -138,18 +138,18 @@ def _is_idle(step: Any) -> bool:
 
 
 def _is_watched(step: Any) -> bool:
-    """Tell whether a step has callbacks, which shared fits would not call."""
+    """Return whether a step has callbacks, which shared fits would not call."""
     return bool(getattr(step, "_skl_callbacks", ()))
 
 
 def _is_plain(step: Any) -> bool:
-    """Tell whether the printed parameters of an estimator identify it."""
-    return all(_is_value(each) for each in step.get_params(deep=False).values())
+    """Return whether the printed parameters of an estimator identify it."""
+    return all(_is_value(item) for item in step.get_params(deep=False).values())
 
 
 def _is_value(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(_is_value(each) for pair in value.items() for each in pair)
+        return all(_is_value(item) for pair in value.items() for item in pair)
     return value is None or isinstance(value, bool | int | float | str | np.number)
 
 
@@ -167,13 +167,13 @@ def _text(step: Any, without: Sequence[str] = ()) -> str:
 
 
 def joined(model: Any, scaler: Any, final: Any) -> Any:
-    """Return a fitted candidate, put together from its fitted scaler and model."""
+    """Return a fitted candidate that consists of its fitted scaler and model."""
     if not isinstance(model, Pipeline):
         return final
     if scaler is not None:
         scaler, final = copy(scaler), copy(final)
         scaler.n_features_in_ = final.n_features_in_
-        names = vars(final).pop("feature_names_in_", None)  # a scaled array has none
+        names = vars(final).pop("feature_names_in_", None)  # the model sees an array without names
         if names is not None:
             scaler.feature_names_in_ = names
     fitted = clone(model)

@@ -1,8 +1,8 @@
-"""Models fitted in shared sweeps, as an estimator that scikit-learn's search can use.
+"""An estimator that gives scikit-learn's search the models fitted in shared sweeps.
 
-scikit-learn's ``GridSearchCV`` then runs over numbers in place of rows: number i stands for the
-training rows of split i, and ``n_splits + i`` for its test rows. So scores, ranks, failures, the
-choice and the refit are scikit-learn's own.
+scikit-learn's ``GridSearchCV`` gets numbers instead of rows: number i stands for the training rows
+of split i, and ``n_splits + i`` for its test rows. So scikit-learn itself collects the scores,
+ranks the candidates, handles failures and refits the best one.
 """
 
 from __future__ import annotations
@@ -93,13 +93,13 @@ class FittedCandidates:
             if fits is None:
                 continue
             self.n_passes += fits.n_passes
-            for place, (key, models) in enumerate(zip(group.keys, fits.models, strict=True)):
+            for index, (key, models) in enumerate(zip(group.keys, fits.models, strict=True)):
                 if models is not None:
                     self.fitted[key] = Fitted(
                         models,
                         None if scaling is None else scaling.fitted,
-                        {name: each[place] for name, each in fits.test.items()},
-                        {name: each[place] for name, each in fits.train.items()},
+                        {name: each[index] for name, each in fits.test.items()},
+                        {name: each[index] for name, each in fits.train.items()},
                     )
 
     @cached_property
@@ -108,14 +108,15 @@ class FittedCandidates:
         return self.splits.n_splits(self.X, self.y)
 
     def find(self, model: Any) -> Fitted | None:
-        """Return the fits of a candidate; None if shared sweeps have not fitted it."""
+        """Return the fits of a candidate; None if it was not fitted in shared sweeps."""
         return None if steps_of(model) is None else self.fitted.get(key_of(model))
 
     def rows(self, number: int) -> tuple[Any, Any, dict[str, Any]]:
-        """Return features, targets and weights of the rows for which a number stands."""
+        """Return features, targets and weights of the rows that a number stands for."""
         if self._pairs is None:
             self._pairs = self.splits.pairs(self.X, self.y)
-            # For lazy data this gives arrays with rows by number (dlbd_estimators.base.by_number).
+            # This package replaces indexable: lazy data become arrays whose rows can be selected by
+            # number (dlbd_estimators.base.by_number).
             weight = self.sample_weight
             scalar = weight is None or np.isscalar(weight)
             found = sklearn.utils.indexable(self.X, self.y, None if scalar else weight)
@@ -123,11 +124,11 @@ class FittedCandidates:
         assert self._opened is not None
         X, y, weight = self._opened
         train, test = self._pairs[number % self.n_splits]
-        where = train if number < self.n_splits else test
+        positions = train if number < self.n_splits else test
         if weight is None:
-            return in_memory(X, where), in_memory(y, where), {}
-        taken = weight if np.isscalar(weight) else in_memory(weight, where)
-        return in_memory(X, where), in_memory(y, where), {"sample_weight": taken}
+            return in_memory(X, positions), in_memory(y, positions), {}
+        taken = weight if np.isscalar(weight) else in_memory(weight, positions)
+        return in_memory(X, positions), in_memory(y, positions), {"sample_weight": taken}
 
 
 class Candidate(BaseEstimator):
@@ -171,14 +172,14 @@ class Candidate(BaseEstimator):
 
 @dataclass(frozen=True)
 class Score:
-    """A scorer of candidates: it looks up the score, or lets scikit-learn's scorer predict.
+    """A scorer of candidates: it looks up the score, or calls scikit-learn's scorer.
 
     Attributes
     ----------
     scorer : callable
         A scorer of scikit-learn or of the user.
     name : str or None
-        Name of the score in :class:`Fitted`; None is the model's own score.
+        Name of the score in :class:`Fitted`; None means the model's own score.
     may_find : bool
         Whether the score may be in :class:`Fitted`.
     weighted : bool
@@ -208,7 +209,7 @@ def scorers_of(estimator: Any, scoring: Any) -> Any:
     Raises
     ------
     ValueError
-        There is no scorer of such a name, or the model has no score of its own.
+        There is no scorer of such a name, or the model has no method ``score``.
     """
     if isinstance(scoring, list | tuple | set):
         return {name: get_scorer(name) for name in scoring}

@@ -1,4 +1,4 @@
-"""Cross-validators: they give scikit-learn's tools index arrays, and your loops lazy arrays."""
+"""Cross-validators, which yield index arrays for scikit-learn's tools, or lazy arrays."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class _BlockwiseSplitter:
-    """Base of the cross-validators: turns pairs of selections into indices or arrays."""
+    """Base of the cross-validators, which converts selections of rows to indices or arrays."""
 
     #: Whether each row is a test row exactly once.
     tests_each_row_once: bool = False
 
     def selections(self, sizes: tuple[int, ...]) -> Iterator[tuple[Selection, Selection]]:
-        """Yield the training and test rows of lazy data, as a few numbers for each block.
+        """Yield the training and test rows of lazy data as selections.
+
+        A selection takes a few numbers for each block, not one for each row.
 
         Parameters
         ----------
         sizes : tuple of int
-            Rows of each block.
+            Number of rows of each block.
         """
         raise NotImplementedError
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Indices]:
-        """Yield the positions of the rows to train on and to test on.
+        """Yield the positions of the training rows and the test rows of each split.
 
         Parameters
         ----------
@@ -47,17 +49,17 @@ class _BlockwiseSplitter:
         y : array-like or Dask collection, optional
             Targets. If the lengths of the blocks of X are unknown, those of y may be counted.
         groups : None
-            Not supported: a warning says so.
+            Not supported: other values give a warning.
 
         Yields
         ------
         train : ndarray of int
-            Positions of the rows to train on; ascending for lazy X, 8 bytes a row.
+            Positions of the training rows, 8 bytes for each row; ascending if X is lazy.
         test : ndarray of int
-            Positions of the rows to test on, of the same kind.
+            Positions of the test rows, 8 bytes for each row; ascending if X is lazy.
         """
         if not is_cut(X):
-            # scikit-learn's class comes next in line.
+            # scikit-learn's class is the next base class of the subclasses.
             yield from super().split(X, y, groups)  # type: ignore[misc]
             return
         if groups is not None:
@@ -67,12 +69,12 @@ class _BlockwiseSplitter:
             yield train.indices(), test.indices()
 
     def split_arrays(self, *arrays: Any) -> Iterator[tuple[Any, ...]]:
-        """Yield arrays of the rows to train on and of those to test on; lazy arrays stay lazy.
+        """Yield arrays of the training rows and the test rows of each split; lazy arrays stay lazy.
 
         Parameters
         ----------
         *arrays : array-like, Dask collection, Zarr array, or one data set
-            Arrays with the same number of rows, or a data set, which stands for its arrays.
+            Arrays with the same number of rows, or a data set, whose arrays are used.
 
         Yields
         ------
@@ -84,49 +86,49 @@ class _BlockwiseSplitter:
         LengthMismatch
             The arrays have different numbers of rows.
         ValueError
-            No arrays, or more splits than rows.
+            No arrays were passed, or there are more splits than rows.
         """
-        found = sources(unpack(arrays))
-        lazy = [each for each in found if isinstance(each, Lazy)]
+        opened_arrays = sources(unpack(arrays))
+        lazy = [source for source in opened_arrays if isinstance(source, Lazy)]
         sizes = lazy[0].sizes if lazy else None
         if sizes is None:
-            # scikit-learn's class comes next in line.
-            for indices in super().split(found[0]):  # type: ignore[misc]
-                yield tuple(in_memory(each, part) for each in found for part in indices)
+            # scikit-learn's class is the next base class of the subclasses.
+            for indices in super().split(opened_arrays[0]):  # type: ignore[misc]
+                yield tuple(in_memory(source, part) for source in opened_arrays for part in indices)
             return
         for pair in self.selections(sizes):
-            yield tuple(gather(each, part) for each in found for part in pair)
+            yield tuple(gather(source, part) for source in opened_arrays for part in pair)
 
 
 class KFold(_BlockwiseSplitter, model_selection.KFold):
-    """Folds of rows: each row is in the test rows of one fold.
+    """K-fold cross-validator: each row is a test row of one fold.
 
-    Without ``shuffle``, and for arrays in memory, they are the folds of
-    :class:`sklearn.model_selection.KFold`. A shuffled fold of lazy arrays has rows of every block,
-    chosen at random and in proportion to the rows of the block. The sizes of folds differ by at
-    most one row.
+    Without ``shuffle``, and for arrays in memory, the folds are those of
+    :class:`sklearn.model_selection.KFold`. A shuffled fold of lazy arrays has random rows of every
+    block, in proportion to the number of rows of the block. The sizes of folds differ by at most
+    one row.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Choose each fold's rows at random instead of taking consecutive ones.
+        Whether folds have random rows instead of consecutive rows.
     random_state : int, RandomState or None, default=None
-        Seed of the choice; needs ``shuffle``.
+        Seed of the random choice. Only with ``shuffle``.
 
     Notes
     -----
-    :meth:`split_arrays` keeps a few numbers for each block in the client. A fit on its arrays reads
-    every block that has rows for it once in each pass. :meth:`split` serves as ``cv=`` in
-    scikit-learn's tools, which need more:
+    :meth:`split_arrays` keeps a few numbers for each block in the client. In each pass, a fit on
+    its arrays reads every block that has selected rows once. scikit-learn's tools call
+    :meth:`split` if the cross-validator is passed as ``cv``. They need more memory and time:
 
-    - index arrays of 8 bytes a row for each split. A search holds those of all splits at once: they
-      take ``8 * n_samples * n_splits`` bytes. Rows chosen at random take another 2 to 4 bytes a row
-      in the tasks that select them;
+    - index arrays of 8 bytes for each row and split. A search keeps the arrays of all splits, which
+      take ``8 * n_samples * n_splits`` bytes. Random rows take another 2 to 4 bytes for each row in
+      the tasks that select them;
     - one pass to count the rows of Dask data frames and of arrays of unknown chunk lengths.
 
-    Beyond some hundred million rows, loop over :meth:`split_arrays`.
+    For more than a few hundred million rows, loop over :meth:`split_arrays`.
 
     Examples
     --------
@@ -159,27 +161,28 @@ class KFold(_BlockwiseSplitter, model_selection.KFold):
 
 
 class ShuffleSplit(_BlockwiseSplitter, model_selection.ShuffleSplit):
-    """Independent random splits into rows to train on and rows to test on.
+    """Independent random splits into training rows and test rows.
 
     For arrays in memory, they are the splits of :class:`sklearn.model_selection.ShuffleSplit`. Rows
-    of lazy arrays are chosen at random within every block, in proportion to its rows.
+    of lazy arrays are chosen at random within every block, in proportion to its number of rows.
 
     Parameters
     ----------
     n_splits : int, default=10
         Number of splits.
     test_size : float or int, optional
-        Share of the rows, in (0, 1), rounded up; or their number. By default what
-        ``train_size`` leaves, or 0.1.
+        Share of the rows, in (0, 1), rounded up to whole rows; or the number of test rows. By
+        default all rows that are not training rows, or 0.1 if ``train_size`` is None, too.
     train_size : float or int, optional
-        Share of the rows, in (0, 1), rounded down; or their number. By default what
-        ``test_size`` leaves.
+        Share of the rows, in (0, 1), rounded down to whole rows; or the number of training rows. By
+        default all rows that are not test rows.
     random_state : int, RandomState or None, default=None
-        Seed of the choices.
+        Seed of the random choices.
 
     Notes
     -----
-    :class:`KFold` says how much memory index arrays take, and how :meth:`split_arrays` saves it.
+    The notes of :class:`KFold` describe the memory that index arrays take, and how
+    :meth:`split_arrays` saves it.
 
     Examples
     --------

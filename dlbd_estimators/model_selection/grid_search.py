@@ -1,4 +1,4 @@
-"""All combinations of parameter values, compared by cross-validation."""
+"""Search over all combinations of parameter values by cross-validation."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from dlbd_estimators.model_selection.shared_search import SharedSearch
 class GridSearchCV(SharedSearch, sklearn.model_selection.GridSearchCV):
     """Search over all combinations of given parameter values.
 
-    It gives the results of scikit-learn's class of this name. If candidates differ only in the
-    penalty of a linear model of this package, they are fitted to all splits in shared sweeps over
-    the data. In a ``Pipeline`` a ``StandardScaler`` may come before the model. All other candidates
-    are fitted one after the other; if X is lazy, to lazy rows.
+    The results are those of scikit-learn's class of the same name. If candidates differ only in the
+    penalty of a linear model of this package, they are fitted to all splits together, in shared
+    passes over the data (sweeps). In a ``Pipeline`` a ``StandardScaler`` may come before the model.
+    All other candidates are fitted one after the other; if X is lazy, their rows stay lazy.
 
     Parameters
     ----------
     param_grid : dict or list of dict
-        Values to try, by the names of parameters. Of several dicts, all combinations in each.
+        Values to try, by parameter name. For a list, all combinations within each dict are tried.
 
     Notes
     -----
     Shared sweeps serve ``C`` of :class:`dlbd_estimators.LogisticRegression` with an L2 penalty,
     ``alpha`` of :class:`dlbd_estimators.Ridge` and :class:`dlbd_estimators.Lasso`, and ``alpha``
-    and ``l1_ratio`` of :class:`dlbd_estimators.ElasticNet`; ``docs/search.md`` says which other
-    parameters are allowed. Each split has its own mean and variance for the scaler. Accuracy, log
-    loss, R2 and (root) mean squared error come from the sweeps; other scorers need predictions.
+    and ``l1_ratio`` of :class:`dlbd_estimators.ElasticNet`; ``docs/search.md`` lists the other
+    parameters that are allowed. Each split has its own mean and variance for the scaler. Accuracy,
+    log loss, R2 and (root) mean squared error are computed in the sweeps. Other scorers need
+    predictions.
 
     Examples
     --------

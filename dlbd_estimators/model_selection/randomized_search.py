@@ -1,4 +1,4 @@
-"""Random combinations of parameter values, compared by cross-validation."""
+"""Search over random combinations of parameter values by cross-validation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from dlbd_estimators.model_selection.shared_search import SharedSearch
 class RandomizedSearchCV(SharedSearch, sklearn.model_selection.RandomizedSearchCV):
     """Search over random combinations of parameter values.
 
-    It draws the candidates and gives the results of scikit-learn's class of this name. If
-    candidates differ only in the penalty of a linear model of this package, they are fitted to all
-    splits in shared sweeps over the data, under the conditions of :class:`GridSearchCV`.
+    The candidates and the results are those of scikit-learn's class of the same name. If candidates
+    differ only in the penalty of a linear model of this package, they are fitted to all splits in
+    shared sweeps over the data, under the conditions of :class:`GridSearchCV`.
 
     Parameters
     ----------
     param_distributions : dict or list of dict
-        Lists of values, or distributions with a method ``rvs``, by the names of parameters. Of
-        several dicts, one is drawn for each candidate.
+        Lists of values, or distributions with a method ``rvs``, by parameter name. For a list, one
+        dict is drawn for each candidate.
     n_iter : int, default=10
-        How many candidates are drawn.
+        Number of candidates to draw.
     random_state : int, RandomState or None, default=None
         Seed of the draws. The same seed draws the same candidates as in scikit-learn.
 

@@ -1,4 +1,4 @@
-"""Turn the ``cv`` of a search into the splits that all its fits share."""
+"""Convert the ``cv`` of a search to the splits that all its fits share."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class SearchSplits:
-    """The splits of a search.
+    """The splits of a search, in two forms.
 
     Attributes
     ----------
     cv : splitter or list of pairs of ndarray
-        The splits in a form that scikit-learn takes.
+        The splits in a form that scikit-learn accepts.
     together : splitter, list of pairs of ndarray, ndarray of int or None
-        The splits in a form that shared fits take; None if they need the positions of lazy rows.
+        The splits in a form that shared fits accept; None if they need the positions of lazy rows.
     """
 
     cv: Any
@@ -41,16 +41,20 @@ class SearchSplits:
 
     @classmethod
     def of(cls, cv: Any, X: Any, y: Any, groups: Any, *, classify: bool) -> SearchSplits:
-        """Make splits of a number of folds, a splitter, splits, or an array of each row's fold.
+        """Return the splits for ``cv``.
+
+        ``cv`` is a number of folds, a splitter, an iterable of splits, or an array with the number
+        of each row's fold.
 
         Raises
         ------
         LengthMismatch
-            The array has another length than X has rows.
+            The length of the array is not the number of rows of X.
         ValueError
-            More folds than rows, fewer than 2 folds, or an array without training or test rows.
+            There are more folds than rows, fewer than 2 folds, or an array without training or test
+            rows.
         TypeError
-            The array holds no integers.
+            The array does not contain integers.
         """
         if names_folds(cv):
             cv = _named(cv, X)
@@ -60,7 +64,7 @@ class SearchSplits:
             n_splits = splitter.get_n_splits(X, y, groups)
             if len(pairs) != n_splits:
                 raise ValueError(
-                    f"cv.split gives {len(pairs)} splits, but cv.get_n_splits says {n_splits}. "
+                    f"cv.split yields {len(pairs)} splits, but cv.get_n_splits gives {n_splits}. "
                     f"Pass the splits themselves: cv=list(cv.split(X, y))."
                 )
             return cls(pairs, pairs)
@@ -73,7 +77,7 @@ class SearchSplits:
             return cls(cv, None)
         if not isinstance(getattr(cv, "random_state", 0), Integral | None) or (
             cv.random_state is None and getattr(cv, "shuffle", True)
-        ):  # without a fixed seed, each call of split would give other splits
+        ):  # without a fixed seed, each call of split would yield other splits
             cv = copy(cv)
             cv.random_state = new_seed(check_random_state(cv.random_state))
         return cls(cv, cv)
@@ -90,14 +94,14 @@ class SearchSplits:
 
 
 def is_ours(cv: Any, X: Any) -> bool:
-    """Tell whether ``cv`` has a meaning here that scikit-learn does not know."""
+    """Return whether ``cv`` has a meaning here that scikit-learn does not support."""
     return names_folds(cv) or (is_lazy(X) and (cv is None or isinstance(cv, Integral)))
 
 
 def _named(cv: Any, X: Any) -> PredefinedSplit:
-    (found,) = sources([X])
-    if isinstance(found, Lazy):
-        n_rows = sum(found.sizes)
+    (opened,) = sources([X])
+    if isinstance(opened, Lazy):
+        n_rows = sum(opened.sizes)
     else:
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     return PredefinedSplit(fold_numbers(cv, n_rows))

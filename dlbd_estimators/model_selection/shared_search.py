@@ -1,4 +1,4 @@
-"""The fit of the searches: fit candidates in shared sweeps if possible, and all others singly."""
+"""The ``fit`` of the searches, which fits candidates in shared sweeps if possible."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ _KNOWN = {"groups", "sample_weight"}
 
 
 class SharedSearch:
-    """Adds shared sweeps to one of scikit-learn's searches, which is the next base of the class.
+    """Mixin that adds shared sweeps to one of scikit-learn's searches, the next base class.
 
     Parameters
     ----------
     estimator : estimator
         The model, or a pipeline that ends in it.
     scoring : str, callable, list, tuple or dict, optional
-        The score to compare by; None is the model's own score. A list of names, a dict, or a
-        callable that returns a dict gives several scores.
+        The score by which candidates are compared; None means the model's own score. A list of
+        names, a dict, or a callable that returns a dict gives several scores.
     n_jobs : int, optional
         Number of processes or threads for candidates that are fitted one by one. It has no effect
         on shared sweeps, for which Dask sets the number of threads.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all rows. With several scores, it is the name of the
-        score that decides. Or it is a callable that takes ``cv_results_`` and returns the best
-        index.
+        score that determines the best candidate. Or it is a callable that takes ``cv_results_`` and
+        returns the index of the best candidate.
     cv : int, splitter, iterable or array of int, optional
         Which rows are held out. None means 5 folds, and a number means that many. For data in
         memory they are scikit-learn's folds. For lazy data they have consecutive rows, or for a
         classifier random rows of each block. It may be a splitter of
-        :mod:`dlbd_estimators.model_selection` or of scikit-learn, or the splits. Or it is an array
-        with the number of each row's fold, where rows of number -1 are always trained on. On lazy
-        data, scikit-learn's splitters need the positions of all rows: no sweeps are shared then.
+        :mod:`dlbd_estimators.model_selection` or of scikit-learn, or an iterable of splits. Or it
+        is an array with the number of each row's fold; rows with the number -1 are training rows
+        of all splits. For lazy data, scikit-learn's splitters need the positions of all rows:
+        candidates are then fitted one by one.
     verbose : int, default=0
-        1 prints the number of fits, more than 1 also each fit.
+        1 prints the number of fits, more than 1 also one line for each fit.
     pre_dispatch : int or str, default="2*n_jobs"
         Largest number of fits that are dispatched to the ``n_jobs`` workers at a time.
     error_score : "raise" or float, default=nan
@@ -64,12 +65,12 @@ class SharedSearch:
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        Scores, ranks, parameters and seconds of all candidates, by scikit-learn's keys. The seconds
-        of shared sweeps are divided equally among their fits.
+        Scores, ranks, parameters and times in seconds of all candidates, by scikit-learn's keys.
+        The time of shared sweeps is divided equally among their fits.
     best_estimator_ : estimator
-        The best candidate, fitted to all rows; only with ``refit``.
+        The best candidate, fitted to all rows. Only with ``refit``.
     best_score_ : float
-        Mean score of the best candidate; not with a callable ``refit``.
+        Mean score of the best candidate over all splits. Not with a callable ``refit``.
     best_params_ : dict
         Parameters of the best candidate.
     best_index_ : int
@@ -83,14 +84,14 @@ class SharedSearch:
     multimetric_ : bool
         Whether there are several scores.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; only of a classifier.
+        Class labels. Only for a classifier.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had names.
+        Names of the features, if X has names.
     n_passes_ : float
-        Passes over the features, including the refit. Only if all candidates shared sweeps. Passes
-        of scorers that need predictions are not counted.
+        Number of passes over the features, including the refit. Only if all candidates shared
+        sweeps. Passes of scorers that need predictions are not counted.
     """
 
     estimator: Any
@@ -131,13 +132,13 @@ class SharedSearch:
         Raises
         ------
         ValueError
-            The model has no parameter of a name, scikit-learn no scorer, a split trains on no row
-            of a class, there are more folds than rows, or X or y holds NaN or infinity: these are
-            raised whatever ``error_score`` is. All fits failed.
+            All fits failed. Or, whatever ``error_score`` is: the model has no parameter of a given
+            name, scikit-learn has no scorer of a given name, a split has no training row of a
+            class, there are more folds than rows, or X or y holds NaN or infinity.
         LengthMismatch
-            ``cv`` names the folds of another number of rows.
+            ``cv`` is an array whose length is not the number of rows.
         TypeError
-            ``cv`` names folds by something else than integers.
+            ``cv`` is an array of fold numbers that are no integers.
 
         Warns
         -----
@@ -146,7 +147,7 @@ class SharedSearch:
         UserWarning
             A scorer failed, or a score is not finite.
         ConvergenceWarning
-            A model was not found to ``tol``.
+            A fit did not reach ``tol``.
         """
         if get_config()["enable_metadata_routing"]:
             return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
@@ -154,8 +155,8 @@ class SharedSearch:
         vars(self).pop("n_passes_", None)
         scoring = lookup_scorers(self.estimator, self.scoring)
         drawn_from = getattr(self, "random_state", None)
-        before = deepcopy(drawn_from)
-        candidates = [dict(each) for each in self._candidates()]
+        state_before = deepcopy(drawn_from)
+        candidates = [dict(candidate) for candidate in self._candidates()]
         # A pipeline does not pass weights to a scaler, and a scaler does not centre sparse rows.
         bare = params.get("sample_weight") is not None or sparse.issparse(X)
         groups = groups_of(self.estimator, candidates, bare=bare)
@@ -163,22 +164,24 @@ class SharedSearch:
             groups = []
         if not groups and not is_ours(self.cv, X):
             if drawn_from is not None and isinstance(
-                before, np.random.RandomState
+                state_before, np.random.RandomState
             ):  # the same candidates are drawn again
-                drawn_from.set_state(before.get_state())
+                drawn_from.set_state(state_before.get_state())
             return super().fit(X, y, **params)  # type: ignore[misc, no-any-return]
         classify = is_classifier(self.estimator)
         splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
         table = FittedCandidates(self.estimator, X, y, params.get("sample_weight"), splits)
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         if splits.together is not None:
             table.fill(groups, train_scores=bool(self.return_train_score))
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started_at
         if table.fitted:
             self._look_up(table, candidates, scoring, seconds)
         else:
-            theirs = self._theirs(self.estimator, candidates, self.scoring, splits.cv, self.n_jobs)
-            self._take(theirs, X, y, **params)
+            sklearn_search = self._theirs(
+                self.estimator, candidates, self.scoring, splits.cv, self.n_jobs
+            )
+            self._take(sklearn_search, X, y, **params)
         return self
 
     def _look_up(
@@ -188,20 +191,20 @@ class SharedSearch:
         scoring: Any,
         seconds: float,
     ) -> None:
-        """Let scikit-learn compare the candidates, and fit those that sweeps have not fitted."""
+        """Let scikit-learn compare the candidates, and fit those that shared no sweeps."""
         shared = [
-            place
-            for place, each in enumerate(candidates)
-            if table.find(with_parameters(self.estimator, each)) is not None
+            index
+            for index, candidate in enumerate(candidates)
+            if table.find(with_parameters(self.estimator, candidate)) is not None
         ]
         alone = len(shared) < len(candidates)
         n_splits = table.n_splits
         cv = [([number], [n_splits + number]) for number in range(n_splits)]
         n_jobs = self.n_jobs if alone else None
-        theirs = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
-        self._take(theirs, np.arange(2 * n_splits))
+        sklearn_search = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
+        self._take(sklearn_search, np.arange(2 * n_splits))
         self.scorer_ = scorers_of(self.estimator, self.scoring)
-        # Shared fits have no times of their own: divide the seconds among them.
+        # The times of shared fits cannot be measured separately: divide their sum among them.
         self.cv_results_["mean_fit_time"][shared] = seconds / (len(shared) * n_splits)
         self.cv_results_["std_fit_time"][shared] = 0.0
         best = None
@@ -218,7 +221,7 @@ class SharedSearch:
         """Return scikit-learn's search for these candidates."""
         return sklearn.model_selection.GridSearchCV(
             estimator,
-            [{name: [value] for name, value in each.items()} for each in candidates],
+            [{name: [value] for name, value in candidate.items()} for candidate in candidates],
             scoring=scoring,
             n_jobs=n_jobs,
             refit=self.refit,
@@ -229,15 +232,17 @@ class SharedSearch:
             return_train_score=self.return_train_score,
         )
 
-    def _take(self, theirs: Any, X: Any, y: Any = None, **params: Any) -> None:
+    def _take(self, sklearn_search: Any, X: Any, y: Any = None, **params: Any) -> None:
         """Run scikit-learn's search, and copy its fitted attributes."""
-        theirs.set_callbacks(*getattr(self, "_skl_callbacks", ()))
-        theirs.fit(X, y, **params)
-        found = {name: value for name, value in vars(theirs).items() if name.endswith("_")}
-        vars(self).update(found)
+        sklearn_search.set_callbacks(*getattr(self, "_skl_callbacks", ()))
+        sklearn_search.fit(X, y, **params)
+        fitted_attributes = {
+            name: value for name, value in vars(sklearn_search).items() if name.endswith("_")
+        }
+        vars(self).update(fitted_attributes)
 
 
 def _passes(model: Any) -> float:
-    """Return the passes of a fitted model; of a pipeline, the sum over its steps."""
+    """Return the number of passes of a fitted model; for a pipeline, the sum over its steps."""
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return float(sum(getattr(step, "n_passes_", 0.0) for step in steps))

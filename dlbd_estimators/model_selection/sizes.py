@@ -1,4 +1,4 @@
-"""The numbers of training rows and test rows of a split, by scikit-learn's rules of rounding."""
+"""Compute the numbers of training rows and test rows of a split, rounded as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def split_sizes(
     n_samples : int
         Number of all rows.
     test_size, train_size : float, int or None
-        Share of the rows, in (0, 1), or their number. The share of test rows is rounded up, that of
-        training rows down. None means all rows that the other part leaves.
+        Share of the rows, in (0, 1), or their number. The number of test rows is rounded up, and
+        the number of training rows is rounded down. None means all rows that are not in the other
+        part.
     default_test_size : float
         The value of ``test_size`` if both are None.
 
@@ -30,14 +31,14 @@ def split_sizes(
     Raises
     ------
     ValueError
-        A size is out of range, more rows are asked for than there are, or no training row is left.
+        A size is out of range, the sum of both is more than all rows, or no training row is left.
     """
     if test_size is None and train_size is None:
         test_size = default_test_size
     n_test = _rows("test_size", test_size, n_samples, ceil)
     n_train = _rows("train_size", train_size, n_samples, floor)
     if n_test is not None and n_train is not None:
-        # With few rows, shares that add up to more than 1 may be rounded to all rows.
+        # Check the shares, too: their rounded numbers of rows may fit although the sum is above 1.
         shares = not isinstance(test_size, Integral) and not isinstance(train_size, Integral)
         if n_train + n_test > n_samples or (shares and test_size + train_size > 1):
             raise ValueError(
@@ -64,11 +65,11 @@ def _rows(name: str, size: Any, n_samples: int, rounding: Any) -> int | None:
         raise ValueError(
             f"Invalid value for {name}: {size!r}. Pass a float in (0, 1), an int or None."
         )
-    whole = isinstance(size, Integral)
+    is_count = isinstance(size, Integral)
     number: Any = size
-    if not 0 < number < (n_samples if whole else 1):
+    if not 0 < number < (n_samples if is_count else 1):
         raise ValueError(
             f"{name}={size} should be either positive and smaller than the number of samples "
             f"{n_samples} or a float in the (0, 1) range."
         )
-    return int(number) if whole else int(rounding(number * n_samples))
+    return int(number) if is_count else int(rounding(number * n_samples))

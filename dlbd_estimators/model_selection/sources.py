@@ -1,4 +1,4 @@
-"""Open what users split (data sets, Dask and Zarr arrays, Dask frames), and find block lengths."""
+"""Open the collections that users split, and find the lengths of their blocks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Lazy:
     data : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         The rows.
     sizes : tuple of int
-        Rows of each block. If Dask does not know them, they were counted, here or for another array
-        of the same source.
+        Number of rows of each block. If Dask does not know it, it was counted for this array or for
+        another array of the same source.
     """
 
     data: Any
@@ -35,28 +35,29 @@ class Lazy:
 
 
 def is_cut(X: Any) -> bool:
-    """Tell whether X is split block by block.
+    """Return whether X is split block by block.
 
-    A list of lazy objects is split like any list: into lists of the objects, which stay lazy.
+    A list of lazy objects is not: it is split like any list, into lists of objects, which stay
+    lazy.
     """
     return is_lazy(X) and not is_list_of_lazy(X)
 
 
 def unpack(arrays: Sequence[Any]) -> list[Any]:
-    """Replace a data set by its arrays: X, y and, if it has some, its weights.
+    """Return the arrays to split; a data set is replaced by X, y and, if it has any, its weights.
 
     A data set is recognised by its lazy attributes ``X`` and ``y``.
 
     Raises
     ------
     ValueError
-        There is nothing to split.
+        No arrays were passed.
     TypeError
         A data set comes with other arrays.
     """
     if not arrays:
         raise ValueError("At least one array required as input")
-    if not any(is_dataset(each) for each in arrays):
+    if not any(is_dataset(source) for source in arrays):
         return list(arrays)
     if len(arrays) > 1:
         raise TypeError(
@@ -72,8 +73,8 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     """Open lazy arrays and find the lengths of their blocks; leave arrays in memory as they are.
 
     If Dask does not know the lengths, one pass over the array with the shortest rows counts them.
-    They are used for all arrays of the same source with the same number of blocks. (Each block is
-    checked against them when it is read.)
+    These lengths are used for all arrays of the same source with the same number of blocks. (Each
+    block is checked against them when it is read.)
 
     Returns
     -------
@@ -85,31 +86,33 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows, or one was shuffled without the others.
     """
-    fixed = together(*(opened("an array", each) if is_cut(each) else each for each in arrays))
-    lazy = [each for each in fixed if is_cut(each)]
-    if not all(each.ndim for each in lazy):
+    fixed = together(
+        *(opened("an array", source) if is_cut(source) else source for source in arrays)
+    )
+    lazy = [source for source in fixed if is_cut(source)]
+    if not all(source.ndim for source in lazy):
         raise ValueError("Found an array of no dimensions, which has no rows to split.")
     refuse_shuffled_apart(fixed)
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
     counted: list[Lazy] = []
-    for each in order:
-        sizes = _lengths(each) or next(
-            (a.sizes for a in counted if _is_cut_alike(a.data, each)), None
+    for source in order:
+        sizes = _lengths(source) or next(
+            (a.sizes for a in counted if _is_cut_alike(a.data, source)), None
         )
-        counted.append(Lazy(each, block_lengths(each)[0] if sizes is None else sizes))
-    by_object = {id(each.data): each for each in counted}
-    found = [by_object.get(id(each), each) for each in fixed]
-    _check_lengths(found)
-    return found
+        counted.append(Lazy(source, block_lengths(source)[0] if sizes is None else sizes))
+    by_object = {id(source.data): source for source in counted}
+    result = [by_object.get(id(source), source) for source in fixed]
+    _check_lengths(result)
+    return result
 
 
-def _check_lengths(found: Sequence[Any]) -> None:
+def _check_lengths(result: Sequence[Any]) -> None:
     lengths = [
-        sum(each.sizes)
-        if isinstance(each, Lazy)
-        else (each.shape[0] if hasattr(each, "shape") else len(each))
-        for each in found
+        sum(source.sizes)
+        if isinstance(source, Lazy)
+        else (source.shape[0] if hasattr(source, "shape") else len(source))
+        for source in result
     ]
     check_same_rows(lengths)
     if not lengths[0]:

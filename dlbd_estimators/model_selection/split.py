@@ -1,4 +1,4 @@
-"""One split of lazy arrays into rows to train on and rows to test on."""
+"""Split lazy arrays into training rows and test rows."""
 
 from __future__ import annotations
 
@@ -34,55 +34,55 @@ def train_test_split(
     shuffle: bool = True,
     stratify: Any = None,
 ) -> list[Any]:
-    """Split arrays into rows to train on and rows to test on.
+    """Split arrays into training rows and test rows.
 
-    Lazy arrays stay lazy: rows are chosen at random within every block, in proportion to its
-    rows, and selected when the block is read. The same seed and the same blocks of the first lazy
-    array give the same rows, on any scheduler. If all arrays are in memory,
+    Lazy arrays stay lazy: rows are chosen at random within every block, in proportion to its number
+    of rows, and selected when the block is read. The same seed and the same blocks of the first
+    lazy array give the same rows, on any scheduler. If all arrays are in memory,
     :func:`sklearn.model_selection.train_test_split` splits them.
 
     Parameters
     ----------
     *arrays : array-like, Dask collection, Zarr array, or one data set
-        Arrays with the same number of rows. Their blocks may differ from those of the first. A
-        data set (an object with lazy ``X`` and ``y``, and perhaps ``sample_weight``) stands for
-        its arrays.
+        Arrays with the same number of rows. Their blocks may have different lengths. A data set (an
+        object with lazy ``X`` and ``y``, and perhaps ``sample_weight``) is replaced by its arrays.
     test_size : float or int, optional
-        Share of the rows, in (0, 1), rounded up; or their number. By default what
-        ``train_size`` leaves, or 0.25.
+        Share of the rows, in (0, 1), rounded up to whole rows; or the number of test rows. By
+        default all rows that are not training rows, or 0.25 if ``train_size`` is None, too.
     train_size : float or int, optional
-        Share of the rows, in (0, 1), rounded down; or their number. By default what
-        ``test_size`` leaves.
+        Share of the rows, in (0, 1), rounded down to whole rows; or the number of training rows. By
+        default all rows that are not test rows.
     random_state : int, RandomState or None, default=None
-        Seed of the choice.
+        Seed of the random choice.
     shuffle : bool, default=True
         Whether to choose rows at random. If not, the first rows are the training rows, and the
         rows that follow are the test rows.
     stratify : array-like or Dask collection of shape (n_samples,), optional
-        Labels: both parts get the same share of each label. Lazy labels are read once for this.
+        Labels of the rows; both parts get the same share of each label. Lazy labels take one pass.
 
     Returns
     -------
     list
-        ``[X_train, X_test, y_train, y_test, ...]``: for each array two of the same type, with rows
-        in the stored order. Chunks have about as many rows as the blocks of the first lazy array:
-        the selected rows of up to 16 neighbouring blocks are put together.
+        ``[X_train, X_test, y_train, y_test, ...]``: two arrays of the same type for each array,
+        with rows in the stored order. Chunks have about as many rows as the blocks of the first
+        lazy array: the selected rows of up to 16 neighbouring blocks are concatenated.
 
     Raises
     ------
     LengthMismatch
         The arrays have different numbers of rows.
     ValueError
-        Sizes out of range, no arrays, or stratify without shuffle.
+        A size is out of range, no arrays were passed, or ``stratify`` comes with ``shuffle=False``.
     TypeError
         A data set comes with other arrays.
 
     Notes
     -----
-    Only chunk lengths are computed, and only if Dask does not know them: by one pass over the array
-    with the shortest rows. The memory of the client grows with the number of blocks, not of rows.
-    (If arrays in memory are split together with lazy ones, it takes 8 bytes a row.) Reading a chunk
-    reads its blocks one after the other, each once.
+    Nothing is computed before the result is used, except chunk lengths that Dask does not know and
+    lazy labels. Unknown lengths take one pass over the array with the shortest rows. The memory
+    that the client needs grows with the number of blocks, not of rows. (It is 8 bytes for each row
+    if arrays in memory are split together with lazy arrays.) Reading a chunk reads its blocks one
+    after the other, each once.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def train_test_split(
     """
     parts = unpack(arrays)
     if not any(map(is_cut, parts)):
-        # All arrays are in memory, like the labels: scikit-learn counts these.
+        # scikit-learn counts the labels, so lazy labels are loaded.
         split: list[Any] = model_selection.train_test_split(
             *parts,
             test_size=test_size,
@@ -107,8 +107,8 @@ def train_test_split(
         return split
     if not shuffle and stratify is not None:
         raise ValueError("Stratified train/test split is not implemented for shuffle=False")
-    found = sources([*parts, *([] if stratify is None else [stratify])])
-    sizes = next(each.sizes for each in found if isinstance(each, Lazy))
+    opened_arrays = sources([*parts, *([] if stratify is None else [stratify])])
+    sizes = next(source.sizes for source in opened_arrays if isinstance(source, Lazy))
     n_train, n_test = split_sizes(sum(sizes), test_size, train_size, 0.25)
     labels = None
     if not shuffle:
@@ -120,17 +120,17 @@ def train_test_split(
         if stratify is None:
             division = random_division(sizes, (n_test, n_train), seed)
         else:
-            labels = label_array(found.pop(), sizes)
+            labels = label_array(opened_arrays.pop(), sizes)
             division = _stratified_division(labels, sizes, n_train, n_test, seed)
     selections = [division.part(number) for number in numbers]
-    # Computed once for all arrays, which share the tasks.
+    # The positions are computed once, because the tasks of all arrays share them.
     positions = [None if labels is None else stratified_positions(x, labels) for x in selections]
     parts = list(zip(selections, positions, strict=True))
-    return [gather(each, part, where) for each in found for part, where in parts]
+    return [gather(source, part, position) for source in opened_arrays for part, position in parts]
 
 
 def new_seed(random_state: np.random.RandomState) -> int:
-    """Draw a seed for choosing rows."""
+    """Return a random seed for the choice of rows."""
     return int(random_state.randint(np.iinfo(np.int32).max))
 
 

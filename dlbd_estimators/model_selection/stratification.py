@@ -1,4 +1,4 @@
-"""Shares of each label in a stratified split."""
+"""Compute the number of rows of each label in the parts of a stratified split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
     Raises
     ------
     ValueError
-        There is more than one label a row.
+        There is more than one label for each row.
     """
     if not isinstance(source, Lazy):
         labels = da.from_array(np.asarray(source), chunks=-1)
@@ -34,32 +34,32 @@ def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(
-            f"stratify needs one label a row, but has shape {labels.shape}. Join the columns to "
-            f"one label first."
+            f"stratify needs one label for each row, but has shape {labels.shape}. Combine the "
+            f"columns to one label first."
         )
     aligned: da.Array = labels.rechunk({0: sizes})
     return aligned
 
 
 def count_strata(labels: da.Array) -> tuple[NDArray[Any], Integers]:
-    """Count the rows of each label in each block: one pass over the labels.
+    """Count the rows of each label in each block, by one pass over the labels.
 
     Returns
     -------
     classes : ndarray of shape (n_classes,)
         The labels, sorted.
     counts : ndarray of shape (n_blocks, n_classes)
-        Rows.
+        Number of rows.
 
     Raises
     ------
     NonFiniteValues
-        A label is missing; names the block and the row.
+        A label is missing. The message names the block and the row.
     """
-    found = each_block(labels, _tally, name="strata", called="stratify")
-    classes = np.unique(np.concatenate([block for block, _ in found]))
-    counts = np.zeros((len(found), len(classes)), dtype=np.int64)
-    for row, (block, numbers) in zip(counts, found, strict=True):
+    labels_and_counts = each_block(labels, _tally, name="strata", called="stratify")
+    classes = np.unique(np.concatenate([block for block, _ in labels_and_counts]))
+    counts = np.zeros((len(labels_and_counts), len(classes)), dtype=np.int64)
+    for row, (block, numbers) in zip(counts, labels_and_counts, strict=True):
         row[np.searchsorted(classes, block)] = numbers
     return classes, counts
 
@@ -74,12 +74,12 @@ def stratified_counts(
 ) -> Integers:
     """Divide the rows of each label in each block into test rows and training rows.
 
-    Each part gets its share of each label, rounded to whole rows.
+    Both parts get their share of each label, rounded to whole rows.
 
     Returns
     -------
     ndarray of shape (n_blocks, n_classes, 2)
-        Rows to test on, rows to train on.
+        Number of test rows and of training rows.
 
     Raises
     ------
@@ -109,11 +109,11 @@ def stratified_counts(
 
 
 def _nearest(totals: Integers, size: int, rng: np.random.Generator) -> Integers:
-    """Round shares to whole numbers with the right sum, by the largest remainders."""
-    whole, remainder = np.divmod(totals * size, totals.sum())
+    """Distribute ``size`` in proportion to ``totals``, by the largest-remainder method."""
+    quotas, remainder = np.divmod(totals * size, totals.sum())
     # Equal remainders are ordered at random: shuffle before the stable sort.
     order = rng.permutation(len(totals))
     order = order[np.argsort(-remainder[order], kind="stable")]
-    whole[order[: size - whole.sum()]] += 1
-    rounded: Integers = whole
+    quotas[order[: size - quotas.sum()]] += 1
+    rounded: Integers = quotas
     return rounded

@@ -1,10 +1,10 @@
-"""Select rows of lazy arrays, as lazy arrays with chunks about as large as those of the array.
+"""Select rows of lazy arrays. The result is lazy, with chunks about as large as before.
 
-One task for each block selects its rows, and chunks are put together from selected rows. So whole
-blocks need not be in memory at the same time. The same task computes the positions of the rows. If
-a separate task did, it would wait for nothing, and Dask would order the graph such that it holds
-all blocks when training and test rows are computed together. Positions that depend on labels are
-computed after the labels, once for all arrays.
+One task for each block selects its rows, and chunks are concatenated from the selected rows. So the
+blocks of a chunk need not be in memory at the same time. The same task computes the positions of
+the rows. A separate task would have no dependencies, and Dask would then order the graph such that
+all blocks are in memory when training and test rows are computed together. Positions that depend on
+labels are computed after the labels, once for all arrays.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
         part: Any = _of_array(source, selection, where)
         names = getattr(source.data, "feature_names", None)
         if names is not None:
-            # As a frame's columns keep theirs; Dask knows of no names.
+            # Dask arrays have no names, so copy those that came from a data frame.
             part.feature_names = names
         return part
     return _of_frame(source, selection, where)
@@ -80,7 +80,7 @@ def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.
         for column in product(*map(range, data.numblocks[1:])):
             taken = []
             for block in blocks:
-                # The chunk of a single block is that block's task: nothing is put together.
+                # For a single block, the task that selects its rows is the task of the chunk.
                 key: Any = (name, number, *column)
                 if len(blocks) > 1:
                     key = (f"take-{name}", block, *column)
@@ -102,7 +102,7 @@ def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.
 
 
 def stratified_positions(selection: Selection, labels: da.Array) -> da.Array:
-    """Return the positions of the selected rows within their blocks, one chunk a block.
+    """Return the positions of the selected rows within their blocks, one chunk for each block.
 
     Parameters
     ----------
@@ -128,7 +128,9 @@ def take(
     where: NDArray[np.intp] | None = None,
     promised: Promised | Aligned | None = None,
 ) -> Any:
-    """Take rows of a block, in the blocks' order; a part of a block is a copy, not a view.
+    """Return selected rows of a block in their order; the result is the block if all are selected.
+
+    Otherwise the result is a copy, not a view.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def take(
     Raises
     ------
     LengthMismatch
-        The block has another length than when the rows were chosen.
+        The length of the block has changed since the rows were chosen.
     BadBlock
         The block has other columns than the collection declares.
     """
@@ -176,7 +178,8 @@ def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any
             for block in chunk
         ]
         parts.append(joining(taken) if len(taken) > 1 else taken[0])
-    # Not by from_delayed: when its result is optimised (by to_dask_array, say), tasks are lost.
+    # from_delayed cannot be used: tasks are lost when Dask optimises its result, for example in
+    # to_dask_array.
     graph = {key: task for part in parts for key, task in dict(part.__dask_graph__()).items()}
     unknown = (None,) * (len(parts) + 1)
     keys = [part.key for part in parts]
@@ -184,7 +187,7 @@ def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any
 
 
 def _cut(blocks: Iterable[Any], sizes: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[Any]:
-    """Cut a data frame into blocks of other lengths."""
+    """Yield blocks of other lengths for a data frame."""
     slicing, joining = dask.delayed(_slice, pure=True), dask.delayed(_join, pure=True)
     blocks = list(blocks)
     edges = list(pairwise(accumulate(sizes, initial=0)))

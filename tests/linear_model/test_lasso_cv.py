@@ -157,9 +157,9 @@ def test_bad_parameters_say_what_to_do(given, error, match, rng):
 
 def test_what_is_not_taken_says_what_to_do(rng):
     X, y = data(rng)
-    with pytest.raises(ValueError, match="fit one LassoCV a target"):
+    with pytest.raises(ValueError, match="fit one LassoCV for each target"):
         LassoCV().fit(X, np.stack([y, y], axis=1))
-    with pytest.raises(ValueError, match="Give the splits themselves"):
+    with pytest.raises(ValueError, match="Pass the splits themselves"):
         LassoCV().fit(X, y, groups=y)
     with pytest.raises(TypeError, match="positions of all rows"):
         LassoCV(cv=TheirKFold(3)).fit(da.from_array(X, chunks=100), da.from_array(y, chunks=100))

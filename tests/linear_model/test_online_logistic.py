@@ -168,7 +168,7 @@ def test_an_intercept_that_comes_or_goes_between_batches_is_refused(rng):
     X = rng.normal(size=(50, 2))
     y = X[:, 0] > 0
     model = LogisticRegression().partial_fit(X, y, classes=[False, True])
-    with pytest.raises(ValueError, match="fit_intercept=False, but the batches before"):
+    with pytest.raises(ValueError, match="fit_intercept=False, but earlier batches"):
         model.set_params(fit_intercept=False).partial_fit(X, y)
 
 
@@ -177,6 +177,6 @@ def test_fit_begins_anew_and_keeps_nothing(rng):
     model = LogisticRegression().partial_fit(X, y, [0, 1]).fit(X[:200], y[:200])
     np.testing.assert_array_equal(model.coef_, LogisticRegression().fit(X[:200], y[:200]).coef_)
     assert not hasattr(model, "n_samples_seen_")
-    with pytest.warns(UserWarning, match=r"fitted by fit.*begins anew.*warm_start"):
+    with pytest.warns(UserWarning, match=r"fitted by fit.*starts again.*warm_start"):
         model.partial_fit(X, y)
     np.testing.assert_array_equal(model.coef_, LogisticRegression().partial_fit(X, y, [0, 1]).coef_)

@@ -276,7 +276,7 @@ def test_graphs_pickle_small():
         ((da.ones(1), {}), ValueError, "train set will be empty"),
         ((da.ones(5), {"shuffle": False, "stratify": da.ones(5)}), ValueError, "shuffle=False"),
         ((da.ones(5), {"stratify": da.arange(5)}), ValueError, "only 1 member"),
-        ((da.ones(5), {"stratify": da.ones((5, 2))}), ValueError, "one label a row"),
+        ((da.ones(5), {"stratify": da.ones((5, 2))}), ValueError, "one label for each row"),
         (
             (da.ones(8), {"stratify": da.arange(8) % 3, "test_size": 2}),
             ValueError,

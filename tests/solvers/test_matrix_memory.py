@@ -50,10 +50,10 @@ def unread(X, y):
 @pytest.mark.parametrize(
     ("model", "needed", "advice"),
     [
-        (Ridge(solver="gram"), 31, "Take solver='lbfgs'"),
-        (LogisticRegression(solver="newton"), 31, "Take solver='lbfgs'"),
+        (Ridge(solver="gram"), 31, "Use solver='lbfgs'"),
+        (LogisticRegression(solver="newton"), 31, "Use solver='lbfgs'"),
         (LogisticRegression(solver="proximal_newton", l1_ratio=0.5), 31, "solver='working_set'"),
-        (Lasso(solver="coordinate_descent"), 31, "Take solver='working_set'"),
+        (Lasso(solver="coordinate_descent"), 31, "Use solver='working_set'"),
         (LinearRegression(positive=True), 31, "Select columns first"),
     ],
 )

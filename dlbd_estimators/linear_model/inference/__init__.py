@@ -1,1 +1,1 @@
-"""How sure the coefficients of a linear model are: standard errors, tests and intervals."""
+"""Statistical inference for linear models: standard errors, tests and intervals."""

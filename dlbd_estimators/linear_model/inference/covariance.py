@@ -1,17 +1,20 @@
-"""From sums over rows to the covariance of a model's parameters.
+"""Compute the covariance of a model's parameters from sums over rows.
 
-With B the bread and P the penalty's second derivatives, the parameters move by
-``(B + P)^-1 sum_i s_i g_i z_i`` from one draw of the rows to the next. So their covariance is
-``(B + P)^-1 M (B + P)^-1``, where M is the covariance of that sum:
+With B the bread (the Hessian of the loss) and P the second derivatives of the penalty, the
+parameters of another random sample of rows differ by ``(B + P)^-1 sum_i s_i g_i z_i``. So their
+covariance is ``(B + P)^-1 M (B + P)^-1``, where M is the covariance of that sum. For row i, ``z_i``
+is the centred features and the constant 1, ``s_i`` the weight, ``g_i`` the derivative of the loss
+and ``l_i`` the leverage (:mod:`dlbd_estimators.kernels.sandwich`). There are n rows, p parameters
+and G groups:
 
 =========== ===================================================================
 covariance  M
 =========== ===================================================================
-classical   ``scale B``: the model is right about the variance of each row
+classical   ``scale B``, if the model's variance of each row is correct
 HC0, HC1    ``sum g_i^2 z_i z_i^T``; HC1 times ``n / (n - p)``     (White 1980)
-HC2, HC3    the same with ``g_i^2 / (1 - l_i)`` and ``g_i^2 / (1 - l_i)^2``
-            (MacKinnon and White 1985)
-clustered   ``sum_k u_k u_k^T`` of the groups' sums u_k, times
+HC2, HC3    as HC0, with ``g_i^2 / (1 - l_i)`` or ``g_i^2 / (1 - l_i)^2``
+            instead of ``g_i^2`` (MacKinnon and White 1985)
+clustered   ``sum_k u_k u_k^T``, where u_k is the sum over group k, times
             ``G / (G - 1) (n - 1) / (n - p)``       (Liang and Zeger 1986)
 =========== ===================================================================
 """
@@ -31,28 +34,29 @@ from dlbd_estimators.solvers import check_weight
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.moment_scores import about_zero
 
-#: From this condition of the bread on, standard errors have fewer than about six digits.
+#: Largest condition number of the bread. Above it, standard errors have less than about six digits.
 _WORST_CONDITION = 1e10
-#: A coefficient may be off the minimum by so many standard errors.
+#: Allowed distance of a coefficient from the minimum, in standard errors.
 _FAR_OFF = 0.01
-#: And by so much of the largest coefficient, in standard units: what a fit's ``tol`` may leave.
+#: Allowed distance in addition, relative to the largest coefficient, both times the spread of their
+#: columns. It allows for the ``tol`` of the fit.
 _TOLERATED = 1e-6
 
 
 @dataclass(frozen=True)
 class Inverted:
-    """The bread with its penalty, inverted.
+    """The inverse of the bread plus the penalty's second derivatives.
 
     Attributes
     ----------
     centre : ndarray of shape (n_features,)
-        Of the features that it is of.
+        Centre of the features in the bread.
     bread, inverse : ndarray of shape (n_parameters, n_parameters)
-        Without the penalty; and the inverse with it.
+        The bread without the penalty, and the inverse of their sum.
     root : ndarray of shape (n_parameters, n_parameters)
         ``root root^T`` is the inverse.
     n_effective : float
-        Number of parameters; fewer where a penalty holds some back.
+        Effective number of parameters, which a penalty reduces.
     """
 
     centre: FloatArray
@@ -62,27 +66,27 @@ class Inverted:
     n_effective: float
 
     def covariance(self, meat: FloatArray) -> FloatArray:
-        """Return the covariance of the parameters, given that of the sum of scores."""
+        """Return the covariance of the parameters, given the covariance of the sum of scores."""
         half = self.inverse @ meat @ self.inverse
         return 0.5 * (half + half.T)
 
 
 def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Inverted:
-    """Invert the bread with its penalty.
+    """Invert the sum of the bread and the penalty's second derivatives.
 
     Raises
     ------
     ValueError
-        Columns are linearly dependent, which leaves their coefficients without standard errors.
+        Columns are linearly dependent, so that their coefficients have no standard errors.
     """
     factor = Factor.of(bread + np.diag(fitted.penalty))
     if factor.inverse is not None or factor.condition > _WORST_CONDITION:
         columns = [*fitted.names, "intercept"]
         named = ", ".join(repr(columns[index]) for index in factor.dependent())
         raise ValueError(
-            f"Columns are linearly dependent on one another, or nearly: {named}. Their "
-            f"coefficients have no standard errors of their own. Leave some of these columns out. "
-            f"(If the classes can be separated without error, no coefficient has one.)"
+            f"Columns are linearly dependent, or nearly: {named}. Their coefficients have no "
+            f"standard errors. Leave some of these columns out. (If the classes can be separated "
+            f"without error, no coefficient has a standard error.)"
         )
     identity = np.eye(len(bread))
     root = linalg.solve_triangular(factor.cholesky, identity, lower=True, check_finite=False).T
@@ -94,29 +98,29 @@ def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Invert
 
 
 def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
-    """Return the sums that the classical covariance of a regression is made of.
+    """Return the sums from which the classical covariance of a regression is computed.
 
-    Squared errors come out of the moments as a difference: of errors that are a 10^-k of the
-    targets' spread, 2k of 16 digits are lost.
+    The sum of squared errors is computed from the moments as a difference. If errors are 10^-k of
+    the targets' spread, it loses 2k of 16 digits.
 
     Parameters
     ----------
     fitted : FittedModel
         A regression.
     moments : Moments
-        Centred, of [X, y].
+        Centred second moments of [X, y].
     """
     packing, n = fitted.packing, fitted.packing.n_features
     coef, intercept = packing.unpack(fitted.parameters)
     mean = moments.mean
     centre = mean[:n] if packing.fit_intercept else np.zeros(n)
-    about = moments if packing.fit_intercept else about_zero(moments)
-    gram, cross = about.products[:n, :n], about.products[:n, n]
+    moments_used = moments if packing.fit_intercept else about_zero(moments)
+    gram, cross = moments_used.products[:n, :n], moments_used.products[:n, n]
     bread = np.zeros((packing.size, packing.size))
     bread[:n, :n] = gram
     gradient = np.zeros(packing.size)
     gradient[:n] = gram @ coef[0] - cross
-    squares = about.products[n, n] - coef[0] @ (2.0 * cross - gram @ coef[0])
+    squares = moments_used.products[n, n] - coef[0] @ (2.0 * cross - gram @ coef[0])
     if packing.fit_intercept:
         bread[n, n] = moments.weight
         gap = float(intercept[0] + coef[0] @ centre - mean[n])
@@ -138,12 +142,12 @@ def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
 
 
 def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -> None:
-    """Refuse a model that is not the minimum on these rows.
+    """Check that a model minimises its objective on these rows.
 
     Raises
     ------
     ValueError
-        Names the coefficient that is the furthest off.
+        It does not. The message names the coefficient that is furthest from the minimum.
     """
     assert sums.bread is not None
     n = fitted.packing.n_features
@@ -154,7 +158,7 @@ def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -
     spread = np.sqrt(np.maximum(np.diag(sums.bread), 0.0))
     largest = float(np.max(np.abs(parameters[:n]) * spread[:n], initial=0.0))
     allowed = _FAR_OFF * error + _TOLERATED * largest / np.where(spread > 0, spread, 1.0)
-    if n < len(step):  # the intercept is a number of 16 digits for features as they are
+    if n < len(step):  # the intercept for features that are not centred has rounding errors
         terms = np.abs(parameters[:n]) @ np.abs(inverted.centre) + abs(parameters[n])
         allowed[n] += 64 * np.finfo(float).eps * terms
     off = np.abs(step) / np.maximum(allowed, np.finfo(float).tiny)
@@ -170,34 +174,34 @@ def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -
 
 
 def check_counts(sums: SandwichSums, n: float, n_effective: float) -> None:
-    """Refuse rows too few for an estimate of any variance.
+    """Check that there are more rows than coefficients.
 
     Raises
     ------
     ValueError
-        There are no rows, no weights, or no more rows than coefficients.
+        There are too few rows, or all weights are zero.
     """
     check_weight(sums.weight, sums.n_rows)
     if not n > n_effective:
         raise ValueError(
-            f"{n:g} rows with a weight are too few for the standard errors of "
+            f"{n:g} rows with weights above 0 are too few for the standard errors of "
             f"{n_effective:g} coefficients: there must be more rows than coefficients."
         )
 
 
 def clustered(sums: SandwichSums, n: float, n_effective: float) -> FloatArray:
-    """Return the covariance of the sum of scores whose terms go together within groups.
+    """Return the covariance of the sum of scores, if scores of a group depend on one another.
 
     Raises
     ------
     ValueError
-        There is a single group.
+        There are fewer than two groups.
     """
     n_groups = len(sums.groups)
     if n_groups < 2:
         raise ValueError(
-            "covariance='clustered' needs two groups or more that have a row with a weight. "
-            "Pass a column of smaller groups: those within which rows depend on one another."
+            "covariance='clustered' needs two groups or more with rows of weight above 0. Pass a "
+            "column of smaller groups: rows of the same group may depend on one another."
         )
     correction = n_groups / (n_groups - 1.0) * (n - 1.0) / (n - n_effective)
     return np.asarray(correction * (sums.scores.T @ sums.scores))

@@ -1,4 +1,4 @@
-"""Which fitted models have standard errors, and what these need of a model."""
+"""Check that a fitted model has standard errors, and extract its objective."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from dlbd_estimators.linear_model.sparse_coefficients import dense
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model of one output, as the objective that it minimises.
+    """A fitted model of one output, and the objective that it minimises.
 
     Attributes
     ----------
     estimator : estimator
-        As it was passed.
+        The fitted estimator.
     loss : Loss
-        Pointwise.
+        The loss of one row.
     packing : Packing
         Order of the parameters.
     parameters : ndarray of shape (n_parameters,)
-        Of the model.
+        Coefficients and intercept.
     strength : float
-        Of the penalty ``strength ||w||^2 / 2`` beside the sum of the losses.
+        Strength of the penalty ``strength ||w||^2 / 2``, which is added to the sum of the losses.
     classes : ndarray or None
-        Where targets are labels.
+        Class labels; None for a regression.
     names : tuple of str
-        Of the features.
+        Names of the features.
     """
 
     estimator: Any
@@ -62,48 +62,48 @@ class FittedModel:
 
     @property
     def has_errors_of_one_variance(self) -> bool:
-        """Whether the model has a variance of its errors, which is estimated."""
+        """Whether all errors have the same variance, which is estimated: true for a regression."""
         return self.loss.quadratic
 
 
 def fitted_model(
     model: Any, *, allow_penalty: bool, feature_names: Sequence[str] | None = None
 ) -> FittedModel:
-    """Check that a fitted model has standard errors.
+    """Check that a fitted model has standard errors, and return its objective.
 
     Parameters
     ----------
     model : estimator
-        As the user passed it.
+        The estimator that the user passed.
     allow_penalty : bool
-        Whether the user wants them of a model with an L2 penalty.
+        Whether a model with an L2 penalty is allowed.
     feature_names : sequence of str, optional
-        Names of the columns; None takes the model's.
+        Names of the columns; None means the names that the model has.
 
     Raises
     ------
     NotFittedError
         The model is not fitted.
     TypeError
-        It is of another class.
+        The model is of a class without standard errors.
     ValueError
-        It has no standard errors, or none that mean what they seem to; says why.
+        The model has no standard errors, or they would be misleading. The message gives the reason.
     """
-    known = isinstance(model, LinearRegression | Ridge | LogisticRegression)
-    if not known or isinstance(model, LogisticRegressionCV):
+    supported = isinstance(model, LinearRegression | Ridge | LogisticRegression)
+    if not supported or isinstance(model, LogisticRegressionCV):
         raise TypeError(
-            f"Standard errors are there for a fitted LinearRegression, Ridge or "
+            f"Standard errors are available for a fitted LinearRegression, Ridge or "
             f"LogisticRegression of dlbd_estimators, but not for {type(model).__name__} of "
             f"{type(model).__module__.partition('.')[0]}. If it is a pipeline, pass its last step, "
             f"and the X that the steps before it return. If it has an l1 penalty, fit a model "
-            f"without a penalty, to rows that did not choose its features."
+            f"without a penalty, to rows that were not used to choose its features."
         )
     check_is_fitted(model)
     coef = np.atleast_2d(dense(model.coef_)).astype(np.float64)
     if len(coef) > 1:
-        what = "classes" if isinstance(model, LogisticRegression) else "targets"
+        kind = "classes" if isinstance(model, LogisticRegression) else "targets"
         raise ValueError(
-            f"The model has {len(coef)} {what}, but a table of coefficients is for one target, or "
+            f"The model has {len(coef)} {kind}, but a table of coefficients is for one target, or "
             f"for two classes. Fit a model for each target, or for each class against another."
         )
     strength = _strength(model)
@@ -111,10 +111,9 @@ def fitted_model(
         how = "C=np.inf" if isinstance(model, LogisticRegression) else "LinearRegression"
         raise ValueError(
             f"{type(model).__name__} was fitted with a penalty, which pulls coefficients towards "
-            f"zero: they are biased. Intervals around them cover the true values less often than "
-            f"they promise, and p-values are too small or too large. Fit without a penalty "
-            f"({how}); or pass allow_penalty=True for the spread of the penalised coefficients "
-            f"alone."
+            f"zero: they are biased. Confidence intervals cover the true values too rarely, and "
+            f"p-values are too small or too large. Fit without a penalty ({how}), or pass "
+            f"allow_penalty=True for standard errors that ignore the bias."
         )
     packing = Packing(1, coef.shape[1], bool(model.fit_intercept))
     intercept = np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64))
@@ -138,21 +137,20 @@ def fitted_model(
 
 
 def _strength(model: Any) -> float:
-    """Return the strength of a model's L2 penalty, or refuse what is no smooth penalty."""
+    """Return the strength of a model's L2 penalty, and refuse other penalties."""
     if isinstance(model, LogisticRegression):
         if model.class_weight is not None:
             raise ValueError(
-                "class_weight weighs rows by their class, which is no property of the rows that "
-                "were drawn: there are no standard errors for it. Fit without it, or pass the "
-                "weights as sample_weight, to fit and here."
+                "There are no standard errors for a model with class_weight, because it weights "
+                "rows by their random class. Fit without it, or pass the weights as sample_weight, "
+                "to fit and to this function."
             )
         if model.penalty is None:
             return 0.0
         if has_l1_part(model):
             raise ValueError(
-                "An l1 penalty chooses features: the same rows cannot say how sure the chosen "
-                "coefficients are. Fit the chosen columns without a penalty (C=np.inf), to other "
-                "rows."
+                "An l1 penalty chooses features, so standard errors from the same rows are not "
+                "valid. Fit the chosen columns without a penalty (C=np.inf), to other rows."
             )
         return 1.0 / float(model.C)
     if model.positive:

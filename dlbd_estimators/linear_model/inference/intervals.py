@@ -1,4 +1,4 @@
-"""Intervals around the predictions of a least-squares fit, row by row."""
+"""Intervals around the predictions of a least-squares fit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dlbd_estimators.kernels.predictors import Predictor
 
 @dataclass(frozen=True)
 class IntervalPredictor(Predictor):
-    """Gives of each row the prediction and the two ends of its interval, in float64.
+    """Returns for each row the prediction and the two ends of its interval, in float64.
 
     Parameters
     ----------
     coef, centre : ndarray of shape (n_features,)
-        The model, for features less a centre.
+        Coefficients, and the centre that is subtracted from the features.
     level : float
-        Its prediction at the centre.
+        Prediction at the centre.
     covariance : ndarray of shape (n_parameters, n_parameters)
-        Of coefficients and level.
+        Covariance of the coefficients and, last, of the level.
     noise : float
-        Variance of the error of a new row; 0 is for the mean of many of them.
+        Variance of the error of a new row; 0 for intervals of the mean of many rows.
     reach : float
-        Half the interval, in standard errors of the prediction.
+        Half the width of the interval, in standard errors of the prediction.
     """
 
     coef: FloatArray
@@ -42,11 +42,11 @@ class IntervalPredictor(Predictor):
         return np.dtype(np.float64)
 
     def astype(self, dtype: Any) -> IntervalPredictor:
-        # Leverages of columns far from zero have no digits to spare, whatever X is stored in.
+        # Always float64: in float32, leverages of columns far from zero would lose all digits.
         return self
 
     def __call__(self, X: FloatArray) -> FloatArray:
-        found = np.empty((len(X), 3))
+        result = np.empty((len(X), 3))
         width = len(self.covariance)
         for rows in tiles(len(X), tile_rows(width)):
             Z = np.ones((len(X[rows]), width))
@@ -55,5 +55,5 @@ class IntervalPredictor(Predictor):
             predicted = Z[:, : X.shape[1]] @ self.coef + self.level
             variance = np.einsum("ij,ij->i", Z @ self.covariance, Z) + self.noise
             half = self.reach * np.sqrt(np.maximum(variance, 0.0))
-            found[rows] = np.column_stack([predicted, predicted - half, predicted + half])
-        return found
+            result[rows] = np.column_stack([predicted, predicted - half, predicted + half])
+        return result

@@ -1,4 +1,4 @@
-"""The table of a fitted model's coefficients, by one or two passes over the rows."""
+"""Compute the table of a fitted model's coefficients, by one or two passes over the rows."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from dlbd_estimators.linear_model.inference.table import (
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import sweep_holds
 
-#: Covariances, and the power of ``1 - leverage`` in each.
+#: Power of ``1 - leverage`` by which each covariance divides the squared scores.
 _DISCOUNTS = {"classical": 0, "HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2, "clustered": 0}
-#: Entries of the groups' scores, which each task of a pass holds: 64 MiB.
+#: Largest number of entries in the groups' sums of scores: 64 MiB in each task of a pass.
 _MOST_SCORES = 2**23
 
 
@@ -52,45 +52,46 @@ def coefficient_table(
     allow_penalty: bool = False,
     feature_names: Any = None,
 ) -> CoefficientTable:
-    """Return how sure the coefficients of a fitted linear model are.
+    """Return standard errors, tests and confidence intervals of a fitted linear model.
 
-    It takes one pass over the rows that the model was fitted to. ``"HC2"`` and ``"HC3"`` take two,
-    because leverages are computed from the sums of the first. ``"classical"`` takes none for a
-    regression that was fitted by ``partial_fit``: leave X and y out.
+    It takes one pass over the rows that the model was fitted to. ``"HC2"`` and ``"HC3"`` take two
+    passes, because leverages are computed from the sums of the first. ``"classical"`` needs no pass
+    for a regression that was fitted by ``partial_fit``: leave X and y out.
 
     Parameters
     ----------
     model : LinearRegression, LogisticRegression or Ridge
-        Fitted without a penalty (of ``LogisticRegression`` that is ``C=np.inf``), to one target or
+        A model fitted without a penalty (``C=np.inf`` for ``LogisticRegression``), to one target or
         two classes.
     X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array, \
             optional
-        Features of shape (n_samples, n_features): those that the model was fitted to. None takes
-        the moments that ``partial_fit`` keeps.
+        Features of shape (n_samples, n_features) that the model was fitted to. None means that the
+        moments which ``partial_fit`` keeps are used.
     y : array-like or lazy array of shape (n_samples,), optional
-        Targets or labels; None where X is None.
+        Targets or labels; None if X is None.
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
-        Weights, at least 0: those that the model was fitted with. ``weights`` says what they mean.
+        Weights, at least 0, that the model was fitted with. ``weights`` sets their meaning.
     covariance : {"classical", "HC0", "HC1", "HC2", "HC3", "clustered"}, default="classical"
-        ``"classical"`` assumes that the model is right: all errors have the same variance, or
+        ``"classical"`` assumes that the model is correct: all errors have the same variance, or
         classes have the probabilities that the model predicts. ``"HC0"`` to ``"HC3"`` are valid for
         independent rows, whatever the variance of each; ``"HC3"`` is the safest for few rows.
         ``"clustered"`` is valid if rows of the same group depend on one another.
     groups : array-like or lazy array of shape (n_samples,), optional
-        The group of each row, for ``"clustered"``: strings or numbers. A lazy column is read first,
-        by a pass of its own. The number of groups times that of coefficients is at most 8,388,608.
+        The group of each row, for ``"clustered"``: strings or numbers. A lazy column takes one more
+        pass, over this column. The number of groups times the number of coefficients is at most
+        8,388,608.
     weights : {"frequency", "variance"}, default="frequency"
-        ``"frequency"``: a row of weight k is k equal rows, and there are as many rows as the
-        weights add up to. ``"variance"``: the variance of a row is inverse to its weight, and rows
-        are counted where their weight is above 0 (statsmodels' ``WLS`` and ``var_weights``).
+        ``"frequency"``: a row of weight k means k equal rows, and the number of rows is the sum of
+        the weights. ``"variance"``: the variance of a row is inverse to its weight, and the number
+        of rows counts the rows of weight above 0 (statsmodels' ``WLS`` and ``var_weights``).
     confidence : float, default=0.95
         Probability with which an interval covers the true coefficient.
     allow_penalty : bool, default=False
-        Also take a model with an L2 penalty. Its intervals cover what the penalised fit gives on
-        average, which is not the true coefficient.
+        Whether a model with an L2 penalty is allowed. Its intervals cover the mean of the penalised
+        estimate, which is not the true coefficient.
     feature_names : sequence of str, optional
-        Names of the features, such as ``pipeline[:-1].get_feature_names_out()`` of a model behind
-        other steps. None takes those that the model has seen, or ``x0``, ``x1``, ...
+        Names of the features, such as ``pipeline[:-1].get_feature_names_out()`` for the last step
+        of a pipeline. None means the names that the model was fitted with, or ``x0``, ``x1``, ...
 
     Returns
     -------
@@ -103,10 +104,10 @@ def coefficient_table(
     TypeError
         The model is of another class.
     ValueError
-        The model has a penalty or bounds, is not the minimum on these rows, has several targets or
-        classes, or keeps no moments where X is None; columns are linearly dependent; there are too
-        few rows or groups, or too many groups; a row has a leverage of 1; a parameter is unknown;
-        the data are refused as by ``fit``.
+        The model has a penalty or bounds, does not minimise its objective on these rows, has
+        several targets or more than two classes, or keeps no moments although X is None. Columns
+        are linearly dependent. There are too few rows or groups, or too many groups. A row has a
+        leverage of 1. A parameter is unknown. The data are invalid in the same ways as for ``fit``.
     MemoryError
         The sums do not fit in the memory of a worker.
 
@@ -183,13 +184,13 @@ def coefficient_table(
 def _kept_sums(
     fitted: FittedModel, covariance: str, frequency: bool, y: Any, sample_weight: Any
 ) -> SandwichSums:
-    """Return the sums that a model's own moments tell."""
+    """Return the sums that can be computed from the moments which a model keeps."""
     moments = kept_moments(fitted.estimator)
     if moments is None or covariance != "classical" or not frequency:
         keeps = "with moments" if moments else "which keeps no moments"
         raise ValueError(
-            f"X is None, which is for covariance='classical' and weights='frequency' of a "
-            f"regression fitted by partial_fit: other choices need the rows. This is "
+            f"X=None is allowed only with covariance='classical' and weights='frequency', for a "
+            f"regression fitted by partial_fit: other choices need the rows. The model is a "
             f"{type(fitted.estimator).__name__}, {keeps}, and covariance={covariance!r}. Pass X "
             f"and y."
         )
@@ -199,7 +200,7 @@ def _kept_sums(
 
 
 def _inverted(fitted: FittedModel, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
-    """Return the inverse of the bread, and the number of rows, once all has been checked."""
+    """Return the inverse of the bread and the number of rows, after all checks."""
     n = sums.weight if frequency else float(sums.n_present)
     with single_threaded_blas:
         check_counts(sums, n, 0.0)
@@ -224,9 +225,9 @@ def _blocks(
         groups=grouped,
     )
     if grouped is not None:
-        return data.blocks  # encoded by their groups
+        return data.blocks  # their targets are encoded already
     if data.y_shape not in ((), (1,)):
-        raise ValueError(f"y should have one target, but has shape {data.y_shape} a row.")
+        raise ValueError(f"y should have one target, but has shape {data.y_shape} for each row.")
     return data.blocks.encoded(Encoding(fitted.classes))
 
 
@@ -237,22 +238,22 @@ def _run(
 
 
 def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -> None:
-    """Refuse sums that do not fit, before X is read."""
+    """Check before X is read that the sums fit in the memory of a worker."""
     n_entries = 2 * width**2 + n_groups * width
     if not sweep_holds(executor, blocks, n_entries):
         raise MatrixTooLarge(
             f"The sums for {width} coefficients and {n_groups} groups take "
-            f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, for which a worker has no "
-            f"room. Give each thread of the workers more memory, or take fewer groups or columns."
+            f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, which is more memory than a "
+            f"worker has. Give the workers more memory per thread, or use fewer groups or columns."
         )
 
 
 def _check_leverages(sums: SandwichSums, covariance: str) -> None:
     if sums.n_saturated:
         raise ValueError(
-            f"{sums.n_saturated} row(s) have a leverage of 1: a coefficient fits such a row alone, "
+            f"{sums.n_saturated} row(s) have a leverage of 1: the model fits such a row exactly, "
             f"so the error of that row is not known, and covariance={covariance!r} divides by "
-            f"1 minus the leverage. Drop these rows, or take 'HC1'."
+            f"1 minus the leverage. Drop these rows, or use 'HC1'."
         )
 
 
@@ -273,11 +274,11 @@ def _parameters_covariance(
 
 
 def _scale(fitted: FittedModel, sums: SandwichSums, df: float) -> float:
-    """Return the variance of the errors of a row of weight 1; of classes it is 1."""
+    """Return the variance of the error of a row of weight 1; it is 1 for a classifier."""
     return sums.squares / df if fitted.has_errors_of_one_variance else 1.0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not one of the choices."""
+    """Check that a value is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, but is {value!r}.")

@@ -1,4 +1,4 @@
-"""A table of coefficients: standard errors, intervals, tests of linear hypotheses, predictions."""
+"""Tables of coefficients, with tests of linear hypotheses and prediction intervals."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dlbd_estimators.solvers.factor import Factor
 
 @dataclass(frozen=True)
 class WaldTest:
-    """The test that linear functions of the coefficients have given values.
+    """Result of a test that linear functions of the coefficients have given values.
 
     Parameters
     ----------
     statistic : float
         F for a regression, chi-square for a classifier.
     p_value : float
-        Probability of a statistic at least as large, if the hypotheses are true.
+        Probability of a statistic at least as large if the hypotheses are true.
     df_hypotheses : int
         Number of hypotheses.
     df_residual : float
@@ -49,9 +49,10 @@ class WaldTest:
 
 @dataclass(frozen=True, eq=False)
 class CoefficientTable:
-    """What is known of the coefficients of a fitted model; the intercept, if any, comes first.
+    """Coefficients of a fitted model, with their standard errors, tests and confidence intervals.
 
-    :func:`coefficient_table` makes it. ``str`` and notebooks show it as a table.
+    :func:`coefficient_table` returns it. The intercept, if any, comes first. ``str`` and notebooks
+    show it as a table.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class CoefficientTable:
     estimate : ndarray of shape (n_coefficients,)
         Coefficients of the model.
     standard_error : ndarray of shape (n_coefficients,)
-        Standard deviation of the estimate over draws of the rows.
+        Standard deviation of the estimate over random samples of the rows.
     statistic : ndarray of shape (n_coefficients,)
         Estimate divided by its standard error: t for a regression, z for a classifier.
     p_value : ndarray of shape (n_coefficients,)
@@ -83,10 +84,10 @@ class CoefficientTable:
     fitted : FittedModel
         The model.
     centre : ndarray of shape (n_features,)
-        What features are centred by for ``centred_covariance``.
+        Centre that is subtracted from the features for ``centred_covariance``.
     centred_covariance : ndarray of shape (n_parameters, n_parameters)
-        Covariance of the coefficients and, in the last place, of the prediction at the centre.
-        Intervals of predictions come from it: features far from zero cost it no digits.
+        Covariance of the coefficients and, last, of the prediction at the centre. Prediction
+        intervals are computed from it, because it stays accurate for features far from zero.
 
     Examples
     --------
@@ -127,8 +128,8 @@ class CoefficientTable:
         Returns
         -------
         pandas.DataFrame
-            A row a coefficient; columns ``estimate``, ``standard_error``, ``t`` or ``z``,
-            ``p_value``, ``lower`` and ``upper``.
+            One row for each coefficient. The columns are ``estimate``, ``standard_error``, ``t`` or
+            ``z``, ``p_value``, ``lower`` and ``upper``.
         """
         statistic = "z" if np.isinf(self.df_residual) else "t"
         columns = {
@@ -148,12 +149,12 @@ class CoefficientTable:
         return str(self.to_frame().to_html())
 
     def wald_test(self, hypotheses: Any, value: Any = 0.0) -> WaldTest:
-        """Test that linear functions of the coefficients have given values, all at once.
+        """Test jointly that linear functions of the coefficients have given values.
 
         Parameters
         ----------
         hypotheses : str, sequence of str, or array-like of shape (n_hypotheses, n_coefficients)
-            Names of coefficients; or rows that multiply the coefficients, in the order of
+            Names of coefficients, or rows of factors for the coefficients in the order of
             ``names``.
         value : float or array-like of shape (n_hypotheses,), default=0.0
             The values to test for.
@@ -180,8 +181,8 @@ class CoefficientTable:
         factor = Factor.of(rows @ self.covariance @ rows.T)
         if factor.inverse is not None:
             raise ValueError(
-                f"The {count} hypotheses are linearly dependent: one follows from the others, or "
-                f"contradicts them. Leave it out."
+                f"The {count} hypotheses are linearly dependent: one of them follows from the "
+                f"others, or contradicts them. Leave it out."
             )
         square = float(gap @ factor.solve(gap))
         if np.isinf(self.df_residual):
@@ -193,11 +194,13 @@ class CoefficientTable:
     def _rows(self, hypotheses: Any) -> FloatArray:
         if isinstance(hypotheses, str):
             hypotheses = [hypotheses]
-        if isinstance(hypotheses, Sequence) and all(isinstance(each, str) for each in hypotheses):
-            unknown = [each for each in hypotheses if each not in self.names]
+        if isinstance(hypotheses, Sequence) and all(
+            isinstance(hypothesis, str) for hypothesis in hypotheses
+        ):
+            unknown = [hypothesis for hypothesis in hypotheses if hypothesis not in self.names]
             if unknown or not hypotheses:
                 raise ValueError(f"Not among the coefficients {list(self.names)}: {unknown}.")
-            places = [self.names.index(each) for each in hypotheses]
+            places = [self.names.index(hypothesis) for hypothesis in hypotheses]
             return np.eye(len(self.names))[places]
         rows = np.atleast_2d(np.asarray(hypotheses, dtype=np.float64))
         if rows.ndim != 2 or rows.shape[1] != len(self.names) or not len(rows):
@@ -210,22 +213,23 @@ class CoefficientTable:
     def prediction_interval(
         self, X: Any, *, of: str = "observation", confidence: float | None = None
     ) -> Any:
-        """Return predictions of a regression with intervals.
+        """Return predictions of a regression with their intervals.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
             Features of shape (n_samples, n_features).
         of : {"observation", "mean"}, default="observation"
-            What the interval covers: the target of one new row of weight 1, where errors are
-            normal and of one variance; or the mean of such targets.
+            ``"observation"``: the interval covers the target of one new row of weight 1, if errors
+            are normal and have the same variance. ``"mean"``: it covers the mean of such targets.
         confidence : float, optional
-            Probability with which it covers that; None is that of the table.
+            Probability with which an interval covers its target; None means the ``confidence`` of
+            the table.
 
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, 3)
-            The prediction, the lower and the upper end; lazy where X is lazy.
+            Prediction, lower end and upper end of the interval; a lazy Dask array if X is lazy.
 
         Raises
         ------
@@ -235,8 +239,8 @@ class CoefficientTable:
         fitted = self.fitted
         if not fitted.has_errors_of_one_variance or fitted.strength > 0:
             raise ValueError(
-                "Prediction intervals are those of a LinearRegression. A classifier predicts "
-                "probabilities, and predictions of a model with a penalty are biased."
+                "Prediction intervals are available only for a LinearRegression. A classifier "
+                "predicts probabilities, and predictions of a model with a penalty are biased."
             )
         if of not in ("observation", "mean"):
             raise ValueError(f"of must be 'observation' or 'mean', but is {of!r}.")
@@ -264,18 +268,18 @@ def tabulate(
     confidence: float,
     n_passes: float,
 ) -> CoefficientTable:
-    """Make the table of a covariance of parameters for centred features.
+    """Return the table for a covariance of the parameters for centred features.
 
     Parameters
     ----------
     fitted : FittedModel
         The model.
     inverted : Inverted
-        Gives the centre.
+        The inverse of the bread, with the centre of the features.
     centred : ndarray of shape (n_parameters, n_parameters)
-        The covariance.
+        The covariance of the parameters for centred features.
     kind : str
-        How it was found.
+        How the covariance was estimated.
     scale, df : float
         Variance of the errors, and its degrees of freedom.
     confidence, n_passes : float
@@ -283,24 +287,24 @@ def tabulate(
     """
     n = fitted.packing.n_features
     coef, intercept = fitted.packing.unpack(fitted.parameters)
-    # From parameters for centred features to the rows of the table.
-    turn, estimate, names = np.eye(n), coef[0], fitted.names
+    # The matrix that converts parameters for centred features to the rows of the table.
+    transform, estimate, names = np.eye(n), coef[0], fitted.names
     if fitted.packing.fit_intercept:
-        turn = np.vstack([np.append(-inverted.centre, 1.0), np.eye(n, n + 1)])
+        transform = np.vstack([np.append(-inverted.centre, 1.0), np.eye(n, n + 1)])
         estimate, names = np.append(intercept, coef[0]), ("intercept", *names)
-    covariance = turn @ centred @ turn.T
+    covariance = transform @ centred @ transform.T
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / error
     regression = fitted.has_errors_of_one_variance
-    law = stats.t(df) if regression else stats.norm()
-    half = float(law.isf(0.5 * (1.0 - confidence))) * error
+    distribution = stats.t(df) if regression else stats.norm()
+    half = float(distribution.isf(0.5 * (1.0 - confidence))) * error
     return CoefficientTable(
         names=names,
         estimate=estimate,
         standard_error=error,
         statistic=statistic,
-        p_value=np.asarray(2.0 * law.sf(np.abs(statistic))),
+        p_value=np.asarray(2.0 * distribution.sf(np.abs(statistic))),
         lower=estimate - half,
         upper=estimate + half,
         covariance=covariance,
@@ -316,12 +320,12 @@ def tabulate(
 
 
 def check_confidence(confidence: Any) -> float:
-    """Check that a confidence is a number between 0 and 1.
+    """Check that a confidence is a number between 0 and 1, and return it.
 
     Raises
     ------
     ValueError
-        It is not.
+        It is not such a number.
     """
     number = isinstance(confidence, Real) and not isinstance(confidence, bool)
     if not (number and 0.0 < float(confidence) < 1.0):

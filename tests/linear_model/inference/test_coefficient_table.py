@@ -149,7 +149,7 @@ def test_the_moments_of_partial_fit_need_no_pass(model, rng):
     found = coefficient_table(model, allow_penalty=True)
     assert_close(found, coefficient_table(model, X, y, weight, allow_penalty=True))
     assert found.n_passes == 0.0
-    with pytest.raises(ValueError, match=r"X is None.*'HC1'. Pass X and y"):
+    with pytest.raises(ValueError, match=r"X=None.*'HC1'. Pass X and y"):
         coefficient_table(model, covariance="HC1", allow_penalty=True)
     with pytest.raises(ValueError, match="passed without X"):
         coefficient_table(model, None, y, allow_penalty=True)
@@ -420,5 +420,5 @@ def test_bad_hypotheses_and_intervals(rng):
         table.prediction_interval(X, of="row")
     labels = y > 0
     logistic = LogisticRegression(C=np.inf).fit(X, labels)
-    with pytest.raises(ValueError, match="those of a LinearRegression"):
+    with pytest.raises(ValueError, match="only for a LinearRegression"):
         coefficient_table(logistic, X, labels).prediction_interval(X)
