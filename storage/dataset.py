@@ -249,7 +249,7 @@ class Dataset(StoredArrays):
         try:
             return IngestRecord.read(self.store, self.schema.dataset_id)
         except MetadataCorrupt:
-            # If another data set has replaced this one, the record is not damaged: report that.
+            # If another data set has taken this one's place, the record is not damaged.
             self.reader("X").check_identity()
             raise
 

@@ -90,7 +90,7 @@ class _Block:
         if wrong:
             raise ValueError(
                 f"partition {index} of {self.reader.name} came as {type(partition).__name__} with "
-                f"columns {found}, but the meta promises exactly one column {wrong[0]!r}: make all "
+                f"columns {found}, but exactly one column {wrong[0]!r} was promised: make all "
                 f"partitions alike, or give the right meta"
             )
         return partition[self.choice]

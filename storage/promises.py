@@ -58,7 +58,7 @@ class _Promise:
 
 
 def as_promised(name: str, array: DaskArray) -> DaskArray:
-    """Return the same array with a check: a block that differs from the promise raises an error.
+    """Return the same array with a check that raises if a block differs from the promise.
 
     Raises
     ------
