@@ -1,4 +1,4 @@
-"""What pipelines and searches over data on disk cost."""
+"""Measure the cost of pipelines and searches over data on disk."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from dlbd_estimators import LogisticRegression
 from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
 
-#: Entries below this are taken for missing: about 2 % of them.
+#: Entries below this value are replaced by NaN: about 2 % of all entries.
 _MISSING_BELOW = -2.0
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """Rows of one width and dtype, with gaps or without, stored in ``Workload.shape_nbytes``."""
+    """Width and dtype of a data set of ``Workload.shape_nbytes``; whether values are missing."""
 
     n_features: int
     dtype: str
@@ -56,11 +56,11 @@ _SHAPES = [
 
 @dataclass(frozen=True)
 class _Turn:
-    """A fit of the pipeline, and one of its last step alone just before or after."""
+    """A fit of the pipeline, and a fit of its last step alone just before or after it."""
 
     whole: Fit
     alone: Fit
-    #: Processor seconds of the workers.
+    #: Processor seconds of the workers in the fit of the pipeline, and in the fit of its last step.
     processor: tuple[float, float]
 
     @property
@@ -86,7 +86,7 @@ class _Turn:
 
 
 def against_alone(workload: Workload, table: Table) -> None:
-    """Compare a pipeline with its last step alone, on the same rows without gaps."""
+    """Compare a pipeline with its last step alone, on the same rows without missing values."""
     data = workload.dataset()
     gaps = _with_gaps(workload, data, f"gaps-{workload.rows}")
     with workload.two_workers() as client:
@@ -109,17 +109,22 @@ def against_alone(workload: Workload, table: Table) -> None:
 
 
 def shapes(workload: Workload, table: Table) -> None:
-    """Do the same for small data of several shapes, without the cache that would hold them."""
+    """Do the same for small data of several shapes, without the block cache.
+
+    The cache would hold all blocks, so that only the first pass would read them.
+    """
     found = {}
     for shape in _SHAPES:
         n_rows = workload.shape_nbytes // (shape.n_features * np.dtype(shape.dtype).itemsize)
         data = _dataset(workload, n_rows, shape)
-        other = data
+        incomplete = data
         if shape.gaps:
-            other = _with_gaps(workload, data, f"gaps-{n_rows}-{shape.n_features}-{shape.dtype}")
+            incomplete = _with_gaps(
+                workload, data, f"gaps-{n_rows}-{shape.n_features}-{shape.dtype}"
+            )
         with workload.two_workers(cache=False) as client:
-            timed_fit(_pipeline(), other.X, other.y)
-            found[shape] = _in_turns(client, data, other, workload.repeats)
+            timed_fit(_pipeline(), incomplete.X, incomplete.y)
+            found[shape] = _in_turns(client, data, incomplete, workload.repeats)
     ratios = {shape: float(np.median([t.ratio for t in turns])) for shape, turns in found.items()}
     worst = max(ratios, key=lambda shape: ratios[shape])
     table.number(
