@@ -41,7 +41,7 @@ def newton(workload: Workload, table: Table) -> None:
 
 def _ours(workload: Workload, data: storage.Dataset) -> Fit:
     with workload.two_workers():
-        warm_fit(LogisticRegression(), data)  # the workers import what they need
+        warm_fit(LogisticRegression(), data)  # warm-up: the workers import modules
         return warm_fit(LogisticRegression(), data)
 
 

@@ -161,8 +161,8 @@ def events(workload: Workload, table: Table) -> None:
             name: partial(_microseconds, executor, make) for name, make in listeners.items()
         }
         found = in_turns(contestants, max(workload.repeats // 3, 1), warm_up=True)
-    mine = found.pop("nothing")
-    table.number("event", float(np.median(mine)), spread(mine, " us", ".1f"))
+    without_work = found.pop("nothing")
+    table.number("event", float(np.median(without_work)), spread(without_work, " us", ".1f"))
     for name, taken in found.items():
         table.reference(f"the same for {name}", spread(taken, " us", ".1f"))
 

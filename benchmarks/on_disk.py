@@ -49,7 +49,7 @@ def against_bare_work(workload: Workload, table: Table) -> None:
         bare.append(bare_work(client, data.path))
 
     with workload.two_workers() as client:
-        bare_work(client, data.path)  # the workers import what they need
+        bare_work(client, data.path)  # warm-up: the workers import modules
         measure_bare()
         for _ in range(workload.repeats):
             logistic.append(warm_fit(LogisticRegression(), data))
@@ -133,7 +133,7 @@ def by_hand(workload: Workload, table: Table) -> None:
     ours, theirs = [], []
     for _ in range(workload.repeats):
         with workload.two_workers():
-            warm_fit(LogisticRegression(), data)  # the workers import what they need
+            warm_fit(LogisticRegression(), data)  # warm-up: the workers import modules
             ours.append(warm_fit(LogisticRegression(), data))
         warm_page_cache(path)
         theirs.append(timed_fit(lbfgs, np.load(path, mmap_mode="r"), y))

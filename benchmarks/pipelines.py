@@ -90,7 +90,7 @@ def against_alone(workload: Workload, table: Table) -> None:
     data = workload.dataset()
     gaps = _with_gaps(workload, data, f"gaps-{workload.rows}")
     with workload.two_workers() as client:
-        timed_fit(_pipeline(), gaps.X, gaps.y)  # the workers import what they need
+        timed_fit(_pipeline(), gaps.X, gaps.y)  # warm-up: the workers import modules
         reset_peak(client)
         turns = _in_turns(client, data, gaps, workload.repeats)
         peak = max(peak_memory(client).values())
@@ -196,9 +196,9 @@ def search(workload: Workload, table: Table) -> None:
     """Search over C on Dask arrays, fold by fold."""
     data = workload.dataset(workload.shared_rows)
     with workload.two_workers() as client:
-        timed_fit(LogisticRegression(), data.X, data.y)  # the workers import what they need
+        timed_fit(LogisticRegression(), data.X, data.y)  # warm-up: the workers import modules
         reset_peak(client)
-        one = warm_fit(LogisticRegression(), data)
+        single_fit = warm_fit(LogisticRegression(), data)
         grid = GridSearchCV(LogisticRegression(), {"C": [0.01, 0.1, 1.0, 10.0]}, cv=KFold(3))
         began = time.perf_counter()
         grid.fit(data.X, data.y)
@@ -207,8 +207,8 @@ def search(workload: Workload, table: Table) -> None:
     table.number(
         "search",
         float(peak),
-        f"{peak / 1e6:.0f} MB; {seconds:.1f} s, {seconds / one.seconds:.0f} times a single fit of "
-        f"{one.seconds:.2f} s (12 fits of 2/3 of the rows, 12 scores, one refit)",
+        f"{peak / 1e6:.0f} MB; {seconds:.1f} s, {seconds / single_fit.seconds:.0f} times a single "
+        f"fit of {single_fit.seconds:.2f} s (12 fits of 2/3 of the rows, 12 scores, one refit)",
     )
 
 

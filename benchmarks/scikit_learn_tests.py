@@ -25,7 +25,7 @@ def main() -> int:
     print("| file |", " | ".join(COLUMNS), "|")
     print("| --- |", " | ".join("---:" for _ in COLUMNS), "|")
     for file, counts in found.counts.items():
-        print(f"| {file} |", " | ".join(str(counts[each]) for each in COLUMNS), "|")
+        print(f"| {file} |", " | ".join(str(counts[column]) for column in COLUMNS), "|")
     print(f"\n{found.share:.1%} of the tests that do not use private code pass")
     for name, error in found.unexpected.items():
         print(f"\n{name} fails, and reasons.py lists no reason:\n{error[:500]}")

@@ -190,7 +190,7 @@ def advice_for(name: str, dtype: Any) -> str:
     if kind == "c":
         return "store its real and imaginary parts as two columns"
     if kind in "Mm":
-        return "make numbers of it first, e.g. seconds since a day of your choice"
+        return "convert it to numbers first, e.g. seconds since a day of your choice"
     if kind == "f":
         return "convert it to float64 first"
     if name == "y":

@@ -85,9 +85,9 @@ def create_dataset(
     chunk_nbytes : int, default=4 MiB
         Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
-        Largest size of a block, before compression, in bytes: the rows of all arrays that one task
-        reads, X counted as the floats that estimators compute with (float32, else float64). A
-        block has at least one chunk.
+        Largest size of a block, before compression, in bytes. A block holds the rows of all arrays
+        that one task reads. X counts with the dtype that estimators compute with: float32 if it is
+        float32, otherwise float64. A block has at least one chunk.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
         complete and safe on disk. Anything that is not a data set is never replaced. A complete

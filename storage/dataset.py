@@ -29,8 +29,8 @@ class Dataset(StoredArrays):
     loaded by one task, which checks every chunk that it reads.
 
     If the columns of X were given names, the array ``X`` has them as its attribute
-    ``feature_names``, and so have rows and columns taken from it. The estimators of
-    ``dlbd_estimators`` keep them as ``feature_names_in_``, like the names of a frame's columns.
+    ``feature_names``, and so do arrays of rows and columns selected from it. The estimators of
+    ``dlbd_estimators`` store them as ``feature_names_in_``, like the names of a frame's columns.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Dataset(StoredArrays):
     manifest : Manifest
         The list of their chunks.
     columns : tuple of int, optional
-        Numbers of the stored columns that X has; None means all.
+        Numbers of the stored columns to keep in X; None means all.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 Dask optimises each frame separately. Two columns of one shuffled frame then become two shuffles. A
 shuffle through the disk or between workers leaves the rows of a partition in a different order each
 time. Columns of one Parquet file may even be cut into different partitions, because these depend on
-the sizes of the columns that are read. So all frames are brought into one graph before any of them
+the sizes of the columns that are read. So all frames are merged into one graph before any of them
 becomes an array. Tasks that they have in common then run once.
 """
 

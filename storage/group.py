@@ -175,7 +175,7 @@ def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None
     elif any(layout.n_rows != schema.n_samples for layout in layouts):
         problem = f"the arrays' lengths are not {schema.n_samples=}"
     elif any(schema.block_rows % layout.chunk_rows for layout in layouts):
-        problem = "a block is no whole number of chunks"
+        problem = "a block is not a whole number of chunks"
     if problem:
         raise MetadataCorrupt(
             f"the metadata of {store.location} contradicts itself ({problem}): restore it from a "

@@ -78,7 +78,7 @@ def _as_array(name: str, values: Any) -> Any:
 
 
 def _is_chunked(values: Any) -> bool:
-    return any(hasattr(values, each) for each in _CHUNKED)
+    return any(hasattr(values, attribute) for attribute in _CHUNKED)
 
 
 def is_dask(values: Any) -> bool:

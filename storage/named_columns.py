@@ -69,7 +69,7 @@ def _chosen(names: tuple[str, ...], index: Any) -> tuple[str, ...] | None:
     """Return the names of the columns that an index selects; None if they cannot be known."""
     if not isinstance(index, tuple) or len(index) < 2:
         return names
-    if any(each is None for each in index) or len(index) > 2:
+    if any(element is None for element in index) or len(index) > 2:
         return None
     columns = index[1]
     if columns is Ellipsis:

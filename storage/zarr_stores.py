@@ -141,7 +141,7 @@ class _OfOneProcess:
 
 
 @cache
-def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - what is remembered
+def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - the key of the cache
     store = MemoryStore()
     _in_memory[id(store)] = store
     return store
@@ -149,7 +149,9 @@ def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - what is remembered
 
 def _settings() -> tuple[tuple[str, str], ...]:
     """Return the environment variables that clients read: other credentials need a new client."""
-    return tuple(sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS)))
+    return tuple(
+        sorted(variable for variable in os.environ.items() if variable[0].startswith(_SETTINGS))
+    )
 
 
 @cache

@@ -108,8 +108,8 @@ class Blockwise(LazyTransformer, _InMemory):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.transformer)
-        for each in ("input_tags", "transformer_tags", "no_validation", "non_deterministic"):
-            setattr(tags, each, getattr(inner, each))
+        for tag in ("input_tags", "transformer_tags", "no_validation", "non_deterministic"):
+            setattr(tags, tag, getattr(inner, tag))
         return tags
 
     def fit(self, X: Any, y: Any = None) -> Blockwise:

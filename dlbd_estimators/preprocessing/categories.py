@@ -30,7 +30,7 @@ class Column(NamedTuple):
     def counts_of(self, categories: NDArray[Any]) -> NDArray[np.int64]:
         """Return the counts of `categories`; 0 for a category that does not occur."""
         found = dict(zip(map(_key, self.values), self.counts, strict=True))
-        return np.array([found.get(_key(each), 0) for each in categories], dtype=np.int64)
+        return np.array([found.get(_key(category), 0) for category in categories], dtype=np.int64)
 
 
 def _key(value: Any) -> Any:

@@ -187,8 +187,8 @@ class _LazyEncoder(LazyTransformer):
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
             Categories; a lazy Dask array if X is lazy. A lazy result has dtype object if
-            ``handle_unknown`` allows unknown categories, which become None. (scikit-learn's result
-            has dtype object only if there are unknown categories.)
+            ``handle_unknown`` allows unknown categories, which become None. scikit-learn's result
+            has dtype object only if there are unknown categories.
         """
         if not is_lazy(X):
             return super().inverse_transform(X)  # type: ignore[misc] # as above

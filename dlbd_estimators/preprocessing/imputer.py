@@ -298,9 +298,14 @@ def _one_row(rows: Any, marker: Any) -> Any:
     """Return one row in memory that has the dtypes of X and no missing value."""
     lazy_array = isinstance(rows, da.Array)
     dtypes = (
-        [rows.dtype] * rows.shape[1] if lazy_array else [known_dtype(each) for each in rows.dtypes]
+        [rows.dtype] * rows.shape[1]
+        if lazy_array
+        else [known_dtype(column_dtype) for column_dtype in rows.dtypes]
     )
-    cells = [np.full(1, _present_value(each, marker), dtype=each) for each in dtypes]
+    cells = [
+        np.full(1, _present_value(column_dtype, marker), dtype=column_dtype)
+        for column_dtype in dtypes
+    ]
     if lazy_array:
         return np.stack(cells, axis=1)
     row = pd.DataFrame(dict(enumerate(cells)))
