@@ -200,7 +200,7 @@ def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> flo
     return taken / STEPS * 1e6
 
 
-#: In the order they run.
+#: The measurements, in the order they run.
 MEASUREMENTS: list[Measurement] = [(sinks, ("all-sinks",)), (events, ("event",))]
 
 

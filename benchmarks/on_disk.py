@@ -29,7 +29,7 @@ from dlbd_estimators import LogisticRegression, Ridge
 
 #: Share of a worker's memory limit at which Dask starts to spill.
 SPILL_SHARE = 0.7
-#: Peaks of two runs of the same size differ by less than this.
+#: Largest ratio of the peaks of two runs of the same size.
 MEMORY_NOISE = 1.05
 
 

@@ -153,7 +153,7 @@ class Peer:
         return dict(json.loads(line))
 
     def fit(self, request: dict[str, Any], timeout: float = 600.0) -> Fit:
-        """Ask for a fit."""
+        """Request a fit, and return its time and coefficients."""
         answer = self.ask(request, timeout)
         return Fit(answer["seconds"], np.array(answer["coef"], dtype=np.float64))
 

@@ -109,7 +109,7 @@ def against_alone(workload: Workload, table: Table) -> None:
 
 
 def shapes(workload: Workload, table: Table) -> None:
-    """Do the same for small data of several shapes, without the block cache.
+    """Compare the same two for small data of several shapes, without the block cache.
 
     The cache would hold all blocks, so that only the first pass would read them.
     """
@@ -193,7 +193,7 @@ def _with_gaps(workload: Workload, data: storage.Dataset, name: str) -> storage.
 
 
 def search(workload: Workload, table: Table) -> None:
-    """Search over C on Dask arrays, fold by fold."""
+    """Measure the peak memory and the time of a search over C on Dask arrays."""
     data = workload.dataset(workload.shared_rows)
     with workload.two_workers() as client:
         timed_fit(LogisticRegression(), data.X, data.y)  # warm-up: the workers import modules

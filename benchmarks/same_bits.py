@@ -36,7 +36,7 @@ class _Received(SchedulerPlugin):
     def transition(
         self, key: Any, start: str, finish: str, *args: object, **kwargs: object
     ) -> None:
-        """See every task change its state."""
+        """Record the key of a task that leaves the state "released"."""
         if start == "released":
             self.keys.add(key)
 
@@ -53,7 +53,7 @@ class _Killer(SchedulerPlugin):
     def transition(
         self, key: Any, start: str, finish: str, *args: object, **kwargs: object
     ) -> None:
-        """See every task change its state."""
+        """Kill a worker after the first task of the group has finished."""
         if self.killed is not None or finish != "memory" or self._tasks not in str(key):
             return
         for address, worker in self._scheduler.workers.items():

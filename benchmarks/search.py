@@ -51,7 +51,7 @@ LINES = {
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Run all comparisons, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--repeats", type=int, default=3)

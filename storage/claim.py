@@ -90,7 +90,7 @@ class Claim:
         self._check_target()
 
     def begin(self) -> None:
-        """Claim the place, after removing the files of an unfinished data set with `overwrite`.
+        """Claim the place. With `overwrite`, first remove the files of an unfinished data set.
 
         The place is checked again: another writer may have claimed it while rows were counted.
         """

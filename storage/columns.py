@@ -174,8 +174,8 @@ def _may_miss_values(frame: Any, dtypes: Sequence[Any], lazy: bool) -> bool:
 def number_dtype(dtype: Any) -> np.dtype[Any] | None:
     """Return NumPy's dtype for a column of numbers; None if the column holds something else."""
     if not isinstance(dtype, np.dtype):
-        # Nullable and pyarrow dtypes have numpy_dtype, sparse ones subtype.
-        sparse = type(dtype).__name__ == "SparseDtype"  # intervals have a subtype too
+        # Nullable and pyarrow dtypes have an attribute numpy_dtype, sparse dtypes have subtype.
+        sparse = type(dtype).__name__ == "SparseDtype"  # interval dtypes have subtype, too
         dtype = dtype.subtype if sparse else getattr(dtype, "numpy_dtype", None)
     if isinstance(dtype, np.dtype) and (
         dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)

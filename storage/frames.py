@@ -139,7 +139,7 @@ def _columns_of_one_frame(
         return None
     if len(set(root.columns)) < len(root.columns):
         return None
-    # Not the expression's columns: for ("a", "x") and ("a", "y") it may only know "a".
+    # Not expr.columns: for the columns ("a", "x") and ("a", "y") it may only list "a".
     needed = {
         label
         for frame in frames.values()

@@ -55,8 +55,8 @@ def ingest(
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
     SOURCE is one or several files, folders, globs or URLs of CSV, Parquet or NumPy files. The kinds
-    of columns that are not declared are inferred from a sample. A broken value is an error that
-    names the file and the line, unless a rule sets another policy: missing=keep|error|drop|impute,
+    of columns that are not declared are told by a sample. What is broken is an error that names
+    the file and the line, unless a rule says otherwise: missing=keep|error|drop|impute,
     unparsable=error|drop|missing, out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
 
@@ -92,7 +92,7 @@ def ingest(
 @click.option("-o", "--output", "url", required=True, metavar="DATA", help="Where to store them.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
-    "--scratch", metavar="FOLDER", help="For intermediate files; default: beside the output."
+    "--scratch", metavar="FOLDER", help="For what lies between; default: beside the output."
 )
 @_overwrite
 @_as_json
@@ -119,7 +119,7 @@ def shuffle(
 
 
 def _column(text: str) -> tuple[str, Column]:
-    """Parse ``NAME:KIND,OPTION=VALUE,...``, where the kind is optional."""
+    """What ``NAME:KIND,OPTION=VALUE,...`` declares; the kind may be left out."""
     name, _, rules = text.partition(":")
     if not name or not rules:
         raise click.UsageError(f"--column {text}: write NAME:KIND, or NAME:KIND,OPTION=VALUE")

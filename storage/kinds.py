@@ -97,7 +97,7 @@ def _dask_array(name: str, values: Any) -> DaskArray:
             f"Series instead. Convert a Delayed with dask.array.from_delayed(value, shape, dtype), "
             f"and a Bag with its to_dataframe()"
         )
-    # Dask's array of expressions: its graph is like that of any other array.
+    # An array of Dask's expression API: its optimised graph makes a plain Dask array.
     expr = expr.optimize()
     graph = HighLevelGraph.from_collections(expr._name, dict(expr.__dask_graph__()))
     return DaskArray(graph, expr._name, chunks=values.chunks, meta=values._meta)

@@ -31,8 +31,8 @@ BLOCK_NBYTES = 32 * 2**20
 # Blosc stores sizes in 32 bits.
 _MAX_CHUNK_NBYTES = 2**31 - 2**16
 
-# Rows of a chunk are a multiple of this, so that a chunk is a whole number of vector registers for
-# any number of columns.
+# Chunks of more rows than this have a multiple of it, so that a chunk is a whole number of vector
+# registers for any number of columns.
 _ROW_MULTIPLE = 64
 
 

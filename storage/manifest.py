@@ -120,7 +120,7 @@ class Manifest:
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes, Bytes]:
-    """Return the first two lines, and the rest as a view: it may be too long to copy."""
+    """Return the first two lines, and the rest as a view, because a copy may be large."""
     first = text.index(b"\n") + 1
     second = text.index(b"\n", first) + 1
     return text[:first], text[first:second], np.frombuffer(text, np.uint8, offset=second)

@@ -55,7 +55,7 @@ class Summary:
         """
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
-        with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
             difference = other.mean - self.mean
             weighted = (self.mean * self.count + other.mean * other.count) / np.maximum(count, 1)
             mean = np.where(np.isfinite(difference), self.mean + difference * share, weighted)
@@ -85,7 +85,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
     if not absent.any():
         return _of_whole_tile(numbers)
     count = len(numbers) - np.count_nonzero(absent, axis=0)
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
         mean = np.where(absent, 0.0, numbers).sum(axis=0) / np.maximum(count, 1)
         deviations = np.where(absent, 0.0, numbers - mean)
     return Summary(
@@ -100,7 +100,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
 def _of_whole_tile(numbers: Floats) -> Summary:
     """Summarize a tile that has no NaN, without making copies that leave NaN out."""
     n_rows, n_columns = numbers.shape
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
         mean = numbers.sum(axis=0) / n_rows
         deviations = numbers - mean
     return Summary(

@@ -181,7 +181,7 @@ class Blockwise(LazyTransformer, _InMemory):
         check_is_fitted(self)
         if not is_lazy(X):
             return self.transformer_.inverse_transform(X)
-        X = check_lazy(BaseEstimator(), X, reset=True)  # its columns are not the fit's features
+        X = check_lazy(BaseEstimator(), X, reset=True)  # its columns are outputs, not features
         like = np.asarray(self.transformer_.inverse_transform(_two_rows(X)))[:0]
         rows = _Rows(self.transformer_, "inverse_transform", like)
         return map_rows(X, rows, meta=like, name="blockwise-inverse")

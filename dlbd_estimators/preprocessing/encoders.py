@@ -95,7 +95,7 @@ class _LazyEncoder(LazyTransformer):
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
-            # scikit-learn's class, after us
+            # scikit-learn's, next in the MRO
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
         answered(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
         return self
@@ -121,7 +121,7 @@ class _LazyEncoder(LazyTransformer):
             )
         table = table_of([column.values for column in found.columns], names)
         if all(limit is None for limit in limits.values()):
-            super().fit(table)  # type: ignore[misc] # as above
+            super().fit(table)  # type: ignore[misc] # scikit-learn's
         else:
             self._fit_infrequent(found, table, names)
         self.n_passes_ = n_passes
@@ -146,7 +146,7 @@ class _LazyEncoder(LazyTransformer):
                 counts[eligible], found.n_rows, self.min_frequency, self.max_categories
             )
             frequent.append(as_given(values)[~rare])
-        params = self.get_params(deep=False)  # type: ignore[attr-defined] # as above
+        params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
         params |= {
             "categories": [as_given(values) for values in categories],
             "min_frequency": 1,
@@ -191,7 +191,7 @@ class _LazyEncoder(LazyTransformer):
             has dtype object only if there are unknown categories.
         """
         if not is_lazy(X):
-            return super().inverse_transform(X)  # type: ignore[misc] # as above
+            return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's
         check_is_fitted(self)
         encoder = self._block_encoder()
         codes = encoder.transform(self._first_categories())
@@ -221,7 +221,7 @@ class _LazyEncoder(LazyTransformer):
     def _block_encoder(self) -> Any:
         """Return a copy for blocks: it returns dense NumPy arrays and does not check names."""
         encoder = copy.deepcopy(self)
-        encoder.set_output(transform="default")  # type: ignore[attr-defined] # as above
+        encoder.set_output(transform="default")  # type: ignore[attr-defined] # scikit-learn's
         vars(encoder).pop("feature_names_in_", None)
         if hasattr(encoder, "sparse_output"):
             encoder.sparse_output = False

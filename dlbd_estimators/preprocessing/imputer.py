@@ -224,7 +224,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         return output
 
     def _in_memory(self, X: Any) -> Any:
-        # If the marker is another value, scikit-learn itself must see pandas.NA.
+        # With another marker X stays unchanged: scikit-learn searches it for that marker.
         return without_na(X) if is_nan(self.missing_values) else X
 
     def _spares_a_pass(self) -> bool:
@@ -318,7 +318,7 @@ def _two_rows(present: Present, dtype: np.dtype[Any], marker: Any) -> NDArray[An
     value = _present_value(dtype, marker)
     lacking = np.stack([present.n_missing > 0, present.n_missing == present.n_rows])
     rows = np.full(lacking.shape, value, dtype=dtype)
-    if lacking.any():  # False for integers, which cannot hold NaN
+    if lacking.any():  # with the marker NaN, integers have no missing values
         rows[lacking] = np.nan if is_nan(marker) else marker
     return rows
 

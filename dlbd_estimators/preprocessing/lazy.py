@@ -71,7 +71,7 @@ class LazyTransformer(ToSklearnMixin):
             ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
-            # scikit-learn's class, after us
+            # scikit-learn's, next in the MRO
             return super().transform(self._named(self._in_memory(X)))  # type: ignore[misc]
         check_is_fitted(self)
         return self._transform_lazy(X)
@@ -94,12 +94,12 @@ class LazyTransformer(ToSklearnMixin):
             The transformed rows, as ``transform`` returns them.
         """
         if not is_lazy(X):
-            return super().fit_transform(  # type: ignore[misc] # as above
+            return super().fit_transform(  # type: ignore[misc] # scikit-learn's
                 self._in_memory(X), y, **fit_params
             )
         X = opened("X", X)
         with shared_statistics.input_statistics(self):
-            fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
+            fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # scikit-learn's
             return fitted.transform(X)
 
     def _asks_to_fit(
@@ -124,7 +124,7 @@ class LazyTransformer(ToSklearnMixin):
         Known
             What ``transform`` may assume about X.
         """
-        self.fit(X)  # type: ignore[attr-defined] # scikit-learn's class, after us
+        self.fit(X)  # type: ignore[attr-defined] # scikit-learn's, next in the MRO
         return NOTHING
         yield
 
@@ -133,7 +133,7 @@ class LazyTransformer(ToSklearnMixin):
         return without_na(X)
 
     def _named(self, X: Any) -> Any:
-        """Return X in memory, not copied, with feature names if ``fit`` saw an array with names."""
+        """Return X; an array without names becomes a frame, not copied, with the fit's names."""
         return named_as_in_fit(self, X)
 
     def _transform_lazy(self, X: Any) -> Any:

@@ -167,7 +167,13 @@ class PresentKernel:
         return Present(left.n_rows + right.n_rows, n_missing, statistics, counts)
 
     def _few(self, counts: tuple[Counter[Any], ...]) -> tuple[Counter[Any], ...] | None:
-        """Return the counts; None, or an error if they are needed, for too many distinct values."""
+        """Return the counts, or None if a column has too many distinct values.
+
+        Raises
+        ------
+        ValueError
+            When there are too many, and the counts are needed.
+        """
         for column, counter in enumerate(counts):
             if len(counter) <= MOST_DISTINCT:
                 continue

@@ -59,7 +59,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=True)
-        super().fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's, next in the MRO
         self.n_passes_ = 1.0
         return self
 
@@ -80,7 +80,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=not hasattr(self, "n_samples_seen_"))
-        super().partial_fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().partial_fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's, next in the MRO
         self.n_passes_ = 1.0
         return self
 
@@ -99,7 +99,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._inverse_lazy(X)
-        return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's class, after us
+        return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's, next in the MRO
 
     def _extremes(self) -> tuple[Floats, Floats]:
         """Return the minima and maxima of earlier batches."""
@@ -114,7 +114,7 @@ class _RangeScaler(LazyScaler):
             earlier = self._extremes()
             minimum, maximum = np.fmin(minimum, earlier[0]), np.fmax(maximum, earlier[1])
             n_rows += self.n_samples_seen_
-        plain = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined] # as above
+        plain = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined] # scikit-learn's
         # For a column without any value scikit-learn sets NaN, but warns: fit to 0, then set NaN.
         nothing = np.isnan(minimum)
         plain.fit(np.where(nothing, 0.0, np.stack([minimum, maximum])).astype(dtype))

@@ -86,7 +86,7 @@ class LazyScaler(LazyTransformer):
         if rows.shape[1] != self.n_features_in_:  # type: ignore[attr-defined] # scikit-learn sets it
             raise ValueError(
                 f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."  # type: ignore[attr-defined] # as above
+                f"{self.n_features_in_} features as input."  # type: ignore[attr-defined] # scikit-learn's
             )
         return map_rows(
             rows,
