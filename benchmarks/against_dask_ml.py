@@ -1,4 +1,4 @@
-"""The out-of-core fit against dask-ml, on the same stored rows and the same workers."""
+"""Compare the out-of-core fit with dask-ml, on the same stored rows and the same workers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from workload import MEMORY, Workload, warm_page_cache
 import storage
 from dlbd_estimators import LogisticRegression
 
-#: What dask-ml's workers get where the same memory does not do.
+#: Memory limit of dask-ml's workers if it fails with the same memory as ours.
 MORE_MEMORY = "4GB"
 #: Seconds after which a fit counts as stuck.
 PATIENCE = 600.0
 
 
 def newton(workload: Workload, table: Table) -> None:
-    """Fit once with dask-ml, and before and after it with ours."""
+    """Fit once with dask-ml, and once with our estimator before and after it."""
     data = workload.dataset()
     ours = [_ours(workload, data)]
     memory = MEMORY
@@ -41,7 +41,7 @@ def newton(workload: Workload, table: Table) -> None:
 
 def _ours(workload: Workload, data: storage.Dataset) -> Fit:
     with workload.two_workers():
-        warm_fit(LogisticRegression(), data)  # the workers import what they need
+        warm_fit(LogisticRegression(), data)  # warm-up: the workers import modules
         return warm_fit(LogisticRegression(), data)
 
 

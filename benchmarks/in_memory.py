@@ -1,4 +1,4 @@
-"""NumPy arrays in this process, against scikit-learn and scikit-learn-intelex."""
+"""Compare fits on NumPy arrays in this process with scikit-learn and scikit-learn-intelex."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from workload import FEATURES, Workload, float64_rows
 
 from dlbd_estimators import LogisticRegression, Ridge
 
-#: Equal accuracy: coefficients within this of a reference, relative to the largest.
+#: A fit is accurate enough if its coefficients differ from a reference by at most this, relative
+#: to the largest coefficient.
 ACCURACY = 1e-6
 
 
@@ -42,7 +43,7 @@ def _differences(ours: Fit, theirs: Fit, reference: Fit) -> str:
 
 
 def two_classes(workload: Workload, table: Table, peers: bool) -> None:
-    """Logistic regression and Ridge on the same X, with the peers that are there."""
+    """Compare logistic regression and Ridge on the same X, with all available peers."""
     X, y, target = float64_rows(workload.memory_rows, FEATURES, 2, seed=0)
     logistic: dict[str, Callable[[], Fit]] = {
         "ours": lambda: timed_fit(LogisticRegression(), X, y),
@@ -88,15 +89,17 @@ def _compare(
     fits = in_turns(ridge, workload.repeats, warm_up=True)
     slow = timed_fit(linear_model.Ridge(), X, target)
     if "intelex" in fits:
-        apart = difference(fits["ours"][-1], fits["intelex"][-1])
-        _record(table, "intelex-ridge", fits, "intelex", f"coefficients differ by {apart:.0e}")
+        coef_difference = difference(fits["ours"][-1], fits["intelex"][-1])
+        _record(
+            table, "intelex-ridge", fits, "intelex", f"coefficients differ by {coef_difference:.0e}"
+        )
     table.reference(
         "scikit-learn's Ridge on the same rows", f"{slow}; ours {seconds_of(fits['ours'])}"
     )
 
 
 def ten_classes(workload: Workload, table: Table) -> None:
-    """Multinomial, against the fastest of scikit-learn's settings that is accurate enough."""
+    """Compare a multinomial fit with scikit-learn's fastest settings that are accurate enough."""
     X, y, _ = float64_rows(workload.multinomial_rows, 50, 10, seed=1)
     reference = _reference(X, y)
     accurate = {}
@@ -131,10 +134,10 @@ def ten_classes(workload: Workload, table: Table) -> None:
 
 
 def bad_scales(workload: Workload, table: Table) -> None:
-    """Coefficient by coefficient, where the columns' scales span six orders of magnitude."""
+    """Check each coefficient, on columns whose scales span six orders of magnitude."""
     X, _, _ = float64_rows(workload.scaled_rows, 30, 2, seed=2)
     generator = np.random.default_rng(3)
-    # All of a size once the columns are brought to one scale, so that none is nearly 0.
+    # For columns of equal scale, all coefficients have a similar size, so that none is nearly 0.
     coef = generator.uniform(0.2, 0.6, 30) * generator.choice([-1.0, 1.0], 30)
     y = X @ coef > generator.logistic(size=len(X))
     X *= np.logspace(-3, 3, 30)

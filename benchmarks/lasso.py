@@ -1,4 +1,4 @@
-"""Lasso on NumPy arrays in this process, against scikit-learn and scikit-learn-intelex."""
+"""Compare Lasso on NumPy arrays in this process with scikit-learn and scikit-learn-intelex."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEATURES = 200
 
 
 def against_peers(workload: Workload, table: Table, peers: bool) -> None:
-    """Compare wall times of fits that are at least as close to the minimum as the peers'."""
+    """Compare wall times, if our fit is at least as close to the minimum as the peer's fit."""
     X, y = _rows(workload.lasso_rows)
     contestants: dict[str, Callable[[], Fit]] = {
         "ours": lambda: timed_fit(Lasso(alpha=ALPHA), X, y),
@@ -73,7 +73,7 @@ def _rows(n_rows: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]
 
 
 def _gap(X: npt.NDArray[Any], y: npt.NDArray[Any], fit: Fit) -> float:
-    """Duality gap of coefficients, with the best intercept, relative to the variance of y."""
+    """Return the duality gap of the coefficients with the best intercept, divided by var(y)."""
     coef = fit.coef[:-1]
     residual = y - X @ coef
     residual -= residual.mean()

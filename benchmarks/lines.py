@@ -1,4 +1,4 @@
-"""The figures to reach, and the table that holds what was measured against them."""
+"""Targets of benchmarks, and the table that compares measured figures with them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """A figure to reach.
+    """A line of the table: what is measured, and its target.
 
     Attributes
     ----------
     what : str
-        What is measured.
+        Description of the measurement.
     target : str
-        What to reach, in words.
+        The target in words.
     limit : float
-        Largest value that reaches it, where it is a number.
+        The target as a number: the largest value that reaches it. NaN if it is not a number.
     least : bool
-        It is the smallest value instead.
+        Whether `limit` is the smallest value that reaches the target instead.
     """
 
     what: str
@@ -29,16 +29,16 @@ class Line:
 
     @classmethod
     def at_most(cls, what: str, limit: float) -> Line:
-        """A number that must not be larger than ``limit``."""
+        """Return a line for a number that must not be larger than ``limit``."""
         return cls(what, f"<= {limit:g}", limit)
 
     @classmethod
     def at_least(cls, what: str, limit: float) -> Line:
-        """A number that must not be smaller than ``limit``."""
+        """Return a line for a number that must not be smaller than ``limit``."""
         return cls(what, f">= {limit:g}", limit, least=True)
 
     def is_reached_by(self, value: float) -> bool:
-        """Hold a number against the limit."""
+        """Return whether a number reaches the target."""
         return value >= self.limit if self.least else value <= self.limit
 
 
@@ -49,7 +49,7 @@ class Result:
     Attributes
     ----------
     verdict : str
-        ``ok``, ``missed``, or why there is no figure.
+        ``ok``, ``missed``, or the reason why nothing was measured.
     reached : str
         The figure, in words.
     """
@@ -59,14 +59,15 @@ class Result:
 
 
 class Table:
-    """Results by line.
+    """The results of a benchmark program.
 
     Parameters
     ----------
     lines : mapping of Line
-        By name, in the order of the table. Their texts may have placeholders, ``{rows}`` say.
+        Lines by name, in the order of the table. Their texts may have placeholders such as
+        ``{rows}``.
     sizes : mapping of str
-        Fills in the placeholders.
+        Values of the placeholders.
     """
 
     def __init__(self, lines: Mapping[str, Line], sizes: Mapping[str, str]) -> None:
@@ -77,11 +78,11 @@ class Table:
         self._others: list[str] = []
 
     def limit(self, name: str) -> float:
-        """Limit of a line, for what is more than a number."""
+        """Return the limit of a line, for targets that have other conditions, too."""
         return self._lines[name].limit
 
     def number(self, name: str, value: float, reached: str) -> None:
-        """Record a number, which reaches its target or does not."""
+        """Record a number, and compare it with its target."""
         self.claim(name, self._lines[name].is_reached_by(value), reached)
 
     def claim(self, name: str, holds: bool, reached: str) -> None:
@@ -89,7 +90,7 @@ class Table:
         self._record(name, Result("ok" if holds else "missed", reached))
 
     def skip(self, name: str, reason: str) -> None:
-        """Record why there is no figure; a figure that is there already stays."""
+        """Record why a line was not measured, unless the line has a result already."""
         if name not in self._results:
             self._record(name, Result(f"not run: {reason}"))
 
@@ -99,7 +100,7 @@ class Table:
         print(f"  reference: {self._fill(what)}: {reached}", flush=True)
 
     def beside(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table of its own, which has no targets."""
+        """Add a separate table, which has no targets."""
         self._others.append(f"{self._fill(title)}\n\n{_markdown([header, *rows])}")
         print("  " + self._others[-1].replace("\n", "\n  "), flush=True)
 
@@ -109,7 +110,7 @@ class Table:
         return all(result.verdict != "missed" for result in self._results.values())
 
     def markdown(self) -> str:
-        """Return the table, without the lines that nobody asked for, and those beside it."""
+        """Return the table of all lines that have a result, and the separate tables."""
         rows = [
             (self._fill(line.what), line.target, result.reached, result.verdict)
             for name, line in self._lines.items()

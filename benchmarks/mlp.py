@@ -1,15 +1,14 @@
-"""Measure networks, and hold the figures against the ones to reach.
+"""Measure networks, and compare the figures with their targets.
 
-    python benchmarks/mlp.py                          all of it
+    python benchmarks/mlp.py                          all measurements
     python benchmarks/mlp.py --quick                  small sizes, to see that it works
     python benchmarks/mlp.py --only torch             one measurement, or several
-    python benchmarks/mlp.py --plots docs/images      and plots of validation loss
+    python benchmarks/mlp.py --plots docs/images      also draw plots of validation loss
 
-Ratios come from one run: what is compared is measured in turns. Before anything that reads
-files is timed, the files are read once, so that all read from the page cache and none from
-the disk. The tables are printed and written to ``out/benchmark-mlp.md``
-(``benchmark-mlp-quick.md`` with ``--quick``; nowhere with ``--only``). The exit code is 1 where
-a target was missed.
+The two sides of each ratio are measured in turns, in one run. Before a measurement that reads
+files, the files are read once, so that all of them are in the page cache. The tables are printed
+and written to ``out/benchmark-mlp.md`` (``benchmark-mlp-quick.md`` with ``--quick``; to no file
+with ``--only``). The exit code is 1 if a target was missed.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from lines import Line
 
-# Workers import this file too, and their memory is measured: what it needs waits for main.
+# Worker processes import this file, too, and their memory is measured. So other modules are
+# imported only in the functions that need them.
 if TYPE_CHECKING:
     from mlp_workload import NetworkWorkload
     from program import Measurement
 
-#: By name, in the order of the table. ``{network}`` and the like are what the run is of.
+#: Lines by name, in the order of the table. ``{network}`` etc. are placeholders for the sizes.
 LINES = {
     "sklearn": Line.at_least(
         "MLPClassifier {network}, batches of 200, Adam, {memory_rows} float32 rows in memory: "
@@ -66,16 +66,16 @@ LINES = {
 PEERS = ("torch",)
 
 NOTES = """\
-Ratios, speeds and seconds are medians, with the least and the largest in brackets; what is
-compared was measured in turns in one run, and files were read from the page cache. Seconds are of
-whole fits: checks, the pass over the labels, and starting tasks are part of them. Peak memory is
+Ratios, speeds and seconds are medians, with the smallest and the largest in brackets. The two sides
+of a ratio were measured in turns in one run, and files were read from the page cache. Seconds are
+those of whole fits, with checks, the pass over the labels, and the start of tasks. Peak memory is
 the operating system's high-water mark of the whole process. Classes are drawn from a fixed network
-of 32 hidden units; validation rows are others, 20,000 of them in a full run.
+of 32 hidden units. Validation uses other rows, 20,000 in a full run.
 """
 
 
 def measurements(peers: bool) -> list[Measurement]:
-    """All measurements in the order they run, with the names that each goes by."""
+    """Return all measurements in the order they run, with the names of the lines of each."""
     import mlp_cluster
     import mlp_curves
     import mlp_speed
@@ -95,12 +95,12 @@ def measurements(peers: bool) -> list[Measurement]:
 
 
 def main() -> int:
-    """Measure; the exit code is 1 where a target was missed or something went wrong."""
+    """Run the measurements; return 1 if a target was missed or an error occurred."""
     from mlp_workload import NetworkWorkload
     from program import Program
 
     program = Program("benchmark-mlp", LINES, NOTES, measurements, PEERS)
-    parser = program.parser("Hold figures of networks against the ones to reach.")
+    parser = program.parser("Measure networks, and compare the figures with their targets.")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw plots there")
     options = parser.parse_args()
 

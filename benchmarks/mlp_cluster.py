@@ -1,4 +1,4 @@
-"""What workers need for a network: memory; and what must not depend on them: bits."""
+"""Measure the workers' memory for networks, and check that bits do not depend on the workers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from workload import (
     worker_pids,
 )
 
-#: Sizes as the user gives them, and what they come to.
+#: Values of ``buffer_size``, and the buffer size in bytes that each means here.
 BUFFERS = {"128 MiB": parse_bytes("128 MiB"), "auto": parse_bytes("256 MiB")}
 REPLICAS = (1, 4)
 
 
 def memory(workload: NetworkWorkload, table: Table) -> None:
-    """Peak memory of fresh workers with two sizes of buffers, at twice the rows too."""
+    """Measure the peak memory of new workers for two buffer sizes, also at twice the rows."""
     peaks: dict[str, list[int]] = {buffer: [] for buffer in BUFFERS}
     troubles = []
     for layout in (workload.half, workload.large):
@@ -60,7 +60,7 @@ def any_cluster(workload: NetworkWorkload, table: Table) -> None:
             workload.same.problem.model(
                 workload.same_epochs,
                 n_replicas=n_replicas,
-                # Several fills a turn.
+                # Small enough that an epoch fills the buffer several times.
                 buffer_size=2 * workload.same.block_nbytes,
             )
             for n_replicas in REPLICAS

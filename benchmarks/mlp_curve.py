@@ -21,11 +21,11 @@ class Curve:
     Attributes
     ----------
     label : str
-        What was trained.
+        Description of the training, for legends.
     seconds : list of float
-        Of training, from the start to the end of each epoch.
+        Seconds of training from the start of the first epoch to the end of each epoch.
     losses : list of float
-        Mean log-loss of rows held out.
+        Mean log-loss of held-out rows after each epoch.
     """
 
     label: str
@@ -33,7 +33,7 @@ class Curve:
     losses: list[float] = field(default_factory=list)
 
     def epochs_to(self, loss: float) -> int | None:
-        """Epochs until the loss was as small as this, or None."""
+        """Return the number of epochs until the loss was at most `loss`; None if it never was."""
         return next((n + 1 for n, found in enumerate(self.losses) if found <= loss), None)
 
 
@@ -45,20 +45,20 @@ def follow(
     held_out: Rows,
     enough: Callable[[Curve], bool],
 ) -> Curve:
-    """Train epoch by epoch, and compute the loss of rows held out after each.
+    """Train epoch by epoch, and compute the loss of held-out rows after each epoch.
 
     Parameters
     ----------
     label : str
-        Of the curve.
+        Label of the curve.
     model : MLPClassifier
-        Not fitted yet.
+        Network that is not fitted yet.
     X, y : array or dask.array.Array
-        What to train on.
+        Training data.
     held_out : tuple of ndarray
         Features and classes of other rows.
     enough : callable
-        Tells from the curve so far whether to stop.
+        Takes the curve up to now, and returns whether to stop.
     """
     curve = Curve(label)
     classes = np.arange(CLASSES)

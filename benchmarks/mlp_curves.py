@@ -1,4 +1,4 @@
-"""Validation loss, epoch by epoch: what replicas, buffers and batch sizes do to it."""
+"""Measure how replicas, buffers and batch sizes change the validation loss, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_SIZES = (50, 200, 1_000, 5_000)
 
 
 def replicas(workload: NetworkWorkload, table: Table) -> None:
-    """Epochs and seconds that several numbers of replicas take on two workers."""
+    """Measure epochs and seconds to the same loss, for numbers of replicas on two workers."""
     panels = []
     rows = []
     for layout in (workload.few, workload.many):
@@ -56,7 +56,7 @@ def _replicas(workload: NetworkWorkload, layout: Layout) -> list[list[Curve]]:
     held_out = layout.problem.held_out(workload.held_out)
     found = []
     with local_workers(2, MEMORY, workload.folder):
-        # The workers import what they need.
+        # A first fit, so that the workers have imported what they need.
         layout.problem.incremental(n_replicas=2).partial_fit(data.X, data.y, classes=range(CLASSES))
         for seed in range(workload.seeds):
             curves: list[Curve] = []
@@ -78,7 +78,7 @@ def _replicas(workload: NetworkWorkload, layout: Layout) -> list[list[Curve]]:
 
 
 def _goal(workload: NetworkWorkload, curves: list[Curve]) -> float:
-    """Loss that one replica, which is the first, has after some epochs."""
+    """Return the loss of one replica, the first curve, after ``reference_epochs`` epochs."""
     return curves[0].losses[workload.reference_epochs - 1]
 
 
@@ -87,15 +87,15 @@ def _rows(
 ) -> list[tuple[str, ...]]:
     rows = []
     for place, n_replicas in enumerate(REPLICAS):
-        mine = [curves[place] for curves in found]
+        same_replicas = [curves[place] for curves in found]
         taken = [
             (n_epochs, curve.seconds[n_epochs - 1])
-            for curve, curves in zip(mine, found, strict=True)
+            for curve, curves in zip(same_replicas, found, strict=True)
             for n_epochs in [curve.epochs_to(_goal(workload, curves))]
             if n_epochs is not None
         ]
-        failed = len(mine) - len(taken)
-        note = f", {failed} of {len(mine)} never" if failed else ""
+        failed = len(same_replicas) - len(taken)
+        note = f", {failed} of {len(same_replicas)} never" if failed else ""
         never = f"more than {workload.most_epochs}"
         rows.append(
             (
@@ -104,15 +104,17 @@ def _rows(
                 str(n_replicas),
                 spread([float(n) for n, _ in taken], note, ".0f") if taken else never,
                 spread([seconds for _, seconds in taken]) if taken else "",
-                spread([curve.seconds[-1] / len(curve.seconds) for curve in mine]),
-                spread([curve.losses[workload.least_epochs - 1] for curve in mine], form=".4f"),
+                spread([curve.seconds[-1] / len(curve.seconds) for curve in same_replicas]),
+                spread(
+                    [curve.losses[workload.least_epochs - 1] for curve in same_replicas], form=".4f"
+                ),
             )
         )
     return rows
 
 
 def shuffling(workload: NetworkWorkload, table: Table) -> None:
-    """Rows in random order and sorted by class, with small and large buffers."""
+    """Compare rows in random order with rows sorted by class, for small and large buffers."""
     layout = workload.sorted_
     X, y = layout.problem.rows(layout.n_rows)
     by_class = np.argsort(y, kind="stable")
@@ -159,7 +161,7 @@ def shuffling(workload: NetworkWorkload, table: Table) -> None:
 
 
 def batch_sizes(workload: NetworkWorkload, table: Table) -> None:
-    """Small and large mini-batches, in memory."""
+    """Compare small and large mini-batches, in memory."""
     n_rows = workload.sorted_.n_rows
     X, y = TABLE.rows(n_rows)
     held_out = TABLE.held_out(workload.held_out)

@@ -1,4 +1,4 @@
-"""Plots of validation loss, in the style of those of the examples."""
+"""Plots of validation loss, in the style of the plots of the examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import workload  # noqa: F401 - where the examples are found
+import workload  # noqa: F401 - adds the folder of the examples to sys.path
 from mlp_curve import Curve
 from plots import BLUE, GREY, ORANGE, STYLE, plt
 
@@ -17,16 +17,16 @@ LOSS = "validation log-loss"
 
 
 def by_epoch(path: Path, curves: Sequence[Curve], title: str) -> Path:
-    """Loss by epoch.
+    """Plot the loss by epoch.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
     curves : sequence of Curve
-        At most five.
+        The curves, at most five.
     title : str
-        What all have in common.
+        Title of the plot.
     """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
@@ -39,16 +39,16 @@ def by_epoch(path: Path, curves: Sequence[Curve], title: str) -> Path:
 def by_epoch_and_second(
     path: Path, panels: Sequence[tuple[str, Sequence[Curve]]], goals: Mapping[str, float]
 ) -> Path:
-    """Loss by epoch on the left, and by seconds on the right.
+    """Plot the loss by epoch on the left, and by seconds on the right.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
     panels : sequence of (title, curves)
-        One below the other.
+        Panels, drawn one below the other.
     goals : mapping of float
-        By title, a loss to mark.
+        Losses to mark with a line, by the title of their panel.
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
@@ -65,7 +65,7 @@ def by_epoch_and_second(
                 if title in goals:
                     axes.axhline(goals[title], color="black", linewidth=1, linestyle=":")
             row[0].set(title=title, ylabel=LOSS)
-        # Below, where no curve is.
+        # Below the panels, so that the legend covers no curve.
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
         return _saved(figure, path)

@@ -1,4 +1,4 @@
-"""Samples a second: against scikit-learn and PyTorch in memory, out of core, on two workers."""
+"""Measure samples per second: against scikit-learn and PyTorch, out of core, on two workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLES = " samples/s"
 
 
 def speed(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: int) -> float:
-    """Samples a second of a fit in memory."""
+    """Return the samples per second of a fit in memory."""
     with threadpool_limits(threads):
         fit = timed_fit(model, X, y)
     return len(X) * fit.model.n_iter_ / fit.seconds
@@ -55,7 +55,7 @@ def _in_memory(
     name: str,
     peer: str,
 ) -> None:
-    """Measure ours and a peer's samples a second, both on all threads, and both on one."""
+    """Measure our samples per second and a peer's, both on all threads and both on one thread."""
     epochs = workload.memory_epochs
     threads = max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
 
@@ -72,7 +72,7 @@ def _in_memory(
         f"in memory, {{network}}: samples/s / {peer}, one thread each",
         _compared(speeds["ours 1"], speeds["theirs 1"]),
     )
-    # Threads that wait for each other may be worse than one.
+    # A peer may be faster on one thread than on several threads, which wait for each other.
     fastest = max((speeds["theirs 1"], slower), key=np.median)
     table.reference(
         f"in memory, {{network}}: samples/s on {threads} threads / {peer}, on the number of "
@@ -100,11 +100,11 @@ class Torch(PeerWithArrays):
     ) -> None:
         super().__init__("torch", workload.folder, {"X": X, "y": y})
         self._n_rows, self._epochs = len(X), workload.memory_epochs
-        #: Of the last epoch.
+        #: Mean loss of the batches of the last epoch.
         self.loss = np.nan
 
     def speed(self, threads: int) -> float:
-        """Samples a second of training."""
+        """Return the samples per second of training."""
         model = IMAGES.model()
         answer = self.ask(
             {
@@ -113,7 +113,7 @@ class Torch(PeerWithArrays):
                 "epochs": self._epochs,
                 "threads": threads,
                 "batch_size": model.batch_size,
-                # What our penalty adds to the gradient of a batch.
+                # The same contribution to the gradient of a batch as our penalty.
                 "weight_decay": model.alpha / model.batch_size,
             }
         )
@@ -123,20 +123,20 @@ class Torch(PeerWithArrays):
 
 
 def against_torch(workload: NetworkWorkload, table: Table) -> None:
-    """Compare with PyTorch, which trains in a process of its own."""
+    """Compare with PyTorch, which trains in its own process."""
     rows = IMAGES.rows(workload.memory_rows)
     with Torch(workload, *rows) as torch:
         _in_memory(workload, rows, torch.speed, table=table, name="torch", peer="PyTorch's")
     ours = timed_fit(IMAGES.model(workload.memory_epochs), *rows).model
     table.reference(
-        "the same, mean loss of the last epoch's batches, ours and PyTorch's (which begins "
-        "elsewhere)",
+        "the same, mean loss of the last epoch's batches, ours and PyTorch's (from other initial "
+        "parameters)",
         f"{ours.loss_:.4f} and {torch.loss:.4f}",
     )
 
 
 def out_of_core(workload: NetworkWorkload, table: Table) -> None:
-    """Compare one worker of one thread, which reads Zarr, with one thread that has the rows."""
+    """Compare a worker with one thread, which reads Zarr, with one thread on rows in memory."""
     data = workload.dataset(workload.large)
     X, y = IMAGES.rows(workload.memory_rows)
     with local_workers(1, MEMORY, workload.folder):
@@ -164,7 +164,7 @@ def _warm_up(data: storage.Dataset, n_replicas: int = 1) -> None:
 
 
 def two_workers(workload: NetworkWorkload, table: Table) -> None:
-    """Train two replicas on one worker and on two, and one replica for what they are worth."""
+    """Compare two replicas on one worker and on two; also train one replica, as a reference."""
     data = workload.dataset(workload.shared)
     held_out, classes = IMAGES.held_out(workload.held_out)
     losses: dict[str, float] = {}
@@ -211,7 +211,7 @@ def two_workers(workload: NetworkWorkload, table: Table) -> None:
 
 
 def _pin(client: Client) -> None:
-    """Hold each worker to one CPU of its own, as on a machine where it has no more."""
+    """Pin each worker to its own CPU, as on a machine with one CPU for each worker."""
     cpus = sorted(os.sched_getaffinity(0))
     for cpu, worker in zip(cpus, client.scheduler_info()["workers"], strict=False):
         client.run(_hold_to, cpu, workers=[worker])

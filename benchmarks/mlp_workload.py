@@ -1,4 +1,4 @@
-"""What networks are measured on: rows whose classes are drawn from a fixed network."""
+"""Data for benchmarks of networks: rows whose classes are drawn from a fixed network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ CLASSES = 10
 _TEACHER_HIDDEN = 32
 #: Standard deviation of the teacher's scores: its own log-loss is then about 0.6.
 _TEACHER_SCALE = 4.0
-#: Parts of a problem's rows, which have generators of their own: stored blocks come first.
+#: Numbers of the parts that are not stored blocks. Each part of the rows has its own generator;
+#: stored blocks have the numbers from 0.
 _IN_MEMORY, _HELD_OUT = 2**31, 2**31 + 1
 
 
@@ -35,11 +36,11 @@ class Problem:
     Attributes
     ----------
     n_features : int
-        Normal; of images only what is positive, half of them zeros.
+        Number of features, which are normal variables.
     hidden : int
-        Units of the one hidden layer that is trained.
+        Number of units of the single hidden layer of the network that is trained.
     images : bool
-        See ``n_features``.
+        Whether negative features are set to 0, which is half of them.
     """
 
     n_features: int
@@ -51,7 +52,7 @@ class Problem:
         return self._rows(n_rows, _IN_MEMORY)
 
     def held_out(self, n_rows: int) -> Rows:
-        """Return rows that no one trains on."""
+        """Return rows that are never used for training."""
         return self._rows(n_rows, _HELD_OUT)
 
     def _rows(self, n_rows: int, part: int) -> Rows:
@@ -69,21 +70,21 @@ class Problem:
         teacher = np.random.default_rng([self.n_features])
         inner = teacher.standard_normal((self.n_features, _TEACHER_HIDDEN), dtype=np.float32)
         outer = teacher.standard_normal((_TEACHER_HIDDEN, CLASSES), dtype=np.float32)
-        # The mean of the positive half of a normal variable, counted with the zeros.
+        # The mean of max(z, 0) for a normal variable z.
         centre = np.float32(1 / np.sqrt(2 * np.pi)) if self.images else np.float32(0)
         hidden = np.tanh((X - centre) @ inner * np.float32(2 / np.sqrt(self.n_features)))
         scores = hidden @ outer * np.float32(_TEACHER_SCALE / np.sqrt(_TEACHER_HIDDEN))
         generator = np.random.default_rng([self.n_features, part, 1])
-        # The largest score after Gumbel noise has just the probability of softmax.
+        # With Gumbel noise, the index of the largest score has exactly the softmax probabilities.
         return (scores + generator.gumbel(size=scores.shape)).argmax(axis=1).astype(np.int8)
 
     def model(self, epochs: int = 1, **parameters: Any) -> MLPClassifier:
-        """Return a network that trains for so many epochs, whatever they bring."""
+        """Return a network that trains for exactly this number of epochs."""
         settings = self.settings(epochs) | parameters
         return MLPClassifier(**settings)
 
     def settings(self, epochs: int) -> dict[str, Any]:
-        """Parameters that scikit-learn's MLPClassifier knows too."""
+        """Return the parameters, all of which scikit-learn's MLPClassifier has, too."""
         return {
             "hidden_layer_sizes": (self.hidden,),
             "batch_size": 200,
@@ -94,7 +95,7 @@ class Problem:
         }
 
     def incremental(self, seed: int = 0, **parameters: Any) -> MLPClassifier:
-        """Return a network for partial_fit, whose epochs have orders of their own."""
+        """Return a network for partial_fit, each epoch of which has another order of the rows."""
         return self.model(random_state=check_random_state(seed), **parameters)
 
 
@@ -104,7 +105,7 @@ TABLE = Problem(40, 64)
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set on disk: so many blocks of so many rows."""
+    """A data set on disk: a number of blocks with equally many rows."""
 
     problem: Problem
     n_blocks: int
@@ -112,7 +113,7 @@ class Layout:
 
     @property
     def n_rows(self) -> int:
-        """Rows of all blocks."""
+        """Number of rows of all blocks."""
         return self.n_blocks * self.block_rows
 
     @property
@@ -163,37 +164,38 @@ def _classes(
 
 @dataclass(frozen=True)
 class NetworkWorkload:
-    """Sizes of a run, and its data sets, made when they are first asked for.
+    """Sizes of a run, and its data sets, which are made when they are first needed.
 
     Attributes
     ----------
     folder : Path
-        Where data sets lie.
+        Folder of the data sets.
     plots : Path or None
-        Where plots go.
+        Folder for plots; None to draw none.
     memory_rows, memory_epochs : int
-        Of the problem in memory.
+        Rows and epochs of the problem in memory.
     large : Layout
-        Four times what a worker's memory holds.
+        Data set four times as large as a worker's memory.
     shared, shared_epochs : Layout, int
-        What one worker and two train on.
+        Data set and epochs for the comparison of one worker and two.
     same, same_epochs : Layout, int
-        What clusters of several sizes train on.
+        Data set and epochs for clusters of several sizes, which must give the same bits.
     few, many : Layout
-        What several numbers of replicas train on.
+        Small and large data set for the comparison of numbers of replicas.
     sorted_ : Layout
-        What is stored in random order and sorted by class; never on disk.
+        Data for the comparison of random order and order by class; it is never on disk.
     held_out : int
-        Rows that losses are computed on.
-    least_epochs, most_epochs, reference_epochs : int
-        Epochs that each number of replicas trains for, and those after which one replica has
-        the loss to reach.
+        Number of rows on which validation losses are computed.
+    least_epochs, most_epochs : int
+        Smallest and largest number of epochs for each number of replicas.
+    reference_epochs : int
+        Epochs after which one replica has the loss that the others must reach.
     curve_epochs : int
-        Of other curves.
+        Epochs of the other curves.
     repeats, turns : int
-        Times that a comparison on a cluster and one in memory are repeated.
+        Repeats of a comparison on a cluster, and of a comparison in memory.
     seeds : int
-        Fits of a number of replicas, each from its own initial parameters.
+        Number of fits for each number of replicas, each with its own initial parameters.
     """
 
     folder: Path
@@ -219,7 +221,7 @@ class NetworkWorkload:
 
     @classmethod
     def quick(cls, folder: Path, plots: Path | None) -> NetworkWorkload:
-        """Sizes that show the benchmark works; their figures say little."""
+        """Return small sizes, which show that the benchmark works; their figures mean little."""
         return cls(
             folder,
             plots,
@@ -243,7 +245,7 @@ class NetworkWorkload:
         )
 
     def words(self) -> dict[str, str]:
-        """Sizes as the table prints them."""
+        """Return the sizes as the table prints them."""
         return {
             "network": f"{IMAGES.n_features}-{IMAGES.hidden}-{CLASSES}",
             "table": f"{TABLE.n_features}-{TABLE.hidden}-{CLASSES}",
@@ -263,7 +265,7 @@ class NetworkWorkload:
 
     @property
     def half(self) -> Layout:
-        """Half of the large data set."""
+        """Layout with half of the blocks of the large data set."""
         return Layout(self.large.problem, self.large.n_blocks // 2, self.large.block_rows)
 
     def dataset(self, layout: Layout) -> storage.Dataset:
@@ -280,5 +282,5 @@ class NetworkWorkload:
             return layout.write(path)
 
     def remove(self, data: storage.Dataset) -> None:
-        """Remove a data set that no one else needs."""
+        """Remove a data set that no other measurement needs."""
         shutil.rmtree(data.path)

@@ -1,11 +1,11 @@
-"""Measure what watching fits costs, and hold the figures against the ones to reach.
+"""Measure the cost of monitoring fits, and compare the figures with their targets.
 
-    python benchmarks/monitoring.py            all of it, a few minutes
+    python benchmarks/monitoring.py            all measurements, a few minutes
     python benchmarks/monitoring.py --quick    small sizes, to see that it works
 
-Fits that are watched and fits that are not run in turns, their files read once before. The table
-is printed and written to ``out/benchmark-monitoring.md`` (``benchmark-monitoring-quick.md`` with
-``--quick``; nowhere with ``--only``). The exit code is 1 where a target was missed.
+Monitored and unmonitored fits run in turns, after their files were read once. The table is printed
+and written to ``out/benchmark-monitoring.md`` (``benchmark-monitoring-quick.md`` with ``--quick``;
+to no file with ``--only``). The exit code is 1 if a target was missed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from dlbd_estimators.monitoring import JSONLinesFile, ProgressBar, listening
 from dlbd_estimators.monitoring.events import Event, FitEvents, Listener
 from dlbd_estimators.monitoring.lines import print_line
 
-#: Single fits differ by a fifth on a shared machine: the median of fewer is not good to 2 %.
+#: Single fits differ by a fifth on a shared machine: a median of fewer is not accurate to 2 %.
 TURNS = 60
 STEPS = 10_000
-#: A step's, as a linear model has it.
+#: Values of one step, as a linear model reports them.
 ENTRY = {
     "iteration": 1,
     "pass": 1.0,
@@ -62,16 +62,19 @@ LINES = {
 }
 
 NOTES = """\
-Wall times are medians, with the least and the largest in brackets, and so is what an event takes.
-The progress bar is drawn for a terminal that is a buffer in memory, ten times a second; so is what
-verbose=1 prints. No browser looks at the training page. Unwatched fits have no listener and the
-Dask configuration dlbd-estimators.dashboard is false.
+Wall times and times of an event are medians, with the smallest and the largest in brackets. The
+progress bar is drawn ten times a second, for a terminal that is a buffer in memory; the lines of
+verbose=1 go to such a buffer, too. No browser shows the training page. Unwatched fits have no
+listener and the Dask configuration dlbd-estimators.dashboard is false.
 """
 
 
 @contextmanager
 def telling_timed(fits: list[float]) -> Iterator[None]:
-    """Add what the thread that fits spends on telling to ``fits``: walls differ by more."""
+    """Append to ``fits`` the seconds that the fitting thread spends on sending events.
+
+    Wall times of equal fits differ by more than this.
+    """
     seconds: list[float] = []
 
     def timed(function: Callable[..., None]) -> Callable[..., None]:
@@ -96,7 +99,7 @@ def telling_timed(fits: list[float]) -> Iterator[None]:
 
 @contextmanager
 def all_sinks(folder: Path) -> Iterator[None]:
-    """Watch fits in all ways at once but verbose=1, which they must be given."""
+    """Monitor fits in all ways at once, except verbose=1, which is a parameter of the fits."""
     screen = Console(file=io.StringIO(), force_terminal=True, width=100)
     with (
         redirect_stdout(io.StringIO()),
@@ -107,13 +110,13 @@ def all_sinks(folder: Path) -> Iterator[None]:
 
 
 def sinks(workload: Workload, table: Table) -> None:
-    """Fit on a cluster, watched and unwatched."""
+    """Fit on a cluster, monitored and unmonitored."""
     data = workload.dataset(workload.shared_rows)
 
-    told: list[float] = []
+    event_seconds: list[float] = []
 
     def watched() -> Fit:
-        with all_sinks(workload.folder), telling_timed(told):
+        with all_sinks(workload.folder), telling_timed(event_seconds):
             return timed_fit(LogisticRegression(verbose=1), data.X, data.y)
 
     def unwatched() -> Fit:
@@ -125,8 +128,8 @@ def sinks(workload: Workload, table: Table) -> None:
         contestants = {"watched": watched, "unwatched": unwatched}
         fits = in_turns(contestants, workload.repeats, warm_up=True)
     seconds = {name: [fit.seconds for fit in found] for name, found in fits.items()}
-    told = told[-len(seconds["watched"]) :]  # without the round that warms up
-    share = sum(told) / sum(seconds["watched"])
+    event_seconds = event_seconds[-len(seconds["watched"]) :]  # without the round that warms up
+    share = sum(event_seconds) / sum(seconds["watched"])
     ratio = float(np.median(seconds["watched"]) / np.median(seconds["unwatched"]))
     by_turn = spread(quotients(seconds["watched"], seconds["unwatched"]), form=".3f")
     table.number(
@@ -136,13 +139,13 @@ def sinks(workload: Workload, table: Table) -> None:
         f"{len(fits['watched'])} turn(s), by turn {by_turn}",
     )
     table.reference(
-        "the same: share of a watched fit's wall that its own thread spends on telling",
-        f"{share:.2%}, {np.median(told) * 1e3:.1f} ms a fit",
+        "the same: share of a watched fit's wall that its own thread spends on sending events",
+        f"{share:.2%}, {np.median(event_seconds) * 1e3:.1f} ms a fit",
     )
 
 
 def events(workload: Workload, table: Table) -> None:
-    """Time the events of a long fit alone, sink by sink."""
+    """Time the events of a long fit without the fit itself, for each kind of listener."""
     listeners: dict[str, Callable[[], list[Listener]]] = {
         "nobody": list,
         "nothing": lambda: [_nothing],
@@ -158,25 +161,25 @@ def events(workload: Workload, table: Table) -> None:
             name: partial(_microseconds, executor, make) for name, make in listeners.items()
         }
         found = in_turns(contestants, max(workload.repeats // 3, 1), warm_up=True)
-    mine = found.pop("nothing")
-    table.number("event", float(np.median(mine)), spread(mine, " us", ".1f"))
+    without_work = found.pop("nothing")
+    table.number("event", float(np.median(without_work)), spread(without_work, " us", ".1f"))
     for name, taken in found.items():
         table.reference(f"the same for {name}", spread(taken, " us", ".1f"))
 
 
 def _nothing(event: Event) -> None:
-    """Hear an event."""
+    """Ignore an event."""
 
 
 def _executor_of_a_fit() -> Any:
-    """Return the executor of a small fit: events ask it for its threads and its cost."""
+    """Return the executor of a small fit: events read its threads and its cost."""
     with patch.object(FitEvents, "start", autospec=True) as start:
         LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
     return start.call_args.args[1]
 
 
 def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> float:
-    """Microseconds of an event of a fit of many steps."""
+    """Return the microseconds of one event in a fit with many steps."""
     fit = FitEvents(listeners())
     fit.start(
         executor,
@@ -197,15 +200,15 @@ def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> flo
     return taken / STEPS * 1e6
 
 
-#: In the order they run.
+#: The measurements, in the order they run.
 MEASUREMENTS: list[Measurement] = [(sinks, ("all-sinks",)), (events, ("event",))]
 
 
 def main() -> int:
-    """Measure; the exit code is 1 where a target was missed or something went wrong."""
-    # None needs a peer.
+    """Run the measurements; return 1 if a target was missed or an error occurred."""
+    # The measurements are the same with and without peers: none needs a peer.
     program = Program("benchmark-monitoring", LINES, NOTES, lambda _: MEASUREMENTS, ())
-    options = program.parser("Hold what watching fits costs against what it may.").parse_args()
+    options = program.parser("Compare the cost of monitoring with its targets.").parse_args()
 
     def workload(folder: Path) -> Workload:
         return Workload.quick(folder) if options.quick else replace(Workload(folder), repeats=TURNS)

@@ -1,4 +1,4 @@
-"""Out of core: passes, wall time against bare work, memory, and what a user would do by hand."""
+"""Measure out-of-core fits: passes, wall time and memory, also against an np.memmap."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from workload import (
 import storage
 from dlbd_estimators import LogisticRegression, Ridge
 
-#: Share of a worker's limit at which Dask starts to spill.
+#: Share of a worker's memory limit at which Dask starts to spill.
 SPILL_SHARE = 0.7
-#: Peaks of two runs of the same size differ by less than this.
+#: Largest ratio of the peaks of two runs of the same size.
 MEMORY_NOISE = 1.05
 
 
@@ -40,7 +40,7 @@ def warm_fit(model: Any, data: storage.Dataset) -> Fit:
 
 
 def against_bare_work(workload: Workload, table: Table) -> None:
-    """Passes and overhead of logistic regression and Ridge, with bare work before and after."""
+    """Measure passes of logistic regression and Ridge, and their time relative to bare work."""
     data = workload.dataset()
     logistic, ridge, bare = [], [], []
 
@@ -49,16 +49,16 @@ def against_bare_work(workload: Workload, table: Table) -> None:
         bare.append(bare_work(client, data.path))
 
     with workload.two_workers() as client:
-        bare_work(client, data.path)  # the workers import what they need
+        bare_work(client, data.path)  # warm-up: the workers import modules
         measure_bare()
         for _ in range(workload.repeats):
             logistic.append(warm_fit(LogisticRegression(), data))
             measure_bare()
-            # The labels as numbers: only X decides what a pass costs.
+            # Ridge takes the labels as numbers: the cost of a pass depends on X only.
             ridge.append(warm_fit(Ridge(), data))
             measure_bare()
     _record_passes(table, logistic)
-    # Each fit by the mean of the bare work just before and just after it.
+    # Each fit is divided by the mean of the bare work just before and just after it.
     beside = [(before + after) / 2 for before, after in pairwise(bare)]
     overhead = [
         fit.seconds / (fit.model.n_passes_ * work)
@@ -89,7 +89,7 @@ def _record_passes(table: Table, fits: list[Fit]) -> None:
 
 
 def memory(workload: Workload, table: Table) -> None:
-    """Peak memory of fresh workers with the block cache and without, and at twice the rows."""
+    """Measure peak memory of new workers with and without block cache, also at twice the rows."""
     peaks: dict[tuple[int, bool], int] = {}
     troubles = []
     for n_rows in (workload.rows, 2 * workload.rows):
@@ -119,7 +119,7 @@ def memory(workload: Workload, table: Table) -> None:
 
 
 def megabytes(peaks: list[int]) -> str:
-    """Bytes in words."""
+    """Return sizes in bytes as text, in megabytes."""
     return " and ".join(f"{peak / 1e6:.0f}" for peak in peaks) + " MB"
 
 
@@ -133,7 +133,7 @@ def by_hand(workload: Workload, table: Table) -> None:
     ours, theirs = [], []
     for _ in range(workload.repeats):
         with workload.two_workers():
-            warm_fit(LogisticRegression(), data)  # the workers import what they need
+            warm_fit(LogisticRegression(), data)  # warm-up: the workers import modules
             ours.append(warm_fit(LogisticRegression(), data))
         warm_page_cache(path)
         theirs.append(timed_fit(lbfgs, np.load(path, mmap_mode="r"), y))

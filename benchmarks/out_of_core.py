@@ -1,13 +1,13 @@
-"""Measure, and hold the figures against the ones to reach.
+"""Measure linear models, and compare the figures with their targets.
 
-    python benchmarks/out_of_core.py                  all of it, about 15 minutes
+    python benchmarks/out_of_core.py                  all measurements, about 15 minutes
     python benchmarks/out_of_core.py --quick          small sizes, to see that it works
     python benchmarks/out_of_core.py --only memory    one line of the table, or several
 
-Ratios come from one run: what is compared is measured in turns. Before anything that reads
-files is timed, the files are read once, so that all read from the page cache and none from
-the disk. The table is printed and written to ``out/benchmark.md`` (``benchmark-quick.md``
-with ``--quick``; nowhere with ``--only``). The exit code is 1 where a target was missed.
+The two sides of each ratio are measured in turns, in one run. Before a measurement that reads
+files, the files are read once, so that all of them are in the page cache. The table is printed and
+written to ``out/benchmark.md`` (``benchmark-quick.md`` with ``--quick``; to no file with
+``--only``). The exit code is 1 if a target was missed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lines import Line
 from program import Measurement, Program
 from workload import Workload
 
-#: By name, in the order of the table. ``{rows}`` and the like are the sizes of the run.
+#: Lines by name, in the order of the table. ``{rows}`` etc. are placeholders for the sizes.
 LINES = {
     "passes": Line.at_most(
         "logistic, {rows} x {features} float32 in Zarr, two {memory} workers: passes to "
@@ -100,17 +100,18 @@ LINES = {
 PEERS = ("intelex", "intelex-ridge", "lasso-intelex", "dask-ml")
 
 NOTES = """\
-Times and ratios are medians, with the least and the largest in brackets; what is compared was
-measured in turns in one run, and files were read from the page cache. Bare work: the same workers
-read the same chunks with zarr and form X.T @ X, nothing else; each fit is divided by the mean of
-the bare work just before and just after it. Peak memory is the operating system's high-water mark
-of the whole process. Coefficients differ by max |a - b| / max |b|, except where columns have other
-scales: there each coefficient is compared with itself.
+Times and ratios are medians, with the smallest and the largest in brackets. The two sides of a
+ratio were measured in turns in one run, and files were read from the page cache. Bare work: the
+same workers read the same chunks with zarr and compute X.T @ X, nothing else. The time of each fit
+is divided by the mean time of the bare work just before and just after it. Peak memory is the
+operating system's high-water mark of the whole process. The difference of coefficients is
+max |a - b| / max |b|; for columns of different scales it is the largest relative error of a single
+coefficient.
 """
 
 
 def measurements(peers: bool) -> list[Measurement]:
-    """All measurements in the order they run, with the lines of the table each fills."""
+    """Return all measurements in the order they run, with the names of the lines of each."""
     found: list[Measurement] = [
         (on_disk.against_bare_work, ("passes", "bare-work", "ridge")),
         (on_disk.memory, ("memory",)),
@@ -137,12 +138,12 @@ def measurements(peers: bool) -> list[Measurement]:
 
 
 def main() -> int:
-    """Measure; the exit code is 1 where a target was missed or something went wrong."""
+    """Run the measurements; return 1 if a target was missed or an error occurred."""
     program = Program("benchmark", LINES, NOTES, measurements, PEERS)
-    parser = program.parser("Hold figures against the ones to reach.")
-    parser.add_argument("--rows", type=int, help="of the data set on disk, default: 8_000_000")
+    parser = program.parser("Measure linear models, and compare the figures with their targets.")
+    parser.add_argument("--rows", type=int, help="rows of the data set on disk, default: 8_000_000")
     parser.add_argument(
-        "--shape-mb", type=int, help="of each data set of pipeline-shapes, default: 400"
+        "--shape-mb", type=int, help="megabytes of each data set of pipeline-shapes, default: 400"
     )
     options = parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""How often LogisticRegression reads the data, on many shapes of it, with default parameters.
+"""Count how often LogisticRegression with default parameters reads data of many kinds.
 
     python benchmarks/passes.py [--quick] [--rows N] [--features P] [--seed S] [--dtype float32]
 
-The count of passes does not depend on the machine. Errors are the largest of a coefficient, in
-standard deviations of its column and relative to the largest coefficient, from scikit-learn's
-newton-cholesky at tol 1e-12.
+The count of passes does not depend on the machine. The error is the largest difference of a
+coefficient to scikit-learn's newton-cholesky at tol 1e-12, relative to the largest coefficient,
+with all columns scaled to standard deviation 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Problem:
-    """Rows, how labels are drawn for them, and what is asked of the fit."""
+    """Features, the model from which labels are drawn, and the parameters of the fit."""
 
     X: Floats
     coef: Floats
@@ -40,7 +40,7 @@ class Problem:
     order: Callable[[Floats, npt.NDArray[np.intp]], Floats] | None = None
 
     def rows(self) -> tuple[Floats, npt.NDArray[np.intp]]:
-        """Draw labels, and put rows into the order asked for."""
+        """Draw labels, and sort the rows if `order` is given."""
         z = (self.X - self.X.mean(axis=0)) @ self.coef + self.intercept
         y = (z > self.rng.logistic(size=len(z))).astype(np.intp)
         y ^= self.rng.random(len(y)) < self.flipped
@@ -51,7 +51,7 @@ class Problem:
 
 
 def problems(n_rows: int, n_features: int = 40, seed: int = 0) -> dict[str, Callable[[], Problem]]:
-    """Return each shape of problem by name."""
+    """Return a function that makes each kind of problem, by name."""
 
     def plain(scale: float = 0.5, **options: Any) -> Problem:
         rng = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def problems(n_rows: int, n_features: int = 40, seed: int = 0) -> dict[str, Call
 
 
 def measure(problem: Problem, dtype: str) -> tuple[float, float]:
-    """Fit with defaults; return passes, and the largest error of a coefficient."""
+    """Fit with default parameters; return the passes, and the largest error of a coefficient."""
     X, y = problem.rows()
     X = X.astype(dtype)
     lengths = len(X) // N_BLOCKS
@@ -128,7 +128,7 @@ def measure(problem: Problem, dtype: str) -> tuple[float, float]:
     X = X.astype(np.float64)
     scale = X.std(axis=0)
     with warnings.catch_warnings():
-        # scikit-learn scales with the data: where columns differ in scale it cannot reach 1e-12.
+        # scikit-learn's fit depends on the scales of columns: it may not reach 1e-12, and warns.
         warnings.simplefilter("ignore")
         peer.fit((X - X.mean(axis=0)), y, problem.weight)
     expected = peer.coef_[0] * scale
@@ -137,7 +137,7 @@ def measure(problem: Problem, dtype: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print passes and errors of each shape, the median and the worst."""
+    """Print passes and errors of each kind of problem, their medians and the worst."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
     parser.add_argument("--rows", type=int, default=400_000)

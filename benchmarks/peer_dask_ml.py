@@ -1,4 +1,4 @@
-"""Run by dask-ml's own environment: fits the stored rows on a cluster of the same size."""
+"""Fit the stored rows with dask-ml on a cluster of the same size, in dask-ml's own environment."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from distributed import Client, LocalCluster
 
 
 def main() -> None:
-    """Answer one request a line until there are no more."""
-    # Answers have standard output to themselves: what others print goes to the log.
+    """Answer each line of standard input, which is one request, until there are no more."""
+    # Only answers go to the original standard output; everything that libraries print goes to the
+    # log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Run by scikit-learn-intelex's own environment: fits, and tells whether it was accelerated."""
+"""Fit with scikit-learn-intelex in its own environment, and report whether it was accelerated."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 
-# What patching scikit-learn puts in its place: the package has no other name for it any more.
+# The class that patching scikit-learn would use; sklearnex itself no longer exports a Lasso.
 from daal4py.sklearn.linear_model import Lasso
 from sklearnex.linear_model import LogisticRegression, Ridge
 
 
 class Messages(logging.Handler):
-    """Collects what the package says about which implementation it runs."""
+    """Collects the log messages in which the package names the implementation that it runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,8 +28,9 @@ class Messages(logging.Handler):
 
 
 def main() -> None:
-    """Answer one request a line until there are no more."""
-    # Answers have standard output to themselves: what others print goes to the log.
+    """Answer each line of standard input, which is one request, until there are no more."""
+    # Only answers go to the original standard output; everything that libraries print goes to the
+    # log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     messages = Messages()
@@ -48,12 +49,12 @@ def main() -> None:
         began = time.perf_counter()
         model.fit(X, y if logistic else target)
         seconds = time.perf_counter() - began
-        said = [message for message in messages.seen if ".fit: " in message]
+        fit_messages = [message for message in messages.seen if ".fit: " in message]
         answer = {
             "seconds": seconds,
             "coef": np.concatenate([np.ravel(model.coef_), np.ravel(model.intercept_)]).tolist(),
-            "accelerated": bool(said)
-            and all("running accelerated version" in message for message in said),
+            "accelerated": bool(fit_messages)
+            and all("running accelerated version" in message for message in fit_messages),
         }
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -1,4 +1,4 @@
-"""Run by PyTorch's own environment: trains the same network on the same rows."""
+"""Train the same network on the same rows with PyTorch, in PyTorch's own environment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 
 
 def main() -> None:
-    """Answer one request a line until there are no more."""
-    # Answers have standard output to themselves: what others print goes to the log.
+    """Answer each line of standard input, which is one request, until there are no more."""
+    # Only answers go to the original standard output; everything that libraries print goes to the
+    # log.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     X = torch.from_numpy(np.load(sys.argv[1]))
@@ -35,7 +36,7 @@ def main() -> None:
 def train(
     model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, request: dict[str, int]
 ) -> tuple[float, float]:
-    """Return the seconds of so many epochs, and the mean loss of the last one's batches."""
+    """Return the seconds of all epochs, and the mean loss of the batches of the last epoch."""
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(
         model.parameters(), lr=1e-3, weight_decay=request["weight_decay"], fused=True

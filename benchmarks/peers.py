@@ -1,8 +1,8 @@
-"""Other packages, each in a virtual environment and a process of its own.
+"""Run other packages (peers), each in its own virtual environment and process.
 
-An environment is made under ``.cache/peers`` when it is first asked for. The process reads one
-JSON object a line, and answers each with another: seconds, coefficients, and what proves that
-the peer's own implementation ran.
+An environment is made under ``.cache/peers`` when it is first needed. The process reads one JSON
+object from each line, and answers with another: seconds, coefficients, and evidence that the peer's
+own implementation ran.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class PeerUnavailable(Exception):
 
 
 class PeerFailed(PeerUnavailable):
-    """A peer that began and did not end well."""
+    """A peer that started, but failed or took too long."""
 
 
 def environment(name: str) -> Path:
-    """Return the Python of a peer's environment, which is made if need be.
+    """Return the path of Python in a peer's environment, which is created if necessary.
 
     Raises
     ------
     PeerUnavailable
-        It cannot be installed.
+        When the peer cannot be installed.
     """
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
@@ -65,7 +65,7 @@ def environment(name: str) -> Path:
         return python
     print(f"  installing {PINS[name][0]} (once) ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    # Without a pip of its own, which not every Python can give it: ours installs into it.
+    # Without pip, because not every Python can install it: our pip installs into the environment.
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     command = [sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet"]
     settings = {
@@ -92,11 +92,12 @@ class Peer:
     Parameters
     ----------
     name : str
-        Which of :data:`PINS`; the script is ``peer_<name>.py`` beside this file.
+        A key of :data:`PINS`. The script is ``peer_<name>.py`` beside this file, with ``_`` for
+        ``-``.
     folder : Path
-        Where its log goes.
+        Folder for the log of the process.
     arguments : list of str
-        Of the script.
+        Command-line arguments of the script.
     """
 
     def __init__(self, name: str, folder: Path, arguments: list[str]) -> None:
@@ -136,7 +137,7 @@ class Peer:
         Raises
         ------
         PeerFailed
-            The process ended, or took too long.
+            When the process ended, or took too long.
         """
         assert self._process.stdin is not None
         try:
@@ -152,7 +153,7 @@ class Peer:
         return dict(json.loads(line))
 
     def fit(self, request: dict[str, Any], timeout: float = 600.0) -> Fit:
-        """Ask for a fit."""
+        """Request a fit, and return its time and coefficients."""
         answer = self.ask(request, timeout)
         return Fit(answer["seconds"], np.array(answer["coef"], dtype=np.float64))
 
@@ -169,15 +170,15 @@ class PeerWithArrays(Peer):
     Parameters
     ----------
     name : str
-        Which of :data:`PINS`.
+        A key of :data:`PINS`.
     folder : Path
-        Where the arrays are saved meanwhile: the script's arguments are their files.
+        Folder for temporary files of the arrays, whose paths are the script's arguments.
     arrays : dict of ndarray
-        By name.
+        The arrays by their names.
     """
 
     def __init__(self, name: str, folder: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        environment(name)  # before anything is written
+        environment(name)  # raises PeerUnavailable before any array is written
         self._files = [folder / f"{name}-{array}.npy" for array in arrays]
         for path, array in zip(self._files, arrays.values(), strict=True):
             np.save(path, array)
@@ -222,4 +223,4 @@ class Intelex(PeerWithArrays):
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "it printed no message"

@@ -1,4 +1,4 @@
-"""What pipelines and searches over data on disk cost."""
+"""Measure the cost of pipelines and searches over data on disk."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from dlbd_estimators import LogisticRegression
 from dlbd_estimators.model_selection import KFold
 from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
 
-#: Entries below this are taken for missing: about 2 % of them.
+#: Entries below this value are replaced by NaN: about 2 % of all entries.
 _MISSING_BELOW = -2.0
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """Rows of one width and dtype, with gaps or without, stored in ``Workload.shape_nbytes``."""
+    """Width and dtype of a data set of ``Workload.shape_nbytes``; whether values are missing."""
 
     n_features: int
     dtype: str
@@ -56,11 +56,11 @@ _SHAPES = [
 
 @dataclass(frozen=True)
 class _Turn:
-    """A fit of the pipeline, and one of its last step alone just before or after."""
+    """A fit of the pipeline, and a fit of its last step alone just before or after it."""
 
     whole: Fit
     alone: Fit
-    #: Processor seconds of the workers.
+    #: Processor seconds of the workers in the fit of the pipeline, and in the fit of its last step.
     processor: tuple[float, float]
 
     @property
@@ -86,11 +86,11 @@ class _Turn:
 
 
 def against_alone(workload: Workload, table: Table) -> None:
-    """Compare a pipeline with its last step alone, on the same rows without gaps."""
+    """Compare a pipeline with its last step alone, on the same rows without missing values."""
     data = workload.dataset()
     gaps = _with_gaps(workload, data, f"gaps-{workload.rows}")
     with workload.two_workers() as client:
-        timed_fit(_pipeline(), gaps.X, gaps.y)  # the workers import what they need
+        timed_fit(_pipeline(), gaps.X, gaps.y)  # warm-up: the workers import modules
         reset_peak(client)
         turns = _in_turns(client, data, gaps, workload.repeats)
         peak = max(peak_memory(client).values())
@@ -109,17 +109,22 @@ def against_alone(workload: Workload, table: Table) -> None:
 
 
 def shapes(workload: Workload, table: Table) -> None:
-    """Do the same for small data of several shapes, without the cache that would hold them."""
+    """Compare the same two for small data of several shapes, without the block cache.
+
+    The cache would hold all blocks, so that only the first pass would read them.
+    """
     found = {}
     for shape in _SHAPES:
         n_rows = workload.shape_nbytes // (shape.n_features * np.dtype(shape.dtype).itemsize)
         data = _dataset(workload, n_rows, shape)
-        other = data
+        incomplete = data
         if shape.gaps:
-            other = _with_gaps(workload, data, f"gaps-{n_rows}-{shape.n_features}-{shape.dtype}")
+            incomplete = _with_gaps(
+                workload, data, f"gaps-{n_rows}-{shape.n_features}-{shape.dtype}"
+            )
         with workload.two_workers(cache=False) as client:
-            timed_fit(_pipeline(), other.X, other.y)
-            found[shape] = _in_turns(client, data, other, workload.repeats)
+            timed_fit(_pipeline(), incomplete.X, incomplete.y)
+            found[shape] = _in_turns(client, data, incomplete, workload.repeats)
     ratios = {shape: float(np.median([t.ratio for t in turns])) for shape, turns in found.items()}
     worst = max(ratios, key=lambda shape: ratios[shape])
     table.number(
@@ -188,12 +193,12 @@ def _with_gaps(workload: Workload, data: storage.Dataset, name: str) -> storage.
 
 
 def search(workload: Workload, table: Table) -> None:
-    """Search over C on Dask arrays, fold by fold."""
+    """Measure the peak memory and the time of a search over C on Dask arrays."""
     data = workload.dataset(workload.shared_rows)
     with workload.two_workers() as client:
-        timed_fit(LogisticRegression(), data.X, data.y)  # the workers import what they need
+        timed_fit(LogisticRegression(), data.X, data.y)  # warm-up: the workers import modules
         reset_peak(client)
-        one = warm_fit(LogisticRegression(), data)
+        single_fit = warm_fit(LogisticRegression(), data)
         grid = GridSearchCV(LogisticRegression(), {"C": [0.01, 0.1, 1.0, 10.0]}, cv=KFold(3))
         began = time.perf_counter()
         grid.fit(data.X, data.y)
@@ -202,8 +207,8 @@ def search(workload: Workload, table: Table) -> None:
     table.number(
         "search",
         float(peak),
-        f"{peak / 1e6:.0f} MB; {seconds:.1f} s, {seconds / one.seconds:.0f} times a single fit of "
-        f"{one.seconds:.2f} s (12 fits of 2/3 of the rows, 12 scores, one refit)",
+        f"{peak / 1e6:.0f} MB; {seconds:.1f} s, {seconds / single_fit.seconds:.0f} times a single "
+        f"fit of {single_fit.seconds:.2f} s (12 fits of 2/3 of the rows, 12 scores, one refit)",
     )
 
 

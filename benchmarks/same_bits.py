@@ -1,4 +1,4 @@
-"""What must not depend on the cluster: scheduler work a pass, and the bits of the answer."""
+"""Check what must not depend on the cluster: scheduler tasks of a pass, and bits of the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workload import MEMORY, Workload, local_workers, worker_pids
 import storage
 from dlbd_estimators import LogisticRegression, Ridge
 
-#: Workers of the clusters that fit the same data.
+#: Numbers of workers of the clusters that fit the same data.
 CLUSTERS = (1, 2, 4)
 BLOCKS = (50, 5_000)
 ROWS_PER_SMALL_BLOCK = 64
@@ -36,13 +36,13 @@ class _Received(SchedulerPlugin):
     def transition(
         self, key: Any, start: str, finish: str, *args: object, **kwargs: object
     ) -> None:
-        """See every task change its state."""
+        """Record the key of a task that leaves the state "released"."""
         if start == "released":
             self.keys.add(key)
 
 
 class _Killer(SchedulerPlugin):
-    """Kills a worker as soon as one task of some is done and others still run."""
+    """Kills a worker as soon as one task of a group is finished and others still run."""
 
     def __init__(self, scheduler: Scheduler, pids: dict[str, int], tasks: str) -> None:
         self._scheduler = scheduler
@@ -53,7 +53,7 @@ class _Killer(SchedulerPlugin):
     def transition(
         self, key: Any, start: str, finish: str, *args: object, **kwargs: object
     ) -> None:
-        """See every task change its state."""
+        """Kill a worker after the first task of the group has finished."""
         if self.killed is not None or finish != "memory" or self._tasks not in str(key):
             return
         for address, worker in self._scheduler.workers.items():
@@ -65,7 +65,7 @@ class _Killer(SchedulerPlugin):
 
 @contextmanager
 def _watched(client: Client, plugin: SchedulerPlugin) -> Iterator[None]:
-    # The cluster's scheduler lives in this process.
+    # The scheduler of a local cluster runs in this process, so the plugin can be added directly.
     scheduler = client.cluster.scheduler
     scheduler.add_plugin(plugin, name="benchmark")
     try:
@@ -75,7 +75,7 @@ def _watched(client: Client, plugin: SchedulerPlugin) -> Iterator[None]:
 
 
 def tasks_of_a_pass(workload: Workload, table: Table) -> None:
-    """Count what the scheduler receives in a pass, on the same rows in few and in many blocks."""
+    """Count the tasks that the scheduler receives in a pass, for few and for many blocks."""
     n_features = 10
     n_rows = ROWS_PER_SMALL_BLOCK * max(BLOCKS)
     X = np.random.default_rng(4).standard_normal((n_rows, n_features), dtype=np.float32)
@@ -115,9 +115,9 @@ def on_any_cluster(fit: Callable[[], bytes], folder: Path) -> dict[str, bytes]:
     Parameters
     ----------
     fit : callable
-        Fits Dask arrays on what is active, and returns the bits.
+        Fits Dask arrays on the active cluster or on threads, and returns the bits of the result.
     folder : Path
-        For what the workers spill.
+        Folder to which workers spill data.
     """
     bits = {"threads": fit()}
     for n_workers in CLUSTERS:
@@ -132,18 +132,19 @@ def on_a_dying_cluster(fit: Callable[[], bytes], folder: Path, tasks: str) -> by
     Parameters
     ----------
     fit : callable
-        Fits Dask arrays on what is active, and returns the bits.
+        Fits Dask arrays on the active cluster or on threads, and returns the bits of the result.
     folder : Path
-        For what the workers spill.
+        Folder to which workers spill data.
     tasks : str
-        Part of the keys of the tasks in whose midst a worker is killed.
+        Part of the keys of a group of tasks. The worker is killed while some of them are finished
+        and others still run.
 
     Returns
     -------
     bytes or None
-        None where the fit was over before a worker could be killed.
+        None if the fit ended before a worker could be killed.
     """
-    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # it reports the death
+    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # no warning about the kill
     with local_workers(3, MEMORY, folder) as client:
         pids = worker_pids(client)
         killer = _Killer(client.cluster.scheduler, pids, tasks)
@@ -157,7 +158,7 @@ def on_a_dying_cluster(fit: Callable[[], bytes], folder: Path, tasks: str) -> by
 def record_bits(
     table: Table, names: tuple[str, str], bits: dict[str, bytes], survived: bytes | None, what: str
 ) -> None:
-    """Fill the line on clusters of several sizes, and the one on a cluster that lost a worker."""
+    """Record a line on clusters of several sizes, and a line on a cluster that lost a worker."""
     same = len(set(bits.values())) == 1
     unlike = [name for name, found in bits.items() if found != bits["threads"]]
     table.claim(names[0], same, f"same bits, {what}" if same else f"{', '.join(unlike)} differ")

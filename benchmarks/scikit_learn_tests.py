@@ -1,8 +1,8 @@
-"""scikit-learn's own tests of its linear models and perceptrons, with our classes in their place.
+"""Run scikit-learn's own tests of linear models and perceptrons with our classes in their place.
 
-``.venv/bin/python benchmarks/scikit_learn_tests.py`` runs all that use one of our classes, some
-minutes, and prints a table; it fails where a test fails for no reason that is written down in
-``tests/drop_in/reasons.py``.
+``.venv/bin/python benchmarks/scikit_learn_tests.py`` runs all tests that use one of our classes,
+which takes some minutes, and prints a table. The exit status is 1 if a test fails without a reason
+in ``tests/drop_in/reasons.py``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ COLUMNS = ("passed", "failed", "private", "skipped")
 
 
 def main() -> int:
-    """Run them, print the table, and return the exit status."""
+    """Run the tests, print the table, and return the exit status."""
     with tempfile.TemporaryDirectory() as directory:
         found = run(Path(directory) / "outcomes.json")
     print("| file |", " | ".join(COLUMNS), "|")
     print("| --- |", " | ".join("---:" for _ in COLUMNS), "|")
     for file, counts in found.counts.items():
-        print(f"| {file} |", " | ".join(str(counts[each]) for each in COLUMNS), "|")
-    print(f"\n{found.share:.1%} of those that are not about private code pass")
+        print(f"| {file} |", " | ".join(str(counts[column]) for column in COLUMNS), "|")
+    print(f"\n{found.share:.1%} of the tests that do not use private code pass")
     for name, error in found.unexpected.items():
-        print(f"\n{name} fails for no reason that is written down:\n{error[:500]}")
+        print(f"\n{name} fails, and reasons.py lists no reason:\n{error[:500]}")
     for name in found.outdated:
-        print(f"\n{name} passes, but a reason to fail is written down")
+        print(f"\n{name} passes, but reasons.py lists a reason to fail")
     return bool(found.unexpected or found.outdated)
 
 

@@ -1,12 +1,13 @@
-"""Searches for a penalty against one fit of the same model, and against scikit-learn's search.
+"""Compare searches for a penalty with one fit of the same model, and with scikit-learn's search.
 
     python benchmarks/search.py [--rows N] [--repeats N] [--no-peers]
 
-Each search has five folds; a hundred alphas or ten Cs. A GridSearchCV over four Cs and three folds
-of StandardScaler -> LogisticRegression stands beside one fit of this pipeline, and beside
-scikit-learn's GridSearchCV over the same lazy rows. Against one fit the rows are float32 in Dask
-blocks, and wall times and passes are counted; against scikit-learn a tenth of the rows is taken,
-float64 in memory. Wall times are taken in turns, and quoted as medians of their ratios.
+Each search has five folds, and a hundred alphas or ten Cs. A GridSearchCV over four Cs and three
+folds of StandardScaler -> LogisticRegression is compared with one fit of this pipeline, and with
+scikit-learn's GridSearchCV over the same lazy rows. For comparisons with one fit, the rows are
+float32 in Dask blocks, and wall times and passes are measured. For comparisons with scikit-learn,
+a tenth of the rows is used, float64 in memory. Wall times are measured in turns, and the median of
+their ratios is shown.
 """
 
 from __future__ import annotations
@@ -50,25 +51,25 @@ LINES = {
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Run all comparisons, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-peers", action="store_true", help="leave scikit-learn out")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     table = Table(LINES, {})
-    X, targets, labels = _rows(asked.rows)
-    chunk = -(-asked.rows // N_BLOCKS)
+    X, targets, labels = _rows(options.rows)
+    chunk = -(-options.rows // N_BLOCKS)
     lazy = da.from_array(X.astype(np.float32), chunks=(chunk, -1))
     for name, one, many, y in _models():
         own = da.from_array(targets if y == "targets" else labels, chunks=chunk)
-        _against_one_fit(table, name, (one, many), (lazy, own), asked.repeats)
-    _grid_search(table, (lazy, da.from_array(labels, chunks=chunk)), asked)
-    if not asked.no_peers:
-        some = slice(None, asked.rows // 10)
-        _against_peer(table, "ridge-peer", _ridge(), (X[some], targets[some]), asked.repeats)
-        _against_peer(table, "logistic-peer", _logistic(), (X[some], labels[some]), asked.repeats)
-    print(f"{asked.rows:,} x {N_FEATURES} in {N_BLOCKS} blocks\n\n{table.markdown()}")
+        _against_one_fit(table, name, (one, many), (lazy, own), options.repeats)
+    _grid_search(table, (lazy, da.from_array(labels, chunks=chunk)), options)
+    if not options.no_peers:
+        some = slice(None, options.rows // 10)
+        _against_peer(table, "ridge-peer", _ridge(), (X[some], targets[some]), options.repeats)
+        _against_peer(table, "logistic-peer", _logistic(), (X[some], labels[some]), options.repeats)
+    print(f"{options.rows:,} x {N_FEATURES} in {N_BLOCKS} blocks\n\n{table.markdown()}")
 
 
 def _models() -> Sequence[tuple[str, Callable[[], Any], Callable[[], Any], str]]:
@@ -96,7 +97,7 @@ def _logistic() -> tuple[Callable[[], Any], Callable[[], Any]]:
     given = {"Cs": CS, "cv": N_FOLDS, **_CLASSES}
     return (
         lambda: LogisticRegressionCV(**given),
-        # As near to the minimum as ours is; its default tolerance leaves errors of 1e-3.
+        # As close to the minimum as our fit; the default tolerance leaves errors of 1e-3.
         lambda: linear_model.LogisticRegressionCV(
             **given, solver="newton-cholesky", tol=1e-8, max_iter=1_000
         ),
@@ -121,7 +122,9 @@ def _against_one_fit(
     _quote(table, name, fits["many"], fits["one"])
 
 
-def _grid_search(table: Table, data: tuple[da.Array, da.Array], asked: argparse.Namespace) -> None:
+def _grid_search(
+    table: Table, data: tuple[da.Array, da.Array], options: argparse.Namespace
+) -> None:
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
     given = {
         "param_grid": {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]},
@@ -131,11 +134,11 @@ def _grid_search(table: Table, data: tuple[da.Array, da.Array], asked: argparse.
         "one": lambda: clone(pipeline),
         "many": lambda: GridSearchCV(pipeline, **given),
     }
-    if not asked.no_peers:
+    if not options.no_peers:
         models["theirs"] = lambda: model_selection.GridSearchCV(pipeline, **given)
     fits = in_turns(
         {name: lambda make=make: timed_fit(make(), *data) for name, make in models.items()},
-        asked.repeats,
+        options.repeats,
         warm_up=True,
     )
     one = sum(step.n_passes_ for _, step in fits["one"][-1].model.steps)
@@ -163,8 +166,8 @@ def _against_peer(
 
 def _quote(table: Table, name: str, ours: Sequence[Fit], theirs: Sequence[Fit]) -> None:
     found = ratios(ours, theirs)
-    told = f"{spread(found)}; {seconds_of(ours)} against {seconds_of(theirs)}"
-    table.number(name, float(np.median(found)), told)
+    text = f"{spread(found)}; {seconds_of(ours)} against {seconds_of(theirs)}"
+    table.number(name, float(np.median(found)), text)
 
 
 def _rows(n_rows: int) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:

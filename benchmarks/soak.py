@@ -1,11 +1,11 @@
-"""Fits in a loop on three workers, of which a random one is killed every few seconds.
+"""Fit in a loop on three workers, while a random worker is killed every few seconds.
 
     python benchmarks/soak.py [--seconds 60] [--every 3] [--seed 0]
 
-Each model, transformer and metric must give the bits that it gives on threads, every time. Memory
-and open files of this process, in which the client and the scheduler live, are looked at after each
-result: what they grow by in the second half is printed. The exit status
-is 1 where a result differed.
+Each model, transformer and metric must always give the same bits as on threads. After each result,
+the memory and the open files of this process, which runs the client and the scheduler, are
+recorded; their growth in the second half of the run is printed. The exit status is 1 if a result
+differed.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ N_ROWS, N_FEATURES, N_BLOCKS = 120_000, 20, 60
 
 
 def main() -> int:
-    """Fit until the time is over, and print what was seen."""
+    """Fit until the time is over, and print a summary."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between two deaths")
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of short fits
+    warnings.simplefilter("ignore", ConvergenceWarning)  # short fits do not converge
     found = Found()
     with (
         tempfile.TemporaryDirectory() as folder,
-        # Or the cluster gives up a worker that a busy machine has not started again after 15 s.
+        # By default the cluster gives up a worker that is not restarted within 15 s, which may
+        # happen on a busy machine.
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(
             n_workers=3,
@@ -83,16 +84,16 @@ def main() -> int:
 
 @dataclass
 class Found:
-    """What the soak has seen.
+    """Counts and results of the run.
 
     Attributes
     ----------
     n_kills, n_fits : int
-        Workers killed, and results held against those of threads.
+        Number of workers killed, and number of results compared with the results on threads.
     wrong : list of str
-        What differed.
+        Names of the results that differed.
     sizes : list of (float, int)
-        Resident megabytes and open files after each of them.
+        Resident megabytes and open files after each result.
     """
 
     n_kills: int = 0
@@ -101,7 +102,7 @@ class Found:
     sizes: list[tuple[float, int]] = field(default_factory=list)
 
     def told(self) -> str:
-        """Return it in words."""
+        """Return a summary in words."""
         half = self.sizes[len(self.sizes) // 2 :]
         (memory, files), (later, more) = half[0], half[-1]
         return (
@@ -149,9 +150,9 @@ def _killing(cluster: LocalCluster, every: float, seed: int, found: Found) -> It
 
     def kill() -> None:
         while not ended.wait(every):
-            # A nanny gives up a worker that dies before it has come to the scheduler.
-            there = {worker.name for worker in cluster.scheduler.workers.values()}
-            pids = [each.pid for name, each in cluster.workers.items() if name in there]
+            # Kill registered workers only: a nanny gives up a worker that dies before it registers.
+            registered_names = {worker.name for worker in cluster.scheduler.workers.values()}
+            pids = [each.pid for name, each in cluster.workers.items() if name in registered_names]
             if pids:
                 os.kill(draw.choice(pids), signal.SIGKILL)
                 found.n_kills += 1

@@ -1,11 +1,11 @@
-"""Reading and checking data sets, against the bare work and other readers of the same files.
+"""Compare reading and verifying data sets with bare reads and other readers of the same files.
 
     python benchmarks/stored_data.py [--megabytes N] [--repeats N] [--no-s3]
 
-float32 rows of 100 columns in chunks of 4 MiB, once noise and once few distinct values. "CPU" is
-that of the whole process, where one thread reads; files lie in the page cache. zarrs is the Rust
-pipeline for zarr; where it is not installed its lines are left out. The S3 server runs on this
-machine.
+The data are float32 rows of 100 columns in chunks of 4 MiB, once noise and once few distinct
+values. "CPU" is the processor time of the whole process, in which one thread reads; files are in
+the page cache. zarrs is the Rust codec pipeline for zarr; if it is not installed, its lines are
+skipped. The S3 server runs on this machine.
 """
 
 from __future__ import annotations
@@ -56,25 +56,25 @@ LINES = {
 
 
 def main() -> int:
-    """Measure, print the table, and say by the exit status if a target was missed."""
+    """Measure and print the table; return 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=400, help="decoded size of X")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--no-s3", action="store_true")
     parser.add_argument("--open", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.open:
-        return _open(asked.open)
+    options = parser.parse_args()
+    if options.open:
+        return _open(options.open)
     table = Table(LINES, {})
     with tempfile.TemporaryDirectory() as folder:
-        for kind, X in _rows(asked.megabytes * 10**6):
+        for kind, X in _rows(options.megabytes * 10**6):
             data = storage.create_dataset(f"{folder}/{kind}.zarr", X, X[:, 0] > 1)
-            _decoding(table, kind, data, asked.repeats)
-            if asked.no_s3:
+            _decoding(table, kind, data, options.repeats)
+            if options.no_s3:
                 table.skip(f"s3-{kind}", "--no-s3")
             else:
-                _from_s3(table, kind, Path(folder), X, asked.repeats)
-        _verifying(table, data, asked.repeats)
+                _from_s3(table, kind, Path(folder), X, options.repeats)
+        _verifying(table, data, options.repeats)
     _million_chunks(table)
     print(f"\n{table.markdown()}")
     return 0 if table.all_reached else 1
@@ -98,12 +98,12 @@ def _decoding(table: Table, kind: str, data: storage.Dataset, repeats: int) -> N
     for name in ("zarr", "zarrs"):
         if name in times:
             found = quotients(times["ours"], times[name])
-            told = f"{spread(times['ours'])} s against {spread(times[name])} s"
-            table.number(f"{name}-{kind}", float(np.median(found)), f"{spread(found)}; {told}")
+            shown = f"{spread(times['ours'])} s against {spread(times[name])} s"
+            table.number(f"{name}-{kind}", float(np.median(found)), f"{spread(found)}; {shown}")
 
 
 def _read(data: storage.Dataset) -> None:
-    # As tasks do, and without Dask's own work of about ten milliseconds a call of compute.
+    # Call the reader as tasks do, without Dask's overhead of about 10 ms for each call of compute.
     reader = data.reader("X")
     blocks = ExpectedChunks(reader, data.manifest.arrays["X"])
     for index in range(data.X.numblocks[0]):
@@ -134,8 +134,8 @@ def _verifying(table: Table, data: storage.Dataset, repeats: int) -> None:
         warm_up=True,
     )
     found = quotients(times["verify"], times["cat"])
-    told = f"{spread(times['verify'])} s against {spread(times['cat'])} s"
-    table.number("verify", float(np.median(found)), f"{spread(found)}; {told}")
+    shown = f"{spread(times['verify'])} s against {spread(times['cat'])} s"
+    table.number("verify", float(np.median(found)), f"{spread(found)}; {shown}")
 
 
 def _from_s3(
@@ -172,8 +172,8 @@ def _from_s3(
             warm_up=True,
         )
     found = quotients(times["ours"], times["bare"])
-    told = f"{spread(times['ours'])} s against {spread(times['bare'])} s"
-    table.number(f"s3-{kind}", float(np.median(found)), f"{spread(found)}; {told}")
+    shown = f"{spread(times['ours'])} s against {spread(times['bare'])} s"
+    table.number(f"s3-{kind}", float(np.median(found)), f"{spread(found)}; {shown}")
 
 
 def _fetch_at_once(obstore: Any, store: Any, keys: list[str]) -> None:
@@ -185,7 +185,7 @@ def _fetch_at_once(obstore: Any, store: Any, keys: list[str]) -> None:
 
 
 def _million_chunks(table: Table) -> None:
-    """Open it in a process of its own, whose peak of memory is then known."""
+    """Open a data set of a million chunks in a new process, whose peak memory is then known."""
     with tempfile.TemporaryDirectory() as folder:
         path = _pretend(Path(folder), 1_000_000)
         found = subprocess.run(
@@ -200,7 +200,7 @@ def _million_chunks(table: Table) -> None:
 
 
 def _pretend(folder: Path, n_chunks: int) -> Path:
-    """Make the metadata of a data set of many chunks, which are all alike: one block is there."""
+    """Make the metadata of a data set of many equal chunks; only the files of one block exist."""
     small = storage.create_dataset(
         folder / "small",
         np.zeros((640, 10)),
@@ -231,7 +231,7 @@ def _open(path: str) -> int:
     data = storage.open_dataset(path)
     data.X.blocks[0].compute(scheduler="synchronous")
     seconds = time.process_time() - began
-    # Not ru_maxrss, which counts what the process was forked from.
+    # Not ru_maxrss, which includes the memory of the process that this one was forked from.
     status = Path("/proc/self/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     print(seconds, int(peak.split()[1]) / 1e3)

@@ -1,4 +1,4 @@
-"""Wall times that are compared: taken in turns, quoted as medians with their range."""
+"""Compare wall times: measure them in turns, and show medians with their range."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Fit:
     coef : ndarray
         All coefficients and intercepts, flat.
     model : estimator or None
-        The fitted estimator, where it is in this process.
+        The fitted estimator; None if it is in another process.
     converged : bool
-        False where a ConvergenceWarning was given.
+        False if there was a ConvergenceWarning.
     """
 
     seconds: float
@@ -42,7 +42,7 @@ class Fit:
 
 
 def timed_fit(model: Any, X: Any, y: Any) -> Fit:
-    """Fit an estimator, and note how long it took and whether it said it had converged."""
+    """Fit an estimator, and return its wall time and whether it converged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         began = time.perf_counter()
@@ -55,7 +55,7 @@ def timed_fit(model: Any, X: Any, y: Any) -> Fit:
 def flat(model: Any) -> npt.NDArray[np.float64]:
     """Return coefficients and intercepts of a linear model or a network in one vector.
 
-    Of a pipeline those of its last step, of a grid search those of the best.
+    For a pipeline, its last step is used; for a grid search, its best estimator.
     """
     model = getattr(model, "best_estimator_", model)
     model = model[-1] if isinstance(model, Pipeline) else model
@@ -67,18 +67,19 @@ def flat(model: Any) -> npt.NDArray[np.float64]:
 def in_turns(
     contestants: Mapping[str, Callable[[], Measured]], repeats: int, *, warm_up: bool
 ) -> dict[str, list[Measured]]:
-    """Run all contestants ``repeats`` times in turns, so that they meet the same noise.
+    """Run all contestants ``repeats`` times in turns, so that noise affects all of them equally.
 
-    Every other round goes backwards: none has the same one before it each time.
+    Every second round runs in reverse order, so that a contestant does not always follow the same
+    other one.
 
     Parameters
     ----------
     contestants : mapping of callable
-        By name; each measures once.
+        Functions by name. Each call is one measurement.
     repeats : int
-        Rounds that count.
+        Number of rounds that count.
     warm_up : bool
-        Run one round before that does not count.
+        Whether to run one more round first, which does not count.
     """
     found: dict[str, list[Measured]] = {name: [] for name in contestants}
     for number in range(repeats + warm_up):
@@ -90,17 +91,17 @@ def in_turns(
 
 
 def ratios(ours: Sequence[Fit], theirs: Sequence[Fit]) -> list[float]:
-    """Quotients of wall times, round by round."""
+    """Return the quotients of wall times, round by round."""
     return quotients([fit.seconds for fit in ours], [fit.seconds for fit in theirs])
 
 
 def quotients(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Quotients of numbers, round by round."""
+    """Return the quotients of numbers, round by round."""
     return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
 def spread(values: Sequence[float], unit: str = "", form: str = ".2f") -> str:
-    """Median, and least and largest where there are several: ``0.41 (0.40-0.43)``."""
+    """Return the median as text; with several values also their range: ``0.41 (0.40-0.43)``."""
     text = f"{np.median(values):{form}}"
     if len(values) > 1:
         text += f" ({min(values):{form}}-{max(values):{form}})"
@@ -108,11 +109,11 @@ def spread(values: Sequence[float], unit: str = "", form: str = ".2f") -> str:
 
 
 def seconds_of(fits: Sequence[Fit]) -> str:
-    """Wall times in words."""
+    """Return the wall times of fits as text: their median and range."""
     failed = "" if all(fit.converged for fit in fits) else ", did not converge"
     return spread([fit.seconds for fit in fits], " s") + failed
 
 
 def difference(ours: Fit, reference: Fit) -> float:
-    """``max |a - b| / max |b|`` over coefficients and intercepts."""
+    """Return ``max |a - b| / max |b|`` over coefficients and intercepts."""
     return float(np.abs(ours.coef - reference.coef).max() / np.abs(reference.coef).max())

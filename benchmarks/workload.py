@@ -1,6 +1,6 @@
-"""What is measured on: sizes, data sets on disk, and the page cache.
+"""Sizes and data sets of the benchmarks of linear models, and helpers to measure with them.
 
-The data set larger than memory and its bare work are those of ``examples/bigger_than_memory.py``.
+The data set larger than memory, and its bare work, come from ``examples/bigger_than_memory.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import storage
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 if str(EXAMPLES) not in sys.path:
-    sys.path.append(str(EXAMPLES))  # worker processes inherit it
+    sys.path.append(str(EXAMPLES))  # worker processes inherit sys.path
 
 from bigger_than_memory import bare_work, make_dataset  # noqa: E402 - found by the line above
 from local_workers import (  # noqa: E402 - the same
@@ -49,26 +49,28 @@ __all__ = [
 ]
 
 FEATURES = 100
-#: Of each of the two workers.
+#: Memory limit of each of the two workers.
 MEMORY = "1GB"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Sizes of a run, and its data sets, made when they are first asked for.
+    """Sizes of a run, and its data sets, which are made when they are first needed.
 
     Attributes
     ----------
     folder : Path
-        Where data sets lie.
+        Folder of the data sets.
     rows : int
-        Of the data set on disk.
+        Number of rows of the data set on disk.
     shape_nbytes : int
-        Of each of the data sets on disk that differ in shape.
-    memory_rows, multinomial_rows, lasso_rows, scaled_rows, shared_rows : int
-        Of the problems in memory, and of the data set that clusters of several sizes fit.
+        Size of each of the data sets on disk that differ in shape, in bytes.
+    memory_rows, multinomial_rows, lasso_rows, scaled_rows : int
+        Numbers of rows of the problems in memory.
+    shared_rows : int
+        Number of rows of the data set that clusters of several sizes fit.
     repeats : int
-        Times that a comparison is repeated.
+        Repeats of a comparison.
     """
 
     folder: Path
@@ -83,7 +85,7 @@ class Workload:
 
     @classmethod
     def quick(cls, folder: Path) -> Workload:
-        """Sizes that show the benchmark works; their figures say little."""
+        """Return small sizes, which show that the benchmark works; their figures mean little."""
         return cls(
             folder,
             rows=400_000,
@@ -97,7 +99,7 @@ class Workload:
         )
 
     def words(self) -> dict[str, str]:
-        """Sizes as the table prints them."""
+        """Return the sizes as the table prints them."""
         return {
             "rows": f"{self.rows:,}",
             "twice": f"{2 * self.rows:,}",
@@ -122,26 +124,26 @@ class Workload:
             return make_dataset(path, n_rows, FEATURES)
 
     def remove_dataset(self, n_rows: int) -> None:
-        """Remove a data set that no one else needs."""
+        """Remove a data set that no other measurement needs."""
         shutil.rmtree(self.folder / f"rows-{n_rows}.zarr")
 
     @contextmanager
     def two_workers(self, *, cache: bool = True) -> Iterator[Client]:
-        """Start the two workers of the out-of-core rows, with or without the block cache."""
+        """Start the two workers for out-of-core fits, with or without the block cache."""
         settings = {} if cache else {"dlbd-estimators.cache-share": 0.0}
         with dask.config.set(settings), local_workers(2, MEMORY, self.folder) as client:
             yield client
 
 
 def check_free(folder: Path, nbytes: int) -> None:
-    """Raise OSError where the disk has no room for a file to be made."""
+    """Raise OSError if the disk has no room for another `nbytes`."""
     free = shutil.disk_usage(folder).free
     if free < 1.1 * nbytes:
         raise OSError(f"{nbytes:,} bytes of disk are needed, but only {free:,} are free")
 
 
 def warm_page_cache(path: Path) -> None:
-    """Read a file, or all files of a folder, so that what is timed next reads from memory."""
+    """Read a file, or all files of a folder, so that the next measurement reads from memory."""
     files = [path] if path.is_file() else sorted(found for found in path.rglob("*"))
     buffer = bytearray(2**24)
     for name in files:
@@ -160,6 +162,6 @@ def float64_rows(
     coef = generator.standard_normal((n_features, n_classes)) * (2.0 / np.sqrt(n_features))
     scores = X @ coef
     target = scores[:, 0] + generator.standard_normal(n_rows)
-    # The largest score after Gumbel noise has just the probability of softmax.
+    # With Gumbel noise, the index of the largest score has exactly the softmax probabilities.
     labels = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
     return X, labels, target

@@ -66,7 +66,7 @@ __all__ = [
     "verify",
 ]
 
-# Reading raw tables imports pyarrow and pandas, which a worker that reads blocks does without.
+# Imported on first use: they need pyarrow and pandas, but a worker that reads blocks does not.
 _INGESTION = {
     "CSVFormat": "csv_format",
     "Column": "column",

@@ -1,4 +1,4 @@
-"""The arrays of an opened data set as Dask arrays, and the facts in their metadata."""
+"""The arrays of an opened data set as Dask arrays, and the values of its metadata."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class StoredArrays:
 
     @property
     def url(self) -> str:
-        """The URL that opens the data set; ``file://`` and its path on a disk."""
+        """The URL that opens the data set; on a disk, its path as a ``file://`` URL."""
         return self.store.url
 
     @property
     def path(self) -> Path:
-        """Folder of the data set, where it is on a disk."""
+        """Folder of the data set, if it is on a disk; otherwise UnsupportedURL is raised."""
         if not isinstance(self.store, LocalFiles):
             raise UnsupportedURL(f"{self.store.location} is no folder and has no path: use .url")
         return Path(self.store.root)
 
     @cached_property
     def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
-        """Features; each Dask chunk is a block."""
+        """The features; each Dask chunk is a block."""
         array = self._array("X")
         named = given_names(self.schema.feature_names)
         return NamedColumns.of(array, self.feature_names) if named else array
@@ -119,7 +119,7 @@ class StoredArrays:
         return block_array(self.reader(name), self.manifest.arrays[name])
 
     def reader(self, name: str) -> BlockReader:
-        """Reader of the blocks of one array.
+        """Return a reader of the blocks of one array.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class StoredArrays:
         Returns
         -------
         BlockReader
-            It loads a block, and pickles small.
+            A callable that loads a block. Its pickle is small.
         """
         schema = self.schema
         columns = self.columns if name == "X" else None

@@ -1,4 +1,4 @@
-"""A stored array as a Dask array: one task a block, no task shared between blocks."""
+"""A stored array as a Dask array: one task for each block, no task shared between blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENTRY_NBYTES = 8
 
 @dataclass(frozen=True)
 class BlockReader:
-    """Loads a block of one array; small to pickle, the same for all blocks.
+    """Loads any block of one array. Its pickle is small, and one reader serves all blocks.
 
     Attributes
     ----------
@@ -49,10 +49,10 @@ class BlockReader:
     columns: tuple[int, ...] | None = None
 
     def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
-        """Rows of one block.
+        """Return the rows of one block.
 
         Memory: the block, and for each thread the bytes of one stored chunk (from an object store,
-        of all chunks of the block). If columns are chosen, one decoded chunk, too.
+        of all chunks of the block). If columns are chosen, also one decoded chunk.
 
         Parameters
         ----------
@@ -78,8 +78,9 @@ class BlockReader:
         except ChunkCorrupt:
             self.check_identity()
             raise
-        # Check after the last file was opened: an overwrite swaps the whole folder in one step, so
-        # if the folder is still ours now, every file was. In object stores checksums show it.
+        # Check after the last file was opened: an overwrite swaps the whole folder in one step. If
+        # the folder still holds this data set now, all files came from it. In an object store the
+        # checksums would show files of another data set.
         if self.store.identity() is not None:
             self.check_identity()
         return values
@@ -99,10 +100,11 @@ class BlockReader:
 
 
 class ExpectedChunks(BlockwiseDep):
-    """For each block its number, and the size and checksum of each of its chunks.
+    """Gives each task the number of its block, and size and checksum of each chunk of the block.
 
-    So a task knows the manifest's entries of its own chunks only, in eight bytes a chunk. They are
-    those of the commit that was opened, whatever is on the disk when the task runs.
+    A task is sent only the manifest's entries of its own chunks, eight bytes for each chunk. The
+    entries are those of the data set when it was opened, even if other files are on the disk when
+    the task runs.
 
     Parameters
     ----------
@@ -129,11 +131,12 @@ class ExpectedChunks(BlockwiseDep):
 
 
 def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
-    """Dask array of the reader's blocks; `entries` are those of all its chunks.
+    """Return a Dask array of the reader's blocks; `entries` are those of all chunks of the array.
 
-    The graph is symbolic (one Blockwise layer however many blocks), so it pickles small and
-    Dask fuses row-wise operations into the loading task. Names follow from the data set's
-    identity: opened twice, it is the same array to a cluster.
+    The graph is symbolic: one Blockwise layer for any number of blocks. So its pickle is small, and
+    Dask fuses row-wise operations into the loading task. The names of the tasks depend only on the
+    data set's identity and the chosen columns: a data set that is opened twice is the same array to
+    a cluster.
     """
     layout = reader.layout
     chunks = row_chunks(layout, reader.block_rows)

@@ -38,14 +38,14 @@ _HEADER = 16
 _TRAILER = 4
 _STORED_AS_IS = 0x2
 
-# Undoing the shuffle costs about 0.25 ns a byte; a disk of 0.5 GB/s must save an eighth of the
-# bytes to win that back. The choice is per chunk and needs no other codec: frames say how they
-# were made.
+# Undoing the shuffle costs about 0.25 ns a byte. With a disk of 0.5 GB/s, compression must save an
+# eighth of the bytes to be faster. The choice is made for each chunk and needs no other codec: the
+# frame's header records how it was compressed.
 _WORTH_COMPRESSING = 7 / 8
 
 
 def encode_chunk(values: npt.NDArray[np.generic]) -> bytes:
-    """Blosc frame of one whole, contiguous, little-endian chunk, without the checksum."""
+    """Return the Blosc frame of a whole, contiguous, little-endian chunk, without the checksum."""
     frame = cast(bytes, blosc.compress(values, b"lz4", 5, blosc.SHUFFLE))
     if len(frame) > _WORTH_COMPRESSING * values.nbytes:
         frame = cast(bytes, blosc.compress(values, b"lz4", 0, blosc.NOSHUFFLE))
@@ -69,11 +69,11 @@ def write_chunk(
     layout : ArrayLayout
         The array.
     chunk : int
-        Which chunk.
+        Number of the chunk along the rows.
     values : ndarray
         The chunk's rows in the array's dtype, without padding.
     durable : bool, default=False
-        Wait until the disk has it.
+        Wait until the file is safe on disk.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def read_chunks(
     out: npt.NDArray[np.generic],
     columns: Sequence[int] | None = None,
 ) -> None:
-    """Read the rows of consecutive chunks into `out`, or raise; `out` is then not to be used.
+    """Read the rows of consecutive chunks into `out`, which must not be used after an error.
 
     Parameters
     ----------
@@ -185,8 +185,8 @@ def _decode(
     decoded, _, framed = np.frombuffer(frame[4:_HEADER], dtype="<u4").tolist()
     if (decoded, framed) != (values.nbytes, frame.size):
         raise _BadBytes(
-            f"its header tells of {framed} bytes that hold {decoded} bytes of values; it has "
-            f"{frame.size}, and a chunk of this array holds {values.nbytes}"
+            f"its header gives a size of {framed} bytes for {decoded} bytes of values, but it has "
+            f"{frame.size} bytes, and a chunk of this array holds {values.nbytes} bytes of values"
         )
     try:
         if frame[2] & _STORED_AS_IS:

@@ -1,9 +1,9 @@
-"""In an object store: a claim on the place where a data set is written, and its commit.
+"""Write a data set to an object store: claim the place first, write the files, then commit.
 
 An object store cannot replace a whole folder in one step. So a data set is written directly at its
 place, and counts as a data set only when its manifest is there. Meanwhile a claim file, which only
-one writer can create, keeps other writers away. A complete data set is never replaced: nothing
-could be read there until the new one is complete.
+one writer can create, keeps other writers away. A complete data set is never replaced: readers
+would find no complete data set until the new one is written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN = frozenset({CLAIM, *FILES})
 
 
 class _Claimed(Objects):
-    """Files at a claimed place. Nothing is written after the claim was lost."""
+    """Files at a claimed place. Writing raises DatasetExists after the claim was lost."""
 
     def __init__(self, opener: Opener, mark: bytes) -> None:
         super().__init__(opener)
@@ -42,7 +42,7 @@ class _Claimed(Objects):
         super().write(key, parts, durable=durable)
 
     def is_ours(self) -> bool:
-        """Whether the claim file is the one that this object has made."""
+        """Return whether the claim file is the one that this object has made."""
         try:
             return self.read(CLAIM).tobytes() == self.mark
         except FileNotFoundError:
@@ -60,7 +60,7 @@ class Claim:
     store : Objects
         Where the data set goes.
     overwrite : bool
-        Whether it may replace one that was not finished.
+        Whether it may replace a data set that was not finished.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Claim:
     DatasetExists
         When something is there that must not be replaced.
     UnsupportedURL
-        When the store is for reading only.
+        When the store is read-only.
     """
 
     durable = False
@@ -90,9 +90,9 @@ class Claim:
         self._check_target()
 
     def begin(self) -> None:
-        """Claim the place, and remove what an unfinished writing has left there.
+        """Claim the place. With `overwrite`, first remove the files of an unfinished data set.
 
-        The place is checked again: another writer may have come while rows were counted.
+        The place is checked again: another writer may have claimed it while rows were counted.
         """
         self._check_target()
         if self.overwrite:
@@ -111,7 +111,7 @@ class Claim:
 
     def discard(self) -> None:
         """Remove what was written, unless another writer has claimed the place."""
-        # Removing may fail for the same reason as writing: the first error is raised.
+        # Removing may fail for the same reason as writing: only the error of writing is raised.
         with contextlib.suppress(OSError):
             if self.store.is_ours():
                 self._remove_all()
@@ -136,7 +136,7 @@ class Claim:
             raise _taken(self.store)
 
     def _remove_all(self) -> None:
-        """Remove all files but a manifest; the claim last, so that no other writer comes before."""
+        """Remove all files except a manifest; the claim last, to keep other writers away."""
         names = self.store.names()
         for name in (*FILES, CLAIM):
             if name in names:

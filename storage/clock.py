@@ -1,4 +1,4 @@
-"""How many seconds each thread has spent on decoding chunks; monitors read it."""
+"""Count the seconds that each thread spends on decoding chunks, for monitors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["counted", "decoding"]
 
 
 class _Decoding(threading.local):
-    """Seconds of the thread that asks."""
+    """Seconds spent by the current thread."""
 
     seconds = 0.0
 

@@ -1,7 +1,7 @@
-"""Columns of a pandas frame as one NumPy array, found by their names.
+"""Convert columns of a pandas frame, found by their names, to one NumPy array.
 
-A frame's own ``to_numpy`` makes Python objects of booleans beside floats and of nullable
-integers, takes columns by position, and rounds large integers in silence.
+A frame's own ``to_numpy`` would convert booleans beside floats, and nullable integers, to Python
+objects. It would also take columns by position, and round large integers silently.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Columns:
     labels : tuple or None
         The columns, in their order; None for a Series.
     dtypes : tuple of str
-        NumPy's name of the dtype of each.
+        NumPy's name of the dtype of each column.
     dtype : str
-        That of the array.
+        NumPy's name of the dtype of the array.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Columns:
 
     @classmethod
     def of(cls, name: str, frame: Any, *, lazy: bool = False) -> Columns:
-        """Return the columns of this frame or Series. For a lazy frame, pass its meta.
+        """Return the converter for a frame or Series. For a lazy frame, pass its meta.
 
-        Integers and truth values keep their dtype in X if no value can be missing: with NumPy's
+        Integers and booleans keep their dtype in X if no value can be missing: with NumPy's
         dtypes, and with nullable dtypes of a frame in memory without missing values.
 
         Raises
         ------
         TypeError
-            When a column is no number; it is named.
+            When a column does not hold numbers; the message names the column.
         """
         if frame.ndim == 1:
             labels, given = None, [frame.dtype]
@@ -71,16 +71,16 @@ class Columns:
         return cls(name, labels, tuple(each.name for each in dtypes), common.name)
 
     def __call__(self, frame: Any, partition: int | None = None) -> npt.NDArray[np.generic]:
-        """Array of the columns; masked where values of y are missing, if some are.
+        """Return the array of the columns. If values of y are missing, it is a masked array.
 
         Raises
         ------
         TypeError, ValueError
-            When the frame is not the promised one; the message names partition and column.
+            When the frame differs from the promised one; the message names partition and column.
         """
         where = self.name if partition is None else f"partition {partition} of {self.name}"
         if self.labels is None and isinstance(frame, np.ndarray) and frame.ndim == 1:
-            # map_partitions(model.predict), for instance, gives arrays: Dask joins them, too.
+            # map_partitions(model.predict), for example, returns arrays, which Dask accepts.
             from pandas import Series
 
             frame = Series(frame)
@@ -102,7 +102,7 @@ class Columns:
         return np.stack(columns, axis=1)
 
     def _series(self, frame: Any, where: str) -> list[Any]:
-        """The columns in the promised order."""
+        """Return the columns in the promised order."""
         ndim = getattr(frame, "ndim", 0)
         if ndim != (1 if self.labels is None else 2) or not hasattr(frame, "to_numpy"):
             promised = "a Series" if self.labels is None else "a DataFrame"
@@ -137,7 +137,7 @@ class Columns:
         else:
             absent = series.isna().to_numpy()
             missing = absent if absent.any() else None
-            # Filled first: only then are integers beside gaps not rounded to floats on the way.
+            # Fill first: pandas would convert integers beside missing values to floats, rounded.
             filled = series if missing is None else series.fillna(found.type(0).item())
             values = filled.to_numpy(dtype=found)
         target = np.dtype(self.dtype)
@@ -154,7 +154,7 @@ class Columns:
             index = series.index[int(np.flatnonzero(missing)[0])]
             raise ValueError(
                 f"{what} has a missing value (index {index!r}) where {promised} was promised, "
-                f"which has none: convert the column with astype('float64') first"
+                f"which cannot hold it: convert the column with astype('float64') first"
             )
         result = result.copy()
         result[missing] = np.nan
@@ -162,7 +162,7 @@ class Columns:
 
 
 def _may_miss_values(frame: Any, dtypes: Sequence[Any], lazy: bool) -> bool:
-    """Whether one of these columns has missing values or, not being read yet, may have some."""
+    """Return whether a column has missing values, or may have some because it is lazy."""
     columns = [frame] if frame.ndim == 1 else [frame.iloc[:, i] for i in range(len(dtypes))]
     return any(
         lazy or bool(column.isna().any())
@@ -172,10 +172,10 @@ def _may_miss_values(frame: Any, dtypes: Sequence[Any], lazy: bool) -> bool:
 
 
 def number_dtype(dtype: Any) -> np.dtype[Any] | None:
-    """NumPy's dtype for the numbers of a column; None if it holds something else."""
+    """Return NumPy's dtype for a column of numbers; None if the column holds something else."""
     if not isinstance(dtype, np.dtype):
-        # Nullable and pyarrow dtypes have numpy_dtype, sparse ones subtype.
-        sparse = type(dtype).__name__ == "SparseDtype"  # intervals have a subtype too
+        # Nullable and pyarrow dtypes have an attribute numpy_dtype, sparse dtypes have subtype.
+        sparse = type(dtype).__name__ == "SparseDtype"  # interval dtypes have subtype, too
         dtype = dtype.subtype if sparse else getattr(dtype, "numpy_dtype", None)
     if isinstance(dtype, np.dtype) and (
         dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)
@@ -185,12 +185,12 @@ def number_dtype(dtype: Any) -> np.dtype[Any] | None:
 
 
 def advice_for(name: str, dtype: Any) -> str:
-    """Advice for values that are no numbers."""
+    """Return advice, for an error message, on values that are not numbers."""
     kind = getattr(dtype, "kind", "O")
     if kind == "c":
         return "store its real and imaginary parts as two columns"
     if kind in "Mm":
-        return "make numbers of it first, e.g. seconds since a day of your choice"
+        return "convert it to numbers first, e.g. seconds since a day of your choice"
     if kind == "f":
         return "convert it to float64 first"
     if name == "y":
@@ -211,7 +211,7 @@ def _as_promised(
     if np.can_cast(values.dtype, promised, "safe"):
         return values, missing
     if values.dtype.kind == "f" and promised.kind in "iu":
-        # pandas reads integers with a gap as floats.
+        # pandas reads integers with a missing value as floats.
         absent = np.isnan(values)
         whole = np.where(absent, 0, values)
         limit = float(np.iinfo(promised).max) + 1

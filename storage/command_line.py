@@ -1,6 +1,6 @@
-"""What ``dlbd`` says of data sets: its commands ``info`` and ``verify``.
+"""The commands ``dlbd info`` and ``dlbd verify``, which describe and check data sets.
 
-``pyproject.toml`` names them as entry points, by which the command line finds them.
+The program ``dlbd`` finds them by their entry points in ``pyproject.toml``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writing a data set: check everything, write beside the target, commit."""
+"""Create a data set: check all inputs, write the files, then commit them in one step."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ def create_dataset(
     Parameters
     ----------
     url : str, path-like or zarr.abc.store.Store
-        The folder to make. A local path or a ``file://`` URL is on a disk that all workers see. An
-        ``s3://``, ``gs://`` or ``az://`` URL names a place in an object store, and a Zarr store is
-        one; credentials are taken from the environment. ``memory://name`` lasts as long as the
-        process.
+        Where to write the data set. A local path or a ``file://`` URL must be on a disk that all
+        workers see. An ``s3://``, ``gs://`` or ``az://`` URL names a place in an object store. A
+        Zarr store is used as it is. Credentials are taken from the environment. The content of
+        ``memory://name`` lasts as long as the process.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
         which computes X twice), DataFrame, pyarrow Table, or array of zarr, h5py or xarray.
-        Floats, integers and booleans are stored with their own dtype, columns of a frame with
-        the smallest that holds them all. NaN is kept. Integers become float64, and missing
-        values NaN, where a nullable column of a frame has missing values, or, being lazy, may
-        have some.
+        An array of floats, integers or booleans is stored with its own dtype, a frame with the
+        smallest dtype that holds all its columns. NaN is kept. If a nullable column of a frame
+        has missing values, or is lazy and may have some, integers become float64 and missing
+        values become NaN.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Floats, integers or booleans. Encode text as integer codes and name `classes`. If X and y
         are columns of one Dask frame, pass ``frame[columns]`` and ``frame[column]``, not arrays
-        made of them: the rows of a shuffled frame could come in two different orders.
+        made from these: if the frame was shuffled, the two arrays could have different row orders.
     sample_weight : array-like of shape (n_samples,), optional
         Weights, finite and not below 0; stored as float32 or float64.
     feature_names : sequence of str, optional
@@ -81,13 +81,13 @@ def create_dataset(
     seed : int, optional
         The seed that the rows were shuffled with. It is only recorded: nothing is shuffled here.
     dtype : {"float32", "float64"}, optional
-        Dtype to store X with; None means its own.
+        Dtype to store X with; None means the dtype of X.
     chunk_nbytes : int, default=4 MiB
         Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
-        Largest size of a block, before compression, in bytes: the rows of all arrays that one task
-        reads, X counted as the floats that estimators compute with (float32, else float64). A
-        block has at least one chunk.
+        Largest size of a block, before compression, in bytes. A block holds the rows of all arrays
+        that one task reads. X counts with the dtype that estimators compute with: float32 if it is
+        float32, otherwise float64. A block has at least one chunk.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
         complete and safe on disk. Anything that is not a data set is never replaced. A complete
@@ -104,9 +104,9 @@ def create_dataset(
         When something is at `url` already.
     ValueError, TypeError
         When shapes, lengths, names or dtypes do not fit. It is raised before anything is written,
-        unless the values have to be read to find it.
+        unless only the values show the problem.
     UnsupportedURL
-        For URLs of other schemes, and of web servers, which are for reading only.
+        When the URL has another scheme, or is that of a web server, which is read-only.
     OSError
         For example when the disk is full. What was written is removed.
 
@@ -155,7 +155,11 @@ def store_arrays(
     overwrite: bool,
     more_files: Callable[[str], Mapping[str, bytes]] | None = None,
 ) -> Dataset:
-    """What :func:`create_dataset` does, and files beside the arrays, of the identity they get."""
+    """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
+
+    `more_files` takes the identity of the new data set, and returns the content of each file by
+    its name.
+    """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes)
     inputs = Inputs.of(X, y, sample_weight)
@@ -212,7 +216,7 @@ def store_arrays(
 
 
 def check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
-    """Refuse sizes of chunks and blocks that do not fit."""
+    """Raise ValueError unless ``0 < chunk_nbytes <= block_nbytes``."""
     if not 0 < chunk_nbytes <= block_nbytes:
         raise ValueError(
             f"a block is one or more whole chunks, but {chunk_nbytes=} and {block_nbytes=}"
@@ -229,8 +233,8 @@ def _dtypes(arrays: Mapping[str, Array], dtype: npt.DTypeLike | None) -> dict[st
 def _common_length(arrays: Mapping[str, Array]) -> int:
     lengths = {name: int(array.shape[0]) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
-        raise ValueError(f"all arrays need the same number of rows, but {told}")
+        shown = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+        raise ValueError(f"all arrays need the same number of rows, but {shown}")
     n_samples = lengths["X"]
     if n_samples == 0:
         raise ValueError("X has no rows: there is nothing to store")
@@ -242,7 +246,7 @@ def _layouts(
 ) -> tuple[list[ArrayLayout], int]:
     """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
     n_rows = int(arrays["X"].shape[0])
-    # With chunks of one row, only to find the size of a row.
+    # Chunks of one row: these layouts only serve to compute the bytes of a row.
     rows = {
         name: ArrayLayout(name, dtypes[name], n_rows, tuple(map(int, array.shape[1:])), 1)
         for name, array in arrays.items()

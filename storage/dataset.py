@@ -28,8 +28,8 @@ class Dataset(StoredArrays):
     loaded by one task, which checks every chunk that it reads.
 
     If the columns of X were given names, the array ``X`` has them as its attribute
-    ``feature_names``, and so have rows and columns taken from it. The estimators of
-    ``dlbd_estimators`` keep them as ``feature_names_in_``, like the names of a frame's columns.
+    ``feature_names``, and so do arrays of rows and columns selected from it. The estimators of
+    ``dlbd_estimators`` store them as ``feature_names_in_``, like the names of a frame's columns.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Dataset(StoredArrays):
     manifest : Manifest
         The list of their chunks.
     columns : tuple of int, optional
-        Numbers of the stored columns that X has; None means all.
+        Numbers of the stored columns to keep in X; None means all.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Dataset(StoredArrays):
     """
 
     def head(self, n: int = 5) -> pd.DataFrame:
-        """The first rows as a pandas frame. Only the blocks that hold them are read.
+        """Return the first rows as a pandas frame. Only the blocks that hold them are read.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Dataset(StoredArrays):
         Returns
         -------
         pandas.DataFrame
-            Columns as those of :meth:`to_dask_dataframe`.
+            The same columns as :meth:`to_dask_dataframe`.
 
         Raises
         ------
@@ -89,18 +89,18 @@ class Dataset(StoredArrays):
         return first_rows(self, n)
 
     def describe(self) -> pd.DataFrame:
-        """Count, mean, standard deviation, minimum and maximum of each column, by one pass.
+        """Return count, mean, standard deviation, minimum and maximum of each column.
 
-        All blocks are read once, where Dask computes. The sums of the blocks are joined in the
-        order of the blocks. NaN are left out. The standard deviation is that of a sample (divided
-        by the count minus one), as in pandas. Weights of rows are not used. Integers are converted
-        to float64: beyond 2**53 they are rounded.
+        All blocks are read once, on the active Dask cluster or on threads. The statistics of the
+        blocks are combined in the order of the blocks. NaN are left out. The standard deviation
+        divides by the count minus one, as in pandas. Sample weights are not used. Integers are
+        converted to float64: beyond 2**53 they are rounded.
 
         Returns
         -------
         pandas.DataFrame
-            Rows count, mean, std, min and max; columns as those of :meth:`to_dask_dataframe`,
-            less y where it holds codes of classes.
+            Rows count, mean, std, min and max. The columns are those of
+            :meth:`to_dask_dataframe`, without y if y holds codes of classes.
 
         Raises
         ------
@@ -125,14 +125,15 @@ class Dataset(StoredArrays):
         return summary_frame(self)
 
     def to_dask_dataframe(self) -> Any:
-        """All rows as a Dask DataFrame: one partition a block, nothing read before it is needed.
+        """Return all rows as a lazy Dask DataFrame with one partition for each block.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            The columns of X by their names; y as `target` (or ``"y"``; ``"y0"``, ``"y1"``, ... for
-            several outputs), of labels as pandas' categories where the data set names classes;
-            ``"sample_weight"`` where there are weights. The index counts the rows from 0.
+            First the columns of X by their names. Then y, named `target` (without a target
+            ``"y"``, and ``"y0"``, ``"y1"``, ... for several outputs). If the data set names
+            classes, y holds the labels as a pandas categorical. Then ``"sample_weight"``, if there
+            are weights. The index numbers the rows from 0.
 
         Raises
         ------
@@ -153,14 +154,14 @@ class Dataset(StoredArrays):
         return dask_frame(self)
 
     def to_xarray(self) -> Any:
-        """The arrays as an xarray Dataset, which stays lazy.
+        """Return the arrays as a lazy xarray Dataset.
 
         Returns
         -------
         xarray.Dataset
-            Variables ``X`` (sample, feature), ``y`` (sample, or sample and output) and, where there
-            are weights, ``sample_weight`` (sample); the names of the features are a coordinate,
-            so are those of several outputs.
+            Variables ``X`` (sample, feature), ``y`` (sample, or sample and output) and, if there
+            are weights, ``sample_weight`` (sample). The names of the features are a coordinate.
+            With several outputs, the names of the outputs are one, too.
 
         Raises
         ------
@@ -182,17 +183,17 @@ class Dataset(StoredArrays):
 
     @property
     def quality(self) -> QualityReport:
-        """What :func:`~storage.ingest` found in the raw data, and did about it.
+        """The quality report of :func:`~storage.ingest`: the problems found, and what was done.
 
         Returns
         -------
         QualityReport
-            Rows in and kept, broken rules with examples, statistics, class balance.
+            Numbers of rows read and kept, broken rules with examples, statistics, class balance.
 
         Raises
         ------
         NotADataset
-            When another function than :func:`~storage.ingest` made the data set.
+            When the data set was not made by :func:`~storage.ingest`.
         MetadataCorrupt
             When the stored report is damaged.
         """
@@ -201,28 +202,29 @@ class Dataset(StoredArrays):
         return IngestRecord.of(self).quality
 
     def encode(self, raw: Any) -> Encoded:
-        """Take new raw rows through the same steps as those that were ingested.
+        """Encode new raw rows with the same steps as the rows that were ingested.
 
-        Policies, categories and imputed values are those of the ingest.
+        The policies, categories and imputed values of the ingest are used.
 
         Parameters
         ----------
         raw : pandas.DataFrame, polars.DataFrame, pyarrow.Table or dask.dataframe.DataFrame
-            The raw columns by their names; others are left alone, and the target may be absent.
+            The raw columns by their names. Other columns are ignored. The target may be absent.
 
         Returns
         -------
         Encoded
-            ``X``, ``y`` (None without a target) and which rows they are, ``kept``. They are Dask
-            arrays of chunks of unknown length for a Dask DataFrame, else NumPy arrays.
+            ``X``, ``y`` (None without a target), and the boolean mask ``kept``, which shows the
+            raw rows that X and y hold. For a Dask DataFrame they are Dask arrays with chunks of
+            unknown length, otherwise NumPy arrays.
 
         Raises
         ------
         InvalidData
-            When a column is not there, or a value breaks a rule whose policy is an error: a
-            category that is not known, for example. Lazy values raise it when they are computed.
+            When a column is missing, or a value breaks a rule whose policy is an error: for
+            example an unknown category. Lazy values raise it when they are computed.
         NotADataset
-            When another function than :func:`~storage.ingest` made the data set.
+            When the data set was not made by :func:`~storage.ingest`.
         MetadataCorrupt
             When the stored steps are damaged.
 
@@ -249,7 +251,7 @@ class Dataset(StoredArrays):
         Returns
         -------
         VerifyReport
-            How much was read.
+            Numbers of chunks and bytes that were read.
 
         Raises
         ------
@@ -259,7 +261,7 @@ class Dataset(StoredArrays):
         try:
             return verify_arrays(self.store, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
-            # If another data set has taken this one's place, its chunks are not damaged.
+            # If another data set has replaced this one, its chunks are not damaged: report that.
             self.reader("X").check_identity()
             raise
 

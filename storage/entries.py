@@ -1,7 +1,8 @@
 """The manifest's entries: the entry of one chunk, and the entries of an array as columns.
 
-A data set may have a million chunks. Entries in columns take a few bytes each and are opened
-without a million objects. A task that reads a block is sent eight bytes for each of its chunks.
+A data set may have a million chunks. Stored as columns, entries take a few bytes each, and opening
+the data set does not create a million objects. A task that reads a block is sent eight bytes for
+each of its chunks.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class StoredChunk:
     nbytes : int
         Size of the file.
     checksum : int
-        CRC-32C of the file without its last four bytes, which hold this same number. (The CRC of
-        any data followed by its own CRC is the same constant, which would be of no use.)
+        CRC-32C of the file without its last four bytes, which hold the same number. (The CRC of the
+        whole file would be useless: any data followed by its own CRC has the same CRC.)
     n_nan : int
-        NaN among the chunk's values.
+        Number of NaN among the chunk's values.
     """
 
     rows: int
@@ -45,7 +46,7 @@ class ChunkEntries:
     Attributes
     ----------
     rows, nbytes, checksums, n_nan : ndarray of shape (n_chunks,)
-        The fields of :class:`StoredChunk`, a column each.
+        One array for each field of :class:`StoredChunk`.
     """
 
     rows: npt.NDArray[np.int64]
@@ -55,7 +56,7 @@ class ChunkEntries:
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[StoredChunk]) -> ChunkEntries:
-        """Columns of these entries."""
+        """Return these entries as columns."""
         listed = list(chunks)
         n = len(listed)
         return cls(
@@ -74,13 +75,13 @@ class ChunkEntries:
             yield StoredChunk(*fields)
 
     def run(self, first: int, stop: int) -> ChunkEntries:
-        """Entries of the chunks `first` to `stop`."""
+        """Return the entries of the chunks `first` to `stop` (excluded)."""
         cut = slice(first, stop)
         return ChunkEntries(self.rows[cut], self.nbytes[cut], self.checksums[cut], self.n_nan[cut])
 
 
 def pack_expected(entries: ChunkEntries) -> bytes:
-    """Size and checksum of each chunk as bytes, to be sent to the task that reads the chunks."""
+    """Pack size and checksum of each chunk as bytes, which are sent to the task that reads them."""
     pairs = np.empty((len(entries), 2), dtype="<u4")
     pairs[:, 0] = entries.nbytes
     pairs[:, 1] = entries.checksums
@@ -88,6 +89,6 @@ def pack_expected(entries: ChunkEntries) -> bytes:
 
 
 def expected_of(packed: bytes) -> list[tuple[int, int]]:
-    """Size and checksum of each chunk that :func:`pack_expected` packed."""
+    """Return the size and checksum of each chunk that :func:`pack_expected` packed."""
     pairs: list[list[int]] = np.frombuffer(packed, dtype="<u4").reshape(-1, 2).tolist()
     return [(nbytes, checksum) for nbytes, checksum in pairs]

@@ -9,9 +9,9 @@
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
     ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
     ├── UnsupportedVersion   (ValueError)           written by a newer release
-    ├── UnsupportedURL       (NotImplementedError)  no store opens it, or none can be written
+    ├── UnsupportedURL       (NotImplementedError)  no store opens it, or it is read-only
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
-    ├── InvalidData          (ValueError)           raw data is not what was declared of it
+    ├── InvalidData          (ValueError)           raw data does not match its declaration
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
         ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
@@ -47,7 +47,7 @@ class DatasetIncomplete(StorageError, ValueError):
 
 
 class DatasetReplaced(StorageError, RuntimeError):
-    """The data set was overwritten after it was opened, so that its arrays mean other rows."""
+    """The data set was overwritten after it was opened: its arrays no longer match the files."""
 
 
 class UnsupportedVersion(StorageError, ValueError):
@@ -55,15 +55,15 @@ class UnsupportedVersion(StorageError, ValueError):
 
 
 class UnsupportedURL(StorageError, NotImplementedError):
-    """No store opens the URL, or the store cannot do what was asked for."""
+    """No store opens the URL, or the store does not support the operation."""
 
 
 class StoreUnreachable(StorageError, ConnectionError):
-    """A store on the network does not answer, or answers with an error of its own."""
+    """A store on the network does not answer, or returns an error."""
 
 
 class InvalidData(StorageError, ValueError):
-    """Raw data cannot be read, or its values are not what was declared of them."""
+    """Raw data cannot be read, or its values do not match the declaration of their column."""
 
 
 class DatasetCorrupt(StorageError, OSError):
@@ -177,6 +177,6 @@ class ChunkCorrupt(DatasetCorrupt):
 
 
 def _notes(error: BaseException) -> dict[str, object]:
-    """State besides the arguments: the notes that ``add_note`` has added."""
+    """Return what a pickle needs besides the arguments: the notes added by ``add_note``."""
     notes = getattr(error, "__notes__", None)
     return {} if notes is None else {"__notes__": notes}

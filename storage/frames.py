@@ -3,7 +3,7 @@
 Dask optimises each frame separately. Two columns of one shuffled frame then become two shuffles. A
 shuffle through the disk or between workers leaves the rows of a partition in a different order each
 time. Columns of one Parquet file may even be cut into different partitions, because these depend on
-the sizes of the columns that are read. So all frames are brought into one graph before any of them
+the sizes of the columns that are read. So all frames are merged into one graph before any of them
 becomes an array. Tasks that they have in common then run once.
 """
 
@@ -28,29 +28,31 @@ __all__ = ["arrays_of_frames", "is_frame"]
 
 
 def is_frame(values: Any) -> TypeGuard[Any]:
-    """Whether this is a Dask DataFrame, Series or Index."""
+    """Return whether `values` is a Dask DataFrame, Series or Index."""
     if "dask.dataframe" not in sys.modules:
         return False
     from dask.dataframe.dask_expr import FrameBase
 
-    # A frame's sum, say, is a FrameBase too, without rows.
+    # The sum of a frame, for example, is a FrameBase too, but has no rows: its ndim is 0.
     return isinstance(values, FrameBase) and getattr(values, "ndim", 0) > 0
 
 
 def arrays_of_frames(
     frames: Mapping[str, Any],
 ) -> tuple[dict[str, DaskArray], dict[str, DaskArray]]:
-    """Arrays of these frames, and arrays of the number of rows of each partition.
+    """Convert Dask frames to Dask arrays, and make arrays that count the rows of each partition.
 
     Parameters
     ----------
     frames : mapping of str to Dask DataFrame or Series
-        All frames that are to be written together, by their names in messages.
+        All frames that will be written together. The names are used in messages.
 
     Returns
     -------
-    arrays, counts : dict of str to dask.array.Array
-        One block of unknown length for each partition; and the length of each block.
+    arrays : dict of str to dask.array.Array
+        The values, with one block of unknown length for each partition.
+    counts : dict of str to dask.array.Array
+        The number of rows of each block of the array with the same name.
     """
     if not frames:
         return {}, {}
@@ -71,7 +73,7 @@ def arrays_of_frames(
 
 @dataclass(frozen=True)
 class _Block:
-    """Array of a partition, of some of its columns where they were brought here with others."""
+    """Converts a partition to an array, after it has selected the columns `choice` (None: all)."""
 
     choice: Any
     reader: Columns
@@ -88,8 +90,8 @@ class _Block:
         if wrong:
             raise ValueError(
                 f"partition {index} of {self.reader.name} came as {type(partition).__name__} with "
-                f"columns {found}, where {wrong[0]!r} was promised once: make all partitions "
-                f"alike, or give the right meta"
+                f"columns {found}, but exactly one column {wrong[0]!r} was promised: make all "
+                f"partitions alike, or give the right meta"
             )
         return partition[self.choice]
 
@@ -104,17 +106,17 @@ class _Rows:
         return np.full((1,) * self.ndim, len(partition), dtype=np.int64)
 
 
-# Keys of the partitions, and which columns of them to take: all for None.
+# Keys of the partitions, and the columns to select from each partition (None: all).
 _Partitions = tuple[list[Any], Any]
 
 
 def _one_graph(frames: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[str, _Partitions]]:
-    one = _columns_of_one_frame(frames)
-    if one is not None:
-        return one
+    shared = _columns_of_one_frame(frames)
+    if shared is not None:
+        return shared
     if all(_row_by_row(frame.expr) for frame in frames.values()):
-        # Rows keep their order, whatever columns are read and however partitions are cut.
-        # One frame of all columns that any of the frames needs, so that a source is read once.
+        # Rows keep their order, whichever columns are read and wherever partitions are cut, so
+        # Dask may optimise all frames as one expression. It then reads each source once.
         together = collections_to_expr(list(frames.values())).optimize()
         keys = zip(frames, together.__dask_keys__(), strict=True)
         return dict(together.__dask_graph__()), {name: (list(each), None) for name, each in keys}
@@ -124,7 +126,11 @@ def _one_graph(frames: Mapping[str, Any]) -> tuple[dict[Any, Any], dict[str, _Pa
 def _columns_of_one_frame(
     frames: Mapping[str, Any],
 ) -> tuple[dict[Any, Any], dict[str, _Partitions]] | None:
-    """Columns of one and the same frame are optimised as that frame with all of these columns."""
+    """Optimise one frame with all needed columns, if all `frames` select columns of it.
+
+    Return its graph, and for each of `frames` the partitions and the columns to select; None if
+    the frames come from different frames.
+    """
     from dask.dataframe.dask_expr import new_collection
 
     roots = [_chosen_from(frame.expr) for frame in frames.values()]
@@ -133,24 +139,24 @@ def _columns_of_one_frame(
         return None
     if len(set(root.columns)) < len(root.columns):
         return None
-    # Not the expression's columns: for ("a", "x") and ("a", "y") it may only know "a".
+    # Not expr.columns: for the columns ("a", "x") and ("a", "y") it may only list "a".
     needed = {
         label
         for frame in frames.values()
         for label in ([frame.name] if frame.ndim == 1 else frame.columns)
     }
-    whole = new_collection(root)[[label for label in root.columns if label in needed]]
+    combined = new_collection(root)[[label for label in root.columns if label in needed]]
     try:
-        whole = whole.optimize()
-        graph, keys = dict(whole.__dask_graph__()), list(whole.__dask_keys__())
+        combined = combined.optimize()
+        graph, keys = dict(combined.__dask_graph__()), list(combined.__dask_keys__())
     except AssertionError:
-        # An error of Dask: Parquet is read into fewer partitions than repartition expects.
+        # Dask raises it if Parquet is read into fewer partitions than repartition expects.
         return None
     choices = {
         name: frame.name
         if frame.ndim == 1
         else None
-        if list(frame.columns) == list(whole.columns)
+        if list(frame.columns) == list(combined.columns)
         else list(frame.columns)
         for name, frame in frames.items()
     }
@@ -158,7 +164,7 @@ def _columns_of_one_frame(
 
 
 def _chosen_from(expr: Any) -> Any:
-    """The expression of which this one only selects columns."""
+    """Return the expression from which `expr` only selects columns, or `expr` itself."""
     while type(expr).__name__ in {"Projection", "Drop"}:
         expr = expr.frame
     return expr
@@ -167,12 +173,12 @@ def _chosen_from(expr: Any) -> Any:
 def _not_optimised(
     frames: Mapping[str, Any],
 ) -> tuple[dict[Any, Any], dict[str, _Partitions]]:
-    """Frames as they are.
+    """Return the graph of all frames without Dask's optimiser.
 
-    Dask's optimiser moves the choice of columns below a shuffle or a merge. So one shuffle becomes
-    two, and each may have other partitions. Without the optimiser it stays one shuffle. A shuffle
-    through the disk has new inner keys each time it is made; the last one replaces the earlier
-    ones, and the keys of its results are the same.
+    The optimiser moves the selection of columns below a shuffle or a merge. One shuffle then
+    becomes two, which may cut their partitions differently. Without the optimiser it stays one
+    shuffle. A shuffle through the disk gets new inner keys each time its graph is made, but its
+    results keep their keys: the graph that is made last replaces the earlier ones.
     """
     graph: dict[Any, Any] = {}
     partitions = {}
@@ -192,7 +198,7 @@ def _not_optimised(
 
 
 def _row_by_row(expr: Any) -> bool:
-    """Whether every step takes one partition to one partition, from the source on."""
+    """Return whether every step, from the source on, maps one partition to one partition."""
     from dask.dataframe.dask_expr._expr import Blockwise
     from dask.dataframe.dask_expr.io import IO
 
@@ -214,5 +220,5 @@ def _array(
         for index, key in enumerate(partitions)
     }
     layers = {source: MaterializedLayer(graph), name: MaterializedLayer(tasks)}
-    whole = HighLevelGraph(layers, {source: set(), name: {source}})
-    return DaskArray(whole, name, chunks=chunks, meta=np.empty((0,) * len(chunks), dtype))
+    combined = HighLevelGraph(layers, {source: set(), name: {source}})
+    return DaskArray(combined, name, chunks=chunks, meta=np.empty((0,) * len(chunks), dtype))

@@ -17,7 +17,7 @@ from storage.store import Store
 __all__ = ["FILES", "INGEST", "METADATA", "create_group", "foreign_entries", "open_group"]
 
 METADATA = "zarr.json"
-#: What raw data a data set was made of, and how: see :mod:`storage.ingestion.record`.
+#: Record of the raw data and the ingest of a data set: see :mod:`storage.ingestion.record`.
 INGEST = "ingest.json"
 #: Files and folders of a data set besides the manifest, which comes last.
 FILES = (*ARRAYS, METADATA, INGEST)
@@ -27,7 +27,7 @@ _SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
 def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
-    """Write the group's and the arrays' metadata, and no chunk."""
+    """Write the metadata of the group and of the arrays, but no chunk."""
     import zarr
     from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
@@ -44,7 +44,7 @@ def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -
             serializer=BytesCodec(endian="little" if itemsize > 1 else None),
             compressors=[
                 BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=itemsize),
-                # Without it a flipped bit usually causes no error: in 337 of 400 trials.
+                # Without a checksum a flipped bit caused no error in 337 of 400 trials.
                 Crc32cCodec(),
             ],
             chunk_key_encoding={"name": "default", "separator": "."},
@@ -56,11 +56,11 @@ def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -
 
 
 def _list_arrays(store: Store, names: Sequence[str]) -> None:
-    """Repeat the arrays' metadata in the group's, as zarr's consolidated metadata.
+    """Copy the arrays' metadata into the group's metadata, as zarr's consolidated metadata.
 
-    So zarr finds the arrays without listing the folder; a listing would make it warn of the
-    manifest. zarr's own function is not used, because it warns that not every reader knows this
-    metadata. Readers that do not know it ignore it.
+    With it, zarr finds the arrays without listing the folder; a listing would make zarr warn about
+    the manifest. zarr's own function is not used, because it warns that not every reader supports
+    consolidated metadata. Readers that do not support it ignore it.
     """
     metadata = _read_json(store, METADATA)
     arrays = {name: _read_json(store, f"{name}/{METADATA}") for name in names}
@@ -73,7 +73,7 @@ def _list_arrays(store: Store, names: Sequence[str]) -> None:
 
 
 def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
-    """Schema and arrays of the data set in `store`.
+    """Return the schema and the arrays' layouts of the data set in `store`.
 
     Raises
     ------
@@ -82,9 +82,9 @@ def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
     NotADataset
         When something else is there.
     MetadataCorrupt
-        When its metadata is damaged.
+        When the metadata is damaged.
     UnsupportedVersion
-        When a newer release wrote it.
+        When a newer release wrote the data set.
     """
     try:
         metadata = _read_json(store, METADATA)
@@ -95,14 +95,14 @@ def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
                 f"there is no data set at {store.location}: nothing is there at all"
             ) from None
         raise NotADataset(
-            f"{store.location} is a {kind} without {METADATA}, no data set: storage.create_dataset "
-            f"makes one from NumPy or Dask arrays"
+            f"{store.location} is a {kind} without {METADATA}, not a data set: "
+            f"storage.create_dataset makes one from NumPy or Dask arrays"
         ) from None
     attributes = metadata.get("attributes", {})
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         raise NotADataset(
-            f"{store.location} is a Zarr {metadata.get('node_type', 'node')}, but no data set of "
-            f"this package (it has no {ATTRIBUTE!r} attribute): read its arrays with "
+            f"{store.location} is a Zarr {metadata.get('node_type', 'node')}, but not a data set "
+            f"of this package (it has no {ATTRIBUTE!r} attribute): read its arrays with "
             f"dask.array.from_zarr and give them to storage.create_dataset"
         )
     schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
@@ -115,7 +115,7 @@ def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
 def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
     """Return the `names` that do not belong to a data set; None if there is no data set at all.
 
-    A half-written or damaged data set counts as one, so that it can be overwritten.
+    A half-written or damaged data set counts as a data set, so that it can be overwritten.
     """
     try:
         attributes = _read_json(store, METADATA).get("attributes", {})
@@ -175,7 +175,7 @@ def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None
     elif any(layout.n_rows != schema.n_samples for layout in layouts):
         problem = f"the arrays' lengths are not {schema.n_samples=}"
     elif any(schema.block_rows % layout.chunk_rows for layout in layouts):
-        problem = "a block is no whole number of chunks"
+        problem = "a block is not a whole number of chunks"
     if problem:
         raise MetadataCorrupt(
             f"the metadata of {store.location} contradicts itself ({problem}): restore it from a "

@@ -1,4 +1,4 @@
-"""``dlbd ingest`` and ``dlbd shuffle``: data sets from raw tables, and in random order."""
+"""``dlbd ingest``, which stores raw tables, and ``dlbd shuffle``, which shuffles a data set."""
 
 from __future__ import annotations
 

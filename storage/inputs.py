@@ -1,4 +1,4 @@
-"""X, y and sample_weight as NumPy or Dask arrays of known length, of a dtype we store."""
+"""Convert X, y and sample_weight to NumPy or Dask arrays of known length and supported dtype."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NDIMS = {"X": (2,), "y": (1, 2), "sample_weight": (1,)}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is to be written.
+    """The arrays that will be written.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class Inputs:
 
     @classmethod
     def of(cls, X: Any, y: Any, sample_weight: Any) -> Inputs:
-        """Convert what a caller passes to arrays. Lazy input stays lazy.
+        """Convert the arguments of a caller to arrays. Lazy input stays lazy.
 
         Raises
         ------
         TypeError, ValueError
-            For types, shapes or orders of rows that cannot be stored.
+            When a type or shape cannot be stored, or the arrays were shuffled separately.
         """
         given = {"X": X, "y": y}
         if sample_weight is not None:
@@ -78,16 +78,16 @@ class Inputs:
 
 
 def stored_dtype(name: str, array: Array, dtype: npt.DTypeLike | None = None) -> str:
-    """Name of the dtype that an array is stored with: its own, in the machine's byte order.
+    """Return the name of the dtype to store an array with, in the machine's byte order.
 
     Parameters
     ----------
     name : str
-        What the caller calls the array.
+        Name of the array in messages.
     array : ndarray or dask.array.Array
         The values.
     dtype : dtype-like, optional
-        Wanted dtype instead, float32 or float64.
+        The dtype to store, float32 or float64; None means the array's own dtype.
     """
     _refuse_non_numbers(name, array.dtype)
     if dtype is None:
@@ -99,14 +99,14 @@ def stored_dtype(name: str, array: Array, dtype: npt.DTypeLike | None = None) ->
 
 
 def weight_dtype(array: Array) -> str:
-    """Name of the float that weights are stored with: float32 for these and float16."""
+    """Return the name of the dtype to store weights with: float32 for float32 and float16."""
     _refuse_non_numbers("sample_weight", array.dtype)
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     return "float32" if narrow else "float64"
 
 
 def column_names(values: Any) -> list[str] | None:
-    """Column names of a DataFrame, or of an Arrow table; None for anything else."""
+    """Return the column names of a DataFrame or an Arrow table; None for anything else."""
     # The attribute `columns` of an Arrow table holds values, not names.
     arrow = type(values).__module__.split(".", 1)[0] == "pyarrow"
     columns = getattr(values, "column_names" if arrow else "columns", None)
@@ -131,7 +131,7 @@ def _refuse_non_numbers(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def _count_blocks(array: DaskArray) -> DaskArray:
-    # All column chunks have the same rows: look at the first.
+    # All chunks side by side have the same rows: count the first.
     first = array if array.ndim == 1 else array.blocks[:, :1]
     ones = (1,) * array.numblocks[0]
     chunks = (ones,) if array.ndim == 1 else (ones, (1,))

@@ -1,4 +1,4 @@
-"""Convert all types of arrays that a caller may pass: lazy ones stay lazy, or are refused."""
+"""Convert all array types that a caller may pass. Lazy arrays stay lazy, or are refused."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def as_arrays(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, DaskA
     Parameters
     ----------
     given : mapping of str to array-like
-        X, y and sample_weight, by their names in messages.
+        X, y and sample_weight. The names are used in messages.
 
     Returns
     -------
     arrays : dict of str to ndarray or dask.array.Array
-        Of any number of dimensions and any dtype.
+        The arrays, of any number of dimensions and any dtype.
     counts : dict of str to dask.array.Array
         For frames, the number of rows of each block.
 
     Raises
     ------
     TypeError
-        For lazy types that cannot be kept lazy, and for blocks that are not NumPy's.
+        When a lazy type cannot be kept lazy, or when blocks are not NumPy arrays.
     """
     lazy = {name: values for name, values in given.items() if is_frame(values)}
     arrays, counts = arrays_of_frames(lazy)
@@ -58,7 +58,7 @@ def _as_array(name: str, values: Any) -> Any:
     elif package == "zarr":
         values = _zarr_array(name, values)
     elif not is_dask(values) and _is_chunked(values):
-        # Such an array reads from disk only the rows that are asked for.
+        # An array of h5py, PyTables or netCDF4 reads only the requested rows from disk.
         values = from_array(values)
     if is_dask(values):
         values = _dask_array(name, values)
@@ -67,22 +67,22 @@ def _as_array(name: str, values: Any) -> Any:
     if isinstance(values, list | tuple) and any(map(is_dask, values)):
         raise TypeError(
             f"{name} is a {type(values).__name__} of lazy collections, which would be loaded "
-            f"whole: make one array of them with dask.array.stack or concatenate, or one "
-            f"frame with dask.dataframe.concat"
+            f"whole: combine them into one array with dask.array.stack or concatenate, or into "
+            f"one frame with dask.dataframe.concat"
         )
     if not hasattr(values, "toarray"):
-        # A list of strings must not become numbers, nor a masked array lose its mask.
+        # asanyarray: a masked array keeps its mask, and a list of strings does not become numbers.
         values = np.asanyarray(values)
     _refuse_blocks(name, values)
     return np.asarray(values)
 
 
 def _is_chunked(values: Any) -> bool:
-    return any(hasattr(values, each) for each in _CHUNKED)
+    return any(hasattr(values, attribute) for attribute in _CHUNKED)
 
 
 def is_dask(values: Any) -> bool:
-    """Whether this is a Dask collection, from Dask or from any other package."""
+    """Return whether `values` is a Dask collection, from Dask or from any other package."""
     return bool(is_dask_collection(values)) or isinstance(values, DaskArray)
 
 
@@ -94,10 +94,10 @@ def _dask_array(name: str, values: Any) -> DaskArray:
     if expr is None or not hasattr(values, "chunks") or not hasattr(values, "_meta"):
         raise TypeError(
             f"{name} is a {kind}, which would be loaded whole: give a Dask array, DataFrame or "
-            f"Series instead. Of a Delayed dask.array.from_delayed(value, shape, dtype) makes "
-            f"one, of a Bag its to_dataframe()"
+            f"Series instead. Convert a Delayed with dask.array.from_delayed(value, shape, dtype), "
+            f"and a Bag with its to_dataframe()"
         )
-    # Dask's array of expressions: its graph is like that of any other array.
+    # An array of Dask's expression API: its optimised graph makes a plain Dask array.
     expr = expr.optimize()
     graph = HighLevelGraph.from_collections(expr._name, dict(expr.__dask_graph__()))
     return DaskArray(graph, expr._name, chunks=values.chunks, meta=values._meta)
@@ -111,13 +111,13 @@ def _xarray_data(name: str, values: Any) -> Any:
         )
     if is_dask(values):
         return values.data
-    # In memory, or on a disk behind xarray's own lazy indexing: read block by block either way.
+    # The values are in memory, or on a disk behind xarray's lazy indexing: both become Dask blocks.
     return values.chunk("auto").data
 
 
 def _zarr_array(name: str, values: Any) -> DaskArray:
     if not hasattr(values, "shape"):
-        raise TypeError(f"{name} is a zarr {type(values).__name__}: choose an array of it")
+        raise TypeError(f"{name} is a zarr {type(values).__name__}: choose one of its arrays")
     found: DaskArray = from_zarr(values)
     return found
 
@@ -152,7 +152,7 @@ def _arrow_frame(name: str, values: Any, kind: str) -> Any:
         )
     if not hasattr(values, "column_names"):
         return values.to_pandas(types_mapper=ArrowDtype)
-    # Without pandas' own notes in the table, which turn some of its columns into an index.
+    # The pandas metadata in the table would turn some of its columns into an index: ignore it.
     return values.to_pandas(types_mapper=ArrowDtype, ignore_metadata=True)
 
 

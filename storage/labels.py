@@ -17,7 +17,7 @@ __all__ = ["labels_of"]
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels of a block of codes."""
+    """Converts a block of codes to their labels."""
 
     classes: tuple[Label, ...]
 
@@ -27,7 +27,7 @@ class _Labels:
 
 
 def labels_of(y: DaskArray, classes: Sequence[Label]) -> DaskArray:
-    """Labels of the codes in y, block by block."""
+    """Convert the codes in y to their labels, block by block."""
     labels: DaskArray = map_blocks(
         _Labels(tuple(classes)), y, dtype=_as_array(classes).dtype, meta=_as_array(classes)[:0]
     )
@@ -35,9 +35,10 @@ def labels_of(y: DaskArray, classes: Sequence[Label]) -> DaskArray:
 
 
 def _as_array(classes: Sequence[Label]) -> npt.NDArray[np.generic]:
-    """Text as objects, as pandas and scikit-learn's models have it; numbers as numbers.
+    """Return the labels as an array: text as objects, numbers as numbers.
 
-    NumPy would make text of numbers beside text.
+    Text has dtype object, as in pandas and in scikit-learn's models. So has a mix of text and
+    numbers, because NumPy would convert the numbers to text.
     """
     kinds = set(map(type, classes))
     same = len(kinds) == 1 and kinds != {str}

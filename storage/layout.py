@@ -1,4 +1,4 @@
-"""The row grid of one stored array: which rows are in which chunk, in which file."""
+"""The row grid of one stored array: which rows each chunk holds, and in which file it is."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = [
 #: Names of the arrays of a data set. The last one is optional.
 ARRAYS = ("X", "y", "sample_weight")
 
-# Measured, one thread, float32, page cache warm: from 2 to 16 MiB reading is equally fast within
-# the noise, at 1 MiB it is 20 to 50 % slower. The smallest of the fast sizes needs the least memory
-# beside the block, and a damaged chunk costs the fewest rows.
+# Measured with one thread, float32 and a warm page cache: from 2 to 16 MiB reading is equally fast
+# within the noise; at 1 MiB it is 20 to 50 % slower. Among the fast sizes a small one needs less
+# memory beside the block, and a damaged chunk costs fewer rows.
 CHUNK_NBYTES = 4 * 2**20
 BLOCK_NBYTES = 32 * 2**20
 
 # Blosc stores sizes in 32 bits.
 _MAX_CHUNK_NBYTES = 2**31 - 2**16
 
-# Chunks begin on whole vector registers, whatever the number of columns.
+# Chunks of more rows than this have a multiple of it, so that a chunk is a whole number of vector
+# registers for any number of columns.
 _ROW_MULTIPLE = 64
 
 
@@ -106,34 +107,34 @@ class ArrayLayout:
         return float("nan") if kind == "f" else False if kind == "b" else 0
 
     def with_chunk_rows(self, chunk_rows: int) -> ArrayLayout:
-        """The same array with other chunks."""
+        """Return the layout of the same array with `chunk_rows` rows in each chunk."""
         return replace(self, chunk_rows=chunk_rows)
 
     def rows_of(self, chunk: int) -> tuple[int, int]:
-        """First row of a chunk, and the row after its last."""
+        """Return the first row of a chunk, and the row after its last row."""
         start = chunk * self.chunk_rows
         return start, min(start + self.chunk_rows, self.n_rows)
 
     def chunks_of(self, start: int, stop: int) -> range:
-        """Chunks that hold rows `start` (which begins one) to `stop`."""
+        """Return the chunks of the rows `start` (the first row of a chunk) to `stop` (excluded)."""
         return range(start // self.chunk_rows, ceil(stop / self.chunk_rows))
 
     def file_name(self, chunk: int) -> str:
-        """Zarr's key of a chunk inside the array (key encoding "default", separator ".").
+        """Return Zarr's key of a chunk inside the array (key encoding "default", separator ".").
 
-        The separator keeps all chunks of an array in one folder; Zarr's usual "/" would make
-        a folder for each.
+        The separator keeps all chunks of an array in one folder; Zarr's default "/" would make
+        a folder for each chunk.
         """
         return ".".join(["c", str(chunk), *("0" for _ in self.row_shape)])
 
     def key(self, chunk: int) -> str:
-        """The chunk's file, relative to the data set."""
+        """Return the path of the chunk's file, relative to the data set."""
         return f"{self.name}/{self.file_name(chunk)}"
 
     def empty_rows(
         self, n_rows: int, columns: Sequence[int] | None = None
     ) -> npt.NDArray[np.generic]:
-        """Uninitialised array for `n_rows` rows, of these columns where some are chosen."""
+        """Return an uninitialised array for `n_rows` rows of these columns; None means all."""
         row_shape = self.row_shape if columns is None else (len(columns),)
         return np.empty((n_rows, *row_shape), dtype=self.stored_dtype)
 
@@ -141,7 +142,7 @@ class ArrayLayout:
 def plan_rows(
     n_rows: int, x_row_nbytes: int, row_nbytes: int, *, chunk_nbytes: int, block_nbytes: int
 ) -> tuple[int, int]:
-    """Rows of a chunk of X, and rows of a block (a whole number of chunks).
+    """Return the rows of a chunk of X, and the rows of a block (a whole number of chunks).
 
     Parameters
     ----------
@@ -152,7 +153,8 @@ def plan_rows(
     row_nbytes : int
         Bytes of one row of a block: X as floats, y and sample_weight.
     chunk_nbytes, block_nbytes : int
-        Sizes to come close to without going over.
+        Largest sizes of a chunk of X and of a block, in bytes. A chunk has at least one row, and a
+        block at least one chunk, even if these are larger.
 
     Returns
     -------
@@ -171,16 +173,17 @@ def plan_rows(
 
 
 def side_chunk_rows(chunk_rows: int, block_rows: int, row_nbytes: int, chunk_nbytes: int) -> int:
-    """Rows of a chunk of y or sample_weight.
+    """Return the rows of a chunk of y or sample_weight.
 
     There is one chunk for each block: with as many chunks as X, a column would be thousands of tiny
-    files. If the rows of X are so short that a block of the column is large, it has X's chunks.
+    files. But if the rows of X are so short that one block of the column would be larger than
+    `chunk_nbytes`, the column has the same chunks as X.
     """
     return block_rows if block_rows * row_nbytes <= chunk_nbytes else chunk_rows
 
 
 def row_chunks(layout: ArrayLayout, block_rows: int) -> tuple[tuple[int, ...], ...]:
-    """Dask's `chunks` of one array cut into blocks."""
+    """Return Dask's `chunks` of one array that is cut into blocks."""
     full, rest = divmod(layout.n_rows, block_rows)
     rows = (block_rows,) * full + ((rest,) if rest else ())
     return (rows, *((size,) for size in layout.row_shape))

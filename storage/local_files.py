@@ -59,22 +59,22 @@ class LocalFiles(Store):
         return Path(self.root).as_uri()
 
     def read(self, key: str) -> Bytes:
-        """The bytes of a file, in a buffer that the next read of this thread overwrites."""
+        """Return the bytes of a file, in a buffer that the next read of this thread overwrites."""
         descriptor = self._open(key)
         try:
             data = _scratch.of_size(os.fstat(descriptor).st_size)
-            # One read may return less than was asked for, and a file may shrink.
+            # One read may return fewer bytes than requested, and a file may shrink.
             return data[: _fill(descriptor, data)]
         finally:
             os.close(descriptor)
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes of a file, in new memory: it may be too long for the thread's buffer."""
+        """Return the bytes of a file, in new memory: a long file would enlarge the buffer."""
         with open(self._open(key), "rb") as file:
             return file.read()
 
     def read_start(self, key: str, nbytes: int) -> bytes:
-        """The first bytes of a file, fewer where it has fewer."""
+        """Return the first bytes of a file; all of them if the file is shorter."""
         descriptor = self._open(key)
         try:
             return os.read(descriptor, nbytes)
@@ -84,10 +84,11 @@ class LocalFiles(Store):
     def write(
         self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
     ) -> None:
-        """Write a file under another name first, so that `key` never holds half of it.
+        """Write a file under another name, then rename it: `key` is never a half-written file.
 
-        A task whose worker was taken for lost may still be writing, after another worker has
-        repeated the task. Both write the same bytes, and each rename gives a complete file.
+        Two tasks may write the same file. If the scheduler believes that a worker is lost, another
+        worker repeats its task while the first may still be writing. Both write the same bytes, and
+        each rename gives a complete file.
         """
         path = f"{self.root}/{key}"
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
@@ -109,13 +110,13 @@ class LocalFiles(Store):
             raise
 
     def kind(self) -> str | None:
-        """What is at the root: a folder, a file or nothing."""
+        """Return what is at the root: "folder", "file", or None for nothing."""
         if not os.path.exists(self.root):
             return None
         return "folder" if os.path.isdir(self.root) else "file"
 
     def identity(self) -> tuple[int, int] | None:
-        """Device and inode number of the folder, which an overwrite changes."""
+        """Return the device and inode number of the folder, which change with an overwrite."""
         try:
             status = os.stat(self.root)
         except OSError:
@@ -123,19 +124,22 @@ class LocalFiles(Store):
         return status.st_dev, status.st_ino
 
     def for_zarr(self) -> Path:
-        """The folder."""
+        """Return the path of the folder."""
         return Path(self.root)
 
     def beside(self, ending: str) -> LocalFiles:
-        """A hidden folder in the same parent, so on the same file system; it is not made here."""
+        """Return a new hidden place in the same parent folder, without creating it.
+
+        It is on the same file system, so a rename can move it.
+        """
         path = Path(self.root)
         return LocalFiles(str(path.parent / f".{path.name}.{uuid.uuid4().hex}.{ending}"))
 
     def remove_all(self) -> None:
         """Remove the folder, if it is there.
 
-        It is renamed first: a task that still runs elsewhere then finds no folder to write a file
-        into, and cannot refill one that is being emptied.
+        It is renamed first. A task that still runs elsewhere then finds no folder to write to, so
+        it cannot add files while the folder is being emptied.
         """
         folder = Path(self.root)
         doomed = folder.with_suffix(".removing")
@@ -146,7 +150,7 @@ class LocalFiles(Store):
         shutil.rmtree(doomed, ignore_errors=True)
 
     def remove_partial_files(self) -> None:
-        """Remove partial files, left by tasks whose worker died while they wrote."""
+        """Remove the partial files of tasks whose worker died while they wrote."""
         for partial in Path(self.root).glob(f"*/*{PARTIAL_SUFFIX}"):
             partial.unlink()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["store_at"]
 
-# A scheme needs two characters, so that C:\ is not taken for one; "::" chains fsspec's URLs.
+# A scheme needs two characters, so that C:\ does not match; fsspec joins chained URLs by "::".
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)(://|::)")
 
 
@@ -34,7 +34,7 @@ def store_at(url: Any) -> Store:
     Returns
     -------
     Store
-        The files there. There may be none yet.
+        The files at this place. It may be empty.
 
     Raises
     ------
@@ -59,8 +59,9 @@ def store_at(url: Any) -> Store:
     if scheme[1].lower() not in SCHEMES or scheme[2] == "::":
         raise UnsupportedURL(
             f"cannot store or open {text!r}: besides local paths and file:///absolute/path URLs, "
-            f"those of {', '.join(sorted(SCHEMES))} are known. For others, open the store with "
-            f"zarr and pass it: storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
+            f"these schemes are supported: {', '.join(sorted(SCHEMES))}. For others, open the "
+            f"store with zarr and pass it: "
+            f"storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
         )
     return Objects(AtURL(text.rstrip("/")))
 
@@ -82,7 +83,7 @@ def _zarr_store(store: Any) -> Store:
 def _local_files(path: str | os.PathLike[str]) -> LocalFiles:
     """Return the files of a folder by its absolute path, with links resolved.
 
-    So overwriting replaces the data set, not a link to it. And the path means the same on a worker
-    with another working directory.
+    With the links resolved, overwriting replaces the data set, not a link to it. An absolute path
+    is valid on workers with another working directory.
     """
     return LocalFiles(os.path.realpath(os.path.expanduser(path)))

@@ -29,14 +29,14 @@ __all__ = ["MANIFEST", "Manifest", "identity_line"]
 MANIFEST = "manifest.json"
 
 _ARRAY = re.compile(rb'"(?P<name>\w+)": \[\n(?P<entries>[^\]]*)\n\]')
-#: Bytes of entries that are parsed at once.
+#: Number of bytes of entries that are parsed at once.
 _PIECE = 2**20
 
 Column = npt.NDArray[np.integer[Any]]
 
 
 def identity_line(dataset_id: str) -> bytes:
-    """The first line of the manifest of the data set with this identity."""
+    """Return the first line of the manifest of the data set with this identity."""
     return f'{{"dataset_id": "{dataset_id}",\n'.encode()
 
 
@@ -47,9 +47,9 @@ class Manifest:
     Attributes
     ----------
     dataset_id : str
-        Random identity of this version of the data set; the schema has the same.
+        Random identity of this version of the data set; the schema holds the same identity.
     arrays : mapping of str to ChunkEntries
-        For each array its chunks, in the order of their rows.
+        The chunks of each array, in the order of their rows.
     """
 
     dataset_id: str
@@ -76,14 +76,14 @@ class Manifest:
 
     @classmethod
     def read(cls, store: Store) -> Manifest:
-        """Manifest of the data set in `store`.
+        """Read the manifest of the data set in `store`.
 
         Raises
         ------
         DatasetIncomplete
-            When there is none.
+            When there is no manifest.
         MetadataCorrupt
-            When it is damaged.
+            When the manifest is damaged.
         """
         try:
             text = store.read_bytes(MANIFEST)
@@ -120,7 +120,7 @@ class Manifest:
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes, Bytes]:
-    """Return the first two lines, and the rest without copying it: it may be long."""
+    """Return the first two lines, and the rest as a view, because a copy may be large."""
     first = text.index(b"\n") + 1
     second = text.index(b"\n", first) + 1
     return text[:first], text[first:second], np.frombuffer(text, np.uint8, offset=second)
@@ -150,7 +150,8 @@ def _columns(text: bytes, start: int, stop: int) -> ChunkEntries:
 def _entries(lines: Bytes) -> tuple[Column, Column, Column, Column]:
     """Parse the rows, bytes, checksums and NaN of lines that :func:`_entry` has written.
 
-    The names and the two texts of a line are in quotes, so the numbers are between the quotes.
+    The field names and the two texts of a line are in quotes: 14 quotes a line. The numbers are
+    found by their places between the quotes.
     """
     quotes = np.flatnonzero(lines == ord('"')).reshape(-1, 14)
     checksums = lines[quotes[:, 10, None] + np.arange(1, 9)].tobytes().decode()
@@ -163,7 +164,7 @@ def _entries(lines: Bytes) -> tuple[Column, Column, Column, Column]:
 
 
 def _numbers(text: Bytes, first: npt.NDArray[np.intp], stop: npt.NDArray[np.intp]) -> Column:
-    """Whole numbers whose digits are ``text[first:stop]``."""
+    """Return the whole numbers whose digits are ``text[first:stop]``."""
     values = np.zeros(len(first), np.int64)
     for place in range(int(np.max(stop - first))):
         inside = first + place < stop
@@ -173,7 +174,7 @@ def _numbers(text: Bytes, first: npt.NDArray[np.intp], stop: npt.NDArray[np.intp
 
 
 def _grid(layout: ArrayLayout) -> npt.NDArray[np.int64]:
-    """Rows of each chunk."""
+    """Return the number of rows of each chunk."""
     rows = np.full(layout.n_chunks, layout.chunk_rows, dtype=np.int64)
     start, stop = layout.rows_of(layout.n_chunks - 1)
     rows[-1] = stop - start

@@ -1,8 +1,8 @@
-"""A Dask array with names for its columns, which estimators find and keep.
+"""A Dask array with names for its columns, which estimators store as ``feature_names_in_``.
 
-scikit-learn takes the names of features from the columns of a frame; an array has none. Here the
-attribute ``feature_names`` holds them: a tuple of str, one for each column. Any code that takes a
-Dask array can read it, and needs nothing else of this package.
+scikit-learn takes the names of features from the columns of a frame; a plain array has no names.
+Here the attribute ``feature_names`` holds them: a tuple of str, one for each column. Code that
+takes a Dask array can read this attribute without importing this package.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class NamedColumns(DaskArray):
     """A Dask array of two dimensions with a name for each column.
 
     In all other ways it is a Dask array. Selected rows and columns, persisted and pickled arrays
-    keep the names. Arrays of other values that are computed from it are plain Dask arrays.
+    keep the names. The results of other operations are plain Dask arrays without names.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class NamedColumns(DaskArray):
 
     @classmethod
     def of(cls, array: DaskArray, names: Sequence[str]) -> NamedColumns:
-        """The same array with names for its columns."""
+        """Return the same array with names for its columns."""
         return _rebuilt(array.dask, array.name, array.chunks, array._meta, tuple(names))
 
     def __getitem__(self, index: Any) -> DaskArray:
@@ -69,7 +69,7 @@ def _chosen(names: tuple[str, ...], index: Any) -> tuple[str, ...] | None:
     """Return the names of the columns that an index selects; None if they cannot be known."""
     if not isinstance(index, tuple) or len(index) < 2:
         return names
-    if any(each is None for each in index) or len(index) > 2:
+    if any(element is None for element in index) or len(index) > 2:
         return None
     columns = index[1]
     if columns is Ellipsis:

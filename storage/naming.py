@@ -28,7 +28,7 @@ def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, .
 
 
 def given_names(names: Sequence[str]) -> bool:
-    """Whether columns have names of their own, not only the numbers x0, x1, ..."""
+    """Return whether columns have names of their own, not only the default x0, x1, ..."""
     return tuple(names) != tuple(f"x{column}" for column in range(len(names)))
 
 
@@ -40,7 +40,8 @@ def choose_columns(
     Raises
     ------
     TypeError, ValueError
-        When it is not a sequence of names and numbers, or a column does not exist or is repeated.
+        When `columns` is not a sequence of names and numbers, or when a column does not exist or
+        is repeated.
     """
     if columns is None:
         return None
@@ -62,10 +63,10 @@ def _column_number(column: Any, numbers: Mapping[str, int]) -> int:
             return numbers[column]
         close = get_close_matches(column, numbers, n=3)
         if close:
-            told = f"did you mean {' or '.join(map(repr, close))}?"
+            hint = f"did you mean {' or '.join(map(repr, close))}?"
         else:
-            told = f"its columns are {', '.join([*numbers][:6])}{', ...' * (len(numbers) > 6)}"
-        raise ValueError(f"the data set has no column {column!r}: {told}")
+            hint = f"its columns are {', '.join([*numbers][:6])}{', ...' * (len(numbers) > 6)}"
+        raise ValueError(f"the data set has no column {column!r}: {hint}")
     if isinstance(column, int | np.integer) and not isinstance(column, bool):
         if 0 <= column < len(numbers):
             return int(column)
@@ -111,7 +112,7 @@ def _plain(label: Any) -> Label:
 
 
 def _distinct_names(what: str, names: Sequence[str], length: int, of: str) -> tuple[str, ...]:
-    # A single string would be taken as a sequence of its letters.
+    # Python would treat a single string as a sequence of its letters.
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{what} must be a sequence of str, got {names!r}")
     if len(names) != length:

@@ -24,7 +24,7 @@ __all__ = ["Objects"]
 
 Result = TypeVar("Result")
 
-#: Words by which errors of clients say that access was refused, if they are not PermissionErrors.
+#: Names of client errors which mean that access was refused, besides PermissionError.
 _REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
 _REFUSAL = re.compile(r"status code: 40[13]\b")
 
@@ -40,7 +40,7 @@ class Objects(Store):
     Attributes
     ----------
     opener : Opener
-        The same.
+        The opener that was passed.
     """
 
     def __init__(self, opener: Opener) -> None:
@@ -55,7 +55,7 @@ class Objects(Store):
 
     @property
     def location(self) -> str:
-        """The URL, or the store's own text."""
+        """The URL, or the text form of the store object."""
         return self.opener.name
 
     @property
@@ -68,11 +68,11 @@ class Objects(Store):
         )
 
     def read(self, key: str) -> Bytes:
-        """The bytes of a file."""
+        """Return the bytes of a file."""
         return next(self.read_each([key]))
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
-        """The bytes of several files: all are requested at once, and yielded as they come."""
+        """Request several files at once, and yield the bytes of each in the order of `keys`."""
         get, loop = self._store.get, _zarr_loop()
         asked = [
             asyncio.run_coroutine_threadsafe(get(key, numpy_buffer_prototype()), loop)
@@ -88,7 +88,7 @@ class Objects(Store):
                 answer.cancel()
 
     def read_start(self, key: str, nbytes: int) -> bytes:
-        """The first bytes of a file; all of them if the file is shorter."""
+        """Return the first bytes of a file; all of them if the file is shorter."""
         start = self._store.get(key, numpy_buffer_prototype(), RangeByteRequest(0, nbytes))
         return self._bytes(key, self._run("read", key, start)).tobytes()
 
@@ -99,24 +99,27 @@ class Objects(Store):
         self._run("write", key, self._store.set(key, _buffer(b"".join(parts))))
 
     def create(self, key: str, content: bytes) -> bool:
-        """Write a file unless one of this name exists; tell whether it holds `content` now."""
+        """Write a file unless it exists; return whether the file holds `content` afterwards."""
         self._run("write", key, self._store.set_if_not_exists(key, _buffer(content)))
         return self.read(key).tobytes() == content
 
     def delete(self, key: str) -> None:
-        """Delete a file, and everything in it where it is a folder."""
+        """Delete a file, or a folder with all its files."""
         self._run("delete", key, self._store.delete(key))
         self._run("delete", key, self._store.delete_dir(key))
 
     def kind(self) -> str | None:
-        """A place in an object store, of which only the files are known; None if there are none."""
+        """Return "place" if there are files, None if there are none or the store cannot list.
+
+        An object store has no folders, only files.
+        """
         able = self._store.supports_listing and not self._is_of_the_web
         return "place" if able and self.names() else None
 
     def names(self) -> list[str]:
-        """Names of the files directly below the root, and of the folders there that hold files.
+        """Return the names of files directly below the root, and of folders that hold files.
 
-        Some servers list a folder for a while after its last file was deleted.
+        Some servers still list a folder for a while after its last file was deleted.
         """
         store = self._store
 
@@ -130,10 +133,10 @@ class Objects(Store):
         return self._run("list", "", listed())
 
     def identity(self) -> None:
-        """None: a data set here is never replaced in one step, see :mod:`storage.claim`."""
+        """Return None: a data set here is never replaced in one step, see :mod:`storage.claim`."""
 
     def for_zarr(self) -> ZarrStore:
-        """The store."""
+        """Return the Zarr store."""
         return self._store
 
     def check_writable(self) -> None:
@@ -142,7 +145,7 @@ class Objects(Store):
         Raises
         ------
         UnsupportedURL
-            When the store is for reading only.
+            When the store is read-only.
         """
         store = self._store
         able = store.supports_writes and store.supports_deletes and store.supports_listing

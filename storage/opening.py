@@ -1,4 +1,4 @@
-"""Opening a data set: its metadata is read, and no chunk."""
+"""Open a data set: read its metadata, but no chunk."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
         ``http://``, ``https://`` or ``memory://``; or a Zarr store. Credentials are taken from the
         environment.
     columns : sequence of str or int, optional
-        Names or numbers (from 0) of the columns that X shall have, in this order; None means all.
-        A chunk holds all columns, so fewer columns take less memory, but the same time to read.
+        Names or numbers (from 0) of the columns of X to keep, in this order; None means all. A
+        chunk holds all columns, so fewer columns take less memory, but the same time to read.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     MetadataCorrupt
         When its metadata is damaged.
     UnsupportedURL
-        For URLs of other schemes.
+        When the URL has another scheme.
     StoreUnreachable, PermissionError
-        When a store on the network does not answer, or refuses.
+        When a store on the network does not answer, or refuses access.
 
     Examples
     --------
@@ -73,8 +73,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     """
     store = store_at(url)
     while True:
-        # On a disk an overwrite replaces the whole folder. If it came while the files were read,
-        # nothing is damaged: read them again.
+        # On a disk an overwrite replaces the whole folder. If that happened while the files were
+        # read, nothing is damaged: read them again.
         identity = store.identity()
         try:
             dataset = _open(store, columns)
@@ -99,7 +99,7 @@ def verify(url: Location) -> VerifyReport:
     Returns
     -------
     VerifyReport
-        How much was read.
+        Numbers of chunks and bytes that were read.
 
     Raises
     ------

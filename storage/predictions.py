@@ -28,28 +28,28 @@ _PARQUET = (".parquet", ".pq")
 def write_predictions(
     columns: Mapping[str, DaskArray], target: str, *, classes: Sequence[Any] | None = None
 ) -> None:
-    """Write lazy columns of the same rows, without ever holding more than some blocks of them.
+    """Write lazy columns of the same rows, with only a few blocks in memory at a time.
 
     Parameters
     ----------
     columns : dict of str to dask.array.Array of shape (n_rows,) or (n_rows, n_outputs)
-        Cut into the same blocks of known length.
+        All arrays have the same blocks of rows, of known length.
     target : str
-        A local path. Where it ends in ``.parquet`` or ``.pq``, a folder of Parquet files is made,
-        one for each block, and columns of several outputs become several. Otherwise it is a Zarr
-        group of one array for each column.
+        A local path. If it ends in ``.parquet`` or ``.pq``, it becomes a folder with a Parquet
+        file for each block; an array of several outputs becomes several columns. Otherwise it
+        becomes a Zarr group with an array for each column.
     classes : sequence, optional
-        All labels that a column of text can have, sorted. Zarr has no settled format for text: an
-        array holds their numbers, and the labels are its attribute ``classes``.
+        All labels that a column of text can have, sorted. Zarr has no standard format for text.
+        So the Zarr array holds the number of each label, and its attribute ``classes`` the labels.
 
     Raises
     ------
     DatasetExists
-        Something is there.
+        When something is at `target` already.
     UnsupportedURL
-        It is not a local path.
+        When `target` is not a local path.
     OSError
-        It cannot be written. Nothing is left there.
+        When `target` cannot be written. What was written is removed.
     """
     if "://" in target:
         raise UnsupportedURL(f"predictions are written to local folders, and {target} is a URL")
@@ -83,7 +83,7 @@ def _write_zarr(
         if array.dtype.kind in "OU":
             attributes = {"classes": [str(each) for each in classes or ()]}
             array = map_blocks(_Codes(tuple(classes or ())), array, dtype=np.int32, meta=_NO_CODES)
-        # Equal chunks, so that no two tasks write the same one.
+        # Equal blocks, each of them one chunk of the Zarr array: no two tasks write the same chunk.
         rows = max(1, *array.chunks[0])
         array = array.rechunk({0: rows, 1: -1} if array.ndim == 2 else {0: rows})
         sources.append(array)
@@ -97,7 +97,7 @@ def _write_zarr(
                 dimension_names=("sample", "output")[: array.ndim],
             )
         )
-    # Together, so that a block of rows is read once for all columns.
+    # In one computation, so that a block of rows is read once for all columns.
     store(sources, targets, lock=False)
 
 
@@ -106,7 +106,7 @@ _NO_CODES = np.zeros(0, np.int32)
 
 @dataclass(frozen=True)
 class _Codes:
-    """Numbers of the labels of a block."""
+    """Converts the labels of a block to their numbers: ``classes[number]`` is the label."""
 
     classes: tuple[Any, ...]
 

@@ -31,7 +31,7 @@ class _Promise:
         where = f"the block of {_told(place)} of {self.name}"
         if not isinstance(block, np.ndarray):
             raise TypeError(f"{where} came as {type(block).__name__}, not as a NumPy array")
-        shape = tuple(each.stop - each.start for each in place)
+        shape = tuple(extent.stop - extent.start for extent in place)
         if block.shape != shape:
             raise ValueError(
                 f"{where} came with {_counted(block.shape)} where the Dask array promised "
@@ -58,7 +58,7 @@ class _Promise:
 
 
 def as_promised(name: str, array: DaskArray) -> DaskArray:
-    """Return the same array with a check: a block that differs from the promise raises an error.
+    """Return the same array with a check that raises if a block differs from the promise.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The printed text of a data set."""
+"""The text form of a data set, which ``repr`` returns."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ Label = str | int | float | bool
 
 @dataclass(frozen=True)
 class Schema:
-    """Names and provenance of a data set; shapes and dtypes are the arrays' own.
+    """Names and provenance of a data set; the arrays' own metadata holds shapes and dtypes.
 
     Attributes
     ----------
     dataset_id : str
-        Random identity of this version of the data set. The manifest repeats it, and readers
-        compare both: so they notice that a data set was overwritten after it was opened.
+        Random identity of this version of the data set. The manifest repeats it. Readers compare
+        both, to notice that a data set was overwritten after it was opened.
     n_samples, n_features : int
         Shape of X.
     block_rows : int
@@ -32,13 +32,13 @@ class Schema:
     feature_names : tuple of str
         One name for each column of X.
     target : str, tuple of str or None
-        Name of y, or one name a column of y.
+        Name of y, or one name for each column of y.
     classes : tuple or None
         The label that each integer code of y stands for: ``y == i`` means ``classes[i]``.
     source : str or None
         Where the data came from, in words.
     shuffle_seed : int or None
-        Seed that the rows were shuffled with before they came here.
+        Seed with which the rows were shuffled before they were stored.
     created : str
         Time of writing, ISO 8601, UTC.
     """

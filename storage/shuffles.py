@@ -13,7 +13,8 @@ from dask.core import flatten
 
 __all__ = ["refuse_shuffled_apart"]
 
-# Names of the one task in a shuffle that waits for all partitions: on disk, and between workers.
+# Prefixes of the names of a shuffle's barrier, the task that waits for all partitions: the first
+# two in shuffles through the disk, the last in shuffles between workers.
 _BARRIERS = ("barrier-", "zpartd-", "shuffle-barrier-")
 # Name in the keys of a shuffle by plain tasks, before its token.
 _TASK_SHUFFLE = "taskshuffle-"
@@ -25,7 +26,7 @@ def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
     Raises
     ------
     ValueError
-        Names two arrays that do not.
+        When two arrays do not share their shuffle; the message names them.
     """
     shuffled = {
         name: _Tasks(array)
@@ -44,16 +45,16 @@ def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
 
 
 def _refuse_others(orders: Mapping[str, Any]) -> None:
-    for one, other in combinations(orders, 2):
-        if orders[one] != orders[other]:
+    for first_name, second_name in combinations(orders, 2):
+        if orders[first_name] != orders[second_name]:
             raise ValueError(
-                f"{one} and {other} do not come from the same shuffle, and a shuffle leaves the "
-                f"rows in an order of its own: rows of {one} would stand beside rows of another "
-                f"{other}. Columns of one shuffled frame (set_index, merge, sort_values, "
-                f"shuffle) that were made arrays or computed one by one are shuffled apart: give "
-                f"the frames themselves, or one array that is cut into {one} and {other}, or "
-                f"persist the frame first. Join frames that were shuffled one by one into one "
-                f"frame first"
+                f"{first_name} and {second_name} do not come from the same shuffle, and each "
+                f"shuffle has its own order of rows: rows of {first_name} would be paired with the "
+                f"wrong rows of {second_name}. Columns of one shuffled frame (set_index, merge, "
+                f"sort_values, shuffle) are shuffled separately if each is converted to an array "
+                f"or computed on its own: give the frames themselves, or one array that is cut "
+                f"into {first_name} and {second_name}, or persist the frame first. Join frames "
+                f"that were shuffled separately into one frame first"
             )
 
 
@@ -80,23 +81,23 @@ class _Tasks:
         self._blocks = [list(flatten([block])) for block in keys]
 
     def barriers(self) -> set[Any]:
-        """All shuffles that any task of the array needs."""
+        """Return the barriers of all shuffles that any task of the array needs."""
         return self._barriers
 
     def last_barriers(self) -> set[Any]:
-        """The shuffles that order the rows of the blocks: on each path the last shuffle.
+        """Return the barriers that set the order of the blocks' rows: the last one on each path.
 
         A value that both the first and the last block need is a number, such as the mean of a
-        frame. It does not order the rows.
+        frame. It does not affect the order of the rows, so shuffles behind it are ignored.
         """
         return self._reached(flatten(self._blocks), self._numbers) & self._barriers
 
     def partitions_shuffled(self) -> list[int]:
-        """The number of partitions of each shuffle by tasks.
+        """Return the number of input partitions of each shuffle by tasks, sorted.
 
-        Such a shuffle is not random, but the order of rows depends on the number of partitions. And
-        that depends on the columns: Dask reads more Parquet files as one partition if the columns
-        are fewer.
+        Such a shuffle is deterministic, but its order of rows depends on the number of partitions.
+        That number depends on the columns: Dask reads more Parquet files into one partition if it
+        reads fewer columns.
         """
         way = self._reached(flatten(self._blocks), self._numbers)
         last = set(filter(_is_task_shuffle, way))
@@ -109,11 +110,12 @@ class _Tasks:
 
     @cached_property
     def _numbers(self) -> set[Any]:
-        """Keys of values that blocks need, but that do not bring rows to them."""
+        """Keys of values that the blocks need, but that hold no rows of the blocks."""
         numbers: set[Any] = set()
         if len(self._blocks) > 1:
             first, last = (self._reached(self._blocks[i], set()) for i in (0, -1))
-            # A mean needs all partitions in its turn; no block takes its rows by way of it.
+            # The tasks behind such a value are shared, too. Only the values that blocks use
+            # directly count as numbers: no block gets its rows through them.
             shared = (first & last) - self._barriers
             shared -= set(filter(_is_task_shuffle, shared))
             entered = (self._reached(self._blocks[i], shared) & shared for i in (0, -1))
@@ -121,7 +123,7 @@ class _Tasks:
         return numbers
 
     def _reached(self, keys: Iterable[Any], ends: Collection[Any]) -> set[Any]:
-        """All tasks that these tasks need; stops at shuffles and at ``ends``."""
+        """Return all tasks that these tasks need; the search stops at barriers and at `ends`."""
         seen: set[Any] = set()
         stack = list(keys)
         while stack:
@@ -147,5 +149,5 @@ def _is_barrier(layer: Any, key: Any) -> bool:
     text = key[0] if isinstance(key, tuple) else key
     if not isinstance(text, str) or not text.startswith(_BARRIERS):
         return False
-    # Rechunking arrays between workers uses barriers, too, but keeps every row in its place.
+    # Rechunking an array between workers uses barriers, too, but keeps the order of the rows.
     return "Rechunk" not in type(getattr(layer[key], "spec", None)).__name__

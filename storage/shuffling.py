@@ -1,12 +1,13 @@
-"""All rows of a data set in random order, by two passes over files, whatever their number.
+"""Shuffle all rows of a data set in two passes over files, for any number of blocks.
 
-The first pass deals each block's rows out to the blocks of the new data set: how many go where is
-drawn for all blocks before, so that each new block gets exactly the rows that it has room for. What
-a block deals out is written to one file. The second pass collects what was dealt to a new block,
-and puts it into random order. Every order of all rows is equally likely.
+First, the number of rows that each block sends to each block of the new data set is drawn at
+random, so that each new block gets exactly the rows that it has room for. The first pass deals the
+rows of each block out in these numbers, and writes one file for each block. The second pass
+collects the rows for each new block from all files, and puts them into random order. Every order of
+all rows is equally likely.
 
-(Rao and Sandelius's divide and conquer for permutations, with block sizes that are fixed: the
-numbers are multivariate hypergeometric.)
+(This is the divide and conquer method of Rao and Sandelius for random permutations, with fixed
+sizes of blocks: the numbers of rows have a multivariate hypergeometric distribution.)
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ Rows = npt.NDArray[np.generic]
 
 _COUNTS = "counts.npy"
 _CHECKSUM = 4
-# NumPy draws no hypergeometric numbers of more.
+# NumPy's multivariate hypergeometric distribution is limited to fewer rows than this.
 _MOST_ROWS = 10**9
-# The streams of random numbers that a seed begins.
+# Numbers of the random streams that are derived from one seed.
 _DEALT, _OUT, _IN = range(3)
 
 
@@ -68,18 +69,18 @@ def shuffle(
     Parameters
     ----------
     data : Dataset
-        The rows, in any order. With chosen columns only these are stored.
+        The rows, in any order. If it was opened with `columns`, only these columns are stored.
     url : str, path-like or zarr.abc.store.Store
         Where the new data set goes, as for :func:`~storage.create_dataset`.
     seed : int
         Seed of the order, at least 0. The new data set records it.
     scratch : str or path-like, optional
-        Folder for what lies between, on a disk that all workers see, with room for all rows as
-        they are in memory. None is the folder where the new data set goes, if that is on a disk.
-        What is written there is removed.
+        Folder for intermediate files, on a disk that all workers see, with room for all rows,
+        uncompressed. None means the parent folder of the new data set, if that is on a disk. The
+        intermediate files are removed at the end.
     overwrite : bool, default=False
-        Whether to replace a data set at `url`, as for :func:`~storage.create_dataset`; also the
-        one that is shuffled.
+        Whether to replace a data set at `url`, as for :func:`~storage.create_dataset`. It may be
+        the data set that is shuffled.
 
     Returns
     -------
@@ -89,7 +90,8 @@ def shuffle(
     Raises
     ------
     ValueError
-        A negative seed, a billion rows or more, or no scratch folder for an object store.
+        When the seed is negative, when there are a billion rows or more, or when `url` is in an
+        object store and no `scratch` is given.
     DatasetExists
         When something is at `url` already.
     ChunkCorrupt
@@ -147,11 +149,11 @@ def shuffle(
 
 
 def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
-    """The record of an ingest for the new data set: its rows were made by the same steps."""
+    """Return a function that makes the new data set's ingest record; None if `data` has none."""
     from storage.ingestion.record import IngestRecord  # imports pyarrow
 
     if data.columns is not None:
-        return None  # the steps make all columns
+        return None  # the recorded steps produce all columns, not only the chosen ones
     try:
         record = IngestRecord.of(data)
     except NotADataset:
@@ -160,13 +162,16 @@ def _record_of(data: Dataset) -> Callable[[str], Mapping[str, bytes]] | None:
 
 
 def _row_nbytes(data: Dataset) -> int:
-    """Bytes of a row as blocks are planned by, so that the new ones have as many rows."""
+    """Return the bytes of a row as planned for blocks, so that new blocks have as many rows."""
     others = sum(each.row_nbytes for name, each in data.layouts.items() if name != "X")
     return data.layouts["X"].row_nbytes_as_floats + others
 
 
 def counts_of(sizes: tuple[int, ...], seed: int) -> Counts:
-    """How many rows each block deals out to each new block: rows and columns sum to `sizes`."""
+    """Return how many rows each block (row) sends to each new block (column).
+
+    Both the rows and the columns of the matrix sum to `sizes`.
+    """
     rng = np.random.default_rng([seed, _DEALT])
     room = np.array(sizes, dtype=np.int64)
     counts = np.empty((len(sizes), len(sizes)), dtype=np.int64)
@@ -177,12 +182,12 @@ def counts_of(sizes: tuple[int, ...], seed: int) -> Counts:
 
 
 def order_out(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
-    """In which order a block's rows are dealt out."""
+    """Return the order in which the rows of a block are dealt out."""
     return np.random.default_rng([seed, _OUT, block]).permutation(n_rows)
 
 
 def order_in(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
-    """In which order a new block takes the rows that were dealt to it."""
+    """Return the order in which a new block takes the rows that were dealt to it."""
     return np.random.default_rng([seed, _IN, block]).permutation(n_rows)
 
 
@@ -199,7 +204,7 @@ def _scratch_folder(url: Location, scratch: str | os.PathLike[str] | None) -> Pa
 
 @dataclass(frozen=True)
 class _Deal:
-    """Writes the rows of one block by the new blocks that they go to, each part with a checksum."""
+    """Writes the rows of one block, grouped by their new block, with a checksum for each group."""
 
     folder: str
     seed: int
@@ -220,7 +225,7 @@ class _Deal:
 
 @dataclass(frozen=True)
 class _Collect:
-    """Reads what was dealt to one new block."""
+    """Reads the rows that were dealt to one new block, and puts them into random order."""
 
     folder: str
     seed: int
@@ -263,6 +268,6 @@ def _collected(folder: Path, seed: int, name: str, array: da.Array) -> da.Array:
 
 
 def _counts(folder: str) -> Counts:
-    # Of all blocks with all blocks: read where it is needed, and not sent with each task.
+    # The matrix of all blocks by all blocks is large: tasks read it instead of being sent it.
     counts: Counts = np.load(f"{folder}/{_COUNTS}", mmap_mode="r")
     return counts

@@ -1,4 +1,4 @@
-"""On a disk: write a data set beside its target, and put it there in one step.
+"""Write a data set on a disk: into a folder beside its target, then move it there in one step.
 
 Everything is written into a hidden folder next to the target, on the same file system, so that a
 rename can move it. The target changes in a single step at the end. Until then the old data set can
@@ -22,12 +22,12 @@ __all__ = ["Staging"]
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-# Errors of a kernel or a file system that does not know the operation.
+# Errors of a kernel or a file system that does not support the exchange of two folders.
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
 
 
 def _check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a target that exists already, or that this package must not replace.
+    """Raise an error if the target exists and must not be replaced.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
     foreign = foreign_entries(LocalFiles(str(path)), _names(path))
     if foreign is None:
         raise DatasetExists(
-            f"{path} exists and is no data set: choose another place "
+            f"{path} exists and is not a data set: choose another place "
             f"(overwrite=True replaces data sets only)"
         )
     if not overwrite:
@@ -63,17 +63,17 @@ class Staging:
     target : LocalFiles
         Where the data set goes.
     overwrite : bool
-        Whether it may replace another.
+        Whether it may replace another data set.
 
     Attributes
     ----------
     store : LocalFiles
-        Where it is written, once writing has begun.
+        The hidden folder. It exists once :meth:`begin` was called.
     durable : bool
         Whether each file must be safe on disk before the next step. This is needed when a data set
-        is replaced, before the old one is removed. A new data set may be damaged by a power cut:
-        its checksums show it, and it can be written again. Waiting for the disk takes 1.4 to 5
-        times as long as writing.
+        is replaced: the new one must be safe before the old one is removed. Otherwise a power cut
+        may damage the new data set, but its checksums show it, and it can be written again.
+        Waiting for the disk takes 1.4 to 5 times as long as writing.
 
     Raises
     ------

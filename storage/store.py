@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Store(ABC):
-    """Files below one root. It pickles small; if a URL opens it, without credentials.
+    """Files below one root. Its pickle is small, and holds no credentials if a URL opens it.
 
     A missing file raises FileNotFoundError. A store that refuses access or cannot be reached raises
     another OSError, whose message names the file.
@@ -37,19 +37,19 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, key: str) -> Bytes:
-        """The bytes of a file; valid until this thread reads the next file."""
+        """Return the bytes of a file; they are valid until this thread reads the next file."""
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes of a file, in new memory."""
+        """Return the bytes of a file, in new memory."""
         return self.read(key).tobytes()
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
-        """The bytes of several files; each is valid until the next is requested."""
+        """Yield the bytes of several files; each is valid until the next is requested."""
         return map(self.read, keys)
 
     @abstractmethod
     def read_start(self, key: str, nbytes: int) -> bytes:
-        """The first bytes of a file; all of them if the file is shorter."""
+        """Return the first bytes of a file; all of them if the file is shorter."""
 
     @abstractmethod
     def write(
@@ -62,19 +62,19 @@ class Store(ABC):
         key : str
             Name of the file.
         parts : sequence of bytes
-            What it holds.
+            The content of the file, in pieces.
         durable : bool, default=False
-            Wait until a disk has it.
+            Wait until the file is safe on disk.
         """
 
     @abstractmethod
     def kind(self) -> str | None:
-        """What is at the root, in a word; None if nothing is there, or if it cannot be known."""
+        """Return a word for what is at the root; None if nothing is, or if it cannot be known."""
 
     @abstractmethod
     def identity(self) -> object:
-        """A value that changes when another data set replaces this one in one step."""
+        """Return a value that changes when another data set replaces this one in one step."""
 
     @abstractmethod
     def for_zarr(self) -> Any:
-        """The same place in a form that zarr takes."""
+        """Return the root in a form that zarr accepts."""

@@ -1,4 +1,4 @@
-"""Count, mean, standard deviation, minimum and maximum of columns, by one pass over the blocks."""
+"""Count, mean, standard deviation, minimum and maximum of columns, in one pass over the blocks."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _TILE_VALUES = 2**15
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of the columns of some rows. NaN are left out.
+    """Statistics of each column over a set of rows. NaN are left out.
 
     Attributes
     ----------
     count : ndarray of shape (n_columns,)
         Number of values.
     mean : ndarray of shape (n_columns,)
-        Their mean; 0 where there are none.
+        Mean of the values; 0 for a column without values.
     squares : ndarray of shape (n_columns,)
         Sum of squared deviations from the mean.
     low, high : ndarray of shape (n_columns,)
-        Smallest and largest value; infinity and its negative where there are none.
+        Smallest and largest value; inf and -inf for a column without values.
     """
 
     count: npt.NDArray[np.int64]
@@ -48,17 +48,18 @@ class Summary:
     high: Floats
 
     def joined(self, other: Summary) -> Summary:
-        """Summary of the rows of both (Chan, Golub and LeVeque 1979).
+        """Return the summary of the rows of both (Chan, Golub and LeVeque 1979).
 
-        Deviations are never taken from zero, so that columns far from it keep their digits.
+        Deviations are taken from the mean, never from zero, so that the squares keep their digits
+        if the mean is far from zero.
         """
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
-        with np.errstate(invalid="ignore", over="ignore"):  # infinite values
-            apart = other.mean - self.mean
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
+            difference = other.mean - self.mean
             weighted = (self.mean * self.count + other.mean * other.count) / np.maximum(count, 1)
-            mean = np.where(np.isfinite(apart), self.mean + apart * share, weighted)
-            squares = self.squares + other.squares + apart**2 * self.count * share
+            mean = np.where(np.isfinite(difference), self.mean + difference * share, weighted)
+            squares = self.squares + other.squares + difference**2 * self.count * share
         return Summary(
             count,
             mean,
@@ -69,13 +70,13 @@ class Summary:
 
 
 def summary_of(values: npt.NDArray[Any]) -> Summary:
-    """Summary of the columns of one block, of shape (n_rows, n_columns) with one row or more."""
+    """Return the summary of one block of shape (n_rows, n_columns) with one row or more."""
     rows = max(1, _TILE_VALUES // values.shape[1])
     tiles = [_of_tile(values[start : start + rows]) for start in range(0, len(values), rows)]
-    whole = tiles[0]
+    total = tiles[0]
     for tile in tiles[1:]:
-        whole = whole.joined(tile)
-    return whole
+        total = total.joined(tile)
+    return total
 
 
 def _of_tile(values: npt.NDArray[Any]) -> Summary:
@@ -84,7 +85,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
     if not absent.any():
         return _of_whole_tile(numbers)
     count = len(numbers) - np.count_nonzero(absent, axis=0)
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
         mean = np.where(absent, 0.0, numbers).sum(axis=0) / np.maximum(count, 1)
         deviations = np.where(absent, 0.0, numbers - mean)
     return Summary(
@@ -99,7 +100,7 @@ def _of_tile(values: npt.NDArray[Any]) -> Summary:
 def _of_whole_tile(numbers: Floats) -> Summary:
     """Summarize a tile that has no NaN, without making copies that leave NaN out."""
     n_rows, n_columns = numbers.shape
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values give NaN
         mean = numbers.sum(axis=0) / n_rows
         deviations = numbers - mean
     return Summary(
@@ -112,7 +113,7 @@ def _of_whole_tile(numbers: Floats) -> Summary:
 
 
 def summary_frame(data: StoredArrays) -> pd.DataFrame:
-    """Frame of the summaries of all columns of a data set, y only where it holds numbers."""
+    """Return a frame of the statistics of all columns, without y if it holds codes of classes."""
     import pandas as pd
 
     labels = column_labels(data)
@@ -132,16 +133,16 @@ def summary_frame(data: StoredArrays) -> pd.DataFrame:
     return pd.concat(parts, axis=1)
 
 
-def _rows(whole: Summary) -> dict[str, Floats]:
+def _rows(total: Summary) -> dict[str, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.where(whole.count > 1, whole.squares / (whole.count - 1), np.nan)
-    none = whole.count == 0
+        variance = np.where(total.count > 1, total.squares / (total.count - 1), np.nan)
+    none = total.count == 0
     return {
-        "count": whole.count.astype(np.float64),
-        "mean": np.where(none, np.nan, whole.mean),
+        "count": total.count.astype(np.float64),
+        "mean": np.where(none, np.nan, total.mean),
         "std": np.sqrt(variance),
-        "min": np.where(none, np.nan, whole.low),
-        "max": np.where(none, np.nan, whole.high),
+        "min": np.where(none, np.nan, total.low),
+        "max": np.where(none, np.nan, total.high),
     }
 
 

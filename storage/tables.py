@@ -1,4 +1,4 @@
-"""A data set as a table: its first rows, a Dask DataFrame, an xarray Dataset."""
+"""A data set as tables: its first rows, a Dask DataFrame, an xarray Dataset."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["arrays_of", "column_labels", "dask_frame", "first_rows", "xarray_dat
 
 
 def arrays_of(data: StoredArrays) -> dict[str, DaskArray]:
-    """The Dask arrays of a data set, by their names."""
+    """Return the Dask arrays of a data set by their names."""
     arrays = {"X": data.X, "y": data.y}
     return arrays if data.sample_weight is None else arrays | {"sample_weight": data.sample_weight}
 
 
 def column_labels(data: StoredArrays) -> dict[str, list[str]]:
-    """Names of the columns of each array in a table.
+    """Return the names of the table columns for each array.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def _target_labels(data: StoredArrays) -> list[str]:
 
 
 def first_rows(data: StoredArrays, n: int) -> pd.DataFrame:
-    """Frame of the first `n` rows."""
+    """Return the first `n` rows as a frame."""
     if n < 0:
         raise ValueError(f"n must be 0 or more, got {n}")
     labels = column_labels(data)
@@ -69,7 +69,7 @@ def first_rows(data: StoredArrays, n: int) -> pd.DataFrame:
 
 
 def dask_frame(data: StoredArrays) -> Any:
-    """Dask DataFrame with a partition for each block."""
+    """Return a Dask DataFrame with one partition for each block."""
     import dask.dataframe as dd
 
     labels = column_labels(data)
@@ -92,9 +92,9 @@ def dask_frame(data: StoredArrays) -> Any:
 
 @dataclass(frozen=True)
 class FrameReader:
-    """Makes the frame of one block. It reads only arrays with columns that are asked for.
+    """Makes the frame of one block. It reads only the arrays that have requested columns.
 
-    Dask's optimiser finds the parameter ``columns``, and asks for what it needs.
+    Dask's optimiser finds the parameter ``columns``, and passes only the columns that it needs.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class FrameReader:
     def __call__(
         self, start: int, blocks: tuple[tuple[int, bytes], ...], columns: list[str] | None = None
     ) -> pd.DataFrame:
-        """Frame of the block that begins with row `start`, of these columns; None for all."""
+        """Return the frame of the block that begins with row `start`; None means all columns."""
         wanted = [label for each in self.labels.values() for label in each]
         if columns is not None:
             wanted = columns
@@ -149,7 +149,7 @@ def _frame(
 
 
 def xarray_dataset(data: StoredArrays) -> Any:
-    """Xarray Dataset of the arrays."""
+    """Return the arrays as an xarray Dataset."""
     try:
         import xarray
     except ImportError as error:

@@ -27,14 +27,14 @@ _TASK_NBYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """How much :func:`storage.verify` has read. All of it was as the manifest says.
+    """How much :func:`storage.verify` has read. All of it matched the manifest.
 
     Parameters
     ----------
     chunks : int
         Number of chunks that were read and compared.
     nbytes : int
-        Their bytes on disk.
+        Size of these chunks on disk, in bytes.
     nan : dict of str to int
         Number of NaN in each array.
     seconds : float
@@ -82,7 +82,7 @@ def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, Chun
 
 
 def _check_task(store: Store, layout: ArrayLayout, first: int, chunks: ChunkEntries) -> Delayed:
-    # One opaque callable, because Dask would search arguments entry by entry.
+    # A single opaque callable: Dask would search separate arguments for tasks, entry by entry.
     check = delayed(partial(_check_chunks, store, layout, first, chunks), traverse=False)
     task: Delayed = check(dask_key_name=f"verify-{layout.name}-{uuid.uuid4().hex}")
     return task

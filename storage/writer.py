@@ -145,7 +145,7 @@ class BlockWriter:
 def write_arrays(
     arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
 ) -> dict[str, ChunkEntries]:
-    """Write all chunks of all arrays; return the manifest's entries of each.
+    """Write all chunks of all arrays; return the manifest's entries of each array.
 
     NumPy arrays are written by threads of this process, which already has their bytes. Dask arrays
     are written where Dask computes, on the active cluster or on threads, in one computation, so
@@ -175,7 +175,7 @@ def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
 
 
 def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[StoredChunk, ...]:
-    # Not by da.from_array, which copies the whole array first.
+    # da.from_array would copy the whole array first.
     def write(block: int) -> npt.NDArray[np.object_]:
         start = block * writer.block_rows
         index = (block, *(0 for _ in writer.layout.row_shape))
@@ -188,7 +188,7 @@ def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[S
             entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
         )
     finally:
-        # After an error, no more blocks are begun.
+        # After an error, the blocks that have not started are cancelled.
         pool.shutdown(cancel_futures=True)
 
 

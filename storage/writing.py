@@ -1,4 +1,4 @@
-"""Put the files of a new data set in their place; how depends on the store."""
+"""Choose how the files of a new data set are put in their place, which depends on the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Writing", "writing_to"]
 
 
 class Writing(Protocol):
-    """The writing of a data set: it is begun, and then either committed or discarded.
+    """The writing of one data set. It begins, and is then either committed or discarded.
 
     Attributes
     ----------
@@ -42,10 +42,11 @@ def writing_to(target: Store, *, overwrite: bool) -> Writing:
     Raises
     ------
     DatasetExists
-        When something is there already, unless it is an empty folder or, with `overwrite`, a data
-        set (complete or not) and nothing else. In an object store no complete one is replaced.
+        When something is there already. An empty folder is allowed and, with `overwrite`, a folder
+        that holds only a data set (complete or not). In an object store a complete data set is
+        never replaced.
     UnsupportedURL
-        When the store is for reading only.
+        When the store is read-only.
     """
     if isinstance(target, LocalFiles):
         return Staging(target, overwrite=overwrite)
@@ -53,5 +54,5 @@ def writing_to(target: Store, *, overwrite: bool) -> Writing:
     from storage.objects import Objects  # imports zarr
 
     if not isinstance(target, Objects):
-        raise TypeError(f"nothing is known of writing to a {type(target).__name__}")
+        raise TypeError(f"data sets cannot be written to a {type(target).__name__}")
     return Claim(target, overwrite=overwrite)

@@ -1,7 +1,7 @@
-"""Open a Zarr store in any process: by its URL, or as it was passed.
+"""Open a Zarr store in any process: by its URL, or as the store object that the user passed.
 
-Nothing here fails when it is unpickled, only when it is used. If a worker of a Dask cluster cannot
-unpickle a message, it loses its connection, and the fit would wait for its tasks for ever.
+Errors are raised when an object of this module is used, never when it is unpickled. A worker of a
+Dask cluster that cannot unpickle a message loses its connection, and the fit would wait for ever.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ class Opener(Protocol):
 
     @property
     def name(self) -> str:
-        """The URL, or what the store says of itself."""
+        """The URL, or the text form of the store object."""
 
     def open(self) -> ZarrStore:
-        """The store, ready to be used.
+        """Return the store, ready to be used.
 
         Raises
         ------
         UnsupportedURL
-            When it cannot be opened here.
+            When the store cannot be opened in this process.
         """
 
 
 @dataclass(frozen=True)
 class AtURL:
-    """Opens a store by its URL. ``memory://`` URLs are for one process.
+    """Opens a store by its URL. A ``memory://`` URL is valid in one process only.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class AtURL:
         return self.url.partition(":")[0].lower()
 
     def open(self) -> ZarrStore:
-        """Open the store; clients and their connections are cached."""
+        """Return the store; clients and their connections are cached."""
         if self.scheme == _MEMORY:
             return _in_memory_at(self.url)
         return _open_url(self.url, _settings())
@@ -99,11 +99,11 @@ class Given:
 
     @property
     def name(self) -> str:
-        """What the store says of itself."""
+        """The text form of the store object."""
         return str(self.store)
 
     def open(self) -> ZarrStore:
-        """The store."""
+        """Return the store, ready to be used."""
         # Some stores open their file only when zarr first uses them.
         sync(StorePath.open(self.store, ""))
         return self.store
@@ -141,15 +141,17 @@ class _OfOneProcess:
 
 
 @cache
-def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - what is remembered
+def _in_memory_at(url: str) -> ZarrStore:  # noqa: ARG001 - the key of the cache
     store = MemoryStore()
     _in_memory[id(store)] = store
     return store
 
 
 def _settings() -> tuple[tuple[str, str], ...]:
-    """Environment variables that clients read. With other credentials a new client is made."""
-    return tuple(sorted(each for each in os.environ.items() if each[0].startswith(_SETTINGS)))
+    """Return the environment variables that clients read: other credentials need a new client."""
+    return tuple(
+        sorted(variable for variable in os.environ.items() if variable[0].startswith(_SETTINGS))
+    )
 
 
 @cache
@@ -163,7 +165,7 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
             f"{url} is no local path: stores on the network are reached by obstore, which is not "
             f"installed (pip install 'dlbd-estimators[cloud]')"
         ) from error
-    # obstore refuses unencrypted connections unless they are asked for; such a URL does.
+    # obstore refuses unencrypted connections by default; a URL with "http:" asks for one.
     endpoint = dict(settings).get("AWS_ENDPOINT_URL", dict(settings).get("AWS_ENDPOINT", url))
     try:
         store = from_url(url, client_options={"allow_http": endpoint.startswith("http:")})

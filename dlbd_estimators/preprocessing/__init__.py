@@ -1,6 +1,6 @@
-"""Transformers with scikit-learn's names and numbers, lazy on Dask arrays and data frames.
+"""Transformers with scikit-learn's names and results, lazy on Dask arrays and data frames.
 
-On data in memory every class is scikit-learn's own. On Dask collections ``fit`` makes one
+On data in memory every class works exactly as scikit-learn's. On Dask collections ``fit`` makes one
 parallel pass and ``transform`` is lazy:
 
 >>> import dask.array as da

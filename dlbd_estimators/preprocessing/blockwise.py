@@ -1,4 +1,4 @@
-"""Any fitted or stateless transformer, applied to lazy data block by block."""
+"""Apply any fitted or stateless transformer to lazy data, block by block."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ from dlbd_estimators.preprocessing.lazy import (
 
 def _offers(method: str) -> Any:
     def check(self: Blockwise) -> bool:
-        getattr(getattr(self, "transformer_", self.transformer), method)  # its AttributeError
+        # If the transformer has no such method, its AttributeError is raised.
+        getattr(getattr(self, "transformer_", self.transformer), method)
         return True
 
     return available_if(check)
 
 
 class _InMemory(TransformerMixin, BaseEstimator):
-    """``fit`` and ``transform`` of data in memory, with the containers of ``set_output``."""
+    """``fit`` and ``transform`` for data in memory, which honour ``set_output``."""
 
     transformer_: Any
 
     def fit(self, X: Any, y: Any = None) -> Any:
-        raise NotImplementedError  # Blockwise's
+        raise NotImplementedError  # Blockwise defines it
 
     def transform(self, X: Any) -> Any:
         check_is_fitted(self)
         result = self.transformer_.transform(X)
-        # Last: a transformer that looks at X itself says more of what is wrong.
+        # Validate last: if the transformer checks X itself, its error is more specific.
         validate_data(self, X, reset=False, skip_check_array=True)
         return result
 
@@ -53,16 +54,16 @@ class _InMemory(TransformerMixin, BaseEstimator):
 class Blockwise(LazyTransformer, _InMemory):
     """Apply a fitted or stateless transformer to lazy data, one block at a time.
 
-    It is for transformers of scikit-learn, and others on NumPy arrays or pandas frames, that
-    transform each row on its own once they are fitted. Fit them first to data in memory, for
+    Use it for transformers of scikit-learn, and others for NumPy arrays or pandas frames, that
+    transform each row independently once they are fitted. Fit them first to data in memory, for
     example a sample. Sparse results, and results with another number of rows, are refused.
 
     Parameters
     ----------
     transformer : transformer
-        If it is fitted, it is used as it is, also by clones of this object. If it is not,
-        ``fit`` fits a clone to data in memory; with lazy data that is possible for stateless
-        transformers only, such as ``FunctionTransformer``.
+        If it is fitted, it is used as it is, also by clones of this object. If it is not fitted,
+        ``fit`` fits a clone of it to data in memory. With lazy data, an unfitted transformer must
+        be stateless, such as ``FunctionTransformer``.
 
     Attributes
     ----------
@@ -75,10 +76,10 @@ class Blockwise(LazyTransformer, _InMemory):
 
     Notes
     -----
-    To find the number of columns and the dtype of a lazy result, the transformer is tried on a row
-    of zeros (for data frames, on a row that Dask makes up). Some transformers refuse this row, for
-    example because its category is unknown. These need ``get_feature_names_out``, and their
-    results become float64.
+    To find the number of columns and the dtype of a lazy result, the transformer is applied to rows
+    of zeros (for data frames, to rows that Dask makes up). Some transformers refuse these rows, for
+    example because their category is unknown. These transformers need ``get_feature_names_out``,
+    and their results become float64.
 
     Several threads use the same transformer at the same time.
 
@@ -107,8 +108,8 @@ class Blockwise(LazyTransformer, _InMemory):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.transformer)
-        for each in ("input_tags", "transformer_tags", "no_validation", "non_deterministic"):
-            setattr(tags, each, getattr(inner, each))
+        for tag in ("input_tags", "transformer_tags", "no_validation", "non_deterministic"):
+            setattr(tags, tag, getattr(inner, tag))
         return tags
 
     def fit(self, X: Any, y: Any = None) -> Blockwise:
@@ -129,7 +130,7 @@ class Blockwise(LazyTransformer, _InMemory):
         Raises
         ------
         NotFittedError
-            X is lazy, and the transformer has to be fitted first. It is a ValueError, too.
+            X is lazy, and the transformer must be fitted first. NotFittedError is a ValueError.
         TypeError
             X is lazy, and the transformer returns sparse matrices.
         """
@@ -150,11 +151,11 @@ class Blockwise(LazyTransformer, _InMemory):
             self.transformer_ = clone(self.transformer).fit(_two_rows(X))
         elif isinstance(self.transformer, BaseEstimator):
             check_columns(self.transformer, X)
-        _empty_output(self.transformer_, X)  # refuses what cannot work before anything is computed
+        _empty_output(self.transformer_, X)  # raises errors early, before anything is computed
         return self
 
     def _named(self, X: Any) -> Any:
-        return X  # any transformer: it may make something else of a frame
+        return X  # keep the user's container: the wrapped transformer may depend on it
 
     def _transform_lazy(self, X: Any) -> Any:
         X = check_lazy(self, X, reset=False)
@@ -165,12 +166,12 @@ class Blockwise(LazyTransformer, _InMemory):
 
     @_offers("inverse_transform")
     def inverse_transform(self, X: Any) -> Any:
-        """Undo ``transform``. The method is there if the transformer has it.
+        """Undo ``transform``. This method exists if the transformer has it.
 
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            What ``transform`` returns, of shape (n_samples, n_features_out).
+            Result of ``transform``, of shape (n_samples, n_features_out).
 
         Returns
         -------
@@ -180,7 +181,7 @@ class Blockwise(LazyTransformer, _InMemory):
         check_is_fitted(self)
         if not is_lazy(X):
             return self.transformer_.inverse_transform(X)
-        X = check_lazy(BaseEstimator(), X, reset=True)  # its columns are not the fit's features
+        X = check_lazy(BaseEstimator(), X, reset=True)  # its columns are outputs, not features
         like = np.asarray(self.transformer_.inverse_transform(_two_rows(X)))[:0]
         rows = _Rows(self.transformer_, "inverse_transform", like)
         return map_rows(X, rows, meta=like, name="blockwise-inverse")
@@ -192,7 +193,7 @@ class Blockwise(LazyTransformer, _InMemory):
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names of the features; None means those of the fit.
+            Names of the input features; None means the names seen in ``fit``.
 
         Returns
         -------
@@ -206,7 +207,7 @@ class Blockwise(LazyTransformer, _InMemory):
 
 def _is_fitted(transformer: Any) -> bool:
     try:
-        check_is_fitted(transformer)  # says nothing of those that need no fit
+        check_is_fitted(transformer)  # does not raise if the transformer needs no fit
     except NotFittedError:
         return False
     return True
@@ -214,13 +215,13 @@ def _is_fitted(transformer: Any) -> bool:
 
 def _two_rows(X: Any) -> Any:
     if hasattr(X, "columns"):
-        one = X._meta_nonempty.iloc[:1]
-        return without_na(pd.concat([one, one], ignore_index=True))
+        first_row = X._meta_nonempty.iloc[:1]
+        return without_na(pd.concat([first_row, first_row], ignore_index=True))
     return np.zeros((2, X.shape[1]), dtype=X.dtype)
 
 
 def _empty_output(transformer: Any, X: Any) -> NDArray[Any]:
-    """Return an empty result of the width and dtype of all results."""
+    """Return an empty array that has the width and dtype of every result."""
     try:
         result = transformer.transform(_two_rows(X))
     except (AttributeError, TypeError, ValueError) as error:
@@ -228,7 +229,7 @@ def _empty_output(transformer: Any, X: Any) -> NDArray[Any]:
             width = len(transformer.get_feature_names_out())
         except AttributeError:
             raise ValueError(
-                f"The width of what {transformer!r} returns is not known: it has no "
+                f"The number of columns that {transformer!r} returns is not known: it has no "
                 f"get_feature_names_out, and refuses a row of zeros: {error}"
             ) from error
         return np.empty((0, width))
@@ -240,14 +241,14 @@ def _empty_output(transformer: Any, X: Any) -> NDArray[Any]:
     result = np.asarray(result)
     if result.ndim != 2 or len(result) != 2:
         raise ValueError(
-            f"{transformer!r} made an array of shape {result.shape} of 2 rows; one row for each "
+            f"{transformer!r} made an array of shape {result.shape} from 2 rows; one row for each "
             f"is needed."
         )
     return result[:0]
 
 
 class _Rows:
-    """Row function: a method of a transformer, held to the shape that was promised."""
+    """Row function: calls a method of a transformer, and checks the shape of its result."""
 
     __name__ = "blockwise"  # names the tasks of data frames
 
@@ -259,7 +260,7 @@ class _Rows:
     def __call__(self, block: Any) -> NDArray[Any]:
         if len(block) == 0:
             return self.like
-        # A copy: with copy=False a transformer writes into its input, which others may read.
+        # A copy: with copy=False a transformer changes its input, which other tasks may read.
         result = getattr(self.transformer, self.method)(without_na(block.copy()))
         result = result.toarray() if scipy.sparse.issparse(result) else np.asarray(result)
         expected = (len(block), self.like.shape[1])

@@ -1,7 +1,7 @@
-"""The distinct values of each column, and how often each occurs, in one pass.
+"""Find the distinct values of each column, and how often each occurs, in one pass.
 
-scikit-learn's own encoder sorts and compares values, so strings, None and NaN stand in its
-order; two blocks are merged by sorting what both hold.
+scikit-learn's own encoder sorts and compares the values, so that strings, None and NaN are in the
+order of scikit-learn. Two blocks are merged by sorting the values of both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.preprocessing.columns import without_na
 
-#: A column of more distinct values is an identifier: its table would not fit into every task.
+#: A column with more distinct values is an identifier: every task would get a table of all values.
 MAX_CATEGORIES = 1_000_000
 
 
@@ -28,30 +28,30 @@ class Column(NamedTuple):
     counts: NDArray[np.int64]
 
     def counts_of(self, categories: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the counts of some categories; 0 of those that do not occur."""
+        """Return the counts of `categories`; 0 for a category that does not occur."""
         found = dict(zip(map(_key, self.values), self.counts, strict=True))
-        return np.array([found.get(_key(each), 0) for each in categories], dtype=np.int64)
+        return np.array([found.get(_key(category), 0) for category in categories], dtype=np.int64)
 
 
 def _key(value: Any) -> Any:
-    """Return what stands for a value in a dictionary: NaN is not equal to itself."""
+    """Return a dictionary key for a value. All NaN get one key, because NaN != NaN."""
     return value if value == value else _key  # noqa: PLR0124 - only NaN differs from itself
 
 
 class Found(NamedTuple):
-    """Partial of the pass: the rows seen, and their columns (none if no row was seen)."""
+    """Partial result of the pass: number of rows, and the columns (empty if there is no row)."""
 
     n_rows: int
     columns: tuple[Column, ...]
 
 
 class FindCategories:
-    """Kernel and combination of the pass.
+    """Kernel of the pass, and the function that combines two partial results.
 
     Parameters
     ----------
     names : iterable
-        What errors call the columns.
+        Names of the columns in error messages.
     """
 
     def __init__(self, names: Iterable[Any]) -> None:
@@ -69,7 +69,7 @@ class FindCategories:
         return Found(len(block), tuple(columns))
 
     def combine(self, left: Found, right: Found) -> Found:
-        """Merge the categories of two runs of blocks."""
+        """Merge the categories of two groups of blocks."""
         if not (left.n_rows and right.n_rows):
             return left if left.n_rows else right
         columns = (
@@ -89,14 +89,14 @@ def _tally(values: Any, name: Any) -> Column:
                 f"not take as a category. Drop such rows, or fill them in first."
             )
         return sorted_column(values, None, name)
-    # Arrow's strings and categoricals are counted without making a Python object of each row.
+    # value_counts counts Arrow strings and categoricals without a Python object for each row.
     tally = values.value_counts(dropna=False, sort=False)
-    tally = tally[tally > 0]  # a categorical names also what it does not hold
+    tally = tally[tally > 0]  # a categorical also lists categories that no row has
     return sorted_column(tally.index.to_series(), tally.to_numpy(dtype=np.int64), name)
 
 
 def sorted_column(values: Any, counts: NDArray[np.int64] | None, name: Any) -> Column:
-    """Sort values, and add up the counts (1 where None) of equal ones."""
+    """Return the sorted distinct values with the sum of their counts (None means 1 each)."""
     table = values.to_frame() if isinstance(values, pd.Series) else values[:, np.newaxis]
     encoder = sklearn.preprocessing.OrdinalEncoder(encoded_missing_value=-1)
     try:
@@ -119,11 +119,11 @@ def sorted_column(values: Any, counts: NDArray[np.int64] | None, name: Any) -> C
 def infrequent(
     counts: NDArray[np.int64], n_samples: int, min_frequency: Any, max_categories: Any
 ) -> NDArray[np.bool_]:
-    """Tell which categories scikit-learn brings together as infrequent.
+    """Return a mask of the categories that scikit-learn groups as infrequent.
 
-    Those that fewer than ``min_frequency`` rows hold (if a float: that share of all rows).
-    If with the one that stands for them more than ``max_categories`` are left, then also the
-    rarest of those; of equally rare ones the first.
+    A category is infrequent if fewer than ``min_frequency`` rows have it (a float is a share of all
+    rows). If more than ``max_categories`` remain, where the group of infrequent categories counts
+    as one, the rarest of the others are infrequent, too; among equally rare ones the first.
     """
     least: Any = 0 if min_frequency is None else min_frequency
     if not isinstance(least, Integral):
@@ -136,26 +136,27 @@ def infrequent(
 
 
 def table_of(columns: Sequence[NDArray[Any]], names: pd.Index | None) -> Any:
-    """Put the values of each column side by side.
+    """Return a table with the values of each column side by side.
 
     Parameters
     ----------
     columns : sequence of ndarray
-        Values; a shorter column repeats its first, an empty one holds what equals no category.
+        Values of each column. A shorter column is filled with its first value, an empty column
+        with an object that equals no category.
     names : Index or None
-        For a frame its columns; None for an array.
+        Names of the columns of a frame; None to return an array.
     """
     n_rows = max(1, *(len(values) for values in columns))
     filled = [_filled(values, n_rows) for values in columns]
     if names is None:
         return np.stack(filled, axis=1)
-    # The dtype is stated, because pandas would make strings of objects.
+    # With an explicit dtype: pandas would otherwise convert objects to its string dtype.
     series = {i: pd.Series(values, dtype=values.dtype) for i, values in enumerate(filled)}
     return pd.DataFrame(series).set_axis(names, axis=1)
 
 
 class _Nothing:
-    """Equals no category."""
+    """A value that equals no category."""
 
 
 def _filled(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
@@ -164,13 +165,14 @@ def _filled(values: NDArray[Any], n_rows: int) -> NDArray[Any]:
 
 
 def as_objects(values: NDArray[Any]) -> NDArray[np.object_]:
-    """Return an array of objects, NumPy's scalars where the array was NumPy's."""
+    """Return an array of objects; elements of a NumPy dtype become NumPy scalars."""
     objects = np.empty(len(values), dtype=object)
     objects[:] = list(values)
     return objects
 
 
 def as_given(values: NDArray[Any]) -> NDArray[Any]:
-    """Return categories as scikit-learn takes them for its parameter of that name."""
-    # Of bytes and dates it compares the type; strings as objects may stand beside NaN.
+    """Return categories in a form that scikit-learn's parameter ``categories`` accepts."""
+    # scikit-learn compares the dtype of bytes and dates. Strings need dtype object, because NaN
+    # may be among them.
     return values if values.dtype.kind in "SmM" else as_objects(values)

@@ -1,8 +1,8 @@
-"""Columns of pandas' many dtypes, as those that scikit-learn knows.
+"""Convert columns of pandas' many dtypes to dtypes that scikit-learn supports.
 
-scikit-learn knows NumPy's dtypes and, of pandas' own, numbers, strings and categories. Its encoders
-refuse ``pandas.NA``, the missing value of most of pandas' own dtypes: here it becomes NaN, which
-they take, so that a column has the same categories in whatever dtype it was read.
+scikit-learn supports NumPy's dtypes and, among pandas' own, numbers, strings and categories. Its
+encoders refuse ``pandas.NA``, the missing value of most of pandas' own dtypes, but accept NaN. So
+``pandas.NA`` becomes NaN here, and a column has the same categories in any dtype.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dlbd_estimators.exceptions import BadBlock
 
 
 def without_na(block: Any) -> Any:
-    """Write what scikit-learn does not know in dtypes that it knows, and ``pandas.NA`` as NaN.
+    """Convert columns to dtypes that scikit-learn supports, and ``pandas.NA`` to NaN.
 
     Parameters
     ----------
     block : object
-        An array or a pandas frame; all else is left to scikit-learn. It is not changed, and
-        returned if there is nothing to do.
+        An array or a pandas frame; any other object is returned as it is. The block is not
+        changed. It is returned itself if there is nothing to convert.
     """
     if isinstance(block, np.ndarray):
         return _objects_without_na(block)
@@ -38,7 +38,10 @@ def without_na(block: Any) -> Any:
 
 
 def numbers_without_na(block: Any) -> Any:
-    """Do as :func:`without_na`, and bring numbers of pandas' own dtypes to floats if some miss."""
+    """Do the same as :func:`without_na`; also convert nullable numbers with missing values.
+
+    They become float64.
+    """
     if not isinstance(block, pd.DataFrame):
         return without_na(block)
     floats = {
@@ -55,20 +58,20 @@ def numbers_without_na(block: Any) -> Any:
 
 
 def numbers_dtype(dtype: Any) -> np.dtype[Any] | None:
-    """Return the NumPy dtype of a column of numbers with room for missing values, or None.
+    """Return a NumPy dtype that holds a column of numbers and its missing values.
 
-    Dates are no numbers.
+    None for a column that does not hold numbers. Dates are not numbers.
     """
     found = numeric_dtype(dtype)
     if found.kind not in "biufc":
         return None
     if isinstance(dtype, np.dtype) or found.kind in "fc":
         return found
-    return np.dtype(np.float64)  # pandas' own integers and truth values can be missing
+    return np.dtype(np.float64)  # pandas' own integers and booleans can be missing
 
 
 class FrameValues:
-    """Row function: the values of a frame, numbers where all of its columns are numbers."""
+    """Row function: returns the values of a frame, as numbers if all columns are numbers."""
 
     __name__ = "values"  # names the tasks
 
@@ -85,7 +88,7 @@ class FrameValues:
             return self._values(block).astype(self.like.dtype, copy=False)
         except (TypeError, ValueError) as error:
             raise BadBlock(
-                f"a partition of X does not hold what was promised: its columns are "
+                f"a partition of X does not match the dtypes of its meta: its columns are "
                 f"{dict(block.dtypes.astype(str))}: {error}"
             ) from error
 
@@ -95,7 +98,7 @@ class FrameValues:
 
 
 def known_dtype(dtype: Any) -> Any:
-    """Return the dtype that scikit-learn sees in a column, with room for missing values."""
+    """Return the dtype that scikit-learn gets for a column and its missing values."""
     if isinstance(dtype, np.dtype):
         return dtype
     if numbers_dtype(dtype) is not None:
@@ -122,7 +125,7 @@ def _of_arrow(column: pd.Series, kind: Any) -> pd.Series:
     from pyarrow import types
 
     if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
-        return column  # scikit-learn makes floats with NaN of them
+        return column  # scikit-learn converts them to floats with NaN
     if types.is_dictionary(kind):
         return _of_arrow(column.astype(pd.ArrowDtype(kind.value_type)), kind.value_type)
     known: Any = None

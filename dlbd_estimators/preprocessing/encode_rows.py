@@ -1,4 +1,4 @@
-"""What an encoder does with one block of rows, as functions that tasks can pickle."""
+"""Picklable functions that apply an encoder to one block of rows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DecodeRows:
     def __call__(self, block: Any) -> NDArray[Any]:
         if len(block) == 0:
             return self.empty
-        # A copy: scikit-learn writes into the codes that it decodes.
+        # A copy: scikit-learn changes the codes that it decodes.
         codes = np.array(block)
         return np.asarray(self.encoder.inverse_transform(codes)).astype(
             self.empty.dtype, copy=False

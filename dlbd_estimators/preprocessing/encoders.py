@@ -1,4 +1,4 @@
-"""Categories to numbers: scikit-learn's encoders, lazy on Dask collections."""
+"""Encode categories as numbers: scikit-learn's encoders, lazy on Dask collections."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from dlbd_estimators.preprocessing.widening import cut
 
 
 class _LazyEncoder(LazyTransformer):
-    """What both encoders do with lazy data; in front of scikit-learn's class.
+    """Base of both encoders: their work on lazy data. It comes before scikit-learn's class.
 
-    scikit-learn itself sets the fitted state, from a table of no more rows than the largest
-    column has categories, and itself encodes each block.
+    scikit-learn itself sets the fitted state: it is fitted to a small table, with as many rows as
+    the largest number of categories of a column. It also encodes each block.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class _LazyEncoder(LazyTransformer):
 
     #: scikit-learn's class.
     _eager: Any
-    #: Parameters of a fit whose table also holds what is in no category.
+    #: Parameters that allow a table with values outside of ``categories``.
     _lenient: ClassVar[dict[str, Any]]
 
     categories: Any
@@ -95,7 +95,7 @@ class _LazyEncoder(LazyTransformer):
         """
         vars(self).pop("n_passes_", None)
         if not is_lazy(X):
-            # scikit-learn's class, after us
+            # scikit-learn's, next in the MRO
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
         answered(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
         return self
@@ -103,7 +103,7 @@ class _LazyEncoder(LazyTransformer):
     def _asks_to_fit(
         self, X: Any, known: Known, then: LazyTransformer | None = None
     ) -> AsksForRows[Known]:
-        # Wrong values are known before the data is read.
+        # scikit-learn raises errors on these parameters before the data is read.
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
         X = check_lazy(self, X, reset=True)
@@ -121,14 +121,17 @@ class _LazyEncoder(LazyTransformer):
             )
         table = table_of([column.values for column in found.columns], names)
         if all(limit is None for limit in limits.values()):
-            super().fit(table)  # type: ignore[misc] # as above
+            super().fit(table)  # type: ignore[misc] # scikit-learn's
         else:
             self._fit_infrequent(found, table, names)
         self.n_passes_ = n_passes
         return NOTHING
 
     def _fit_infrequent(self, found: Found, table: Any, names: pd.Index | None) -> None:
-        """Let scikit-learn make the state from a table in which only frequent ones occur."""
+        """Fit scikit-learn's class to a table that holds only the frequent categories.
+
+        With ``min_frequency=1``, it then treats all categories that do not occur as infrequent.
+        """
         unknown = "error" if self.handle_unknown == "error" else "ignore"
         finder = sklearn.preprocessing.OneHotEncoder(
             categories=self.categories, handle_unknown=unknown
@@ -143,20 +146,20 @@ class _LazyEncoder(LazyTransformer):
                 counts[eligible], found.n_rows, self.min_frequency, self.max_categories
             )
             frequent.append(as_given(values)[~rare])
-        params = self.get_params(deep=False)  # type: ignore[attr-defined] # as above
+        params = self.get_params(deep=False)  # type: ignore[attr-defined] # scikit-learn's
         params |= {
             "categories": [as_given(values) for values in categories],
             "min_frequency": 1,
             "max_categories": None,
         }
-        if self.handle_unknown == "error":  # what the data holds beyond them was refused above
+        if self.handle_unknown == "error":  # `finder` has refused unknown values
             params |= self._lenient
         encoder = self._eager(**params).fit(table_of(frequent, names))
         vars(self).update({k: v for k, v in vars(encoder).items() if k not in params})
         self.categories_ = categories
 
     def _eligible(self, categories: NDArray[Any]) -> NDArray[np.bool_]:
-        """Tell which categories can be infrequent."""
+        """Return a mask of the categories that can be infrequent."""
         return np.ones(len(categories), dtype=bool)
 
     def _transform_lazy(self, X: Any) -> Any:
@@ -173,26 +176,26 @@ class _LazyEncoder(LazyTransformer):
         )
 
     def inverse_transform(self, X: Any) -> Any:
-        """Turn codes back into categories.
+        """Convert codes back to categories.
 
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            What ``transform`` returns, of shape (n_samples, n_encoded_features).
+            Result of ``transform``, of shape (n_samples, n_encoded_features).
 
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
             Categories; a lazy Dask array if X is lazy. A lazy result has dtype object if
-            ``handle_unknown`` allows unknown categories, which become None; scikit-learn's result
-            has it only if there are some.
+            ``handle_unknown`` allows unknown categories, which become None. scikit-learn's result
+            has dtype object only if there are unknown categories.
         """
         if not is_lazy(X):
-            return super().inverse_transform(X)  # type: ignore[misc] # as above
+            return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's
         check_is_fitted(self)
         encoder = self._block_encoder()
         codes = encoder.transform(self._first_categories())
-        # The columns of X are not the features of the fit, so another estimator looks at them.
+        # The columns of X are not the features of the fit: check them with another estimator.
         X = check_lazy(BaseEstimator(), X, reset=True)
         if X.shape[1] != codes.shape[1]:
             raise ValueError(
@@ -211,14 +214,14 @@ class _LazyEncoder(LazyTransformer):
 
     def _first_categories(self) -> Any:
         first = [values[:1] for values in self.categories_]
-        # pandas has not all units of NumPy's dates: those of an array stay an array.
+        # pandas does not support all units of NumPy's dates: a table of dates stays an array.
         dates = len({values.dtype for values in first}) == 1 and first[0].dtype.kind in "mM"
         return table_of(first, None if dates else pd.RangeIndex(len(first)))
 
     def _block_encoder(self) -> Any:
-        """Return a copy for the blocks: dense, NumPy out, names checked already."""
+        """Return a copy for blocks: it returns dense NumPy arrays and does not check names."""
         encoder = copy.deepcopy(self)
-        encoder.set_output(transform="default")  # type: ignore[attr-defined] # as above
+        encoder.set_output(transform="default")  # type: ignore[attr-defined] # scikit-learn's
         vars(encoder).pop("feature_names_in_", None)
         if hasattr(encoder, "sparse_output"):
             encoder.sparse_output = False
@@ -227,7 +230,7 @@ class _LazyEncoder(LazyTransformer):
 
 @documented_by_bases
 class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
-    """Turn each category into a column of zeros and ones.
+    """Encode each category as a column of zeros and ones.
 
     In memory this is scikit-learn's class. On lazy data ``fit`` makes one pass, and ``transform``
     is lazy and **always dense**, for any ``sparse_output``: the estimators of this package do not
@@ -236,19 +239,20 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     Parameters
     ----------
     categories : "auto" or list of array-like, default="auto"
-        Categories of each feature; "auto" takes those that occur.
+        Categories of each feature; "auto" means the categories that occur in the data.
     drop : {"first", "if_binary"} or array-like of shape (n_features,), default=None
         Category of each feature that gets no column.
     sparse_output : bool, default=True
         Whether to return a CSR matrix for data in memory. Lazy results are dense.
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
-        What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
-        or a warning comes when the block is computed.
+        What ``transform`` does with a category that ``fit`` has not seen. On lazy data the error
+        or warning is raised when the block is computed.
     min_frequency : int or float, default=None
         Categories with fewer rows than this, or with a smaller share of the rows, share one
         column.
     max_categories : int, default=None
-        Largest number of columns of a feature, with the one that infrequent categories share.
+        Largest number of columns of a feature, including the column that infrequent categories
+        share.
     feature_name_combiner : "concat" or callable, default="concat"
         Makes the name of a column from its feature and its category.
 
@@ -278,7 +282,7 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
 
 @documented_by_bases
 class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
-    """Turn each category into an integer.
+    """Encode each category as an integer.
 
     In memory this is scikit-learn's class. On lazy data ``fit`` makes one pass, and ``transform``
     is lazy.
@@ -286,11 +290,11 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     Parameters
     ----------
     categories : "auto" or list of array-like, default="auto"
-        Categories of each feature in the order of their codes; "auto" takes those that occur,
-        sorted.
+        Categories of each feature in the order of their codes; "auto" means the sorted categories
+        that occur in the data.
     handle_unknown : {"error", "use_encoded_value"}, default="error"
-        What ``transform`` does with a category that ``fit`` has not seen. On lazy data an error
-        comes when the block is computed.
+        What ``transform`` does with a category that ``fit`` has not seen. On lazy data the error
+        is raised when the block is computed.
     unknown_value : int or NaN, default=None
         Code of unknown categories.
     encoded_missing_value : int or NaN, default=NaN
@@ -298,8 +302,8 @@ class OrdinalEncoder(_LazyEncoder, sklearn.preprocessing.OrdinalEncoder):
     min_frequency : int or float, default=None
         Categories with fewer rows than this, or with a smaller share of the rows, share one code.
     max_categories : int, default=None
-        Largest number of codes of a feature, with the one that infrequent categories share, and
-        without those of NaN and of unknown categories.
+        Largest number of codes of a feature. The code that infrequent categories share counts; the
+        codes of NaN and of unknown categories do not.
 
     Attributes
     ----------

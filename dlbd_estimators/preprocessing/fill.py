@@ -1,4 +1,4 @@
-"""Blocks with their missing values filled in, and back."""
+"""Fill in the missing values of blocks, and restore them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
 
-#: Share of values up to which they are filled in one by one. Of more there are long runs.
+#: Largest share of values that are filled in by index. A larger share is filled in by a mask.
 _FEW = 0.75
 
 
@@ -28,11 +28,11 @@ class FillRows:
     marker : object
         The missing value.
     dtype : dtype
-        Of the result.
+        Dtype of the result.
     kept : ndarray of int
         Columns of the block that go into the result.
     values : ndarray of shape (len(kept),)
-        What to fill in, of dtype.
+        Fill values, of the same dtype.
     indicators : ndarray of int
         Columns of the block whose indicators are appended.
     """
@@ -47,7 +47,7 @@ class FillRows:
         values = values_of(block, self.dtype, self.marker)
         refuse_others(values, self.marker)
         mask = missing_mask(values, self.marker)
-        # Taking all columns, and stacking nothing beside them, would be two copies of the block.
+        # If all columns are kept, and no indicators appended, two copies of the block are avoided.
         all_kept = len(self.kept) == values.shape[1]
         empty = mask if all_kept else mask[:, self.kept]
         filled = np.where(empty, self.values, values if all_kept else values[:, self.kept])
@@ -56,7 +56,7 @@ class FillRows:
         return filled.astype(self.dtype, copy=False)
 
     def change(self, dtype: np.dtype[Any], n_columns: int) -> Change | None:
-        """Return what fills a tile in place, where the result is as wide and of its dtype."""
+        """Return a function that fills a tile in place; None if width or dtype would change."""
         as_wide = len(self.kept) == n_columns and not len(self.indicators)
         return self._fill if as_wide and dtype == self.dtype and is_nan(self.marker) else None
 
@@ -64,7 +64,7 @@ class FillRows:
         odd = np.isfinite(tile, out=scratch("odd", tile.shape, np.bool_))
         np.logical_not(odd, out=odd)
         if tile.flags.c_contiguous and np.count_nonzero(odd) <= _FEW * odd.size:
-            # Looking at these alone is faster than at all values for each use.
+            # Work on these values only: faster than several passes over all values.
             places = np.flatnonzero(odd)
             flat = tile.reshape(-1)
             if not np.isnan(flat[places]).all():
@@ -78,16 +78,16 @@ class FillRows:
 
 @dataclass(frozen=True)
 class UnfillRows:
-    """Puts missing values back where indicators tell.
+    """Puts missing values back where indicator columns are 1.
 
     Parameters
     ----------
     marker : number
         The missing value.
     kept, indicators : ndarray of int
-        Of the :class:`FillRows` to undo.
+        The same attributes of the :class:`FillRows` to undo.
     n_features : int
-        Columns of the original.
+        Number of columns of the original data.
     """
 
     marker: Any
@@ -97,7 +97,7 @@ class UnfillRows:
 
     def __call__(self, block: Any) -> NDArray[np.float64]:
         filled = values_of(block, np.dtype(np.float64), self.marker)
-        # Columns that were left out had no value at all.
+        # In columns that were removed, all values were missing.
         original = np.full((len(filled), self.n_features), self.marker, dtype=np.float64)
         original[:, self.kept] = filled[:, : len(self.kept)]
         mask = np.zeros(original.shape, dtype=bool)
@@ -107,14 +107,16 @@ class UnfillRows:
 
 
 def filled_statistics(fill: FillRows, known: ColumnStatistics) -> ColumnStatistics:
-    """Return the statistics of filled columns and indicators, from those before, exactly.
+    """Compute the statistics of filled columns and indicators from those of the input.
+
+    The formulas are exact, not estimates.
 
     Parameters
     ----------
     fill : FillRows
         Fills NaN with numbers.
     known : ColumnStatistics
-        Of the data, without weights.
+        Statistics of the input, without weights.
     """
     values = fill.values.astype(np.float64)
     count, missing = known.count[fill.kept], known.n_missing[fill.kept]
@@ -147,19 +149,19 @@ def filled_statistics(fill: FillRows, known: ColumnStatistics) -> ColumnStatisti
 
 
 def filled_categories(fill: FillRows, known: Found) -> Found | None:
-    """Return the categories of filled columns, and how often each occurs, from those before.
+    """Compute the categories of filled columns, and their counts, from those of the input.
 
     Parameters
     ----------
     fill : FillRows
         Fills NaN.
     known : Found
-        Of the data.
+        Categories of the input, and their counts.
 
     Returns
     -------
     Found or None
-        None where there are indicators beside the columns.
+        Categories of the filled columns, and their counts; None if indicators are appended.
     """
     if len(fill.indicators):
         return None

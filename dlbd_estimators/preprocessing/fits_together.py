@@ -1,7 +1,8 @@
-"""Fits of transformers to columns of the same rows, in the same sweeps.
+"""Fit several transformers to columns of the same rows in shared passes.
 
-Transformers of this package tell the passes that their fits take (``_asks_to_fit``), and so does a
-Pipeline of them here: what all of them ask for at the same time is one reading of the rows.
+The fit of a transformer of this package is a generator that requests its passes
+(``_asks_to_fit``). Here, a Pipeline of such transformers becomes a generator, too. Requests that
+several generators make at the same time are answered by reading the rows once.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from dlbd_estimators.preprocessing.shared_statistics import (
 
 
 def shares_passes(transformer: Any) -> bool:
-    """Tell whether a transformer's fit takes its passes together with those of others."""
+    """Return whether a transformer's fit can share its passes with other fits."""
     if type(transformer) is Pipeline:
         return _is_plain(transformer)
-    # A subclass of a user's may fit in another way, and callbacks are told by `fit` alone.
+    # A user's subclass may have another `fit`, and only `fit` calls callbacks.
     fit = getattr(type(transformer), "fit", None)
-    ours = getattr(fit, "__module__", "").startswith(f"{__package__}.")
-    return ours and isinstance(transformer, LazyTransformer) and not _has_callbacks(transformer)
+    own_fit = getattr(fit, "__module__", "").startswith(f"{__package__}.")
+    return own_fit and isinstance(transformer, LazyTransformer) and not _has_callbacks(transformer)
 
 
 def fit_together(transformers: Sequence[Any], columns: Sequence[Any]) -> int:
@@ -36,16 +37,16 @@ def fit_together(transformers: Sequence[Any], columns: Sequence[Any]) -> int:
     Parameters
     ----------
     transformers : sequence of transformer
-        Of which :func:`shares_passes` says so.
+        Transformers for which :func:`shares_passes` returns True.
     columns : sequence of dask.array.Array or dask.dataframe.DataFrame
-        What each of them is fitted to: columns of the same rows.
+        The input of each transformer. All inputs are columns of the same rows.
     """
     pairs = zip(transformers, columns, strict=True)
     return answered_together([_asks(transformer, X) for transformer, X in pairs])
 
 
 def _is_plain(pipeline: Any) -> bool:
-    """Tell whether scikit-learn would do no more than fit and transform, one after the other."""
+    """Return whether scikit-learn would only fit and transform the steps one after the other."""
     steps = pipeline.steps
     if not isinstance(steps, list | tuple) or not steps:
         return False
@@ -53,7 +54,7 @@ def _is_plain(pipeline: Any) -> bool:
         return False
     if pipeline.transform_input is not None or len({name for name, _ in steps}) < len(steps):
         return False
-    # Names that cannot be are scikit-learn's to refuse.
+    # Leave pipelines with invalid names to scikit-learn, which raises the error.
     taken = pipeline.get_params(deep=False)
     if any(not isinstance(name, str) or "__" in name or name in taken for name, _ in steps):
         return False

@@ -1,4 +1,4 @@
-"""Imputation of missing values: one pass finds the fill values, blocks are filled lazily."""
+"""Impute missing values: one pass finds the fill values, then blocks are filled lazily."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
     """Replace missing values by the mean, the most frequent value or a constant of the column.
 
-    In memory this is scikit-learn's class. On lazy data ``fit`` makes one parallel pass, which
-    also finds what a scaler, or in many cases an encoder, after the imputer needs; ``transform``
-    is lazy.
+    In memory this is scikit-learn's class. On lazy data ``fit`` makes one parallel pass, and
+    ``transform`` is lazy. In a pipeline, the pass also finds the statistics for a scaler after the
+    imputer, and in many cases the categories for an encoder.
 
     Parameters
     ----------
     missing_values : int, float, str, np.nan, None or pandas.NA, default=np.nan
-        The value that is missing. In columns of strings Dask makes NaN and None the same missing
-        value, so either of them means both.
+        The value that marks a missing entry. In columns of strings Dask converts NaN and None to
+        the same missing value, so either of them means both.
     strategy : {"mean", "median", "most_frequent", "constant"} or callable, default="mean"
-        What to fill in. Of equally frequent values it is the smallest. "median" and callables need
-        all values of a column at once, and so need X in memory. On lazy data "most_frequent"
-        counts up to a million distinct values of a column.
+        How to choose the fill value. Among equally frequent values, "most_frequent" takes the
+        smallest. "median" and callables need all values of a column at once, so X must be in
+        memory. On lazy data "most_frequent" counts up to a million distinct values of a column.
     fill_value : str or number, default=None
         The constant of "constant"; None means 0, or "missing_value" for objects.
     copy : bool, default=True
@@ -63,15 +63,15 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         Whether to append, for each column with missing values in ``fit``, a column that is 1 where
         a value was missing.
     keep_empty_features : bool, default=False
-        Whether to keep columns that have no value in ``fit``. They are filled with 0, or with the
-        constant.
+        Whether to keep columns in which all values are missing in ``fit``. They are filled with 0,
+        or with the constant.
 
     Attributes
     ----------
     statistics_ : ndarray of shape (n_features,)
-        Fill values; NaN for a column without any value, which ``transform`` leaves out.
+        Fill values; NaN for a column without any value, which ``transform`` removes.
     indicator_ : sklearn.impute.MissingIndicator or None
-        Makes the appended columns of ``add_indicator``.
+        Computes the columns that ``add_indicator`` appends.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -95,8 +95,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features). Columns of strings come as a Dask data
-            frame, or as a Dask array of objects.
+            Features of shape (n_samples, n_features). Lazy columns of strings must be in a Dask
+            data frame, or in a Dask array of dtype object.
         y : None
             Ignored; scikit-learn's pipelines pass it.
 
@@ -127,7 +127,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             raise ValueError(_needs_all(self.strategy))
         if self.strategy == "mean":
             _refuse_text(rows)
-        # scikit-learn checks parameters, and the data's dtype, on a row like those of X.
+        # Fit scikit-learn's class to one row with the dtypes of X: it checks parameters and dtypes.
         plain = type(self)(**{**self.get_params(deep=False), "add_indicator": False})
         row = _one_row(rows, self.missing_values)
         plain.set_output(transform="default")
@@ -138,7 +138,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             raise
         statistics = known.statistics if self._spares_a_pass() else None
         if statistics is None:
-            # Objects have to be looked at one by one anyway: counting them spares a pass.
+            # The pass visits each object anyway; counting them saves the encoder's pass.
             counted = then is not None and then.needs_categories and dtype.kind == "O"
             present = yield from self._gather(rows, dtype, counted)
         else:
@@ -150,7 +150,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         return Known(present.statistics, categories_of(present, dtype))
 
     def inverse_transform(self, X: Any) -> Any:
-        """Put the missing values back, where the columns of the indicator say they were.
+        """Restore the missing values where the indicator columns are 1.
 
         Parameters
         ----------
@@ -160,13 +160,13 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         Returns
         -------
         ndarray or dask.array.Array of shape (n_samples, n_features)
-            Features with missing values, float64. Columns that ``transform`` left out are all
-            missing.
+            Features with missing values, float64. In columns that ``transform`` removed, all values
+            are missing.
 
         Raises
         ------
         ValueError
-            The imputer has no indicator, X has another number of columns, or X is of objects.
+            The imputer has no indicator, X has another number of columns, or X has dtype object.
         """
         if not is_lazy(X):
             return super().inverse_transform(X)
@@ -198,8 +198,8 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
 
     def _transform_lazy(self, X: Any) -> Any:
         rows = check_lazy(self, X, reset=False)
-        # scikit-learn transforms a row: it checks dtypes, warns (here, and so once) of columns
-        # that it leaves out, and tells the dtype of the result.
+        # scikit-learn's class transforms one row here: it checks the dtypes, warns once about
+        # columns that it removes, and determines the dtype of the result.
         row, plain = _one_row(rows, self.missing_values), in_memory(self)
         if hasattr(self, "feature_names_in_") and isinstance(row, pd.DataFrame):
             plain.feature_names_in_ = self.feature_names_in_
@@ -216,7 +216,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         if statistics is not None:
             statistics = filled_statistics(fill, statistics) if result.dtype.kind != "O" else None
         if categories is not None:
-            # The strings of a frame would be of another dtype.
+            # In a data frame, strings would have another dtype than the counted objects.
             categories = (
                 filled_categories(fill, categories) if isinstance(output, da.Array) else None
             )
@@ -224,7 +224,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
         return output
 
     def _in_memory(self, X: Any) -> Any:
-        # Of other missing values scikit-learn looks for these themselves.
+        # With another marker X stays unchanged: scikit-learn searches it for that marker.
         return without_na(X) if is_nan(self.missing_values) else X
 
     def _spares_a_pass(self) -> bool:
@@ -249,19 +249,19 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
 
     def _set(self, present: Present, dtype: np.dtype[Any]) -> None:
         empty = present.n_missing == present.n_rows
-        # scikit-learn is fitted to two rows that lack what the data lacks: the rest of its
-        # state (indicator, dtypes, constants) does not depend on the values.
+        # Fit scikit-learn's class to two rows with missing values in the same columns as the data.
+        # The rest of its state (indicator, dtypes, constants) does not depend on the values.
         plain = type(self)(**self.get_params(deep=False))
         plain.fit(_two_rows(present, dtype, self.missing_values))
         self.__dict__.update(fitted(plain))
-        nothing = 0 if self.keep_empty_features else np.nan
+        empty_value = 0 if self.keep_empty_features else np.nan
         if self.strategy == "mean":
-            assert present.statistics is not None  # the mean of objects was refused
-            self.statistics_ = np.where(empty, nothing, present.statistics.mean)
+            assert present.statistics is not None  # a mean of objects was refused before
+            self.statistics_ = np.where(empty, empty_value, present.statistics.mean)
         elif self.strategy == "most_frequent":
-            assert present.counts is not None  # the kernel was asked for them
+            assert present.counts is not None  # the kernel counts for this strategy
             top = [
-                nothing if none else most_frequent(counts)
+                empty_value if none else most_frequent(counts)
                 for none, counts in zip(empty, present.counts, strict=True)
             ]
             self.statistics_ = np.array(top, dtype=object if dtype.kind == "O" else np.float64)
@@ -275,15 +275,15 @@ def _refuse_text(rows: Any) -> None:
             where = "X" if lazy_array else f"column {label!r} of X"
             raise ValueError(
                 f"Cannot use mean strategy with non-numeric data: {where} has dtype {dtype}. "
-                f"Convert what holds numbers with .astype('float64'), and choose "
-                f"strategy='most_frequent' or 'constant' for all else."
+                f"Convert columns that hold numbers with .astype('float64'), and choose "
+                f"strategy='most_frequent' or 'constant' for all others."
             )
 
 
 def _name_columns(error: Exception, rows: Any) -> None:
     if not isinstance(rows, da.Array):
-        told = ", ".join(f"{label!r} ({dtype})" for label, dtype in rows.dtypes.items())
-        error.args = (f"{error} The columns of X are {told}.",)
+        dtypes_shown = ", ".join(f"{label!r} ({dtype})" for label, dtype in rows.dtypes.items())
+        error.args = (f"{error} The columns of X are {dtypes_shown}.",)
 
 
 def _present(known: Any) -> Present:
@@ -295,12 +295,17 @@ def _dtype(rows: Any, marker: Any) -> np.dtype[Any]:
 
 
 def _one_row(rows: Any, marker: Any) -> Any:
-    """Return a row in memory, without missing values, of the dtypes of X."""
+    """Return one row in memory that has the dtypes of X and no missing value."""
     lazy_array = isinstance(rows, da.Array)
     dtypes = (
-        [rows.dtype] * rows.shape[1] if lazy_array else [known_dtype(each) for each in rows.dtypes]
+        [rows.dtype] * rows.shape[1]
+        if lazy_array
+        else [known_dtype(column_dtype) for column_dtype in rows.dtypes]
     )
-    cells = [np.full(1, _present_value(each, marker), dtype=each) for each in dtypes]
+    cells = [
+        np.full(1, _present_value(column_dtype, marker), dtype=column_dtype)
+        for column_dtype in dtypes
+    ]
     if lazy_array:
         return np.stack(cells, axis=1)
     row = pd.DataFrame(dict(enumerate(cells)))
@@ -309,11 +314,11 @@ def _one_row(rows: Any, marker: Any) -> Any:
 
 
 def _two_rows(present: Present, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
-    """Return rows that lack a value in the columns that do, and all in the columns without any."""
+    """Return two rows. Columns with missing values lack one value, empty columns lack both."""
     value = _present_value(dtype, marker)
     lacking = np.stack([present.n_missing > 0, present.n_missing == present.n_rows])
     rows = np.full(lacking.shape, value, dtype=dtype)
-    if lacking.any():  # integers cannot be NaN, but then nothing is
+    if lacking.any():  # with the marker NaN, integers have no missing values
         rows[lacking] = np.nan if is_nan(marker) else marker
     return rows
 

@@ -1,4 +1,4 @@
-"""Infinity, which scikit-learn's transformers refuse, in a block of floats."""
+"""Refuse infinite values in a block of floats, as scikit-learn's transformers do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dlbd_estimators.exceptions import NonFiniteValues
 def refuse_infinity(
     block: NDArray[Any], *, start: int = 0, names: Any = None, cause: Exception | None = None
 ) -> None:
-    """Raise NonFiniteValues, with row and column, where a block of floats holds infinity.
+    """Raise NonFiniteValues, which names row and column, if a block of floats holds infinity.
 
     Parameters
     ----------
     block : ndarray of shape (n_rows, n_features)
         Floats.
     start : int
-        Number of the first of the rows.
+        Number of the first row in messages.
     names : sequence of str, optional
-        Of the columns.
+        Names of the columns.
     cause : Exception, optional
-        What led here.
+        Earlier error, which becomes the ``__cause__`` of the new one.
     """
     infinite = np.isinf(block)
     if infinite.any():

@@ -1,9 +1,9 @@
-"""Transformers on lazy data: a function for every block, in the container the user chose.
+"""Apply transformers to lazy data block by block, and return the container the user chose.
 
 scikit-learn's ``set_output`` wraps the ``transform`` that a class defines, and would turn a
 lazy result into a pandas frame in memory. Therefore :class:`LazyTransformer` is not a
-``TransformerMixin``, and scikit-learn leaves its methods alone. They pass data in memory on to
-scikit-learn's own (wrapped) method, and choose the container of lazy results themselves.
+``TransformerMixin``, so scikit-learn does not wrap its methods. For data in memory they call
+scikit-learn's own (wrapped) method; for lazy results they choose the container themselves.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ __all__ = [
     "transform_rows",
 ]
 
-#: From a block of rows (NumPy array or pandas frame) to an array of as many rows.
+#: Maps a block of rows (NumPy array or pandas frame) to an array of as many rows.
 RowFunction = Callable[[Any], Any]
 
 
 class LazyTransformer(ToSklearnMixin):
-    """Mixin before a scikit-learn transformer: lazy data in gives lazy data out.
+    """Mixin before a scikit-learn transformer: lazy input gives lazy output.
 
-    With data in memory it is exactly scikit-learn's class. A subclass overrides ``fit`` for lazy
-    X, and ``_transform_lazy``. It must not define ``transform`` or ``fit_transform`` itself,
-    because scikit-learn would wrap those.
+    With data in memory the class behaves exactly as scikit-learn's. A subclass overrides ``fit``
+    for lazy X, and ``_transform_lazy``. It must not define ``transform`` or ``fit_transform``
+    itself, because scikit-learn would wrap them.
     """
 
-    #: Whether ``fit`` counts the values of columns: another step may have done so.
+    #: Whether ``fit`` needs the counts of distinct values, which a previous step may provide.
     needs_categories = False
 
     def transform(self, X: Any) -> Any:
@@ -71,7 +71,7 @@ class LazyTransformer(ToSklearnMixin):
             ``set_output(transform="pandas")``.
         """
         if not is_lazy(X):
-            # scikit-learn's class, after us
+            # scikit-learn's, next in the MRO
             return super().transform(self._named(self._in_memory(X)))  # type: ignore[misc]
         check_is_fitted(self)
         return self._transform_lazy(X)
@@ -94,46 +94,46 @@ class LazyTransformer(ToSklearnMixin):
             The transformed rows, as ``transform`` returns them.
         """
         if not is_lazy(X):
-            return super().fit_transform(  # type: ignore[misc] # as above
+            return super().fit_transform(  # type: ignore[misc] # scikit-learn's
                 self._in_memory(X), y, **fit_params
             )
         X = opened("X", X)
         with shared_statistics.input_statistics(self):
-            fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # as above
+            fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # scikit-learn's
             return fitted.transform(X)
 
     def _asks_to_fit(
         self, X: Any, known: Known, then: LazyTransformer | None = None
     ) -> AsksForRows[Known]:
-        """Fit to lazy X as ``fit`` does, but ask for the passes that it takes.
+        """Fit to lazy X as ``fit`` does, but request the passes instead of running them.
 
-        A generator: see :mod:`dlbd_estimators.engine.passes_together`. Here for transformers whose
-        ``fit`` takes no pass.
+        It is a generator: see :mod:`dlbd_estimators.engine.passes_together`. This version is for
+        transformers whose ``fit`` takes no pass.
 
         Parameters
         ----------
         X : dask.array.Array or dask.dataframe.DataFrame
             Features.
         known : Known
-            What the step before knows of them.
+            What the previous step knows about X.
         then : LazyTransformer, optional
-            The step that follows, whose fit may be spared a pass by this one.
+            The next step. This fit may also collect what the next step's fit needs, to save a pass.
 
         Returns
         -------
         Known
-            What ``transform`` may take as known of X.
+            What ``transform`` may assume about X.
         """
-        self.fit(X)  # type: ignore[attr-defined] # scikit-learn's class, after us
+        self.fit(X)  # type: ignore[attr-defined] # scikit-learn's, next in the MRO
         return NOTHING
         yield
 
     def _in_memory(self, X: Any) -> Any:
-        """Return X in memory with NaN for ``pandas.NA``, as the blocks of lazy X have it."""
+        """Return X in memory with NaN instead of ``pandas.NA``, as in the blocks of lazy X."""
         return without_na(X)
 
     def _named(self, X: Any) -> Any:
-        """Return X in memory, not copied, with the names of an array that the fit saw."""
+        """Return X; an array without names becomes a frame, not copied, with the fit's names."""
         return named_as_in_fit(self, X)
 
     def _transform_lazy(self, X: Any) -> Any:
@@ -141,12 +141,13 @@ class LazyTransformer(ToSklearnMixin):
 
 
 def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check the form of lazy X and its columns, whatever their dtype.
+    """Check the shape of lazy X and its columns, for any dtype.
 
     Parameters
     ----------
     estimator : estimator
-        Its ``n_features_in_`` and ``feature_names_in_`` are set, or X is held against them.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set if `reset`; otherwise X is
+        compared with them.
     X : dask.array.Array, dask.dataframe.DataFrame or zarr.Array
         Features.
     reset : bool
@@ -155,12 +156,12 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
     Returns
     -------
     dask.array.Array or dask.dataframe.DataFrame
-        X; an array with one column of chunks.
+        The same data. An array is rechunked so that each chunk holds all columns.
 
     Raises
     ------
     ValueError
-        X is not of two dimensions, has no columns or, as far as is known, no rows, or has not
+        X does not have two dimensions, has no columns, is known to have no rows, or does not have
         the features of the fit.
     TypeError
         X is lazy in a way that is not supported, or its blocks are masked or sparse.
@@ -172,7 +173,7 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
             f"Reshape it with X.reshape(-1, 1) if it holds one feature."
         )
     lazy_array = isinstance(X, da.Array)
-    n_rows = X.shape[0] if lazy_array else np.nan  # the length of a frame is a computation
+    n_rows = X.shape[0] if lazy_array else np.nan  # the length of a frame would be computed
     if X.shape[1] == 0 or n_rows == 0:
         raise ValueError(
             f"Found array with {n_rows} sample(s) and {X.shape[1]} feature(s) while a minimum "
@@ -196,23 +197,24 @@ def map_rows(
     Parameters
     ----------
     X : dask.array.Array or dask.dataframe.DataFrame
-        Of ``check_lazy`` or ``lazy_features``.
+        Result of ``check_lazy`` or ``lazy_features``.
     function : callable
-        From a block (NumPy array or pandas frame, perhaps with no rows) to a NumPy array or
-        SciPy CSR array of as many rows. It must not change the block.
+        Maps a block (NumPy array or pandas frame, perhaps with no rows) to a NumPy array or SciPy
+        CSR array with as many rows. It must not change the block.
     dtype : dtype, optional
-        Of the result. Without it, or without n_columns, the function is tried on one row.
+        Dtype of the result. Without `dtype` or `n_columns`, `function` is called with one row to
+        find out.
     n_columns : int, optional
-        Columns of the result.
+        Number of columns of the result.
     meta : array, optional
-        An empty result, in place of dtype and n_columns: tells the type of container, too.
+        An empty result, instead of `dtype` and `n_columns`. It also determines the array type.
     name : str
-        Begins the keys of the tasks.
+        Prefix of the keys of the tasks.
 
     Returns
     -------
     dask.array.Array of shape (n_samples, n_columns)
-        With the row chunks of X; those of a frame, and unknown ones, are unknown (NaN).
+        The result, with the row chunks of X. If X is a frame, their lengths are unknown (NaN).
     """
     if meta is None:
         if dtype is None or n_columns is None:
@@ -251,20 +253,20 @@ def transform_rows(
     Parameters
     ----------
     estimator : estimator
-        Fitted; its ``set_output``, or scikit-learn's configuration, chooses the container,
-        its ``get_feature_names_out`` names the columns.
+        Fitted estimator. Its ``set_output``, or scikit-learn's configuration, chooses the
+        container; its ``get_feature_names_out`` names the columns.
     X : dask.array.Array or dask.dataframe.DataFrame
-        As in :func:`map_rows`, like all that follow.
+        Result of ``check_lazy`` or ``lazy_features``.
     function : callable
-        From a block to an array of as many rows.
+        Maps a block to an array with as many rows, as in :func:`map_rows`.
     dtype : dtype, optional
         Dtype of the result.
     n_columns : int, optional
-        Columns of the result.
+        Number of columns of the result.
     meta : array, optional
-        An empty result, in place of dtype and n_columns.
+        An empty result, instead of `dtype` and `n_columns`.
     name : str
-        Begins the keys of the tasks.
+        Prefix of the keys of the tasks.
 
     Returns
     -------
@@ -275,7 +277,7 @@ def transform_rows(
     Raises
     ------
     ValueError
-        The container is "polars", or pandas' where the result is sparse.
+        The container is "polars", or it is "pandas" and the result is sparse.
     """
     if meta is None and (dtype is None or n_columns is None):
         meta = function(_one_row(X))[:0]
@@ -294,10 +296,10 @@ def transform_rows(
 
 
 def container(estimator: Any, meta: Any) -> Any:
-    """Return an empty result in the container that ``set_output`` asks for.
+    """Return an empty result in the container that ``set_output`` selects.
 
-    scikit-learn's own wrapper decides, so that the estimator's choice, the global one, their
-    order and the names of columns are what they are for data in memory.
+    scikit-learn's own wrapper makes it. So the estimator's setting, the global setting, their
+    precedence and the names of columns have the same effect as for data in memory.
     """
     cls: Any = type(estimator)
     probe: Any = object.__new__(_probe(cls))
@@ -321,7 +323,7 @@ def _unsupported(what: Any) -> str:
 
 @cache
 def _probe(cls: Any) -> Any:
-    """Make a subclass whose ``transform`` is scikit-learn's wrapper around nothing."""
+    """Make a subclass whose ``transform`` returns X in the container of scikit-learn's wrapper."""
 
     class Probe(cls):
         def transform(self, X: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Missing values of a block: where they are, what else there is, and how often."""
+"""Find the missing values of a block, and statistics and counts of the other values."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MOST_DISTINCT = 1_000_000
 
 
 def is_nan(value: Any) -> bool:
-    """Tell whether this marker stands for what pandas and NumPy call missing."""
+    """Return whether a value is NaN or ``pandas.NA``."""
     return value is pd.NA or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def values_of(block: Any, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
-    """Bring a block to an array of dtype.
+    """Convert a block to an array of the given dtype.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def values_of(block: Any, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
     dtype : dtype
         Numeric, or object.
     marker : object
-        The missing value. Columns of strings of a data frame have a missing value of their
-        own, which Dask makes of NaN and None: it becomes None if that is the marker, else NaN.
+        The missing value. In string columns of a data frame, Dask converts NaN and None to the
+        missing value of the string dtype. It becomes None if `marker` is None, else NaN.
     """
     if dtype.kind != "O":
         if isinstance(block, np.ndarray):
@@ -59,13 +59,13 @@ def values_of(block: Any, dtype: np.dtype[Any], marker: Any) -> NDArray[Any]:
 
 
 def missing_mask(values: NDArray[Any], marker: Any) -> NDArray[np.bool_]:
-    """Tell where the marker stands."""
+    """Return a mask that is True where a value equals the marker."""
     if marker is pd.NA:
         return np.asarray(pd.isna(values))
     if is_nan(marker):
         if values.dtype.kind == "f":
             return np.asarray(np.isnan(values))
-        return np.asarray(values != values, dtype=bool)  # noqa: PLR0124 - NaN alone is unlike itself
+        return np.asarray(values != values, dtype=bool)  # noqa: PLR0124 - only NaN is unequal to itself
     return np.asarray(values == marker, dtype=bool)
 
 
@@ -87,18 +87,19 @@ def refuse_others(values: NDArray[Any], marker: Any, names: Any = None) -> None:
 
 @dataclass(frozen=True)
 class Present:
-    """What a pass of the imputer finds.
+    """Result of the imputer's pass over the data.
 
     Parameters
     ----------
     n_rows : int
-        Rows.
+        Number of rows.
     n_missing : ndarray of shape (n_features,)
-        Missing values of the columns.
+        Number of missing values of each column.
     statistics : ColumnStatistics or None
-        Of all other values; None for objects.
+        Statistics of the values that are not missing; None for objects.
     counts : tuple of Counter, or None
-        How often each other value occurs, for each column; None where nothing asks for it.
+        For each column, how often each value that is not missing occurs; None if values were not
+        counted.
     """
 
     n_rows: int
@@ -109,20 +110,20 @@ class Present:
 
 @dataclass(frozen=True)
 class PresentKernel:
-    """Finds what is present in a block.
+    """Finds the :class:`Present` of a block.
 
     Parameters
     ----------
     dtype : dtype
-        Of the values to work on.
+        Dtype to which blocks are converted first.
     marker : object
         The missing value.
     counting : bool
-        Count values.
+        Whether to count how often each value occurs.
     names : sequence of str or None
-        Of the columns, for messages.
+        Names of the columns, for messages.
     needed : bool, default=True
-        Whether too many distinct values are an error; else none are counted then.
+        Whether too many distinct values are an error. If False, `counts` is None then.
     """
 
     dtype: np.dtype[Any]
@@ -156,7 +157,7 @@ class PresentKernel:
         return Present(len(values), mask.sum(axis=0), statistics, counts)
 
     def combine(self, left: Present, right: Present) -> Present:
-        """Join what two runs of blocks hold."""
+        """Combine the results of two groups of blocks."""
         statistics, counts = None, None
         if left.statistics is not None and right.statistics is not None:
             statistics = merge(left.statistics, right.statistics)
@@ -166,7 +167,13 @@ class PresentKernel:
         return Present(left.n_rows + right.n_rows, n_missing, statistics, counts)
 
     def _few(self, counts: tuple[Counter[Any], ...]) -> tuple[Counter[Any], ...] | None:
-        """Return counts of few distinct values; refuse more of them where they are needed."""
+        """Return the counts, or None if a column has too many distinct values.
+
+        Raises
+        ------
+        ValueError
+            When there are too many, and the counts are needed.
+        """
         for column, counter in enumerate(counts):
             if len(counter) <= MOST_DISTINCT:
                 continue
@@ -183,10 +190,10 @@ class PresentKernel:
 
 
 def categories_of(present: Present, dtype: np.dtype[Any]) -> Found | None:
-    """Return what was counted as an encoder would find it in the same rows, NaN for the missing.
+    """Return the categories that an encoder would find in the same rows; NaN is a category.
 
-    None where nothing was counted, and where objects are not all strings: of two that are equal, 1
-    and True, say, a count has kept one.
+    None if nothing was counted, or if some objects are not strings: a counter keeps only one of two
+    equal objects, such as 1 and True.
     """
     if present.counts is None or dtype.kind not in "Of" or not present.n_rows:
         return None
@@ -212,12 +219,12 @@ def _counted(values: NDArray[Any]) -> Counter[Any]:
 
 
 def most_frequent(counter: Counter[Any]) -> Any:
-    """Return the most frequent value, of several the smallest; NaN where there is none."""
+    """Return the most frequent value; the smallest in a tie, and NaN if there is no value."""
     if not counter:
         return np.nan
     highest = max(counter.values())
     values = [value for value, count in counter.items() if count == highest]
     try:
         return min(values)
-    except TypeError:  # values of types without an order, which scikit-learn orders thus
+    except TypeError:  # types that cannot be compared: scikit-learn sorts by type, then by text
         return min(values, key=lambda value: (str(type(value)), str(value)))

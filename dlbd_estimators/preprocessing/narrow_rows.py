@@ -1,7 +1,8 @@
-"""Narrow rows laid end to end, for what is done to each column alike.
+"""Speed up operations on arrays with few columns by viewing several rows as one long row.
 
-NumPy runs along one row at a time, and a row of ten values takes it longer to begin than to do.
-Many rows of a block, one behind the other in memory, are as well one long row of many columns.
+NumPy's inner loop runs along one row at a time. For a row of ten values, starting the loop takes
+longer than the work. Rows that follow each other in memory can be viewed as one long row with many
+columns, if the operation treats all columns alike.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Values of a long row: beginning one is then little beside doing it.
+#: Number of values of a long row: the cost of starting its loop is then negligible.
 _LENGTH = 2048
 
 
 def in_place(
     ufunc: np.ufunc, X: NDArray[Any], row: NDArray[Any], long_row: NDArray[Any] | None = None
 ) -> None:
-    """Do something to all rows and one other, with the result in their place.
+    """Apply a binary ufunc to all rows of X and one other row, in place.
 
     Parameters
     ----------
     ufunc : numpy.ufunc
-        Of two operands. It works in the precision of the row, and its result is rounded to that
-        of X, as by ``X -= row``.
+        Binary function. It is computed in the precision of `row`, and its result is rounded to the
+        precision of X, as by ``X -= row``.
     X : ndarray of shape (n_rows, n_columns)
-        The first operand; changed.
+        The first operand. It is replaced by the result.
     row : ndarray of shape (n_columns,)
-        The second.
+        The second operand.
     long_row : ndarray, optional
-        The row :func:`repeated`, where it is at hand.
+        ``repeated(row)``, if the caller has computed it.
     """
     long, rest = _end_to_end(X)
     if len(long):
@@ -40,12 +41,15 @@ def in_place(
 
 
 def repeated(row: NDArray[Any]) -> NDArray[Any]:
-    """Return a row as often end to end as rows of its width are laid."""
+    """Return a long row that repeats `row`, as often as rows of this width are joined."""
     return np.tile(row, _times(len(row)))
 
 
 def reduced(ufunc: np.ufunc, X: NDArray[Any]) -> NDArray[Any]:
-    """Reduce each column of at least one row by what takes values in any order: an extreme."""
+    """Reduce each column by a ufunc that does not depend on the order, such as a minimum.
+
+    X must have one row or more.
+    """
     long, rest = _end_to_end(X)
     parts = [rest]
     if len(long):
@@ -55,11 +59,14 @@ def reduced(ufunc: np.ufunc, X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _end_to_end(X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return views of long rows and of the rows left over: of all, if they do not lie so."""
+    """Return a view of X as long rows, and a view of the remaining rows.
+
+    If rows do not follow each other in memory, all rows remain.
+    """
     n_rows, n_columns = X.shape
     times = _times(n_columns)
-    whole = n_rows // times * times if X.flags.c_contiguous else 0
-    return X[:whole].reshape(whole // times, times * n_columns), X[whole:]
+    n_joined = n_rows // times * times if X.flags.c_contiguous else 0
+    return X[:n_joined].reshape(n_joined // times, times * n_columns), X[n_joined:]
 
 
 def _times(n_columns: int) -> int:

@@ -1,4 +1,4 @@
-"""Blocks of numbers: checked by dtype before reading, and given to scikit-learn as floats."""
+"""Blocks of numbers: check dtypes before reading, and convert blocks to scikit-learn's floats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.lazy import check_lazy
 from dlbd_estimators.preprocessing.narrow_rows import in_place, repeated
 
-#: What scikit-learn's scalers leave as it is; all else becomes the first of them.
+#: Dtypes that scikit-learn's scalers keep; all others are converted to the first one.
 _FLOATS = [np.float64, np.float32, np.float16]
 
 
@@ -36,7 +36,7 @@ def numeric_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     TypeError
         X, or a column of it, is not numeric.
     ValueError
-        X is complex, or has the wrong form.
+        X is complex, or has the wrong shape.
     """
     rows = check_lazy(estimator, X, reset=reset)
     if isinstance(rows, da.Array):
@@ -47,13 +47,13 @@ def numeric_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def float_dtype(rows: Any) -> np.dtype[Any]:
-    """Return the dtype that scikit-learn gives the floats of X."""
+    """Return the float dtype to which scikit-learn converts X."""
     block = np.zeros((1, 1), rows.dtype) if isinstance(rows, da.Array) else rows._meta_nonempty
     return as_floats(block).dtype
 
 
 def as_floats(block: Any) -> NDArray[Any]:
-    """Bring a block to an array of floats; one that is, is returned itself."""
+    """Convert a block to an array of floats; an array of floats is returned without a copy."""
     if isinstance(block, np.ndarray) and block.dtype in _FLOATS:
         return block
     if isinstance(block, pd.DataFrame):
@@ -65,16 +65,16 @@ def as_floats(block: Any) -> NDArray[Any]:
 
 
 def _float_of(dtypes: Any) -> np.dtype[Any]:
-    """Return the dtype of floats for columns: as scikit-learn, float64 for pandas' own dtypes."""
+    """Return the float dtype for columns. As in scikit-learn, pandas' own dtypes give float64."""
     found = np.result_type(*(known_dtype(dtype) for dtype in dtypes))
     return found if found in _FLOATS else np.dtype(np.float64)
 
 
 def in_memory(estimator: Any) -> Any:
-    """Return a fitted scikit-learn transformer for blocks: arrays in, other arrays out.
+    """Return a copy of a fitted transformer that maps arrays to new arrays, for use on blocks.
 
-    It knows no names (those of the whole were checked), never changes a block in place (it may
-    be persisted), and has no output container of its own.
+    The copy has no feature names, because the names of X were checked before. It never changes a
+    block in place, because the block may be persisted. It ignores ``set_output``.
     """
     plain = deepcopy(estimator)
     plain.copy = True
@@ -90,9 +90,9 @@ class FloatRows:
     Parameters
     ----------
     estimator : estimator
-        Fitted, with as many columns of output as of input.
+        Fitted transformer whose output has as many columns as its input.
     method : {"transform", "inverse_transform"}
-        What to call.
+        Name of the method.
     """
 
     def __init__(self, estimator: Any, method: str) -> None:
@@ -111,8 +111,8 @@ class FloatRows:
         return result
 
     def change(self, dtype: np.dtype[Any], n_columns: int) -> Change | None:
-        """Return what maps a tile in place, where the transformer knows it as operations."""
-        # A subclass of a user's may do otherwise.
+        """Return a function that maps a tile in place; None if the map is not a list of ufuncs."""
+        # A user's subclass may override `transform`.
         known = type(self.plain).__module__.startswith(__package__) and dtype in _FLOATS
         if not known or self.method != "transform":
             return None
@@ -136,4 +136,4 @@ def _operate(
         refuse_infinity(tile, start=start)
     for ufunc, row, long_row in operations:
         in_place(ufunc, tile, row, long_row)
-    return False  # what is finite may have overflowed
+    return False  # the result is not known to be finite: the operations may overflow

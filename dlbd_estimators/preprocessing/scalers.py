@@ -1,4 +1,4 @@
-"""Scalers by minima and maxima: one pass finds these, then each block is scaled lazily."""
+"""Scalers that use minima and maxima: one pass finds them, then each block is scaled lazily."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 
 
 class _RangeScaler(LazyScaler):
-    """Scalers that need only minima and maxima; scikit-learn's class is fitted to these rows.
+    """Base of scalers that need only minima and maxima: scikit-learn's class is fitted to these.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=True)
-        super().fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's, next in the MRO
         self.n_passes_ = 1.0
         return self
 
@@ -80,7 +80,7 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._fit_lazy(X, first=not hasattr(self, "n_samples_seen_"))
-        super().partial_fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's class, after us
+        super().partial_fit(self._in_memory(X), y)  # type: ignore[misc] # scikit-learn's, next in the MRO
         self.n_passes_ = 1.0
         return self
 
@@ -99,10 +99,10 @@ class _RangeScaler(LazyScaler):
         """
         if is_lazy(X):
             return self._inverse_lazy(X)
-        return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's class, after us
+        return super().inverse_transform(X)  # type: ignore[misc] # scikit-learn's, next in the MRO
 
     def _extremes(self) -> tuple[Floats, Floats]:
-        """Return the extremes of earlier batches."""
+        """Return the minima and maxima of earlier batches."""
         raise NotImplementedError
 
     def _set(
@@ -114,8 +114,8 @@ class _RangeScaler(LazyScaler):
             earlier = self._extremes()
             minimum, maximum = np.fmin(minimum, earlier[0]), np.fmax(maximum, earlier[1])
             n_rows += self.n_samples_seen_
-        plain = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined] # as above
-        # scikit-learn's attributes of a column without any value are NaN, but it warns.
+        plain = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined] # scikit-learn's
+        # For a column without any value scikit-learn sets NaN, but warns: fit to 0, then set NaN.
         nothing = np.isnan(minimum)
         plain.fit(np.where(nothing, 0.0, np.stack([minimum, maximum])).astype(dtype))
         for name, value in fitted(plain).items():
@@ -143,7 +143,7 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     Attributes
     ----------
     min_ : ndarray of shape (n_features,)
-        What is added: ``X_scaled = X * scale_ + min_``.
+        Offset of each column: ``X_scaled = X * scale_ + min_``.
     scale_ : ndarray of shape (n_features,)
         Factor of each column.
     data_min_ : ndarray of shape (n_features,)
@@ -151,7 +151,7 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     data_max_ : ndarray of shape (n_features,)
         Maximum of each column.
     data_range_ : ndarray of shape (n_features,)
-        Their difference.
+        ``data_max_ - data_min_``.
 
     Notes
     -----
@@ -183,7 +183,8 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         if not self.clip:
             return True
-        # What is clipped of the data of the fit is rounding alone; other data has to be read.
+        # On the data of the fit, clipping only removes rounding errors. Other data may be clipped,
+        # and then has to be read.
         inside = (known.minimum >= self.data_min_) & (known.maximum <= self.data_max_)
         return bool((inside | (known.count == 0)).all())
 
@@ -206,7 +207,7 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
     max_abs_ : ndarray of shape (n_features,)
         Largest absolute value of each column, in the dtype of X (float64 for integers).
     scale_ : ndarray of shape (n_features,)
-        Divisor of each column: the same, or 1 for a column of zeros.
+        Divisor of each column: ``max_abs_``, or 1 for a column of zeros.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What scalers have in common: statistics in one pass, then an affine map of every block."""
+"""Base of the scalers: find statistics in one pass, then apply an affine map to every block."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
 from dlbd_estimators.preprocessing.statistics_pass import asks_for_statistics
 
-#: Size of the values of a column, in standard deviations, up to which statistics that follow
-#: from those before are used, by the bytes of a value: an error of 1e-12 standard deviations
-#: for float64, and 8e-6 for float32.
+#: By the bytes of a value: largest size of a column's values, in standard deviations, for which
+#: the statistics of the output are computed from those of the input. The rounding of the values
+#: then is an error of at most 1e-12 standard deviations for float64, and 8e-6 for float32.
 _MOST_ROUNDED = {8: 4096.0, 4: 64.0}
 
 
 class LazyScaler(LazyTransformer):
-    """Fit and transform of all scalers on lazy data.
+    """Base of the scalers: ``fit`` and ``transform`` on lazy data.
 
-    A subclass sets its attributes from statistics in ``_set``, where it joins those of earlier
-    batches, and gives its map of a row in ``_mapped``.
+    A subclass sets its attributes from statistics in ``_set``, and merges them there with the
+    statistics of earlier batches. It describes its affine map in ``_map_mean`` and ``_operations``.
     """
 
     n_samples_seen_: Any
@@ -81,12 +81,12 @@ class LazyScaler(LazyTransformer):
 
     def _inverse_lazy(self, X: Any) -> Any:
         check_is_fitted(self)
-        # A clone takes the number of features: those of X need not bear the names of the fit.
+        # A copy without names is reset to X: columns of X need not have the names of the fit.
         rows = numeric_rows(in_memory(self), X, reset=True)
         if rows.shape[1] != self.n_features_in_:  # type: ignore[attr-defined] # scikit-learn sets it
             raise ValueError(
                 f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."  # type: ignore[attr-defined] # as above
+                f"{self.n_features_in_} features as input."  # type: ignore[attr-defined] # scikit-learn's
             )
         return map_rows(
             rows,
@@ -99,8 +99,8 @@ class LazyScaler(LazyTransformer):
     def _map_statistics(
         self, known: ColumnStatistics, dtype: np.dtype[Any]
     ) -> ColumnStatistics | None:
-        """Return the statistics of the output, or None where they do not follow."""
-        # Rounding keeps the order of values: the extremes are those of the extremes, exactly.
+        """Return the statistics of the output; None if the input's do not determine them."""
+        # The map and rounding keep the order of values: mapped extremes are the new extremes.
         extremes = np.stack([known.minimum, known.maximum]).astype(dtype)
         with np.errstate(over="ignore"):
             minimum, maximum = FloatRows(self, "transform")(extremes).astype(np.float64)
@@ -109,8 +109,8 @@ class LazyScaler(LazyTransformer):
         constant = minimum == maximum
         with np.errstate(invalid="ignore"):
             spread = np.sqrt(m2 / known.weight)
-        # Every value of the output is rounded, which mean and variance here are not: they are
-        # good enough while that is small beside the spread.
+        # Every value of the output is rounded, but this mean and variance ignore it. They are
+        # accurate enough if the rounding is small compared with the standard deviation.
         rounded = np.abs(mean) + spread + self._cancelled()
         close = (rounded <= _MOST_ROUNDED.get(dtype.itemsize, 0.0) * spread) | constant
         if not (close | (known.count == 0)).all() or not self._follows(known, minimum, maximum):
@@ -134,15 +134,18 @@ class LazyScaler(LazyTransformer):
     def _map_mean(
         self, mean: Floats, rest: Floats, dtype: np.dtype[Any]
     ) -> tuple[Floats, Floats | float]:
-        """Map means, ``mean + rest``, with parameters as rows of dtype meet them; and the slope."""
+        """Return the mapped means and the slope of the map, for the means ``mean + rest``.
+
+        The parameters of the map are rounded to `dtype`, as in ``transform``.
+        """
         raise NotImplementedError
 
     def _operations(self, dtype: np.dtype[Any]) -> list[Operation] | None:
-        """Return what ``transform`` does to floats of dtype, or None where it is more than that."""
+        """Return ``transform`` of floats of `dtype` as a list of ufuncs; None if it is not one."""
         raise NotImplementedError
 
     def _cancelled(self) -> Floats | float:
-        """Return how much larger than the output its terms are, by column."""
+        """Return, by column, how much larger the terms of the affine map are than its result."""
         return 0.0
 
     def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
@@ -150,10 +153,10 @@ class LazyScaler(LazyTransformer):
 
 
 def fitted(estimator: Any) -> dict[str, Any]:
-    """Return the attributes that a fit has set, but for what it says of its input."""
-    told = ("n_features_in_", "feature_names_in_", "n_passes_")
+    """Return the attributes that a fit has set, except those which describe its input."""
+    of_input = ("n_features_in_", "feature_names_in_", "n_passes_")
     parameters = estimator.get_params(deep=False)
-    return {k: v for k, v in vars(estimator).items() if k not in told and k not in parameters}
+    return {k: v for k, v in vars(estimator).items() if k not in of_input and k not in parameters}
 
 
 def _check_parameters(estimator: Any) -> None:

@@ -1,11 +1,11 @@
-"""Statistics that one step of a pipeline finds, for the fit of the next.
+"""Pass statistics that one step of a pipeline has found to the fit of the next step.
 
-A transformer that knows the statistics of its input and maps columns in closed form knows those of
-its output, and the next transformer need not read the data to find them. They hold as long as the
-data behind the collection do not change, which nobody can see. So they are used where no time
-passes: from ``fit`` to ``transform`` of one ``fit_transform``, and from one step to the next while
-one ``Pipeline`` is fitted, by scikit-learn or by a ``ColumnTransformer``. Nothing is kept in
-objects of the user's.
+If a transformer knows the statistics of its input and maps columns in closed form, it can compute
+the statistics of its output. The next transformer then need not read the data. The statistics are
+valid only while the data behind the collection do not change, which cannot be checked. So they are
+passed only within one call: from ``fit`` to ``transform`` of one ``fit_transform``, and from one
+step to the next while one ``Pipeline`` is fitted, by scikit-learn or by a ``ColumnTransformer``.
+Nothing is stored in the user's objects.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the columns of a collection before it is read.
+    """What is known about the columns of a collection before it is read.
 
     Attributes
     ----------
     statistics : ColumnStatistics or None
-        What scalers and the imputer need.
+        Statistics for scalers and the imputer; None if they are not known.
     categories : Found or None
-        What encoders need.
+        Distinct values and their counts, for encoders; None if they are not known.
     """
 
     statistics: ColumnStatistics | None = None
@@ -44,15 +44,15 @@ NOTHING = Known()
 
 
 class _Fits:
-    """What is known of collections in each fit of a pipeline that runs.
+    """What is known about collections, for each running fit of a pipeline.
 
-    scikit-learn gives each such fit an object of its own, its callbacks' task, which is gone when
-    the fit is over: what was kept for it is gone with it, and no later fit can be taken for it.
+    scikit-learn creates an object for each such fit, the task of its callbacks, and deletes it
+    when the fit ends. The entries of that fit then disappear, so that no later fit can use them.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: By fit, and by the name of a collection: it, and its statistics.
+        #: For each fit and each name of a collection: the collection, and what is known about it.
         self._known: WeakKeyDictionary[Any, dict[str, tuple[ref[Any], Known]]]
         self._known = WeakKeyDictionary()
 
@@ -61,29 +61,30 @@ class _Fits:
             self._known.setdefault(fit, {})[_name(collection)] = (ref(collection), known)
 
     def known(self, fit: Any, collection: Any) -> Known:
-        # `X[0] = 1` gives a Dask array another graph in place, and with it another name.
+        # `X[0] = 1` changes a Dask array in place, but gives it another name: it is not found.
         with self._lock:
             found = self._known.get(fit, {}).get(_name(collection))
         return found[1] if found is not None and found[0]() is collection else NOTHING
 
 
 class PipelineFit:
-    """A fit of a pipeline that does not run in scikit-learn's: knows what its steps have found."""
+    """Key for a fit of a pipeline that does not run in scikit-learn's ``Pipeline.fit``."""
 
     def known(self, collection: Any) -> Known:
-        """Return what the step before knew."""
+        """Return what the previous step knows about its output `collection`."""
         return _fits.known(self, collection)
 
 
 class _Input:
-    """What is known of the input of a ``fit_transform`` that runs, once its ``fit`` has found it.
+    """What the ``fit`` of a running ``fit_transform`` has found in its input.
 
     Parameters
     ----------
     transformer : transformer
-        That is fitted.
+        The transformer that is fitted.
     fit : PipelineFit or None
-        Of the pipeline that it is a step of; None asks scikit-learn.
+        The fit of the pipeline that the transformer is a step of; None means that scikit-learn
+        runs the pipeline, if there is one.
     """
 
     def __init__(self, transformer: Any, fit: PipelineFit | None) -> None:
@@ -97,21 +98,21 @@ _input: ContextVar[_Input | None] = ContextVar("dlbd_estimators_input", default=
 
 
 def record_output(transformer: Any, output: Any, known: Known) -> None:
-    """Keep what is known of a step's output, while its pipeline is being fitted."""
+    """Store what is known about a step's output until the fit of its pipeline ends."""
     fit = _running_fit(transformer)
     if fit is not None:
         _fits.remember(fit, output, known)
 
 
 def recorded_for(transformer: Any, collection: Any) -> Known:
-    """Return what the step before in the same fit of a pipeline knew: enough to spare a pass."""
+    """Return what the previous step of the same pipeline fit knows about `collection`."""
     fit = _running_fit(transformer)
     return NOTHING if fit is None else _fits.known(fit, collection)
 
 
 @contextmanager
 def input_statistics(transformer: Any, fit: PipelineFit | None = None) -> Iterator[None]:
-    """Let ``fit`` leave the statistics of its input for the ``transform`` that follows at once."""
+    """Let ``fit`` pass the statistics of its input to the ``transform`` that follows."""
     token = _input.set(_Input(transformer, fit))
     try:
         yield
@@ -120,22 +121,22 @@ def input_statistics(transformer: Any, fit: PipelineFit | None = None) -> Iterat
 
 
 def record_input(transformer: Any, known: Known) -> None:
-    """Keep what ``fit`` found in its input, if ``transform`` of the same input follows at once."""
+    """Store what ``fit`` found in its input, if ``transform`` of the same input follows."""
     found = _input.get()
     if found is not None and found.transformer is transformer:
         found.known = known
 
 
 def recorded_input(transformer: Any) -> Known:
-    """Return what ``fit`` has found in the input of this ``transform``."""
+    """Return what ``fit`` found in the input of this ``transform``."""
     found = _input.get()
     return found.known if found is not None and found.transformer is transformer else NOTHING
 
 
 def _running_fit(transformer: Any) -> Any:
-    """Return the fit of a pipeline in which this step is being fitted, if it is in one.
+    """Return the running pipeline fit that this step belongs to; None if there is none.
 
-    Of scikit-learn's it is the task of its callbacks.
+    If scikit-learn runs the pipeline, it is the task of the pipeline's callbacks.
     """
     found = _input.get()
     if found is not None and found.transformer is transformer and found.fit is not None:
@@ -145,6 +146,6 @@ def _running_fit(transformer: Any) -> Any:
 
 
 def _name(collection: Any) -> str:
-    """Return the name of a Dask collection; what else there is has none that tells."""
+    """Return the name of a Dask collection, which identifies its content; "None" for others."""
     name = collection.name if isinstance(collection, da.Array) else None
     return str(getattr(collection, "_name", None) if name is None else name)

@@ -44,12 +44,12 @@ class _TransformWithCopy(LazyScaler):
 
 
 class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
-    """Bring every column to mean 0 and variance 1.
+    """Scale every column to mean 0 and variance 1.
 
-    ``z = (x - mean) / sqrt(var)``, where the variance is divided by n. A column that is constant,
-    except for rounding, is not divided. In memory this is scikit-learn's class; on lazy data
-    ``fit`` makes one parallel pass, or none if the transformer before it knows the means and
-    variances of its output.
+    ``z = (x - mean) / sqrt(var)``, where ``var`` is the mean of the squared deviations. A column
+    that is constant, except for rounding, is not divided. In memory this is scikit-learn's class;
+    on lazy data ``fit`` makes one parallel pass, or none if the transformer before it knows the
+    means and variances of its output.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
     scale_ : ndarray of shape (n_features,) or None
         Divisor of each column: its standard deviation, or 1; None without ``with_std``.
     n_samples_seen_ : int, float or ndarray of shape (n_features,)
-        Number of values of each column that are not NaN, or their weight; a single number if it
-        is the same for all columns.
+        Number of values of each column that are not NaN, or the sum of their weights; a single
+        number if it is the same for all columns.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -80,14 +80,15 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
 
     Notes
     -----
-    Sums are float64 for any dtype of X. Blocks are merged by the update of Chan, Golub and
-    LeVeque (1983), in a fixed tree, so the bits are the same for any number of workers. With
+    Sums are float64 for any dtype of X. Blocks are merged by the update formula of Chan, Golub and
+    LeVeque (1983), in a fixed tree, so the result has the same bits for any number of workers. With
     ``partial_fit``, a column may be all NaN in an earlier lazy batch (in scikit-learn the mean
     stays NaN then).
 
-    Means and variances that are taken from the transformer before do not contain the rounding of
-    the transformed values. They are used if that changes them by at most 1e-12 standard deviations
-    of a column (8e-6 for float32). If it may be more, a pass is made.
+    If the previous transformer provides the means and variances of its output, they ignore the
+    rounding of the transformed values. They are used if rounding changes them by at most 1e-12
+    standard deviations of a column (8e-6 for float32). If it may change them by more, ``fit`` makes
+    a pass.
 
     Examples
     --------
@@ -191,7 +192,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
     ) -> None:
         counted_only = not (self.with_mean or self.with_std)
         if counted_only:
-            # As scikit-learn: counts of values, not weights.
+            # As in scikit-learn, these are counts of values, not sums of weights.
             seen: NDArray[Any] = statistics.count.astype(dtype if weighted else np.int64)
             seen = seen if first else seen + self.n_samples_seen_
         else:
@@ -206,7 +207,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
             self.scale_ = np.where(constant, 1.0, np.sqrt(self.var_))
 
     def _of_moments(self, mean: Floats, variance: Floats, n_rows: int) -> Self:
-        """Return a scaler of these parameters, fitted to rows with these means and variances."""
+        """Return a clone that is fitted to data with the given means and variances."""
         seen, none = np.full(len(mean), float(n_rows)), np.full(len(mean), np.nan)
         zeros = np.zeros(len(mean))
         statistics = ColumnStatistics(n_rows, seen, seen, mean, zeros, variance * seen, none, none)
@@ -242,13 +243,13 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
         return found
 
     def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
-        # The spread of a column that is constant but for rounding is rounding.
+        # The variance of a column that is constant except for rounding is only a rounding error.
         rounding = _constant(known.variance, known.mean, known.weight)
         return not (rounding & (minimum != maximum)).any()
 
 
 def _constant(variance: Floats, mean: Floats, n_samples: Any) -> NDArray[np.bool_]:
-    """Tell columns whose variance is within the error of computing it (scikit-learn's bound)."""
+    """Return a mask of columns whose variance may be only rounding error (scikit-learn's bound)."""
     eps = np.finfo(np.float64).eps
     return np.asarray(variance <= n_samples * eps * variance + (n_samples * mean * eps) ** 2)
 

@@ -1,4 +1,4 @@
-"""Statistics of columns that ignore NaN, by block, and how two of them are joined."""
+"""Statistics of the columns of a block, which ignore NaN, and their merging for two blocks."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from dlbd_estimators.preprocessing.narrow_rows import in_place, reduced
 
 Floats = NDArray[np.float64]
 
-#: Values of a tile: its float64 copy and the deviations (1 MiB each) stay in the cache.
+#: Number of values of a tile: its float64 copy and the deviations (1 MiB each) stay in the cache.
 _TILE_VALUES = 2**17
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """What is known of the columns of some rows; float64 whatever the dtype of the rows.
+    """Statistics of the columns of a set of rows; float64 for any dtype of the rows.
 
     Parameters
     ----------
     n_rows : int
-        Rows, with weights those of a weight other than 0.
+        Number of rows. With weights, rows with weight 0 are not counted.
     count : ndarray of shape (n_features,)
-        Values that are not NaN.
+        Number of values that are not NaN.
     weight : ndarray of shape (n_features,)
         Sum of the weights of the values that are not NaN; without weights ``count``.
     mean : ndarray of shape (n_features,)
         Weighted mean; NaN where ``weight`` is 0.
     rest : ndarray of shape (n_features,)
-        What rounding took from ``mean``. Means of 1e8 are known to 1e-8 alone, which is too
-        little for the distance of two blocks' means where the spread is 1.
+        Rounding error of ``mean``: ``mean + rest`` is more exact. A float64 mean near 1e8 has an
+        error near 1e-8, too large for the difference of two blocks' means if the standard
+        deviation is 1.
     m2 : ndarray of shape (n_features,)
         Weighted sum of squared deviations from the mean; 0 where ``weight`` is 0, and exactly
         0 where all values are equal.
     minimum, maximum : ndarray of shape (n_features,)
-        NaN where there is no value.
+        Smallest and largest value; NaN where there is no value.
     """
 
     n_rows: int
@@ -65,14 +66,14 @@ class ColumnStatistics:
 
     @property
     def n_missing(self) -> Floats:
-        """Values that are NaN."""
+        """Number of values that are NaN."""
         return self.n_rows - self.count
 
 
 def merge(left: ColumnStatistics, right: ColumnStatistics) -> ColumnStatistics:
     """Return the statistics of the rows of both (Chan, Golub and LeVeque, 1983)."""
     weight = left.weight + right.weight
-    # Infinite means (values beyond float64's range in sum) are scikit-learn's NaN, in silence.
+    # If the sum of the values overflows float64, means become NaN as in scikit-learn; no warning.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         delta = (right.mean - left.mean) + (right.rest - left.rest)
         share = right.weight / weight
@@ -82,8 +83,8 @@ def merge(left: ColumnStatistics, right: ColumnStatistics) -> ColumnStatistics:
     if only_right.any() or only_left.any():
 
         def chosen(name: str, both: Floats) -> Floats:
-            mine, other = getattr(left, name), getattr(right, name)
-            return np.where(only_right, other, np.where(only_left, mine, both))
+            this, other = getattr(left, name), getattr(right, name)
+            return np.where(only_right, other, np.where(only_left, this, both))
 
         mean, rest, m2 = chosen("mean", mean), chosen("rest", rest), chosen("m2", m2)
     return ColumnStatistics(
@@ -103,22 +104,22 @@ def column_statistics(
 ) -> ColumnStatistics:
     """Return the statistics of the columns of one block.
 
-    Deviations are taken from the mean of a tile of rows, and tiles merged: columns of mean
-    1e8 and spread 1 keep their variance.
+    Deviations are taken from the mean of each tile of rows, and the tiles are merged. So a column
+    with mean 1e8 and standard deviation 1 keeps its variance.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
-        Numbers; NaN is no value. It may have no rows.
+        Numbers. NaN are ignored. X may have no rows.
     weight : ndarray of shape (n_rows,), optional
         Weights of the rows.
     names : sequence of str, optional
-        Of the columns, for messages.
+        Names of the columns, for messages.
 
     Raises
     ------
     NonFiniteValues
-        X holds infinity (names row and column), or the weights NaN or infinity.
+        X holds infinity (the message names row and column), or the weights hold NaN or infinity.
     """
     if weight is not None:
         if not np.isfinite(weight).all():
@@ -145,7 +146,7 @@ def column_statistics(
 
 
 def exact_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Return the rounded sum and what rounding took from it (Knuth's TwoSum)."""
+    """Return the rounded sum and its rounding error, which add up exactly (Knuth's TwoSum)."""
     with np.errstate(invalid="ignore", over="ignore"):
         total = a + b
         part = total - a
@@ -161,7 +162,7 @@ def _tile_statistics(tile: NDArray[Any], weight: Floats | None) -> ColumnStatist
     mask, memory = scratch("missing", (tile.size,), np.bool_), scratch("statistics", (tile.size,))
     missing = np.isnan(tile, out=mask.reshape(tile.shape, order=order))
     places = np.flatnonzero(mask)
-    # Of the tile as it is: of float32 these are a quarter of the work on its copy.
+    # Before the conversion to float64: for float32 this takes a quarter of the time.
     minimum = reduced(np.fmin, tile).astype(np.float64)
     maximum = reduced(np.fmax, tile).astype(np.float64)
     count = np.full(n_features, float(n_rows))
@@ -169,13 +170,13 @@ def _tile_statistics(tile: NDArray[Any], weight: Floats | None) -> ColumnStatist
         columns = places % n_features if order == "C" else places // n_rows
         count -= np.bincount(columns, minlength=n_features)
     ones = np.ones(n_rows) if weight is None else weight
-    # Summed alike for all columns: those without NaN have the same weight to the last bit.
+    # Sum in the same way for all columns: columns without NaN then have exactly equal weights.
     total = count if weight is None else (weight[:, np.newaxis] * ~missing).sum(axis=0)
     copy = memory.reshape(tile.shape, order=order)
     np.copyto(copy, tile)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        # First about the first guess of the mean, and again about the corrected one: neither
-        # sum loses digits to a large mean.
+        # Subtract a first estimate of the mean, then correct mean and variance by the mean of the
+        # deviations (drift): a large mean then costs no digits.
         memory[places] = 0.0
         mean = (ones @ copy) / total
         in_place(np.subtract, copy, mean)

@@ -26,23 +26,24 @@ def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> Col
 def asks_for_statistics(
     rows: Any, sample_weight: Any, names: Any, name: str
 ) -> AsksForRows[ColumnStatistics]:
-    """Ask for the statistics of all columns, by one pass.
+    """Request one pass that finds the statistics of all columns.
 
     Parameters
     ----------
     rows : dask.array.Array or dask.dataframe.DataFrame
         Numbers.
     sample_weight : None, float, array-like or lazy array of shape (n_samples,)
-        Weights; their chunks need not be those of the rows.
+        Weights. Their chunks may differ from the chunks of the rows.
     names : sequence of str or None
-        Of the columns, for messages.
+        Names of the columns, for messages.
     name : str
-        Names the tasks.
+        Prefix of the names of the tasks.
 
     Raises
     ------
     ValueError
-        No rows, no weight other than 0, infinity, or weights that do not fit.
+        There are no rows, all weights are 0, a value is infinite, or the weights have the wrong
+        shape.
     """
     collections = [rows]
     scalar = None
@@ -69,7 +70,7 @@ def _column(sample_weight: Any) -> Any:
         array = check_array(
             sample_weight, ensure_2d=False, dtype=[np.float64, np.float32], input_name="weights"
         )
-        # One chunk: rows of unknown lengths cannot be taken for aligned with it by chance.
+        # One chunk: with several, chunks of X of unknown length could match them by chance.
         column = da.from_array(array, chunks=-1)
     else:
         column = opened("sample_weight", sample_weight)

@@ -119,7 +119,7 @@ def a_dangling_link(path):
 def test_overwrite_never_replaces_what_is_no_data_set(tmp_path, make):
     make(tmp_path / "d")
     before = tree(tmp_path)
-    with pytest.raises(FileExistsError, match=r"no data set|notes\.txt"):
+    with pytest.raises(FileExistsError, match=r"not a data set|notes\.txt"):
         storage.create_dataset(tmp_path / "d", X, Y, overwrite=True)
     assert tree(tmp_path) == before
 
