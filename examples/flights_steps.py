@@ -31,7 +31,7 @@ BLOCK_NBYTES = 4 * 2**20
 
 
 def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, int]:
-    """Integrate, clean, transform and store; return the data set and its number of training rows."""
+    """Integrate, clean, transform and store; return the data set and the training row count."""
     heading("1. Integrate, clean, transform")
     flights = flights_data.load(scratch, seed)
     print(f"{flights.n_read:,} flights in flights.csv.zip, joined with weather.csv and planes.csv")
