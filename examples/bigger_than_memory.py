@@ -1,13 +1,13 @@
-"""Logistic regression on more data than the workers' memory holds together.
+"""Logistic regression on more data than fits in the memory of all workers together.
 
     python examples/bigger_than_memory.py --rows 8_000_000
 
 writes 3.2 GB (100 float32 features) and trains on two workers of 1 GB each. The data set is
-made block by block and removed at the end. If a worker needs more memory than it has (it is
+created block by block and removed at the end. If a worker needs more memory than it has (it is
 restarted, paused, or spills to disk), the exit code is 1.
 
-*Bare work* is the yardstick: the same workers read the same chunks once with plain zarr and
-multiply ``X.T @ X``, which is what one Newton pass cannot do without.
+The time of a fit is compared with the *bare work*: the same workers read the same chunks once
+with plain zarr and multiply ``X.T @ X``. This is the least that a Newton pass has to do.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ INTERCEPT = -1.0
 
 
 def true_coefficients(n_features: int, seed: int) -> npt.NDArray[np.float64]:
-    """Coefficients the labels are drawn with: log-odds of standard deviation 2."""
+    """Return the coefficients of the true model; its log-odds have a standard deviation of 2."""
     coef = np.random.default_rng([seed, 1]).standard_normal(n_features)
     return 2.0 * coef / np.linalg.norm(coef)
 
@@ -49,20 +49,20 @@ def true_coefficients(n_features: int, seed: int) -> npt.NDArray[np.float64]:
 def make_dataset(path: Path, n_rows: int, n_features: int, seed: int = 0) -> storage.Dataset:
     """Write normal float32 features with labels drawn from a logistic model.
 
-    Each block has random generators of its own, seeded by its position, so the values do not
-    depend on who computes a block or when, and no more than a few blocks exist at a time.
+    Each block has its own random generators, seeded by the position of the block. So the values
+    do not depend on which worker computes a block, or when. Only a few blocks exist at a time.
 
     Parameters
     ----------
     path : Path
-        Folder to make.
+        Folder to create.
     n_rows, n_features : int
         Shape of X.
     seed : int
-        Another seed, another data set.
+        Seed of all random values. Different seeds give different data sets.
     """
     row_nbytes = 4 * n_features
-    # Whole chunks of a multiple of 64 rows, as storage cuts them: what a task makes is then
+    # storage cuts chunks at multiples of 64 rows. With the same numbers here, each task computes
     # exactly one stored block.
     chunk_rows = max(64, CHUNK_NBYTES // row_nbytes // 64 * 64)
     block_rows = CHUNKS_PER_BLOCK * chunk_rows
@@ -105,16 +105,15 @@ def _labels(
     block_id: tuple[int, ...],
 ) -> npt.NDArray[np.int8]:
     generator = np.random.default_rng([seed, 3, block_id[0]])
-    # A draw from the logistic distribution below the log-odds has just their probability.
+    # A draw from the logistic distribution is below the log-odds with just their probability.
     log_odds = X @ coef.astype(np.float32) + INTERCEPT
     return (generator.logistic(size=len(X)) < log_odds).astype(np.int8)
 
 
 def bare_work(client: Client, path: Path) -> float:
-    """Seconds for the workers to read X once with plain zarr and form ``X.T @ X``.
+    """Return the seconds in which the workers read X once with plain zarr and form ``X.T @ X``.
 
-    Each worker thread takes one run of consecutive blocks, reads them one at a time, and does
-    nothing else.
+    Each worker thread reads one range of consecutive blocks, one block at a time.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ def _bare_run(path: str, edges: list[int]) -> npt.NDArray[np.float32]:
 
 @contextmanager
 def folder_for(n_rows: int, n_features: int, keep: Path | None) -> Iterator[Path]:
-    """Where the data set goes: a new folder that is removed, or one to keep."""
+    """Give the folder for the data set: ``keep``, or a new one that is removed at the end."""
     parent = keep or OUT
     parent.mkdir(parents=True, exist_ok=True)
     needed = n_rows * (4 * n_features + 1)
@@ -167,13 +166,13 @@ def folder_for(n_rows: int, n_features: int, keep: Path | None) -> Iterator[Path
     if keep:
         yield keep
         return
-    # In the checkout: the system's folder for temporary files may well be memory.
+    # Inside the checkout, because the system's folder for temporary files may be in memory.
     with tempfile.TemporaryDirectory(prefix="bigger-than-memory-", dir=parent) as folder:
         yield Path(folder)
 
 
 def arguments() -> argparse.Namespace:
-    """Command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description="Logistic regression on data beyond memory.")
     parser.add_argument("--rows", type=int, default=8_000_000, help="default: 8_000_000")
     parser.add_argument("--features", type=int, default=100, help="default: 100")
@@ -189,8 +188,8 @@ def arguments() -> argparse.Namespace:
 
 
 def run(client: Client, options: argparse.Namespace, folder: Path) -> list[str]:
-    """Write, measure, train, and print; return what went wrong with memory."""
-    # Not at the top: workers import this file too, and would carry scikit-learn for nothing.
+    """Write, measure, train, and print; return a message for each problem with memory."""
+    # Not at the top: workers also import this file, and they do not need scikit-learn.
     from dlbd_estimators import LogisticRegression
 
     pids = worker_pids(client)
@@ -225,7 +224,7 @@ def _megabytes(peaks: dict[str, int]) -> str:
 
 
 def main() -> int:
-    """Run; the exit code is 1 where a worker's memory did not suffice."""
+    """Run the example; the exit code is 1 if the memory of a worker was not sufficient."""
     options = arguments()
     cache = {"dlbd-estimators.cache-share": 0.0} if options.no_cache else {}
     with (

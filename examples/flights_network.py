@@ -1,4 +1,4 @@
-"""The network that predicts late flights, and scikit-learn's of the same parameters."""
+"""The network that predicts late flights, and scikit-learn's with the same parameters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPClassifier as InMemory
 from dlbd_estimators import MLPClassifier
 
 #: Chosen on two parts of the training rows: flights drawn at random, and all flights of some days.
-#: Larger networks with a weaker penalty do better on the former, but learn days by heart: on days
-#: that they have not seen, they are worse than logistic regression.
+#: Larger networks with a weaker penalty are better on the former, but they memorise the days: on
+#: days that they have not seen, they are worse than logistic regression.
 PARAMETERS: dict[str, Any] = {
     "hidden_layer_sizes": (32,),
     "alpha": 1.0,
@@ -24,24 +24,24 @@ PARAMETERS: dict[str, Any] = {
     "n_iter_no_change": 3,
     "random_state": 2013,
 }
-#: Two replicas, one for each worker, in buffers that do not hold all training rows.
+#: Two replicas, one for each worker. Their buffers are too small for all training rows.
 OUT_OF_CORE = {"n_replicas": 2, "buffer_size": "32 MiB"}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How a network was trained, beside a model to compare it with.
+    """The course of a network's training, and another model to compare it with.
 
     Attributes
     ----------
     losses, scores : list of float
-        By epoch: the objective of the batches, and the share of right answers on rows held out.
+        For each epoch: the objective of the batches, and the accuracy on held-out rows.
     kept : int
         Index of the epoch whose network was kept.
     loss : float
         Log-loss of that network on the training rows.
     other_loss, other_score : float
-        Log-loss and share of right answers of the other model on the training rows.
+        Log-loss and accuracy of the other model on the training rows.
     """
 
     losses: list[float]
@@ -59,16 +59,16 @@ class Curve:
         probability: npt.NDArray[np.floating[Any]],
         other: npt.NDArray[np.floating[Any]],
     ) -> Curve:
-        """Collect it from a fitted network and what both models say of the training rows.
+        """Return the curve of a fitted network, from both models' predictions of training rows.
 
         Parameters
         ----------
         network : MLPClassifier
             Fitted with ``early_stopping``.
         late : ndarray of bool
-            What happened.
+            Whether each flight was late.
         probability, other : ndarray of float
-            What the network said, and the other model.
+            The predicted probability of being late, by the network and by the other model.
         """
         scores = network.validation_scores_
         assert scores is not None
@@ -83,10 +83,10 @@ class Curve:
 
 
 def out_of_core() -> MLPClassifier:
-    """The network, to be trained from the stored data set."""
+    """Return the network to train on the stored data set."""
     return MLPClassifier(**PARAMETERS, **OUT_OF_CORE)
 
 
 def in_memory() -> InMemory:
-    """scikit-learn's network of the same parameters. It takes the rows in another order."""
+    """Return scikit-learn's network with the same parameters, which shuffles rows differently."""
     return InMemory(**PARAMETERS)

@@ -1,8 +1,8 @@
-"""How good the late-flight models are on days of which they have seen no flight.
+"""How good the late-flight models are on days from which they have seen no flight.
 
-Test rows are flights drawn at random: others of the same day are among the training rows, and
-a model can tell the day by its weather. Here some pairs of month and weekday, say Tuesdays in
-June, are left out of training altogether, and the models are tested on nothing else.
+The test rows are random flights. Other flights of the same day are among the training rows, and a
+model can recognise the day by its weather. Here some pairs of month and weekday, for example
+Tuesdays in June, are left out of the training, and the models are only tested on these days.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from dlbd_estimators import LogisticRegression
 
-#: Of so many pairs of month and weekday, one is left out.
+#: One of this number of pairs of month and weekday is left out.
 ONE_OF = 6
 
 
 def new_days(split: Split, names: Sequence[str]) -> Split:
-    """Training rows without some days, and test rows of these days alone.
+    """Return training rows without some days, and test rows of these days alone.
 
     Parameters
     ----------
     split : Split
-        The rows, lazily.
+        The rows, lazy.
     names : sequence of str
-        Features.
+        Names of the features.
     """
     number = np.zeros(len(names))
     for months, name in enumerate(f"month {month}" for month in range(2, 13)):
@@ -48,7 +48,7 @@ def new_days(split: Split, names: Sequence[str]) -> Split:
 
 
 def compare(split: Split) -> str:
-    """Train both late-flight models on the cluster, and say how good they are.
+    """Train both late-flight models on the cluster, and return a line with their scores.
 
     Parameters
     ----------

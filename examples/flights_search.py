@@ -1,4 +1,4 @@
-"""How strong the penalties should be: chosen by five-fold cross-validation, on the cluster."""
+"""Choose the strengths of the penalties by five-fold cross-validation on the cluster."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ CS = np.logspace(-5, 1, 10)
 
 
 def choose(split: Split, path: Path) -> list[str]:
-    """Choose alpha of Ridge and C of logistic regression, draw the second, and tell both.
+    """Choose alpha of Ridge and C of logistic regression, and plot the scores of the second.
+
+    Return a line about each of the two.
 
     Parameters
     ----------
     split : Split
-        The rows, lazily. Features are standardised, so that a penalty means the same for each.
+        The rows, lazy. Their features are standardised here, so that a penalty has the same effect
+        on each of them.
     path : Path
         PNG file to write.
     """

@@ -1,4 +1,4 @@
-"""The steps of the flights example, and what each prints."""
+"""The steps of the flights example, and their printed output."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ import storage
 from dlbd_estimators import LogisticRegression
 from dlbd_estimators.reports import report
 
-# Few blocks would do for these data. Smaller ones let a pass show how it is spread.
+# These data would fit in few blocks. Smaller blocks show how a pass is distributed over workers.
 BLOCK_NBYTES = 4 * 2**20
 
 
 def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, int]:
-    """Integrate, clean, transform and store; return the data set and its training rows."""
+    """Integrate, clean, transform and store; return the data set and the training row count."""
     heading("1. Integrate, clean, transform")
     flights = flights_data.load(scratch, seed)
     print(f"{flights.n_read:,} flights in flights.csv.zip, joined with weather.csv and planes.csv")
@@ -85,7 +85,7 @@ def train(client: Client, split: Split) -> list[Result]:
 
 
 def new_days(split: Split, names: Sequence[str]) -> str:
-    """Train the late-flight models again, without some days, and test them on these."""
+    """Train the late-flight models again without some days, and test them on these days."""
     began = time.perf_counter()
     line = flights_new_days.compare(flights_new_days.new_days(split, names))
     seconds = time.perf_counter() - began
@@ -136,7 +136,7 @@ def compare(results: Sequence[Result], split: Split) -> list[Result]:
 
 
 def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Result]) -> list[Path]:
-    """Plots of the late-flight models."""
+    """Plot the late-flight models; return the files."""
     networks = [result.task for result in results if result.task.is_network]
     late = [
         result.task
@@ -150,8 +150,8 @@ def draw(out: Path, data: storage.Dataset, split: Split, results: Sequence[Resul
     ]
     curves = []
     for task in late:
-        # A pass tells the loss of the model it began with: the model in hand after a pass is the
-        # one that the next pass evaluates, and the last one is evaluated here.
+        # A pass returns the loss of the model with which it began. So the loss of the model after a
+        # pass comes from the next pass, and the loss of the last model is computed here.
         passes = [entry["pass"] for entry in task.model.history_]
         losses = [entry["loss"] for entry in task.model.history_]
         losses = [*losses, flights_models.problem(task.model, split)]
@@ -180,7 +180,7 @@ def _curve(task: Task, logistic: LogisticRegression, split: Split) -> Curve:
 
 
 def quality(split: Split, results: Sequence[Result]) -> list[str]:
-    """What the scores of the table do not tell."""
+    """Return lines with scores that are not in the table."""
     by_target = {result.task.target: result.task.model for result in reversed(results)}
     local = split.in_memory
     delay = by_target[minutes]
@@ -202,7 +202,7 @@ def quality(split: Split, results: Sequence[Result]) -> list[str]:
 
 
 def _probabilities(split: Split, results: Sequence[Result]) -> dict[str, npt.NDArray[np.float64]]:
-    """What the late-flight models say of the test rows, by name."""
+    """Return the probabilities that the late-flight models predict for the test rows, by name."""
     late = [result.task for result in results if result.task.target is is_late]
     models = {"logistic regression": (late[0], late[0].model)}
     for task in late:

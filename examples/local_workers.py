@@ -1,7 +1,7 @@
-"""A cluster of worker processes on this machine, and what its workers' memory went through.
+"""A cluster of worker processes on this machine, and measurements of its workers' memory.
 
-Shared by the examples and the benchmark. Peak memory is the operating system's own high-water
-mark of a process's resident memory, so nothing is missed between two samples.
+The examples and the benchmark use this module. The peak memory is the operating system's own
+maximum of a process's resident memory, so no peak between two samples is missed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from distributed import Client, LocalCluster
 def local_workers(
     n_workers: int, memory_limit: str, folder: Path | None = None
 ) -> Iterator[Client]:
-    """Start worker processes of one thread each; when left, they and their files are gone.
+    """Start worker processes of one thread each; remove them and their files at the end.
 
     Parameters
     ----------
     n_workers : int
         Number of processes.
     memory_limit : str
-        Memory of each, for example ``"1GiB"``. A worker that needs more is restarted by Dask.
+        Memory of each, for example ``"1GiB"``. Dask restarts a worker that needs more.
     folder : Path, optional
-        Where a temporary folder for spilled data is made; by default where the system makes them.
+        Parent of a temporary folder for spilled data; by default the system's temporary folder.
     """
     with (
         tempfile.TemporaryDirectory(prefix="workers-", dir=folder) as scratch,
-        # Written out, because the default template leaves the host to environment variables.
+        # Set here, because the default template takes the host from environment variables.
         dask.config.set({"distributed.dashboard.link": "http://{host}:{port}/status"}),
         LocalCluster(
             n_workers=n_workers,
@@ -52,10 +52,10 @@ def local_workers(
 
 
 def fresh_workers(client: Client) -> None:
-    """Replace the worker processes, and with them all memory they did not give back."""
+    """Replace the worker processes, to free all memory that they did not give back."""
     nanny = logging.getLogger("distributed.nanny")
     level = nanny.level
-    nanny.setLevel(logging.ERROR)  # it warns of restarts, also of those asked for
+    nanny.setLevel(logging.ERROR)  # otherwise it warns about each restart, also a requested one
     try:
         client.restart()
     finally:
@@ -63,34 +63,34 @@ def fresh_workers(client: Client) -> None:
 
 
 def reset_peak(client: Client) -> None:
-    """Begin a new measurement of :func:`peak_memory` in every worker."""
+    """Start a new measurement of :func:`peak_memory` in every worker."""
     client.run(_reset_own_peak)
 
 
 def peak_memory(client: Client) -> dict[str, int]:
-    """Largest resident memory of each worker since :func:`reset_peak`, in bytes.
+    """Return the largest resident memory of each worker since :func:`reset_peak`, in bytes.
 
-    All of the process counts: interpreter and libraries (about 150 MB), data, and what the
-    allocator keeps. Where the system cannot reset the mark (only Linux can), it is the largest
-    since the worker started.
+    It includes the whole process: interpreter and libraries (about 150 MB), data, and memory that
+    the allocator keeps. Only Linux can reset the maximum. On other systems it is the largest since
+    the worker started.
     """
     return dict(client.run(_own_peak))
 
 
 def worker_pids(client: Client) -> dict[str, int]:
-    """Process id of each worker; a worker that was restarted has another."""
+    """Return the process id of each worker; a restarted worker has a new one."""
     return dict(client.run(os.getpid))
 
 
 def memory_troubles(client: Client, pids_before: dict[str, int]) -> list[str]:
-    """Say which workers were restarted, paused, or made to spill since they were listed.
+    """Return messages about workers that were restarted, paused, or spilled data to disk.
 
     Parameters
     ----------
     client : distributed.Client
         Client of the cluster.
     pids_before : dict
-        What :func:`worker_pids` returned at the beginning.
+        The result of :func:`worker_pids` at the start.
     """
     troubles = [
         f"the worker of process {pid} was restarted or lost"
@@ -125,7 +125,7 @@ def _own_peak() -> int:
 
 
 def _spilled(dask_worker: object) -> int:
-    # A total since the worker started, not what lies on disk now.
+    # The total since the worker started, not the data that is on disk now.
     metrics = getattr(getattr(dask_worker, "data", None), "cumulative_metrics", {})
     return int(sum(size for (what, unit), size in metrics.items() if _is_spill(what, unit)))
 

@@ -1,12 +1,12 @@
-"""Numbers and categories, with holes in both, from CSV files to a model, out of core.
+"""From CSV files with numbers, categories and missing values to a model, out of core.
 
     python examples/mixed_columns.py
 
-writes files of made-up customers, reads them lazily with Dask, and fits one scikit-learn
-``Pipeline``: a ``ColumnTransformer`` that fills and scales the numbers and fills and encodes the
-categories, and a ``LogisticRegression``. No step loads the data; each pass reads one file after
-another. The same pipeline of scikit-learn's own classes, in memory, is the reference: the exit
-code is 1 if its coefficients differ by more than 1e-6.
+writes files of synthetic customers, reads them lazily with Dask, and fits one scikit-learn
+``Pipeline``: a ``ColumnTransformer`` that imputes and scales the numbers and imputes and encodes
+the categories, and a ``LogisticRegression``. No step loads all data; each pass reads one file
+after another. The same pipeline of scikit-learn's own classes, in memory, is the reference: the
+exit code is 1 if its coefficients differ by more than 1e-6.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CLOSE = 1e-6
 
 
 def customers(n_rows: int, seed: int) -> pd.DataFrame:
-    """Make up customers, about one value in twenty of each column missing."""
+    """Return synthetic customers; about one value in twenty of each column is missing."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -60,7 +60,7 @@ def customers(n_rows: int, seed: int) -> pd.DataFrame:
 
 
 class Classes(NamedTuple):
-    """The classes of one library that make up a pipeline."""
+    """The classes of one library that a pipeline consists of."""
 
     columns: Any
     imputer: Any
@@ -78,7 +78,7 @@ THEIRS = Classes(
 
 
 def pipeline(of: Classes, model: Any) -> Pipeline:
-    """Fill, scale and encode, then fit; with the classes of either library."""
+    """Return a pipeline that imputes, scales, encodes and fits, with the classes of a library."""
     numbers = make_pipeline(of.imputer(strategy="mean"), of.scaler())
     categories = make_pipeline(
         of.imputer(strategy="constant", fill_value="missing"),

@@ -1,13 +1,13 @@
-"""A whole study on numbers with holes in them: split, pipeline, scores, search, hand over.
+"""A complete study of numbers with missing values: split, pipeline, scores, search, export.
 
     python examples/numeric_pipeline.py
 
-writes a made-up data set, opens it lazily, and does what a script around scikit-learn does,
-with its classes where ours are not needed: ``train_test_split``, a ``Pipeline`` of
-``SimpleImputer``, ``StandardScaler`` and ``LogisticRegression``, metrics of the rows held out,
-a ``GridSearchCV``, and ``to_sklearn()`` at the end. Passes over the data are counted. The same
-pipeline of scikit-learn's own classes, in memory, is the reference: the exit code is 1 if its
-coefficients differ by more than 1e-6 of the largest.
+writes a synthetic data set, opens it lazily, and does the usual steps of a scikit-learn script:
+``train_test_split``, a ``Pipeline`` of ``SimpleImputer``, ``StandardScaler`` and
+``LogisticRegression``, metrics on the held-out rows, a ``GridSearchCV``, and ``to_sklearn()`` at
+the end. It uses scikit-learn's classes if ours are not needed, and counts the passes over the data.
+The same pipeline of scikit-learn's own classes, in memory, is the reference: the exit code is 1 if
+its coefficients differ by more than 1e-6 of the largest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CLOSE = 1e-6
 
 
 def measurements(n_rows: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Make up columns of very different sizes, one value in twenty missing, and labels."""
+    """Return synthetic columns of very different scales and labels; 5 % of values are missing."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n_rows, N_FEATURES))
     odds = X @ np.linspace(-1, 1, N_FEATURES) - 0.5
@@ -52,12 +52,12 @@ def measurements(n_rows: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarr
 
 
 def pipeline() -> Pipeline:
-    """Fill, scale and fit, out of core."""
+    """Return a pipeline that imputes, scales and fits, out of core."""
     return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(tol=1e-10))
 
 
 def reference(X: Any, y: Any) -> Pipeline:
-    """The same of scikit-learn's own classes, fitted in memory."""
+    """Return the same pipeline of scikit-learn's own classes, fitted in memory."""
     return make_pipeline(
         sklearn.impute.SimpleImputer(),
         sklearn.preprocessing.StandardScaler(),
@@ -116,7 +116,7 @@ def main() -> int:
         if client:
             print(f"  peak MB of a worker      {max(peak_memory(client).values()) / 1e6:8.0f}")
 
-        # From here on the data are in memory: what scikit-learn makes of them.
+        # From here on the data are in memory, to compare the models with scikit-learn's.
         X_known, y_known, X_new = X_train.compute(), y_train.compute(), X_test.compute()
         theirs = reference(X_known, y_known)
         difference = np.abs(model[-1].coef_ - theirs[-1].coef_).max()

@@ -1,4 +1,4 @@
-"""Plots of the flights example, drawn to be read at a width of 800 pixels."""
+"""Plots of the flights example, readable at a width of 800 pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ mpl.use("Agg")  # files only: works where there is no display
 
 import matplotlib.pyplot as plt
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# Okabe and Ito's colours, which people with any colour vision can distinguish.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 STYLE = {
     "figure.dpi": 100,
@@ -35,7 +35,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 2,
 }
-#: Below this, differences of losses are rounding.
+#: Smaller differences of losses are rounding errors.
 _ROUNDING = 1e-16
 _N_COEFFICIENTS = 16
 _N_BINS = 15
@@ -44,7 +44,7 @@ _N_BINS = 15
 def loss_by_pass(
     path: Path, curves: Sequence[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]], best: float
 ) -> Path:
-    """Loss above the best known, for each solver.
+    """Plot the loss minus the smallest known loss, by pass, for each solver.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def loss_by_pass(
     curves : sequence of (label, passes, losses)
         One for each solver.
     best : float
-        Smallest loss anyone found.
+        Smallest loss that any solver found.
     """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
@@ -61,7 +61,7 @@ def loss_by_pass(
             curves, (BLUE, ORANGE), ("o", "."), strict=True
         ):
             excess = np.maximum(losses - best, _ROUNDING)
-            shown = passes > 0  # a logarithmic axis has no room for the start from zeros
+            shown = passes > 0  # a logarithmic axis cannot show the start at pass 0
             axes.plot(
                 passes[shown], excess[shown], marker=marker, markersize=7, color=colour, label=label
             )
@@ -92,14 +92,14 @@ def loss_by_pass(
 
 
 def mlp_curve(path: Path, curve: Curve) -> Path:
-    """Training loss and validation score of a network by epoch, beside logistic regression.
+    """Plot training loss and validation score of a network by epoch, with logistic regression.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
     curve : Curve
-        What to draw.
+        The values to draw.
     """
     epochs = np.arange(1, len(curve.losses) + 1)
     kept = epochs[curve.kept]
@@ -154,16 +154,16 @@ def mlp_curve(path: Path, curve: Curve) -> Path:
 def probabilities(
     path: Path, late: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64]
 ) -> Path:
-    """ROC curve and calibration of the late-flight model on the test rows.
+    """Plot the ROC curve and the calibration of the late-flight model on the test rows.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
     late : ndarray of bool
-        What happened.
+        Whether each flight was late.
     probability : ndarray of float
-        What the model said.
+        The probability of being late that the model predicted.
     """
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
@@ -203,18 +203,18 @@ def coefficients(
     std: npt.NDArray[np.float64],
     compared: str,
 ) -> Path:
-    """Largest coefficients by name, for one standard deviation of the feature and for one unit.
+    """Plot the largest coefficients, per standard deviation of the feature and per unit.
 
     Parameters
     ----------
     path : Path
         PNG file to write.
     names : sequence of str
-        Features.
+        Names of the features.
     coef, std : ndarray of float
         Coefficient and standard deviation of each feature.
     compared : str
-        What 0/1 features are compared with.
+        Text that names the levels with which the 0/1 features are compared.
     """
     effects = coef * std
     largest = np.argsort(-np.abs(effects))[:_N_COEFFICIENTS][::-1]

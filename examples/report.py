@@ -1,4 +1,4 @@
-"""The report of the flights example: one table, printed and as Markdown."""
+"""The report of the flights example: one table, as printed text and as Markdown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ coef. diff.  max |a - b| / max |b|, b being scikit-learn's: the larger of that o
 
 
 def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Cells of the table, one row a model."""
+    """Return the cells of the table, one row per model."""
     return [
         (
             f"{result.task.name}, {result.task.score_name}",
@@ -58,7 +58,7 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 
 def plain(results: Sequence[Result]) -> str:
-    """The table for a terminal."""
+    """Return the table as text for a terminal."""
     table = [HEADINGS, *rows(results)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
@@ -72,14 +72,14 @@ def plain(results: Sequence[Result]) -> str:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The same table for a Markdown file."""
+    """Return the table as Markdown."""
     align = ["---" if number < N_TEXT else "---:" for number in range(len(HEADINGS))]
     lines = [HEADINGS, align, *rows(results)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def legend(results: Sequence[Result]) -> str:
-    """What the columns mean."""
+    """Return the explanation of the columns."""
     solvers = [
         getattr(result.task.reference, "solver", "lstsq")
         for result in results
@@ -89,7 +89,7 @@ def legend(results: Sequence[Result]) -> str:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """Warnings of the fits, with the model they belong to."""
+    """Return the warnings of the fits, each with the name of its model."""
     return [
         f"{result.task.name}, {result.task.solver}: {note}"
         for result in results
@@ -100,7 +100,7 @@ def notes(results: Sequence[Result]) -> list[str]:
 def write(
     path: Path, results: Sequence[Result], extra: Sequence[str], plots: Sequence[Path]
 ) -> None:
-    """Write the report as Markdown, with the plots that lie beside it."""
+    """Write the report as Markdown, with links to the plots in the same folder."""
     parts = [
         "# Flights from New York, 2013",
         markdown(results),

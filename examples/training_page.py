@@ -1,10 +1,10 @@
-"""Something to watch: fits on a local cluster, and the address of the page that shows them.
+"""Run fits on a local cluster, and print the address of the dashboard page that shows them.
 
     python examples/training_page.py
 
-trains linear models and a network on made-up rows, stored as a Zarr data set, and says where to
-look. With ``--screenshot FILE`` it looks for itself, while the network is in training: that needs
-Chromium and the package playwright.
+trains linear models and a network on synthetic rows, stored as a Zarr data set, and prints the
+address of the page. With ``--screenshot FILE`` it takes a screenshot of the page during the
+training of the network. This needs Chromium and the package playwright.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BLOCK_NBYTES = 2 * 2**20
 
 
 def stored_rows(folder: str, n_rows: int) -> storage.Dataset:
-    """Write rows whose labels a linear model knows in part, and a network better."""
+    """Write rows whose labels a linear model predicts in part, and a network better."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n_rows, N_FEATURES)).astype(np.float32)
     odds = X[:, 0] - 0.5 * X[:, 1] + 2.0 * X[:, 2] * X[:, 3]
@@ -58,7 +58,7 @@ def train(data: storage.Dataset, epochs: int) -> None:
 
 
 def photograph(address: str, path: Path, training: threading.Thread) -> list[str]:
-    """Open the page, take its picture while the network is in training; return what went wrong."""
+    """Take a screenshot of the page during the training; return the errors of the page."""
     from playwright.sync_api import sync_playwright
 
     errors: list[str] = []
@@ -79,7 +79,7 @@ def photograph(address: str, path: Path, training: threading.Thread) -> list[str
 
 
 def main() -> None:
-    """Train, and say where to watch."""
+    """Train the models, and print where to watch them, or take a screenshot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--epochs", type=int, default=30)
