@@ -128,7 +128,7 @@ def _serve(executor: Executor, sharing: Sequence[FitRun]) -> None:
     passes = [run.asked for run in sharing if isinstance(run.asked, Pass)]
     try:
         results = executor.sweep(passes, sharing[0].blocks)
-    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+    except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
         # The parameters of one fit can cause an overflow, so the fits run again one by one. Any
         # other error comes from the data, which all of them read.
         for run in sharing:
@@ -145,7 +145,7 @@ def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
     """Train a fit's replicas, and send it the result."""
     try:
         result = executor.run_round(asked)
-    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+    except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
         run.go_on(error)
         return
     run.go_on(result)

@@ -172,7 +172,7 @@ class FitRun:
             self.asked = None
             state: State = end.value
             self._state = replace(state, n_passes=self._n_passes, bytes_read=self._bytes_read)
-        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
             self.fail(error)
         else:
             self.share = 1.0
@@ -187,7 +187,7 @@ class FitRun:
         """Record the step that has ended; then begin the next one, or end the fit."""
         try:
             self._end_step()
-        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
             self.fail(error)
 
     def fail(self, error: Exception) -> None:

@@ -111,7 +111,7 @@ def _newton(
         slope = -float(direction @ evaluation.gradient)
         base, scale = evaluation.value, 1.0
         parameters = parameters + direction
-        # The step just made leaves about the square of this decrement.
+        # After this step, the decrement is about the square of this one.
         if slope <= enough:
             return problem, (parameters, evaluation)
     return problem, None

@@ -162,9 +162,7 @@ class InRounds(EpochScheme):
         name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
         results = yield Round(trainings, self.learner, name, n_passes=0.0 if number else 1.0)
         for result in results:
-            for (
-                fill_total
-            ) in result.totals:  # one by one, so that the sum does not depend on the rounds
+            for fill_total in result.totals:  # the sum must not depend on where rounds end
                 total += fill_total
             n_rows += result.n_rows
         if not (isfinite(total) and all(result.replica.is_finite for result in results)):
