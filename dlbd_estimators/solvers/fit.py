@@ -48,7 +48,7 @@ class Fit:
     opening : str, default=""
         First words of the warning about an error above ``tol``, if users search for certain words.
     advice : str
-        What the warning recommends besides more steps if a fit does not converge.
+        Recommendation of the warning, besides more steps, if the fit does not converge.
     earlier : sequence of Record, optional
         Records of the steps that led to ``start``, if a fit continues from a saved state.
     save : callable, optional
@@ -197,7 +197,7 @@ class FitRun:
     def interrupt(self) -> bool:
         """End the fit at its last complete step; return whether this gives a usable model.
 
-        It does not if no step has ended yet.
+        There is no usable model before the first step has ended.
         """
         state = self._whole
         if state is None or state.n_iter == 0 or not self.fit.solver.keeps_when_interrupted:

@@ -19,7 +19,7 @@ class Status(Enum):
     DONE = "The one step that was asked for was made."
     STOPPED = "{solver} was asked to stop."
     INTERRUPTED = "{solver} was interrupted by the user."
-    DIVERGED = "{solver} diverged; the model is the best one from before that."
+    DIVERGED = "{solver} diverged; the model is the best one before the divergence."
     MAX_ITER = (
         "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
         "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}.{hint}"

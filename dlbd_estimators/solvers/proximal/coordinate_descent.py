@@ -258,7 +258,7 @@ def error_of_descent(
     descent : ndarray of shape (n_outputs, n_features)
         See :class:`Proof`.
     point : ndarray of shape (n_parameters,)
-        In the packed order.
+        The parameters, in the packed order.
     """
     coef, _ = problem.packing.unpack(point)
     unbalanced = _left(problem, descent, coef)

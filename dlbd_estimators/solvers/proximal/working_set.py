@@ -103,17 +103,21 @@ class WorkingSet(Minimizer[WorkingState]):
             proof = yield from certify(problem, coef, intercept, columns.mean, None)
             descent, value, gaps = proof.descent, proof.value, proof.gaps
         else:
-            here = yield from problem.evaluate(
+            evaluation = yield from problem.evaluate(
                 state.parameters,
                 Order.GRADIENT,
                 "all-features-pass-{}",
                 moments=columns is None,
             )
-            problem = problem.at(here.known)
-            state = replace(state, parameters=here.point, known=here.known)
-            columns = here.columns or columns
+            problem = problem.at(evaluation.known)
+            state = replace(state, parameters=evaluation.point, known=evaluation.known)
+            columns = evaluation.columns or columns
             assert columns is not None
-            descent, value, gaps = _descent(problem, here.gradient, columns), here.value, None
+            descent, value, gaps = (
+                _descent(problem, evaluation.gradient, columns),
+                evaluation.value,
+                None,
+            )
         state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
         state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(problem, state, descent)

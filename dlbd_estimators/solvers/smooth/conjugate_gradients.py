@@ -101,7 +101,7 @@ class InexactStep:
     Attributes
     ----------
     step : ndarray
-        In the packed order.
+        The step, in the packed order.
     left : float
         Estimate of the decrement of the quadratic model after the step.
     n_products : int
@@ -133,7 +133,7 @@ def inexact_step(
     product : callable
         Requests the Hessian times a vector.
     gradient : ndarray
-        In the packed order.
+        The gradient, in the packed order.
     preconditioner : Preconditioner
         An approximation of the Hessian.
     project : callable

@@ -2,7 +2,7 @@
 
 Newton's step ``d`` from ``w`` minimises a quadratic model of F. Kept rows estimate how far F
 deviates from this model. Let S be the sum of their losses, weighted by the inverse of their
-probability. The corrected step leads to the minimiser of the quadratic model plus
+probability of being kept. The corrected step leads to the minimiser of the quadratic model plus
 ``S(w + d) - S(w) - S'(w) d - d S''(w) d / 2``. Only terms of third and higher order are estimated
 from the rows, so that the sampling errors of lower orders cancel.
 
@@ -51,8 +51,8 @@ _LEAST_SPREAD = 1e-30
 _LEAST_CURVATURE = 0.1
 #: Number of random directions by which norms are estimated.
 _DIRECTIONS = 16
-#: Factor on the number of rows in the limit of the scores: the sum of the scores is not known
-#: before the pass, and smaller than the bound on it.
+#: Factor on the number of rows in the limit on the priorities: the sum of the scores is not known
+#: before the pass, and is smaller than the bound that is used for it.
 _SLACK = 1.25
 #: Number of arrays as wide as the parameters that are in memory at a time.
 _TEMPORARIES = 4
@@ -151,7 +151,7 @@ class Corrected:
     Attributes
     ----------
     step : ndarray
-        In the packed order.
+        The corrected step, in the packed order.
     variance : ndarray
         Variance of each parameter due to the sampling of the kept rows.
     """

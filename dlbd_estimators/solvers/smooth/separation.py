@@ -73,7 +73,7 @@ def largest_change(
     problem : Problem
         Provides the loss and the order of the parameters.
     step : ndarray
-        In the packed order.
+        The step, in the packed order.
     columns : Columns or None
         Moments of the columns.
     radius : float or None
