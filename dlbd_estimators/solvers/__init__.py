@@ -1,7 +1,7 @@
-"""Minimise a smooth convex objective that is known by passes over the data.
+"""Minimise a convex objective that is evaluated by passes over the data.
 
-A solver is ``init -> step -> done`` over an explicit state, and asks for the passes that it
-needs; :func:`minimize` owns the loop and runs them.
+A solver works on an explicit state: ``init`` creates it, and ``step`` makes one step from it. Both
+yield requests for passes. :func:`minimize` runs the loop and serves the requests.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What ``tol`` bounds: the largest error of a coefficient, free of the units of X and y.
+"""The quantity that ``tol`` bounds: the largest error of a coefficient, without units.
 
 A Newton decrement ``l`` is a distance to the minimiser in the metric of the Hessian H of the mean
-loss, and no coefficient is further off than ``|dw_j| <= l sqrt((H^-1)_jj)``. Each of these is
-measured in standard units of its column, ``sd_j |dw_j|``, and the largest of these is divided by
-the largest ``sd_j |w_j|``: of all outputs of a classifier together, and of each target of least
-squares for itself. Intercepts are left out: with centred columns they are no further off.
+loss. It bounds the error of each coefficient: ``|dw_j| <= l sqrt((H^-1)_jj)``. Errors are measured
+in standard units of their columns, ``sd_j |dw_j|``. The largest of them is divided by the largest
+``sd_j |w_j|``: over all outputs of a classifier together, and for each target of least squares
+separately. Intercepts are left out: with centred columns their errors are no larger.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.problem import Problem
 
-#: The largest coefficient counts as at least this share of what a decrement of one would move it
-#: by. A smaller one changes the mean loss by about the square of the share, which rounding hides.
+#: Errors are divided by at least this share of the change that a decrement of one allows. A smaller
+#: coefficient changes the mean loss by about the square of the share, which is rounding error.
 _FAINT = 1e-6
 
 
@@ -25,35 +25,35 @@ def error_of_decrement(
     variance: FloatArray,
     inverse_diagonal: FloatArray,
 ) -> float:
-    """Return the error of the worst coefficient for a decrement of one.
+    """Return the largest relative error of a coefficient that a Newton decrement of one allows.
 
     Parameters
     ----------
     problem : Problem
-        Gives the packing, and the unit that decrements are in.
+        Provides the order of the parameters, and the unit of a decrement.
     parameters : ndarray of shape (n_parameters,)
-        Whose errors are meant.
+        The parameters whose errors are bounded.
     variance : ndarray of shape (n_features,)
-        Of the columns.
+        Variances of the columns.
     inverse_diagonal : ndarray of shape (n_parameters,)
-        Of the inverse of the Hessian of the mean loss, or of what stands for it.
+        Diagonal of the inverse Hessian of the mean loss, or of an approximation to it.
 
     Returns
     -------
     float
-        1 where no column varies: then there is no coefficient to be off, and the decrement itself
-        is the error.
+        1 if no column varies: then no coefficient can be wrong, and the decrement itself is the
+        error.
     """
     packing = problem.packing
     spread = np.sqrt(variance)
 
     def largest(values: FloatArray) -> FloatArray:
         coef = np.abs(values).reshape(packing.shape)[:, : packing.n_features]
-        each = (coef * spread).max(axis=1, initial=0.0)
-        return np.asarray(each if problem.loss.quadratic else each.max(keepdims=True))
+        per_output = (coef * spread).max(axis=1, initial=0.0)
+        return np.asarray(per_output if problem.loss.quadratic else per_output.max(keepdims=True))
 
-    reach = problem.unit * largest(np.sqrt(np.maximum(inverse_diagonal, 0.0)))
-    moved = reach > 0.0
-    if not moved.any():
+    allowed = problem.unit * largest(np.sqrt(np.maximum(inverse_diagonal, 0.0)))
+    varies = allowed > 0.0
+    if not varies.any():
         return 1.0
-    return float((reach / np.maximum(largest(parameters), _FAINT * reach))[moved].max())
+    return float((allowed / np.maximum(largest(parameters), _FAINT * allowed))[varies].max())

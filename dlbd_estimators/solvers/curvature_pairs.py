@@ -1,7 +1,7 @@
-"""What the last steps say of curvature, and the two loops that make a direction of it.
+"""Curvature pairs of a quasi-Newton method, and the two-loop recursion that applies them.
 
-A pair is a move and what the gradient did on its way. L-BFGS (Nocedal 1980) keeps the last few, and
-never forms the matrix that they define.
+A pair is a step and the change of the gradient along it. L-BFGS (Nocedal 1980) keeps the last few
+pairs, and never forms the inverse Hessian that they define.
 """
 
 from __future__ import annotations
@@ -10,42 +10,42 @@ from typing import Protocol, TypeAlias
 
 from dlbd_estimators.kernels.arrays import FloatArray
 
-#: Moves, and how the gradient changed by each, the oldest first.
+#: Steps, each with the change of the gradient along it; the oldest first.
 Pairs: TypeAlias = tuple[tuple[FloatArray, FloatArray], ...]
 
 
 class Metric(Protocol):
-    """The inverse Hessian that the pairs correct."""
+    """The initial inverse Hessian, which the pairs correct."""
 
     def solve(self, gradient: FloatArray) -> FloatArray:
-        """Apply it."""
+        """Return the initial inverse Hessian times a gradient."""
 
 
 def two_loops(gradient: FloatArray, pairs: Pairs, metric: Metric, *, rescale: bool) -> FloatArray:
-    """Apply the inverse Hessian that a metric and the curvature pairs define.
+    """Return the inverse Hessian that a metric and curvature pairs define, times a gradient.
 
     Parameters
     ----------
     gradient : ndarray of shape (size,)
-        What it is applied to.
+        The vector to multiply.
     pairs : tuple of (ndarray, ndarray)
-        The curvature along each move is positive.
+        Curvature pairs; the curvature along each step is positive.
     metric : Metric
-        Where the pairs begin.
+        The initial inverse Hessian.
     rescale : bool
-        Whether the metric is right up to a factor, which the last pair tells.
+        Whether the metric is known only up to a factor, which the last pair determines.
     """
     q = gradient.copy()
     applied = []
-    for moved, turned in reversed(pairs):
-        alpha = float(moved @ q) / float(moved @ turned)
-        q -= alpha * turned
-        applied.append((alpha, moved, turned))
+    for step, change in reversed(pairs):
+        alpha = float(step @ q) / float(step @ change)
+        q -= alpha * change
+        applied.append((alpha, step, change))
     r = metric.solve(q)
     if pairs and rescale:
-        moved, turned = pairs[-1]
-        r = r * (float(moved @ turned) / float(turned @ metric.solve(turned)))
-    for alpha, moved, turned in reversed(applied):
-        beta = float(turned @ r) / float(moved @ turned)
-        r = r + (alpha - beta) * moved
+        step, change = pairs[-1]
+        r = r * (float(step @ change) / float(change @ metric.solve(change)))
+    for alpha, step, change in reversed(applied):
+        beta = float(change @ r) / float(step @ change)
+        r = r + (alpha - beta) * step
     return r

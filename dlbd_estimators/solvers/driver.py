@@ -1,6 +1,6 @@
-"""The one loop that drives solvers: it runs what they ask for, and several fits share a sweep.
+"""The loop that drives solvers: it serves their requests, and lets several fits share a sweep.
 
-Passes over the same blocks share one; a round of a network's replicas is run by itself.
+Passes over the same blocks share a sweep; a round of training a network's replicas runs alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def minimize(executor: Executor, fit: Fit) -> Solution:
     fit : Fit
         What to minimise, and how.
 
+    Returns
+    -------
+    Solution
+        The solver's last model, and why it stopped.
+
     Raises
     ------
     Diverged
@@ -38,7 +43,7 @@ def minimize(executor: Executor, fit: Fit) -> Solution:
     ConvergenceWarning
         The solver stopped before it met ``tol``, and not because ``on_step`` asked for it.
     UserWarning
-        The user interrupted a solver that had something to answer by then.
+        The user interrupted the fit, and the solver already had a usable model.
     """
     [outcome] = minimize_together(executor, [fit])
     try:
@@ -46,31 +51,33 @@ def minimize(executor: Executor, fit: Fit) -> Solution:
             raise outcome
         return outcome
     finally:
-        del outcome  # its traceback holds this frame, which would keep it, and the data with it
+        # The traceback of an exception refers to this frame. Without `del`, the reference cycle
+        # would keep the exception and the data in memory.
+        del outcome
 
 
 def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution | Exception]:
-    """Drive several solvers, and read the data once for what they ask at the same time.
+    """Drive several solvers, and read the data once for requests that they make at the same time.
 
-    Each fit goes the way that it would go alone, to the last bit; its history counts the passes
-    that it asked for. One that fails leaves the others to go on, unless their data are bad.
+    Each fit has the result that it would have alone, to the last bit; its history counts the passes
+    that it requested. If a fit fails, the others continue, unless the error is in their data.
 
     Parameters
     ----------
     executor : Executor
         Runs the sweeps.
     fits : sequence of Fit
-        Those whose objectives have the very same blocks share sweeps.
+        Fits whose problems have the same ``blocks`` object share sweeps.
 
     Returns
     -------
     list of Solution or Exception
-        What :func:`minimize` returns or raises for each, in order.
+        For each fit, in order, what :func:`minimize` returns or raises.
 
     Warns
     -----
     ConvergenceWarning
-        As :func:`minimize` does for each.
+        A solver stopped before it met ``tol``, as in :func:`minimize`.
     """
     runs = [FitRun(fit) for fit in fits]
     while running := [run for run in runs if run.outcome is None]:
@@ -83,7 +90,7 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
 
 
 def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
-    """Run what is asked for until a step of some fit has ended."""
+    """Serve requests until a step of some fit has ended."""
     with _undisturbed():
         for run in running:
             if run.asked is None:
@@ -96,40 +103,41 @@ def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
 
 
 def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
-    """Run the smallest sweep that was asked for; or a round, which no two fits share.
+    """Serve the request that reads the least data, together with the fits that can share it.
 
-    Those who ask for more of the data wait until nobody asks for less: by then they are more,
-    and one reading of all blocks serves them all.
+    Fits that request more of the data wait until no fit requests less. By then more fits wait, and
+    one reading of all blocks serves all of them. A round of replicas is never shared.
     """
     first = min(running, key=lambda run: run.share)
     if isinstance(first.asked, Round):
         _serve_round(executor, first, first.asked)
         return
-    blocks, together, n_entries = first.blocks, [first], first.n_entries
+    blocks, sharing, n_entries = first.blocks, [first], first.n_entries
     for run in running:
-        same = run.blocks is blocks and run.indices == first.indices
-        same = same and isinstance(run.asked, Pass)
-        more = n_entries + run.n_entries
-        if same and run is not first and sweep_holds(executor, blocks, more):
-            together.append(run)
-            n_entries = more
-    _serve(executor, together)
+        shares = run.blocks is blocks and run.indices == first.indices
+        shares = shares and isinstance(run.asked, Pass)
+        total_entries = n_entries + run.n_entries
+        if shares and run is not first and sweep_holds(executor, blocks, total_entries):
+            sharing.append(run)
+            n_entries = total_entries
+    _serve(executor, sharing)
 
 
-def _serve(executor: Executor, together: Sequence[FitRun]) -> None:
-    """Run one sweep, and tell each fit what it brings."""
-    passes = [run.asked for run in together if isinstance(run.asked, Pass)]
+def _serve(executor: Executor, sharing: Sequence[FitRun]) -> None:
+    """Run one sweep, and send each fit its result."""
+    passes = [run.asked for run in sharing if isinstance(run.asked, Pass)]
     try:
-        results = executor.sweep(passes, together[0].blocks)
-    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
-        # Numbers overflow because of one fit's parameters; any other error comes from the data.
-        for run in together:
-            if is_overflow(error) and len(together) > 1:
+        results = executor.sweep(passes, sharing[0].blocks)
+    except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
+        # The parameters of one fit can cause an overflow, so the fits run again one by one. Any
+        # other error comes from the data, which all of them read.
+        for run in sharing:
+            if is_overflow(error) and len(sharing) > 1:
                 _serve(executor, [run])
             else:
                 run.go_on(error)
         return
-    for run, result in zip(together, results, strict=True):
+    for run, result in zip(sharing, results, strict=True):
         run.go_on(result)
 
 
@@ -137,7 +145,7 @@ def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
     """Train a fit's replicas, and send it the result."""
     try:
         result = executor.run_round(asked)
-    except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+    except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
         run.go_on(error)
         return
     run.go_on(result)
@@ -145,8 +153,8 @@ def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Set what holds while a solver computes, but not while its caller's hooks run."""
-    # Small dense solves happen between passes; they too must not depend on the number of
-    # cores. The driver's own check reports an overflow; NumPy's warnings are not needed.
+    """Use one BLAS thread and no NumPy warnings in solvers, but not in the caller's hooks."""
+    # Between passes, solvers solve small dense systems. Their results must not depend on the number
+    # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed.
     with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         yield

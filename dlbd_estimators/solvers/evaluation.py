@@ -1,4 +1,4 @@
-"""What a solver learns of the objective by a pass."""
+"""What one pass over the data returns to a solver about the objective."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class Columns:
 
 @dataclass(frozen=True)
 class Known:
-    """What passes have shown of the data. The first pass that shows a value fixes it.
+    """Facts about the data that passes have found. The first pass that finds a value fixes it.
 
     Attributes
     ----------
     total_weight : float or None
-        Sum of the weights, as soon as it is known.
+        Sum of the weights; None until a pass has found it.
     unit : float
-        Divides a decrement, to free it from the units of y: 1 for classes.
+        Newton decrements are divided by it, to be independent of the units of y: the standard
+        deviation of y for least squares, otherwise 1.
     centre : ndarray of shape (n_features,) or None
-        What features are centred by, as soon as it is fixed.
+        Vector that is subtracted from the features; None until a pass has fixed it.
     """
 
     total_weight: float | None = None
@@ -45,23 +46,25 @@ class Evaluation:
     Attributes
     ----------
     point : ndarray
-        Where. The first pass fixes the centre: the same point has other parameters from then on.
+        Parameters at which F was evaluated, for features centred by ``known.centre``. If this pass
+        has fixed the centre, they describe the same model as the parameters given, for other
+        features.
     value : float
-        F.
+        The objective, F.
     gradient, hessian : ndarray or None
-        Of F without its l1 part, in the packed order.
+        Derivatives of F without its l1 part, in the packed order; None if not computed.
     n_errors : int
-        Rows without a positive margin, where they were counted.
+        Number of rows without a positive margin, if they were counted.
     radius : float
         See :class:`~dlbd_estimators.kernels.linear.LinearKernel`.
     columns : Columns or None
-        Where moments were asked for.
+        Mean and variance of the features, if the pass computed them.
     known : Known
-        With what this pass has taught.
+        Facts about the data, including those that this pass has found.
     weight : float
-        Sum of all weights, as far as this pass can tell.
+        Sum of the weights of all rows; an estimate if only a sample has been read.
     rows : ImportantRows or None
-        Where a rule to keep them by was given.
+        The rows kept, if a rule for keeping rows was given.
     """
 
     point: FloatArray

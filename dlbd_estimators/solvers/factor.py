@@ -1,4 +1,4 @@
-"""Solve with a symmetric matrix whose rows and columns may have any scale."""
+"""Solve linear systems with a symmetric matrix whose rows and columns may have any scale."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.problem import Problem
 
-#: A Hessian and its factor must fit beside the blocks: 4,000 parameters are 128 MB.
+#: A Hessian and its factor must fit in memory beside the blocks: 4,000 parameters are 128 MB.
 LARGEST_HESSIAN = 4000
-#: A float32 Hessian gives way to float64 where its error could slow the convergence.
+#: Largest relative error of a solution with a float32 Hessian. A larger one could slow the
+#: convergence, so that the Hessian is formed again in float64.
 _WORST_ERROR = 1e-3
-#: From this condition number of a Hessian on, its columns are reported as dependent.
+#: Above this condition number of a Hessian, its columns are reported as dependent.
 _DEPENDENT = 1e10
-#: From this condition number on, a matrix counts as singular: its small parts are rounding.
+#: Above this condition number, a matrix counts as singular: its smallest eigenvalues are rounding.
 _SINGULAR = 1e14
 
 
 def rounding(dtype: str) -> float:
-    """Error of a Hessian formed in ``dtype``, relative to its size."""
-    return 4 * float(np.finfo(dtype).eps)  # of the entries, and of the products of a tile
+    """Return the error of a Hessian formed in ``dtype``, relative to its size."""
+    return 4 * float(np.finfo(dtype).eps)  # rounding of the entries, and of a tile's products
 
 
 def is_rough(factor: Factor, dtype: str) -> bool:
-    """Tell whether a Hessian formed in float32 should be formed again in float64."""
+    """Return whether a Hessian formed in float32 should be formed again in float64."""
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
 
 
 def dependent_columns(problem: Problem, factor: Factor) -> tuple[int, ...]:
-    """Return the columns that are most nearly dependent on one another, judged by a Hessian."""
+    """Return the columns that are most nearly linearly dependent, according to a Hessian's factor.
+
+    The result is empty if the Hessian is not ill-conditioned.
+    """
     if not problem.of_columns or factor.condition <= _DEPENDENT:
         return ()
     width = problem.packing.shape[1]
@@ -46,30 +50,32 @@ def dependent_columns(problem: Problem, factor: Factor) -> tuple[int, ...]:
 class Factor:
     """A factorisation of a symmetric positive semi-definite matrix.
 
-    Given the means of the columns, the matrix is written for centred features first: a
-    column far from zero is otherwise nearly the constant column, and the condition number says
-    so. Then it is brought to a unit diagonal (the best diagonal scaling to within a factor of
-    its order; van der Sluis 1969), so that units of the columns cost no digits. A singular
-    matrix is inverted on its range, for the step of least norm.
+    If the means of the columns are given, the matrix is first rewritten for centred features.
+    Otherwise a column far from zero is nearly collinear with the constant column, and the
+    condition number is large. Then the matrix is scaled to a unit diagonal (the best diagonal
+    scaling to within a factor of its order; van der Sluis 1969), so that the units of the columns
+    cost no digits. A singular matrix is inverted on its range, which gives the solution of least
+    norm.
 
     Attributes
     ----------
     scale : ndarray of shape (n,)
-        Brings the matrix to a unit diagonal.
+        Diagonal scaling, after which the matrix has a unit diagonal.
     cholesky : ndarray of shape (n, n)
-        Of the scaled matrix; of no use where this is singular.
+        Lower Cholesky factor of the scaled matrix; not used if the matrix is singular.
     centring : Centring or None
         Change of variables to centred features.
     inverse : ndarray of shape (n, n) or None
-        Of a singular matrix on its range.
+        Inverse of a singular matrix on its range; None for a regular matrix.
     null, weakest : ndarray of shape (n, n_null), (n, n_weakest)
-        Directions in which the scaled matrix is singular, and those in which it is most nearly so.
+        Basis of the null space of the scaled matrix, and the eigenvectors of its smallest
+        eigenvalues (at least one); both have no columns for a regular matrix.
     condition : float
-        Estimated condition number after scaling; infinite for a singular matrix.
+        Estimated condition number after scaling; infinite if the Cholesky factorisation failed.
     condition_on_range : float
-        The same without the directions in which the matrix is singular.
+        Condition number on the range, that is, without the null space.
     rank : int
-        Number of directions in which it is not.
+        Dimension of the range.
     """
 
     scale: FloatArray
@@ -89,7 +95,7 @@ class Factor:
         Parameters
         ----------
         matrix : ndarray of shape (n, n)
-            Not changed.
+            The matrix; it is not changed.
         centring : Centring, optional
             Change of variables to centred features.
 
@@ -115,9 +121,9 @@ class Factor:
         condition = 1.0 / max(float(reciprocal), np.finfo(float).tiny)
         if condition > _SINGULAR:
             return cls._on_range(scaled, scale, centring, cholesky, condition)
-        none = np.zeros((len(matrix), 0))
+        empty = np.zeros((len(matrix), 0))
         rank = len(matrix)
-        return cls(scale, cholesky, centring, None, none, none, condition, condition, rank)
+        return cls(scale, cholesky, centring, None, empty, empty, condition, condition, rank)
 
     @classmethod
     def _on_range(
@@ -128,8 +134,8 @@ class Factor:
         cholesky: FloatArray,
         condition: float,
     ) -> Factor:
-        # Whether the matrix is singular is decided after scaling, so that columns in small units do
-        # not look like noise. The norm to be least is that of the unscaled solution.
+        # Singularity is judged after scaling: otherwise columns in small units would look like
+        # noise. Of all solutions, the one whose norm before scaling is least is taken.
         values, vectors = linalg.eigh(scaled, check_finite=False)
         kept = values > len(values) / _SINGULAR * max(values[-1], 0.0)
         singular = vectors[:, ~kept]
@@ -137,7 +143,8 @@ class Factor:
         vectors = vectors * scale[:, None]
         null, basis = vectors[:, ~kept], vectors[:, kept]
         q, r = linalg.qr(null, mode="economic", check_finite=False)
-        # By columns of `null`, not of `q`: only these are null to the last digit of each row.
+        # Subtract columns of `null` rather than of `q`: rows may differ in scale, and only the
+        # columns of `null` are accurate to the last digit in each row.
         basis -= null @ linalg.solve_triangular(r, q.T @ basis, check_finite=False)
         inverse = np.asarray((basis / values[kept]) @ basis.T)
         on_range = float(values[-1] / values[kept][0]) if kept.any() else condition
@@ -152,23 +159,32 @@ class Factor:
         return self._solve(right)
 
     def inverse_diagonal(self) -> FloatArray:
-        """Return the diagonal of the inverse for centred features; if singular, on the range."""
+        """Return the diagonal of the inverse for centred features.
+
+        The inverse of a singular matrix is the inverse on its range.
+        """
         if self.inverse is not None:
             return np.diag(self.inverse).copy()
         inverse, _ = lapack.dpotri(self.cholesky, lower=True)
         return np.asarray(np.diag(inverse) * self.scale**2)
 
     def variances(self, covariance: FloatArray) -> FloatArray:
-        """Return those of a solution, for centred features, by its right side's covariance."""
+        """Return the variances of a solution's entries, for centred features.
+
+        Parameters
+        ----------
+        covariance : ndarray of shape (n, n)
+            Covariance of the right-hand side.
+        """
         if self.centring is not None:
             covariance = self.centring.matrix(covariance)
         half = self._solve(covariance)
         return np.maximum(np.diag(self._solve(half.T)), 0.0)
 
     def unseen(self, right: FloatArray) -> float:
-        """Return the size of what a right-hand side (n,) has outside the matrix's range.
+        """Return the norm of the part of a right-hand side (n,) outside the matrix's range.
 
-        In units in which the diagonal is one. What stands there, :meth:`solve` passes over.
+        It is measured after scaling the matrix to a unit diagonal. :meth:`solve` ignores this part.
         """
         if self.centring is not None:
             right = self.centring.gradient(right)
@@ -177,8 +193,8 @@ class Factor:
     def dependent(self) -> tuple[int, ...]:
         """Return the rows that are most nearly linearly dependent on one another.
 
-        They are those with a share in the null space, or in the eigenvector of the least
-        eigenvalue, which inverse iteration finds.
+        These rows have large entries in the null space or, for a regular matrix, in the eigenvector
+        of the smallest eigenvalue, which inverse iteration finds.
         """
         if self.inverse is not None:
             share = np.sqrt((self.weakest**2).sum(axis=1))

@@ -1,4 +1,4 @@
-"""One fit, for the driver: what to minimise, how far it has come, and what was found."""
+"""One fit for the driver: its description, its progress and its solution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlbd_estimators.solvers.status import Status, issue_warning
 
 @dataclass(frozen=True)
 class Fit:
-    """What is to be minimised, and how.
+    """The description of a fit: what to minimise, how, and which functions to call meanwhile.
 
     Attributes
     ----------
@@ -29,31 +29,31 @@ class Fit:
     problem : BaseProblem
         What to minimise.
     start : ndarray, State or None
-        Where to begin, or where another fit stopped; None lets the solver choose.
+        Initial parameters, or the state at which another fit stopped; None lets the solver choose.
     tol : float
-        What ``State.meets`` is asked: of a linear model, the largest acceptable error.
+        Argument of ``State.meets``: for a linear model, the largest acceptable error.
     max_iter : int
-        Largest number of steps; a pass that only shortens the last one is part of it.
+        Largest number of steps. A pass that only shortens the last step is part of that step.
     clock : callable
-        Seconds since the fit began.
+        Returns the seconds since the fit began.
     before_step : callable, optional
         Called with the solver's state before each step.
     on_step : callable, optional
-        Called with the solver's state after each step and the step's record;
-        True stops the solver there. Where that step has met ``tol``, or is one that the
-        solver ends at anyway, this changes nothing. It hears of no step that diverged.
+        Called after each step, with the solver's state and the step's record. If it returns True,
+        the solver stops. This changes nothing if the step has met ``tol``, or if the solver ends
+        with this step anyway. It is not called after a step that diverged.
     on_warning : callable, optional
-        Called with why the fit ends, the text and the class of the warning, if the fit ends without
-        a minimum. By default Python's own warning is issued.
+        Called if the fit ends without a minimum, with the name of the status in lower case, the
+        text and the class of the warning. By default, a Python warning is issued.
     opening : str, default=""
-        What the warning of an error above ``tol`` begins with, where users look for certain words.
+        First words of the warning about an error above ``tol``, if users search for certain words.
     advice : str
-        What else than more steps may be done about a fit that does not converge.
+        Recommendation of the warning, besides more steps, if the fit does not converge.
     earlier : sequence of Record, optional
-        Of the steps that led to ``start``, where a fit goes on from a state that it saved.
+        Records of the steps that led to ``start``, if a fit continues from a saved state.
     save : callable, optional
-        Called with each state from which this fit can go on, with the records until there, and
-        with whether the fit ends there: before anybody else hears of the step.
+        Called with each state from which this fit can continue, the records so far, and whether
+        the fit ends there. It is called before ``on_step``.
     """
 
     solver: Solver[Any, Any]
@@ -73,20 +73,21 @@ class Fit:
 
 @dataclass(frozen=True)
 class Solution:
-    """What was found.
+    """The result of a fit.
 
     Attributes
     ----------
     parameters : ndarray
-        In the packed order, for the features as they are.
+        The parameters as users get them; those of a linear model are in the packed order, for the
+        original features.
     status : Status
         Why the solver stopped.
     n_iter : int
-        Steps made.
+        Number of steps.
     n_passes : float
         Passes over the data; a sample of blocks counts by its share of the rows.
     records : list of Record
-        One a step.
+        One for each step.
     state : State
         The solver's last state.
     """
@@ -100,23 +101,23 @@ class Solution:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The records as users get them: a dictionary a step."""
+        """The records as users get them: one dictionary for each step."""
         return entries(self.records)
 
 
 class FitRun:
-    """A fit under way: it asks for passes until a step has ended, and then begins the next step.
+    """A running fit: it requests passes until a step has ended, and then begins the next step.
 
     Attributes
     ----------
     fit : Fit
-        What it is.
+        The description of the fit.
     asked : Pass or Round or None
-        What it waits for; None is between two steps.
+        The request whose result it waits for; None between two steps.
     share : float
-        Of the rows, that this reads.
+        Share of the rows that this request reads.
     outcome : Solution or Exception or None
-        As soon as the fit is over.
+        The result of the fit; None until it has ended.
     """
 
     def __init__(self, fit: Fit) -> None:
@@ -136,42 +137,42 @@ class FitRun:
             self._n_passes = float(problem.passes_before)
             self._bytes_read = problem.bytes_before
         self._state: State | None = None
-        self._whole: State | None = None  # after the last step that was made in whole
+        self._whole: State | None = None  # after the last complete step
 
     @property
     def blocks(self) -> BlockSequence:
-        """Blocks that it waits for a reading of."""
+        """Blocks that the current request reads."""
         own = self.asked.blocks if isinstance(self.asked, Pass) else None
         return self.fit.problem.blocks if own is None else own
 
     @property
     def indices(self) -> tuple[int, ...] | None:
-        """Those of the blocks that a pass reads; None is all."""
+        """Indices of the blocks that the requested pass reads; None is all."""
         return self.asked.indices if isinstance(self.asked, Pass) else None
 
     @property
     def n_entries(self) -> int:
-        """Entries of the matrices that this pass brings."""
+        """Number of entries of the matrices that the requested pass returns."""
         return self.asked.n_entries if isinstance(self.asked, Pass) else 0
 
-    def go_on(self, told: PassResult[Any] | Exception | None = None) -> None:
-        """Begin a step, or go on with what was asked for, up to the next request or the end.
+    def go_on(self, reply: PassResult[Any] | Exception | None = None) -> None:
+        """Begin a step, or continue it with the result of its request, up to the next request.
 
-        An error of what was asked for is the solver's to judge: it may have an answer to it.
+        If the request failed, its error is raised in the solver, which may handle it.
         """
         try:
-            if told is None:
+            if reply is None:
                 asked = next(self._step)
-            elif isinstance(told, Exception):
-                asked = self._step.throw(told)
+            elif isinstance(reply, Exception):
+                asked = self._step.throw(reply)
             else:
-                self._count(told)
-                asked = self._step.send(told.partial)
+                self._count(reply)
+                asked = self._step.send(reply.partial)
         except StopIteration as end:
             self.asked = None
             state: State = end.value
             self._state = replace(state, n_passes=self._n_passes, bytes_read=self._bytes_read)
-        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
             self.fail(error)
         else:
             self.share = 1.0
@@ -179,13 +180,14 @@ class FitRun:
                 self.share = self.fit.problem.share(asked.indices)
             self.asked = replace(asked, name=asked.name.format(int(self._n_passes) + 1))
         finally:
-            del told  # an error's traceback holds this frame, which would hold the error
+            # The traceback of an error refers to this frame, which must not refer to the error.
+            del reply
 
     def end_step(self) -> None:
         """Record the step that has ended; then begin the next one, or end the fit."""
         try:
             self._end_step()
-        except Exception as error:  # noqa: BLE001  (whatever it is, other fits go on)
+        except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
@@ -193,9 +195,9 @@ class FitRun:
         self.asked, self.outcome = None, error
 
     def interrupt(self) -> bool:
-        """End the fit at its last whole step; return whether that is an answer.
+        """End the fit at its last complete step; return whether this gives a usable model.
 
-        Before the first step has ended there is only where the fit began.
+        There is no usable model before the first step has ended.
         """
         state = self._whole
         if state is None or state.n_iter == 0 or not self.fit.solver.keeps_when_interrupted:
@@ -205,10 +207,10 @@ class FitRun:
         return True
 
     def take_outcome(self) -> Solution | Exception:
-        """Return what became of the fit, and keep nothing of it.
+        """Return the outcome of the fit, and remove it from this object.
 
-        An error's traceback holds this, which would hold the error: and the data, until Python
-        looks for cycles.
+        The traceback of an error refers to this object. If this object also referred to the error,
+        the cycle would keep the data in memory until Python's garbage collector finds it.
         """
         outcome, self.outcome = self.outcome, None
         assert outcome is not None
@@ -225,8 +227,8 @@ class FitRun:
         fit, state = self.fit, self._state
         assert state is not None
         ends = state.status is not None
-        # A step that was too long is still the same step. scikit-learn does not count the
-        # trials of its line searches either.
+        # A step that is made again because it was too long is counted once. scikit-learn does not
+        # count the trials of its line searches either.
         counts = not (state.rests or state.within) and (ends or not state.shortened)
         if self._begun and not state.within:
             self._check(state)
@@ -252,7 +254,7 @@ class FitRun:
         return state.meets(self.fit.tol) or state.n_iter >= self.fit.max_iter
 
     def _check(self, state: State) -> None:
-        if state.status is Status.DIVERGED:  # and there is an earlier model to end with
+        if state.status is Status.DIVERGED:  # the solver has an earlier model to end with
             return
         if not (np.isfinite(state.value) and np.isfinite(state.parameters).all()):
             raise Diverged(
@@ -261,17 +263,17 @@ class FitRun:
             )
 
     def _tell(self, state: State) -> None:
-        """Tell of the step that has ended here."""
+        """Call ``on_step`` for the step that has ended at this state."""
         if self.fit.on_step is not None and state.status is not Status.DIVERGED:
             try:
                 self._stopped = self.fit.on_step(state, self._records[-1])
-            except StopIteration as error:  # which says to Python that there is no more
+            except StopIteration as error:  # to Python it would mean the end of an iterator
                 raise RuntimeError(
                     "A callback raised StopIteration; to stop a fit, return True."
                 ) from error
 
     def _solve(self, state: State) -> Solution:
-        """Return the solution; warn the user if the fit ended for another reason than a minimum."""
+        """Return the solution; warn the user if the fit ended without a minimum."""
         fit, status = self.fit, state.status
         met = state.meets(fit.tol)
         if status is None and met:
@@ -296,6 +298,6 @@ class FitRun:
 
 
 def _at_once(state: State) -> Asks[State]:
-    """Return a state without a pass."""
+    """Return a state as a solver's step would, but without requesting a pass."""
     yield from ()
     return state

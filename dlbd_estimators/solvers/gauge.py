@@ -1,4 +1,4 @@
-"""Models of several classes: a shift common to all classes changes no prediction."""
+"""Multinomial models: adding one shift to the parameters of all classes changes no prediction."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dlbd_estimators.kernels.packing import Packing
 
 
 def free_shift(coef: FloatArray) -> FloatArray:
-    """Return the shift of each column that leaves an l1 norm as it is, and is fixed here.
+    """Return the shift to subtract from each column: it keeps the l1 norm and reduces the l2 norm.
 
-    An even number of outputs has two in the middle; a shift that keeps zero between them costs
-    nothing. Taken is what a vanishing L2 penalty would: the mean, or the nearest to it.
+    With an even number of outputs, a column has two middle coefficients. If zero lies between them,
+    any shift between them keeps the l1 norm. A vanishing L2 penalty determines which one is taken:
+    the mean of the column, or the value between them that is nearest to it. Otherwise it is zero.
     """
     ordered = np.sort(coef, axis=0)
     lower, upper = ordered[(len(coef) - 1) // 2], ordered[len(coef) // 2]
@@ -21,12 +22,12 @@ def free_shift(coef: FloatArray) -> FloatArray:
 
 
 def fix_gauge(hessian: FloatArray, packing: Packing) -> None:
-    """Give shifts common to all classes the curvature of the classes' own parameters.
+    """Add curvature to a Hessian along shifts common to all classes, so that it is not singular.
 
-    The loss is constant along them. Where the coefficients sum to zero over the classes,
-    as at the solution and everywhere on the way there, the penalty's gradient has no part
-    in them either: curvature there changes no step, and the condition becomes that of the
-    problem.
+    The loss is constant along these shifts. The coefficients sum to zero over the classes at every
+    iterate, so that the gradient of the penalty has no component along the shifts either. The added
+    curvature therefore changes no step. Its size is the mean curvature of the classes'
+    own parameters, so that it does not make the condition number worse.
     """
     outputs, width = packing.shape
     square = hessian.reshape(outputs, width, outputs, width)

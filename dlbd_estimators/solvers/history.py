@@ -1,4 +1,4 @@
-"""What a fit records of each step: ``history_``, events and printed lines are made of it."""
+"""The record of one step of a fit, from which ``history_``, events and printed lines are made."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-#: Its name for users is a keyword of Python.
+#: Fields whose name for users is a Python keyword, so that the field cannot have it.
 _NAMES = {"n_passes": "pass"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One step of a fit, or one epoch; None is what the method does not have.
+    """One step of a fit, or one epoch. Fields that the method does not have are None.
 
     Attributes
     ----------
     iteration : int
         Number of the step, from 1.
     n_passes : float
-        Passes over the data by its end; ``pass`` to users.
+        Passes over the data until the end of the step; users see it as ``pass``.
     loss : float
         The objective in the step's last pass.
     gradient_norm, error, error_is, step : float or str or None
-        Of a linear model's solver: see :class:`~dlbd_estimators.solvers.minimizer.MinimizerState`.
+        Values of a linear model's solver; see
+        :class:`~dlbd_estimators.solvers.minimizer.MinimizerState`.
     learning_rate : float or None
-        Of an epoch.
+        Learning rate of the epoch.
     rounds : int or None
-        In which replicas met.
+        Number of rounds of the epoch; a network's replicas are synchronised after each.
     seconds : float
-        Since the fit began.
+        Seconds since the fit began.
     bytes_read : int
-        By the step's end.
+        Bytes read until the end of the step.
     validation_score : float or None
-        On rows held out.
+        Score on the held-out rows.
     """
 
     iteration: int
@@ -50,11 +51,13 @@ class Record:
     validation_score: float | None = None
 
     def entry(self) -> dict[str, Any]:
-        """Return the fields that have a value, by the names that users know."""
-        held = {_NAMES.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in held.items() if value is not None}
+        """Return the fields that are not None, by the names that users know."""
+        named = {
+            _NAMES.get(item.name, item.name): getattr(self, item.name) for item in fields(self)
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
 
 def entries(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Return a history as users get it: one entry a step."""
+    """Return a history as users get it: one dictionary for each step."""
     return [record.entry() for record in records]

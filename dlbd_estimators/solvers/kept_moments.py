@@ -1,4 +1,4 @@
-"""Moments that a model keeps from one batch of rows to the next, and joins with those of others."""
+"""Moments that a model keeps between batches of rows, and adds to those of other models."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from dlbd_estimators.solvers.problem import Problem
 
 @dataclass(frozen=True)
 class Increment:
-    """What is known of earlier rows, and where more comes from.
+    """The moments of earlier rows, and the source of the moments to add to them.
 
-    Moments of [X, y] are centred, with an intercept or without, and float64, whatever X is.
+    Moments are those of [X, y]. They are centred, also for models without an intercept, and
+    float64, also for float32 data.
 
     Parameters
     ----------
     earlier : Moments or None
-        Of the rows until now.
+        Moments of the rows so far.
     added : Moments or None
-        Of rows elsewhere; None is the rows of the problem, which are read.
+        Moments of other rows, already computed. If None, a pass over the rows of the problem
+        computes them.
     """
 
     earlier: Moments | None

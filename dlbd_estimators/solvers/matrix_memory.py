@@ -1,4 +1,4 @@
-"""Whether workers have the memory for the matrix that a solver needs."""
+"""Check whether the workers have the memory for the matrix that a solver needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.problem import Problem
 
-#: Smaller matrices fit anywhere, and to ask would take longer than many fits.
+#: Matrices of at most this many bytes fit on any worker, and asking takes longer than many fits.
 _ANYWHERE = 2**20
 
 
@@ -24,12 +24,12 @@ def room_for(executor: Executor, blocks: Blocks, packing: Packing) -> MatrixRoom
 
 
 def holds(problem: Problem, n_entries: int) -> bool:
-    """Tell whether the workers have room for a matrix, or several, of so many entries."""
+    """Return whether the workers have room for one or more matrices of ``n_entries`` in total."""
     return 8 * n_entries <= _ANYWHERE or _is_within(problem.room, n_entries)
 
 
 def sweep_holds(executor: Executor, blocks: BlockSequence, n_entries: int) -> bool:
-    """Tell whether the workers have room for the matrices of all passes of a sweep."""
+    """Return whether the workers have room for the matrices of all passes of a sweep."""
     return 8 * n_entries <= _ANYWHERE or _is_within(executor.matrix_room(blocks), n_entries)
 
 
@@ -38,30 +38,30 @@ def _is_within(room: MatrixRoom | None, n_entries: int) -> bool:
 
 
 def largest_side(problem: Problem) -> int:
-    """Return how many rows a square matrix may have."""
+    """Return the largest number of rows that a square matrix may have."""
     if problem.room is None:
         return LARGEST_HESSIAN
     return min(LARGEST_HESSIAN, math.isqrt(max(problem.room.nbytes, _ANYWHERE) // 8))
 
 
 def check_room(problem: Problem, solver: str, n_rows: int, otherwise: str) -> None:
-    """Refuse a solver whose matrix does not fit, before anything is read.
+    """Raise an error if a solver's matrix does not fit, before any data are read.
 
     Parameters
     ----------
     problem : Problem
-        What is to be minimised.
+        The problem to solve.
     solver : str
-        Its name.
+        Name of the solver.
     n_rows : int
-        Of the square matrix that it needs.
+        Number of rows of the square matrix that the solver needs.
     otherwise : str
-        What to do instead; a sentence.
+        What to do instead: a sentence without its full stop.
 
     Raises
     ------
     MatrixTooLarge
-        Says what it needs, what there is and what to do.
+        The message gives the memory that is needed, the memory that there is, and what to do.
     """
     room = problem.room
     if room is None or holds(problem, n_rows**2):
@@ -69,8 +69,8 @@ def check_room(problem: Problem, solver: str, n_rows: int, otherwise: str) -> No
     nbytes = 8 * n_rows**2
     raise MatrixTooLarge(
         f"solver={solver!r} needs a matrix of {n_rows} x {n_rows} numbers, which takes "
-        f"{nbytes / 2**20:.0f} MiB, and a pass has up to {room.copies} of them at a time in each "
+        f"{nbytes / 2**20:.0f} MiB, and a pass holds up to {room.copies} of them at a time in each "
         f"thread. A worker with {room.limit / 2**20:.0f} MiB of memory and {room.threads} "
-        f"thread(s) has room for {room.nbytes / 2**20:.1f} MiB each. {otherwise}, or give each "
-        f"thread of the workers more memory."
+        f"thread(s) has room for matrices of {room.nbytes / 2**20:.1f} MiB. {otherwise}, or give "
+        f"each thread of the workers more memory."
     )

@@ -1,4 +1,4 @@
-"""What all solvers of linear models share: they minimise an objective and bound the error."""
+"""Base classes of the solvers of linear models, which minimise an objective and bound the error."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.solver import Solver, State
 from dlbd_estimators.solvers.status import Status
 
-#: Columns in a message.
+#: Largest number of columns that a message names.
 _MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
 class MinimizerState(State):
-    """Adds how far from the minimum a solver is; its parameters are in the packed order.
+    """The state of a linear model's solver, which includes its distance from the minimum.
 
-    They are for features as the objective centres them.
+    The parameters are in the packed order, for features centred as the objective centres them.
 
     Attributes
     ----------
@@ -33,15 +33,15 @@ class MinimizerState(State):
         relative to the largest coefficient in these units; see
         :mod:`~dlbd_estimators.solvers.coefficient_error`.
     error_is : str
-        ``"bound"``, or ``"estimate"``, which the true error may be above.
+        ``"bound"``, or ``"estimate"``: the true error may be larger than an estimate.
     gradient_norm : float
         Largest absolute entry of the gradient in the last pass.
     step : float
-        Length of the last step, relative to the solver's natural one.
+        Length of the last step, relative to the solver's full step.
     dependent : tuple of int
-        Columns that are nearly dependent on one another, where the solver lost its way for it.
+        Columns that are nearly linearly dependent, if this stopped the solver's progress.
     known : Known
-        What passes have taught of the data.
+        Facts about the data that passes have found.
     """
 
     error: float = np.inf
@@ -55,9 +55,9 @@ class MinimizerState(State):
         return self.error <= tol
 
     def record(self, seconds: float) -> Record:
-        told = super().record(seconds)
+        base = super().record(seconds)
         return replace(
-            told,
+            base,
             gradient_norm=self.gradient_norm,
             error=self.error,
             error_is=self.error_is,
@@ -73,12 +73,12 @@ class Minimizer(Solver[Problem, StateT]):
 
     #: What the objective must provide, as :attr:`Problem.provides` names it.
     needs: ClassVar[frozenset[str]]
-    #: Whether second moments are all that the method needs of the rows.
+    #: Whether the method needs only the second moments of the rows.
     by_moments: ClassVar[bool] = False
 
     @classmethod
-    def matrix_side(cls, packing: Packing) -> int:  # noqa: ARG003 - for those that have one
-        """Return the rows of the square matrix that the method cannot do without; 0 is none."""
+    def matrix_side(cls, packing: Packing) -> int:  # noqa: ARG003 - subclasses use it
+        """Return the number of rows of the square matrix that the method requires; 0 if none."""
         return 0
 
     def posed(self, problem: Problem, state: StateT) -> Problem:
@@ -112,7 +112,7 @@ class Minimizer(Solver[Problem, StateT]):
 
 
 def _named(columns: tuple[int, ...], names: Sequence[str] | None) -> str:
-    """Name columns in a message, or all of them where none is known."""
+    """Return the names of some columns for a message; without columns, "The columns"."""
     if not columns:
         return "The columns"
     shown = [f"{i}" if names is None else f"{i} ({names[i]!r})" for i in columns[:_MOST_NAMED]]

@@ -1,9 +1,9 @@
-"""Scores of linear models on rows that were held out, by second moments alone.
+"""Scores of linear models on held-out rows, computed from second moments alone.
 
-With the moments ``(n, m, M)`` of the held-out rows of [x, y], centred, the squared errors of a
-model ``x w + b`` of target j are the quadratic ``u M u + n d^2`` with ``u = (w, -e_j)`` and the
-mean error ``d = m_x w + b - m_j``. So the mean squared error and R2 of any number of models need
-no reading of the data.
+Let ``(n, m, M)`` be the weight, the means and the centred second moments of the held-out rows of
+[x, y]. The sum of squared errors of a model ``x w + b`` of target j is the quadratic
+``u M u + n d^2`` with ``u = (w, -e_j)`` and the mean error ``d = m_x w + b - m_j``. So the mean
+squared error and R2 of any number of models are computed without reading the data.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 
-#: From squared errors (n_models, n_targets), the rows' weight, and the squared deviations of each
-#: target from its mean, to the score of each model and target, of which a larger is better.
+#: A function that returns the score of each model and target; larger is better. Its arguments: the
+#: sums of squared errors (n_models, n_targets), the weight of the rows, and the sum of squared
+#: deviations of each target from its mean.
 QuadraticScore = Callable[[FloatArray, float, FloatArray], FloatArray]
 
 
@@ -28,9 +29,9 @@ def join(partials: Sequence[Moments], parts: Sequence[int]) -> Moments:
     Parameters
     ----------
     partials : sequence of Moments
-        Centred, of each part; they are not changed.
+        Centred moments of each part; they are not changed.
     parts : sequence of int
-        At least one.
+        Indices of the parts to add up; at least one.
     """
     kernel = MomentsKernel(centre=True)
     first = partials[parts[0]]
@@ -43,12 +44,12 @@ def join(partials: Sequence[Moments], parts: Sequence[int]) -> Moments:
 def check_split(
     number: int, train: Moments, test: Moments, score: QuadraticScore | None = None
 ) -> None:
-    """Refuse a split that has nothing to train on, or too little to test on.
+    """Raise an error if a split has no rows to train on, or too few rows to test on.
 
     Raises
     ------
     ValueError
-        Names the split, and says what to do.
+        The message gives the number of the split, and what to do.
     """
     if not train.weight > 0:
         what = "no rows" if train.n_rows == 0 else "only rows of sample_weight 0"
@@ -61,7 +62,7 @@ def check_split(
         raise ValueError(f"Split {number} of cv has {what} to test on. Ask for fewer folds.")
     if score is determination and test.n_rows < 2:
         raise ValueError(
-            f"Split {number} of cv tests on one row, of which R2 is not defined. Take "
+            f"Split {number} of cv tests on one row, for which R2 is not defined. Use "
             f"scoring='neg_mean_squared_error', or ask for fewer folds."
         )
 
@@ -77,16 +78,16 @@ def about_zero(moments: Moments) -> Moments:
 def squared_errors(
     train: Moments, test: Moments, coef: FloatArray, *, fit_intercept: bool
 ) -> FloatArray:
-    """Return the sums of squared errors of models, whose intercepts are the best for ``train``.
+    """Return the sums of squared errors of models with the best intercepts for ``train``.
 
     Parameters
     ----------
     train, test : Moments
-        Centred, of the rows that the models were fitted on, and of those held out.
+        Centred moments of the rows that the models were fitted on, and of the held-out rows.
     coef : ndarray of shape (n_models, n_targets, n_features)
-        Of the models.
+        Coefficients of the models.
     fit_intercept : bool
-        Whether they have an intercept.
+        Whether the models have an intercept.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def squared_errors(
     """
     n = coef.shape[2]
     gap = test.mean
-    if fit_intercept:  # in this order: the means may be far larger than what they differ by
+    if fit_intercept:  # in this order: the means may be far larger than their difference
         gap = (test.origin - train.origin) + (test.rest - train.rest)
     shift = coef @ gap[:n] - gap[n:]
     gram, cross = test.products[:n, :n], test.products[:n, n:]
@@ -104,7 +105,7 @@ def squared_errors(
 
 
 def deviations(test: Moments, n_features: int) -> FloatArray:
-    """Return each target's sum of squared deviations from its mean, of centred moments."""
+    """Return each target's sum of squared deviations from its mean, from centred moments."""
     return np.asarray(np.diag(test.products)[n_features:])
 
 
@@ -127,7 +128,7 @@ def determination(errors: FloatArray, _: float, deviations: FloatArray) -> Float
     return 1.0 - np.divide(errors, deviations, out=otherwise, where=deviations > 0)
 
 
-#: By scikit-learn's names.
+#: Scores by scikit-learn's names.
 QUADRATIC: dict[str, QuadraticScore] = {
     "neg_mean_squared_error": negative_mean_squared_error,
     "neg_root_mean_squared_error": negative_root_mean_squared_error,

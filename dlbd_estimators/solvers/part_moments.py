@@ -1,4 +1,4 @@
-"""Second moments of each part of divided blocks, by one sweep where the workers have the room."""
+"""Second moments of each part of divided blocks, in one sweep if the workers have the memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dlbd_estimators.solvers.problem import Problem, check_weight
 
 
 def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks[list[Moments]]:
-    """Ask for the centred moments of each part.
+    """Return the centred moments of each part, from as few sweeps as the memory allows.
 
     Parameters
     ----------
     problem : Problem
-        Of divided blocks.
+        A problem over divided blocks.
     splits : Splits
-        How they are divided.
+        How the blocks are divided.
     precise : bool
-        Form products in float64, also of float32 data.
+        Form products in float64, also for float32 data.
     """
     side = problem.packing.n_features + problem.packing.n_outputs
     kernel = MomentsKernel(centre=True, precise=precise)
@@ -28,13 +28,13 @@ def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks
     at_once = len(kernels) if room is None else max(1, room.nbytes // (8 * side**2))
     moments: list[Moments] = []
     for first in range(0, len(kernels), at_once):
-        some = tuple(kernels[first : first + at_once])
+        batch = tuple(kernels[first : first + at_once])
         moments += yield Pass(
-            SweepKernel(some),
-            (None,) * len(some),
+            SweepKernel(batch),
+            (None,) * len(batch),
             f"{problem.name}-fold-moments-pass-{{}}",
-            n_entries=len(some) * side**2,
+            n_entries=len(batch) * side**2,
         )
-    whole = [moments[part] for part in splits.whole]
-    check_weight(sum(each.weight for each in whole), sum(each.n_rows for each in whole))
+    all_rows = [moments[part] for part in splits.whole]
+    check_weight(sum(each.weight for each in all_rows), sum(each.n_rows for each in all_rows))
     return moments

@@ -1,7 +1,7 @@
-"""Classifiers of many strengths and splits, minimised on rows in this process.
+"""Classifiers for many penalty strengths and splits, fitted to a sample of rows in this process.
 
-The rows stand for all: what they get wrong of the gradients is put right by a *tilt*, a linear term
-for each model that makes the gradient at one point that of all rows.
+A *tilt* corrects the sampling error of the gradients. It is a linear term in the objective of each
+model, and makes the gradient at one point equal to that of all rows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dlbd_estimators.kernels.row_sample import DrawnRows
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.gauge import fix_gauge
 
-#: A step that is longer than this share of the one before wants a new Hessian.
+#: A step longer than this share of the step before requires a new Hessian.
 _SLOW = 0.2
-#: No step changes a parameter, in standard units, by more.
+#: Largest change of a parameter in one step, in standard units.
 _LONGEST = 5.0
 _MAX_STEPS = 100
 _MAX_HALVINGS = 30
-#: Relative length of a step that is rounding.
+#: Relative length of a step that is only rounding error.
 _ROUNDING = 1e-12
 
 
@@ -42,11 +42,11 @@ class PathRows:
     X : ndarray of shape (n_rows, n_features)
         Features in standard units.
     y : ndarray of shape (n_rows,)
-        Labels, from 0.
+        Class numbers, from 0.
     weight : ndarray of shape (n_rows,)
-        Sample weights, over the chance to be drawn.
+        Sample weights, divided by the probability that the row is drawn.
     times : ndarray of shape (n_rows, n_parts)
-        How often each row stands in each part.
+        How often each part contains each row.
     """
 
     X: FloatArray
@@ -56,14 +56,14 @@ class PathRows:
 
     @classmethod
     def of(cls, drawn: DrawnRows, centre: FloatArray, scale: FloatArray) -> PathRows:
-        """Join drawn rows.
+        """Return drawn rows in standard units.
 
         Parameters
         ----------
         drawn : DrawnRows
-            As a pass brought them.
+            The rows that a pass has drawn.
         centre, scale : ndarray of shape (n_features,)
-            What makes columns standard.
+            Subtracted from the columns, and then their divisor.
         """
         X = np.concatenate(drawn.X).astype(np.float64)
         X -= centre
@@ -72,24 +72,26 @@ class PathRows:
         return cls(X, y, weight, np.concatenate(drawn.parts))
 
     def block(self) -> DividedBlock:
-        """Return them as a divided block."""
-        place = np.arange(len(self.X))
-        parts = tuple(np.repeat(place, each.astype(np.intp)) for each in self.times.T)
+        """Return the rows as a divided block."""
+        row_numbers = np.arange(len(self.X))
+        parts = tuple(np.repeat(row_numbers, counts.astype(np.intp)) for counts in self.times.T)
         return DividedBlock(self.X, self.y, self.weight, parts)
 
 
 @dataclass(frozen=True)
 class Tilted:
-    """The objectives of some splits on rows in memory; all for features in standard units.
+    """The objectives of some splits on rows in memory.
+
+    All models, gradients and Hessians are for features in standard units.
 
     Attributes
     ----------
     X : ndarray of shape (n_rows, n_features)
         Features of the rows.
     label : ndarray of shape (n_rows,)
-        Their classes.
+        Class numbers of the rows.
     weights : ndarray of shape (n_rows, n_splits)
-        By which each split trains on a row; they add up to 1.
+        Training weight of each row in each split; the weights of a split add up to 1.
     packing : Packing
         Order of a model's parameters.
     """
@@ -101,7 +103,7 @@ class Tilted:
 
     @classmethod
     def of(cls, rows: PathRows, packing: Packing, splits: Splits) -> Tilted:
-        """Divide rows as splits say.
+        """Return the objectives of splits on rows.
 
         Parameters
         ----------
@@ -110,7 +112,7 @@ class Tilted:
         packing : Packing
             Order of a model's parameters.
         splits : Splits
-            How they are divided.
+            The parts that each split trains on.
         """
         times = [rows.times[:, list(parts)].sum(axis=1) for parts in splits.train]
         weights = np.column_stack(times) * rows.weight[:, None]
@@ -139,9 +141,9 @@ class Tilted:
         Parameters
         ----------
         weight : ndarray of shape (n_rows,)
-            Of each row; they add up to 1.
+            Weights of the rows; they add up to 1.
         model, penalty : ndarray of shape (size,)
-            Where, and the diagonal of the Hessian of the penalty.
+            Parameters at which the Hessian is formed, and the diagonal of the penalty's Hessian.
         """
         loss = HalfBinomialLoss() if self.packing.n_outputs == 1 else HalfMultinomialLoss()
         block = Block(self.X, self.label.astype(np.float64), weight)
@@ -157,20 +159,20 @@ class Tilted:
     ) -> FloatArray:
         """Return the minimisers of all splits' objectives at one strength, by Newton's method.
 
-        One Hessian, of all splits' mean, serves as many steps as go well with it; a split for which
-        they do not gets its own. A step is halved as long as the slope along it says that it went
-        too far.
+        All splits begin with one Hessian, that of the mean of their objectives. A split whose steps
+        do not become shorter fast enough gets a Hessian of its own. A step is halved while the
+        slope at its end shows that it went too far beyond the minimum along it.
 
         Parameters
         ----------
         models : ndarray of shape (n_splits, size)
-            Where to begin.
+            Initial models.
         tilt : ndarray of shape (n_splits, size)
-            Linear terms.
+            Linear term of each split's objective.
         penalty : ndarray of shape (n_splits, size)
-            Diagonal of the Hessian of the penalty.
+            Diagonals of the penalty's Hessian.
         enough : float
-            Length of a last step, relative to the first.
+            A split ends with a step that is at most this long, relative to its first step.
         """
 
         def slopes(at: FloatArray) -> FloatArray:
@@ -180,20 +182,20 @@ class Tilted:
         mean = self.weights.mean(axis=1), models.mean(axis=0), penalty.mean(axis=0)
         metrics = [self.metric(*mean)] * len(models)
         first = last = np.full(len(models), np.inf)
-        open_ = np.ones(len(models), dtype=bool)
+        unfinished = np.ones(len(models), dtype=bool)
         for _ in range(_MAX_STEPS):
             step = np.zeros_like(models)
-            for split in np.flatnonzero(open_).tolist():
+            for split in np.flatnonzero(unfinished).tolist():
                 step[split] = -metrics[split].solve(gradient[split])
             longest = np.abs(step).max(axis=1)
             step *= np.minimum(1.0, _LONGEST / np.maximum(longest, _LONGEST))[:, None]
             models, gradient = _moved(models, gradient, step, slopes)
             length = lengths(step, models)
             first = np.where(np.isinf(first), length, first)
-            open_ &= length > np.maximum(enough * first, _ROUNDING)
-            if not open_.any():
+            unfinished &= length > np.maximum(enough * first, _ROUNDING)
+            if not unfinished.any():
                 break
-            for split in np.flatnonzero(open_ & (length > _SLOW * last)).tolist():
+            for split in np.flatnonzero(unfinished & (length > _SLOW * last)).tolist():
                 metrics[split] = self.metric(self.weights[:, split], models[split], penalty[split])
             last = length
         return models
@@ -205,34 +207,36 @@ def _moved(
     step: FloatArray,
     slopes: Callable[[FloatArray], FloatArray],
 ) -> tuple[FloatArray, FloatArray]:
-    """Return where steps lead, each as short as its slope asks for, and the gradients there."""
-    promised = np.abs((step * gradient).sum(axis=1))
+    """Make steps, halving those that go too far; return the new models and their gradients."""
+    slope_before = np.abs((step * gradient).sum(axis=1))
     for _ in range(_MAX_HALVINGS):
-        there = slopes(models + step)
-        far = too_far(step, there, promised)
-        if not far.any():
+        gradient_after = slopes(models + step)
+        overshot = too_far(step, gradient_after, slope_before)
+        if not overshot.any():
             break
-        step[far] /= 2.0
-    return models + step, there
+        step[overshot] /= 2.0
+    return models + step, gradient_after
 
 
-def too_far(step: FloatArray, gradient: FloatArray, promised: FloatArray) -> NDArray[np.bool_]:
-    """Tell which steps went beyond the minimum along them, by the slopes where they ended.
+def too_far(step: FloatArray, gradient: FloatArray, slope_before: FloatArray) -> NDArray[np.bool_]:
+    """Return which steps went too far beyond the minimum along them.
+
+    They did if the slope at the end of the step is positive and above half the initial slope.
 
     Parameters
     ----------
     step, gradient : ndarray of shape (..., size)
-        Steps, and gradients after them.
+        Steps, and the gradients at their ends.
     promised : ndarray of shape (...)
-        Size of the slopes along them before; rounding is less than a share of it.
+        Absolute slopes at the beginning of the steps.
     """
     slope = (step * gradient).sum(axis=-1)
     noise = 1e-13 * np.abs(step).sum(axis=-1)
-    return np.asarray(slope > 0.5 * promised + noise)
+    return np.asarray(slope > 0.5 * slope_before + noise)
 
 
 def lengths(step: FloatArray, models: FloatArray) -> FloatArray:
-    """Return the largest change of a parameter, relative to a model's largest parameter."""
+    """Return each step's largest change of a parameter, relative to the largest parameter."""
     largest = np.abs(models).max(axis=-1)
     change = np.abs(step).max(axis=-1)
     return np.asarray(change / np.maximum(largest, np.maximum(change, np.finfo(float).tiny)))

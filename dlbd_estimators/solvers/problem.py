@@ -1,18 +1,19 @@
-"""The objective that a solver minimises. Its value at some parameters takes a pass over the data.
+"""The objective that a solver minimises. Each evaluation takes a pass over the data.
 
     F(w) = (sum_i s_i loss_i(w) + sum_k strength_k ||coef_k||^2 / 2 + l1 |coef|_1) / sum_i s_i
 
-Blocks return sums. This is the one place that normalises them, and that adds the penalties. F is a
-mean, so it has the same scale on a sample of the blocks as on all of them. Gradient and Hessian are
-those of F without its l1 part, which has none.
+Blocks return sums. Only this module normalises them and adds the penalties. F is a mean, so it has
+the same scale on a sample of the blocks as on all of them. The gradient and the Hessian are those
+of F without its l1 part, which is not differentiable.
 
-With an intercept, solvers work on features less a *centre*: parameters, gradients and Hessians are
-all those of the centred features, in which the intercept is the prediction at the centre. The first
-pass that brings column means fixes it: the means, where a column is far from zero, and otherwise
-zero. Only :meth:`Problem.original` gives parameters for the features as they are.
+With an intercept, solvers work on features from which a *centre* is subtracted. Parameters,
+gradients and Hessians are all for these centred features, and the intercept is the prediction at
+the centre. The first pass that returns column means fixes the centre: it is the vector of means if
+a column is far from zero, and otherwise zero. Only :meth:`Problem.original` returns parameters for
+the original features.
 
-An objective never changes. What a pass teaches is in its evaluation, and a solver goes on with
-the objective :meth:`Problem.at` that; its state keeps it.
+A :class:`Problem` never changes. The facts about the data that a pass finds are in its evaluation.
+A solver keeps them in its state, and continues with a new problem, :meth:`Problem.at` these facts.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 from dlbd_estimators.solvers.sampling import Sample, stages
 from dlbd_estimators.solvers.solver import BaseProblem
 
-#: A mean this many times the spread is far from zero: sums about the origin lose four digits.
+#: A mean of this many standard deviations is far from zero: sums of squares then lose four digits.
 _FAR = 100.0
 
 
@@ -53,21 +54,21 @@ class Problem(BaseProblem):
     loss : Loss
         Pointwise loss.
     penalty : L2
-        Not yet divided by the sum of weights, unless it is of the mean.
+        The L2 penalty. It is not yet divided by the sum of weights, unless ``penalty.of_mean``.
     packing : Packing
         Order of the parameters.
     name : str
         Model name, for the dashboard.
     l1 : L1, optional
-        The part of the penalty that has no gradient everywhere.
+        The part of the penalty that is not differentiable.
     seed : int
-        Chooses the sample of blocks.
+        Seed for the choice of the sample of blocks.
     n_rows : int, optional
-        Number of rows where the blocks do not know theirs; without it, no sampling.
+        Number of rows, if the blocks do not know theirs. Without it, no sample is taken.
     room : MatrixRoom, optional
-        What the workers have for a matrix; None is no limit known, or none that matters.
+        Memory that the workers have for a matrix; None if no limit is known or relevant.
     known : Known
-        What is known of the data.
+        Facts about the data that earlier passes have found.
     passes_before, bytes_before : int
         See :class:`~dlbd_estimators.solvers.solver.BaseProblem`.
     """
@@ -91,32 +92,32 @@ class Problem(BaseProblem):
             object.__setattr__(self, "n_rows", sum(self.blocks.sizes))
 
     def at(self, known: Known) -> Self:
-        """Return the same objective, with what is known of its data."""
+        """Return the same objective with these facts about its data."""
         return replace(self, known=known)
 
     @property
     def total_weight(self) -> float | None:
-        """Sum of the weights, as soon as it is known."""
+        """Sum of the weights; None until a pass has found it."""
         return self.known.total_weight
 
     @property
     def unit(self) -> float:
-        """Divides a decrement, to free it from the units of y: 1 for classes."""
+        """Divisor of Newton decrements, which makes them independent of the units of y."""
         return self.known.unit
 
     @property
     def provides(self) -> frozenset[str]:
-        """What a solver may ask of this objective."""
+        """Names of the properties of this objective that a solver may need."""
         provided = {"gradient", "hessian", "prox" if self.l1 else "smooth"}
         if self.loss.quadratic:
             provided.add("quadratic")
-        if self.l1 and self.l1.strength:  # without a strength, only signs are bounded
+        if self.l1 and self.l1.strength:  # otherwise it only requires that no coefficient is < 0
             provided.add("l1")
         return frozenset(provided)
 
     @property
     def value_at_zero(self) -> float | None:
-        """F at zero where that needs no data: every class equally likely."""
+        """F at zero, if it does not depend on the data (all classes are equally likely)."""
         return self.loss.value_at_zero(self.packing.n_outputs)
 
     @property
@@ -124,25 +125,25 @@ class Problem(BaseProblem):
         """Whether separable classes would leave F without a minimiser."""
         return not (self.penalty.active or self.l1 or self.loss.quadratic)
 
-    def separated(self, here: Evaluation) -> bool:
-        """Tell whether a point proves that F has no minimiser: it separates all rows."""
-        return self.may_separate and here.n_errors == 0
+    def separated(self, current: Evaluation) -> bool:
+        """Return whether a point separates all rows, which proves that F has no minimiser."""
+        return self.may_separate and current.n_errors == 0
 
     @property
     def centre(self) -> FloatArray:
-        """What features are centred by; zero until it is fixed."""
+        """Vector that is subtracted from the features; zero until a pass has fixed it."""
         centre = self.known.centre
         return np.zeros(self.packing.n_features) if centre is None else centre
 
     def with_centre(self, mean: FloatArray, variance: FloatArray) -> Self:
-        """Fix the centre, unless it is known: at the means, if any is far from zero."""
-        if self.known.centre is not None:
+        """Return the problem with a fixed centre: the means if any is far from zero, else zero."""
+        if self.known.centre is not None:  # once fixed, the centre stays
             return self
         far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
         return self.at(replace(self.known, centre=mean if far else np.zeros_like(mean)))
 
     def original(self, parameters: FloatArray) -> FloatArray:
-        """Return the parameters for the features as they are; intercepts of classes sum to zero."""
+        """Return the parameters for the original features; intercepts of classes sum to zero."""
         packing = self.packing
         original = Centring(packing, self.centre).parameters(parameters)
         if self.loss.coupled and self.l1 is not None:
@@ -155,9 +156,9 @@ class Problem(BaseProblem):
         return original
 
     def rounding(self, *values: float) -> float:
-        """Return how large the rounding error of F may be.
+        """Return an upper estimate of the rounding error of F, or of the largest of some values.
 
-        The loss of a row of a class comes out of numbers about one, however small it is.
+        A classification loss is computed from numbers of the size of one, however small it is.
         """
         floor = 0.0 if self.loss.quadratic else 1.0
         return 16 * float(np.finfo(float).eps) * max(floor, *map(abs, values))
@@ -170,12 +171,12 @@ class Problem(BaseProblem):
         indices: Sample | None = None,
         n_entries: int = 0,
     ) -> Asks[Any]:
-        """Ask for a pass, with so many entries of matrices in its partial, and return that."""
+        """Request a pass and return its partial, whose matrices have ``n_entries`` entries."""
         kernel = self.restricted(kernel)
         return (yield Pass(kernel, parameters, f"{self.name}-{label}", indices, n_entries))
 
     def restricted(self, kernel: Kernel[Any]) -> Kernel[Any]:
-        """Return a kernel that sees the rows and columns of this problem alone: here, all."""
+        """Return a kernel that uses only the rows and columns of this problem: here, all."""
         return kernel
 
     def evaluate(
@@ -218,24 +219,24 @@ class Problem(BaseProblem):
             if not np.isfinite(sums.hessian).all():  # columns too large for float32 squares
                 kernel = replace(kernel, hessian_dtype="float64")
                 sums = yield from self.ask(kernel, parameters, label, indices, n_entries)
-        here = self
+        current = self
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
-            here = self.at(replace(self.known, total_weight=sums.weight))
-        return here._normalise(sums, parameters, indices)
+            current = self.at(replace(self.known, total_weight=sums.weight))
+        return current._normalise(sums, parameters, indices)
 
     def _normalise(
         self, sums: LinearSums, parameters: FloatArray, indices: Sample | None
     ) -> Evaluation:
-        weight = sums.weight or np.nan  # of a sample that weighs nothing, every mean is NaN
+        weight = sums.weight or np.nan  # if a sample has no weight, every mean is NaN
         total = self._whole_weight(weight, indices)
-        here, columns = self, None
+        current, columns = self, None
         if sums.moments is not None:
-            here, columns = self._described(sums, weight)
+            current, columns = self._described(sums, weight)
         packing, centring = self.packing, None
-        if sums.centre is not None:  # of the blocks' own choice
-            parameters = Centring(packing, here.centre).centred(parameters)
-            centring = Centring(packing, here.centre - sums.centre)
+        if sums.centre is not None:  # the blocks chose a centre, and the parameters have none
+            parameters = Centring(packing, current.centre).centred(parameters)
+            centring = Centring(packing, current.centre - sums.centre)
         penalty = self.penalty
         shared = 1.0 if penalty.of_mean else total
         value = sums.value / weight + penalty.value(packing, parameters) / shared
@@ -258,11 +259,14 @@ class Problem(BaseProblem):
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
         point = parameters, value, gradient, hessian
-        known = columns, here.known, total, sums.rows
+        known = columns, current.known, total, sums.rows
         return Evaluation(*point, sums.n_errors, sums.radius, *known)
 
     def _whole_weight(self, weight: float, indices: Sample | None) -> float:
-        """Return the sum of all weights: a sample's penalty has its weight in the whole."""
+        """Return the sum of the weights of all rows, or its estimate from a sample.
+
+        The penalty is divided by it, so that it is the same on a sample as on all rows.
+        """
         if self.total_weight is None:
             assert indices is not None
             return weight / self.share(indices)
@@ -275,9 +279,9 @@ class Problem(BaseProblem):
         label: str,
         indices: Sample | None = None,
     ) -> Asks[FloatArray]:
-        """Return the Hessian of F without its l1 part, times a vector, by a pass.
+        """Return the Hessian of F without its l1 part, times a vector, from one pass.
 
-        The centre has to be fixed: by an evaluation before.
+        An earlier evaluation must have fixed the centre.
         """
         centre = self.centre if self.centre.any() else None
         kernel = HessianProductKernel(self.loss, self.packing, centre)
@@ -289,29 +293,29 @@ class Problem(BaseProblem):
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
 
     def _described(self, sums: LinearSums, weight: float) -> tuple[Self, Columns]:
-        """Return mean and variance of the columns, and what centre and unit they fix."""
+        """Return the problem with a fixed centre and unit, and the columns' mean and variance."""
         assert sums.moments is not None
         assert sums.shift is not None
         n = self.packing.n_features
         offset, square = sums.moments / weight
         variance = np.maximum(square - offset * offset, 0.0)
-        here = self
+        current = self
         if np.isfinite(weight):
-            here = here.with_centre((sums.shift + offset)[:n], variance[:n])
+            current = current.with_centre((sums.shift + offset)[:n], variance[:n])
         spread = float(np.sqrt(variance[n:].sum()))
         if self.loss.quadratic and spread > 0:
-            here = here.at(replace(here.known, unit=spread))
-        # In this order, or the mean is rounded to the digits that the centre has.
-        return here, Columns((sums.shift[:n] - here.centre) + offset[:n], variance[:n])
+            current = current.at(replace(current.known, unit=spread))
+        # In this order: otherwise the mean would be rounded to the precision of the centre.
+        return current, Columns((sums.shift[:n] - current.centre) + offset[:n], variance[:n])
 
     def admissible(self, start: FloatArray) -> FloatArray:
         """Return a start without a shift common to all classes: no step would remove it."""
         return self.without_shift(start)
 
     def without_shift(self, step: FloatArray) -> FloatArray:
-        """Remove from a step the shift common to all classes, which is only rounding.
+        """Return a step without the shift common to all classes, which is only rounding error.
 
-        An l1 norm does tell shifts apart.
+        With an l1 penalty, the step is returned as it is, because the l1 norm depends on the shift.
         """
         if not self.loss.coupled or self.l1 is not None:
             return step
@@ -319,7 +323,7 @@ class Problem(BaseProblem):
         return np.asarray((rows - rows.mean(axis=0)).ravel())
 
     def sampling_error(self, indices: Sample) -> float:
-        """Estimate the decrement between the minimiser of a sample and that of all rows."""
+        """Estimate the Newton decrement between the minimisers on a sample and on all rows."""
         rows = self.share(indices) * float(self.n_rows or 0)
         return float(np.sqrt(self.packing.size / rows))
 
@@ -332,7 +336,7 @@ class Problem(BaseProblem):
 
 
 def check_weight(weight: float, n_rows: int) -> None:
-    """Refuse data whose weights are all zero.
+    """Raise an error if there are no rows, or if all their weights are zero.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A NumPy RandomState as plain values, which a state of training can hold."""
+"""Convert a NumPy RandomState to plain values, which a solver's state can hold."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-#: By name: numbers, text, arrays, and more of the same.
+#: Pairs of a name and a value: a number, a text, an array, or more such pairs.
 Frozen: TypeAlias = tuple[tuple[str, Any], ...]
 
 _GENERATORS = {
-    each.__name__: each
-    for each in (
+    generator.__name__: generator
+    for generator in (
         np.random.MT19937,
         np.random.PCG64,
         np.random.PCG64DXSM,
@@ -27,16 +27,16 @@ def freeze(random_state: np.random.RandomState) -> Frozen:
 
 
 def thaw(frozen: Frozen) -> np.random.RandomState:
-    """Return a new RandomState in that state.
+    """Return a new RandomState with the state that :func:`freeze` returned.
 
     Raises
     ------
     ValueError
-        It names no generator of NumPy.
+        NumPy has no generator of this name.
     """
     state = _mapping(frozen)
     name = state.get("bit_generator")
-    # A file may name anything, and NumPy has functions beside its generators.
+    # A file may hold any name, and ``np.random`` has other functions than generators.
     if name not in _GENERATORS:
         raise ValueError(f"NumPy has no generator {name!r:.100}")
     random_state = np.random.RandomState(_GENERATORS[name]())
@@ -45,7 +45,7 @@ def thaw(frozen: Frozen) -> np.random.RandomState:
 
 
 def set_to(random_state: np.random.RandomState, frozen: Frozen) -> None:
-    """Put a RandomState into that state."""
+    """Set a RandomState to the state that :func:`freeze` returned."""
     random_state.set_state(_mapping(frozen))
 
 

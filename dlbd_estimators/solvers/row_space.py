@@ -1,14 +1,14 @@
-"""More columns than rows: the same problem in as many coordinates as there are rows.
+"""Problems with more columns than rows, rewritten in as many coordinates as there are rows.
 
-What a linear model predicts depends on the coefficients along its rows alone, and an L2 penalty
-makes them zero across: the minimiser lies in the row space. With centred rows
-``X - c = U S (Q V).T``, of orthonormal columns, the coefficients are ``Q V z``, their norm is that
-of ``z``, and ``z`` are the coefficients of the n columns of ``U S``. Without a penalty that is the
-minimiser of least norm.
+The predictions of a linear model depend only on the projection of the coefficients on the row
+space, and an L2 penalty makes the orthogonal part zero: the minimiser lies in the row space. Let
+the centred rows be ``X - c = U S (Q V).T``, where ``U`` and ``Q V`` have orthonormal columns. Then
+the coefficients are ``Q V z`` and have the norm of ``z``; ``z`` are the coefficients of the columns
+of ``U S``, at most one for each row. Without a penalty this gives the minimiser of least norm.
 
-The columns of ``U S`` are orthogonal, so that bringing them to one scale leaves no condition number
-but that of the rows' own weights. The factorisation is that of Householder (QR) and not by products
-of rows, which would square the condition number.
+The columns of ``U S`` are orthogonal. After scaling them to the same norm, only the weights of the
+rows cause a condition number above one. The factorisation is a Householder QR decomposition of the
+rows: the Gram matrix of the rows would have the square of their condition number.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class RowSpace(Problem):
     Parameters
     ----------
     whole : Packing
-        Of the parameters for the features as they are.
+        Order of the parameters for the original features.
     origin : ndarray of shape (n_features,)
-        What rows are centred by.
+        The vector ``c``, which is subtracted from the rows.
     basis, turn : ndarray of shape (n_features, n_rows), (n_coordinates, n_rows)
-        Q, and V transposed.
+        The matrices ``Q`` and ``V.T``.
     """
 
     of_columns: ClassVar[bool] = False
@@ -53,14 +53,14 @@ class RowSpace(Problem):
 
     @classmethod
     def of(cls, whole: Problem, X: FloatArray, executor: Executor) -> RowSpace:
-        """Factor the rows.
+        """Factor the rows, and return the problem in coordinates of their row space.
 
         Parameters
         ----------
         whole : Problem
-            With more columns than rows.
+            A problem with more columns than rows.
         X : ndarray of shape (n_rows, n_features)
-            The features of all its rows; finite.
+            The features of all its rows; they are finite.
         executor : Executor
             Will run the passes.
         """
@@ -70,13 +70,13 @@ class RowSpace(Problem):
         origin = rows.mean(axis=0) if packing.fit_intercept else np.zeros(X.shape[1])
         rows -= origin
         with single_threaded_blas:
-            # The transpose of rows that lie one after the other is what LAPACK takes as it is.
+            # The transpose of C-ordered rows is in Fortran order: LAPACK needs no copy of it.
             basis, triangle = linalg.qr(
                 rows.T, mode="economic", overwrite_a=True, check_finite=False
             )
             left, scale, turn = linalg.svd(triangle.T, check_finite=False)
         kept = scale > scale[0] * np.finfo(float).eps * max(X.shape)
-        kept[0] = True  # of constant columns one remains, which is zero
+        kept[0] = True  # if all columns are constant, one coordinate remains, which is zero
         reduced = left[:, : len(scale)][:, kept] * scale[kept]
         blocks = from_arrays(reduced, loader.y, loader.weight).encoded(whole.blocks.encoding)
         inner = Packing(packing.n_outputs, reduced.shape[1], packing.fit_intercept)
@@ -97,23 +97,25 @@ class RowSpace(Problem):
         )
 
     def original(self, parameters: FloatArray) -> FloatArray:
-        """Return the parameters for the features as they are."""
+        """Return the parameters for the original features."""
         coef, intercept = self.packing.unpack(super().original(parameters))
         coef = (self.basis @ (self.turn.T @ coef.T)).T
         return self.whole.pack(coef, intercept - coef @ self.origin)
 
     def coordinates(self, parameters: FloatArray) -> FloatArray:
-        """Return the coordinates of parameters, less what is across the row space."""
+        """Return the coordinates of the projection of parameters on the row space."""
         coef, intercept = self.whole.unpack(parameters)
         along = (self.turn @ (self.basis.T @ coef.T)).T
         return self.packing.pack(along, intercept + coef @ self.origin)
 
 
 def row_space(problem: Problem, executor: Executor) -> RowSpace | None:
-    """Return an objective in coordinates of its row space, if these are few enough to pay.
+    """Return a problem in coordinates of its row space, or None if this does not save time.
 
-    None where the rows lie on disk, are more than the columns, or hold NaN, which the next pass
-    will name; and for least squares of columns few enough for a matrix of theirs.
+    The result is None if the rows are not arrays in memory, or if there are not fewer rows than
+    columns, or too many rows for a matrix. It is None if X holds NaN or infinity, which the next
+    pass will report. It is also None for an l1 penalty, and for least squares with so few columns
+    that their matrix fits in memory.
     """
     blocks, packing = problem.blocks, problem.packing
     if problem.l1 is not None or not isinstance(blocks.loader, ArrayLoader):

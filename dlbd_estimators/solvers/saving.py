@@ -1,18 +1,18 @@
-"""A solver's state as facts and arrays, or as bytes: plain values, and no code that would be run.
+"""Convert a solver's state to facts and arrays, or to bytes; reading them back runs no code.
 
-The facts are JSON: numbers, strings and None as they are, and the rest as objects of one key:
+The facts are JSON values. Numbers, strings and None stay as they are; any other value is an object
+with one key:
 
 ===================== =====================================================
 ``{"array": k}``      array number k
 ``{"scalar": k}``     the NumPy scalar in array number k
 ``{"tuple": [...]}``  a tuple
 ``{"name": ...}``     a member of an enumeration; the class of a loss or of an activation
-``{"fields": {...}}`` a data class; what it is, the annotation says that holds it
+``{"fields": {...}}`` a data class; which one is known from the annotation of the field
 ===================== =====================================================
 
-So what is read is what the annotations of the solver's state name, and nothing else: each value is
-held against its annotation. A fit that goes on from such a state has the bits that it would have
-had without the stop.
+Reading checks each value against its annotation in the solver's state, and accepts nothing else. A
+fit that continues from such a state has the same result, to the last bit, as one without the stop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dlbd_estimators.solvers.solver import Solver, State
 
 Arrays: TypeAlias = list[NDArray[Any]]
 
-#: What JSON gives for a number or truth value of an annotation, and NumPy's kinds of it.
+#: For the annotation of a plain value: its types in JSON, and the kinds of its NumPy dtypes.
 _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     float: ((float, int), "fiu"),
     int: ((int,), "iu"),
@@ -41,7 +41,7 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), ""),
     NoneType: ((NoneType,), ""),
 }
-#: What has no fields: it is told by the name of its class.
+#: Objects without fields, which are identified by the name of their class.
 _NAMED: dict[Any, dict[str, Any]] = {
     losses.Loss: {
         each.__name__: each
@@ -57,14 +57,14 @@ _NAMED: dict[Any, dict[str, Any]] = {
 
 
 def to_facts(value: Any, arrays: Arrays) -> Any:
-    """Return what JSON can hold of a value, for :func:`from_facts`.
+    """Return the facts of a value, which JSON can hold; its arrays are stored separately.
 
     Parameters
     ----------
     value : object
         Plain values, arrays, tuples, enumerations, and data classes of these.
     arrays : list of ndarray
-        Those of the value are appended.
+        The arrays of the value are appended to this list.
     """
     if isinstance(value, np.ndarray | np.generic):
         arrays.append(np.asarray(value))
@@ -76,27 +76,27 @@ def to_facts(value: Any, arrays: Arrays) -> Any:
     if isinstance(value, tuple):
         return {"tuple": [to_facts(each, arrays) for each in value]}
     if is_dataclass(value):
-        held = {each.name: to_facts(getattr(value, each.name), arrays) for each in fields(value)}
-        return {"fields": held}
+        content = {each.name: to_facts(getattr(value, each.name), arrays) for each in fields(value)}
+        return {"fields": content}
     return value
 
 
 def from_facts(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
-    """Return the value of an annotation that facts and arrays are of.
+    """Return the value that facts and arrays represent.
 
     Parameters
     ----------
     facts : object
-        From :func:`to_facts`, or from anybody.
+        Facts from :func:`to_facts`, or from a source that is not trusted.
     arrays : sequence of ndarray
-        They are not copied.
+        The arrays of the value; they are not copied.
     annotation : object
-        What the value has to be.
+        The type that the value must have.
 
     Raises
     ------
     ValueError
-        They are of something else.
+        The facts do not represent a value of this type.
     """
     if annotation in _NAMED:
         return _member(facts, annotation, _NAMED[annotation])()
@@ -115,36 +115,36 @@ def to_bytes(state: State) -> bytes:
 
 
 def from_bytes(solver: Solver[Any, Any], data: bytes) -> State:
-    """Return the state of a solver that :func:`to_bytes` made bytes of.
+    """Return the state of a solver that :func:`to_bytes` converted to bytes.
 
     Parameters
     ----------
     solver : Solver
-        Whose state it is.
+        The solver that the state belongs to.
     data : bytes
-        They are only read: whatever they hold, nothing is run.
+        The bytes. They need not be trusted: reading them runs no code.
 
     Raises
     ------
     ValueError
-        They are no state of this solver.
+        The bytes are not a state of this solver.
     """
     state: State = from_facts(*unpack(data), solver.state)
     return state
 
 
 def _data_class(facts: Any, arrays: Sequence[NDArray[Any]], kind: Any) -> Any:
-    held = _held(facts, "fields", kind)
-    if held.keys() != {each.name for each in fields(kind)}:
-        raise ValueError(f"These are not the fields of {kind.__name__}: {sorted(held)}.")
+    content = _held(facts, "fields", kind)
+    if content.keys() != {each.name for each in fields(kind)}:
+        raise ValueError(f"These are not the fields of {kind.__name__}: {sorted(content)}.")
     hints = get_type_hints(kind)
-    return kind(**{name: from_facts(each, arrays, hints[name]) for name, each in held.items()})
+    return kind(**{name: from_facts(each, arrays, hints[name]) for name, each in content.items()})
 
 
 def _member(facts: Any, kind: Any, members: Mapping[str, Any]) -> Any:
     name = _held(facts, "name", kind)
     if name not in members:
-        raise ValueError(f"{name!r:.100} is not of {kind}")
+        raise ValueError(f"{name!r:.100} is not a value of {kind}")
     return members[name]
 
 
@@ -159,10 +159,10 @@ def _one_of(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
 
 
 def _tuple(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
-    held, kinds = _held(facts, "tuple", annotation), get_args(annotation)
+    content, kinds = _held(facts, "tuple", annotation), get_args(annotation)
     if len(kinds) == 2 and kinds[1] is ...:
-        kinds = (kinds[0],) * len(held)
-    pairs = zip(held, kinds, strict=True)
+        kinds = (kinds[0],) * len(content)
+    pairs = zip(content, kinds, strict=True)
     return tuple(from_facts(each, arrays, kind) for each, kind in pairs)
 
 
@@ -170,12 +170,12 @@ def _plain(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
     types, kinds_of_scalar = _PLAIN[annotation]
     if isinstance(facts, dict):
         value = _array(facts, arrays, "scalar", annotation)[()]
-        good = np.ndim(value) == 0 and value.dtype.kind in kinds_of_scalar
+        valid = np.ndim(value) == 0 and value.dtype.kind in kinds_of_scalar
     else:
         value = facts
-        good = isinstance(facts, types) and (bool in types or not isinstance(facts, bool))
-    if not good:
-        raise ValueError(f"{facts!r:.100} is not of {annotation}")
+        valid = isinstance(facts, types) and (bool in types or not isinstance(facts, bool))
+    if not valid:
+        raise ValueError(f"{facts!r:.100} is not a value of {annotation}")
     return value
 
 
@@ -184,13 +184,13 @@ def _whole_array(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) ->
 
 
 def _anything(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
-    """Return what says itself what it is: plain values, arrays and tuples."""
+    """Return a value that needs no annotation: a plain value, an array, a scalar or a tuple."""
     if not isinstance(facts, dict):
         return facts
     key = next(iter(facts), "")
     if key == "tuple":
-        held = _held(facts, key, annotation)
-        return tuple(_anything(each, arrays, annotation) for each in held)
+        content = _held(facts, key, annotation)
+        return tuple(_anything(each, arrays, annotation) for each in content)
     array = _array(facts, arrays, "array" if key == "array" else "scalar", annotation)
     return array if key == "array" else array[()]
 
@@ -203,23 +203,23 @@ def _array(facts: Any, arrays: Sequence[NDArray[Any]], key: str, annotation: Any
 
 
 def _held(facts: Any, key: str, annotation: Any) -> Any:
-    """Return what stands under the one key of an object."""
+    """Return the value under ``key``, which must be the only key of an object."""
     kinds = {"fields": dict, "tuple": list, "name": str}
     if not (
         isinstance(facts, dict)
         and facts.keys() == {key}
         and isinstance(facts[key], kinds.get(key, object))
     ):
-        raise ValueError(f"{facts!r:.100} is not of {annotation}")
+        raise ValueError(f"{facts!r:.100} is not a value of {annotation}")
     return facts[key]
 
 
-#: What reads the other annotations, or the origins of generic ones.
+#: Functions that read values of other annotations; generic annotations by their origin.
 _READ: dict[Any, Callable[[Any, Sequence[NDArray[Any]], Any], Any]] = {
     Union: _one_of,
     UnionType: _one_of,
     tuple: _tuple,
     np.ndarray: _whole_array,
-    NDArray: _whole_array,  # from NumPy 2.5 on, the alias is an origin of its own
+    NDArray: _whole_array,  # from NumPy 2.5 on, get_origin returns this alias itself
     Any: _anything,
 }

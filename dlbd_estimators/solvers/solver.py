@@ -1,4 +1,4 @@
-"""What every solver is: steps over an explicit state, which ask for passes and run none."""
+"""Base classes of solvers: steps over an explicit state, which request passes and run none."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Asks", "BaseProblem", "Solver", "State"]
 
 @dataclass(frozen=True, eq=False)
 class BaseProblem:
-    """What is to be solved: it never changes.
+    """A problem to solve; it never changes.
 
     Parameters
     ----------
     blocks : Blocks
         The data.
     passes_before, bytes_before : int
-        Readings of the data, and bytes, that it took to set it up.
+        Passes over the data, and bytes read, that it took to set up the problem.
     """
 
     blocks: Blocks = field(repr=False)
@@ -36,41 +36,41 @@ class BaseProblem:
     bytes_before: int = 0
 
     def share(self, indices: Sequence[int]) -> float:
-        """Share of the rows that lie in some blocks."""
+        """Return the share of the rows that lie in the blocks ``indices``."""
         sizes = self.blocks.sizes
         if sizes is None:
             return len(indices) / self.blocks.n_blocks
         return sum(sizes[index] for index in indices) / sum(sizes)
 
     def admissible(self, start: FloatArray) -> FloatArray:
-        """Return the point nearest a start from which steps lead to the minimiser."""
+        """Return the point nearest to a start from which steps lead to the minimiser."""
         return start
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a solver stands between two steps; solvers add fields.
+    """The state of a solver between two steps; solvers add fields.
 
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
         The best point known.
     value : float
-        The objective where it was last evaluated.
+        The objective at its last evaluation.
     status : Status or None
         Set when the solver knows that it must stop.
     shortened : bool
-        The last step was found too long, and no more came of the pass than a shorter one.
+        The last step was too long, and its pass only served to shorten it.
     within : bool
-        The last step was made in part, and the next one goes on with it: nobody hears of it yet.
+        The last step is not complete, and the next call continues it. It is not reported yet.
     rests : bool
-        The last step begun came to nothing: it is not counted, and nobody hears of it.
+        The last step changed nothing. It is neither counted nor reported.
     n_iter : int
-        Steps until now, which the driver counts.
+        Number of steps so far; the driver counts them.
     n_passes : float
-        Passes over the data until now, which it counts too.
+        Number of passes over the data so far; the driver counts them.
     bytes_read : int
-        What they read.
+        Number of bytes that these passes read.
     """
 
     parameters: FloatArray
@@ -84,11 +84,11 @@ class State:
     bytes_read: int = 0
 
     def meets(self, tol: float) -> bool:
-        """Tell whether this is exact enough for the user."""
+        """Return whether the state is accurate enough for the user's ``tol``."""
         raise NotImplementedError
 
     def record(self, seconds: float) -> Record:
-        """Return the record of the step that has ended here."""
+        """Return the record of the step that has ended with this state."""
         return Record(
             iteration=self.n_iter,
             n_passes=self.n_passes,
@@ -105,34 +105,34 @@ StateT = TypeVar("StateT", bound=State)
 class Solver(ABC, Generic[ProblemT, StateT]):
     """A method that solves a kind of problem, one step after the other.
 
-    A solver keeps nothing: all that changes is in its state, so that a fit can be stopped, saved
-    and resumed. Nor does it run anything: its steps are generators that yield what they need to be
-    run, and are sent what that brings.
+    A solver object never changes: everything that changes is in the state, so that a fit can be
+    stopped, saved and resumed. A solver does not run passes either. Its steps are generators that
+    yield requests and are sent their results.
     """
 
-    #: The name users ask for.
+    #: The name of the solver for users.
     name: ClassVar[str]
     #: The class of its states.
     state: ClassVar[type[State]]
-    #: Solves in a fixed number of passes, as well as the rounding of the data's dtype allows.
+    #: Whether it needs a fixed number of passes, and is as exact as the data's dtype allows.
     direct: ClassVar[bool] = False
-    #: Whether what it had before the user interrupted it is an answer.
+    #: Whether its last complete state is a usable model if the user interrupts the fit.
     keeps_when_interrupted: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, problem: ProblemT, start: FloatArray | None) -> Asks[StateT]:
-        """Prepare the first step from ``start``, or from nothing."""
+        """Return the initial state for ``start``, or for the solver's own start if it is None."""
 
     @abstractmethod
     def step(self, problem: ProblemT, state: StateT, tol: float) -> Asks[StateT]:
         """Make one step; usually one pass over the data."""
 
     def posed(self, problem: ProblemT, state: StateT) -> ProblemT:
-        """Return a problem with what a state knows of its data."""
+        """Return a problem with the facts about its data that a state holds."""
         return problem
 
     def answer(self, problem: ProblemT, state: StateT) -> FloatArray:
-        """Return the parameters that a state stands for, in the user's terms."""
+        """Return the parameters of a state, as users get them."""
         return state.parameters
 
     @abstractmethod
@@ -147,4 +147,4 @@ class Solver(ABC, Generic[ProblemT, StateT]):
         opening: str,
         advice: str,
     ) -> str:
-        """Return the warning for a fit that ends with this status."""
+        """Return the text of the warning for a fit that ends with this status."""

@@ -12,14 +12,14 @@ from dlbd_estimators.solvers.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class SplitProblem(Problem):
-    """A problem of divided blocks in which only the rows of some parts have weight.
+    """A problem over divided blocks in which only the rows of some parts have weight.
 
     All splits have the same blocks, so that their passes share sweeps.
 
     Parameters
     ----------
     parts : tuple of int
-        Parts whose rows are trained on.
+        Indices of the parts whose rows are used for training.
     """
 
     _: KW_ONLY

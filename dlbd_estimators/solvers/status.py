@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 
 class SeparableWarning(ConvergenceWarning):
-    """The classes, or some rows of theirs, are separable and nothing bounds the coefficients."""
+    """The classes, or some of their rows, are separable and no penalty bounds the coefficients."""
 
 
 class Status(Enum):
@@ -19,7 +19,7 @@ class Status(Enum):
     DONE = "The one step that was asked for was made."
     STOPPED = "{solver} was asked to stop."
     INTERRUPTED = "{solver} was interrupted by the user."
-    DIVERGED = "{solver} diverged; the model is the best before that."
+    DIVERGED = "{solver} diverged; the model is the best one before the divergence."
     MAX_ITER = (
         "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
         "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}.{hint}"
@@ -34,14 +34,15 @@ class Status(Enum):
         "a finite C to bound them."
     )
     QUASI_SEPARABLE = (
-        "Some rows are perfectly separable (a column decides their class, say) and there is no "
-        "penalty: coefficients that grow without end fit these rows ever better at no cost to the "
-        "others, so that there is no finite optimum. Set a finite C to bound them."
+        "Some rows are perfectly separable (for example, one column determines their class) and "
+        "there is no penalty: growing coefficients improve the fit of these rows without end and "
+        "do not worsen the others, so that there is no finite optimum. Set a finite C to bound "
+        "them."
     )
 
     @property
     def is_warned_of(self) -> bool:
-        """Whether the user is warned: not of success, nor of a stop that they asked for."""
+        """Whether the user is warned: not if the fit succeeded or the user asked for the stop."""
         return self not in (Status.CONVERGED, Status.DONE, Status.STOPPED)
 
     @property
@@ -54,5 +55,5 @@ class Status(Enum):
 
 
 def issue_warning(_status: str, message: str, category: type[Warning]) -> None:
-    """Issue Python's own warning: for fits whose caller does not warn the user itself."""
+    """Issue a Python warning, for fits whose caller does not handle warnings itself."""
     warnings.warn(message, category, stacklevel=2)

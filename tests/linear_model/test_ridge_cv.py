@@ -206,7 +206,7 @@ BAD = [
     ({"alphas": "many"}, InvalidParameter, "alphas"),
     ({"cv": 1}, InvalidParameter, "cv"),
     ({"cv": 301}, ValueError, "number of splits n_splits=301 greater"),
-    ({"cv": 300}, ValueError, "one row, of which R2 is not defined. Take scoring="),
+    ({"cv": 300}, ValueError, "one row, for which R2 is not defined. Use scoring="),
     ({"cv": np.arange(5)}, LengthMismatch, "fold numbers for 5 rows, but X has 300 rows"),
     ({"cv": np.zeros(N, dtype=int)}, ValueError, "has 1 fold"),
     ({"cv": np.full(N, -1)}, ValueError, "has 0 fold"),

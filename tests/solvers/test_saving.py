@@ -83,5 +83,5 @@ def test_what_is_no_state_of_a_solver_is_refused(rng):
     facts, arrays = unpack(data)
     for name, wrong in WRONG.items():
         held = {**facts["fields"], name: wrong}
-        with pytest.raises(ValueError, match=r"There is no array|is not of"):
+        with pytest.raises(ValueError, match=r"There is no array|is not a value of"):
             from_bytes(SOLVERS["newton"](), b"".join(pack({"fields": held}, arrays)))

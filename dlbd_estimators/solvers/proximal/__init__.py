@@ -1,1 +1,1 @@
-"""Solvers of problems with an l1 norm or with non-negative coefficients."""
+"""Solvers of problems with an l1 penalty or with non-negative coefficients."""

@@ -1,10 +1,10 @@
-"""Exact steps on the coefficients that are not zero, after coordinate descent.
+"""Exact steps on the active set (the coefficients that are not zero), after coordinate descent.
 
-Coordinate descent finds quickly which coefficients are zero, and then creeps where columns are
-nearly dependent. With the signs known the problem is a linear system. Feature-sign search (Lee,
-Battle, Raina and Ng, NeurIPS 2006) solves it, goes to the solution or to the best point on the way
-where a sign changes, and takes in the worst zero once the others are settled. Each step
-lowers the objective, so it ends.
+Coordinate descent quickly finds which coefficients are zero, but then converges slowly if columns
+are nearly dependent. For known signs, the problem is a linear system. Feature-sign search (Lee,
+Battle, Raina and Ng, NeurIPS 2006) solves it, and goes to the solution or to the best point on the
+way at which a sign changes. When the active coefficients are optimal, the zero coefficient with the
+largest violation becomes active. Each step lowers the objective, so the search ends.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
 
-#: A zero is taken in where it violates its condition by more than this share of l1.
+#: A zero coefficient becomes active if it violates its condition by more than this share of l1.
 _VIOLATION = 1e-12
-#: A unit column depends on the others if only this share of its square is left unexplained.
+#: A column counts as dependent if the others leave at most this share of its square unexplained.
 _SINGULAR = 1e-12
 
 
@@ -35,17 +35,17 @@ def polish(
     Parameters
     ----------
     gram : ndarray of shape (n, n)
-        G, positive semi-definite.
+        The matrix G, positive semi-definite.
     linear : ndarray of shape (n,)
-        h.
+        The linear term h.
     l1 : float
-        Greater than 0.
+        Strength of the l1 norm, greater than 0.
     start : ndarray of shape (n,)
-        Not changed.
+        Initial coefficients; they are not changed.
     positive : bool
-        No coefficient may be negative.
+        Whether all coefficients must be at least 0.
     max_steps : int
-        Linear systems to solve, at most.
+        Largest number of linear systems to solve.
     """
     w = start.copy()
     entering: int | None = None
@@ -60,11 +60,11 @@ def polish(
             goal = _solve(gram[np.ix_(active, active)], linear[active] - l1 * signs[active])
             settled = bool(np.all(goal * signs[active] > 0))
             best = goal if settled else _along(gram, linear, l1, w, active, goal, signs[active])
-            moved = np.zeros_like(w)
-            moved[active] = best
-            if not settled and np.array_equal(moved, w):
+            updated = np.zeros_like(w)
+            updated[active] = best
+            if not settled and np.array_equal(updated, w):
                 return w
-            w = moved
+            w = updated
         if settled:
             slopes = linear - gram @ w
             slopes[active] = -np.inf if positive else 0.0
@@ -85,23 +85,23 @@ def _along(
     goal: FloatArray,
     signs: FloatArray,
 ) -> FloatArray:
-    """Return the best point on the way to ``goal`` at which a coefficient becomes zero.
+    """Return the best of the points on the way to ``goal`` at which a coefficient becomes zero.
 
-    Beyond the first of them the objective is no longer the quadratic that was solved, so each is
-    tried as it is.
+    Beyond the first of these points, the objective differs from the quadratic that was solved. So
+    the objective is computed at each of them.
     """
-    here = w[active]
+    current = w[active]
     block = gram[np.ix_(active, active)]
 
     def problem(point: FloatArray) -> float:
         return float(point @ (0.5 * block @ point - linear[active]) + l1 * np.abs(point).sum())
 
-    crossing = (goal * signs <= 0) & (here != 0)
-    best, lowest = here, problem(here)
+    crossing = (goal * signs <= 0) & (current != 0)
+    best, lowest = current, problem(current)
     for index in np.flatnonzero(crossing):
-        share = here[index] / (here[index] - goal[index])
-        point = here + share * (goal - here)
-        # With this one at zero, no coefficient may have passed zero before it, or it is kept there.
+        share = current[index] / (current[index] - goal[index])
+        point = current + share * (goal - current)
+        # Coefficients that have crossed zero before this one are set to zero too.
         point[point * signs < 0] = 0.0
         point[index] = 0.0
         value = problem(point)
@@ -111,9 +111,10 @@ def _along(
 
 
 def _solve(block: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve the system; if it is singular, go far along a direction without curvature.
+    """Return the solution of the system; if it is singular, a point far away.
 
-    There the objective falls in a straight line, until a sign changes.
+    Along a direction without curvature the objective falls linearly until a sign changes. The
+    caller finds this point on the way to the solution.
     """
     scale = 1.0 / np.sqrt(np.maximum(np.diag(block), np.finfo(float).tiny))
     scaled = block * scale * scale[:, None]

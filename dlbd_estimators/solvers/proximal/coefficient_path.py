@@ -1,4 +1,4 @@
-"""Coefficients along a path of strengths of an l1 and an L2 penalty, by second moments."""
+"""Coefficients along a path of strengths of an l1 and an L2 penalty, from second moments."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
 
-#: Relative duality gap to reach along the path: predictions to a millionth.
+#: Relative duality gap to reach along the path: predictions are then accurate to a millionth.
 _GAP = 1e-13
-#: Sweeps over the coordinates for each strength of the path.
+#: Largest number of sweeps over the coordinates for each strength of the path.
 _SWEEPS = 1_000
-#: Linear systems after that, at most.
+#: Largest number of exact steps after the sweeps; each solves a linear system.
 _EXACT_STEPS = 500
-#: The largest strength that matters is no smaller than this.
+#: If all coefficients are zero at this strength, all strengths of the path are equal to it.
 _LEAST_STRENGTH = float(np.finfo(np.float64).resolution)
 
 
 class CoefficientPath:
-    """The problems of all strengths on the same moments.
+    """The problems for several strengths on the same moments.
 
     They minimise ``||y - X w||^2 / (2 n) + alpha l1_ratio |w|_1
     + alpha (1 - l1_ratio) ||w||^2 / 2``, where n is the weight of the rows.
@@ -33,9 +33,10 @@ class CoefficientPath:
     Parameters
     ----------
     moments : Moments
-        Of the features and one target: centred, or about zero for a model without intercept.
+        Moments of the features and one target: centred, or about zero for a model without
+        intercept.
     positive : bool
-        Allow no negative coefficient.
+        Whether all coefficients must be at least 0.
     """
 
     def __init__(self, moments: Moments, *, positive: bool) -> None:
@@ -63,24 +64,24 @@ class CoefficientPath:
         gram, slopes, model = self._gram, self._slopes, self._model
         n, target = len(slopes), model.inverse @ slopes
         coef = np.zeros((len(alphas), n))
-        along = alphas * l1_ratio > 0
-        if np.any(along) and target.any():
+        has_l1 = alphas * l1_ratio > 0
+        if np.any(has_l1) and target.any():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 _, path, gaps = enet_path(
                     model.factor,
                     target,
                     l1_ratio=l1_ratio,
-                    alphas=alphas[along] / len(target),
+                    alphas=alphas[has_l1] / len(target),
                     precompute=False,
                     positive=self._positive,
                     tol=_GAP,
                     max_iter=_SWEEPS,
                 )
-            coef[along] = path.T
-            # What has not converged by then needs exact steps.
+            coef[has_l1] = path.T
+            # Strengths at which the sweeps have not converged need exact steps.
             unsettled = gaps * len(target) > _GAP * float(target @ target)
-            for index in np.flatnonzero(along)[unsettled]:
+            for index in np.flatnonzero(has_l1)[unsettled]:
                 coef[index] = polish(
                     gram + alphas[index] * (1.0 - l1_ratio) * np.eye(n),
                     slopes,
@@ -89,7 +90,7 @@ class CoefficientPath:
                     positive=self._positive,
                     max_steps=_EXACT_STEPS,
                 )
-        for index in np.flatnonzero(~along):
+        for index in np.flatnonzero(~has_l1):
             ridge = Model.of(gram + alphas[index] * np.eye(n), epsilon=self._epsilon)
             coef[index] = ridge.minimise(
                 slopes, 0.0, positive=self._positive, start=coef[index], gap=_GAP
@@ -97,7 +98,7 @@ class CoefficientPath:
         return coef
 
     def dual_gaps(self, l1_ratio: float, alphas: FloatArray, coef: FloatArray) -> FloatArray:
-        """Bound how far objectives are above their minima, by the moments.
+        """Return bounds on how far objectives are above their minima, from the moments.
 
         Parameters
         ----------
@@ -111,7 +112,7 @@ class CoefficientPath:
         Returns
         -------
         ndarray of shape (n_alphas,)
-            Duality gaps; without an l1 part half the squared Newton decrements.
+            Duality gaps; without an l1 part, half the squared Newton decrements.
         """
         gaps = np.empty(len(alphas))
         for index, (alpha, w) in enumerate(zip(alphas, coef, strict=True)):
@@ -133,20 +134,22 @@ class CoefficientPath:
 def strengths(
     moments: Moments, l1_ratio: float, n: int, *, eps: float, positive: bool
 ) -> FloatArray:
-    """Return strengths evenly spaced in their logarithm, from the least that leaves no coefficient.
+    """Return strengths that are evenly spaced in their logarithm, in descending order.
+
+    The largest is the smallest strength at which all coefficients are zero.
 
     Parameters
     ----------
     moments : Moments
-        Of the features and one target.
+        Moments of the features and one target.
     l1_ratio : float
         Share of the l1 part, above 0.
     n : int
-        Their number.
+        Number of strengths.
     eps : float
-        The smallest, relative to the largest.
+        The smallest strength, relative to the largest.
     positive : bool
-        Whether no coefficient is negative.
+        Whether all coefficients must be at least 0.
     """
     slopes = moments.products[:-1, -1]
     steepest = max(float(np.max(slopes if positive else np.abs(slopes))), 0.0)

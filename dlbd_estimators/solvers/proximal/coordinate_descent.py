@@ -1,18 +1,17 @@
 """Least squares with an l1 norm, or over non-negative coefficients: Lasso and elastic net.
 
-The first pass brings the centred second moments, which are the whole problem up to rounding, and
-coordinate descent solves it without reading the data again. The next pass forms the residuals
-in float64: from them and their products with the columns follows the duality gap on the data
-themselves, which bounds what the objective can still gain, and the exact gradient. Let g be the
-part of it that the norm does not balance. In the metric of the Hessian H of the squares, the
-distance to the minimiser is at most ``sqrt(g H^-1 g)``. Where that is too much, because the moments
-were rounded, the quadratic with that gradient is minimised, and so on: the moments need be only
-roughly right. Where float32 products are too rough even for that, they are formed once more in
-float64.
+The first pass computes the centred second moments. They define the problem up to rounding, and
+coordinate descent solves it without reading the data again. The next pass forms the residuals in
+float64. They and their products with the columns give the duality gap on the data, which bounds how
+far the objective is above its minimum, and the exact gradient. Let g be the part of the gradient
+that the norm does not balance. In the metric of the Hessian H of the squared loss, the distance to
+the minimiser is at most ``sqrt(g H^-1 g)``. If it is too large, because the moments were rounded,
+the quadratic with the exact gradient is minimised, and so on: the moments need not be accurate. If
+float32 products are not accurate enough even for that, they are formed again in float64.
 
-With r the centred residuals, b the strength of l1 and c that of ``||w||^2 / 2`` beside the mean
-loss, the gap is that of the Lasso on the data extended by ``sqrt(c) I`` (Fercoq, Gramfort and
-Salmon 2015, arXiv 1505.03410): the dual point is r, shrunk until ``|X.T r - c w| <= b``.
+Let r be the centred residuals, b the strength of l1, and c that of ``||w||^2 / 2`` beside the mean
+loss. The gap is that of the Lasso on the data extended by ``sqrt(c) I`` (Fercoq, Gramfort and
+Salmon 2015, arXiv 1505.03410): the dual point is r, scaled down until ``|X.T r - c w| <= b``.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ from dlbd_estimators.solvers.proximal.quadratic_model import Model
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: Relative gap that is left of the quadratic: exactness is cheap where no data are read.
+#: Relative duality gap to which the quadratic is solved: accuracy is cheap without reading data.
 _MODEL_GAP = 1e-14
-#: Gap, relative to the targets' mean square, that a fit may end with unless ``tol`` is less, or its
-#: square more: of that size the gap is where coefficients are off by ``tol``.
+#: Largest duality gap of a fit, relative to the targets' mean square; ``tol`` if that is less, and
+#: ``tol**2`` if that is more, because coefficients with errors of ``tol`` have a gap of this size.
 _GAP = 1e-10
 
 
 @dataclass(frozen=True)
 class CoordinateState(MinimizerState):
-    """Adds the quadratic and the certificate.
+    """The state of :class:`CoordinateDescent`: adds the quadratic and the certificate.
 
     Attributes
     ----------
     moments : Moments or None
-        As soon as the first pass has brought them.
+        Moments of all rows; None before the first pass.
     model : Model or None
-        The quadratic.
+        The quadratic model.
     gaps : ndarray of shape (n_outputs,) or None
         Duality gap of each output on the data, in units of the objective.
     certified : float
-        The coefficients' error at the last point that a pass looked at, whatever the gap is.
+        The coefficients' error at the last point that a pass evaluated, for any duality gap.
     looked_at : ndarray or None
-        That point.
+        This point.
     precise : bool
-        Moments are formed in float64, also of float32 data.
+        Whether moments are formed in float64 also for float32 data.
     """
 
     moments: Moments | None = None
@@ -92,9 +91,9 @@ class CoordinateDescent(Minimizer[CoordinateState]):
 
 
 def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
-    """Ask for the moments, and solve the problem that they describe."""
+    """Request the moments, and solve the problem that they describe."""
     packing, n = problem.packing, problem.packing.n_features
-    # Without l1 no dual point shows the directions that rounding has lost.
+    # Without l1, no dual point would show an error in directions that float32 rounding has lost.
     precise = state.precise or (problem.l1 is not None and problem.l1.strength == 0.0)
     kernel = MomentsKernel(packing.fit_intercept, precise)
     moments: Moments = yield from problem.ask(
@@ -109,11 +108,11 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     Parameters
     ----------
     problem : Problem
-        With the penalties to solve it for.
+        The problem, which provides the penalties.
     state : CoordinateState
-        Its parameters are where coordinate descent begins.
+        The current state; coordinate descent begins at its parameters.
     moments : Moments
-        Of all rows; about zero without an intercept.
+        Moments of all rows; about zero for a model without an intercept.
     """
     packing, n = problem.packing, problem.packing.n_features
     check_weight(moments.weight, moments.n_rows)
@@ -152,30 +151,30 @@ def _from_residuals(
     point = packing.pack(coef, intercept)
     spread = target_squares(moments, problem)
     error = error_of_descent(problem, moments, model, proof.descent, point)
-    small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
+    gap_is_small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
     status = None
-    if error <= tol and small:
+    if error <= tol and gap_is_small:
         status = Status.CONVERGED
     elif state.gaps is not None and error > 0.5 * state.certified:
         if moments.epsilon > np.finfo(float).eps:
             return replace(
                 state, moments=None, model=None, gaps=None, certified=np.inf, precise=True
             )
-        if error > state.certified and state.looked_at is not None:  # it was better before
+        if error > state.certified and state.looked_at is not None:  # the last point was better
             return replace(
                 state, parameters=state.looked_at, error=state.certified, status=Status.STALLED
             )
         status = Status.STALLED
     else:
         slopes = proof.descent + coef @ (model.factor.T @ model.factor)
-        moved = _solve(problem, model, slopes, coef, spread)
-        intercept = intercept - (moved - coef) @ centre
-        coef = moved
+        corrected = _solve(problem, model, slopes, coef, spread)
+        intercept = intercept - (corrected - coef) @ centre
+        coef = corrected
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
         value=proof.value,
-        error=error if small else np.inf,
+        error=error if gap_is_small else np.inf,
         error_is="bound" if model.regular else "estimate",
         certified=error,
         looked_at=point,
@@ -187,18 +186,18 @@ def _from_residuals(
 
 
 class Proof(NamedTuple):
-    """What the residuals of all rows show about a point.
+    """The certificate that the residuals of all rows give for some coefficients.
 
     Attributes
     ----------
     value : float
-        The objective, of all outputs.
+        The objective, summed over the outputs.
     gaps : ndarray of shape (n_outputs,)
-        How much each output's objective can still fall, at most.
+        Duality gap of each output, a bound on how far its objective is above the minimum.
     descent : ndarray of shape (n_outputs, n_features)
-        Its slope without the l1 norm, downwards, with the intercept following.
+        Negative gradient of the objective without the l1 norm, minimised over the intercepts.
     intercept : ndarray of shape (n_outputs,)
-        The best for these coefficients; all of the above is said of it.
+        The best intercepts for these coefficients; all values above are for these intercepts.
     """
 
     value: float
@@ -214,18 +213,18 @@ def certify(
     centre: FloatArray,
     model: Model | None,
 ) -> Asks[Proof]:
-    """Ask for a pass for the residuals.
+    """Request a pass for the residuals, and return the certificate of a point.
 
     Parameters
     ----------
     problem : Problem
-        Of known total weight.
+        The problem; its total weight is known.
     coef, intercept : ndarray of shape (n_outputs, n_features), (n_outputs,)
         The point.
     centre : ndarray of shape (n_features,)
         Mean of the columns, less the objective's centre.
     model : Model or None
-        The quadratic; only a problem without l1 needs it.
+        The quadratic model; only a problem without l1 needs it.
     """
     sums: ResidualSums = yield from problem.ask(
         ResidualKernel(),
@@ -233,37 +232,39 @@ def certify(
         "certificate-pass-{}",
     )
     fitted = problem.packing.fit_intercept
-    left_over = sums.total / sums.weight if fitted else np.zeros(len(coef))
-    squares = sums.squares / sums.weight - left_over**2
-    # The centre is the mean of the columns to rounding, which `left_over` multiplies: no more.
+    mean_residual = sums.total / sums.weight if fitted else np.zeros(len(coef))
+    squares = sums.squares / sums.weight - mean_residual**2
+    # No correction by the mean residual: the centre is the mean of the columns, up to rounding.
     descent = sums.products / sums.weight - l2_strength(problem) * coef
     gaps = duality_gaps(problem, model, squares, descent, coef)
     value = 0.5 * float(squares.sum() + l2_strength(problem) * np.sum(coef * coef))
     value += l1_strength(problem) * float(np.abs(coef).sum())
-    return Proof(value, gaps, descent, intercept + left_over)
+    return Proof(value, gaps, descent, intercept + mean_residual)
 
 
 def error_of_descent(
     problem: Problem, moments: Moments, model: Model, descent: FloatArray, point: FloatArray
 ) -> float:
-    """Return how far off the minimum the worst coefficient of a point is, at most.
+    """Return a bound on the largest error of a coefficient of a point.
 
     Parameters
     ----------
     problem : Problem
-        Of known total weight.
+        The problem; its total weight is known.
     moments : Moments
-        Give the columns' variances.
+        Provide the columns' variances.
     model : Model
-        The quadratic.
+        The quadratic model.
     descent : ndarray of shape (n_outputs, n_features)
         See :class:`Proof`.
     point : ndarray of shape (n_parameters,)
-        In the packed order.
+        The parameters, in the packed order.
     """
     coef, _ = problem.packing.unpack(point)
-    left = _left(problem, descent, coef)
-    decrement = np.hypot.reduce([model.distance(*rows) for rows in zip(left, coef, strict=True)])
+    unbalanced = _left(problem, descent, coef)
+    decrement = np.hypot.reduce(
+        [model.distance(*rows) for rows in zip(unbalanced, coef, strict=True)]
+    )
     inverse = np.array([model.inverse_diagonal(row) for row in coef])
     per_decrement = error_of_decrement(
         problem,
@@ -275,7 +276,7 @@ def error_of_descent(
 
 
 def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
-    """Return the part of a downward slope that neither the norm nor a bound balances."""
+    """Return the part of a negative gradient that neither the norm nor a bound balances."""
     l1 = l1_strength(problem)
     size = descent if _positive(problem) else np.abs(descent)
     zero = np.sign(descent) * np.maximum(size - l1, 0.0)
@@ -289,14 +290,16 @@ def duality_gaps(
     descent: FloatArray,
     coef: FloatArray,
 ) -> FloatArray:
-    """Return how much each output's objective can still fall, at most."""
+    """Return a bound on how far the objective of each output is above its minimum."""
     l1, l2, positive = l1_strength(problem), l2_strength(problem), _positive(problem)
     if l1 == 0.0:
         assert model is not None
-        # No norm bounds the dual point. The objective above its quadratic's minimum, without
-        # the directions that a bound closes.
-        open_ways = descent if not positive else np.where((coef > 0) | (descent > 0), descent, 0.0)
-        return np.asarray(0.5 * np.sum((open_ways @ model.inverse.T) ** 2, axis=1))
+        # No norm bounds the dual point. Instead of a duality gap, take the decrease to the minimum
+        # of the quadratic, without the directions that a bound blocks.
+        free_descent = (
+            descent if not positive else np.where((coef > 0) | (descent > 0), descent, 0.0)
+        )
+        return np.asarray(0.5 * np.sum((free_descent @ model.inverse.T) ** 2, axis=1))
     largest = (descent if positive else np.abs(descent)).max(axis=1, initial=0.0)
     shrink = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))
     norms = np.sum(coef * coef, axis=1)
@@ -324,13 +327,13 @@ def _solve(
 
 
 def target_squares(moments: Moments, problem: Problem) -> FloatArray:
-    """Return each target's mean square about its mean, in whose units gaps are."""
+    """Return the mean square of each target about its mean: the unit of its duality gap."""
     spread = np.diag(moments.products)[problem.packing.n_features :] / moments.weight
     return np.where(spread > 0, spread, 1.0)
 
 
 def l1_strength(problem: Problem) -> float:
-    """Strength beside the mean of the losses."""
+    """Return the strength of the l1 norm beside the mean of the losses."""
     assert problem.l1 is not None
     assert problem.total_weight is not None
     return problem.l1.strength / (1.0 if problem.l1.of_mean else problem.total_weight)

@@ -1,8 +1,8 @@
-"""Lasso, elastic net and bounds by moments that grow: rows are read once, and never again.
+"""Lasso, elastic net and bounds from accumulated moments: rows are read once, and never again.
 
-Coordinate descent on the moments of all rows until now gives the solution, and the same moments its
-duality gap. What the rounding of the moments adds to the error cannot be looked up in rows that are
-gone: it is estimated from their condition on the coefficients that are not zero.
+Coordinate descent on the moments of all rows so far gives the solution, and the same moments give
+its duality gap. Earlier rows are not available to measure the error due to the rounding of the
+moments. It is estimated from the condition number for the coefficients that are not zero.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from dlbd_estimators.solvers.status import Status
 
 @dataclass(frozen=True)
 class IncrementalDescentState(CoordinateState):
-    """Adds the centred moments of all rows until now."""
+    """The state of :class:`IncrementalDescent`: adds the centred moments of all rows so far."""
 
     total: Moments | None = None
 
 
 class IncrementalDescent(Minimizer[IncrementalDescentState]):
-    """Coordinate descent on the moments of all rows until now.
+    """Coordinate descent on the moments of all rows so far.
 
     Parameters
     ----------
     increment : Increment
-        What is known, and what is added.
+        The moments of earlier rows, and the source of the moments to add.
     """
 
     name: ClassVar[str] = "coordinate_descent"
@@ -62,7 +62,7 @@ class IncrementalDescent(Minimizer[IncrementalDescentState]):
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[IncrementalDescentState]:
         yield from ()  # it begins without a pass
-        # From zero, so that the same rows give the same bits whatever came in between.
+        # Begin at zero: the same rows then give the same bits, however they came in batches.
         return IncrementalDescentState(np.zeros(problem.packing.size), known=problem.known)
 
     def step(

@@ -1,11 +1,11 @@
 """Lasso and elastic net whose penalty is chosen by cross-validation, in two passes.
 
-The first pass brings the centred second moments of each fold. For each split and share of l1,
-coordinate descent goes along the path of strengths on the moments of the rows to train on, each
-from the solution before it; the moments of the rows to test on give the squared errors. The chosen
-problem is solved on the moments of all rows, and its solution is proved, and mended where the
-moments were too rough, as :class:`~dlbd_estimators.solvers.proximal.coordinate_descent.\
-CoordinateDescent` does: by its duality gap on the data.
+The first pass computes the centred second moments of each fold. For each split and share of l1,
+coordinate descent follows the path of strengths on the moments of the training rows; each strength
+starts from the solution before it. The moments of the test rows give the squared errors. The chosen
+problem is solved on the moments of all rows. A pass then certifies its solution by the duality gap
+on the data, and corrects it if the moments were not accurate enough, as
+:class:`~dlbd_estimators.solvers.proximal.coordinate_descent.CoordinateDescent` does.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from dlbd_estimators.solvers.solver import Asks, State
 
 @dataclass(frozen=True)
 class LassoSearchState(CoordinateState):
-    """Adds what was chosen, and why.
+    """The state of :class:`LassoSearch`: adds the chosen penalty and the errors.
 
     Attributes
     ----------
     alpha, l1_ratio : float or None
-        As soon as they are chosen.
+        The chosen strength and share of l1; None until they are chosen.
     alphas : ndarray of shape (n_l1_ratios, n_alphas) or None
         Strengths of each path, descending.
     errors : ndarray of shape (n_l1_ratios, n_alphas, n_splits) or None
@@ -58,16 +58,16 @@ class LassoSearch(Minimizer[LassoSearchState]):
     Parameters
     ----------
     splits : Splits
-        As the problem's blocks are divided.
+        How the problem's blocks are divided.
     l1_ratios : ndarray of shape (n_l1_ratios,)
         Shares of l1, from 0 to 1.
     alphas : ndarray or int
-        Strengths, or how many to take, evenly spaced in their logarithm, from the least that
-        leaves no coefficient.
+        Strengths, or their number. In the second case they are evenly spaced in their logarithm,
+        and the largest is the smallest strength at which all coefficients are zero.
     eps : float
-        The smallest of these, relative to the largest.
+        The smallest of these strengths, relative to the largest.
     positive : bool
-        Allow no negative coefficient.
+        Whether all coefficients must be at least 0.
     """
 
     name: ClassVar[str] = "coordinate_descent"
@@ -101,9 +101,9 @@ class LassoSearch(Minimizer[LassoSearchState]):
     def _search(self, problem: Problem, state: LassoSearchState) -> Asks[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
         partials = yield from ask_part_moments(problem, splits, precise=False)
-        whole = join(partials, splits.whole)
-        whole = whole if fitted else about_zero(whole)
-        alphas = self._grids(whole)
+        all_moments = join(partials, splits.whole)
+        all_moments = all_moments if fitted else about_zero(all_moments)
+        alphas = self._grids(all_moments)
         errors = np.empty((*alphas.shape, len(splits.train)))
         for number, (trained, tested) in enumerate(zip(splits.train, splits.test, strict=True)):
             train, test = join(partials, trained), join(partials, tested)
@@ -121,7 +121,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
             "alphas": alphas,
             "errors": errors,
         }
-        solved = solve_moments(self._at(problem, replace(state, **chosen)), state, whole)
+        solved = solve_moments(self._at(problem, replace(state, **chosen)), state, all_moments)
         return replace(state, **{**vars(solved), **chosen})
 
     def _prove(

@@ -1,10 +1,10 @@
-"""Newton's method for a smooth loss plus an l1 norm.
+"""Proximal Newton method for a smooth loss plus an l1 norm.
 
-Every step is one fused pass for value, gradient and Hessian of the smooth part; the quadratic
-that they describe, plus the l1 norm, is minimised without the data (Lee, Sun and Saunders 2014,
-arXiv 1206.1623). As in :mod:`~dlbd_estimators.solvers.smooth.newton` the start is the solution of
-a sample of blocks, the next pass shows whether the objective fell enough, and a step that went too
-far is halved. Intercepts, which are not penalised, follow from the coefficients.
+Every step is one fused pass for value, gradient and Hessian of the smooth part. The quadratic model
+that they define, plus the l1 norm, is minimised without reading the data (Lee, Sun and Saunders
+2014, arXiv 1206.1623). As in :mod:`~dlbd_estimators.solvers.smooth.newton`, the start is the
+solution of a sample of blocks, the next pass shows whether the objective fell enough, and a step
+that was too long is halved. Intercepts, which are not penalised, are eliminated from the quadratic.
 """
 
 from __future__ import annotations
@@ -39,21 +39,22 @@ from dlbd_estimators.solvers.smooth.preconditioner import across
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: Steps on a sample, at most.
+#: Largest number of steps on a sample.
 _SAMPLE_STEPS = 15
-#: Relative gap that is left of a quadratic.
+#: Relative duality gap to which a quadratic is solved.
 _MODEL_GAP = 1e-14
-#: A slope, in standard units, that the minimiser of a quadratic may still have. More is what
-#: coordinate descent left, or what the factor of a nearly singular matrix lacks.
+#: Largest slope, in standard units, that counts as zero at the minimiser of a quadratic. A larger
+#: slope means that coordinate descent has not converged, or that the factor of a nearly singular
+#: matrix is not accurate.
 _MISSED = 1e-9
-#: The same for the decrement that columns far from zero hide.
+#: Largest decrement, hidden by columns far from zero, that counts as zero.
 _ACROSS = 1e-6
-#: Linear systems to mend that, at most.
+#: Largest number of exact steps to remove such a slope; each solves a linear system.
 _EXACT_STEPS = 100
 
 
 class ProximalNewton(Minimizer[TrialState]):
-    """Newton's method with coordinate descent on each quadratic."""
+    """Proximal Newton method, with coordinate descent on each quadratic model."""
 
     name: ClassVar[str] = "proximal_newton"
     state: ClassVar[type[State]] = TrialState
@@ -76,35 +77,35 @@ class ProximalNewton(Minimizer[TrialState]):
         return TrialState(parameters, known=problem.known, from_sample=used)
 
     def step(self, problem: Problem, state: TrialState, tol: float) -> Asks[TrialState]:
-        here = yield from problem.evaluate(
+        evaluation = yield from problem.evaluate(
             state.parameters,
             Order.HESSIAN,
             "proximal-newton-pass-{}",
             moments=state.columns is None,
         )
-        problem = problem.at(here.known)
-        state = replace(state, parameters=here.point, known=here.known)
-        if sample_misled(problem, state, here.value):
-            return restarted_at_zero(state, here.value)
-        if not fell_enough(problem, state, here.value):
-            return halved(state, here.value)
-        columns = here.columns or state.columns
+        problem = problem.at(evaluation.known)
+        state = replace(state, parameters=evaluation.point, known=evaluation.known)
+        if sample_misled(problem, state, evaluation.value):
+            return restarted_at_zero(state, evaluation.value)
+        if not fell_enough(problem, state, evaluation.value):
+            return halved(state, evaluation.value)
+        columns = evaluation.columns or state.columns
         assert columns is not None
-        step, promised, missed, inverse = _step(problem, state.parameters, here, columns)
-        rounding = problem.rounding(here.value)
-        # Less than this cannot be distinguished from zero.
-        decrement = float(np.sqrt(max(promised, rounding)))
-        # A full step squares the decrement, once it is small; with some room for the constant.
+        step, predicted, missed, inverse = _step(problem, state.parameters, evaluation, columns)
+        rounding = problem.rounding(evaluation.value)
+        # A decrease below the rounding error cannot be distinguished from zero.
+        decrement = float(np.sqrt(max(predicted, rounding)))
+        # A full step squares the decrement once it is small; the factor allows for the constant.
         error = 4.0 * decrement**2 if decrement < 0.1 else decrement
         if missed > _MISSED:
             error = max(error, missed)
-        hidden = across(problem, _steepest(problem, state.parameters, here), columns)
+        hidden = across(problem, _steepest(problem, state.parameters, evaluation), columns)
         if hidden > _ACROSS:
             error = max(error, hidden)
         error *= error_of_decrement(problem, state.parameters + step, columns.variance, inverse)
-        status = Status.CONVERGED if promised <= rounding else None
+        status = Status.CONVERGED if predicted <= rounding else None
         return replace(
-            accepted(state, here, promised),
+            accepted(state, evaluation, predicted),
             parameters=state.parameters + step,
             error=error,
             status=status,
@@ -113,32 +114,33 @@ class ProximalNewton(Minimizer[TrialState]):
 
 
 def _step(
-    problem: Problem, parameters: FloatArray, here: Evaluation, columns: Columns
+    problem: Problem, parameters: FloatArray, evaluation: Evaluation, columns: Columns
 ) -> tuple[FloatArray, float, float, FloatArray]:
-    """Return the step to the minimiser of quadratic plus norm, its promised gain, and its error.
+    """Return the step to the minimiser of the quadratic plus the norm, and three facts about it.
 
-    That is the decrease of the objective, and the largest slope left of a coefficient, in units in
-    which the Hessian's diagonal is one. With it comes the diagonal of the Hessian's inverse.
+    These are the decrease of the objective that the linear model predicts; the largest remaining
+    slope of a coefficient, in units in which the Hessian has a unit diagonal; and the diagonal of
+    the inverse Hessian.
     """
-    assert here.hessian is not None
+    assert evaluation.hessian is not None
     assert problem.l1 is not None
     packing = problem.packing
     total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
     l1 = problem.l1.strength / total
     centring = Centring(packing, columns.mean)
-    hessian, gradient = centring.matrix(here.hessian), centring.gradient(here.gradient)
+    hessian, gradient = centring.matrix(evaluation.hessian), centring.gradient(evaluation.gradient)
     coefs, free = _positions(packing)
     follow = np.zeros((0, len(coefs)))
     if len(free):
-        # Minimised over the intercepts: what is left is a problem of the coefficients.
+        # Eliminate the intercepts: the Schur complement is a problem of the coefficients alone.
         corner = linalg.pinvh(hessian[np.ix_(free, free)])
         follow = corner @ hessian[np.ix_(free, coefs)]
-        rest = corner @ gradient[free]
+        free_step = corner @ gradient[free]
         reduced = hessian[np.ix_(coefs, coefs)] - hessian[np.ix_(coefs, free)] @ follow
-        slope = gradient[coefs] - hessian[np.ix_(coefs, free)] @ rest
+        slope = gradient[coefs] - hessian[np.ix_(coefs, free)] @ free_step
     else:
-        reduced, slope, rest = hessian, gradient, np.zeros(0)
-    # Centring moves intercepts alone: coefficients are the same on both sides.
+        reduced, slope, free_step = hessian, gradient, np.zeros(0)
+    # Centring changes only the intercepts, not the coefficients.
     coef = parameters[coefs]
     model = Model.of(reduced)
     matrix = model.factor.T @ model.factor
@@ -151,23 +153,23 @@ def _step(
         missed = _missed(reduced, slope + reduced @ (new - coef), new, problem.l1, l1)
     centred = np.zeros(packing.size)
     centred[coefs] = new - coef
-    centred[free] = -rest - follow @ (new - coef)
+    centred[free] = -free_step - follow @ (new - coef)
     step = centring.parameters(centred)
     norm = float(np.abs(new).sum() - np.abs(coef).sum())
-    promised = -float(gradient @ centred) - l1 * norm
+    predicted = -float(gradient @ centred) - l1 * norm
     inverse = np.zeros(packing.size)
     inverse[coefs] = model.inverse_diagonal(new)
-    return step, promised, missed, inverse
+    return step, predicted, missed, inverse
 
 
-def _steepest(problem: Problem, parameters: FloatArray, here: Evaluation) -> FloatArray:
-    """Return the subgradient of least size: zero at a minimum."""
+def _steepest(problem: Problem, parameters: FloatArray, evaluation: Evaluation) -> FloatArray:
+    """Return the subgradient of least norm, which is zero at a minimum."""
     assert problem.l1 is not None
     total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
     coefs, _ = _positions(problem.packing)
     strength = np.zeros(len(parameters))
     strength[coefs] = problem.l1.strength / total
-    gradient = here.gradient
+    gradient = evaluation.gradient
     least = np.sign(gradient) * np.maximum(np.abs(gradient) - strength, 0.0)
     if problem.l1.positive:
         least[coefs] = np.minimum(gradient + strength, 0.0)[coefs]
@@ -177,17 +179,19 @@ def _steepest(problem: Problem, parameters: FloatArray, here: Evaluation) -> Flo
 def _missed(
     matrix: FloatArray, slope: FloatArray, coef: FloatArray, norm: L1, strength: float
 ) -> float:
-    """Return the largest slope left of a coefficient where the matrix's diagonal is one."""
+    """Return the largest remaining slope of a coefficient, for a matrix of unit diagonal."""
     zero = np.maximum((-slope if norm.positive else np.abs(slope)) - strength, 0.0)
-    left = np.where(coef != 0, np.abs(slope + strength * np.sign(coef)), zero)
+    remaining = np.where(coef != 0, np.abs(slope + strength * np.sign(coef)), zero)
     size = np.sqrt(np.diag(matrix))
-    return float(np.divide(left, size, out=np.zeros_like(left), where=size > 0).max(initial=0.0))
+    return float(
+        np.divide(remaining, size, out=np.zeros_like(remaining), where=size > 0).max(initial=0.0)
+    )
 
 
 def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where coefficients and where intercepts lie in the packed order."""
-    places = np.arange(packing.size).reshape(packing.shape)
-    return places[:, : packing.n_features].ravel(), places[:, packing.n_features :].ravel()
+    """Return the positions of coefficients and of intercepts in the packed order."""
+    positions = np.arange(packing.size).reshape(packing.shape)
+    return positions[:, : packing.n_features].ravel(), positions[:, packing.n_features :].ravel()
 
 
 def _solve_sample(
@@ -195,23 +199,23 @@ def _solve_sample(
 ) -> Asks[tuple[Problem, FloatArray | None]]:
     enough = 0.1 * problem.sampling_error(indices)
     parameters, step = start, np.zeros_like(start)
-    base, promised, scale = np.inf, 0.0, 1.0
+    base, predicted, scale = np.inf, 0.0, 1.0
     for _ in range(_SAMPLE_STEPS):
-        here = yield from problem.evaluate(
+        evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, "proximal-newton-sample", indices=indices, moments=True
         )
-        problem = problem.at(here.known)
-        if not np.isfinite(here.value):  # a sample that weighs nothing
+        problem = problem.at(evaluation.known)
+        if not np.isfinite(evaluation.value):  # all weights of the sample are zero
             return problem, None
-        if here.value > base - 1e-4 * scale * promised:
+        if evaluation.value > base - 1e-4 * scale * predicted:
             scale /= 2
             parameters = parameters - scale * step
             continue
-        assert here.columns is not None
-        step, promised, _, _ = _step(problem, parameters, here, here.columns)
-        base, scale = here.value, 1.0
+        assert evaluation.columns is not None
+        step, predicted, _, _ = _step(problem, parameters, evaluation, evaluation.columns)
+        base, scale = evaluation.value, 1.0
         parameters = parameters + step
-        # The step just made leaves about the square of this decrement.
-        if promised <= enough**2 or np.sqrt(max(promised, 0.0)) <= enough:
+        # After this step, the decrement is about the square of this one.
+        if predicted <= enough**2 or np.sqrt(max(predicted, 0.0)) <= enough:
             return problem, parameters
     return problem, None

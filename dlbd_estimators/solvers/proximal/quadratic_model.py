@@ -2,9 +2,9 @@
 
     min_w  w G w / 2 - h w + l1 |w|_1        (w >= 0 where asked)
 
-With any S and t such that ``S.T S = G`` and ``S.T t = h`` this is, up to a constant, the Lasso of t
-on S. S has no more rows than G, however many rows the data have: the factor stands for the
-data, and scikit-learn's coordinate descent, with its screening and its duality gap, does the rest.
+For any S and t with ``S.T S = G`` and ``S.T t = h`` this is, up to a constant, the Lasso of t on S.
+S has no more rows than G, however many rows the data have. So S takes the place of the data, and
+scikit-learn's coordinate descent, with its screening and its duality gap, solves the problem.
 Without l1 it is a least-squares problem with bounds, for which there is a direct method (Lawson and
 Hanson 1974).
 """
@@ -24,12 +24,12 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 
-#: Sweeps over the coordinates; one costs about as much as reading S once. What has not converged by
-#: then needs exact steps.
+#: Largest number of sweeps over the coordinates; a sweep costs about as much as reading S once. A
+#: problem that has not converged by then needs exact steps.
 _SWEEPS = 1_000
-#: Linear systems after that, at most.
+#: Largest number of exact steps; each solves a linear system.
 _EXACT_STEPS = 500
-#: Relative duality gap below which only rounding is left.
+#: Relative duality gap below which there is only rounding error.
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
 
@@ -40,9 +40,9 @@ class Model:
     Attributes
     ----------
     factor : ndarray of shape (rank, n)
-        S, stored by column.
+        S, in Fortran order.
     inverse : ndarray of shape (rank, n)
-        Gives ``t = inverse @ h``.
+        The matrix with ``t = inverse @ h``.
     """
 
     factor: FloatArray
@@ -52,14 +52,14 @@ class Model:
     def of(cls, matrix: FloatArray, *, epsilon: float = float(np.finfo(float).eps)) -> Model:
         """Factor a symmetric positive semi-definite matrix.
 
-        It is brought to a unit diagonal first: units of the columns cost no digits.
+        It is first scaled to a unit diagonal, so that the units of the columns cost no digits.
 
         Parameters
         ----------
         matrix : ndarray of shape (n, n)
-            G; not changed.
+            G; it is not changed.
         epsilon : float
-            Rounding unit that G was formed with; what is smaller than that is not kept.
+            Machine epsilon with which G was formed; eigenvalues below its level are dropped.
         """
         diagonal = np.diag(matrix).copy()
         diagonal[~(diagonal > 0)] = 1.0
@@ -75,12 +75,14 @@ class Model:
         return len(self.factor) == len(self.factor.T)
 
     def inverse_diagonal(self, point: FloatArray) -> FloatArray:
-        """Return the diagonal of the inverse of G; if singular, of its rows that are not zero.
+        """Return the diagonal of the inverse of G.
+
+        If G is singular, it is the inverse of the block of the coefficients that are not zero.
 
         Parameters
         ----------
         point : ndarray of shape (n,)
-            Says which.
+            The coefficients.
         """
         if self.regular:
             return np.asarray((self.inverse**2).sum(axis=0))
@@ -90,12 +92,12 @@ class Model:
         return diagonal
 
     def distance(self, slope: FloatArray, point: FloatArray) -> float:
-        """Return ``sqrt(slope G^-1 slope)``; where G is singular, on the rows that are not zero.
+        """Return ``sqrt(slope G^-1 slope)``; if G is singular, with a block of G.
 
         Parameters
         ----------
         slope, point : ndarray of shape (n,)
-            A row is not zero where either is not.
+            The gradient and the coefficients. The block has the rows where either is not zero.
         """
         if self.regular:
             return float(np.linalg.norm(self.inverse @ slope))
@@ -122,13 +124,13 @@ class Model:
         Parameters
         ----------
         linear : ndarray of shape (n,)
-            h.
+            The linear term h.
         l1 : float
             Strength of the l1 norm, at least 0.
         positive : bool
-            No coefficient may be negative.
+            Whether all coefficients must be at least 0.
         start : ndarray of shape (n,)
-            Where coordinate descent begins.
+            Initial coefficients of coordinate descent.
         gap : float
             Duality gap to reach, in units of the objective.
         """
@@ -166,19 +168,19 @@ class Model:
             )
 
     def _with_these_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
-        """Return the minimiser if it has the signs that coordinate descent ended with.
+        """Return the minimiser if it has the signs with which coordinate descent ended.
 
-        A gap leaves the coefficients off by about its root. With the signs known they are the
-        solution of a linear system, to the last digits; where they change, or it is singular, the
-        point is left as it is.
+        With a duality gap, coefficients have errors of about its root. For known signs, they are
+        the solution of a linear system, accurate to the last digits. If this solution has other
+        signs, or if the system is singular, the point is returned as it is.
         """
         active = np.flatnonzero(coef)
         if not len(active):
             return np.asarray(coef)
         block = self._block(coef != 0)
-        goal = block.solve(linear[active] - l1 * np.sign(coef[active]))
-        if block.rank < len(active) or not np.all(goal * coef[active] > 0):
+        exact_active = block.solve(linear[active] - l1 * np.sign(coef[active]))
+        if block.rank < len(active) or not np.all(exact_active * coef[active] > 0):
             return np.asarray(coef)
         exact = np.zeros_like(coef)
-        exact[active] = goal
+        exact[active] = exact_active
         return exact

@@ -1,10 +1,10 @@
-"""Models with an l1 norm and more features than a quadratic can hold: most stay at zero.
+"""Working-set method for an l1 norm and more features than a quadratic model can hold.
 
-A pass over all features tells which of them the norm does not keep at zero. These, and those that
-are not zero, make up a small problem, for which another solver makes its passes; the next pass over
-all features shows what was missed (Johnson and Guestrin 2015, "Blitz"; Massias, Gramfort and
-Salmon 2018, arXiv 1802.07481). The set doubles with the number of features it needs, so few such
-rounds are made.
+A pass over all features shows which coefficients the norm does not keep at zero. These features,
+and those with coefficients that are not zero, are the working set. Another solver makes its passes
+on this small problem, and the next pass over all features shows which features were missed (Johnson
+and Guestrin 2015, "Blitz"; Massias, Gramfort and Salmon 2018, arXiv 1802.07481). The set has twice
+as many features as it needs, so it has to grow only a few times.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
-#: Steps on one set, at most.
+#: Largest number of steps on one set.
 _SET_STEPS = 50
-#: A feature belongs into the set where its slope exceeds the norm's by more than this share.
+#: A feature enters the set if its slope exceeds the strength of l1 by more than this share.
 _VIOLATION = 1e-8
 
 
 @dataclass(frozen=True)
 class WorkingState(MinimizerState):
-    """Adds what a pass over all features has shown.
+    """The state of :class:`WorkingSet`: adds the set and what a pass over all features has shown.
 
     Attributes
     ----------
     columns : Columns or None
-        Column moments, as soon as a pass has brought them.
+        Column moments; None until a pass has computed them.
     features : ndarray of int or None
-        The set that ``parameters`` solve the problem on.
+        The working set, on which ``parameters`` solve the problem.
     gaps : ndarray of shape (n_outputs,) or None
         For squared errors, the duality gap of each output on the data.
     set_error : float
-        The error that the solver of the set ended with.
+        The error with which the solver of the set ended.
     """
 
     columns: Columns | None = None
@@ -60,7 +60,7 @@ class WorkingState(MinimizerState):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Restricted(Problem):
-    """The same objective of some of the features; its passes read all columns."""
+    """The objective restricted to some of the features; its passes still read all columns."""
 
     features: NDArray[np.intp]
 
@@ -85,7 +85,7 @@ class _Restricted(Problem):
 
 
 class WorkingSet(Minimizer[WorkingState]):
-    """Solve on a growing set of features, and prove the solution on all of them."""
+    """Solve on a growing set of features, and check the solution on all features."""
 
     name: ClassVar[str] = "working_set"
     state: ClassVar[type[State]] = WorkingState
@@ -103,17 +103,21 @@ class WorkingSet(Minimizer[WorkingState]):
             proof = yield from certify(problem, coef, intercept, columns.mean, None)
             descent, value, gaps = proof.descent, proof.value, proof.gaps
         else:
-            here = yield from problem.evaluate(
+            evaluation = yield from problem.evaluate(
                 state.parameters,
                 Order.GRADIENT,
                 "all-features-pass-{}",
                 moments=columns is None,
             )
-            problem = problem.at(here.known)
-            state = replace(state, parameters=here.point, known=here.known)
-            columns = here.columns or columns
+            problem = problem.at(evaluation.known)
+            state = replace(state, parameters=evaluation.point, known=evaluation.known)
+            columns = evaluation.columns or columns
             assert columns is not None
-            descent, value, gaps = _descent(problem, here.gradient, columns), here.value, None
+            descent, value, gaps = (
+                _descent(problem, evaluation.gradient, columns),
+                evaluation.value,
+                None,
+            )
         state = replace(state, value=value, columns=columns, gaps=gaps, step=1.0)
         state = replace(state, gradient_norm=float(np.abs(descent).max(initial=0.0)))
         features = _grow(problem, state, descent)
@@ -125,7 +129,7 @@ class WorkingSet(Minimizer[WorkingState]):
 
 
 def _descent(problem: Problem, gradient: FloatArray, columns: Columns) -> FloatArray:
-    """Return the slope downwards of each coefficient, with the intercepts following."""
+    """Return the negative gradient of the coefficients, with the best intercepts to first order."""
     rows = gradient.reshape(problem.packing.shape)
     n = problem.packing.n_features
     if problem.packing.fit_intercept:
@@ -134,7 +138,7 @@ def _descent(problem: Problem, gradient: FloatArray, columns: Columns) -> FloatA
 
 
 def _grow(problem: Problem, state: WorkingState, descent: FloatArray) -> NDArray[np.intp]:
-    """Return the features that are not zero, or that the norm does not keep there."""
+    """Return the new working set: features that are not zero, or that l1 does not keep at zero."""
     assert problem.l1 is not None
     packing = problem.packing
     total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
@@ -169,9 +173,9 @@ def _solve(
         inner = yield from solver.step(restricted.at(inner.known), inner, tol)
         if inner.status is not None or inner.error <= tol:
             break
-    part, intercept = restricted.packing.unpack(inner.parameters)
+    set_coef, intercept = restricted.packing.unpack(inner.parameters)
     coef = np.zeros_like(coef)
-    coef[:, features] = part
+    coef[:, features] = set_coef
     return replace(
         state,
         parameters=problem.packing.pack(coef, intercept),

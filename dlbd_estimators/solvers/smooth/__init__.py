@@ -1,1 +1,1 @@
-"""Solvers of smooth problems: no l1 norm, and no bounds."""
+"""Solvers of smooth problems: those without an l1 penalty and without bounds."""

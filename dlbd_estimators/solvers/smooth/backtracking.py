@@ -1,7 +1,7 @@
-"""Full steps are tried first; if the value did not fall enough, the next pass tries half.
+"""Backtracking: a full step is tried first; if F did not fall enough, the next pass tries half.
 
-A line search would cost passes of its own. Here the pass for the next step tells how good the last
-one was (Armijo's condition), and only if it was too long is the pass spent on a shorter one.
+A line search would need passes of its own. Here the pass for the next step shows whether the last
+one was good enough (Armijo's condition). Only if it was too long is this pass spent on shortening.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _MAX_HALVINGS = 40
 
 @dataclass(frozen=True)
 class TrialState(MinimizerState):
-    """Adds what accepting or shortening a step needs.
+    """The state of a solver with backtracking: adds what accepting or shortening a step needs.
 
     Attributes
     ----------
     base, base_value : ndarray, float
         The last accepted point and its value.
     slope : float
-        Decrease that the whole step promised.
+        Initial rate of decrease of F along the full step.
     tried_step : float
-        Share of the step that ``parameters`` takes.
+        Share of the full step that leads from ``base`` to ``parameters``.
     columns : Columns or None
-        Column moments, as soon as a pass has brought them.
+        Column moments; None until a pass has computed them.
     from_sample : bool
-        The point is a sample's solution, and not yet known to be good for anything.
+        The point is a sample's solution, which may be useless for all rows.
     long_steps : LongSteps
-        Of those towards this point.
+        The long steps that led to this point.
     """
 
     base: FloatArray | None = None
@@ -54,16 +54,16 @@ StateT = TypeVar("StateT", bound=TrialState)
 
 
 def sample_misled(problem: Problem, state: TrialState, value: float) -> bool:
-    """Tell whether a sample's solution is worse than zero: data sorted by class, say."""
+    """Return whether a sample's solution is worse than zero, as for data sorted by class."""
     at_zero = problem.value_at_zero
     return state.from_sample and at_zero is not None and value > at_zero
 
 
 def rounding(problem: Problem, state: TrialState, *values: float) -> float:
-    """Return how far values of F may be off by rounding, where predictions are small differences.
+    """Return the possible rounding error of values of F, including cancellation in predictions.
 
-    Coefficients of columns that are nearly dependent are large, and what they add up to is not.
-    Those of the last accepted point count: a step may be too long by any factor.
+    Columns that are nearly dependent may have large coefficients whose contributions cancel. The
+    coefficients of the last accepted point are used: a trial step may be too long by any factor.
     """
     if state.columns is None or problem.loss.quadratic:
         return problem.rounding(*values)
@@ -75,7 +75,7 @@ def rounding(problem: Problem, state: TrialState, *values: float) -> float:
 
 
 def fell_enough(problem: Problem, state: TrialState, value: float) -> bool:
-    """Tell whether the objective fell enough for the last step (Armijo's rule)."""
+    """Return whether the objective fell enough along the last step (Armijo's rule)."""
     if state.base is None:
         return True
     noise = rounding(problem, state, state.base_value, value)
@@ -83,13 +83,13 @@ def fell_enough(problem: Problem, state: TrialState, value: float) -> bool:
 
 
 def restarted_at_zero(state: StateT, value: float) -> StateT:
-    """Return a state that begins again at parameters of zero, where the objective is ``value``."""
+    """Return a state that begins again with all parameters zero."""
     zero = np.zeros_like(state.parameters)
     return replace(state, parameters=zero, value=value, from_sample=False)
 
 
 def halved(state: StateT, value: float) -> StateT:
-    """Return a state that tries half of the step from the last accepted point, or stays there."""
+    """Return a state that tries half of the step, or ends if the step is already too short."""
     assert state.base is not None
     share = state.tried_step / 2
     if share < 2.0**-_MAX_HALVINGS:
@@ -106,7 +106,7 @@ def halved(state: StateT, value: float) -> StateT:
 
 
 def stayed(state: StateT) -> StateT:
-    """Return a state that ends at the last accepted point, since no step is short enough."""
+    """Return a state that ends at the last accepted point, because no shorter step helped."""
     assert state.base is not None
     return replace(
         state,
@@ -118,15 +118,15 @@ def stayed(state: StateT) -> StateT:
     )
 
 
-def accepted(state: StateT, here: Evaluation, slope: float) -> StateT:
-    """Return a state that has arrived, and is about to make a step of a given slope."""
+def accepted(state: StateT, evaluation: Evaluation, slope: float) -> StateT:
+    """Return a state that accepts its parameters, and will make a step of the given slope."""
     return replace(
         state,
-        value=here.value,
-        gradient_norm=float(np.abs(here.gradient).max(initial=0.0)),
+        value=evaluation.value,
+        gradient_norm=float(np.abs(evaluation.gradient).max(initial=0.0)),
         step=state.tried_step,
         base=state.parameters,
-        base_value=here.value,
+        base_value=evaluation.value,
         slope=slope,
         tried_step=1.0,
         shortened=False,

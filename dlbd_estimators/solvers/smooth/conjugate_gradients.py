@@ -1,8 +1,9 @@
-"""Solve with a Hessian that is known by its products with vectors alone.
+"""Solve with a Hessian that is available only through its products with vectors.
 
-Preconditioned conjugate gradients, ended early (Dembo and Steihaug 1983): far from the minimum a
-Newton step need not be exact. The preconditioner is the Hessian without what couples the outputs,
-one matrix an output. A softmax's outputs are coupled so weakly that some ten products do.
+Preconditioned conjugate gradients, truncated early (Dembo and Steihaug 1983): far from the minimum,
+a Newton step need not be exact. The preconditioner is the Hessian without the blocks that couple
+outputs, that is, one matrix for each output. The outputs of a softmax are coupled so weakly that
+about ten products are enough.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.solver import Asks
 
-#: What is added to a matrix of unit diagonal, until it has a Cholesky factor.
+#: Values added to the diagonal of a scaled matrix, in turn, until it has a Cholesky factor.
 _RIDGES = (1e-10, 1e-7, 1e-4, 1e-1)
 
 
@@ -34,17 +35,17 @@ class Preconditioner(Protocol):
 
 
 class PerOutput:
-    """A Hessian without the products of different outputs.
+    """The diagonal blocks of a Hessian, one for each output.
 
-    Each output's matrix is brought to a unit diagonal first, so that units of the columns cost no
-    digits.
+    The matrix of each output is first scaled to a unit diagonal, so that the units of the columns
+    cost no digits.
 
     Parameters
     ----------
     matrices : ndarray of shape (n_outputs, width, width)
-        Symmetric and positive semi-definite. Not changed.
+        Symmetric and positive semi-definite. They are not changed.
     shrinkage : float
-        Share of the correlations that is not believed, because they are a sample's.
+        Share by which the correlations are reduced, because they come from a sample.
 
     Attributes
     ----------
@@ -85,7 +86,7 @@ def _cholesky(scaled: FloatArray, shrinkage: float) -> tuple[FloatArray, float]:
     identity = np.diag_indices_from(scaled)
     for ridge in _RIDGES:
         matrix = scaled.copy()
-        # A zero on the diagonal is that of a parameter without curvature.
+        # A parameter without curvature has a zero on the diagonal: make it one.
         matrix[identity] += shrinkage + ridge + (matrix[identity] <= 0)
         factor, failed = lapack.dpotrf(matrix, lower=True, clean=False)
         if not failed:
@@ -95,18 +96,18 @@ def _cholesky(scaled: FloatArray, shrinkage: float) -> tuple[FloatArray, float]:
 
 @dataclass(frozen=True)
 class InexactStep:
-    """About a Newton step.
+    """An approximate Newton step.
 
     Attributes
     ----------
     step : ndarray
-        In the packed order.
+        The step, in the packed order.
     left : float
-        Estimate of the decrement that the step leaves of the quadratic model.
+        Estimate of the decrement of the quadratic model after the step.
     n_products : int
-        Products with the Hessian.
+        Number of products with the Hessian.
     smallest : float
-        The smallest curvature, relative to the preconditioner's, that was met.
+        The smallest curvature that was found, relative to that of the preconditioner.
     """
 
     step: FloatArray
@@ -125,23 +126,23 @@ def inexact_step(
     enough: float,
     max_products: int,
 ) -> Asks[InexactStep]:
-    """Solve ``H step = -gradient`` until little is left.
+    """Solve ``H step = -gradient`` approximately, by preconditioned conjugate gradients.
 
     Parameters
     ----------
     product : callable
-        Asks for the Hessian times a vector.
+        Requests the Hessian times a vector.
     gradient : ndarray
-        In the packed order.
+        The gradient, in the packed order.
     preconditioner : Preconditioner
-        About the Hessian.
+        An approximation of the Hessian.
     project : callable
-        Removes from a vector what the objective does not depend on.
+        Removes from a vector the part that does not affect the objective.
     share : float
-        The residual's norm, in the metric of the preconditioner, is to be this share of the
-        gradient's,
+        The iteration ends if the norm of the residual, in the metric of the preconditioner, is at
+        most this share of the norm of the gradient.
     enough : float
-        or this small.
+        The iteration also ends if the norm of the residual is at most this.
     max_products : int
         Largest number of products.
     """
@@ -152,38 +153,43 @@ def inexact_step(
     lengths: list[float] = []
     ratios: list[float] = []
     while size > max(share**2 * first, enough**2) and len(lengths) < max_products:
-        bent = yield from product(direction)
-        curvature = float(direction @ bent)
+        hessian_direction = yield from product(direction)
+        curvature = float(direction @ hessian_direction)
         if not curvature > 0:
             break
         length = size / curvature
         step = step + length * direction
-        residual = residual - length * bent
+        residual = residual - length * hessian_direction
         preconditioned = project(preconditioner.solve(residual))
-        before, size = size, float(residual @ preconditioned)
+        previous_size, size = size, float(residual @ preconditioned)
         lengths.append(length)
-        ratios.append(size / before)
+        ratios.append(size / previous_size)
         direction = preconditioned + ratios[-1] * direction
-    # The residual's norm in the metric of the Hessian itself is larger by at most this.
+    # In the metric of the Hessian itself, the norm is larger by at most 1 / sqrt(smallest).
     smallest = _smallest_ritz_value(lengths, ratios)
     left = float(np.sqrt(max(size, 0.0) / smallest)) if smallest > 0 else np.inf
     return InexactStep(step, left, len(lengths), smallest)
 
 
 def _smallest_ritz_value(lengths: list[float], ratios: list[float]) -> float:
-    """Return the smallest curvature relative to the preconditioner that was met on the way.
+    """Return the smallest curvature that conjugate gradients found, relative to the preconditioner.
 
-    Of the tridiagonal matrix that conjugate gradients form without saying so (Lanczos).
+    It is the smallest eigenvalue of the tridiagonal matrix that they form implicitly (Lanczos).
     """
     if not lengths:
         return 1.0
     inverse, shares = 1.0 / np.array(lengths), np.array(ratios[:-1])
     diagonal = inverse.copy()
     diagonal[1:] += shares * inverse[:-1]
-    beside = np.sqrt(np.maximum(shares, 0.0)) * inverse[:-1]
-    if not (np.isfinite(diagonal).all() and np.isfinite(beside).all()):
+    off_diagonal = np.sqrt(np.maximum(shares, 0.0)) * inverse[:-1]
+    if not (np.isfinite(diagonal).all() and np.isfinite(off_diagonal).all()):
         return 0.0
     values = linalg.eigh_tridiagonal(
-        diagonal, beside, eigvals_only=True, select="i", select_range=(0, 0), check_finite=False
+        diagonal,
+        off_diagonal,
+        eigvals_only=True,
+        select="i",
+        select_range=(0, 0),
+        check_finite=False,
     )
     return float(values[0])

@@ -1,8 +1,8 @@
-"""Accelerated block-wise gradient descent, one pass a step.
+"""Nesterov's accelerated gradient descent, one pass for each step.
 
-Nesterov's method in standardised coordinates (see
-:mod:`~dlbd_estimators.solvers.smooth.preconditioner`), with two adaptations that cost no pass of
-their own:
+It works in standardised coordinates (see
+:mod:`~dlbd_estimators.solvers.smooth.preconditioner`), with two adaptations that need no extra
+pass:
 
 * backtracking: each pass checks the inequality that smoothness with constant L implies
   between two consecutive points, ``F(y) >= F(z) + g(z).(y - z) + |g(y) - g(z)|^2 / 2L``
@@ -32,33 +32,35 @@ from dlbd_estimators.solvers.smooth.separation import (
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: Points over which the smallest curvature met is remembered.
+#: Number of last steps from which the smallest curvature is taken.
 _WINDOW = 20
 _LARGEST_SMOOTHNESS = 1e30
 
 
 @dataclass(frozen=True)
 class DescentState(MinimizerState):
-    """Adds, in standardised coordinates, what momentum and backtracking need.
+    """The state of :class:`GradientDescent`: adds what momentum and backtracking need.
+
+    Points and gradients are in standardised coordinates, except for ``parameters``.
 
     Attributes
     ----------
     trial : ndarray or None
-        Where the next pass evaluates F.
+        The point at which the next pass evaluates F.
     descended : ndarray or None
         The last point after a gradient step.
     accepted, accepted_value, accepted_gradient : ndarray, float, ndarray
-        The last point that a pass evaluated and the smoothness check let through.
+        The last evaluated point that passed the smoothness check, with its value and gradient.
     momentum : float
         Nesterov's t.
     smoothness : float
-        L.
+        The smoothness constant L.
     curvatures : tuple of float
-        Curvatures along the last moves.
+        Curvatures along the last steps.
     columns, radius : Columns or None, float or None
-        Moments of the columns and the largest norm of a row, as soon as passes have brought them.
+        Moments of the columns and the largest norm of a row; None until passes have computed them.
     long_steps : LongSteps
-        Of those towards this point.
+        The long steps that led to this point.
     """
 
     trial: FloatArray | None = None
@@ -91,38 +93,40 @@ class GradientDescent(Minimizer[DescentState]):
         if state.columns is not None and trial is not None:
             point = Standardised(problem, state.columns).parameters(trial)
         ellipsoid = ellipsoid_to_ask(problem, state.columns, state.radius)
-        here = yield from problem.evaluate(
+        evaluation = yield from problem.evaluate(
             point,
             Order.GRADIENT,
             "gradient-descent-pass-{}",
             moments=trial is None,
             ellipsoid=ellipsoid,
         )
-        problem = problem.at(here.known)
-        columns = state.columns or here.columns
+        problem = problem.at(evaluation.known)
+        columns = state.columns or evaluation.columns
         assert columns is not None
-        state = replace(state, known=here.known, columns=columns)
+        state = replace(state, known=evaluation.known, columns=columns)
         if ellipsoid is not None:
-            state = replace(state, radius=here.radius)
+            state = replace(state, radius=evaluation.radius)
         metric = Standardised(problem, columns)
         if trial is None:
-            trial = metric.coordinates(here.point)
+            trial = metric.coordinates(evaluation.point)
             state = replace(state, descended=trial)
         assert state.descended is not None
-        gradient = metric.gradient(here.gradient)
-        if not _smooth(problem, state, trial, here.value, gradient):
-            return _go_back(state, here.value)
+        gradient = metric.gradient(evaluation.gradient)
+        if not _smooth(problem, state, trial, evaluation.value, gradient):
+            return _go_back(state, evaluation.value)
         curvatures = _curvatures(state, trial, gradient)
         descended = trial - gradient / state.smoothness
-        moved = descended - state.descended
-        uphill = float(gradient @ moved) > 0
+        displacement = descended - state.descended
+        uphill = float(gradient @ displacement) > 0
         previous = 1.0 if uphill else state.momentum
         momentum = (1.0 + np.sqrt(1.0 + 4.0 * previous**2)) / 2.0
-        ahead = descended if uphill else descended + (previous - 1.0) / momentum * moved
+        extrapolated = (
+            descended if uphill else descended + (previous - 1.0) / momentum * displacement
+        )
         error, status, long_steps = np.inf, None, NO_LONG_STEPS
         if curvatures and min(curvatures) > 0:
             decrement = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
-            decrement = max(decrement, across(problem, here.gradient, columns))
+            decrement = max(decrement, across(problem, evaluation.gradient, columns))
             error = decrement * error_of_decrement(
                 problem,
                 metric.parameters(descended),
@@ -130,7 +134,7 @@ class GradientDescent(Minimizer[DescentState]):
                 metric.inverse_diagonal() / min(curvatures),
             )
             newton = metric.parameters(gradient / min(curvatures))
-            way = yield from outlook(
+            forecast = yield from outlook(
                 problem,
                 newton,
                 columns,
@@ -139,27 +143,27 @@ class GradientDescent(Minimizer[DescentState]):
                 "gradient-descent-largest-change",
                 state.long_steps,
             )
-            long_steps = way.long_steps
-            if way.endless:
+            long_steps = forecast.long_steps
+            if forecast.endless:
                 status = Status.QUASI_SEPARABLE
-            if not way.settled:
+            if not forecast.settled:
                 error = np.inf
         if not np.any(gradient):
             error = 0.0
-        if problem.separated(here):
+        if problem.separated(evaluation):
             status = Status.SEPARABLE
         return replace(
             state,
             parameters=metric.parameters(descended),
-            value=here.value,
+            value=evaluation.value,
             error=float(error),
-            gradient_norm=float(np.abs(here.gradient).max()),
+            gradient_norm=float(np.abs(evaluation.gradient).max()),
             step=1.0 / state.smoothness,
             status=status,
-            trial=ahead,
+            trial=extrapolated,
             descended=descended,
             accepted=trial,
-            accepted_value=here.value,
+            accepted_value=evaluation.value,
             accepted_gradient=gradient,
             momentum=float(momentum),
             curvatures=curvatures,
@@ -170,12 +174,12 @@ class GradientDescent(Minimizer[DescentState]):
 def _smooth(
     problem: Problem, state: DescentState, point: FloatArray, value: float, gradient: FloatArray
 ) -> bool:
-    """Tell whether L explains the change from the last accepted point."""
+    """Return whether the change from the last accepted point is possible with smoothness L."""
     if state.accepted is None or state.accepted_gradient is None:
         return True
-    turned = state.accepted_gradient - gradient
+    gradient_change = state.accepted_gradient - gradient
     lower = value + float(gradient @ (state.accepted - point))
-    lower += float(turned @ turned) / (2.0 * state.smoothness)
+    lower += float(gradient_change @ gradient_change) / (2.0 * state.smoothness)
     return state.accepted_value >= lower - problem.rounding(value, state.accepted_value)
 
 
@@ -199,12 +203,12 @@ def _go_back(state: DescentState, value: float) -> DescentState:
 
 
 def _curvatures(state: DescentState, point: FloatArray, gradient: FloatArray) -> tuple[float, ...]:
-    """Add the curvature along the last move to those remembered."""
+    """Return the last curvatures, with the one along the last step."""
     if state.accepted is None or state.accepted_gradient is None:
         return ()
-    moved = point - state.accepted
-    length = float(moved @ moved)
+    displacement = point - state.accepted
+    length = float(displacement @ displacement)
     if length == 0.0:
         return state.curvatures
-    curvature = float((gradient - state.accepted_gradient) @ moved) / length
+    curvature = float((gradient - state.accepted_gradient) @ displacement) / length
     return (*state.curvatures, curvature)[-_WINDOW:]

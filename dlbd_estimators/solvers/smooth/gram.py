@@ -1,10 +1,10 @@
 """Least squares in one pass, by the centred second moments of [X, y].
 
-The normal equations lose digits with the condition number, twice as many as an orthogonal
-factorisation. The condition of the products decides what follows the first pass:
+With an ill-conditioned X, the normal equations lose twice as many digits as an orthogonal
+factorisation. The condition number of the products determines what follows the first pass:
 
 ==================================== ==========================================
-expected relative coefficient error  then
+expected relative coefficient error  what follows
 ==================================== ==========================================
 negligible                           done: one pass
 small                                one pass for the exact gradient; a Newton step
@@ -33,20 +33,22 @@ from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: Expected relative error of the coefficients that is left alone, by the rounding unit of
-#: the products: float32 data are held to 1e-5 of the float64 answer, float64 to 1e-6.
+#: Largest expected relative error of the coefficients that needs no second pass, by the machine
+#: epsilon of the products. Coefficients from float32 data should be within 1e-5 of those from
+#: float64 data, and coefficients from float64 data within 1e-6 of the exact ones.
 _NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
-#: Beyond this a Newton step with these products no longer squares the error.
+#: Above this expected error, a Newton step with these products no longer squares the error.
 _SMALL = 1e-3
-#: If an orthogonal factorisation leaves a larger error than this (a decrement), the user is warned.
+#: If an orthogonal factorisation leaves a larger decrement than this, the user is warned.
 _SMALLEST_TOLD = 1e-10
 
 
 @dataclass(frozen=True)
 class GramState(MinimizerState):
-    """Adds the moments, once known, and the singular values of the centred X.
+    """The state of :class:`Gram`: adds the moments and the singular values of the centred X.
 
-    ``risk`` is the expected relative error of the coefficients.
+    Both are None before the first pass. ``risk`` is the expected relative error of the
+    coefficients due to the rounding of the moments.
     """
 
     risk: float = np.inf
@@ -56,7 +58,7 @@ class GramState(MinimizerState):
 
 
 class Gram(Minimizer[GramState]):
-    """Normal equations, with a second pass where they are not accurate enough."""
+    """Normal equations, with a second pass if they are not accurate enough."""
 
     name: ClassVar[str] = "gram"
     state: ClassVar[type[State]] = GramState
@@ -97,16 +99,17 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     Parameters
     ----------
     problem : Problem
-        With the penalties to solve it for.
+        The problem, which provides the penalties.
     state : GramState
-        Where the solver stands.
+        The current state of the solver.
     moments : Moments
-        Of all rows; about zero without an intercept.
+        Moments of all rows; about zero for a model without an intercept.
 
     Returns
     -------
     GramState
-        Its status is that of a problem solved, unless the condition asks for another pass.
+        The state with the solution. Its status is CONVERGED, unless the condition number requires
+        another pass.
     """
     packing = problem.packing
     check_weight(moments.weight, moments.n_rows)
@@ -133,7 +136,7 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     loss = _loss(moments, coef, problem)
     parameters = packing.pack(coef, intercept)
     error = risk
-    if done:  # what the rounding of the products leaves of the gradient
+    if done:  # the rounding of the products leaves a gradient that is not zero
         decrement = moments.epsilon * float(np.sqrt(condition)) * size / problem.unit
         error = decrement * error_of_decrement(
             problem, parameters, variance, packing.pack(inverse, np.zeros(packing.n_outputs))
@@ -155,16 +158,16 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
 
 
 def rounding_risk(moments: Moments, coef: FloatArray, condition: float) -> float:
-    """Return the relative error of coefficients to expect, because the moments were rounded.
+    """Return the expected relative error of coefficients due to the rounding of the moments.
 
     Parameters
     ----------
     moments : Moments
-        Of all rows; about zero without an intercept.
+        Moments of all rows; about zero for a model without an intercept.
     coef : ndarray of shape (n_outputs, n_features)
-        Solved from them.
+        Coefficients that were solved from the moments.
     condition : float
-        Of the system that was solved, scaled to a unit diagonal.
+        Condition number of the system that was solved, after scaling it to a unit diagonal.
     """
     n = coef.shape[1]
     gram, cross = moments.products[:n, :n], moments.products[:n, n:]
@@ -174,11 +177,11 @@ def rounding_risk(moments: Moments, coef: FloatArray, condition: float) -> float
 
 
 def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
-    """One Newton step: the gradient is exact to float64, the products may be rough."""
+    """Make one Newton step with a gradient in float64; the products may be less accurate."""
     assert state.moments is not None
     packing, n = problem.packing, problem.packing.n_features
-    here = yield from problem.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
-    gradient = here.gradient.reshape(packing.shape) * state.moments.weight
+    evaluation = yield from problem.evaluate(state.parameters, Order.GRADIENT, "gram-pass-2")
+    gradient = evaluation.gradient.reshape(packing.shape) * state.moments.weight
     centre = state.moments.mean[:n] - problem.centre
     coef, intercept = packing.unpack(state.parameters)
     gram = state.moments.products[:n, :n]
@@ -188,22 +191,22 @@ def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
         right = gradient[same, :n]
         if packing.fit_intercept:
             right = right - gradient[same, -1:] * centre
-        move = Factor.of(gram + strength * np.eye(n)).solve(right.T).T
-        coef[same] -= move
+        correction = Factor.of(gram + strength * np.eye(n)).solve(right.T).T
+        coef[same] -= correction
         if packing.fit_intercept:
-            intercept[same] -= gradient[same, -1] / state.moments.weight - move @ centre
+            intercept[same] -= gradient[same, -1] / state.moments.weight - correction @ centre
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
-        value=here.value,
+        value=evaluation.value,
         error=state.risk**2,
-        gradient_norm=float(np.abs(here.gradient).max()),
+        gradient_norm=float(np.abs(evaluation.gradient).max()),
         status=Status.CONVERGED,
     )
 
 
 def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks[GramState]:
-    """Solve by the singular values of R; they are those of the centred X."""
+    """Solve by a singular value decomposition of R, which has the singular values of centred X."""
     packing, n = problem.packing, problem.packing.n_features
     constant = packing.fit_intercept
     centre = moments.mean.copy()
@@ -231,7 +234,7 @@ def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
     decrement = float(np.finfo(float).eps) * size / problem.unit
-    told = decrement > _SMALLEST_TOLD
+    inaccurate = decrement > _SMALLEST_TOLD
     parameters = packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre))
     curvature = np.where(kept, singular**2, np.inf)[:, None] + strengths
     inverse = ((right**2).T @ (moments.weight / curvature)).T
@@ -246,8 +249,8 @@ def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks
         parameters=parameters,
         value=value / moments.weight,
         error=decrement * per_decrement,
-        status=Status.STALLED if told else Status.CONVERGED,
-        dependent=_dependent(problem, moments) if told else (),
+        status=Status.STALLED if inaccurate else Status.CONVERGED,
+        dependent=_dependent(problem, moments) if inaccurate else (),
         singular=singular,
         rank=int(kept.sum()),
     )

@@ -1,13 +1,15 @@
-"""Correct a Newton step by rows kept for their importance, and tell what it leaves.
+"""Correct a Newton step with rows kept for their importance, and estimate the remaining error.
 
-Newton's step ``d`` from ``w`` minimises a quadratic, and F bends away from it. Some rows see how
-much: with S the sum over them, weighted by the inverse of their probability, the step goes to the
-minimiser of the quadratic plus ``S(w + d) - S(w) - S'(w) d - d S''(w) d / 2``. Their own bias
-cancels, since only terms of higher order enter, and these are small.
+Newton's step ``d`` from ``w`` minimises a quadratic model of F. Kept rows estimate how far F
+deviates from this model. Let S be the sum of their losses, weighted by the inverse of their
+probability of being kept. The corrected step leads to the minimiser of the quadratic model plus
+``S(w + d) - S(w) - S'(w) d - d S''(w) d / 2``. Only terms of third and higher order are estimated
+from the rows, so that the sampling errors of lower orders cancel.
 
-So is what they get wrong of them. The slope left is the sampling error of a sum of remainders
-``r_i = l'(x_i (w + d)) - l'(x_i w) - l''(x_i w) x_i d``, whose covariance the same rows estimate:
-``V = sum_i (1 - pi_i) (s_i r_i / pi_i)^2 x_i x_i'``. Then the coefficients' is ``H^-1 V H^-1``.
+The terms of higher order are small, and so are their sampling errors. The gradient that remains is
+the sampling error of a sum of remainders ``r_i = l'(x_i (w + d)) - l'(x_i w) - l''(x_i w) x_i d``.
+The same rows estimate its covariance, ``V = sum_i (1 - pi_i) (s_i r_i / pi_i)^2 x_i x_i'``. The
+covariance of the coefficients is then ``H^-1 V H^-1``.
 """
 
 from __future__ import annotations
@@ -29,32 +31,32 @@ from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.matrix_memory import holds
 from dlbd_estimators.solvers.problem import Problem
 
-#: Rows to keep, more of them for many parameters,
+#: Number of rows to keep, or for many parameters the number for each parameter.
 _ROWS = 20_000
 _ROWS_PER_PARAMETER = 25
-#: but no more than this share of all;
+#: Largest share of all rows that is kept.
 _SHARE = 1 / 4
-#: and no more than the most of these: a share of a block's rows, so many bytes, and the bytes of so
-#: many Hessians, which are few where a row is wide;
+#: The kept rows fit in the largest of three limits: this share of the rows of a block, this many
+#: bytes, and the bytes of this many Hessians (which are few rows if a row is wide).
 _SHARE_OF_BLOCK = 1 / 4
 _NBYTES = 5 * 2**18
 _HESSIANS = 8
-#: and never more bytes than this.
+#: The kept rows never have more bytes than this.
 _MOST_NBYTES = 2**24
-#: With fewer rows a parameter there is no use in them.
+#: With fewer rows for each parameter than this, kept rows are of no use.
 _FEWEST_PER_PARAMETER = 10
-#: float32 has few numbers much below this.
+#: Standard deviations much below this cannot be represented in float32.
 _LEAST_SPREAD = 1e-30
-#: A row has at least this share of the mean curvature in its score.
+#: The curvature of a row counts in its score as at least this share of the mean curvature.
 _LEAST_CURVATURE = 0.1
-#: Random directions that stand for a norm.
+#: Number of random directions by which norms are estimated.
 _DIRECTIONS = 16
-#: Rows are looked at with so many times the wanted number in mind: scores are not known before, and
-#: sum to less than the bound on them.
+#: Factor on the number of rows in the limit on the priorities: the sum of the scores is not known
+#: before the pass, and is smaller than the bound that is used for it.
 _SLACK = 1.25
-#: Arrays as wide as the parameters that are there at a time.
+#: Number of arrays as wide as the parameters that are in memory at a time.
 _TEMPORARIES = 4
-#: Steps on the kept rows, and the share of the first one that the last may have.
+#: Largest number of steps on the kept rows, and the length of the last one relative to the first.
 _MAX_STEPS = 8
 _SETTLED = 1e-3
 
@@ -62,18 +64,20 @@ _SETTLED = 1e-3
 def rule_of(
     problem: Problem, hessian: FloatArray, columns: Columns, weight: float
 ) -> Importance | None:
-    """Return the rule to keep rows by; None where it does not pay, or the Hessian is singular.
+    """Return the rule by which a pass keeps rows.
+
+    It is None if keeping rows does not pay, or if the Hessian is singular.
 
     Parameters
     ----------
     problem : Problem
-        Whose rows.
+        The problem whose rows are kept.
     hessian : ndarray
-        About that of the point at which the rows will be looked at.
+        Approximate Hessian at the point at which the pass will keep rows.
     columns : Columns
-        Their moments.
+        Moments of the columns.
     weight : float
-        About the sum of all weights.
+        Approximate sum of all weights.
     """
     packing = problem.packing
     outputs, width = packing.shape
@@ -83,7 +87,7 @@ def rule_of(
     room = packing.size**2 + 2 * n_rows * row_nbytes(packing.n_features) // 8
     if n_rows < _FEWEST_PER_PARAMETER * packing.size or not holds(problem, room):
         return None
-    # One metric for all outputs: they say the same of where rows lie.
+    # One metric serves for all outputs: the norm of a row is about the same for each of them.
     square = hessian.reshape(outputs, width, outputs, width)
     mean = np.einsum("kikj->ij", square) / outputs
     centring = Centring(Packing(1, packing.n_features, packing.fit_intercept), columns.mean)
@@ -97,7 +101,7 @@ def rule_of(
     directions = linalg.solve_triangular(factor.cholesky.T, random, check_finite=False)
     directions *= factor.scale[:, None]
     directions = np.array([centring.parameters(column) for column in directions.T]).T
-    # By the inequality of Cauchy and Schwarz the scores sum to no more than the root here.
+    # By the Cauchy-Schwarz inequality, the scores sum to at most this root times the weight.
     limit = _SLACK * n_rows / (weight * float(np.sqrt(packing.size)))
     return Importance(
         np.ascontiguousarray(directions),
@@ -110,7 +114,7 @@ def rule_of(
 
 
 def most_rows(problem: Problem) -> int:
-    """Return how many rows are kept at most, of data whose number of rows is known."""
+    """Return the largest number of rows that is kept; the number of all rows must be known."""
     packing, n_rows = problem.packing, problem.n_rows or 0
     row = row_nbytes(packing.n_features)
     nbytes = max(_NBYTES, _HESSIANS * 8 * packing.size**2)
@@ -120,13 +124,13 @@ def most_rows(problem: Problem) -> int:
 
 
 def _faint(columns: Columns) -> bool:
-    """Tell whether a column varies too little for float32."""
+    """Return whether a column varies too little for float32."""
     spread = np.sqrt(columns.variance)
     return bool(np.any((spread > 0) & (spread < _LEAST_SPREAD)))
 
 
 def _mean_curvature(hessian: FloatArray, columns: Columns) -> float:
-    """Return about the mean curvature of rows: a Hessian has second moments times that."""
+    """Return the approximate mean curvature of the rows: the Hessian over the second moments."""
     square = columns.variance + columns.mean**2
     varies = square > 0
     weighted = np.diag(hessian)[: len(square)][varies]
@@ -134,7 +138,7 @@ def _mean_curvature(hessian: FloatArray, columns: Columns) -> float:
 
 
 def enough_of(problem: Problem, rows: ImportantRows | None) -> ImportantRows | None:
-    """Return the rows that a pass has kept, if they are enough to be of use and fit float32."""
+    """Return the rows that a pass has kept if they are enough and finite in float32, else None."""
     if rows is None or len(rows.score) < _FEWEST_PER_PARAMETER * problem.packing.size:
         return None
     return rows if np.isfinite(rows.X).all() else None
@@ -142,14 +146,14 @@ def enough_of(problem: Problem, rows: ImportantRows | None) -> ImportantRows | N
 
 @dataclass(frozen=True)
 class Corrected:
-    """A step that goes further than Newton's.
+    """A Newton step corrected by kept rows.
 
     Attributes
     ----------
     step : ndarray
-        In the packed order.
+        The corrected step, in the packed order.
     variance : ndarray
-        Of each parameter, by the sampling of the kept rows.
+        Variance of each parameter due to the sampling of the kept rows.
     """
 
     step: FloatArray
@@ -157,29 +161,29 @@ class Corrected:
 
 
 def corrected(
-    problem: Problem, rows: ImportantRows, here: Evaluation, step: FloatArray, metric: Factor
+    problem: Problem, rows: ImportantRows, evaluation: Evaluation, step: FloatArray, metric: Factor
 ) -> Corrected | None:
-    """Correct a Newton step; None where the rows speak against more than half of it.
+    """Return a corrected Newton step, or None if a correction is longer than half the step.
 
     Parameters
     ----------
     problem : Problem
-        Of known total weight.
+        The problem; its total weight is known.
     rows : ImportantRows
-        Of all blocks.
-    here : Evaluation
-        Where the step begins, with a Hessian.
+        The kept rows of all blocks.
+    evaluation : Evaluation
+        Evaluation at the beginning of the step, with a Hessian.
     step : ndarray
-        Newton's.
+        Newton's step.
     metric : Factor
-        Of the Hessian there.
+        Factor of this Hessian.
     """
-    hessian, total = here.hessian, problem.total_weight
+    hessian, total = evaluation.hessian, problem.total_weight
     assert hessian is not None
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
     weight = rows.weight / (rows.chance * total)
-    # A kernel would take larger tiles, for which this process would keep the memory.
+    # The kernel alone would use larger tiles, whose memory this process would keep.
     pieces = list(tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size)))
     blocks = [Block(rows.X[piece], rows.y[piece], weight[piece]) for piece in pieces]
 
@@ -189,25 +193,25 @@ def corrected(
         assert sums.hessian is not None
         return sums.gradient, sums.hessian
 
-    gradient, curvature = derivatives(here.point)
-    whole, first = step, 0.0
+    gradient, curvature = derivatives(evaluation.point)
+    corrected_step, first_size = step, 0.0
     length = float(np.sqrt(max(float(step @ hessian @ step), 0.0)))
     for _ in range(_MAX_STEPS):
-        gradient_there, curvature_there = derivatives(here.point + whole)
-        slope = here.gradient + hessian @ whole
-        slope += gradient_there - gradient - curvature @ whole
-        factor = Factor.of(hessian + curvature_there - curvature, metric.centring)
-        move = problem.without_shift(-factor.solve(slope))
-        size = float(np.sqrt(max(float(move @ hessian @ move), 0.0)))
+        gradient_after, curvature_after = derivatives(evaluation.point + corrected_step)
+        slope = evaluation.gradient + hessian @ corrected_step
+        slope += gradient_after - gradient - curvature @ corrected_step
+        factor = Factor.of(hessian + curvature_after - curvature, metric.centring)
+        correction = problem.without_shift(-factor.solve(slope))
+        size = float(np.sqrt(max(float(correction @ hessian @ correction), 0.0)))
         if not size <= 0.5 * length:
             return None
-        whole, first = whole + move, first or size
-        if size <= _SETTLED * first:
+        corrected_step, first_size = corrected_step + correction, first_size or size
+        if size <= _SETTLED * first_size:
             break
     spread = np.zeros_like(hessian)
     for piece, block in zip(pieces, blocks, strict=True):
-        spread += _covariance(problem, block, rows.chance[piece], here.point, whole)
-    return Corrected(whole, factor.variances(spread))
+        spread += _covariance(problem, block, rows.chance[piece], evaluation.point, corrected_step)
+    return Corrected(corrected_step, factor.variances(spread))
 
 
 def _covariance(
@@ -217,20 +221,20 @@ def _covariance(
     point: FloatArray,
     step: FloatArray,
 ) -> FloatArray:
-    """Return V, of the remainders of some of the kept rows."""
+    """Return the sum V over some of the kept rows."""
     packing, loss = problem.packing, problem.loss
     assert block.weight is not None
     X = np.ones((block.n_rows, packing.shape[1]))
     X[:, : packing.n_features] = block.X
     features = X[:, : packing.n_features]
     before, after = (raw_predictions(features, *packing.unpack(at)) for at in (point, point + step))
-    from_here = loss.evaluate(block.y, before, None, Order.HESSIAN)
-    there = loss.evaluate(block.y, after, None, Order.GRADIENT)
-    assert from_here.gradient is not None
-    assert from_here.curvature is not None
-    assert there.gradient is not None
-    left = there.gradient - from_here.gradient
-    left -= loss.curvature_along(from_here.curvature, after - before)
-    left *= (block.weight * np.sqrt(1.0 - chance))[:, None]
-    products = (left[:, :, None] * X[:, None, :]).reshape(len(left), -1)
+    loss_before = loss.evaluate(block.y, before, None, Order.HESSIAN)
+    loss_after = loss.evaluate(block.y, after, None, Order.GRADIENT)
+    assert loss_before.gradient is not None
+    assert loss_before.curvature is not None
+    assert loss_after.gradient is not None
+    remainders = loss_after.gradient - loss_before.gradient
+    remainders -= loss.curvature_along(loss_before.curvature, after - before)
+    remainders *= (block.weight * np.sqrt(1.0 - chance))[:, None]
+    products = (remainders[:, :, None] * X[:, None, :]).reshape(len(remainders), -1)
     return np.asarray(products.T @ products)

@@ -1,7 +1,8 @@
-"""Least squares by moments that grow: the rows of a batch are read once, and never again.
+"""Least squares from accumulated moments: the rows of a batch are read once, and never again.
 
-:mod:`~dlbd_estimators.solvers.smooth.gram` reads rows again where the condition of their moments
-puts digits in doubt. Here those rows are gone: the doubt is told as the error.
+:mod:`~dlbd_estimators.solvers.smooth.gram` reads the rows again if the condition number of their
+moments may cost digits. Here earlier rows are not available: the expected loss is reported as the
+error.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from dlbd_estimators.solvers.status import Status
 
 @dataclass(frozen=True)
 class IncrementalGramState(GramState):
-    """Adds the centred moments of all rows until now."""
+    """The state of :class:`IncrementalGram`: adds the centred moments of all rows so far."""
 
     total: Moments | None = None
 
 
 class IncrementalGram(Minimizer[IncrementalGramState]):
-    """Normal equations of all rows until now.
+    """Normal equations of all rows so far.
 
     Parameters
     ----------
     increment : Increment
-        What is known, and what is added.
+        The moments of earlier rows, and the source of the moments to add.
     """
 
     name: ClassVar[str] = "gram"
@@ -69,8 +70,8 @@ class IncrementalGram(Minimizer[IncrementalGramState]):
         coef, _ = packing.unpack(state.parameters)
         risk = state.risk
         if not problem.penalty.active:
-            # Fewer rows than features leave directions that they say nothing about: the solution
-            # of least norm is as good as the others allow.
+            # Fewer rows than features do not determine all directions. The solution has least norm,
+            # and only the condition number of the other directions affects its accuracy.
             factor = Factor.of(moments.products[:n, :n])
             risk = rounding_risk(moments, coef, factor.condition_on_range)
         done = risk <= tol

@@ -1,14 +1,16 @@
-"""L-BFGS in the metric of a sample's Hessian, one pass a step.
+"""L-BFGS with the Hessian of a sample as its initial metric, one pass for each step.
 
-The two-loop recursion (Nocedal 1980) starts from an inverse Hessian of its own. Where a
-sample of blocks can give one, that is used: the curvature pairs then only correct what the
-sample got wrong, and 5-15 passes do where a scaled identity needs a hundred. Otherwise the
-standardised columns are the metric. Where the steps do not gain on the error (the sample misled,
-or curvature has changed since it was looked at), a pass over all rows brings the Hessian of where
-the solver is, as a metric for the steps that follow. A unit step is tried first and shortened by
-the next pass's verdict, so that no pass goes into a line search. The error reported is an
-estimate: of the decrement that the metric gives, times what the last steps made of theirs, and of
-the least curvature that they met; what they have not met is left some room for.
+The two-loop recursion (Nocedal 1980) starts from an initial inverse Hessian. If a sample of blocks
+can provide it, it is used: the curvature pairs then only correct the sampling error, and 5-15
+passes are enough where a scaled identity needs a hundred. Otherwise the standardised columns define
+the metric. If the steps do not reduce the error (because the sample was misleading, or because the
+curvature has changed), a pass over all rows forms the Hessian at the current point, which becomes
+the metric of the following steps.
+
+A unit step is tried first. The next pass shows whether it has to be shortened, so that no pass is
+spent on a line search. The reported error is an estimate. It is the decrement in the metric, times
+the ratio by which the last steps reduced the decrement. It also uses the smallest curvature along
+these steps, with a safety factor for directions that no step has explored.
 """
 
 from __future__ import annotations
@@ -46,30 +48,33 @@ from dlbd_estimators.solvers.status import Status
 
 _MEMORY = 20
 _MAX_HALVINGS = 30
-#: Steps within rounding noise after which no further progress is expected.
+#: Steps within rounding error after which no further progress is expected.
 _PATIENCE = 25
-#: Steps in a row that have to be short where classes may be separable: one may be so by chance.
+#: If classes may be separable, this many consecutive steps have to be short before the fit
+#: converges: a single step may be short by chance.
 _SETTLED_STEPS = 4
-#: Without a Hessian nothing is known of directions that no step took. Where columns are nearly
-#: dependent one of them is so flat that a gradient hardly shows it, and much is left there: an
-#: error is taken for so many times what the directions met say.
+#: Safety factor on the error if no Hessian is known. Then the steps show nothing about directions
+#: that they did not explore. If columns are nearly dependent, F is so flat in one such direction
+#: that the gradient hardly shows it, although the minimum may be far away.
 _UNMET = 1e3
-#: A step that leaves more than this share of the decrement before it is a poor one.
+#: A step is poor if it leaves more than this share of the previous decrement.
 _POOR = 0.5
-#: Poor steps in a row after which a metric that is a Hessian is formed anew,
+#: Consecutive poor steps after which the Hessian that is the metric is formed again.
 _MAX_POOR = 3
-#: and steps after which the standardised columns give way to one: before patience ends.
+#: Steps after which a Hessian replaces the standardised columns as the metric. This happens before
+#: ``_PATIENCE`` ends the fit.
 _MAX_WITHOUT_HESSIAN = 25
-#: Where the last direction is taken; elsewhere the point it was found at is kept.
+#: With these statuses, the last step is made; otherwise the fit ends at the evaluated point.
 _GOING_ON = (None, Status.CONVERGED)
 
 
 @dataclass(frozen=True)
 class LBFGSState(TrialState):
-    """Adds the last accepted gradient, curvature pairs, a Hessian and a row's norm.
+    """The state of :class:`LBFGS`: adds the last gradient, the curvature pairs and the metric.
 
-    ``n_poor`` counts the steps that speak for a Hessian as the metric, or for a new one. The next
-    pass forms it if ``renews``, and none ever does if ``singular``.
+    ``factor`` is the Hessian that is the metric, if there is one, and ``radius`` the largest norm
+    of a row. ``n_poor`` counts the steps that are a reason to form a new Hessian. The next pass
+    forms it if ``renews`` is True; no pass does if ``singular`` is True.
     """
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -111,47 +116,47 @@ class LBFGS(Minimizer[LBFGSState]):
 
     def step(self, problem: Problem, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(problem, state.columns, state.radius)
-        here = yield from problem.evaluate(
+        evaluation = yield from problem.evaluate(
             state.parameters,
             Order.HESSIAN if state.renews else Order.GRADIENT,
             "lbfgs-pass-{}",
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
-        problem = problem.at(here.known)
+        problem = problem.at(evaluation.known)
         state = replace(
             state,
-            parameters=here.point,
-            known=here.known,
-            columns=here.columns if state.columns is None else state.columns,
-            radius=state.radius if ellipsoid is None else here.radius,
+            parameters=evaluation.point,
+            known=evaluation.known,
+            columns=evaluation.columns if state.columns is None else state.columns,
+            radius=state.radius if ellipsoid is None else evaluation.radius,
         )
         assert state.columns is not None
-        if sample_misled(problem, state, here.value):
+        if sample_misled(problem, state, evaluation.value):
             return replace(
-                restarted_at_zero(state, here.value), factor=None, columns=None, renews=True
+                restarted_at_zero(state, evaluation.value), factor=None, columns=None, renews=True
             )
-        noise = rounding(problem, state, here.value)
+        noise = rounding(problem, state, evaluation.value)
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
-        if here.value > armijo + noise:
-            return _shorten(state, here.value, here.gradient)
-        state = _renewed(problem, state, here)
+        if evaluation.value > armijo + noise:
+            return _shorten(state, evaluation.value, evaluation.gradient)
+        state = _renewed(problem, state, evaluation)
         assert state.columns is not None
         metric = state.factor or Standardised(problem, state.columns)
-        pairs = _with_last_move(state, here.gradient)
-        inverse = two_loops(here.gradient, pairs, metric, rescale=state.factor is None)
+        pairs = _with_last_move(state, evaluation.gradient)
+        inverse = two_loops(evaluation.gradient, pairs, metric, rescale=state.factor is None)
         direction = problem.without_shift(-inverse)
-        slope = -float(direction @ here.gradient)
+        slope = -float(direction @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         since_best = 0 if decrement < 0.9 * state.best_error else state.since_best + 1
-        whole = state.tried_step == 1.0 and np.isfinite(state.decrement)
-        rate = decrement / state.decrement if whole and state.decrement > 0 else 1.0
+        full_step = state.tried_step == 1.0 and np.isfinite(state.decrement)
+        rate = decrement / state.decrement if full_step and state.decrement > 0 else 1.0
         error = np.inf
         if state.factor or pairs:
-            # What the step about to be made leaves, if it does no better than a quarter as
-            # well as the worse of the last two: no pass is spent on looking.
+            # No pass verifies the decrement after the coming step. It is estimated from the larger
+            # ratio of the last two steps, times four for safety.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
-            error = max(error, across(problem, here.gradient, state.columns))
+            error = max(error, across(problem, evaluation.gradient, state.columns))
             error *= error_of_decrement(
                 problem,
                 state.parameters + direction,
@@ -160,8 +165,8 @@ class LBFGS(Minimizer[LBFGSState]):
             )
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
-        most = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
-        ahead = yield from outlook(
+        max_poor = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
+        forecast = yield from outlook(
             problem,
             direction,
             state.columns,
@@ -170,33 +175,33 @@ class LBFGS(Minimizer[LBFGSState]):
             "lbfgs-largest-change",
             state.long_steps,
         )
-        n_settled = state.n_settled + 1 if ahead.settled else 0
+        n_settled = state.n_settled + 1 if forecast.settled else 0
         if problem.may_separate and n_settled < _SETTLED_STEPS:
             error = np.inf
         status = None
         if error <= tol:
             status = Status.CONVERGED
-        elif problem.separated(here):
+        elif problem.separated(evaluation):
             status = Status.SEPARABLE
-        elif ahead.endless:
+        elif forecast.endless:
             status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
-            accepted(state, here, slope),
+            accepted(state, evaluation, slope),
             parameters=state.parameters + (direction if status in _GOING_ON else 0.0),
             error=error,
             status=status,
-            base_gradient=here.gradient,
+            base_gradient=evaluation.gradient,
             pairs=pairs,
             best_error=min(decrement, state.best_error),
             since_best=since_best,
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
-            long_steps=ahead.long_steps,
+            long_steps=forecast.long_steps,
             n_poor=n_poor,
-            renews=n_poor >= most and not state.singular,
+            renews=n_poor >= max_poor and not state.singular,
         )
 
 
@@ -205,15 +210,15 @@ def _fits(problem: Problem) -> bool:
     return size <= LARGEST_HESSIAN and holds(problem, size**2)
 
 
-def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSState:
-    """Take the Hessian at the current point as the metric, if it was asked for.
+def _renewed(problem: Problem, state: LBFGSState, evaluation: Evaluation) -> LBFGSState:
+    """Return a state with the Hessian at the current point as its metric, if the pass formed it.
 
-    A singular one says nothing of some directions: what is known of them stays.
+    A singular Hessian gives no information about some directions: then the old metric stays.
     """
-    if here.hessian is None:
+    if evaluation.hessian is None:
         return state
     assert state.columns is not None
-    factor = Factor.of(here.hessian, Centring(problem.packing, state.columns.mean))
+    factor = Factor.of(evaluation.hessian, Centring(problem.packing, state.columns.mean))
     singular = factor.rank < problem.packing.size
     dependent = dependent_columns(problem, factor)
     state = replace(state, renews=False, n_poor=0, singular=singular, dependent=dependent)
@@ -224,7 +229,7 @@ def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSStat
         factor=factor,
         base=None,
         pairs=(),
-        # Of another metric, and no measure for what this one gives.
+        # These values belong to the old metric and do not compare with those of the new one.
         decrement=np.inf,
         best_error=np.inf,
         since_best=0,
@@ -233,17 +238,17 @@ def _renewed(problem: Problem, state: LBFGSState, here: Evaluation) -> LBFGSStat
 
 
 def _with_last_move(state: LBFGSState, gradient: FloatArray) -> Pairs:
-    """Add the curvature along the last move, unless it is only rounding."""
+    """Return the pairs with the one of the last step, unless its curvature is only rounding."""
     if state.base is None:
         return state.pairs
-    moved, turned = state.parameters - state.base, gradient - state.base_gradient
-    if moved @ turned > 1e-14 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
-        return (*state.pairs, (moved, turned))[-_MEMORY:]
+    s, y = state.parameters - state.base, gradient - state.base_gradient
+    if s @ y > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+        return (*state.pairs, (s, y))[-_MEMORY:]
     return state.pairs
 
 
 def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSState:
-    """Go back and try a shorter step: the minimum of a parabola, within safe bounds."""
+    """Return a state that tries a shorter step: to the minimum of a parabola, within bounds."""
     assert state.base is not None
     step = state.tried_step
     excess = value - state.base_value + step * state.slope
@@ -264,15 +269,12 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
 
 
 def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray:
-    """Estimate the diagonal of the Hessian's inverse, for the error of each coefficient.
+    """Estimate the diagonal of the inverse Hessian, for the error of each coefficient.
 
-    A Hessian as the metric is taken to be right. Otherwise it is the metric's, with the least
-    curvature that the steps met and room for what they did not.
+    A metric that is a Hessian is taken to be right. Otherwise the inverse metric is divided by the
+    smallest curvature along the steps, and multiplied by a safety factor for other directions.
     """
     if isinstance(metric, Factor):
         return metric.inverse_diagonal()
-    least = min(
-        float(moved @ turned) / float(np.sum(metric.coordinates(moved) ** 2))
-        for moved, turned in pairs
-    )
+    least = min(float(s @ y) / float(np.sum(metric.coordinates(s) ** 2)) for s, y in pairs)
     return metric.inverse_diagonal() * (_UNMET**2 / least)

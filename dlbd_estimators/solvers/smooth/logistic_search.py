@@ -1,18 +1,18 @@
-"""Logistic regression whose L2 penalty is chosen by cross-validation, in a handful of sweeps.
+"""Logistic regression whose L2 penalty is chosen by cross-validation, in a few sweeps.
 
-Every strength on every split is a problem of its own, and a Hessian of each would be dear. A sweep
-brings the gradients of all, by two products of matrices, and the scores of the same models on the
-rows that were held out (:mod:`dlbd_estimators.kernels.paths`). Curvature is that of some rows in
-this process, which the first sweep draws by their importance: the root of curvature times leverage.
-A step minimises their objective, tilted so that its gradient is that of all rows; it leaves about a
-tenth of the error before, or less.
+Each strength on each split is a separate problem, for which a Hessian would be expensive. A sweep
+computes the gradients of all models by two matrix products, and their scores on the held-out rows
+(:mod:`dlbd_estimators.kernels.paths`). The curvature comes from a sample of rows in this process,
+which the first sweep draws by importance: the root of curvature times leverage. A step minimises
+the objective of this sample, with a linear tilt that makes its gradient equal to that of all rows.
+About a tenth of the previous error remains, or less.
 
-The search starts from a sample of the blocks, and ends when no coefficient of a scored model is off
-by more than a thousandth of the largest. Scores are off by far less: near the border between two
-classes as many rows turn right as turn wrong. From the second sweep on the model of all rows at the
-strength that has scored best is solved by Newton's method in the same sweeps, from where the rows
-in this process lead with the mean of the splits' tilts. Where all rows are few enough to be held
-here, one pass fetches them and the search needs no more.
+The search starts from a sample of the blocks. It ends when no coefficient of a scored model is
+wrong by more than a thousandth of the largest. Scores have far smaller errors: near the border
+between two classes, about as many rows become right as wrong. From the second sweep on, Newton's
+method fits all rows at the strength with the best score, in the same sweeps. It starts from the
+minimum for the sample with the mean tilt of the splits. If this process can hold all rows, one pass
+reads them and the search needs no further pass.
 """
 
 from __future__ import annotations
@@ -48,49 +48,49 @@ from dlbd_estimators.solvers.smooth.path_sample import (
 )
 from dlbd_estimators.solvers.solver import Asks, State
 
-#: Relative length of the last step on rows that do not stand for all exactly, and on those that do.
+#: Relative length of the last step on a sample of the rows, and on all rows.
 _ENOUGH, _EXACT = 1e-3, 1e-12
-#: What Newton's method knows of a strength that it has not tried yet.
+#: Fields of Newton's state at a strength that it has not tried yet.
 _UNTRIED: dict[str, Any] = {
     "base": None, "base_value": np.inf, "slope": 0.0, "tried_step": 1.0, "rank": 0, "best": np.inf,
     "since_best": 0, "hessian_dtype": "float32", "error": np.inf, "given": True, "dependent": (),
     "status": None,
 }  # fmt: skip
 
-#: Scores of models (n_splits, n_models, size), for the features as they are.
+#: A function that returns the scores of models (n_splits, n_models, size) for original features.
 ModelScores = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
 class LogisticSearchState(NewtonState):
-    """Adds what is searched by, what was found, and what was chosen.
+    """The state of :class:`LogisticSearch`: adds models, the sample of rows, scores and choice.
 
     Attributes
     ----------
     models : ndarray of shape (n_splits, n_Cs, size) or None
-        In standard units, where the next sweep evaluates them.
+        Models in standard units, which the next sweep evaluates.
     before, slope_before : ndarray or None
-        Steps that led there, and the slopes along them that they began with.
+        Steps that led to these models, and the absolute slopes at the beginning of these steps.
     scale : ndarray of shape (n_features,) or None
         Standard deviations of the columns.
     rows : PathRows or None
-        What curvature is taken from.
+        The rows from which curvature is computed.
     complete : bool
-        Those are all rows.
+        Whether these are all rows.
     drawn : bool
-        Those were drawn by importance.
+        Whether these rows were drawn by importance.
     scores : ndarray of shape (n_splits, n_Cs) or None
-        Of the models in the last sweep.
+        Scores of the models in the last sweep.
     scored_error : float
-        About how far a coefficient of those was off, relative to the largest.
+        Approximate error of a coefficient of these models, relative to the largest coefficient.
     newton_at : int or None
-        Number of the strength that Newton's method has begun to fit all rows with.
+        Index of the strength at which Newton's method fits all rows.
     chosen : int or None
-        Number of the strength that is chosen, as soon as one is.
+        Index of the chosen strength; None until one is chosen.
     averaged : bool
-        The search is over without a refit.
+        Whether the search has ended without a refit.
     sweeps : int
-        Their number.
+        Number of sweeps.
     """
 
     models: FloatArray | None = None
@@ -108,7 +108,7 @@ class LogisticSearchState(NewtonState):
     sweeps: int = 0
 
     def meets(self, tol: float) -> bool:
-        # Newton's method has to have looked at the chosen model.
+        # Newton's method must have evaluated the chosen model.
         proved = self.chosen is not None and self.base is not None and super().meets(tol)
         return proved or self.averaged
 
@@ -121,19 +121,19 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
     Cs : ndarray of shape (n_Cs,)
         Inverse strengths.
     splits : Splits
-        As the blocks are divided.
+        How the blocks are divided.
     factors : ndarray of shape (n_classes,) or None
-        Above 0; by which the weights of a class's rows are multiplied.
+        Class weights, above 0: factors on the sample weights of each class.
     totals : sequence of float
-        Weight that each split trains on.
+        Sum of the training weights of each split.
     score : "accuracy", "neg_log_loss" or callable
-        What is best.
+        The score to maximise.
     refit : bool
-        Whether the chosen model is fitted.
+        Whether the chosen model is fitted to all rows.
     accuracy : float
-        Largest error of a coefficient of a model that is scored, relative to the largest.
+        Largest error of a coefficient of a scored model, relative to the largest coefficient.
     widths : ndarray of shape (n_splits, n_features), optional
-        What each split divides the columns by before its models are penalised; without a refit.
+        Each split divides the columns by these before the penalty applies; only without a refit.
     """
 
     name: ClassVar[str] = "newton"
@@ -185,11 +185,11 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         tilted = Tilted.of(rows, packing, self.splits)
         penalty = self._penalty(packing, scale)
         enough = _EXACT if complete else _ENOUGH
-        behind: FloatArray = models[:, 0]
-        for place in np.argsort(self.Cs, kind="stable").tolist():
-            none = np.zeros_like(behind)
-            behind = tilted.minimise(behind, none, penalty[:, place], enough)
-            models[:, place] = behind
+        previous: FloatArray = models[:, 0]
+        for index in np.argsort(self.Cs, kind="stable").tolist():
+            no_tilt = np.zeros_like(previous)
+            previous = tilted.minimise(previous, no_tilt, penalty[:, index], enough)
+            models[:, index] = previous
         return state
 
     def step(
@@ -200,19 +200,19 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         return self._newton(problem, state, tol, state.chosen)
 
     def _newton(
-        self, problem: Problem, state: LogisticSearchState, tol: float, place: int
+        self, problem: Problem, state: LogisticSearchState, tol: float, index: int
     ) -> Asks[LogisticSearchState]:
-        """Make a step of Newton's method with the model of all rows at one strength."""
-        one = replace(problem, penalty=L2(1.0 / float(self.Cs[place])))
-        found = yield from Newton().step(one, state, tol)
+        """Make a step of Newton's method on all rows at one strength."""
+        at_strength = replace(problem, penalty=L2(1.0 / float(self.Cs[index])))
+        found = yield from Newton().step(at_strength, state, tol)
         assert isinstance(found, LogisticSearchState)
-        # This process holds rows for the search already, and would hold as many again.
+        # No rule to keep rows: this process already holds as many rows for the search.
         return replace(found, rule=None)
 
     def _sweep(
         self, problem: Problem, state: LogisticSearchState, tol: float
     ) -> Asks[LogisticSearchState]:
-        """Evaluate all models by a sweep, and make a step with each."""
+        """Evaluate all models in one sweep, and make a step with each of them."""
         packing, models, scale, rows = problem.packing, state.models, state.scale, state.rows
         assert models is not None
         assert scale is not None
@@ -238,28 +238,28 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         gradient = sums.gradient / units / self.totals[:, None, None]
         penalty = self._penalty(packing, scale)
         slopes = gradient + penalty * models
-        far = np.zeros(models.shape[:2], dtype=bool)
+        overshot = np.zeros(models.shape[:2], dtype=bool)
         if state.before is not None and state.slope_before is not None:
-            far = too_far(state.before, slopes, state.slope_before)
+            overshot = too_far(state.before, slopes, state.slope_before)
         tilt = gradient - tilted.gradient(models)
         moved = np.empty_like(models)
-        for place in range(len(self.Cs)):
-            moved[:, place] = tilted.minimise(
-                models[:, place], tilt[:, place], penalty[:, place], _ENOUGH
+        for index in range(len(self.Cs)):
+            moved[:, index] = tilted.minimise(
+                models[:, index], tilt[:, index], penalty[:, index], _ENOUGH
             )
         step = moved - models
-        if state.before is not None:  # and half a step back from where it led too far
-            step[far] = -state.before[far] / 2.0
+        if state.before is not None:  # where the last step was too long, go back half of it
+            step[overshot] = -state.before[overshot] / 2.0
         length = lengths(coefs(packing, step), coefs(packing, models + step))
-        error = float(np.where(far, np.inf, length).max())
-        promised = np.abs((step * slopes).sum(axis=-1))
-        state = replace(state, before=step, slope_before=promised, rows=rows, drawn=True)
+        error = float(np.where(overshot, np.inf, length).max())
+        initial_slopes = np.abs((step * slopes).sum(axis=-1))
+        state = replace(state, before=step, slope_before=initial_slopes, rows=rows, drawn=True)
         return self._scored(problem, state, sums, models + step, tilt, error)
 
     def _beside_newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, kernel: Any, point: Any
     ) -> Asks[tuple[PathSums, LogisticSearchState]]:
-        """Ask for a sweep that serves Newton's method too; return what both make of it."""
+        """Request a sweep that also serves Newton's method; return the sums and the new state."""
         if not self.refit or state.newton_at is None:
             sums = yield from problem.ask(kernel, point, "sweep-{}")
             return sums, state
@@ -268,13 +268,13 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         assert isinstance(asked, Pass)
         both = SweepKernel((kernel, asked.kernel))
         points, name = (point, asked.parameters), f"{problem.name}-sweep-{{}}"
-        sums, told = yield Pass(both, points, name, asked.indices, asked.n_entries)
-        while True:  # it may want to know more
+        sums, result = yield Pass(both, points, name, asked.indices, asked.n_entries)
+        while True:  # Newton's step may request more passes
             try:
-                asked = newton.send(told)
+                asked = newton.send(result)
             except StopIteration as end:
                 return sums, end.value
-            told = yield asked
+            result = yield asked
 
     def _scored(
         self,
@@ -285,7 +285,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         tilt: FloatArray,
         error: float,
     ) -> LogisticSearchState:
-        """Score the models that a sweep has evaluated; choose if they are near enough."""
+        """Score the models that a sweep has evaluated; choose one if they are accurate enough."""
         packing, scale, evaluated = problem.packing, state.scale, state.models
         assert scale is not None
         assert evaluated is not None
@@ -306,7 +306,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             scored_error=error,
             chosen=best if done else None,
             sweeps=state.sweeps + 1,
-            status=state.status if done else None,  # whatever Newton's method says of one model
+            status=state.status if done else None,  # Newton's status is that of one model only
             shortened=False,
         )
         if done and not self.refit:
@@ -321,7 +321,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
     def _start(
         self, problem: Problem, state: LogisticSearchState, tilt: FloatArray, best: int
     ) -> FloatArray:
-        """Return about the model of all rows, by those held here and the splits' mean tilt."""
+        """Return an approximate model of all rows, from the sample and the splits' mean tilt."""
         assert state.models is not None
         assert state.rows is not None
         assert state.scale is not None
@@ -330,11 +330,11 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         total = np.array([problem.total_weight])
         penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
         enough = _EXACT if state.complete else _ENOUGH
-        near, mean_tilt = (each.mean(axis=0)[None] for each in (state.models[:, best], tilt))
-        return np.asarray(tilted.minimise(near, mean_tilt, penalty, enough)[0])
+        initial, mean_tilt = (each.mean(axis=0)[None] for each in (state.models[:, best], tilt))
+        return np.asarray(tilted.minimise(initial, mean_tilt, penalty, enough)[0])
 
     def original(self, problem: Problem, models: FloatArray) -> FloatArray:
-        """Return models for the features as they are, from those for centred features."""
+        """Return models for the original features, from models for centred features."""
         flat = models.reshape(-1, models.shape[-1])
         return np.array([problem.original(each) for each in flat]).reshape(models.shape)
 

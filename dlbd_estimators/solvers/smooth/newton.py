@@ -1,18 +1,18 @@
 """Newton's method with few passes.
 
-Every step is one fused pass for value, gradient and Hessian, and a full Newton step from
-there. What replaces a line search, which would cost passes of its own:
+Every step is one fused pass for value, gradient and Hessian, followed by a full Newton step. A line
+search would need passes of its own. Instead:
 
 * the next pass shows whether the value fell enough; if not, the step is halved;
 * the start is the solution of a sample of blocks;
-* the first full pass also keeps the rows that matter most for how the Hessian changes along the
-  step, and the step is corrected for what they see
+* the first full pass also keeps the rows that contribute most to the change of the Hessian along
+  the step, and these rows correct the step
   (:mod:`~dlbd_estimators.solvers.smooth.important_rows`);
-* the same rows tell how far off that may leave a coefficient: six standard errors are the error,
-  called an estimate;
-* the decrement after the last step is bounded by generalised self-concordance, and with it the
-  errors of the coefficients. Where that is less, or there are no such rows, it is the error, called
-  a bound. No pass is spent on verifying either.
+* the same rows give the standard error that remains for each coefficient; six standard errors are
+  reported as the error, called an estimate;
+* generalised self-concordance bounds the decrement after the last step, and so the errors of the
+  coefficients. If this bound is smaller than the estimate, or if there are no such rows, it is
+  reported as the error, called a bound. No pass verifies the bound or the estimate.
 
 The bound: with ``R = max_i |x_i d|`` for a step ``d`` of decrement ``l``, the gradient left
 after a full step is at most ``l (exp(R) - 1 - R) / R`` in the metric of the Hessian before it,
@@ -57,45 +57,47 @@ from dlbd_estimators.solvers.smooth.subsample_start import warm_start
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: More slope than this, in standard units, where a Hessian seems singular is not rounding: columns
-#: are so nearly dependent that the Hessian has no digits left for what their differences say.
+#: Largest part of the gradient outside the range of a singular Hessian, in standard units, that is
+#: only rounding. If it is larger, columns are so nearly dependent that the Hessian has no correct
+#: digits for their differences.
 _UNSEEN = 1e-13
-#: The same of a decrement in units of the columns' spread.
+#: Largest decrement, measured with the columns' standard deviations, that is only rounding.
 _ACROSS = 1e-6
-#: Steps that bring no nearer, and within rounding or far shorter than meant, after which no further
-#: progress is expected.
+#: Steps without a smaller decrement after which no further progress is expected, if the slope is
+#: only rounding error or the last step was shortened to less than the share ``_SHORT``.
 _PATIENCE = 5
 _SHORT = 0.1
-#: Rows kept at a larger decrement than this are kept anew by the next pass, which is nearer.
+#: If the decrement is larger than this, the next pass, which is nearer to the minimum, keeps rows
+#: again.
 _NEAR = 0.3
-#: A coefficient is off by less than so many standard errors.
+#: The error of a coefficient is taken to be below this many standard errors.
 _STANDARD_ERRORS = 6.0
-#: Rows of a sample for each parameter that suffice for a start.
+#: Number of rows of a sample for each parameter that is enough for a start.
 _ROWS_PER_PARAMETER = 100
 
 
 @dataclass(frozen=True)
 class NewtonState(TrialState):
-    """Adds what is known of rows and Hessians.
+    """The state of :class:`Newton`: adds what passes have shown about rows and Hessians.
 
     Attributes
     ----------
     radius : float or None
-        Largest scaled row norm, as soon as a full pass has brought it.
+        Largest scaled row norm; None until a full pass has computed it.
     rule : Importance or None
-        Which rows the next pass is to keep.
+        Rule by which the next pass keeps rows.
     kept : ImportantRows or None
-        Those that a pass has kept.
+        Rows that a pass has kept.
     hessian_dtype : str
         Precision of the next Hessian.
     given : bool
-        The start was the user's.
+        Whether the user gave the start.
     rank : int
-        Largest of a Hessian's so far.
+        Largest rank of a Hessian so far.
     best : float
-        The least decrement so far.
+        The smallest decrement so far.
     since_best : int
-        Steps since.
+        Number of steps since the smallest decrement.
     """
 
     radius: float | None = None
@@ -139,7 +141,7 @@ class Newton(Minimizer[NewtonState]):
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
-        here = yield from problem.evaluate(
+        evaluation = yield from problem.evaluate(
             state.parameters,
             Order.HESSIAN,
             "newton-pass-{}",
@@ -148,22 +150,22 @@ class Newton(Minimizer[NewtonState]):
             moments=columns is None,
             importance=state.rule,
         )
-        problem = problem.at(here.known)
-        state = replace(state, parameters=here.point, known=here.known)
-        if sample_misled(problem, state, here.value):
-            return replace(restarted_at_zero(state, here.value), rule=None)
-        if not fell_enough(problem, state, here.value):
-            return halved(state, here.value)
-        assert here.hessian is not None
-        columns = here.columns or columns
+        problem = problem.at(evaluation.known)
+        state = replace(state, parameters=evaluation.point, known=evaluation.known)
+        if sample_misled(problem, state, evaluation.value):
+            return replace(restarted_at_zero(state, evaluation.value), rule=None)
+        if not fell_enough(problem, state, evaluation.value):
+            return halved(state, evaluation.value)
+        assert evaluation.hessian is not None
+        columns = evaluation.columns or columns
         assert columns is not None
-        factor = Factor.of(here.hessian, Centring(problem.packing, columns.mean))
+        factor = Factor.of(evaluation.hessian, Centring(problem.packing, columns.mean))
         hessian_error = rounding(state.hessian_dtype) * factor.condition
-        step = problem.without_shift(-factor.solve(here.gradient))
-        slope = -float(step @ here.gradient)
+        step = problem.without_shift(-factor.solve(evaluation.gradient))
+        slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
-        radius = here.radius if ellipsoid is not None else state.radius
-        ahead = yield from outlook(
+        radius = evaluation.radius if ellipsoid is not None else state.radius
+        forecast = yield from outlook(
             problem,
             step,
             columns,
@@ -172,103 +174,108 @@ class Newton(Minimizer[NewtonState]):
             "newton-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = ahead
+        change, settled, long_steps = forecast
         rough = is_rough(factor, state.hessian_dtype)
         per_decrement = error_of_decrement(
             problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
         )
         error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
-        told = error * per_decrement, "bound"
-        rows = enough_of(problem, here.rows) or state.kept
-        if told[0] > tol and rows is not None:
-            rest = np.inf if rough else decrement * hessian_error + _smallest_decrement(factor)
-            step, estimate = _corrected(problem, rows, here, step, factor, columns)
-            told = min(told, (estimate + rest * per_decrement, "estimate"))
+        reported = error * per_decrement, "bound"
+        rows = enough_of(problem, evaluation.rows) or state.kept
+        if reported[0] > tol and rows is not None:
+            other_errors = (
+                np.inf if rough else decrement * hessian_error + _smallest_decrement(factor)
+            )
+            step, estimate = _corrected(problem, rows, evaluation, step, factor, columns)
+            reported = min(reported, (estimate + other_errors * per_decrement, "estimate"))
         rank = state.rank if rough else (yield from _rank(problem, state, factor))
-        lost = _is_lost(problem, factor, here.gradient, columns)
+        lost = _is_lost(problem, factor, evaluation.gradient, columns)
         if lost or not settled:
-            told = np.inf, "bound"
+            reported = np.inf, "bound"
         status = None
         enough = max(tol / per_decrement, _smallest_decrement(factor))
         if settled and decrement <= enough and not rough:
-            # No point is nearer: the gradient's own rounding hides the rest.
-            told = told if lost else min(told, (decrement * per_decrement, "bound"))
+            # No nearer point can be found: the rounding of the gradient hides a smaller decrement.
+            reported = reported if lost else min(reported, (decrement * per_decrement, "bound"))
             status = Status.STALLED if lost else Status.CONVERGED
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = problem.may_separate and not rough and factor.rank < rank
-        if problem.separated(here):
+        if problem.separated(evaluation):
             status = Status.SEPARABLE
-        elif vanished or ahead.endless:
-            # Along a way without curvature the step, of least norm, does not go on.
-            told, status = (np.inf, "bound"), Status.QUASI_SEPARABLE
-        elif status is None and since_best > _PATIENCE and not told[0] <= tol:
-            noise = noise_of(problem, state, here.value)
+        elif vanished or forecast.endless:
+            # The step has least norm, so it does not follow a direction without curvature.
+            reported, status = (np.inf, "bound"), Status.QUASI_SEPARABLE
+        elif status is None and since_best > _PATIENCE and not reported[0] <= tol:
+            noise = noise_of(problem, state, evaluation.value)
             short = lost and state.tried_step < _SHORT
             status = Status.STALLED if short or slope <= noise else None
-        anew = rows is None or decrement > _NEAR
+        keep_again = rows is None or decrement > _NEAR
         return replace(
-            accepted(state, here, slope),
+            accepted(state, evaluation, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
-            error=told[0],
-            error_is=told[1],
+            error=reported[0],
+            error_is=reported[1],
             status=status,
             columns=columns,
             radius=radius,
             long_steps=long_steps,
-            rule=rule_of(problem, here.hessian, columns, here.weight) if anew else None,
-            kept=None if anew else rows,  # and not both at a time
+            rule=rule_of(problem, evaluation.hessian, columns, evaluation.weight)
+            if keep_again
+            else None,
+            kept=None if keep_again else rows,  # never together with a rule
             hessian_dtype="float64" if rough else state.hessian_dtype,
             rank=rank,
             best=min(decrement, state.best),
             since_best=since_best,
-            dependent=dependent_columns(problem, factor) if not told[0] <= tol else (),
+            dependent=dependent_columns(problem, factor) if not reported[0] <= tol else (),
         )
 
 
 def _corrected(
     problem: Problem,
     rows: ImportantRows,
-    here: Evaluation,
+    evaluation: Evaluation,
     step: FloatArray,
     factor: Factor,
     columns: Columns,
 ) -> tuple[FloatArray, float]:
-    """Return a step as kept rows correct it, and an estimate of the error that it leaves."""
-    found = corrected(problem, rows, here, step, factor)
+    """Return the step corrected by the kept rows, and an estimate of the error after it."""
+    found = corrected(problem, rows, evaluation, step, factor)
     if found is None:
         return step, np.inf
     standard_error = error_of_decrement(
-        problem, here.point + found.step, columns.variance, found.variance
+        problem, evaluation.point + found.step, columns.variance, found.variance
     )
     return found.step, _STANDARD_ERRORS * standard_error
 
 
 def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
-    """Return the largest rank of a Hessian so far; a lower one later means lost curvature.
+    """Return the largest rank of a Hessian so far; a lower rank later means lost curvature.
 
-    A start of the user's may lie where curvature has vanished already. There is most at zero.
+    At a start from the user, curvature may have vanished already. Then the rank is that at zero,
+    where the curvature is largest.
     """
     singular = factor.rank < problem.packing.size
     if not (singular and problem.may_separate and state.rank == 0 and state.given):
         return max(state.rank, factor.rank)
     zero = np.zeros_like(state.parameters)
-    there = yield from problem.evaluate(
+    at_zero = yield from problem.evaluate(
         zero, Order.HESSIAN, "newton-curvature-at-zero", moments=True
     )
-    assert there.hessian is not None
-    assert there.columns is not None
-    return Factor.of(there.hessian, Centring(problem.packing, there.columns.mean)).rank
+    assert at_zero.hessian is not None
+    assert at_zero.columns is not None
+    return Factor.of(at_zero.hessian, Centring(problem.packing, at_zero.columns.mean)).rank
 
 
 def _bound(decrement: float, change: float, hessian_error: float) -> float:
     """Bound the decrement that a full step leaves."""
-    if decrement == 0.0:  # and not times infinity
+    if decrement == 0.0:  # zero times infinity would be NaN
         return 0.0
     return decrement * (remainder(change) + hessian_error)
 
 
 def _is_lost(problem: Problem, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
-    """Tell whether a Hessian is too singular to explain the gradient."""
+    """Return whether the Hessian is so nearly singular that it does not explain the gradient."""
     if factor.rank == len(gradient):
         return False
     unseen = factor.unseen(gradient) > _UNSEEN * problem.unit
@@ -276,9 +283,9 @@ def _is_lost(problem: Problem, factor: Factor, gradient: FloatArray, columns: Co
 
 
 def _samples(problem: Problem) -> tuple[Sample, ...]:
-    """Return the stages of the start: without the last, where that before has rows enough.
+    """Return the samples for the start, without the last one if the one before has enough rows.
 
-    The kept rows make up for what the start is off by, and read nothing again.
+    The kept rows correct the larger error of such a start, without reading any data again.
     """
     shorter = problem.samples[:-1]
     enough = _ROWS_PER_PARAMETER * problem.packing.size
@@ -288,5 +295,5 @@ def _samples(problem: Problem) -> tuple[Sample, ...]:
 
 
 def _smallest_decrement(factor: Factor) -> float:
-    """Rounding of the gradient, as a decrement; if the matrix is singular, on its range."""
+    """Return the rounding error of the gradient as a decrement, on the range of the Hessian."""
     return rounding("float64") * float(np.sqrt(min(factor.condition_on_range, 1e14)))

@@ -1,12 +1,12 @@
-"""Newton's method without a Hessian: each step by conjugate gradients, a product a pass.
+"""Newton-CG: each Newton step by conjugate gradients, with one pass for each Hessian product.
 
-For many classes, or features: the whole Hessian of K classes and p features has (K p)^2 entries,
-and forming it takes K p times as long as a gradient. A step here is one fused pass for value,
-gradient and the preconditioner, some passes for products of the Hessian with a vector, and the
-full step from there. As in :mod:`~dlbd_estimators.solvers.smooth.newton` the next pass shows
-whether the value fell enough, a sample of blocks gives the start, and what the last step leaves is
-bounded by generalised self-concordance; what conjugate gradients leave of it is an estimate, and so
-is what that means for the coefficients.
+It is for many classes or features: the full Hessian of K classes and p features has (K p)^2
+entries, and forming it takes K p times as long as a gradient. A step is one fused pass for value,
+gradient and the preconditioner, some passes for products of the Hessian with a vector, and then the
+full step. As in :mod:`~dlbd_estimators.solvers.smooth.newton`, the next pass shows whether the
+value fell enough, a sample of blocks gives the start, and generalised self-concordance bounds the
+decrement after an exact step. The residual of conjugate gradients is only estimated, and so is the
+error of the coefficients.
 """
 
 from __future__ import annotations
@@ -48,36 +48,36 @@ from dlbd_estimators.solvers.smooth.separation import (
 from dlbd_estimators.solvers.solver import Asks, State
 from dlbd_estimators.solvers.status import Status
 
-#: Products with the Hessian in a step; what they have not found then, the next step goes for.
+#: Largest number of Hessian products in a step; if they are not enough, the next step continues.
 _MAX_PRODUCTS = 400
-#: Steps on a sample; one that takes more does not determine the parameters.
+#: Largest number of steps on a sample; one that takes more does not determine the parameters.
 _MAX_ON_SAMPLE = 25
-#: Steps within rounding after which no further progress is expected.
+#: Steps within rounding error after which no further progress is expected.
 _PATIENCE = 5
-#: Steps in a row that tell of a minimum near, where classes may separate. Conjugate gradients leave
-#: of a step what is small in their metric, such as a way without end that has little left to gain;
-#: the next gradient holds little else, so that the next step does go there.
+#: Consecutive short steps that show that a minimum is near, if classes may be separable. Truncated
+#: conjugate gradients omit what is small in their metric, such as an unbounded direction with a
+#: small gain. It is then most of the next gradient, so that the next step does follow it.
 _SETTLED_STEPS = 3
-#: The preconditioner has this many rows for each parameter, where there are more,
+#: Number of rows for each parameter that the preconditioner is formed from, if there are more rows.
 _ROWS_PER_PARAMETER = 8
-#: and of a share of the rows this much of the correlations is not believed.
+#: Share by which the correlations are reduced if the preconditioner does not use all rows.
 _SHRINKAGE = 0.05
 
 
 @dataclass(frozen=True)
 class NewtonCGState(TrialState):
-    """Adds what is known of rows and of the way so far.
+    """The state of :class:`NewtonCG`: adds a row norm and the progress so far.
 
     Attributes
     ----------
     radius : float or None
-        Largest scaled row norm, as soon as a full pass has brought it.
+        Largest scaled row norm; None until a full pass has computed it.
     best : float
-        The least decrement so far.
+        The smallest decrement so far.
     since_best : int
-        Steps since.
+        Number of steps since the smallest decrement.
     n_settled : int
-        The last steps in a row that told of a minimum near.
+        Number of consecutive last steps that showed that a minimum is near.
     """
 
     radius: float | None = None
@@ -108,34 +108,35 @@ class NewtonCG(Minimizer[NewtonCGState]):
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
-        here = yield from _evaluate(
+        evaluation = yield from _evaluate(
             problem,
             state.parameters,
             "newton-cg-pass-{}",
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
-        problem = problem.at(here.known)
-        state = replace(state, parameters=here.point, known=here.known)
-        if sample_misled(problem, state, here.value):
-            return restarted_at_zero(state, here.value)
-        if not fell_enough(problem, state, here.value):
-            return halved(state, here.value)
-        columns = here.columns or columns
+        problem = problem.at(evaluation.known)
+        state = replace(state, parameters=evaluation.point, known=evaluation.known)
+        if sample_misled(problem, state, evaluation.value):
+            return restarted_at_zero(state, evaluation.value)
+        if not fell_enough(problem, state, evaluation.value):
+            return halved(state, evaluation.value)
+        columns = evaluation.columns or columns
         assert columns is not None
-        radius = here.radius if ellipsoid is not None else state.radius
-        metric = _preconditioner(problem, here, columns)
+        radius = evaluation.radius if ellipsoid is not None else state.radius
+        metric = _preconditioner(problem, evaluation, columns)
         least = rounding("float64") * float(np.sqrt(min(_condition(metric), 1e14)))
-        # A way down without end is told by steps that stay long, however little they gain.
+        # An unbounded descent is recognised by steps that stay long, however little they gain. If
+        # classes may be separable, a step is therefore not truncated because its gain is small.
         inverse = metric.inverse_diagonal()
-        per_decrement = error_of_decrement(problem, here.point, columns.variance, inverse)
+        per_decrement = error_of_decrement(problem, evaluation.point, columns.variance, inverse)
         enough = 0.0 if problem.may_separate else 0.1 * max(tol / per_decrement, least)
-        found = yield from _inexact(problem, here, metric, enough=enough)
+        found = yield from _inexact(problem, evaluation, metric, enough=enough)
         step = problem.without_shift(found.step)
-        slope = -float(step @ here.gradient)
+        slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         left = found.left / problem.unit
-        ahead = yield from outlook(
+        forecast = yield from outlook(
             problem,
             step,
             columns,
@@ -144,35 +145,36 @@ class NewtonCG(Minimizer[NewtonCGState]):
             "newton-cg-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = ahead
+        change, settled, long_steps = forecast
         error = left if decrement == 0.0 else decrement * remainder(change) + left
-        error = max(error, across(problem, here.gradient, columns))
+        error = max(error, across(problem, evaluation.gradient, columns))
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
         per_decrement = error_of_decrement(
-            problem, here.point + step, columns.variance, inverse / smallest
+            problem, evaluation.point + step, columns.variance, inverse / smallest
         )
         error *= per_decrement
-        # What conjugate gradients leave of a quadratic is all there is, and only estimated.
+        # For a quadratic loss the residual of conjugate gradients is the only error. It is only an
+        # estimate, so the next pass has to confirm it.
         near = max(tol / per_decrement, least)
-        unseen = problem.loss.quadratic and decrement > near
+        unconfirmed = problem.loss.quadratic and decrement > near
         n_settled = state.n_settled + 1 if settled else 0
         early = problem.may_separate and n_settled < _SETTLED_STEPS
         status = None
-        if early or unseen:
+        if early or unconfirmed:
             error = np.inf
         elif decrement + left <= near:
-            # No point is nearer: the gradient's own rounding hides the rest.
+            # No nearer point can be found: the rounding of the gradient hides a smaller decrement.
             error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
-        noise = noise_of(problem, state, here.value)
+        noise = noise_of(problem, state, evaluation.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
-        if problem.separated(here):
+        if problem.separated(evaluation):
             status = Status.SEPARABLE
-        elif ahead.endless:
+        elif forecast.endless:
             error, status = np.inf, Status.QUASI_SEPARABLE
         elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
-            accepted(state, here, slope),
+            accepted(state, evaluation, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
             error=error,
             status=status,
@@ -194,7 +196,7 @@ def _evaluate(
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
 ) -> Asks[Evaluation]:
-    """Evaluate the objective, and with it the preconditioner, where its memory allows one."""
+    """Evaluate the objective, and form the preconditioner if there is memory for it."""
     fits = _fits(problem)
     return problem.evaluate(
         parameters,
@@ -214,14 +216,14 @@ def _fits(problem: Problem) -> bool:
 
 
 def stride(problem: Problem) -> int:
-    """Return how many rows each row of the preconditioner stands for."""
+    """Return how many rows each row that forms the preconditioner represents."""
     return max(1, (problem.n_rows or 0) // (_ROWS_PER_PARAMETER * problem.packing.size))
 
 
-def _preconditioner(problem: Problem, here: Evaluation, columns: Columns) -> Preconditioner:
-    if here.hessian is None:
+def _preconditioner(problem: Problem, evaluation: Evaluation, columns: Columns) -> Preconditioner:
+    if evaluation.hessian is None:
         return Standardised(problem, columns)
-    return PerOutput(here.hessian, _SHRINKAGE if stride(problem) > 1 else 0.0)
+    return PerOutput(evaluation.hessian, _SHRINKAGE if stride(problem) > 1 else 0.0)
 
 
 def _condition(metric: Preconditioner) -> float:
@@ -230,21 +232,23 @@ def _condition(metric: Preconditioner) -> float:
 
 def _inexact(
     problem: Problem,
-    here: Evaluation,
+    evaluation: Evaluation,
     metric: Preconditioner,
     *,
     enough: float,
     indices: Sample | None = None,
 ) -> Asks[InexactStep]:
-    """Return a step that is exact enough to be worth its passes: more exact near the minimum."""
-    decrement = float(np.sqrt(max(float(here.gradient @ metric.solve(here.gradient)), 0.0)))
+    """Return an inexact Newton step, which is more exact near the minimum."""
+    decrement = float(
+        np.sqrt(max(float(evaluation.gradient @ metric.solve(evaluation.gradient)), 0.0))
+    )
 
     def product(vector: FloatArray) -> Asks[FloatArray]:
-        return problem.product(here.point, vector, "newton-cg-product", indices)
+        return problem.product(evaluation.point, vector, "newton-cg-product", indices)
 
     return inexact_step(
         product,
-        here.gradient,
+        evaluation.gradient,
         metric,
         problem.without_shift,
         share=min(0.25, float(np.sqrt(decrement / problem.unit))),
@@ -254,9 +258,9 @@ def _inexact(
 
 
 def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
-    """Return the minimiser of a sample of blocks, or None if it has none.
+    """Return the problem, and the minimiser of a sample of blocks (None if there is none).
 
-    With it comes the objective, with what the samples have taught.
+    The problem holds the facts about the data that the samples have shown.
     """
     point: FloatArray | None = None
     for indices in problem.samples:
@@ -269,25 +273,27 @@ def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
 def _solve_sample(
     problem: Problem, start: FloatArray | None, indices: Sample
 ) -> Asks[tuple[Problem, FloatArray | None]]:
-    # Beyond its own sampling error a sample says nothing about the whole.
+    # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters = np.zeros(problem.packing.size) if start is None else start
     base, step, slope, scale = np.inf, np.zeros_like(parameters), 0.0, 1.0
     for _ in range(_MAX_ON_SAMPLE):
-        here = yield from _evaluate(problem, parameters, "newton-cg-sample", indices=indices)
-        problem = problem.at(here.known)
-        if not np.isfinite(here.value) or problem.separated(here):
+        evaluation = yield from _evaluate(problem, parameters, "newton-cg-sample", indices=indices)
+        problem = problem.at(evaluation.known)
+        if not np.isfinite(evaluation.value) or problem.separated(evaluation):
             return problem, None
-        if here.value > base - 1e-4 * scale * slope:
+        if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2
             parameters = parameters - scale * step
             continue
-        assert here.columns is not None
-        metric = _preconditioner(problem, here, here.columns)
-        found = yield from _inexact(problem, here, metric, enough=0.1 * enough, indices=indices)
+        assert evaluation.columns is not None
+        metric = _preconditioner(problem, evaluation, evaluation.columns)
+        found = yield from _inexact(
+            problem, evaluation, metric, enough=0.1 * enough, indices=indices
+        )
         step = problem.without_shift(found.step)
-        base, slope, scale = here.value, -float(step @ here.gradient), 1.0
-        parameters = here.point + step
+        base, slope, scale = evaluation.value, -float(step @ evaluation.gradient), 1.0
+        parameters = evaluation.point + step
         if slope <= enough:
             return problem, np.asarray(parameters)
     return problem, None

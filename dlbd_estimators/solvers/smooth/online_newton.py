@@ -1,14 +1,14 @@
-"""One Newton step a batch, with the curvature of all batches until now.
+"""One Newton step for each batch, with the curvature of all batches so far.
 
-Each batch is read once, at the model of that time, and stands from then on for the quadratic of its
-gradient g and Hessian H there: ``(w - w_b) H_b (w - w_b) / 2 + g_b (w - w_b)``. The model is the
-minimum of the sum of these quadratics, and of the penalty:
+Each batch is read once, at the current model ``w_b``. Afterwards it is replaced by the quadratic of
+its gradient g and Hessian H there: ``(w - w_b) H_b (w - w_b) / 2 + g_b (w - w_b)``. The model is
+the minimum of the sum of these quadratics and the penalty:
 
     w = (sum_b H_b + P)^-1 sum_b (H_b w_b - g_b)
 
-For a quadratic loss that is the minimum for all rows. For others it is not: a batch that was read
-far from the minimum goes on to pull there, the less the more batches follow. (In other words this
-is the extended Kalman filter of a model that does not change.)
+For a quadratic loss this is the minimum for all rows. For other losses it is not: a batch that was
+read far from the minimum keeps pulling the model there, but the more batches follow, the smaller
+its influence. (This is the extended Kalman filter of a model that does not change.)
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class RunningCurvature:
     Attributes
     ----------
     hessian : ndarray of shape (n_parameters, n_parameters)
-        Sum of their Hessians.
+        Sum of the Hessians of the batches.
     linear : ndarray of shape (n_parameters,)
         Sum of ``H_b w_b - g_b``.
     centre : ndarray of shape (n_features,)
-        What the features are centred by in both.
+        Vector that is subtracted from the features in both sums.
     weight : float
-        Of all rows.
+        Sum of the weights of all rows.
     n_rows : int
-        Their number.
+        Number of all rows.
     """
 
     hessian: FloatArray
@@ -57,12 +57,12 @@ class RunningCurvature:
 
 @dataclass(frozen=True)
 class OnlineNewtonState(MinimizerState):
-    """Adds the quadratics of all batches until now; there is no error to tell."""
+    """The state of :class:`OnlineNewton`: adds the quadratics of all batches; it has no error."""
 
     running: RunningCurvature | None = None
 
     def record(self, seconds: float) -> Record:
-        # How far the minimum for all rows is, no single batch can say.
+        # A single batch does not show the distance from the minimum for all rows.
         return replace(super().record(seconds), error=None, error_is=None)
 
 
@@ -72,7 +72,7 @@ class OnlineNewton(Minimizer[OnlineNewtonState]):
     Parameters
     ----------
     earlier : RunningCurvature or None
-        Of the batches until now.
+        The quadratics of the batches so far.
     """
 
     name: ClassVar[str] = "online_newton"
@@ -88,34 +88,35 @@ class OnlineNewton(Minimizer[OnlineNewtonState]):
 
     def init(self, problem: Problem, start: FloatArray | None) -> Asks[OnlineNewtonState]:
         yield from ()  # it begins without a pass
-        begin = np.zeros(problem.packing.size) if start is None else start
-        return OnlineNewtonState(begin, known=problem.known)
+        initial = np.zeros(problem.packing.size) if start is None else start
+        return OnlineNewtonState(initial, known=problem.known)
 
     def step(
         self, problem: Problem, state: OnlineNewtonState, tol: float
     ) -> Asks[OnlineNewtonState]:
-        packing, here = problem.packing, state.parameters
+        packing, point = problem.packing, state.parameters
         kernel = LinearKernel(
             problem.loss, packing, Order.HESSIAN, own_centre=packing.fit_intercept
         )
         sums: LinearSums = yield from problem.ask(
-            kernel, here, "online-newton-pass", n_entries=packing.size**2
+            kernel, point, "online-newton-pass", n_entries=packing.size**2
         )
         check_weight(sums.weight or float(self.earlier is not None), sums.n_rows)
-        running = joined(packing, self.earlier, sums, here)
+        running = joined(packing, self.earlier, sums, point)
         centring = Centring(packing, running.centre)
-        begin = centring.centred(here)
+        initial = centring.centred(point)
         penalty = problem.penalty.diagonal(packing)
-        downward = running.linear - running.hessian @ begin - penalty * begin
-        # On its range: least norm where rows are too few, and no shift common to all classes.
-        move = Factor.of(running.hessian + np.diag(penalty)).solve(downward)
-        moved = problem.without_shift(centring.parameters(begin + move))
-        value = sums.value + problem.penalty.value(packing, here)
+        descent = running.linear - running.hessian @ initial - penalty * initial
+        # A singular matrix is inverted on its range: if rows are too few, the step has least norm,
+        # and it does not contain a shift common to all classes.
+        move = Factor.of(running.hessian + np.diag(penalty)).solve(descent)
+        updated = problem.without_shift(centring.parameters(initial + move))
+        value = sums.value + problem.penalty.value(packing, point)
         return replace(
             state,
-            parameters=moved,
+            parameters=updated,
             value=value / sums.weight if sums.weight > 0 else 0.0,
-            gradient_norm=float(np.abs(downward).max() / running.weight),
+            gradient_norm=float(np.abs(descent).max() / running.weight),
             step=1.0,
             status=Status.DONE,
             running=running,
@@ -123,25 +124,25 @@ class OnlineNewton(Minimizer[OnlineNewtonState]):
 
 
 def joined(
-    packing: Packing, earlier: RunningCurvature | None, sums: LinearSums, here: FloatArray
+    packing: Packing, earlier: RunningCurvature | None, sums: LinearSums, point: FloatArray
 ) -> RunningCurvature:
-    """Add the quadratic of a batch to those before it.
+    """Return the sum of the quadratics of earlier batches and of a new batch.
 
     Parameters
     ----------
     packing : Packing
         Order of the parameters.
     earlier : RunningCurvature or None
-        Of the batches before.
+        The quadratics of the earlier batches.
     sums : LinearSums
-        Of the batch, at the parameters ``here``.
-    here : ndarray of shape (n_parameters,)
-        For features as they are.
+        Gradient and Hessian of the batch at the parameters ``point``.
+    point : ndarray of shape (n_parameters,)
+        Parameters for the original features.
     """
     assert sums.hessian is not None
     assert sums.gradient is not None
     centre = np.zeros(packing.n_features) if sums.centre is None else sums.centre
-    linear = sums.hessian @ Centring(packing, centre).centred(here) - sums.gradient
+    linear = sums.hessian @ Centring(packing, centre).centred(point) - sums.gradient
     if earlier is None:
         return RunningCurvature(sums.hessian, linear, centre, sums.weight, sums.n_rows)
     move = Centring(packing, earlier.centre - centre)

@@ -1,4 +1,4 @@
-"""The rows that a search takes curvature from: how many, where from, and by what chance."""
+"""Choose the sample of rows from which a search computes curvature."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from dlbd_estimators.solvers.path_rows import PathRows
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 
-#: Rows that are held here at most, for few parameters and many.
+#: Limits on the rows held in this process: their number; rows times parameters, but at least so
+#: many rows for each parameter; and their bytes.
 _MOST_ROWS, _WORK, _ROWS_PER_PARAMETER, _NBYTES = 30_000, 3_000_000, 20, 2**28
-#: Blocks of a first sample.
+#: Least number of blocks of a first sample.
 _FEWEST_BLOCKS = 4
-#: Random directions by which leverages are estimated.
+#: Number of random directions by which leverages are estimated.
 _DIRECTIONS = 16
 
 
 def by_importance(
     problem: Problem, rows: PathRows, middle: FloatArray, scale: FloatArray
 ) -> Chances:
-    """Return the chances of all rows to be drawn, by their importance to one model.
+    """Return the rule for the probabilities of rows to be drawn, by importance for one model.
 
     Parameters
     ----------
     problem : Problem
-        With the centre and the weight of all rows.
+        The problem, whose centre and total weight are known.
     rows : PathRows
-        A sample.
+        A sample of the rows.
     middle : ndarray of shape (size,)
-        The model, in standard units.
+        Parameters of the model, in standard units.
     scale : ndarray of shape (n_features,)
         Standard deviations of the columns.
     """
@@ -45,7 +46,7 @@ def by_importance(
     root = linalg.cholesky(metric, lower=True)
     random = np.random.default_rng(problem.seed).normal(size=(len(metric), _DIRECTIONS))
     projection = linalg.solve_triangular(root, random, lower=True, trans="T")
-    # What the rows of the sample add up to, times this, is what all rows do.
+    # A sum over the sample, times this, is about the sum over all rows.
     share = float(problem.total_weight or 1.0) / float(rows.weight.sum())
     size = share * float(rows.weight @ importance_of(rows.X, packing, middle, projection))
     rate = np.full(max(packing.n_outputs, 2), most_rows(packing) / size)
@@ -55,19 +56,19 @@ def by_importance(
 
 
 def most_rows(packing: Packing) -> int:
-    """Return how many rows are held here: fewer where a Hessian of each model is dear."""
+    """Return the largest number of rows held in this process: fewer if Hessians are expensive."""
     rows = min(_MOST_ROWS, max(_WORK // packing.size, _ROWS_PER_PARAMETER * packing.size))
     return max(1, min(rows, _NBYTES // (8 * packing.shape[1])))
 
 
 def first_sample(problem: Problem) -> Sample | None:
-    """Return a few blocks to start from, or None where these are too few."""
-    found = [each for each in problem.samples if len(each) >= _FEWEST_BLOCKS]
-    return found[0] if found else (problem.samples[-1] if problem.samples else None)
+    """Return the blocks of the first sample, or None if the data are too few to sample."""
+    large_enough = [sample for sample in problem.samples if len(sample) >= _FEWEST_BLOCKS]
+    return large_enough[0] if large_enough else (problem.samples[-1] if problem.samples else None)
 
 
 def columns_of(drawn: DrawnRows) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of the columns."""
+    """Return the weighted mean and variance of the columns of drawn rows."""
     X, weight = np.concatenate(drawn.X).astype(np.float64), np.concatenate(drawn.weight)
     if not weight.sum() > 0:
         weight = np.ones(len(X))
@@ -82,7 +83,7 @@ def columns_of(drawn: DrawnRows) -> tuple[FloatArray, FloatArray]:
 
 
 def in_rows(packing: Packing, scale: FloatArray) -> FloatArray:
-    """Return standard deviations in the packed order; intercepts have one."""
+    """Return the standard deviations in the packed order, with one for intercepts."""
     units = np.ones(packing.shape)
     units[:, : packing.n_features] = scale
     return units.ravel()
@@ -106,9 +107,9 @@ def penalties(
     Cs : ndarray of shape (n_Cs,)
         Inverse strengths.
     totals : ndarray of shape (n_splits,)
-        Weight that each split trains on: losses are means.
+        Sum of the training weights of each split, because losses are means.
     widths : ndarray of shape (n_splits, n_features), optional
-        What each split divides the columns by; by default they are penalised as they are.
+        Each split divides the columns by these before the penalty applies; default is one.
     """
     widths = np.ones((len(totals), packing.n_features)) if widths is None else widths
     square = np.zeros((len(totals), *packing.shape))
@@ -118,7 +119,7 @@ def penalties(
 
 
 def coefs(packing: Packing, models: FloatArray) -> FloatArray:
-    """Return models without their intercepts: those are no further off."""
+    """Return models without their intercepts, whose errors are no larger."""
     if not packing.fit_intercept:
         return models
     rows = models.reshape(*models.shape[:-1], *packing.shape)
@@ -126,5 +127,5 @@ def coefs(packing: Packing, models: FloatArray) -> FloatArray:
 
 
 def or_none(centre: FloatArray) -> FloatArray | None:
-    """Return a centre, or None for the origin: nothing has to be subtracted."""
+    """Return a centre, or None if it is zero, so that nothing has to be subtracted."""
     return centre if centre.any() else None

@@ -1,8 +1,8 @@
-"""Coordinates in which the objective is about equally curved in every direction.
+"""Coordinates in which the objective has about the same curvature in every direction.
 
-A first-order method's number of passes grows with the spread of curvatures, and the units
-of the columns alone can make that spread 1e12. Working in standardised coordinates removes
-them, while the penalty stays what the user asked for, in the user's units.
+A first-order method's number of passes grows with the condition number of the Hessian, and the
+units of the columns alone can make it 1e12. Standardised coordinates remove the effect of the
+units, while the penalty stays what the user asked for, in the user's units.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.problem import Problem
 
-#: For columns with a larger mean than this, in units of their spread, the spread is used.
+#: A column is far from zero if its mean is larger than this many standard deviations.
 _FAR = 1e4
 
 
 def across(problem: Problem, gradient: FloatArray, columns: Columns) -> float:
-    """Return a decrement that columns far from zero hide where there is no intercept.
+    """Return the decrement that columns far from zero hide in a model without an intercept.
 
-    They are all nearly the constant column, and so nearly one another: a gradient that is large in
-    units of their spread is small in units of the columns themselves. Only directions that leave
-    the mean prediction as it is are looked at, with the curvature that the spread gives them. Zero
-    where no column is far from zero, or an intercept takes the means.
+    Such columns are all nearly constant, and so nearly collinear. A gradient that is large relative
+    to their standard deviations is then small relative to the columns themselves. Only directions
+    that do not change the mean prediction are considered, with the curvature that the variances
+    give. The result is zero if no column is far from zero, or if there is an intercept.
     """
     packing = problem.packing
-    spread, mean = columns.variance, columns.mean
-    if packing.fit_intercept or not np.any(np.abs(mean) > _FAR * np.sqrt(spread)):
+    variance, mean = columns.variance, columns.mean
+    if packing.fit_intercept or not np.any(np.abs(mean) > _FAR * np.sqrt(variance)):
         return 0.0
     total = (1.0 if problem.penalty.of_mean else problem.total_weight) or 1.0
     penalty = problem.penalty.diagonal(packing).reshape(packing.shape) / total
-    curvature = problem.loss.curvature_bound * spread + penalty
+    curvature = problem.loss.curvature_bound * variance + penalty
     rows = gradient.reshape(packing.shape)
-    kept = spread > 0
+    kept = variance > 0
     rows, mean, curvature = rows[:, kept], mean[kept], curvature[:, kept]
     along = np.sum(rows * mean / curvature, axis=1) / np.sum(mean**2 / curvature, axis=1)
     rows = rows - along[:, None] * mean
@@ -50,9 +50,9 @@ class Standardised:
     Parameters
     ----------
     problem : Problem
-        Gives loss, penalty, packing and the sum of weights.
+        Provides the loss, the penalty, the order of the parameters and the sum of weights.
     columns : Columns
-        Means and variances.
+        Means and variances of the features.
     """
 
     def __init__(self, problem: Problem, columns: Columns) -> None:
@@ -78,7 +78,7 @@ class Standardised:
         return np.asarray(self._centring.centred(parameters) * self._scale)
 
     def gradient(self, gradient: FloatArray) -> FloatArray:
-        """Return the gradient in ``u``, from that in the user's parameters."""
+        """Return the gradient with respect to ``u``, from the one for the user's parameters."""
         return np.asarray(self._centring.gradient(gradient) / self._scale)
 
     def inverse_diagonal(self) -> FloatArray:
@@ -86,5 +86,5 @@ class Standardised:
         return np.asarray(1.0 / self._scale**2)
 
     def solve(self, gradient: FloatArray) -> FloatArray:
-        """Return the steepest-descent direction of this metric, in user's parameters."""
+        """Return the steepest-descent direction in this metric, for the user's parameters."""
         return self.parameters(self.gradient(gradient))

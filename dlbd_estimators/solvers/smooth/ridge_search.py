@@ -1,11 +1,11 @@
 """Ridge regression whose penalty is chosen by cross-validation, in one or two passes.
 
-The first pass brings the centred second moments of each fold. Those of the rows that a split
-trains on are joined from them, and give the models of all strengths; those of the rows it tests on
-give their scores (:mod:`dlbd_estimators.solvers.moment_scores`). Leave-one-out errors take a second
-pass (:mod:`dlbd_estimators.kernels.leave_one_out`). The chosen model is that of the moments of all
-rows, mended as :class:`~dlbd_estimators.solvers.smooth.gram.Gram` does where their condition asks
-for it.
+The first pass computes the centred second moments of each fold. The moments of a split's training
+rows are their sums, and give the models for all strengths. The moments of its test rows give the
+scores (:mod:`dlbd_estimators.solvers.moment_scores`). Leave-one-out errors need a second pass
+(:mod:`dlbd_estimators.kernels.leave_one_out`). The chosen model is solved from the moments of all
+rows. If their condition number requires it, the solution is refined by more passes, as
+:class:`~dlbd_estimators.solvers.smooth.gram.Gram` does.
 """
 
 from __future__ import annotations
@@ -41,29 +41,31 @@ from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.gram import Gram, GramState, solve_moments
 from dlbd_estimators.solvers.solver import Asks, State
 
-#: Products in float32 give way to float64 where their rounding, times the condition, is more.
+#: If the rounding of float32 products, times the condition number, is above this, the products are
+#: formed again in float64.
 _ROUGH = 1e-3
 
-#: Scores of models by their predictions: of a split, given coefficients and intercepts.
+#: A function that scores models by their predictions. Its arguments: the number of the split, the
+#: coefficients and the intercepts.
 ModelScore = Callable[[int, FloatArray, FloatArray], FloatArray]
-#: The same of leave-one-out errors (n_rows, n_alphas, n_targets).
+#: A function that scores models by leave-one-out errors (n_rows, n_alphas, n_targets).
 RowScore = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
 class RidgeSearchState(GramState):
-    """Adds what was chosen, and why.
+    """The state of a ridge search: adds the chosen strengths and the scores.
 
     Attributes
     ----------
     alphas : ndarray of shape (n_targets,) or None
-        The strength for each target, as soon as it is chosen.
+        The strength for each target; None until it is chosen.
     scores : ndarray of shape (n_splits, n_alphas) or (n_alphas, n_targets) or None
-        Of each split; or of each target, by leave-one-out.
+        Scores of each split or, for leave-one-out, of each target.
     best_scores : ndarray of shape (n_targets,) or None
-        Of the chosen strengths.
+        Scores of the chosen strengths.
     errors : ndarray of shape (n_rows, n_alphas, n_targets) or None
-        Leave-one-out errors, where they are kept.
+        Leave-one-out errors, if they are kept.
     """
 
     alphas: FloatArray | None = None
@@ -74,7 +76,7 @@ class RidgeSearchState(GramState):
 
 @dataclass(frozen=True)
 class _SplitModels:
-    """Moments of what a split trains on and tests on, and the models of all strengths."""
+    """Moments of a split's training rows and test rows, and its models for all strengths."""
 
     train: Moments
     test: Moments
@@ -83,7 +85,7 @@ class _SplitModels:
 
 
 class _RidgeSearch(Minimizer[RidgeSearchState]):
-    """What the searches share: the steps after the choice are those of one ridge regression."""
+    """Base class of the searches: after the choice, the steps are those of a ridge regression."""
 
     name: ClassVar[str] = "gram"
     state: ClassVar[type[State]] = RidgeSearchState
@@ -111,11 +113,11 @@ class RidgeFolds(_RidgeSearch):
     alphas : ndarray of shape (n_alphas,)
         Strengths, at least 0.
     splits : Splits
-        As the problem's blocks are divided.
+        How the problem's blocks are divided.
     score : callable
-        A quadratic score; or, with ``by_predictions``, one by coefficients and intercepts.
+        A quadratic score or, with ``by_predictions``, a score of coefficients and intercepts.
     by_predictions : bool
-        What ``score`` is.
+        Whether ``score`` takes coefficients and intercepts.
     """
 
     def __init__(
@@ -151,48 +153,54 @@ class RidgeFolds(_RidgeSearch):
         )
 
     def _models(self, problem: Problem, moments: list[Moments]) -> tuple[list[_SplitModels], bool]:
-        """Return the models of all splits and strengths, and whether the moments are too rough."""
-        found, worst, epsilon = [], 1.0, moments[0].epsilon
+        """Return the models of all splits, and whether the moments are not accurate enough."""
+        models_of_splits, worst, epsilon = [], 1.0, moments[0].epsilon
         fitted, n = problem.packing.fit_intercept, problem.packing.n_features
         for number, (trained, tested) in enumerate(
             zip(self.splits.train, self.splits.test, strict=True)
         ):
-            theirs, held_out = join(moments, trained), join(moments, tested)
-            check_split(number, theirs, held_out, self.score)
-            coef, condition = _path(theirs if fitted else about_zero(theirs), n, self.alphas)
+            train_moments, test_moments = join(moments, trained), join(moments, tested)
+            check_split(number, train_moments, test_moments, self.score)
+            coef, condition = _path(
+                train_moments if fitted else about_zero(train_moments), n, self.alphas
+            )
             worst = max(worst, condition)
-            mean = theirs.mean if fitted else np.zeros_like(theirs.mean)
-            found.append(_SplitModels(theirs, held_out, coef, mean[n:] - coef @ mean[:n]))
+            mean = train_moments.mean if fitted else np.zeros_like(train_moments.mean)
+            models_of_splits.append(
+                _SplitModels(train_moments, test_moments, coef, mean[n:] - coef @ mean[:n])
+            )
         rough = epsilon > np.finfo(float).eps and epsilon * worst > _ROUGH
-        return found, bool(rough)
+        return models_of_splits, bool(rough)
 
     def _scores(
         self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
     ) -> Asks[FloatArray]:
         """Return the scores of all splits and strengths."""
-        yield from ()  # the moments tell them
+        yield from ()  # the moments give the scores without a pass
         rows, fitted = [], problem.packing.fit_intercept
-        for number, each in enumerate(models):
+        for number, split_models in enumerate(models):
             if self.by_predictions:
-                rows.append(self.score(number, each.coef, each.intercept))
+                rows.append(self.score(number, split_models.coef, split_models.intercept))
                 continue
-            errors = squared_errors(each.train, each.test, each.coef, fit_intercept=fitted)
-            spread = deviations(each.test, problem.packing.n_features)
-            rows.append(self.score(errors, each.test.weight, spread).mean(axis=1))
+            errors = squared_errors(
+                split_models.train, split_models.test, split_models.coef, fit_intercept=fitted
+            )
+            spread = deviations(split_models.test, problem.packing.n_features)
+            rows.append(self.score(errors, split_models.test.weight, spread).mean(axis=1))
         return np.array(rows)
 
 
 class RidgeClassFolds(RidgeFolds):
-    """Choose the strength for targets that are classes by the accuracy on held-out rows.
+    """Choose the strength of a classifier by the accuracy on held-out rows.
 
-    Moments do not tell which class a model predicts: a second pass does, for all models.
+    Moments do not show which class a model predicts: a second pass predicts with all models.
 
     Parameters
     ----------
     alphas : ndarray of shape (n_alphas,)
         Strengths, at least 0.
     splits : Splits
-        As the problem's blocks are divided.
+        How the problem's blocks are divided.
     """
 
     def __init__(self, alphas: FloatArray, splits: Splits) -> None:
@@ -202,18 +210,18 @@ class RidgeClassFolds(RidgeFolds):
         self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
     ) -> Asks[FloatArray]:
         packing = problem.packing
-        whole = join(moments, self.splits.whole)
-        centre = whole.mean[: packing.n_features] if packing.fit_intercept else None
+        all_rows = join(moments, self.splits.whole)
+        centre = all_rows.mean[: packing.n_features] if packing.fit_intercept else None
         packed = [
             [
                 packing.pack(coef, intercept if centre is None else intercept + coef @ centre)
-                for coef, intercept in zip(each.coef, each.intercept, strict=True)
+                for coef, intercept in zip(split_models.coef, split_models.intercept, strict=True)
             ]
-            for each in models
+            for split_models in models
         ]
         kernel = LabelledKernel(PathKernel(packing, self.splits, centre=centre, gradients=False))
-        told = yield Pass(kernel, np.array(packed), f"{problem.name}-scores-pass-{{}}")
-        sums: PathSums = told
+        result = yield Pass(kernel, np.array(packed), f"{problem.name}-scores-pass-{{}}")
+        sums: PathSums = result
         return 1.0 - sums.wrong / sums.weight[:, None]
 
 
@@ -225,10 +233,10 @@ class RidgeLeaveOneOut(_RidgeSearch):
     alphas : ndarray of shape (n_alphas,)
         Strengths, greater than 0.
     score : callable, optional
-        A quadratic score of weighted squared errors; or, with ``by_rows``, one of each row's
-        errors. None is scikit-learn's default: the mean over rows, whatever they weigh.
+        A quadratic score of weighted squared errors or, with ``by_rows``, a score of each row's
+        errors. None is scikit-learn's default: the unweighted mean over the rows.
     by_rows : bool
-        What ``score`` is.
+        Whether ``score`` takes the errors of each row.
     per_target : bool
         Choose a strength for each target.
     keep_errors : bool
@@ -291,14 +299,14 @@ class RidgeLeaveOneOut(_RidgeSearch):
 
 
 def _at(problem: Problem, alphas: FloatArray) -> Problem:
-    one = len(np.unique(alphas)) == 1
-    return replace(problem, penalty=L2(float(alphas[0]) if one else alphas))
+    same = len(np.unique(alphas)) == 1
+    return replace(problem, penalty=L2(float(alphas[0]) if same else alphas))
 
 
 def _solved(
     problem: Problem, state: RidgeSearchState, centred: Moments, **chosen: Any
 ) -> RidgeSearchState:
-    """Return the chosen model, as the moments of all rows tell it."""
+    """Return the state with the chosen model, solved from the moments of all rows."""
     moments = centred if problem.packing.fit_intercept else about_zero(centred)
     solved = solve_moments(_at(problem, chosen["alphas"]), state, moments)
     return replace(state, **{**vars(solved), **chosen})
@@ -311,7 +319,7 @@ def _mend(problem: Problem, state: RidgeSearchState, tol: float) -> Asks[RidgeSe
 
 
 def _path(moments: Moments, n: int, alphas: FloatArray) -> tuple[FloatArray, float]:
-    """Return the coefficients for each strength, and the worst condition."""
+    """Return the coefficients for each strength, and the largest condition number."""
     gram, cross = moments.products[:n, :n], moments.products[:n, n:]
     coef, worst = np.empty((len(alphas), cross.shape[1], n)), 1.0
     for number, alpha in enumerate(alphas):

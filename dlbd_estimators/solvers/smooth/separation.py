@@ -1,17 +1,19 @@
-"""Tell a minimum from a descent that has no end (separable classes).
+"""Distinguish a minimum from an unbounded descent (separable classes).
 
-Without a penalty, rows that a column decides alone (those of a dummy that are all of one class) are
-fitted ever better as its coefficient grows, at no cost to the others: F has no minimiser, and yet
-gradient and decrement go to zero. The next step does not: Newton's changes the predictions of those
-rows by about one, for ever. Near a minimiser steps change the predictions of all rows less and
-less.
+Suppose that there is no penalty, and that a single column determines the class of some rows (for
+example, all rows with a certain category have the same class). The fit of these rows improves
+without end as the coefficient grows, and the other rows are not affected. Then F has no minimiser,
+although the gradient and the decrement go to zero. The Newton step does not go to zero: it changes
+the predictions of these rows by about one, in every iteration. Near a minimiser, steps change the
+predictions of all rows less and less.
 
-A step ``d`` changes a row's prediction by ``x_i d``. That is at most the largest norm of a row,
-which a pass brings, times the step's norm. Where columns are nearly collinear the bound is far too
-large: a long step along their difference moves no prediction. So before a fit is told to have no
-minimiser, a pass measures the change. And one long step is no proof: where a column has a heavy
-tail, a row far out is fitted so well that a step which gains nothing may move it by hundreds.
-The next such step is a small share of it on the way to a minimiser, and as long on one without end.
+A step ``d`` changes the prediction of a row by ``x_i d``. This is at most the largest norm of a
+row, which a pass computes, times the norm of the step. If columns are nearly collinear, the bound
+is far too large: a long step along their difference changes no prediction. So a pass measures the
+change before a fit is reported to have no minimiser. One long step is no proof either: if a column
+has a heavy tail, an extreme row may be fitted so well that a step without any gain changes its
+prediction by hundreds. On the way to a minimiser, the next such step is much shorter; in an
+unbounded descent it is about as long.
 """
 
 from __future__ import annotations
@@ -27,33 +29,34 @@ from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.solver import Asks
 
-#: Within this change of predictions curvature stays of its size: a minimiser is near.
+#: If predictions change by less than this, the curvature changes little, and a minimiser is near.
 _SETTLED = 0.5
-#: Where all rows together can gain no more than this, in units of one row's loss, and steps are
-#: still long, no row stands in the way.
+#: If all rows together can gain at most this, in units of one row's loss, a long step is a sign of
+#: an unbounded descent.
 _NOTHING_TO_GAIN = 1e-8
-#: Such steps in a row that tell of a way without end,
+#: Number of consecutive long steps that show an unbounded descent.
 _LONG_STEPS = 3
-#: each at least this share of the one before. Even L-BFGS makes shorter ones towards a minimiser.
+#: Each of them has at least this share of the length of the one before. Steps towards a minimiser
+#: become shorter faster than that, even those of L-BFGS.
 _AS_LONG = 0.5
 
 
 def ellipsoid_of(columns: Columns) -> tuple[FloatArray, FloatArray]:
-    """Return centre and weights of a row's norm, for a pass that is to find the largest."""
+    """Return the centre and weights of the row norm, for a pass that finds the largest norm."""
     return columns.mean, ellipsoid_scale(columns)
 
 
 def ellipsoid_to_ask(
     problem: Problem, columns: Columns | None, radius: float | None
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Return what the next pass has to find the largest norm of a row by, if that is wanted."""
+    """Return the centre and weights of the row norm if the next pass has to find the largest."""
     if columns is None or radius is not None or not problem.may_separate:
         return None
     return ellipsoid_of(columns)
 
 
 def ellipsoid_scale(columns: Columns) -> FloatArray:
-    """Weights of a row's norm: one over the variance; any positive weights are valid."""
+    """Return the weights of the row norm: one over the variance; any positive weights are valid."""
     spread = columns.variance.copy()
     constant = ~(spread > 0)
     spread[constant] = np.maximum(columns.mean[constant] ** 2, 1.0)
@@ -63,18 +66,18 @@ def ellipsoid_scale(columns: Columns) -> FloatArray:
 def largest_change(
     problem: Problem, step: FloatArray, columns: Columns | None, radius: float | None
 ) -> float:
-    """Bound ``max_i |x_i v|`` over the directions ``v`` that steer the curvature.
+    """Bound ``max_i |x_i v|`` over the directions ``v`` on which the curvature depends.
 
     Parameters
     ----------
     problem : Problem
-        Gives loss and packing.
+        Provides the loss and the order of the parameters.
     step : ndarray
-        In the packed order.
+        The step, in the packed order.
     columns : Columns or None
         Moments of the columns.
     radius : float or None
-        Largest norm of a row; infinite where it or the columns are not known.
+        Largest norm of a row. The bound is infinite if this or ``columns`` is None.
     """
     if problem.loss.quadratic:
         return 0.0
@@ -105,12 +108,12 @@ def remainder(change: float) -> float:
 
 @dataclass(frozen=True)
 class LongSteps:
-    """The last steps in a row that were long, and as long, where there was nothing left to gain.
+    """The consecutive last steps that stayed long although there was nothing left to gain.
 
     Attributes
     ----------
     count : int
-        How many.
+        Number of these steps.
     change : float
         The largest change of a prediction by the last of them.
     """
@@ -119,7 +122,7 @@ class LongSteps:
     change: float = 0.0
 
     def with_one(self, change: float) -> LongSteps:
-        """Return what is known with one more."""
+        """Return the record after one more long step."""
         return LongSteps(self.count + 1 if change >= _AS_LONG * self.change else 1, change)
 
 
@@ -127,16 +130,16 @@ NO_LONG_STEPS = LongSteps()
 
 
 class Outlook(NamedTuple):
-    """What the length of a Newton step shows: a minimum near, or a descent without end.
+    """What the length of a Newton step shows: a minimum is near, or the descent is unbounded.
 
     Attributes
     ----------
     change : float
-        The largest change of a prediction: a bound, or measured.
+        The largest change of a prediction, either a bound or measured.
     settled : bool
-        A minimiser is near.
+        Whether a minimiser is near.
     long_steps : LongSteps
-        With this step, if it is one.
+        The long steps so far, including this step if it is one.
     """
 
     change: float
@@ -158,11 +161,11 @@ def outlook(
     label: str,
     long_steps: LongSteps,
 ) -> Asks[Outlook]:
-    """Tell a minimum from a descent without end, by a Newton step.
+    """Distinguish a minimum from an unbounded descent, by the length of a Newton step.
 
-    Where the largest row norm is not known yet, it is at most the root of the sum of their squares.
-    The change is measured, by a pass, where there is nothing to gain and the bound alone would
-    say that there is no end.
+    If the largest row norm is not known yet, the root of the sum of all squared norms bounds it.
+    A pass measures the change if there is nothing left to gain and the bound is large: the bound
+    alone does not prove an unbounded descent.
 
     Parameters
     ----------
@@ -171,15 +174,15 @@ def outlook(
     decrement : float
         Newton decrement of the mean loss.
     label : str
-        Names the pass.
+        Name of the pass.
     long_steps : LongSteps
-        Until now.
+        The long steps before this step.
     """
     change = largest_change(problem, step, columns, radius)
     if not problem.may_separate:
         return Outlook(change, True, NO_LONG_STEPS)
-    spent = decrement**2 * (problem.n_rows or 1) <= _NOTHING_TO_GAIN
-    if spent and _SETTLED <= change < np.inf:
+    nothing_to_gain = decrement**2 * (problem.n_rows or 1) <= _NOTHING_TO_GAIN
+    if nothing_to_gain and _SETTLED <= change < np.inf:
         change = yield from _measured_change(problem, step, label)
         if change < _SETTLED:
             return Outlook(change, True, NO_LONG_STEPS)
@@ -195,7 +198,7 @@ def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[flo
     centre = problem.centre if problem.centre.any() else None
     packing, loss = problem.packing, problem.loss
     kernel = LargestChangeKernel(packing, loss.coupled, centre)
-    if not loss.coupled:  # of coupled outputs the kernel itself looks at the differences
+    if not loss.coupled:  # for coupled outputs the kernel itself takes the differences
         step = loss.curvature_directions(step.reshape(packing.shape)).ravel()
     found: LargestChange = yield from problem.ask(kernel, step, label)
     return found.change

@@ -1,9 +1,9 @@
-"""Solve a sample of the blocks first: from its solution, few full passes are left.
+"""Solve a sample of the blocks first: from its solution, few full passes are needed.
 
 The minimiser over a share f of n rows lies at a Newton decrement of about
-``sqrt(p (1/f - 1) / n)`` from the whole's: for millions of rows within the region where
-Newton's method converges quadratically. The sample grows in stages (BET, arXiv 1704.06731):
-the first takes a few steps, and each larger one then needs only one.
+``sqrt(p (1/f - 1) / n)`` from the minimiser over all rows. With millions of rows this is within
+the region where Newton's method converges quadratically. The sample grows in stages (BET, arXiv
+1704.06731): the first stage takes a few steps, and each larger one then needs only one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.solver import Asks
 
-#: A sample that takes longer does not determine the parameters well enough to help.
+#: A sample that takes more steps does not determine the parameters well enough to help.
 _MAX_ITER = 15
 
 
@@ -31,13 +31,13 @@ class WarmStart:
     Attributes
     ----------
     parameters : ndarray
-        Its minimiser, to about the sample's own accuracy.
+        The minimiser of the sample, to about the accuracy that the sample allows.
     hessian : ndarray
-        The sample's Hessian just before.
+        The sample's Hessian at the point before the last step.
     columns : Columns
         The sample's column moments.
     weight : float
-        Sum of all weights, as the sample has it.
+        Sum of all weights, estimated from the sample.
     """
 
     parameters: FloatArray
@@ -54,10 +54,10 @@ def warm_start(
     Returns
     -------
     problem : Problem
-        With what the samples have taught.
+        The problem with the facts about the data that the samples have shown.
     start : WarmStart or None
-        None where the data are too few to sample, or where the sample alone does not
-        determine the parameters (its classes are separable, say).
+        None if the data are too few to sample, or if the sample alone does not determine the
+        parameters (for example, because its classes are separable).
     """
     solved = None
     parameters: FloatArray = np.zeros(problem.packing.size)
@@ -77,7 +77,7 @@ def warm_start(
 def _newton(
     problem: Problem, start: FloatArray, indices: Sample, label: str
 ) -> Asks[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
-    # Beyond its own sampling error a sample says nothing about the whole.
+    # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
     dtype = "float32"
@@ -87,12 +87,13 @@ def _newton(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
         problem = problem.at(evaluation.known)
-        if not np.isfinite(evaluation.value):  # a sample that weighs nothing
+        if not np.isfinite(evaluation.value):  # all weights of the sample are zero
             return problem, None
         if problem.separated(evaluation):
             return problem, None
         if base == np.inf and evaluation.value > at_zero and parameters.any():
-            # A smaller sample of data sorted by label holds one class, say, and misleads.
+            # The smaller sample was misleading. For example, the data are sorted by label, and it
+            # held a single class.
             parameters = np.zeros_like(start)
             continue
         if evaluation.value > base - 1e-4 * scale * slope:
@@ -110,7 +111,7 @@ def _newton(
         slope = -float(direction @ evaluation.gradient)
         base, scale = evaluation.value, 1.0
         parameters = parameters + direction
-        # The step just made leaves about the square of this decrement.
+        # After this step, the decrement is about the square of this one.
         if slope <= enough:
             return problem, (parameters, evaluation)
     return problem, None

@@ -1,8 +1,8 @@
-"""Which replica trains on which blocks, and when, in one epoch.
+"""Plan an epoch: which replica trains on which blocks, and in which round.
 
-The blocks are put in a random order and dealt out to the replicas in nearly equal shares; each
-replica's share is cut into fills of the shuffle buffer, and these into rounds. All of this
-follows from the number of blocks, the replicas and the seed: never from the workers.
+The blocks are put in a random order and distributed to the replicas in nearly equal shares. Each
+replica's share is divided into fills of the shuffle buffer, and these into rounds. The plan depends
+only on the number of blocks, the replicas and the seed, and never on the workers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.network import cut
 
-#: Updates of a replica between two synchronisations, about: "hundreds" in DiLoCo (arXiv
-#: 2311.08105), and so many that tasks of small networks outlast what it costs to start them.
+#: Approximate number of updates of a replica between two synchronisations: "hundreds" in DiLoCo
+#: (arXiv 2311.08105). Tasks of small networks then take longer than it takes to start them.
 _UPDATES = 1_000
-#: Blocks that are mixed at least, where replicas meet more often for smaller fills.
+#: Least number of blocks in a fill, if fills are made smaller to synchronise more often.
 _MIXED_BLOCKS = 4
-#: Fills of a round, at most: what is lost when a worker dies, and what a task reads before its
-#: first update is one of them.
+#: Largest number of fills in a round. If a worker dies, a round is lost; before its first update,
+#: a task reads one fill.
 _MAX_FILLS = 8
 
-#: Blocks that are in the buffer together.
+#: Blocks whose rows are in the buffer at the same time.
 Fill = tuple[int, ...]
 
 
@@ -35,11 +35,11 @@ class Shape:
     Parameters
     ----------
     n_replicas : int
-        Shares of the blocks.
+        Number of replicas; each trains on a share of the blocks.
     fill_blocks : int
-        Blocks of a fill, at most.
+        Largest number of blocks in a fill.
     round_fills : int
-        Fills of a round and replica, at most.
+        Largest number of fills of a replica in a round.
     """
 
     n_replicas: int
@@ -48,20 +48,20 @@ class Shape:
 
     @classmethod
     def of(cls, n_replicas: int, fill_blocks: int, block_rows: int, batch_size: int) -> Shape:
-        """Choose the length of rounds: enough updates, few enough fills.
+        """Choose the length of rounds: enough updates, but few fills.
 
-        A replica that is alone has nobody to wait for: its rounds are as long as they may be.
+        A single replica needs no synchronisation: its rounds are as long as allowed.
 
         Parameters
         ----------
         n_replicas : int
-            Shares of the blocks.
+            Number of replicas.
         fill_blocks : int
-            Blocks that there is memory for.
+            Number of blocks that the memory of a replica can hold.
         block_rows : int
-            Rows of the largest block.
+            Number of rows of the largest block.
         batch_size : int
-            Rows of an update.
+            Number of rows of an update.
         """
         if n_replicas == 1:
             return cls(n_replicas, fill_blocks, _MAX_FILLS)
@@ -74,16 +74,16 @@ class Shape:
 def plan_epoch(
     n_blocks: int, shape: Shape, rng: np.random.Generator | None
 ) -> list[list[tuple[Fill, ...]]]:
-    """Return, by round and replica, the fills; a replica may have none in a round.
+    """Return the fills of each round and replica; a replica may have none in a round.
 
     Parameters
     ----------
     n_blocks : int
-        Blocks of the data, each of which is seen once.
+        Number of blocks; each of them is used once.
     shape : Shape
-        How to cut.
+        How the epoch is divided.
     rng : Generator or None
-        Puts the blocks in order; None leaves them as they are.
+        Chooses the order of the blocks; None keeps the order in which they are stored.
     """
     order = np.arange(n_blocks) if rng is None else rng.permutation(n_blocks)
     shares = [
@@ -97,7 +97,7 @@ def plan_epoch(
 
 
 def _fills(blocks: NDArray[Any], size: int) -> tuple[Fill, ...]:
-    """Cut blocks into as few nearly equal fills as hold them."""
+    """Divide blocks into the least number of fills, of nearly equal size."""
     n_fills = -(-len(blocks) // size)
     return tuple(
         tuple(int(index) for index in blocks[cut(len(blocks), number, n_fills)])

@@ -19,43 +19,45 @@ from dlbd_estimators.solvers.status import Status
 
 @dataclass(frozen=True, kw_only=True)
 class EpochState(State):
-    """Adds the replicas, the order of rows, and how epoch after epoch has done.
+    """The state of mini-batch training: adds the replicas, the order of rows and the results.
 
-    ``parameters`` are where the replicas agree, and ``value`` is the mean objective of the last
-    epoch's batches. What goes on in later fits counts from the first of them; ``n_iter`` does not.
+    ``parameters`` are the synchronised parameters of the replicas, and ``value`` is the mean
+    objective of the last epoch's batches. If later fits continue the training, counts and histories
+    begin with the first fit, but ``n_iter`` begins again.
 
     Attributes
     ----------
     replicas : tuple of Replica
-        Each with its own moments.
+        The replicas, each with the moments of its update rule.
     velocity : ndarray of shape (size,)
-        Of the outer step.
+        Velocity of the outer step.
     learning_rate, last_rate : float
-        Of the next epoch, and of the last.
+        Learning rate of the next epoch, and of the last epoch.
     n_epochs, n_seen : int
-        Epochs made; rows trained on, counted each time.
+        Number of epochs, and of rows trained on (each row counts once in each epoch).
     n_rounds : int
-        Of the last epoch.
+        Number of rounds of the last epoch.
     rounds_made, trained, total : int, int, float
-        Of an epoch that is under way: its rounds until now, the rows that they have trained on, and
-        the sum of these rows' objective.
+        Progress in an epoch that is not complete: the number of its rounds so far, the number of
+        rows that they trained on, and the sum of the objective over these rows.
     random, order : tuple, ndarray of shape (n_rows,)
-        Of rows in memory: where their RandomState stands, and the order that it has given them.
-        None where they are not put in another order, or lie in blocks.
+        For rows in memory: the frozen state of their RandomState, and the last order of the rows.
+        None if the rows are not shuffled, or are in blocks.
     losses, scores : tuple of float
-        By epoch; scores only of those that were scored on rows held out.
+        Losses of all epochs, and scores of the epochs that were scored on held-out rows.
     score : float or None
-        The last epoch's.
+        Score of the last epoch.
     best_loss, best_score : float
-        The least, the largest.
+        The smallest loss and the largest score.
     best_parameters : ndarray or None
-        Those of the best score.
+        Parameters with the best score.
     n_not_better : int
-        Epochs in a row.
+        Number of the last consecutive epochs without improvement.
     slowed : bool
-        The learning rate was divided after the last epoch, which was one too many of these.
+        Whether the learning rate was divided after the last epoch, because too many consecutive
+        epochs were without improvement.
     reason : str
-        Why training diverged, where it did and there is an earlier model to end with.
+        Why the training diverged, if it did and the fit ends with an earlier model.
     """
 
     replicas: tuple[Replica, ...]
@@ -89,7 +91,7 @@ class EpochState(State):
         learning_rate: float,
         **more: Any,
     ) -> EpochState:
-        """Begin with no memory of earlier updates."""
+        """Return an initial state, without moments of earlier updates."""
         return cls(
             parameters,
             replicas=tuple(Replica.at(parameters, update) for _ in range(n_replicas)),
@@ -99,7 +101,7 @@ class EpochState(State):
         )
 
     def after(self, last: EpochState) -> EpochState:
-        """Return this as the begin of a fit that goes on from the model of another."""
+        """Return this state as the start of a fit that continues from the last state of another."""
         return replace(
             self,
             n_passes=last.n_passes,
@@ -114,12 +116,12 @@ class EpochState(State):
         )
 
     def with_optimiser_of(self, last: EpochState) -> EpochState:
-        """Return this with the optimiser's memory of another that has as many replicas."""
-        same = len(last.replicas) == len(self.replicas) and all(
+        """Return this state with the optimiser's moments of another, if these fit its replicas."""
+        compatible = len(last.replicas) == len(self.replicas) and all(
             len(mine.moments) == len(other.moments)
             for mine, other in zip(self.replicas, last.replicas, strict=True)
         )
-        if not same:
+        if not compatible:
             return replace(self, n_epochs=last.n_epochs)
         dtype = self.parameters.dtype
         return replace(
@@ -150,7 +152,7 @@ class EpochState(State):
         )
 
     def judged_by_loss(self, tol: float) -> EpochState:
-        """Return this after an epoch without a score, which is judged by its loss."""
+        """Return the state after an epoch that is judged by its loss."""
         worse = self.value > self.best_loss - tol
         return replace(
             self,
@@ -161,7 +163,7 @@ class EpochState(State):
         )
 
     def judged_by_score(self, score: float, tol: float) -> EpochState:
-        """Return this after an epoch with a score, which is what it is judged by."""
+        """Return the state after an epoch that is judged by its score."""
         best = score > self.best_score
         return replace(
             self,
@@ -174,7 +176,7 @@ class EpochState(State):
         )
 
     def diverged(self, reason: str) -> EpochState:
-        """Return this after an epoch that came to nothing: the model is that before it."""
+        """Return the state after an epoch that diverged, with the model from before this epoch."""
         return replace(
             self,
             value=np.nan,

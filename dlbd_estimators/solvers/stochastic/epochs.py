@@ -1,9 +1,9 @@
 """Training by mini-batches: epochs, learning rates, and when to stop.
 
-The rules are scikit-learn's. An epoch is better than those before if its loss is less than the
-best by more than ``tol``; with a score on rows held out, if that is more than the best by at
-least ``tol``. More than ``patience`` epochs in a row that are not better end training, or, with
-the schedule ``"adaptive"``, divide the learning rate by five.
+The rules are those of scikit-learn. An epoch is an improvement if its loss is below the best loss
+by more than ``tol``. With a score on held-out rows, it is an improvement if its score is above the
+best score by at least ``tol``. After more than ``patience`` consecutive epochs without improvement,
+the training ends or, with the schedule ``"adaptive"``, the learning rate is divided by five.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
-#: The schedule "adaptive" stops rather than divide a rate that is as small as this.
+#: The schedule "adaptive" ends the training if the learning rate is not above this.
 _SMALLEST_RATE = 1e-6
 _MESSAGES = {
     Status.MAX_ITER: (
         "Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
         "converged yet."
     ),
-    Status.DIVERGED: "{reason} The model is that of the best validation score.",
+    Status.DIVERGED: "{reason} The model is the one with the best validation score.",
     Status.INTERRUPTED: "Training interrupted by user.",
 }
 
-#: Asks for the score of parameters on rows held out.
+#: A function that requests the score of parameters on held-out rows.
 Score: TypeAlias = Callable[[FloatArray], Asks[float]]
 
 
@@ -42,11 +42,11 @@ class Training(BaseProblem):
     Parameters
     ----------
     blocks : Blocks
-        They hold these rows.
+        The blocks that hold these rows.
     scheme : EpochScheme
-        How an epoch goes over them.
+        Trains one epoch on the rows.
     score : callable or None
-        Asks for a score on rows held out.
+        Requests a score on held-out rows.
     """
 
     scheme: EpochScheme
@@ -60,15 +60,15 @@ class Epochs(Solver[Training, EpochState]):
     Parameters
     ----------
     patience : float
-        Epochs in a row that may be no better.
+        Largest number of consecutive epochs without improvement.
     schedule : {"constant", "invscaling", "adaptive"}
-        Of the learning rate.
+        Schedule of the learning rate.
     learning_rate : float
-        The first.
+        The initial learning rate.
     power_t : float
-        Of ``"invscaling"``: rate / (rows seen + 1)^power_t.
+        Exponent of ``"invscaling"``: rate / (rows seen + 1)^power_t.
     once : bool
-        One epoch is all that is asked for.
+        Whether training ends after one epoch.
     """
 
     patience: float
@@ -126,12 +126,12 @@ class Epochs(Solver[Training, EpochState]):
         lines = [f"Iteration {state.n_iter}, loss = {state.value:.8f}"]
         if state.score is not None:
             lines.append(f"Validation score: {state.score:f}")
-        what = "Training loss" if state.score is None else "Validation score"
-        said = f"{what} did not improve more than tol={tol:f} for {self.patience} epochs."
+        measure = "Training loss" if state.score is None else "Validation score"
+        text = f"{measure} did not improve more than tol={tol:f} for {self.patience} epochs."
         if state.slowed:
-            lines.append(f"{said} Setting learning rate to {state.learning_rate:f}")
+            lines.append(f"{text} Setting learning rate to {state.learning_rate:f}")
         elif state.n_not_better > self.patience:
-            lines.append(f"{said} Stopping.")
+            lines.append(f"{text} Stopping.")
         return lines
 
     def _paced(self, state: EpochState) -> EpochState:

@@ -1,9 +1,9 @@
 """L-BFGS for networks: few parameters, full passes, no mini-batches.
 
-A step goes along the direction that the last curvature pairs define, as far as a line search finds
-good: one pass for each trial, and nearly always one. Where these pairs lead nowhere, they are
-forgotten, and the step follows the gradient. The choices are those of SciPy's L-BFGS-B, and so
-are the steps.
+A step follows the direction that the last curvature pairs define, and a line search determines its
+length. Each trial of the line search is one pass, and nearly always one trial is enough. If the
+pairs give no descent, they are deleted, and the step follows the negative gradient. All choices are
+those of SciPy's L-BFGS-B, so the steps are the same.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.line_search import LONGEST, LineSearch
 
 _MEMORY = 10
-#: A step that gains less than this share of the loss is the last.
+#: A step that reduces the loss by at most this share is the last.
 _LEAST_GAIN = 2.220446049250313e-9
 _EPS = float(np.finfo(float).eps)
 _REASONS = {
     Status.MAX_ITER: "an entry of the gradient is {gradient:.1e}, above tol={tol:.1e}",
     Status.STALLED: (
-        "no step makes the loss less, though an entry of the gradient is {gradient:.1e}, above "
+        "no step reduces the loss, although an entry of the gradient is {gradient:.1e}, above "
         "tol={tol:.1e}"
     ),
 }
@@ -45,16 +45,16 @@ class FullBatch(BaseProblem):
     blocks : Blocks
         The data.
     network : Network
-        Losses and penalty.
+        Provides the losses and the penalty.
     title : str
-        What a person reads on the dashboard.
+        Name of the passes on the dashboard.
     """
 
     network: Network
     title: str
 
     def evaluate(self, parameters: FloatArray) -> Asks[tuple[float, FloatArray]]:
-        """Return the objective and its gradient, by one pass."""
+        """Return the objective and its gradient, from one pass."""
         kernel = NetworkKernel(self.network)
         sums: NetworkSums = yield Pass(kernel, parameters, f"{self.title}-lbfgs-pass-{{}}")
         check_weight(sums.weight, sums.n_rows)
@@ -68,9 +68,10 @@ class FullBatch(BaseProblem):
 
 @dataclass(frozen=True)
 class FullBatchState(State):
-    """Adds the gradient at ``parameters``, curvature pairs, and a count of evaluations.
+    """The state of :class:`FullBatchLBFGS`: adds a gradient, curvature pairs and a count.
 
-    The gradient is empty before the first pass.
+    ``gradient`` is the gradient at ``parameters``; it is empty before the first pass.
+    ``n_evaluations`` counts the evaluations of the objective.
     """
 
     gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -79,7 +80,7 @@ class FullBatchState(State):
 
     @property
     def steepest(self) -> float:
-        """The largest entry of the gradient."""
+        """The largest absolute entry of the gradient."""
         return float(np.abs(self.gradient).max()) if self.gradient.size else np.inf
 
     def meets(self, tol: float) -> bool:
@@ -87,7 +88,7 @@ class FullBatchState(State):
 
 
 class _Identity:
-    """The metric of the parameters as they are."""
+    """The identity as the initial metric."""
 
     def solve(self, gradient: FloatArray) -> FloatArray:
         return gradient
@@ -100,7 +101,7 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
     Parameters
     ----------
     max_fun : int
-        Passes after which no step is begun.
+        Number of passes after which no new step begins.
     """
 
     max_fun: int
@@ -160,12 +161,12 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
 def _along(
     problem: FullBatch, state: FullBatchState, direction: FloatArray
 ) -> Asks[tuple[FullBatchState, FullBatchState | None]]:
-    """Search along a direction: return the state with its passes, and the one found, if any."""
+    """Search along a direction; return the state with its evaluations, and the new state if any."""
     slope = float(direction @ state.gradient)
     length = float(np.linalg.norm(direction))
-    # Nothing tells yet how far the gradient is to be followed.
-    first = min(1.0 / length, LONGEST) if state.n_iter == 0 else 1.0
-    search = LineSearch.along(state.value, slope, first)
+    # Before the first step, nothing is known about a good step length.
+    first_step = min(1.0 / length, LONGEST) if state.n_iter == 0 else 1.0
+    search = LineSearch.along(state.value, slope, first_step)
     point, value, gradient = state.parameters, state.value, state.gradient
     while search.found is None:
         point = state.parameters + search.step * direction
@@ -178,9 +179,9 @@ def _along(
     return state, replace(found, pairs=_with_last_move(state, found, search.step * slope))
 
 
-def _with_last_move(state: FullBatchState, found: FullBatchState, promised: float) -> Pairs:
-    """Add what the last move says of the curvature, unless that is rounding."""
-    moved, turned = found.parameters - state.parameters, found.gradient - state.gradient
-    if float(moved @ turned) <= -_EPS * promised:
+def _with_last_move(state: FullBatchState, found: FullBatchState, predicted: float) -> Pairs:
+    """Return the pairs with the one of the last step, unless its curvature is only rounding."""
+    s, y = found.parameters - state.parameters, found.gradient - state.gradient
+    if float(s @ y) <= -_EPS * predicted:
         return state.pairs
-    return (*state.pairs, (moved, turned))[-_MEMORY:]
+    return (*state.pairs, (s, y))[-_MEMORY:]

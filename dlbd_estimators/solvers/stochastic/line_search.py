@@ -1,8 +1,9 @@
-"""A step along a line that makes a function less, and its slope flatter (Moré and Thuente 1994).
+"""Line search for a step that meets the strong Wolfe conditions (Moré and Thuente 1994).
 
-Each trial narrows an interval that holds such a step, by the cubic through two points and their
-slopes, or the parabola. The parameters are those of SciPy's L-BFGS-B: nearly always the first trial
-is taken, and of a loss that costs a pass over the data that is what counts.
+These require a sufficient decrease of the function and of its slope. Each trial narrows an interval
+that contains such a step, with the cubic through two points and their slopes, or with a parabola.
+The parameters are those of SciPy's L-BFGS-B. With them the first trial is nearly always accepted,
+which matters because each trial costs a pass over the data.
 """
 
 from __future__ import annotations
@@ -12,52 +13,53 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Share of the decrease that the slope promises which has to be there,
+#: Least decrease, as a share of the decrease that the initial slope predicts.
 _DECREASE = 1e-3
-#: and share of the slope that may be left.
+#: Largest slope at the end of the step, as a share of the initial slope.
 _CURVATURE = 0.9
-#: An interval is not narrowed below this share of its end.
+#: An interval is not narrowed below this share of its upper end.
 _NARROWEST = 0.1
 LONGEST = 1e10
 _MOST_TRIALS = 20
 
 
 class Trial(NamedTuple):
-    """A step, and the function and its slope there."""
+    """A step, with the value and the slope of the function at its end."""
 
     step: float
     value: np.float64
     slope: np.float64
 
     def tilted(self, slope: float) -> Trial:
-        """Return this of the function less a line."""
+        """Return the trial for the function minus a line of this slope."""
         return Trial(self.step, self.value - self.step * slope, self.slope - slope)
 
 
 @dataclass(frozen=True)
 class LineSearch:
-    """Where a search stands: evaluate at ``step``, and go on with what :meth:`after` returns.
+    """The state of a line search: evaluate at ``step``, then continue with :meth:`after`.
 
     Attributes
     ----------
     begin : Trial
-        The function where the line begins; it falls there.
+        The beginning of the line, where the slope is negative.
     step : float
-        To try next, or, where the search is over, the last one tried.
+        The step to try next or, after the end of the search, the last step tried.
     low, high : float
-        Bounds on that.
+        Bounds on the step.
     best, other : Trial
-        The ends of the interval: the best step until now, and the other end.
+        The ends of the interval: the best step so far, and the other end.
     bracketed : bool
-        A good step lies between them.
+        Whether an acceptable step lies between them.
     seeks_decrease : bool
-        No trial has yet had the decrease asked for and gone beyond the minimum.
+        Whether the search is in its first stage: no trial has had both a sufficient decrease and
+        a slope that is not negative.
     width, width_before : float
-        Of the interval now, and one trial before.
+        Width of the interval now, and one trial before.
     n_tried : int
-        Trials until now.
+        Number of trials so far.
     found : bool or None
-        Whether ``step`` may be taken; None is not known yet.
+        Whether ``step`` is acceptable; None while the search continues.
     """
 
     begin: Trial
@@ -75,14 +77,15 @@ class LineSearch:
 
     @classmethod
     def along(cls, value: float, slope: float, step: float) -> LineSearch:
-        """Begin a search, with a first step to try.
+        """Return the initial state of a search.
 
         Parameters
         ----------
         value, slope : float
-            Of the function where the line begins. Where it does not fall there is nothing to find.
+            Value and slope of the function at the beginning of the line. If the slope is not
+            negative, the search ends without a step.
         step : float
-            To try first.
+            The first step to try.
         """
         begin = Trial(0.0, np.float64(value), np.float64(slope))
         found = None if slope < 0.0 else False
@@ -91,22 +94,22 @@ class LineSearch:
     def after(self, value: float, slope: float) -> LineSearch:
         """Return the search after a trial."""
         tried = Trial(self.step, np.float64(value), np.float64(slope))
-        least = _DECREASE * self.begin.slope
-        enough = self.begin.value + self.step * least
+        required_slope = _DECREASE * self.begin.slope
+        enough = self.begin.value + self.step * required_slope
         fell = bool(tried.value <= enough)
         search = replace(self, n_tried=self.n_tried + 1)
         if fell and abs(tried.slope) <= -_CURVATURE * self.begin.slope:
             return replace(search, found=True)
-        # Rounding leaves nothing better in the interval, or the function falls without end.
-        endless = self.step == LONGEST and fell and tried.slope <= least
-        if endless or (self.bracketed and (self._at_an_end or self._narrow)):
+        # Because of rounding the interval has no better step, or the function is unbounded below.
+        unbounded = self.step == LONGEST and fell and tried.slope <= required_slope
+        if unbounded or (self.bracketed and (self._at_an_end or self._narrow)):
             return replace(search, found=True)
         if search.n_tried == _MOST_TRIALS:
             return replace(search, found=False)
         if fell and tried.slope >= 0.0:
             search = replace(search, seeks_decrease=False)
         tilted = search.seeks_decrease and not fell and tried.value <= self.best.value
-        return search._narrowed(tried, float(least) if tilted else 0.0)
+        return search._narrowed(tried, float(required_slope) if tilted else 0.0)
 
     @property
     def _at_an_end(self) -> bool:
@@ -117,15 +120,15 @@ class LineSearch:
         return self.high - self.low <= _NARROWEST * self.high
 
     def _narrowed(self, tried: Trial, tilt: float) -> LineSearch:
-        """Return a search in the part of the interval that holds a good step."""
+        """Return the search in the part of the interval that contains an acceptable step."""
         best, other, here = (each.tilted(tilt) for each in (self.best, self.other, tried))
-        higher, turned = here.value > best.value, best.slope * here.slope < 0.0
-        bracketed = bool(self.bracketed or higher or turned)
+        higher, sign_changed = here.value > best.value, best.slope * here.slope < 0.0
+        bracketed = bool(self.bracketed or higher or sign_changed)
         step = _next(best, other, here, self.bracketed, self.low, self.high)
         if higher:
             best, other = self.best, tried
         else:
-            best, other = tried, self.best if turned else self.other
+            best, other = tried, self.best if sign_changed else self.other
         low, high = step + 1.1 * (step - best.step), step + 4.0 * (step - best.step)
         width, width_before = self.width, self.width_before
         if bracketed:
@@ -153,7 +156,7 @@ class LineSearch:
 def _next(
     best: Trial, other: Trial, here: Trial, bracketed: bool, low: float, high: float
 ) -> float:
-    """Return the step to try after another."""
+    """Return the step to try after the trial ``here``, from the best and the other trial."""
     if here.value > best.value:
         cubic, parabola = _cubic(best, here), _parabola(best, here)
         nearer = abs(cubic - best.step) <= abs(parabola - best.step)
@@ -167,9 +170,9 @@ def _next(
         by_cubic, by_secant = abs(cubic - here.step), abs(secant - here.step)
         if not bracketed:
             return float(np.clip(cubic if by_cubic > by_secant else secant, low, high))
-        most = here.step + 0.66 * (other.step - here.step)
+        limit = here.step + 0.66 * (other.step - here.step)
         step = cubic if by_cubic < by_secant else secant
-        return min(most, step) if here.step > best.step else max(most, step)
+        return min(limit, step) if here.step > best.step else max(limit, step)
     return _cubic(here, other) if bracketed else end
 
 
@@ -181,7 +184,7 @@ def _cubic(a: Trial, b: Trial) -> float:
 
 
 def _cubic_ahead(here: Trial, best: Trial, end: float) -> float:
-    """Return the minimum of the cubic, where it lies beyond both points, or how far one may go."""
+    """Return the minimum of the cubic if it lies beyond both points, else the bound ``end``."""
     gamma, theta = _gamma(here, best)
     share = (gamma - here.slope + theta) / (gamma + (best.slope - here.slope) + gamma)
     if share < 0.0 and gamma != 0.0:
@@ -197,13 +200,13 @@ def _gamma(a: Trial, b: Trial) -> tuple[np.float64, np.float64]:
 
 
 def _parabola(best: Trial, here: Trial) -> float:
-    """Return the minimum of the parabola through two points, and the slope of the first."""
+    """Return the minimum of the parabola through two points with the slope at the first."""
     width = here.step - best.step
     rise = (best.value - here.value) / width + best.slope
     return float(best.step + best.slope / rise / 2.0 * width)
 
 
 def _secant(here: Trial, best: Trial) -> float:
-    """Return where the slope would be zero if it went on as between two points."""
+    """Return the zero of the linear function through the slopes at two points."""
     share = here.slope / (here.slope - best.slope)
     return float(here.step + share * (best.step - here.step))

@@ -1,7 +1,7 @@
 """One epoch of mini-batch training: over rows in memory, or over blocks in rounds.
 
-A scheme takes training from the end of one epoch to the end of the next. All that it knows in
-between is in :class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`.
+A scheme continues the training from the end of one epoch to the end of the next. Its state is an
+:class:`~dlbd_estimators.solvers.stochastic.epoch_state.EpochState`; it keeps nothing else.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 
 
 class EpochScheme(ABC):
-    """Asks for one epoch after the other, or for a part of one."""
+    """Requests the training of one epoch, or of a part of one."""
 
     @abstractmethod
     def begin(self, parameters: FloatArray, learning_rate: float) -> EpochState:
-        """Return where training begins, with no memory of earlier updates."""
+        """Return the initial state of the training, without moments of earlier updates."""
 
     @abstractmethod
     def epoch(self, state: EpochState) -> Asks[EpochState]:
-        """Ask for training on all rows once; return where it has come to, not yet judged.
+        """Request training on all rows once; return the state after it, not yet judged.
 
-        A scheme may stop within an epoch (``EpochState.within``), and goes on where it was.
+        A scheme may return within an epoch (``EpochState.within``); the next call continues it.
 
         Raises
         ------
@@ -50,21 +50,21 @@ class EpochScheme(ABC):
 
 @dataclass(frozen=True, eq=False)
 class InMemory(EpochScheme):
-    """All rows at hand: one replica, batches from one permutation of all rows.
+    """All rows are in memory: one replica, with batches from one permutation of all rows.
 
     Parameters
     ----------
     learner : Learner
         Trains the replica.
     rows : Block
-        Of the precision that is trained in.
+        The rows, in the precision of the training.
     random : tuple or None
-        The RandomState, frozen, that puts the rows in another order each epoch, as scikit-learn
-        does; None leaves them.
+        Frozen state of the RandomState that shuffles the rows before each epoch, as scikit-learn
+        does; None keeps the order of the rows.
     n_threads : int
-        Threads that share a batch.
+        Number of threads that share a batch.
     name : str
-        What a person reads on the dashboard.
+        Name of the epochs on the dashboard.
     """
 
     learner: Learner
@@ -83,7 +83,7 @@ class InMemory(EpochScheme):
     def epoch(self, state: EpochState) -> Asks[EpochState]:
         random, order = state.random, state.order
         if random is not None and order is not None:
-            # scikit-learn's way, so that its batches are ours: a permutation of the last order.
+            # Permute the last order, as scikit-learn does, so that the batches are the same.
             random_state, permutation = thaw(random), np.arange(self.rows.n_rows)
             random_state.shuffle(permutation)
             random, order = freeze(random_state), order[permutation]
@@ -110,24 +110,24 @@ class InMemory(EpochScheme):
 
 @dataclass(frozen=True, eq=False)
 class InRounds(EpochScheme):
-    """Blocks that are read as they are needed, by replicas that meet after each round.
+    """Blocks are read when they are needed, by replicas that are synchronised after each round.
 
     Parameters
     ----------
     learner : Learner
         Trains a replica.
     blocks : Blocks
-        The data, of known sizes.
+        The data; the sizes of the blocks must be known.
     shape : Shape
-        How an epoch is cut.
+        How an epoch is divided into rounds.
     outer : OuterStep
-        How replicas come together; one alone goes on as it is.
+        Combines the replicas after a round; a single replica is not changed.
     seed : int
-        Of the order of blocks and rows.
+        Seed of the order of blocks and rows.
     shuffle : bool
-        False takes blocks and rows as they are stored.
+        If False, blocks and rows are used in the order in which they are stored.
     name : str
-        What a person reads on the dashboard.
+        Name of the rounds on the dashboard.
     """
 
     learner: Learner
@@ -162,8 +162,8 @@ class InRounds(EpochScheme):
         name = f"{self.name}-epoch-{state.n_epochs + 1}-round-{number + 1}"
         results = yield Round(trainings, self.learner, name, n_passes=0.0 if number else 1.0)
         for result in results:
-            for each in result.totals:  # one by one: where rounds end changes no sum either
-                total += each
+            for fill_total in result.totals:  # the sum must not depend on where rounds end
+                total += fill_total
             n_rows += result.n_rows
         if not (isfinite(total) and all(result.replica.is_finite for result in results)):
             raise _diverged(state, f", round {number + 1} of {len(rounds)}")
@@ -199,17 +199,17 @@ class InRounds(EpochScheme):
             [result.replica.parameters for result in results],
             [result.n_rows for result in results],
         )
-        together = tuple(replace(replica, parameters=parameters) for replica in replicas)
-        return replace(state, parameters=parameters, velocity=velocity, replicas=together)
+        synchronised = tuple(replace(replica, parameters=parameters) for replica in replicas)
+        return replace(state, parameters=parameters, velocity=velocity, replicas=synchronised)
 
 
 @lru_cache(maxsize=4)
 def _planned(
     n_blocks: int, shape: Shape, seed: tuple[int, int] | None
 ) -> tuple[list[list[tuple[Fill, ...]]], list[list[int]]]:
-    """Plan an epoch; return the fills of each round and replica, and how many came before.
+    """Plan an epoch; return the fills of each round and replica, and the numbers of earlier fills.
 
-    The plan is cached, because each round of the epoch asks for it.
+    The plan is cached, because each round of the epoch needs it.
     """
     rounds = plan_epoch(n_blocks, shape, None if seed is None else np.random.default_rng(seed))
     # Fills are counted over the whole epoch, so their order does not depend on the rounds.

@@ -1,8 +1,8 @@
-"""The step that all replicas take together after a round.
+"""The outer step, which combines the replicas after a round.
 
-The mean move of the replicas is used as a gradient, with Nesterov's momentum: DiLoCo (Douillard et
-al., arXiv 2311.08105), of which local SGD's plain average (Stich, arXiv 1805.09767) is the case of
-rate 1 and momentum 0.
+The mean change of the replicas, with the opposite sign, is used as a gradient (the outer gradient),
+with Nesterov's momentum: DiLoCo (Douillard et al., arXiv 2311.08105). With rate 1 and momentum 0,
+this is the plain average of local SGD (Stich, arXiv 1805.09767).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dlbd_estimators.kernels.arrays import FloatArray
 
 @dataclass(frozen=True)
 class OuterStep:
-    """``v = momentum v + d``; ``w = w - rate (d + momentum v)``; d is what replicas moved back.
+    """``v = momentum v + d``; ``w = w - rate (d + momentum v)``, with the outer gradient d.
 
     Parameters
     ----------
     learning_rate : float
-        Greater than 0; 1 with no momentum is the plain average.
+        Greater than 0; 1 without momentum gives the plain average.
     momentum : float
         In [0, 1).
     """
@@ -42,19 +42,19 @@ class OuterStep:
         Parameters
         ----------
         synchronised : ndarray of shape (size,)
-            Where all replicas began.
+            Parameters with which all replicas began the round.
         velocity : ndarray of shape (size,)
-            float64; zero before the first round.
+            The velocity after the last round, in float64; zero before the first round.
         replicas : sequence of ndarray of shape (size,)
-            Where they ended.
+            Parameters of the replicas at the end of the round.
         n_rows : sequence of int
-            Rows that each trained on: its weight in the average.
+            Number of rows that each replica trained on: its weight in the average.
         """
         before = synchronised.astype(np.float64)
-        moved_back = np.zeros_like(velocity)
-        # In order, whoever came first: the sum's bits must not depend on that.
+        outer_gradient = np.zeros_like(velocity)
+        # In the order of the replicas: the sum must not depend on which one finished first.
         for parameters, rows in zip(replicas, n_rows, strict=True):
-            moved_back += (before - parameters) * (rows / sum(n_rows))
-        velocity = self.momentum * velocity + moved_back
-        after = before - self.learning_rate * (moved_back + self.momentum * velocity)
+            outer_gradient += (before - parameters) * (rows / sum(n_rows))
+        velocity = self.momentum * velocity + outer_gradient
+        after = before - self.learning_rate * (outer_gradient + self.momentum * velocity)
         return after.astype(synchronised.dtype), velocity

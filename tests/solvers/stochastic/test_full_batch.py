@@ -208,7 +208,7 @@ def test_where_no_step_is_better_the_fit_ends_with_a_warning():
     X, y = task("binary")
     ASKED.clear()
     network = Wrong(Layers((5, 1)), ACTIVATIONS["tanh"], HalfBinomialLoss(), 1e-2)
-    with pytest.warns(ConvergenceWarning, match="no step makes the loss less"):
+    with pytest.warns(ConvergenceWarning, match="no step reduces the loss"):
         result, passes = found(network, from_arrays(X, y.astype(float), None))
     assert result.status is Status.STALLED
     assert result.n_iter == len(result.history)
