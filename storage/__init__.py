@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.ingest import ingest
     from storage.ingestion.quality import ColumnQuality, QualityReport
+    from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
     "CSVFormat",
@@ -50,12 +51,14 @@ __all__ = [
     "DatasetNotFound",
     "DatasetReplaced",
     "Encoded",
+    "HashSplit",
     "InvalidData",
     "MetadataCorrupt",
     "NotADataset",
     "QualityReport",
     "StorageError",
     "StoreUnreachable",
+    "TimeSplit",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",
@@ -72,7 +75,9 @@ _INGESTION = {
     "Column": "column",
     "ColumnQuality": "quality",
     "Encoded": "encoding",
+    "HashSplit": "selection",
     "QualityReport": "quality",
+    "TimeSplit": "selection",
     "ingest": "ingest",
 }
 

@@ -12,6 +12,7 @@ from storage.dataset import Dataset
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
+from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
 
@@ -38,6 +39,16 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 @click.option(
     "--like", metavar="DATA", help="Use the columns, rules and categories of this data set again."
 )
+@click.option(
+    "--by-hash",
+    metavar="COLUMN,START,STOP",
+    help="Ingest the rows whose hash of COLUMN, a number from 0 to 1, is in this range.",
+)
+@click.option(
+    "--by-time",
+    metavar="COLUMN,START,STOP",
+    help="Ingest the rows of this time; leave START or STOP empty for no limit.",
+)
 @click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
 @click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
@@ -50,6 +61,8 @@ def ingest(
     features: str | None,
     columns: tuple[str, ...],
     like: str | None,
+    by_hash: str | None,
+    by_time: str | None,
     delimiter: str | None,
     encoding: str | None,
     report: str | None,
@@ -76,6 +89,8 @@ def ingest(
         -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
         -c start:datetime,parts=month|weekday|hour
       dlbd ingest december.csv -o test.zarr --like trips.zarr
+      dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
+      dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
     """
     as_written = {"delimiter": delimiter, "encoding": encoding}
     if (target is None) == (like is None):
@@ -88,6 +103,7 @@ def ingest(
         features=None if features is None else features.split(","),
         columns=dict(map(_column, columns)) if columns or like is None else None,
         like=like,
+        rows=_rows(by_hash, by_time),
         csv=CSVFormat(**given) if given else None,
         overwrite=overwrite,
     )
@@ -128,6 +144,24 @@ def shuffle(
         click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
     else:
         click.echo(repr(mixed))
+
+
+def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | None:
+    if by_hash is not None and by_time is not None:
+        raise click.UsageError("give either --by-hash or --by-time")
+    text = by_time if by_hash is None else by_hash
+    if text is None:
+        return None
+    fields = text.split(",")
+    if len(fields) != 3:
+        raise click.UsageError(f"write COLUMN,START,STOP, not {text!r}")
+    column, start, stop = fields
+    try:
+        if by_hash is None:
+            return TimeSplit(column, start or None, stop or None)
+        return HashSplit(column, float(start or 0), float(stop or 1))
+    except ValueError as error:
+        raise click.UsageError(f"{text!r}: {error}") from error
 
 
 def _column(text: str) -> tuple[str, Column]:

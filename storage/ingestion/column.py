@@ -10,7 +10,7 @@ import numpy as np
 
 from storage.schema import Label
 
-__all__ = ["DATETIME_PARTS", "Column", "Kind", "limit"]
+__all__ = ["DATETIME_PARTS", "Column", "Kind", "limit", "plain_value"]
 
 Kind = Literal["number", "boolean", "category", "datetime"]
 
@@ -121,7 +121,7 @@ class Column:
         if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
             raise ValueError("out_of_range has no effect without minimum or maximum")
         for name in ("minimum", "maximum", "fill_value"):
-            object.__setattr__(self, name, _plain(name, getattr(self, name)))
+            object.__setattr__(self, name, plain_value(name, getattr(self, name)))
         object.__setattr__(self, "parts", _texts("parts", self.parts))
         for part in self.parts:
             _one_of("parts", part, DATETIME_PARTS)
@@ -164,7 +164,7 @@ class Column:
             )
 
 
-def _plain(name: str, value: Any) -> Any:
+def plain_value(name: str, value: Any) -> Any:
     """Return a value that JSON can hold, with times as texts."""
     if hasattr(value, "isoformat"):
         return value.isoformat()

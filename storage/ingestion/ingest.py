@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 from dask.base import compute
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
 
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
@@ -17,11 +17,12 @@ from storage.group import INGEST
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.pieces import encoded_arrays
-from storage.ingestion.plan import columns_of_recipe, planned_columns
+from storage.ingestion.plan import check_names, columns_of_recipe, planned_columns
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe, violation
 from storage.ingestion.record import IngestRecord
-from storage.ingestion.sources import source_of
+from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit, select_rows
+from storage.ingestion.sources import Source, source_of
 from storage.ingestion.tally import Tally, joined, tally_rows
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
@@ -45,6 +46,7 @@ def ingest(
     features: Sequence[str] | None = None,
     columns: Mapping[str, Column] | None = None,
     like: Dataset | Location | None = None,
+    rows: HashSplit | TimeSplit | None = None,
     csv: CSVFormat | None = None,
     dtype: npt.DTypeLike | None = None,
     partition_nbytes: int = _PARTITION_NBYTES,
@@ -83,6 +85,9 @@ def ingest(
         values are used again. Use it for a test set, so that its X has the columns of the training
         set and nothing is estimated from the test rows. `target`, `features` and `columns` must
         then be None.
+    rows : HashSplit or TimeSplit, optional
+        The rows to ingest, by the hash of a key or by time; None means all. With `like`, rows that
+        the other data set has selected by the same column are refused.
     csv : CSVFormat, optional
         How CSV files are written; None means comma (tab in ``.tsv``), UTF-8, and a header.
     dtype : {"float32", "float64"}, optional
@@ -137,14 +142,15 @@ def ingest(
     check_sizes(chunk_nbytes, block_nbytes)
     if partition_nbytes < 1:
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
+    if rows is not None and not isinstance(rows, RowSelection):
+        raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
     writing_to(store_at(url), overwrite=overwrite)  # only checks that nothing is there
     given = None
     if like is not None:
         _refuse_declarations(target=target, features=features, columns=columns)
         known = like if isinstance(like, Dataset) else open_dataset(like)
-        if known.columns is not None:
-            raise ValueError("like must be a data set opened with all its columns")
-        given = IngestRecord.of(known).recipe
+        record = _record_of(known, rows)
+        given = record.recipe
         dtype = known.X.dtype if dtype is None else dtype
     elif target is None:
         raise TypeError("name the target column, target='...', or a data set with like=")
@@ -154,14 +160,17 @@ def ingest(
         plan = planned_columns(found, target, features, columns or {})
     else:
         plan = columns_of_recipe(found, given)
+    if rows is not None:
+        check_names(found, [rows.column])
     count = delayed(partial(tally_rows, plan), traverse=False)
-    tallies = list(compute(*(count(rows) for rows in found.rows([*plan]))))
+    tallies = list(compute(*map(count, _read(found, rows, [*plan]))))
     tally = joined(tallies, plan)
     _refuse_broken(tally, plan, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally)
-    report = QualityReport.of(found.description, recipe.target.name, plan, tally)
-    record = IngestRecord(recipe, report)
-    X, y = encoded_arrays(recipe, found.rows([*plan]), [each.n_kept for each in tallies])
+    description = found.description if rows is None else f"{found.description}, {rows}"
+    report = QualityReport.of(description, recipe.target.name, plan, tally)
+    record = IngestRecord(recipe, report, rows)
+    X, y = encoded_arrays(recipe, _read(found, rows, [*plan]), [each.n_kept for each in tallies])
     return store_arrays(
         url,
         X,
@@ -169,7 +178,7 @@ def ingest(
         feature_names=recipe.feature_names,
         target=recipe.target.name,
         classes=recipe.target.classes,
-        source=found.description,
+        source=description,
         seed=None,
         dtype=dtype,
         chunk_nbytes=chunk_nbytes,
@@ -177,6 +186,27 @@ def ingest(
         overwrite=overwrite,
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
     )
+
+
+def _read(source: Source, selection: RowSelection | None, columns: Sequence[str]) -> list[Delayed]:
+    """Return the rows of each partition, those that are selected."""
+    if selection is None:
+        return source.rows(columns)
+    wanted = [*columns, *({selection.column} - {*columns})]
+    return select_rows(selection, source.rows(wanted), columns)
+
+
+def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:
+    """Return the record of the data set given as `like`."""
+    if known.columns is not None:
+        raise ValueError("like must be a data set opened with all its columns")
+    record = IngestRecord.of(known)
+    if rows is not None and record.rows is not None and rows.overlaps(record.rows):
+        raise ValueError(
+            f"the data set given as like= already has {record.rows}: a test set with {rows} would "
+            f"contain training rows. Select other rows"
+        )
+    return record
 
 
 def _refuse_declarations(**declarations: Any) -> None:
@@ -199,6 +229,11 @@ def _refuse_broken(
             f"{_shown(tally.malformed_examples)}. Skip them with "
             f"csv=storage.CSVFormat(on_bad_lines='skip')"
         )
+    if tally.unassigned:
+        lines.append(
+            f"rows without a value that the split can be decided by, {tally.unassigned:,}: "
+            f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
+        )
     for name, column in plan.items():
         found = tally.columns[name]
         for rule, count in found.broken.items():
@@ -216,6 +251,8 @@ def _refuse_broken(
                 )
     if lines:
         raise InvalidData("the raw data break the declared rules:\n  " + "\n  ".join(lines))
+    if not tally.n_rows:
+        raise InvalidData("the source has no rows, or the split selects none of them")
     if not tally.n_kept:
         raise InvalidData(
             f"no row is left of {tally.n_rows:,}: policies and malformed lines leave out all"

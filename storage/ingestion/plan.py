@@ -13,7 +13,7 @@ from storage.ingestion.infer import resolved_columns
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.sources import Source
 
-__all__ = ["columns_of_recipe", "planned_columns"]
+__all__ = ["check_names", "columns_of_recipe", "planned_columns"]
 
 
 def planned_columns(
@@ -60,7 +60,7 @@ def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
         When the source lacks a column.
     """
     steps = (*recipe.features, recipe.target)
-    _check_names(source, [step.name for step in steps])
+    check_names(source, [step.name for step in steps])
     return {step.name: replace(step.column, categories=step.categories) for step in steps}
 
 
@@ -73,7 +73,7 @@ def _declared_columns(
     if isinstance(features, str):
         raise TypeError(f"features must be a sequence of names, got {features!r}")
     chosen = [*(features if features is not None else (n for n in source.names if n != target))]
-    _check_names(source, [target, *chosen, *columns])
+    check_names(source, [target, *chosen, *columns])
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ValueError("features must be distinct names, and must not include the target")
     if not chosen:
@@ -87,7 +87,14 @@ def _declared_columns(
     return {name: columns.get(name, Column()) for name in (*chosen, target)}
 
 
-def _check_names(source: Source, names: Sequence[str]) -> None:
+def check_names(source: Source, names: Sequence[str]) -> None:
+    """Refuse the name of a column that the source does not have.
+
+    Raises
+    ------
+    InvalidData
+        When the source lacks a column.
+    """
     for name in names:
         if name not in source.names:
             shown = ", ".join(source.names[:8]) + ", ..." * (len(source.names) > 8)

@@ -12,6 +12,7 @@ from storage.errors import MetadataCorrupt, NotADataset
 from storage.group import INGEST
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
+from storage.ingestion.selection import RowSelection, selection_from_json
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ class IngestRecord:
         The steps from raw rows to X and y.
     quality : QualityReport
         What was found in the raw rows.
+    rows : HashSplit, TimeSplit or None
+        The selection of rows; None means all rows.
     """
 
     recipe: Recipe
     quality: QualityReport
+    rows: RowSelection | None = None
 
     def to_bytes(self, dataset_id: str) -> bytes:
         """Return the content of the file, whose first line is the checksum of all others."""
@@ -41,6 +45,7 @@ class IngestRecord:
             "dataset_id": dataset_id,
             "recipe": self.recipe.to_json(),
             "quality": self.quality.to_json(),
+            "rows": None if self.rows is None else self.rows.to_json(),
         }
         body = json.dumps(plain, indent=1, ensure_ascii=False).encode()[1:]
         return _checksum_line(body) + body
@@ -81,7 +86,11 @@ class IngestRecord:
             plain = json.loads(content)
             if plain["dataset_id"] != dataset_id:
                 raise ValueError("it belongs to another data set")
-            return cls(Recipe.from_json(plain["recipe"]), QualityReport.from_json(plain["quality"]))
+            return cls(
+                Recipe.from_json(plain["recipe"]),
+                QualityReport.from_json(plain["quality"]),
+                selection_from_json(plain.get("rows")),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise MetadataCorrupt(
                 f"{store.location}/{INGEST} is damaged ({error}): restore it from a copy, or "

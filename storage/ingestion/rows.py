@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from storage.errors import InvalidData
@@ -36,6 +38,11 @@ class Rows:
         fields. These lines are not in the table.
     empty : tuple of int
         Numbers of the empty lines, which are not in the table either.
+    positions : ndarray of int or None
+        Positions of the table's rows among all rows that were read, if a split selected some.
+    unassigned : tuple of int
+        Numbers (from 0, within the partition) of the lines or rows that no split selects, because
+        they have no value to select by.
     """
 
     table: pa.Table
@@ -45,9 +52,13 @@ class Rows:
     first: int = 0
     malformed: tuple[tuple[int, str], ...] = ()
     empty: tuple[int, ...] = ()
+    positions: npt.NDArray[np.intp] | None = None
+    unassigned: tuple[int, ...] = ()
 
     def number(self, row: int) -> int:
         """Return the line or row number, within the partition, of a row of the table."""
+        if self.positions is not None:
+            row = int(self.positions[row])
         skipped = sorted([*self.empty, *(number for number, _ in self.malformed)])
         return nth_unskipped(skipped, row) + self.first
 

@@ -89,6 +89,10 @@ class Tally:
         Number of lines with too many or too few fields.
     malformed_examples : tuple of Example
         The first of these lines.
+    unassigned : int
+        Number of lines or rows that no split selects, because they have no value to select by.
+    unassigned_examples : tuple of Example
+        The first of these.
     columns : dict of str to ColumnTally
         Counts of each column.
     """
@@ -98,6 +102,8 @@ class Tally:
     n_units: Mapping[str, int]
     malformed: int
     malformed_examples: tuple[Example, ...]
+    unassigned: int
+    unassigned_examples: tuple[Example, ...]
     columns: Mapping[str, ColumnTally]
 
 
@@ -121,6 +127,11 @@ def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
         {rows.file: rows.n_units},
         len(rows.malformed),
         malformed,
+        len(rows.unassigned),
+        tuple(
+            Example(rows.file, rows.unit, number + rows.first, None)
+            for number in rows.unassigned[:EXAMPLES]
+        ),
         {
             name: _of_column(columns[name], each, ~drop, rows, name)
             for name, each in checked.items()
@@ -203,6 +214,8 @@ def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
         dict(begun),
         sum(each.malformed for each in tallies),
         _first(each.malformed_examples for each in placed),
+        sum(each.unassigned for each in tallies),
+        _first(each.unassigned_examples for each in placed),
         {
             name: _joined_columns([each.columns[name] for each in placed], column)
             for name, column in columns.items()
@@ -220,7 +233,12 @@ def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
         name: replace(each, examples={rule: moved(some) for rule, some in each.examples.items()})
         for name, each in tally.columns.items()
     }
-    return replace(tally, malformed_examples=moved(tally.malformed_examples), columns=columns)
+    return replace(
+        tally,
+        malformed_examples=moved(tally.malformed_examples),
+        unassigned_examples=moved(tally.unassigned_examples),
+        columns=columns,
+    )
 
 
 def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally:

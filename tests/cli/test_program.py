@@ -103,6 +103,22 @@ def test_a_test_set_is_ingested_by_the_steps_of_the_training_set(dlbd, trips):
     assert "columns cannot be given with like=" in done.stderr
 
 
+def test_rows_of_a_split_are_ingested(dlbd, trips):
+    words = ["ingest", trips / "1.csv", trips / "2.csv", "-o", trips / "x.zarr", "--overwrite"]
+    words += ["--target", "late", "--json"]
+    later = json_from(dlbd(*words, "--by-time", "start,2013-01-02,"))
+    assert later["quality"]["n_rows"] == 1
+    shares = [
+        json_from(dlbd(*words, "--by-hash", f"distance,{share}"))["quality"]["n_rows"]
+        for share in ("0,1", ",")
+    ]
+    assert shares == [3, 3]
+    for options in (["--by-hash", "distance"], ["--by-hash", "distance,0.5,0.1"],
+                    ["--by-time", "start,soon,"], ["--by-hash", "distance,a,b"],
+                    ["--by-hash", "distance,0,1", "--by-time", "start,,"]):  # fmt: skip
+        assert dlbd(*words, *options).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("column", "told"),
     [("distance", "write NAME:KIND"), ("distance:number,minimum", "is no rule"),

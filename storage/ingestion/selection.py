@@ -1,0 +1,224 @@
+"""Select the rows of a training or test set by a column: by the hash of a key, or by time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from dask.delayed import Delayed, delayed
+
+from storage.ingestion.cells import Mask, as_texts, read_cells
+from storage.ingestion.column import limit, plain_value
+from storage.ingestion.rows import Rows
+
+__all__ = ["HashSplit", "RowSelection", "TimeSplit", "select_rows", "selection_from_json"]
+
+
+@dataclass(frozen=True)
+class RowSelection:
+    """Base class of selections of rows by one column."""
+
+    column: str
+
+    @abstractmethod
+    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
+        """Return masks of the selected rows, and of the rows without a value to select by."""
+
+    @abstractmethod
+    def overlaps(self, other: RowSelection) -> bool:
+        """Return whether some rows are in both selections, as far as that is known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the selection as plain values, for JSON."""
+        return {"by": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class HashSplit(RowSelection):
+    """Select rows by the hash of a key, such as a customer's number.
+
+    The text of the key is hashed to a number in [0, 1), evenly distributed. All rows with the same
+    key are in the same set, in every file and in every later ingest, for any number of workers.
+
+    Parameters
+    ----------
+    column : str
+        The raw column with the key. It need not be a feature.
+    start, stop : float, default=0.0, 1.0
+        Rows are selected if ``start <= hash < stop``: the expected share of keys is
+        ``stop - start``.
+    seed : int, default=0
+        Another seed gives another assignment of keys.
+
+    Raises
+    ------
+    ValueError
+        When ``start`` and ``stop`` are not a range in [0, 1].
+
+    Examples
+    --------
+    >>> import storage
+    >>> train = storage.HashSplit("customer", stop=0.8)
+    >>> test = storage.HashSplit("customer", start=0.8)
+    >>> train.overlaps(test)
+    False
+    """
+
+    start: float = 0.0
+    stop: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop <= 1:
+            raise ValueError(
+                f"start and stop must be a range in [0, 1], got {self.start} to {self.stop}"
+            )
+
+    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
+        """Return masks of the selected rows, and of the rows without a key."""
+        import pandas as pd
+
+        texts = pa.chunked_array([as_texts(each) for each in values.chunks], pa.large_string())
+        missing = texts.is_null().to_numpy(zero_copy_only=False)
+        keys = texts.fill_null("").to_numpy(zero_copy_only=False).astype(object)
+        # SipHash with a key of 16 characters.
+        hashes = pd.util.hash_array(keys, encoding="utf8", hash_key=f"{self.seed % 10**16:016d}")
+        # The upper 53 bits, which a float holds exactly.
+        numbers = (hashes >> np.uint64(11)) * 2.0**-53
+        return (numbers >= self.start) & (numbers < self.stop) & ~missing, missing
+
+    def overlaps(self, other: RowSelection) -> bool:
+        """Return whether some rows are in both selections, as far as that is known.
+
+        Parameters
+        ----------
+        other : HashSplit or TimeSplit
+            Another selection.
+
+        Returns
+        -------
+        bool
+            False also if the selections are by different columns, hashes or kinds.
+        """
+        if not isinstance(other, HashSplit):
+            return False
+        same_hash = (self.column, self.seed) == (other.column, other.seed)
+        return same_hash and self.start < other.stop and other.start < self.stop
+
+    def __str__(self) -> str:
+        seed = f" (seed {self.seed})" if self.seed else ""
+        return f"rows whose hash of {self.column!r}{seed} is in [{self.start:g}, {self.stop:g})"
+
+
+@dataclass(frozen=True)
+class TimeSplit(RowSelection):
+    """Select rows by a time, for example to train on the past and to test on what followed.
+
+    Parameters
+    ----------
+    column : str
+        The raw column with the time. It need not be a feature.
+    start, stop : str or datetime, optional
+        Rows are selected if ``start <= time < stop``, in ISO 8601; None means no limit. Times with
+        a zone are converted to UTC.
+    format : str, optional
+        How times are written, in the notation of :meth:`datetime.datetime.strptime`; None means
+        ISO 8601.
+
+    Raises
+    ------
+    ValueError
+        When a limit is not a time, or ``start`` is not before ``stop``.
+
+    Examples
+    --------
+    >>> import storage
+    >>> train = storage.TimeSplit("departure", stop="2013-10-01")
+    >>> test = storage.TimeSplit("departure", start="2013-10-01")
+    >>> train.overlaps(test)
+    False
+    """
+
+    start: str | None = None
+    stop: str | None = None
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "stop"):
+            object.__setattr__(self, name, plain_value(name, getattr(self, name)))
+        low, high = self._limits()
+        if low is not None and high is not None and not low < high:
+            raise ValueError(f"start {self.start} is not before stop {self.stop}")
+
+    def _limits(self) -> tuple[Any, Any]:
+        low, high = (
+            None if each is None else limit(each, "datetime") for each in (self.start, self.stop)
+        )
+        return low, high
+
+    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
+        """Return masks of the selected rows, and of the rows without a time."""
+        times = read_cells(values, "datetime", self.format).values
+        missing = np.isnat(times)
+        low, high = self._limits()
+        selected = ~missing
+        if low is not None:
+            selected &= times >= low
+        if high is not None:
+            selected &= times < high
+        return selected, missing
+
+    def overlaps(self, other: RowSelection) -> bool:
+        """Return whether some rows are in both selections, as far as that is known.
+
+        Parameters
+        ----------
+        other : HashSplit or TimeSplit
+            Another selection.
+
+        Returns
+        -------
+        bool
+            False also if the selections are by different columns, hashes or kinds.
+        """
+        if not isinstance(other, TimeSplit) or self.column != other.column:
+            return False
+        (low, high), (other_low, other_high) = self._limits(), other._limits()
+        begins_before = low is None or other_high is None or low < other_high
+        return begins_before and (other_low is None or high is None or other_low < high)
+
+    def __str__(self) -> str:
+        low = "" if self.start is None else f" from {self.start}"
+        high = "" if self.stop is None else f" before {self.stop}"
+        return f"rows whose {self.column!r} is a time{low}{high}"
+
+
+def selection_from_json(plain: Mapping[str, Any] | None) -> RowSelection | None:
+    """Return the selection with these plain values; None if all rows are selected."""
+    if plain is None:
+        return None
+    options = dict(plain)
+    return {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[options.pop("by")](**options)
+
+
+def select_rows(
+    selection: RowSelection, rows: Sequence[Delayed], columns: Sequence[str]
+) -> list[Delayed]:
+    """Return the selected rows of each partition, with these columns."""
+    select = delayed(partial(_selected, selection, tuple(columns)), traverse=False)
+    return [select(each) for each in rows]
+
+
+def _selected(selection: RowSelection, columns: Sequence[str], rows: Rows) -> Rows:
+    selected, missing = selection.mask(rows.table.column(selection.column))
+    return replace(
+        rows,
+        table=rows.table.select([*columns]).filter(pa.array(selected)),
+        positions=np.flatnonzero(selected),
+        unassigned=tuple(rows.number(row) - rows.first for row in np.flatnonzero(missing).tolist()),
+    )
