@@ -113,10 +113,10 @@ def test_rows_of_a_split_are_ingested(dlbd, trips):
         for share in ("0,1", ",")
     ]
     assert shares == [3, 3]
-    for options in (["--by-hash", "distance"], ["--by-hash", "distance,0.5,0.1"],
+    for flags in (["--by-hash", "distance"], ["--by-hash", "distance,0.5,0.1"],
                     ["--by-time", "start,soon,"], ["--by-hash", "distance,a,b"],
                     ["--by-hash", "distance,0,1", "--by-time", "start,,"]):  # fmt: skip
-        assert dlbd(*words, *options).exit_code == 2
+        assert dlbd(*words, *flags).exit_code == 2
 
 
 @pytest.mark.parametrize(
