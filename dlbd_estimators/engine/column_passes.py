@@ -85,13 +85,13 @@ def reduce_rows(
     if len(columns) > 1 and lengths_needed(columns):
         refuse_shuffled_apart(columns)  # before lengths are counted
         columns = with_lengths(*columns)
-    of_rows = _OfRows(kernel, combine)
+    rows_kernel = _RowsKernel(kernel, combine)
     try:
-        return _reduce(columns, of_rows, name, names)
+        return _reduce(columns, rows_kernel, name, names)
     except LengthMismatch:
         if len(columns) == 1 or all(map(known, columns)):
             raise
-    return _reduce(with_lengths(*columns), of_rows, name, names)
+    return _reduce(with_lengths(*columns), rows_kernel, name, names)
 
 
 def reduce_each(
@@ -123,7 +123,7 @@ def reduce_each(
     """
     blocks = row_blocks(collections, ["X"] * len(collections), remote=active_cluster())
     pairs = zip(kernels, combines, strict=True)
-    passes = [Pass(_OfRows(*pair, only=place), None, name) for place, pair in enumerate(pairs)]
+    passes = [Pass(_RowsKernel(*pair, only=place), None, name) for place, pair in enumerate(pairs)]
     with executor_for(blocks) as executor:
         return [each.partial for each in executor.sweep(passes, blocks)]
 
@@ -144,7 +144,7 @@ def each_block(
     called : str
         Name of the collection, for error messages.
     """
-    return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
+    return _reduce(columns_of([collection]), _EachBlockKernel(function), name, [called])
 
 
 def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any:
@@ -215,7 +215,7 @@ def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
     for number in {each.numblocks[0] for each in lengths}:
         group = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
         names = [f"the lengths of array {i}" for i in group]
-        counts = _reduce([lengths[i] for i in group], _OfEachBlock(_numbers), "lengths", names)
+        counts = _reduce([lengths[i] for i in group], _EachBlockKernel(_numbers), "lengths", names)
         counts_by_index |= zip(group, zip(*counts, strict=True), strict=True)
     return [counts_by_index[i] for i in range(len(lengths))]
 
@@ -239,7 +239,7 @@ def _reduce(
         return executor.map_reduce(kernel, None, blocks, name=name).partial
 
 
-class _OfRows(PassKernel[RowBlock, Partial]):
+class _RowsKernel(PassKernel[RowBlock, Partial]):
     """Kernel that calls a function with one array for each collection.
 
     Parameters
@@ -273,7 +273,7 @@ class _OfRows(PassKernel[RowBlock, Partial]):
         return True  # the functions check their numbers themselves
 
 
-class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
+class _EachBlockKernel(PassKernel[RowBlock, list[Value]]):
     """Kernel that calls a function with a block's number and columns, and lists its values."""
 
     def __init__(self, function: Callable[..., Value]) -> None:

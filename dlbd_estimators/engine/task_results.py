@@ -129,7 +129,7 @@ class _Tasks:
         #: Keys of all tasks, also of ended ones: a running task may need their results again.
         self._keys: list[Any] = []
         #: Nodes whose halves are not joined on workers again, because workers died meanwhile.
-        self._apart: set[Node] = set()
+        self._not_joined_again: set[Node] = set()
         self._suspects: list[Node] = []
         #: The largest number of workers that died while they ran the same task.
         self._most_deaths = 0
@@ -235,7 +235,11 @@ class _Tasks:
         """Leave a result on its worker; join it with its neighbour's result if both are held."""
         self._held[task.node] = task
         above = parent(task.node, self._ranges[-1][1])
-        if above is None or above in self._apart or not self._held.keys() >= set(split(*above)):
+        if (
+            above is None
+            or above in self._not_joined_again
+            or not self._held.keys() >= set(split(*above))
+        ):
             return
         left, right = (self._held.pop(half) for half in split(*above))
         future = join(above, self._attempts[above], left.future, right.future)
@@ -255,7 +259,7 @@ class _Tasks:
         if _deaths(task.future) == 0:
             task.future.result()  # raises the task's own error
         for half in task.halves:
-            self._apart.add(task.node)
+            self._not_joined_again.add(task.node)
             if half.future.status == "error":
                 self._fail(half)
             else:  # only the join failed: the result of this half is fetched in the end
@@ -282,7 +286,7 @@ class _Tasks:
             self._fetch(_Task(node, future))
             while future in self._fetched:
                 if wait_for_one(self._arrived):
-                    self._take_alone(node, future)
+                    self._receive_alone(node, future)
                 else:
                     suspect = f"{self._where(node)} is read alone, because workers died"
                     self._look_out(f"{self._progress()}; {suspect}")
@@ -294,7 +298,7 @@ class _Tasks:
             f"{deaths} workers died while they ran nothing else. {_CAUSES}"
         ) from _error(future)
 
-    def _take_alone(self, node: Node, future: Future[Any]) -> None:
+    def _receive_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
         if arrived is not future:  # an earlier future, which was cancelled
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from dlbd_estimators.engine.passes_together import AsksForRows, answered_together
+from dlbd_estimators.engine.passes_together import RowPassGenerator, run_fits_together
 from dlbd_estimators.preprocessing.lazy import LazyTransformer
 from dlbd_estimators.preprocessing.shared_statistics import (
     PipelineFit,
@@ -42,7 +42,7 @@ def fit_together(transformers: Sequence[Any], columns: Sequence[Any]) -> int:
         The input of each transformer. All inputs are columns of the same rows.
     """
     pairs = zip(transformers, columns, strict=True)
-    return answered_together([_asks(transformer, X) for transformer, X in pairs])
+    return run_fits_together([_pass_generator(transformer, X) for transformer, X in pairs])
 
 
 def _is_plain(pipeline: Any) -> bool:
@@ -69,7 +69,7 @@ def _has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
-def _asks(transformer: Any, X: Any) -> AsksForRows[None]:
+def _pass_generator(transformer: Any, X: Any) -> RowPassGenerator[None]:
     """Fit a transformer, or the steps of a pipeline one after the other."""
     fit, steps = PipelineFit(), list(_steps(transformer))
     for place, step in enumerate(steps):

@@ -26,7 +26,7 @@ from dlbd_estimators.blocks.checks import CheckedRows
 from dlbd_estimators.blocks.data_frames import together
 from dlbd_estimators.blocks.row_functions import after
 from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened
-from dlbd_estimators.engine.passes_together import AsksForRows
+from dlbd_estimators.engine.passes_together import RowPassGenerator
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
@@ -104,7 +104,7 @@ class LazyTransformer(ToSklearnMixin):
 
     def _asks_to_fit(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         """Fit to lazy X as ``fit`` does, but request the passes instead of running them.
 
         It is a generator: see :mod:`dlbd_estimators.engine.passes_together`. This version is for

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.engine.passes_together import AsksForRows, answered
+from dlbd_estimators.engine.passes_together import RowPassGenerator, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
 from dlbd_estimators.preprocessing.numeric import (
@@ -38,18 +38,18 @@ class LazyScaler(LazyTransformer):
 
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
         known = NOTHING if sample_weight is not None else shared_statistics.recorded_for(self, X)
-        found = answered(self._asks(X, known, sample_weight, first=first))
+        found = run_fit(self._asks(X, known, sample_weight, first=first))
         shared_statistics.record_input(self, found)
         return self
 
     def _asks_to_fit(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         return self._asks(X, known, first=True)
 
     def _asks(
         self, X: Any, known: Known, sample_weight: Any = None, *, first: bool
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         _check_parameters(self)
         rows = numeric_rows(self, X, reset=first)
         statistics = known.statistics

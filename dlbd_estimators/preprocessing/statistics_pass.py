@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from dlbd_estimators.blocks.sources import is_lazy, opened
-from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing.numeric import as_floats
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
 
@@ -20,12 +20,12 @@ def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> Col
 
     Parameters and errors are those of :func:`asks_for_statistics`.
     """
-    return answered(asks_for_statistics(rows, sample_weight, names, name))
+    return run_fit(asks_for_statistics(rows, sample_weight, names, name))
 
 
 def asks_for_statistics(
     rows: Any, sample_weight: Any, names: Any, name: str
-) -> AsksForRows[ColumnStatistics]:
+) -> RowPassGenerator[ColumnStatistics]:
     """Request one pass that finds the statistics of all columns.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.executor import PassResult
-from dlbd_estimators.engine.passes import Asks, Pass, Round
+from dlbd_estimators.engine.passes import Pass, PassGenerator, Round
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record, entries
@@ -129,7 +129,7 @@ class FitRun:
         self._begun = self._stopped = False
         problem, start = fit.problem, fit.start
         if isinstance(start, State):
-            self._step: Asks[State] = _at_once(start)
+            self._step: PassGenerator[State] = _at_once(start)
             self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
         else:
             start = None if start is None else problem.admissible(start)
@@ -297,7 +297,7 @@ class FitRun:
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 
 
-def _at_once(state: State) -> Asks[State]:
+def _at_once(state: State) -> PassGenerator[State]:
     """Return a state as a solver's step would, but without requesting a pass."""
     yield from ()
     return state

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from dlbd_estimators.engine.matrices import MatrixRoom
-from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.importance import Importance
@@ -170,7 +170,7 @@ class Problem(BaseProblem):
         label: str,
         indices: Sample | None = None,
         n_entries: int = 0,
-    ) -> Asks[Any]:
+    ) -> PassGenerator[Any]:
         """Request a pass and return its partial, whose matrices have ``n_entries`` entries."""
         kernel = self.restricted(kernel)
         return (yield Pass(kernel, parameters, f"{self.name}-{label}", indices, n_entries))
@@ -191,7 +191,7 @@ class Problem(BaseProblem):
         moments: bool = False,
         per_output: int = 0,
         importance: Importance | None = None,
-    ) -> Asks[Evaluation]:
+    ) -> PassGenerator[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
         unknown = self.known.centre is None
         kernel = LinearKernel(
@@ -278,7 +278,7 @@ class Problem(BaseProblem):
         vector: FloatArray,
         label: str,
         indices: Sample | None = None,
-    ) -> Asks[FloatArray]:
+    ) -> PassGenerator[FloatArray]:
         """Return the Hessian of F without its l1 part, times a vector, from one pass.
 
         An earlier evaluation must have fixed the centre.

@@ -10,12 +10,12 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.engine.passes import Asks
+from dlbd_estimators.engine.passes import PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import Status
 
-__all__ = ["Asks", "BaseProblem", "Solver", "State"]
+__all__ = ["BaseProblem", "PassGenerator", "Solver", "State"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +120,11 @@ class Solver(ABC, Generic[ProblemT, StateT]):
     keeps_when_interrupted: ClassVar[bool] = False
 
     @abstractmethod
-    def init(self, problem: ProblemT, start: FloatArray | None) -> Asks[StateT]:
+    def init(self, problem: ProblemT, start: FloatArray | None) -> PassGenerator[StateT]:
         """Return the initial state for ``start``, or for the solver's own start if it is None."""
 
     @abstractmethod
-    def step(self, problem: ProblemT, state: StateT, tol: float) -> Asks[StateT]:
+    def step(self, problem: ProblemT, state: StateT, tol: float) -> PassGenerator[StateT]:
         """Make one step; usually one pass over the data."""
 
     def posed(self, problem: ProblemT, state: StateT) -> ProblemT:

@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Relative duality gap to which the quadratic is solved: accuracy is cheap without reading data.
@@ -79,18 +79,20 @@ class CoordinateDescent(Minimizer[CoordinateState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.n_features + packing.n_outputs  # the targets are columns too
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[CoordinateState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[CoordinateState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return CoordinateState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: CoordinateState, tol: float) -> Asks[CoordinateState]:
+    def step(
+        self, problem: Problem, state: CoordinateState, tol: float
+    ) -> PassGenerator[CoordinateState]:
         if state.moments is None or state.model is None:
             return _from_moments(problem, state)
         return _from_residuals(problem, state, state.moments, state.model, tol)
 
 
-def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
+def _from_moments(problem: Problem, state: CoordinateState) -> PassGenerator[CoordinateState]:
     """Request the moments, and solve the problem that they describe."""
     packing, n = problem.packing, problem.packing.n_features
     # Without l1, no dual point would show an error in directions that float32 rounding has lost.
@@ -141,7 +143,7 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
 
 def _from_residuals(
     problem: Problem, state: CoordinateState, moments: Moments, model: Model, tol: float
-) -> Asks[CoordinateState]:
+) -> PassGenerator[CoordinateState]:
     """Certify the last solution on the data, and correct it if it is not good enough."""
     packing = problem.packing
     centre = moments.mean[: packing.n_features] - problem.centre
@@ -212,7 +214,7 @@ def certify(
     intercept: FloatArray,
     centre: FloatArray,
     model: Model | None,
-) -> Asks[Proof]:
+) -> PassGenerator[Proof]:
     """Request a pass for the residuals, and return the certificate of a point.
 
     Parameters

@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateState,
     solve_moments,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,18 @@ class LassoSearch(Minimizer[LassoSearchState]):
         self.eps = eps
         self.positive = positive
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LassoSearchState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[LassoSearchState]:
         yield from ()  # it begins without a pass
         return LassoSearchState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: LassoSearchState, tol: float) -> Asks[LassoSearchState]:
+    def step(
+        self, problem: Problem, state: LassoSearchState, tol: float
+    ) -> PassGenerator[LassoSearchState]:
         if state.alpha is None or state.l1_ratio is None:
             return self._search(problem, state)
         return self._prove(problem, state, tol)
 
-    def _search(self, problem: Problem, state: LassoSearchState) -> Asks[LassoSearchState]:
+    def _search(self, problem: Problem, state: LassoSearchState) -> PassGenerator[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
         partials = yield from ask_part_moments(problem, splits, precise=False)
         all_moments = join(partials, splits.whole)
@@ -126,7 +128,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
 
     def _prove(
         self, problem: Problem, state: LassoSearchState, tol: float
-    ) -> Asks[LassoSearchState]:
+    ) -> PassGenerator[LassoSearchState]:
         proved = yield from CoordinateDescent().step(self._at(problem, state), state, tol)
         return replace(state, **vars(proved))
 

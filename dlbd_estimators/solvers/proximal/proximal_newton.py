@@ -36,7 +36,7 @@ from dlbd_estimators.solvers.smooth.backtracking import (
     sample_misled,
 )
 from dlbd_estimators.solvers.smooth.preconditioner import across
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest number of steps on a sample.
@@ -64,7 +64,7 @@ class ProximalNewton(Minimizer[TrialState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.size
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[TrialState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[TrialState]:
         if start is not None:
             return TrialState(start, known=problem.known)
         parameters: FloatArray = np.zeros(problem.packing.size)
@@ -76,7 +76,7 @@ class ProximalNewton(Minimizer[TrialState]):
             parameters, used = found, True
         return TrialState(parameters, known=problem.known, from_sample=used)
 
-    def step(self, problem: Problem, state: TrialState, tol: float) -> Asks[TrialState]:
+    def step(self, problem: Problem, state: TrialState, tol: float) -> PassGenerator[TrialState]:
         evaluation = yield from problem.evaluate(
             state.parameters,
             Order.HESSIAN,
@@ -196,7 +196,7 @@ def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _solve_sample(
     problem: Problem, start: FloatArray, indices: Sample
-) -> Asks[tuple[Problem, FloatArray | None]]:
+) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     enough = 0.1 * problem.sampling_error(indices)
     parameters, step = start, np.zeros_like(start)
     base, predicted, scale = np.inf, 0.0, 1.0

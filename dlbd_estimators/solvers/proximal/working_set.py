@@ -26,7 +26,7 @@ from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
@@ -91,12 +91,14 @@ class WorkingSet(Minimizer[WorkingState]):
     state: ClassVar[type[State]] = WorkingState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "l1"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[WorkingState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[WorkingState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return WorkingState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: WorkingState, tol: float) -> Asks[WorkingState]:
+    def step(
+        self, problem: Problem, state: WorkingState, tol: float
+    ) -> PassGenerator[WorkingState]:
         columns = state.columns
         if problem.loss.quadratic and columns is not None:
             coef, intercept = problem.packing.unpack(state.parameters)
@@ -162,7 +164,7 @@ def _grow(problem: Problem, state: WorkingState, descent: FloatArray) -> NDArray
 
 def _solve(
     problem: Problem, state: WorkingState, features: NDArray[np.intp], tol: float
-) -> Asks[WorkingState]:
+) -> PassGenerator[WorkingState]:
     restricted = _Restricted.of(problem, features)
     coef, intercept = problem.packing.unpack(state.parameters)
     solver: Minimizer[Any] = CoordinateDescent() if problem.loss.quadratic else ProximalNewton()

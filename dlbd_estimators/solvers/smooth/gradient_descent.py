@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     ellipsoid_to_ask,
     outlook,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Number of last steps from which the smallest curvature is taken.
@@ -83,12 +83,14 @@ class GradientDescent(Minimizer[DescentState]):
     state: ClassVar[type[State]] = DescentState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[DescentState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[DescentState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return DescentState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: DescentState, tol: float) -> Asks[DescentState]:
+    def step(
+        self, problem: Problem, state: DescentState, tol: float
+    ) -> PassGenerator[DescentState]:
         point, trial = state.parameters, state.trial
         if state.columns is not None and trial is not None:
             point = Standardised(problem, state.columns).parameters(trial)

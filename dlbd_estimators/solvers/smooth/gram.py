@@ -30,7 +30,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest expected relative error of the coefficients that needs no second pass, by the machine
@@ -70,11 +70,11 @@ class Gram(Minimizer[GramState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.n_features + packing.n_outputs  # the targets are columns too
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[GramState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[GramState]:
         yield from ()  # it begins without a pass
         return GramState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: GramState, tol: float) -> Asks[GramState]:
+    def step(self, problem: Problem, state: GramState, tol: float) -> PassGenerator[GramState]:
         if state.moments is None:
             return _from_moments(problem, state)
         if state.risk <= _SMALL:
@@ -82,7 +82,7 @@ class Gram(Minimizer[GramState]):
         return _from_triangle(problem, state, state.moments)
 
 
-def _from_moments(problem: Problem, state: GramState) -> Asks[GramState]:
+def _from_moments(problem: Problem, state: GramState) -> PassGenerator[GramState]:
     packing = problem.packing
     moments: Moments = yield from problem.ask(
         MomentsKernel(packing.fit_intercept),
@@ -176,7 +176,7 @@ def rounding_risk(moments: Moments, coef: FloatArray, condition: float) -> float
     return float(moments.epsilon * condition * max(noise, 1.0)) if np.any(cross) else 0.0
 
 
-def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
+def _refine(problem: Problem, state: GramState) -> PassGenerator[GramState]:
     """Make one Newton step with a gradient in float64; the products may be less accurate."""
     assert state.moments is not None
     packing, n = problem.packing, problem.packing.n_features
@@ -205,7 +205,9 @@ def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
     )
 
 
-def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks[GramState]:
+def _from_triangle(
+    problem: Problem, state: GramState, moments: Moments
+) -> PassGenerator[GramState]:
     """Solve by a singular value decomposition of R, which has the singular values of centred X."""
     packing, n = problem.packing, problem.packing.n_features
     constant = packing.fit_intercept

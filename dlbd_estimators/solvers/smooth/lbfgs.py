@@ -43,7 +43,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     outlook,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 _MEMORY = 20
@@ -98,7 +98,7 @@ class LBFGS(Minimizer[LBFGSState]):
     state: ClassVar[type[State]] = LBFGSState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LBFGSState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[LBFGSState]:
         warm, begin = None, np.zeros(problem.packing.size) if start is None else start
         fits = _fits(problem)
         if fits:
@@ -114,7 +114,7 @@ class LBFGS(Minimizer[LBFGSState]):
         renews = fits and bool(problem.samples)
         return LBFGSState(begin, known=problem.known, renews=renews, singular=not fits)
 
-    def step(self, problem: Problem, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
+    def step(self, problem: Problem, state: LBFGSState, tol: float) -> PassGenerator[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(problem, state.columns, state.radius)
         evaluation = yield from problem.evaluate(
             state.parameters,

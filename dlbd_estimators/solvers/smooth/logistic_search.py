@@ -46,7 +46,7 @@ from dlbd_estimators.solvers.smooth.path_sample import (
     or_none,
     penalties,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 
 #: Relative length of the last step on a sample of the rows, and on all rows.
 _ENOUGH, _EXACT = 1e-3, 1e-12
@@ -158,7 +158,9 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         self.refit = refit
         self.accuracy, self.widths = accuracy, widths
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LogisticSearchState]:
+    def init(
+        self, problem: Problem, start: FloatArray | None
+    ) -> PassGenerator[LogisticSearchState]:
         packing, n_rows = problem.packing, float(problem.n_rows or np.inf)
         most = most_rows(packing)
         complete = n_rows <= most
@@ -194,14 +196,14 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
 
     def step(
         self, problem: Problem, state: LogisticSearchState, tol: float
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         if state.chosen is None:
             return self._sweep(problem, state, tol)
         return self._newton(problem, state, tol, state.chosen)
 
     def _newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, index: int
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         """Make a step of Newton's method on all rows at one strength."""
         at_strength = replace(problem, penalty=L2(1.0 / float(self.Cs[index])))
         found = yield from Newton().step(at_strength, state, tol)
@@ -211,7 +213,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
 
     def _sweep(
         self, problem: Problem, state: LogisticSearchState, tol: float
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         """Evaluate all models in one sweep, and make a step with each of them."""
         packing, models, scale, rows = problem.packing, state.models, state.scale, state.rows
         assert models is not None
@@ -258,7 +260,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
 
     def _beside_newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, kernel: Any, point: Any
-    ) -> Asks[tuple[PathSums, LogisticSearchState]]:
+    ) -> PassGenerator[tuple[PathSums, LogisticSearchState]]:
         """Request a sweep that also serves Newton's method; return the sums and the new state."""
         if not self.refit or state.newton_at is None:
             sums = yield from problem.ask(kernel, point, "sweep-{}")

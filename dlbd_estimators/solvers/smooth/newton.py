@@ -54,7 +54,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     remainder,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest part of the gradient outside the range of a singular Hessian, in standard units, that is
@@ -121,7 +121,7 @@ class Newton(Minimizer[NewtonState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.size
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[NewtonState]:
         if start is not None:
             return NewtonState(start, known=problem.known, given=True)
         if not problem.loss.quadratic:
@@ -136,7 +136,7 @@ class Newton(Minimizer[NewtonState]):
                 )
         return NewtonState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: NewtonState, tol: float) -> Asks[NewtonState]:
+    def step(self, problem: Problem, state: NewtonState, tol: float) -> PassGenerator[NewtonState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
@@ -249,7 +249,7 @@ def _corrected(
     return found.step, _STANDARD_ERRORS * standard_error
 
 
-def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
+def _rank(problem: Problem, state: NewtonState, factor: Factor) -> PassGenerator[int]:
     """Return the largest rank of a Hessian so far; a lower rank later means lost curvature.
 
     At a start from the user, curvature may have vanished already. Then the rank is that at zero,

@@ -45,7 +45,7 @@ from dlbd_estimators.solvers.smooth.separation import (
     outlook,
     remainder,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest number of Hessian products in a step; if they are not enough, the next step continues.
@@ -93,7 +93,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
     state: ClassVar[type[State]] = NewtonCGState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonCGState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[NewtonCGState]:
         if start is not None:
             return NewtonCGState(start, known=problem.known)
         warm = None
@@ -103,7 +103,9 @@ class NewtonCG(Minimizer[NewtonCGState]):
             return NewtonCGState(warm, known=problem.known, from_sample=True)
         return NewtonCGState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: NewtonCGState, tol: float) -> Asks[NewtonCGState]:
+    def step(
+        self, problem: Problem, state: NewtonCGState, tol: float
+    ) -> PassGenerator[NewtonCGState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
@@ -195,7 +197,7 @@ def _evaluate(
     indices: Sample | None = None,
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
-) -> Asks[Evaluation]:
+) -> PassGenerator[Evaluation]:
     """Evaluate the objective, and form the preconditioner if there is memory for it."""
     fits = _fits(problem)
     return problem.evaluate(
@@ -237,13 +239,13 @@ def _inexact(
     *,
     enough: float,
     indices: Sample | None = None,
-) -> Asks[InexactStep]:
+) -> PassGenerator[InexactStep]:
     """Return an inexact Newton step, which is more exact near the minimum."""
     decrement = float(
         np.sqrt(max(float(evaluation.gradient @ metric.solve(evaluation.gradient)), 0.0))
     )
 
-    def product(vector: FloatArray) -> Asks[FloatArray]:
+    def product(vector: FloatArray) -> PassGenerator[FloatArray]:
         return problem.product(evaluation.point, vector, "newton-cg-product", indices)
 
     return inexact_step(
@@ -257,7 +259,7 @@ def _inexact(
     )
 
 
-def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
+def _solve_samples(problem: Problem) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     """Return the problem, and the minimiser of a sample of blocks (None if there is none).
 
     The problem holds the facts about the data that the samples have shown.
@@ -272,7 +274,7 @@ def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
 
 def _solve_sample(
     problem: Problem, start: FloatArray | None, indices: Sample
-) -> Asks[tuple[Problem, FloatArray | None]]:
+) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters = np.zeros(problem.packing.size) if start is None else start

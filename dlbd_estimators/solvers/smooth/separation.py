@@ -27,7 +27,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.changes import LargestChange, LargestChangeKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.solver import Asks
+from dlbd_estimators.solvers.solver import PassGenerator
 
 #: If predictions change by less than this, the curvature changes little, and a minimiser is near.
 _SETTLED = 0.5
@@ -160,7 +160,7 @@ def outlook(
     decrement: float,
     label: str,
     long_steps: LongSteps,
-) -> Asks[Outlook]:
+) -> PassGenerator[Outlook]:
     """Distinguish a minimum from an unbounded descent, by the length of a Newton step.
 
     If the largest row norm is not known yet, the root of the sum of all squared norms bounds it.
@@ -194,7 +194,7 @@ def outlook(
     return Outlook(change, bound < _SETTLED, NO_LONG_STEPS)
 
 
-def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[float]:
+def _measured_change(problem: Problem, step: FloatArray, label: str) -> PassGenerator[float]:
     centre = problem.centre if problem.centre.any() else None
     packing, loss = problem.packing, problem.loss
     kernel = LargestChangeKernel(packing, loss.coupled, centre)

@@ -18,7 +18,7 @@ from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, is_rough
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
-from dlbd_estimators.solvers.solver import Asks
+from dlbd_estimators.solvers.solver import PassGenerator
 
 #: A sample that takes more steps does not determine the parameters well enough to help.
 _MAX_ITER = 15
@@ -48,7 +48,7 @@ class WarmStart:
 
 def warm_start(
     problem: Problem, label: str, samples: tuple[Sample, ...]
-) -> Asks[tuple[Problem, WarmStart | None]]:
+) -> PassGenerator[tuple[Problem, WarmStart | None]]:
     """Solve a sample of the blocks by Newton's method, in stages.
 
     Returns
@@ -76,7 +76,7 @@ def warm_start(
 
 def _newton(
     problem: Problem, start: FloatArray, indices: Sample, label: str
-) -> Asks[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
+) -> PassGenerator[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
     # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0

@@ -19,7 +19,7 @@ from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.kernels.network_kernels import NetworkKernel, NetworkSums
 from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
 from dlbd_estimators.solvers.problem import check_weight
-from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
+from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, State
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.line_search import LONGEST, LineSearch
 
@@ -53,7 +53,7 @@ class FullBatch(BaseProblem):
     network: Network
     title: str
 
-    def evaluate(self, parameters: FloatArray) -> Asks[tuple[float, FloatArray]]:
+    def evaluate(self, parameters: FloatArray) -> PassGenerator[tuple[float, FloatArray]]:
         """Return the objective and its gradient, from one pass."""
         kernel = NetworkKernel(self.network)
         sums: NetworkSums = yield Pass(kernel, parameters, f"{self.title}-lbfgs-pass-{{}}")
@@ -110,12 +110,14 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
     state: ClassVar[type[State]] = FullBatchState
     keeps_when_interrupted: ClassVar[bool] = True
 
-    def init(self, problem: FullBatch, start: FloatArray | None) -> Asks[FullBatchState]:
+    def init(self, problem: FullBatch, start: FloatArray | None) -> PassGenerator[FullBatchState]:
         yield from ()
         assert start is not None
         return FullBatchState(start.astype(np.float64))
 
-    def step(self, problem: FullBatch, state: FullBatchState, tol: float) -> Asks[FullBatchState]:
+    def step(
+        self, problem: FullBatch, state: FullBatchState, tol: float
+    ) -> PassGenerator[FullBatchState]:
         if not state.gradient.size:
             value, gradient = yield from problem.evaluate(state.parameters)
             state = replace(state, value=value, gradient=gradient, n_evaluations=1)
@@ -160,7 +162,7 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
 
 def _along(
     problem: FullBatch, state: FullBatchState, direction: FloatArray
-) -> Asks[tuple[FullBatchState, FullBatchState | None]]:
+) -> PassGenerator[tuple[FullBatchState, FullBatchState | None]]:
     """Search along a direction; return the state with its evaluations, and the new state if any."""
     slope = float(direction @ state.gradient)
     length = float(np.linalg.norm(direction))
