@@ -129,7 +129,7 @@ class _Tasks:
         #: Keys of all tasks, also of ended ones: a running task may need their results again.
         self._keys: list[Any] = []
         #: Nodes whose halves are not joined on workers again, because workers died meanwhile.
-        self._not_joined_again: set[Node] = set()
+        self._no_rejoin: set[Node] = set()
         self._suspects: list[Node] = []
         #: The largest number of workers that died while they ran the same task.
         self._most_deaths = 0
@@ -235,11 +235,7 @@ class _Tasks:
         """Leave a result on its worker; join it with its neighbour's result if both are held."""
         self._held[task.node] = task
         above = parent(task.node, self._ranges[-1][1])
-        if (
-            above is None
-            or above in self._not_joined_again
-            or not self._held.keys() >= set(split(*above))
-        ):
+        if above is None or above in self._no_rejoin or not self._held.keys() >= set(split(*above)):
             return
         left, right = (self._held.pop(half) for half in split(*above))
         future = join(above, self._attempts[above], left.future, right.future)
@@ -259,7 +255,7 @@ class _Tasks:
         if _deaths(task.future) == 0:
             task.future.result()  # raises the task's own error
         for half in task.halves:
-            self._not_joined_again.add(task.node)
+            self._no_rejoin.add(task.node)
             if half.future.status == "error":
                 self._fail(half)
             else:  # only the join failed: the result of this half is fetched in the end

@@ -70,7 +70,7 @@ class ImportantRows:
         return self.X, self.y, self.weight, self.score, self.priority, self.limit
 
 
-def least(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
+def keep_smallest_priorities(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
     """Return the ``n_rows`` rows of the smallest priorities in ``pieces``, or all if not more."""
     priority = np.concatenate([piece.priority for piece in pieces])
     limit = float(np.partition(priority, n_rows)[n_rows]) if len(priority) > n_rows else np.inf
@@ -162,7 +162,7 @@ def row_nbytes(n_features: int) -> int:
     return 4 * n_features + 5 * 8
 
 
-class RowSieve:
+class RowSampler:
     """Selects rows of one block, tile by tile."""
 
     def __init__(self, rule: Importance, block: Block) -> None:
@@ -199,11 +199,11 @@ class RowSieve:
 
     def rows(self) -> ImportantRows:
         """Return the rows kept from all tiles so far."""
-        return least(self._pieces, self._most)
+        return keep_smallest_priorities(self._pieces, self._most)
 
 
-def joined(
+def combine_rows(
     rule: Importance, left: ImportantRows, right: ImportantRows, n_rows: int
 ) -> ImportantRows:
     """Return the rows kept from two neighbouring ranges of blocks with ``n_rows`` rows in total."""
-    return least([left, right], rule.most(n_rows))
+    return keep_smallest_priorities([left, right], rule.most(n_rows))

@@ -31,7 +31,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.hessian import HessianSum
-from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSieve, joined
+from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSampler, combine_rows
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
@@ -146,7 +146,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
         hessian = self._hessian_sum(block, len(wide), centre)
-        sieve = None if self.importance is None else RowSieve(self.importance, block)
+        sampler = None if self.importance is None else RowSampler(self.importance, block)
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
@@ -158,9 +158,9 @@ class LinearKernel(Kernel[LinearSums]):
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
             self._describe(sums, X, y, weight, raw, centre)
-            if sieve is not None and point.curvature is not None:
+            if sampler is not None and point.curvature is not None:
                 diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
-                sieve.add(X, y, weight, diagonal.sum(axis=1))
+                sampler.add(X, y, weight, diagonal.sum(axis=1))
             if point.curvature is not None and hessian is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
@@ -168,8 +168,8 @@ class LinearKernel(Kernel[LinearSums]):
             sums.gradient = gradient.ravel()
         if hessian is not None:
             sums.hessian = hessian.packed()
-        if sieve is not None:
-            sums.rows = sieve.rows()
+        if sampler is not None:
+            sums.rows = sampler.rows()
         return sums
 
     def _hessian_sum(
@@ -229,7 +229,7 @@ class LinearKernel(Kernel[LinearSums]):
             if left_sum is not None:
                 left_sum += right_sum
         if left.rows is not None and right.rows is not None and self.importance is not None:
-            left.rows = joined(self.importance, left.rows, right.rows, left.n_rows)
+            left.rows = combine_rows(self.importance, left.rows, right.rows, left.n_rows)
         return left
 
     def _move(self, sums: LinearSums, goal: LinearSums) -> None:

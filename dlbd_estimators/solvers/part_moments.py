@@ -37,6 +37,6 @@ def ask_part_moments(
             f"{problem.name}-fold-moments-pass-{{}}",
             n_entries=len(batch) * side**2,
         )
-    all_rows = [moments[part] for part in splits.whole]
+    all_rows = [moments[part] for part in splits.all_rows]
     check_weight(sum(each.weight for each in all_rows), sum(each.n_rows for each in all_rows))
     return moments

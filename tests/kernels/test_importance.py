@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators.engine.reduction_tree import reduce_range
 from dlbd_estimators.kernels.arrays import Order
-from dlbd_estimators.kernels.importance import Importance, RowSieve, joined
+from dlbd_estimators.kernels.importance import Importance, RowSampler, combine_rows
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss
@@ -17,10 +17,10 @@ from tests.strategies import random_generators
 
 
 def kept_of(rule, number, X, y, weight):
-    sieve = RowSieve(rule.of_block(number), Block(X, y, weight))
+    sampler = RowSampler(rule.of_block(number), Block(X, y, weight))
     for rows in (slice(0, 7), slice(7, None)):  # whatever the tiles
-        sieve.add(X[rows], y[rows], weight[rows], weight[rows])
-    return sieve.rows()
+        sampler.add(X[rows], y[rows], weight[rows], weight[rows])
+    return sampler.rows()
 
 
 def kept_of_all(rule, blocks):
@@ -28,7 +28,7 @@ def kept_of_all(rule, blocks):
     return reduce_range(
         lambda number: (kept_of(rule, number, *blocks[number]), len(blocks[number][0])),
         lambda left, right: (
-            joined(rule, left[0], right[0], left[1] + right[1]),
+            combine_rows(rule, left[0], right[0], left[1] + right[1]),
             left[1] + right[1],
         ),
         0,

@@ -148,11 +148,11 @@ def _from_residuals(
     packing = problem.packing
     centre = moments.mean[: packing.n_features] - problem.centre
     coef, intercept = packing.unpack(state.parameters)
-    proof = yield from certify(problem, coef, intercept, centre, model)
-    gaps, intercept = proof.gaps, proof.intercept
+    certificate = yield from certify(problem, coef, intercept, centre, model)
+    gaps, intercept = certificate.gaps, certificate.intercept
     point = packing.pack(coef, intercept)
     spread = target_squares(moments, problem)
-    error = error_of_descent(problem, moments, model, proof.descent, point)
+    error = error_of_descent(problem, moments, model, certificate.descent, point)
     gap_is_small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
     status = None
     if error <= tol and gap_is_small:
@@ -168,26 +168,26 @@ def _from_residuals(
             )
         status = Status.STALLED
     else:
-        slopes = proof.descent + coef @ (model.factor.T @ model.factor)
+        slopes = certificate.descent + coef @ (model.factor.T @ model.factor)
         corrected = _solve(problem, model, slopes, coef, spread)
         intercept = intercept - (corrected - coef) @ centre
         coef = corrected
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
-        value=proof.value,
+        value=certificate.value,
         error=error if gap_is_small else np.inf,
         error_is="bound" if model.regular else "estimate",
         certified=error,
         looked_at=point,
-        gradient_norm=float(np.abs(proof.descent).max(initial=0.0)),
+        gradient_norm=float(np.abs(certificate.descent).max(initial=0.0)),
         step=1.0,
         status=status,
         gaps=gaps,
     )
 
 
-class Proof(NamedTuple):
+class Certificate(NamedTuple):
     """The certificate that the residuals of all rows give for some coefficients.
 
     Attributes
@@ -214,7 +214,7 @@ def certify(
     intercept: FloatArray,
     centre: FloatArray,
     model: Model | None,
-) -> PassGenerator[Proof]:
+) -> PassGenerator[Certificate]:
     """Request a pass for the residuals, and return the certificate of a point.
 
     Parameters
@@ -241,7 +241,7 @@ def certify(
     gaps = duality_gaps(problem, model, squares, descent, coef)
     value = 0.5 * float(squares.sum() + l2_strength(problem) * np.sum(coef * coef))
     value += l1_strength(problem) * float(np.abs(coef).sum())
-    return Proof(value, gaps, descent, intercept + mean_residual)
+    return Certificate(value, gaps, descent, intercept + mean_residual)
 
 
 def error_of_descent(
@@ -258,7 +258,7 @@ def error_of_descent(
     model : Model
         The quadratic model.
     descent : ndarray of shape (n_outputs, n_features)
-        See :class:`Proof`.
+        See :class:`Certificate`.
     point : ndarray of shape (n_parameters,)
         The parameters, in the packed order.
     """
@@ -298,9 +298,7 @@ def duality_gaps(
         assert model is not None
         # No norm bounds the dual point. Instead of a duality gap, take the decrease to the minimum
         # of the quadratic, without the directions that a bound blocks.
-        free_descent = (
-            descent if not positive else np.where((coef > 0) | (descent > 0), descent, 0.0)
-        )
+        free_descent = np.where((coef > 0) | (descent > 0), descent, 0.0) if positive else descent
         return np.asarray(0.5 * np.sum((free_descent @ model.inverse.T) ** 2, axis=1))
     largest = (descent if positive else np.abs(descent)).max(axis=1, initial=0.0)
     shrink = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))

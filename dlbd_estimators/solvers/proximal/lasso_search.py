@@ -103,7 +103,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
     def _search(self, problem: Problem, state: LassoSearchState) -> PassGenerator[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
         partials = yield from ask_part_moments(problem, splits, precise=False)
-        all_moments = join(partials, splits.whole)
+        all_moments = join(partials, splits.all_rows)
         all_moments = all_moments if fitted else about_zero(all_moments)
         alphas = self._grids(all_moments)
         errors = np.empty((*alphas.shape, len(splits.train)))

@@ -102,8 +102,8 @@ class WorkingSet(Minimizer[WorkingState]):
         columns = state.columns
         if problem.loss.quadratic and columns is not None:
             coef, intercept = problem.packing.unpack(state.parameters)
-            proof = yield from certify(problem, coef, intercept, columns.mean, None)
-            descent, value, gaps = proof.descent, proof.value, proof.gaps
+            certificate = yield from certify(problem, coef, intercept, columns.mean, None)
+            descent, value, gaps = certificate.descent, certificate.value, certificate.gaps
         else:
             evaluation = yield from problem.evaluate(
                 state.parameters,

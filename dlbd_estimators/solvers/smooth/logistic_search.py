@@ -29,7 +29,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.penalties import L2
-from dlbd_estimators.kernels.row_sample import Chances, DrawnRows, RowSampleKernel
+from dlbd_estimators.kernels.row_sample import DrawnRows, RowSampleKernel, SamplingRates
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer
@@ -154,8 +154,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
     ) -> None:
         self.Cs, self.splits, self.factors = Cs, splits, factors
         self.totals = np.asarray(totals)
-        self.score = score
-        self.refit = refit
+        self.score, self.refit = score, refit
         self.accuracy, self.widths = accuracy, widths
 
     def init(
@@ -167,9 +166,9 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         indices = None if complete else first_sample(problem)
         share = 1.0 if indices is None else problem.share(indices)
         n_classes = max(packing.n_outputs, 2)
-        rate = np.full(n_classes, np.inf if complete else most / (n_rows * share))
+        rates = SamplingRates(np.full(n_classes, np.inf if complete else most / (n_rows * share)))
         kernel = RowSampleKernel(packing, self.splits.n_parts)
-        drawn: DrawnRows = yield from problem.ask(kernel, Chances(rate), "sample", indices)
+        drawn: DrawnRows = yield from problem.ask(kernel, rates, "sample", indices)
         mean, variance = columns_of(drawn)
         centre = mean if packing.fit_intercept else np.zeros_like(mean)
         scale = np.sqrt(np.where(variance > 0, variance, 1.0))
@@ -231,9 +230,9 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         else:
             order = np.argsort(self.Cs, kind="stable")
             middle = models[:, order[len(order) // 2]].mean(axis=0)
-            chances = by_importance(problem, rows, middle, scale)
+            rates = by_importance(problem, rows, middle, scale)
             kernel = SweepKernel((kernel, RowSampleKernel(packing, self.splits.n_parts)))
-            sums, drawn = yield Pass(kernel, (point, chances), f"{problem.name}-sweep-{{}}")
+            sums, drawn = yield Pass(kernel, (point, rates), f"{problem.name}-sweep-{{}}")
             rows = PathRows.of(drawn, problem.centre, scale)
             tilted = Tilted.of(rows, packing, self.splits)
         assert sums.gradient is not None
@@ -266,17 +265,17 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             sums = yield from problem.ask(kernel, point, "sweep-{}")
             return sums, state
         newton = self._newton(problem, state, tol, state.newton_at)
-        asked = next(newton)
-        assert isinstance(asked, Pass)
-        both = SweepKernel((kernel, asked.kernel))
-        points, name = (point, asked.parameters), f"{problem.name}-sweep-{{}}"
-        sums, result = yield Pass(both, points, name, asked.indices, asked.n_entries)
+        requested = next(newton)
+        assert isinstance(requested, Pass)
+        both = SweepKernel((kernel, requested.kernel))
+        points, name = (point, requested.parameters), f"{problem.name}-sweep-{{}}"
+        sums, result = yield Pass(both, points, name, requested.indices, requested.n_entries)
         while True:  # Newton's step may request more passes
             try:
-                asked = newton.send(result)
+                requested = newton.send(result)
             except StopIteration as end:
                 return sums, end.value
-            result = yield asked
+            result = yield requested
 
     def _scored(
         self,
@@ -327,8 +326,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         assert state.models is not None
         assert state.rows is not None
         assert state.scale is not None
-        packing, whole = problem.packing, self.splits.whole
-        tilted = Tilted.of(state.rows, packing, Splits((whole,), ((),), whole))
+        packing, all_rows = problem.packing, self.splits.all_rows
+        tilted = Tilted.of(state.rows, packing, Splits((all_rows,), ((),), all_rows))
         total = np.array([problem.total_weight])
         penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
         enough = _EXACT if state.complete else _ENOUGH

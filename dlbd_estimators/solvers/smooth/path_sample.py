@@ -7,7 +7,12 @@ from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
-from dlbd_estimators.kernels.row_sample import Chances, DrawnRows, curvature_of, importance_of
+from dlbd_estimators.kernels.row_sample import (
+    DrawnRows,
+    SamplingRates,
+    curvature_of,
+    importance_of,
+)
 from dlbd_estimators.solvers.path_rows import PathRows
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
@@ -23,7 +28,7 @@ _DIRECTIONS = 16
 
 def by_importance(
     problem: Problem, rows: PathRows, middle: FloatArray, scale: FloatArray
-) -> Chances:
+) -> SamplingRates:
     """Return the rule for the probabilities of rows to be drawn, by importance for one model.
 
     Parameters
@@ -52,7 +57,7 @@ def by_importance(
     rate = np.full(max(packing.n_outputs, 2), most_rows(packing) / size)
     projection[:-1] /= scale[:, None]
     model = middle / in_rows(packing, scale)
-    return Chances(rate, or_none(problem.centre), model, projection)
+    return SamplingRates(rate, or_none(problem.centre), model, projection)
 
 
 def most_rows(packing: Packing) -> int:

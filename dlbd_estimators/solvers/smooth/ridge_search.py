@@ -148,7 +148,7 @@ class RidgeFolds(_RidgeSearch):
         return _solved(
             problem,
             state,
-            join(moments, self.splits.whole),
+            join(moments, self.splits.all_rows),
             alphas=alphas,
             scores=scores,
             best_scores=np.full(len(alphas), means[best]),
@@ -212,7 +212,7 @@ class RidgeClassFolds(RidgeFolds):
         self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
     ) -> PassGenerator[FloatArray]:
         packing = problem.packing
-        all_rows = join(moments, self.splits.whole)
+        all_rows = join(moments, self.splits.all_rows)
         centre = all_rows.mean[: packing.n_features] if packing.fit_intercept else None
         packed = [
             [
