@@ -12,7 +12,7 @@ from dlbd_estimators.base.parameters import check_choice, check_flag, refused
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import check_solver
 from dlbd_estimators.solvers import Solution
@@ -130,9 +130,9 @@ class L1LeastSquares(IncrementalLeastSquares):
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
-        return self._fit(X, y, sample_weight, *self._asked_for())
+        return self._fit(X, y, sample_weight, *self._check_parameters())
 
-    def _asked_for(self) -> tuple[str, str]:
+    def _check_parameters(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
         check_solver(self)
         for flag in ("warm_start", "copy_X", "positive"):
@@ -142,9 +142,9 @@ class L1LeastSquares(IncrementalLeastSquares):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
             raise refused(self, "precompute", boolean, "an array-like")
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are always computed from X.")
+            warn_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
-            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+            warn_once(self, "selection", "the order of coordinates does not change the minimiser.")
         return type(self).__name__.lower(), self.solver
 
     @property

@@ -19,10 +19,10 @@ from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.linear_model.decision_function import DecisionFunction
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.linear_model.logistic_parameters import (
-    NAMESAKE,
+    SKLEARN_COUNTERPART,
     UNSET,
     Penalty,
-    asked_for,
+    check_parameters,
     last_solution,
 )
 from dlbd_estimators.linear_model.logistic_splits import fit_logistic_on_splits, may_share
@@ -134,7 +134,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     array(['yes'], dtype='<U3')
     """
 
-    _namesake = NAMESAKE
+    _sklearn_counterpart = SKLEARN_COUNTERPART
     #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("C",)
     _may_share = may_share
@@ -212,7 +212,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
-        penalty, solver = asked_for(self)
+        penalty, solver = check_parameters(self)
         with fit_task(self, X, y, sample_weight) as task:
             self._fit(X, y, sample_weight, penalty, solver, task)
         # The model describes only these rows: partial_fit must not continue from older batches.

@@ -14,7 +14,7 @@ from dlbd_estimators.base.class_predictions import ClassLabels
 from dlbd_estimators.base.class_weights import class_factors, count_labels
 from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.base.parameters import check_choice, check_flag
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.engine.executor import Executor
@@ -23,7 +23,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
-from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv, refuse_metadata
 from dlbd_estimators.linear_model.decision_function import DecisionFunction
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_paths import split_weights
@@ -129,7 +129,7 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
     array(['yes'], dtype='<U3')
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.RidgeClassifierCV",
         attributes=("coef_", "intercept_", "alpha_", "best_score_", "cv_results_", "classes_"),
         complete=_complete,
@@ -258,7 +258,7 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
                 score = score_of_class_rows(self.scoring, found, labels, classes)
             by_rows, keep = score is not None, bool(self.store_cv_results)
             return found, RidgeLeaveOneOut(alphas, score=score, by_rows=by_rows, keep_errors=keep)
-        parts, splits = divided(self, blocks, executor, classify=True)
+        parts, splits = divide_by_cv(self, blocks, executor, classify=True)
         split_weights(executor, parts, splits, classes, encoding.class_weight)  # for its checks
         found = parts.encoded(encoding)
         if self.scoring is None or self.scoring == "accuracy":

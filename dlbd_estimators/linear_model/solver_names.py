@@ -11,7 +11,7 @@ from typing import Any
 
 from dlbd_estimators.base.parameters import check_choice
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 
 _LOGISTIC = {
     "liblinear": "auto",
@@ -76,7 +76,7 @@ def logistic_solver(estimator: Any, penalty: str | None) -> str:
     if name in _LOGISTIC or name == "lbfgs":
         _check_theirs(name, penalty, dual=estimator.dual)
     if estimator.dual:
-        tell_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
+        warn_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
     return _LOGISTIC.get(name, name)
 
 
@@ -115,7 +115,7 @@ def check_liblinear(estimator: Any, n_classes: int) -> None:
             "OneVsRestClassifier."
         )
     if estimator.fit_intercept:
-        tell_once(
+        warn_once(
             estimator,
             "solver",
             "'liblinear' penalises the intercept in scikit-learn. Here the intercept is not "

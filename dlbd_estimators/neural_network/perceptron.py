@@ -24,7 +24,7 @@ from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, batch_size
 from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
-from dlbd_estimators.neural_network.targets import Targets
+from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.neural_network.training_rows import (
     Holdout,
     hold_out_of_blocks,
@@ -60,7 +60,7 @@ class BaseMLP(SharedParameters, Model, ABC):
     @abstractmethod
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
-    ) -> Targets:
+    ) -> TargetSpec:
         """Return what the network predicts; reads targets only."""
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -31,7 +31,7 @@ from dlbd_estimators.kernels.scores import (
 
 
 @dataclass(frozen=True)
-class Targets:
+class TargetSpec:
     """Properties of a network that depend on its targets.
 
     Attributes
@@ -60,14 +60,14 @@ class Targets:
 
 #: Targets that are numbers, for one output, by the parameter ``loss`` of the regressor.
 NUMBERS = {
-    "squared_error": Targets(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
-    "poisson": Targets(
+    "squared_error": TargetSpec(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
+    "poisson": TargetSpec(
         Encoding(counts=True), 1, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
     ),
 }
 
 
-def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
+def label_targets(estimator: Any, n_labels: int, known: Any) -> TargetSpec:
     """Return the properties of a network that predicts several labels per row.
 
     Raises
@@ -82,7 +82,7 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
     classes = np.arange(n_labels)
     if known is not None and not np.array_equal(known, classes):
         raise ValueError(f"y has {n_labels} labels per row, but the classes are {known}.")
-    return Targets(
+    return TargetSpec(
         Encoding(labels=True),
         n_labels,
         HalfBinomialLoss(),
@@ -115,7 +115,7 @@ def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
 
 def class_targets(
     estimator: Any, executor: Executor, data: Data, known: Any, *, incremental: bool
-) -> Targets:
+) -> TargetSpec:
     """Return the properties of a network for the classes found in a pass over the labels.
 
     Parameters
@@ -148,7 +148,7 @@ def class_targets(
     labels = counts.labels
     # A single class has one output, as in scikit-learn: for a second class that never occurs.
     binary = len(labels) <= 2
-    return Targets(
+    return TargetSpec(
         Encoding(labels, class_factors(estimator, counts)),
         1 if binary else len(labels),
         HalfBinomialLoss() if binary else HalfMultinomialLoss(),

@@ -153,7 +153,7 @@ def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -
     n = fitted.packing.n_features
     parameters = fitted.parameters
     step = inverted.inverse @ (sums.gradient + fitted.penalty * parameters)
-    scale = sums.squares / max(sums.weight, 1.0) if fitted.has_errors_of_one_variance else 1.0
+    scale = sums.squares / max(sums.weight, 1.0) if fitted.is_homoscedastic else 1.0
     error = np.sqrt(scale * np.diag(inverted.inverse))
     spread = np.sqrt(np.maximum(np.diag(sums.bread), 0.0))
     largest = float(np.max(np.abs(parameters[:n]) * spread[:n], initial=0.0))

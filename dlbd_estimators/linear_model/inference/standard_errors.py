@@ -275,7 +275,7 @@ def _parameters_covariance(
 
 def _scale(fitted: FittedModel, sums: SandwichSums, df: float) -> float:
     """Return the variance of the error of a row of weight 1; it is 1 for a classifier."""
-    return sums.squares / df if fitted.has_errors_of_one_variance else 1.0
+    return sums.squares / df if fitted.is_homoscedastic else 1.0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -237,7 +237,7 @@ class CoefficientTable:
             The model is a classifier or has a penalty, or ``of`` is unknown.
         """
         fitted = self.fitted
-        if not fitted.has_errors_of_one_variance or fitted.strength > 0:
+        if not fitted.is_homoscedastic or fitted.strength > 0:
             raise ValueError(
                 "Prediction intervals are available only for a LinearRegression. A classifier "
                 "predicts probabilities, and predictions of a model with a penalty are biased."
@@ -296,7 +296,7 @@ def tabulate(
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / error
-    regression = fitted.has_errors_of_one_variance
+    regression = fitted.is_homoscedastic
     distribution = stats.t(df) if regression else stats.norm()
     half = float(distribution.isf(0.5 * (1.0 - confidence))) * error
     return CoefficientTable(
