@@ -52,7 +52,7 @@ _ADVICE = {
 
 
 def is_lazy(X: Any) -> bool:
-    """Return whether X is lazy: of a supported kind, or of a kind that :func:`opened` refuses."""
+    """Return whether X is lazy, also if :func:`as_dask_collection` refuses its kind."""
     return _is_lazy_itself(X) or is_dataset(X)
 
 
@@ -111,7 +111,7 @@ def _is_of(X: Any, module: str, *classes: str) -> bool:
     return any(isinstance(X, getattr(found, name, ())) for name in classes)
 
 
-def opened(name: str, X: Any) -> Any:
+def as_dask_collection(name: str, X: Any) -> Any:
     """Open lazy data as a Dask array or a Dask data frame, or refuse it.
 
     Parameters
@@ -146,7 +146,7 @@ def opened(name: str, X: Any) -> Any:
         X = X.data if is_dask_collection(X) else X.chunk().data
     if not isinstance(X, da.Array):
         raise TypeError(
-            f"{name} is a {_told(X)}, which would have to be loaded into memory. {_advice(X)}"
+            f"{name} is a {_type_name(X)}, which would have to be loaded into memory. {_advice(X)}"
         )
     if any(map(np.isnan, X.shape[1:])):
         raise ValueError(
@@ -157,7 +157,7 @@ def opened(name: str, X: Any) -> Any:
     return strings_as_objects(X)
 
 
-def _told(X: Any) -> str:
+def _type_name(X: Any) -> str:
     kind = type(X)
     if is_list_of_lazy(X):
         return f"{kind.__name__} of lazy objects"
@@ -167,10 +167,10 @@ def _told(X: Any) -> str:
 def _advice(X: Any) -> str:
     if is_list_of_lazy(X):
         return _ADVICE["list"]
-    return next(_ADVICE[each] for each in [*_names(X), ""] if each in _ADVICE)
+    return next(_ADVICE[each] for each in [*_class_names(X), ""] if each in _ADVICE)
 
 
-def _names(X: Any) -> list[str]:
+def _class_names(X: Any) -> list[str]:
     """Return the names of an object's class and of its base classes."""
     return [each.__name__ for each in type(X).__mro__]
 

@@ -167,5 +167,5 @@ class DividedBlocks(Blocks):
     def select(self, indices: Sequence[int]) -> Self:
         return self._same(replace(super().select(indices), parts=self.parts.select(indices)))
 
-    def read_by(self, part: Self) -> Self:
-        return self._same(replace(super().read_by(part), parts=part.parts))
+    def with_loader_of(self, part: Self) -> Self:
+        return self._same(replace(super().with_loader_of(part), parts=part.parts))

@@ -286,7 +286,7 @@ def _run_on_worker(
         blocks = read_part(bundle.fit, part)
         if blocks is None:
             return NotKept()
-        bundle = replace(bundle, blocks=bundle.blocks.read_by(blocks))
+        bundle = replace(bundle, blocks=bundle.blocks.with_loader_of(blocks))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
@@ -306,7 +306,7 @@ def _train_on_worker(
         blocks = read_part(fit, part)
         if blocks is None:
             return NotKept()
-        training.readers.update(dict.fromkeys(indices, training.blocks.read_by(blocks)))
+        training.readers.update(dict.fromkeys(indices, training.blocks.with_loader_of(blocks)))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         training = replace(training, blocks=_with_inputs(training.blocks, inputs))

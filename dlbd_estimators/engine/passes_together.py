@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from dlbd_estimators.blocks.alignment import known
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.engine.column_passes import reduce_each, reduce_rows
 from dlbd_estimators.exceptions import BlockTooLarge
@@ -110,7 +110,7 @@ def _sharing_key(requested: RowsPass[Any], number: int) -> Hashable:
 def _run(passes: Sequence[RowsPass[Any]]) -> tuple[list[Any], int]:
     """Run passes over the same blocks; return the partials, and how often blocks were read."""
     if len(passes) > 1:
-        rows = together(*(each.collections[0] for each in passes))
+        rows = merge_graphs(*(each.collections[0] for each in passes))
         if len({_n_blocks(each) for each in rows}) == 1:
             try:
                 partials = reduce_each(

@@ -86,7 +86,7 @@ class FittedCandidates:
                 self.X,
                 self.y,
                 self.sample_weight,
-                cv=self.splits.together,
+                cv=self.splits.for_shared_fits,
                 scaling=scaling,
                 train_scores=train_scores,
             )
@@ -116,7 +116,7 @@ class FittedCandidates:
         if self._pairs is None:
             self._pairs = self.splits.pairs(self.X, self.y)
             # This package replaces indexable: lazy data become arrays whose rows can be selected by
-            # number (dlbd_estimators.base.by_number).
+            # number (dlbd_estimators.base.rows_by_number).
             weight = self.sample_weight
             scalar = weight is None or np.isscalar(weight)
             found = sklearn.utils.indexable(self.X, self.y, None if scalar else weight)

@@ -32,12 +32,12 @@ class SearchSplits:
     ----------
     cv : splitter or list of pairs of ndarray
         The splits in a form that scikit-learn accepts.
-    together : splitter, list of pairs of ndarray, ndarray of int or None
+    for_shared_fits : splitter, list of pairs of ndarray, ndarray of int or None
         The splits in a form that shared fits accept; None if they need the positions of lazy rows.
     """
 
     cv: Any
-    together: Any
+    for_shared_fits: Any
 
     @classmethod
     def of(cls, cv: Any, X: Any, y: Any, groups: Any, *, classify: bool) -> SearchSplits:

@@ -172,7 +172,7 @@ class SharedSearch:
         splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
         table = FittedCandidates(self.estimator, X, y, params.get("sample_weight"), splits)
         started_at = time.perf_counter()
-        if splits.together is not None:
+        if splits.for_shared_fits is not None:
             table.fill(groups, train_scores=bool(self.return_train_score))
         seconds = time.perf_counter() - started_at
         if table.fitted:

@@ -10,10 +10,10 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
+from dlbd_estimators.blocks.alignment import check_same_shuffle, share_source
 from dlbd_estimators.blocks.checks import check_same_rows
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_dataset, is_lazy, is_list_of_lazy, opened
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.sources import as_dask_collection, is_dataset, is_lazy, is_list_of_lazy
 from dlbd_estimators.engine.column_passes import block_lengths
 
 
@@ -86,13 +86,13 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     LengthMismatch
         The arrays have different numbers of rows, or one was shuffled without the others.
     """
-    fixed = together(
-        *(opened("an array", source) if is_cut(source) else source for source in arrays)
+    fixed = merge_graphs(
+        *(as_dask_collection("an array", source) if is_cut(source) else source for source in arrays)
     )
     lazy = [source for source in fixed if is_cut(source)]
     if not all(source.ndim for source in lazy):
         raise ValueError("Found an array of no dimensions, which has no rows to split.")
-    refuse_shuffled_apart(fixed)
+    check_same_shuffle(fixed)
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
     counted: list[Lazy] = []
@@ -136,7 +136,7 @@ def _row_nbytes(collection: Any) -> int:
 
 
 def _is_cut_alike(a: Any, b: Any) -> bool:
-    return _n_blocks(a) == _n_blocks(b) and have_one_source(a, b)
+    return _n_blocks(a) == _n_blocks(b) and share_source(a, b)
 
 
 def _is_array(collection: Any) -> bool:

@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators.blocks.sources import is_lazy, opened
+from dlbd_estimators.blocks.sources import as_dask_collection, is_lazy
 from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing.numeric import as_floats
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
@@ -73,7 +73,7 @@ def _column(sample_weight: Any) -> Any:
         # One chunk: with several, chunks of X of unknown length could match them by chance.
         column = da.from_array(array, chunks=-1)
     else:
-        column = opened("sample_weight", sample_weight)
+        column = as_dask_collection("sample_weight", sample_weight)
     if column.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, but have {column.ndim} dimensions."
