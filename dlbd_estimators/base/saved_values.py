@@ -111,7 +111,7 @@ class Facts:
             return {"viewed": viewed, "dtype": array.dtype.str, "shape": shape}
         if array.dtype.kind == "O":
             return {"objects": [self.of(each, where) for each in array.flat], "shape": shape}
-        raise refused(array, where)
+        raise cannot_save(array, where)
 
     def _add(self, array: NDArray[Any]) -> int:
         self.arrays.append(array)
@@ -126,7 +126,7 @@ class Facts:
                 return facts_of(self, value, where)
         if value is getattr(sys.modules.get("pandas"), "NA", ...):
             return {"missing": "pandas.NA"}
-        raise refused(value, where)
+        raise cannot_save(value, where)
 
     def _scalar(self, value: np.generic, where: str) -> Any:
         return {"scalar": self._array(np.asarray(value), where)}
@@ -136,14 +136,14 @@ class Facts:
 
     def _dtype(self, value: np.dtype[Any], where: str) -> Any:
         if value.kind not in _KINDS:
-            raise refused(value, where)
+            raise cannot_save(value, where)
         return {"dtype": value.str}
 
     def _type(self, value: type, where: str) -> Any:
         for name, each in _TYPES.items():
             if each is value:
                 return {"type": name}
-        raise refused(value, where)
+        raise cannot_save(value, where)
 
     def _random_state(self, value: np.random.RandomState, where: str) -> Any:
         return {"random_state": to_facts(freeze(value), self.arrays)}
@@ -245,7 +245,7 @@ class Values:
         return new
 
 
-def refused(value: Any, where: str) -> TypeError:
+def cannot_save(value: Any, where: str) -> TypeError:
     """Return the error for a value that a file cannot hold; it explains how else to save it."""
     kind = type(value)
     what = f"a {kind.__name__}" if kind.__module__ == "builtins" else f"of {kind.__module__}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, check_cv
 
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks, Encoding
 from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
@@ -56,7 +56,7 @@ def divide_by_cv(
     """
     cv = estimator.cv if cv is None else cv
     if isinstance(cv, bool) or (isinstance(cv, Integral) and int(cv) < 2):
-        raise refused(
+        raise invalid_parameter(
             estimator,
             "cv",
             "an int in the range [2, inf)",

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from dlbd_estimators.base.callbacks import with_callbacks
-from dlbd_estimators.base.parameters import check_choice, check_flag, refused
+from dlbd_estimators.base.parameters import check_choice, check_flag, invalid_parameter
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
@@ -140,7 +140,7 @@ class L1LeastSquares(IncrementalLeastSquares):
         check_choice(self, "selection", ("cyclic", "random"))
         if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
-            raise refused(self, "precompute", boolean, "an array-like")
+            raise invalid_parameter(self, "precompute", boolean, "an array-like")
         if np.ndim(self.precompute):
             warn_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.base.documentation import documented_by_bases
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.l1_search_cv import L1SearchCV
@@ -102,7 +102,7 @@ class ElasticNetCV(L1SearchCV):
         except (TypeError, ValueError):
             ratios = np.zeros(0)
         if ratios.ndim != 1 or not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
-            raise refused(
+            raise invalid_parameter(
                 self,
                 "l1_ratio",
                 "a float in the range [0.0, 1.0]",

@@ -233,8 +233,8 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         with executor_for(data.blocks) as executor:
             task.checkpoint.open(executor, data.blocks)
             counts = count_labels(self, executor, data.blocks, "logistic")
-            task.checkpoint.also("classes", counts.labels)
-            task.checkpoint.also("weights of classes", counts.weights)
+            task.checkpoint.add_to_fingerprint("classes", counts.labels)
+            task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
             classes = counts.labels
             check_liblinear(self, len(classes))
             weights = class_factors(self, counts)

@@ -15,7 +15,7 @@ from dlbd_estimators.base.parameters import (
     check_integer,
     check_n_jobs,
     check_number,
-    refused,
+    invalid_parameter,
 )
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -163,7 +163,7 @@ def _inverse_strengths(estimator: Any) -> FloatArray:
     Cs = _numbers(value)
     if not len(Cs) or not np.all(Cs > 0):
         positive = "a non-empty array-like of floats in the range (0.0, inf]"
-        raise refused(estimator, "Cs", "an int in the range [1, inf)", positive)
+        raise invalid_parameter(estimator, "Cs", "an int in the range [1, inf)", positive)
     return Cs
 
 

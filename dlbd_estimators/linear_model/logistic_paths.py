@@ -107,8 +107,8 @@ class SearchData:
         check_size(packing)
         all_rows, splits = divide_by_cv(estimator, blocks, executor, classify=True, cv=cv)
         task.checkpoint.open(executor, all_rows)
-        task.checkpoint.also("classes", classes)
-        task.checkpoint.also("weights of classes", counts.weights)
+        task.checkpoint.add_to_fingerprint("classes", classes)
+        task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
         encoded = all_rows.encoded(Encoding(classes))
         return cls(
             plain=encoded,

@@ -188,8 +188,8 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             with executor_for(data.blocks) as executor:
                 counts = count_labels(self, executor, data.blocks, "ridge-classifier-cv")
                 task.checkpoint.open(executor, data.blocks)
-                task.checkpoint.also("classes", counts.labels)
-                task.checkpoint.also("weights of classes", counts.weights)
+                task.checkpoint.add_to_fingerprint("classes", counts.labels)
+                task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
                 classes = counts.labels
                 as_rows = replace(counts, weights=counts.counts.astype(float))
                 encoding = Encoding(classes, class_factors(self, as_rows), signs=True)

@@ -142,7 +142,7 @@ class BaseMLP(SharedParameters, Model, ABC):
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
             if targets.encoding.classes is not None:
-                task.checkpoint.also("classes", targets.encoding.classes)
+                task.checkpoint.add_to_fingerprint("classes", targets.encoding.classes)
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
             # With mini-batches, `on_step` prints the lines, with the same words as scikit-learn.
             print_lines = bool(self.verbose) and settings.update is None

@@ -330,9 +330,9 @@ def test_what_is_no_file_of_a_model(tmp_path):
 
 FORGED = {
     "a class of another package": {"object": "subprocess.Popen", "holds": {}},
-    "what is in no room": {"object": "dlbd_estimators.engine.Executor", "holds": {}},
+    "what is not public": {"object": "dlbd_estimators.engine.Executor", "holds": {}},
     "what is no public name": {"object": "dlbd_estimators.linear_model.ridge", "holds": {}},
-    "a function of a room": {"object": "dlbd_estimators.linear_model.lasso_path", "holds": {}},
+    "a public function": {"object": "dlbd_estimators.linear_model.lasso_path", "holds": {}},
     "a function of NumPy": {"random_state": {"tuple": [{"tuple": ["bit_generator", "test"]}]}},
     "a type": {"type": "subprocess.Popen"},
     "another missing value": {"missing": "os.system"},
