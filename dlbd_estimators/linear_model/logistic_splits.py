@@ -27,7 +27,7 @@ from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
 from dlbd_estimators.solvers import Problem, Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
-from dlbd_estimators.solvers.smooth.path_sample import in_rows, or_none
+from dlbd_estimators.solvers.smooth.path_sample import none_if_zero, packed_scale
 
 #: Largest error of a coefficient before the last step, which reduces it at least tenfold. Scores
 #: are then accurate to a millionth.
@@ -151,8 +151,8 @@ def _scores(
     assert state.models is not None
     assert state.scale is not None
     packing, splits = data.packing, data.splits
-    models = state.models / in_rows(packing, state.scale)
-    centre = or_none(problem.at(state.known).centre)
+    models = state.models / packed_scale(packing, state.scale)
+    centre = none_if_zero(problem.with_known(state.known).centre)
     scored = [splits]
     if also_train:
         scored.append(Splits(splits.test, splits.train, splits.all_rows))

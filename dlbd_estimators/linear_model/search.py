@@ -124,7 +124,7 @@ def search(
     def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
         return lambda: attributes(
             Solution(
-                problem.at(state.known).original(state.parameters),
+                problem.with_known(state.known).original(state.parameters),
                 Status.STOPPED,
                 len(records),
                 state.n_passes,

@@ -33,7 +33,7 @@ _NOT_CONVERGED = {
 }
 
 
-def opening_of(estimator: Any) -> str:
+def warning_prefix(estimator: Any) -> str:
     """Return the first words of the warning for a fit that has not converged."""
     return _NOT_CONVERGED.get(estimator.solver, "").format(estimator.max_iter)
 

@@ -44,7 +44,7 @@ class Job:
         """Return the fit, continued from a checkpoint if there is one."""
         return self.task.checkpoint.resume(fit, self.start.size, records)
 
-    def go_on(self, state: EpochState) -> None:
+    def advance_random_state(self, state: EpochState) -> None:
         """Advance the RandomState that the user passed, as scikit-learn does."""
         if state.random is not None:
             set_to(self.random_state, state.random)

@@ -217,7 +217,7 @@ class BaseMLP(SharedParameters, Model, ABC):
 
         def on_step(state: EpochState, record: Record) -> bool:
             records.append(record)
-            job.go_on(state)
+            job.advance_random_state(state)
             if self.verbose:
                 print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - verbose
             return job.task.end_step(record, lambda: attributes(state))
@@ -236,7 +236,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
         final = cast(EpochState, solution.state)
-        job.go_on(final)
+        job.advance_random_state(final)
         if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
@@ -300,7 +300,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new
-        new = new.after(last)
+        new = new.continued_from(last)
         return new.with_optimiser_of(last) if job.incremental else new
 
     def _model_attributes(self, job: Job, parameters: FloatArray) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Solver(ABC, Generic[ProblemT, StateT]):
     def step(self, problem: ProblemT, state: StateT, tol: float) -> PassGenerator[StateT]:
         """Make one step; usually one pass over the data."""
 
-    def posed(self, problem: ProblemT, state: StateT) -> ProblemT:
+    def with_known_facts(self, problem: ProblemT, state: StateT) -> ProblemT:
         """Return a problem with the facts about its data that a state holds."""
         return problem
 
@@ -144,7 +144,7 @@ class Solver(ABC, Generic[ProblemT, StateT]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         """Return the text of the warning for a fit that ends with this status."""

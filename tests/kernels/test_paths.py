@@ -118,13 +118,13 @@ def test_all_rows_are_drawn_once_where_their_chance_is_one(case):
 
 
 @given(random_generators(), st.booleans())
-def test_drawn_rows_stand_for_those_left_out(rng, by_importance):
+def test_drawn_rows_stand_for_those_left_out(rng, importance_rates):
     n, packing = 20_000, Packing(1, 2, True)
     X, y = rng.normal(size=(n, 2)), rng.integers(0, 2, n).astype(float)
     weight = rng.uniform(0.0, 2.0, n)
     block = DividedBlock(X, y, weight, (slice(0, n // 2), slice(n // 2, n)))
     model, projection = (
-        (rng.normal(size=3), rng.normal(size=(3, 4))) if by_importance else (None,) * 2
+        (rng.normal(size=3), rng.normal(size=(3, 4))) if importance_rates else (None,) * 2
     )
     rates = SamplingRates(np.array([0.1, 0.2]), None, model, projection)
     kernel = RowSampleKernel(packing, 2)

@@ -31,7 +31,7 @@ from dlbd_estimators.linear_model.inference.table import (
     tabulate,
 )
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.matrix_memory import sweep_holds
+from dlbd_estimators.solvers.matrix_memory import sweep_fits
 
 #: Power of ``1 - leverage`` by which each covariance divides the squared scores.
 _DISCOUNTS = {"classical": 0, "HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2, "clustered": 0}
@@ -240,7 +240,7 @@ def _run(
 def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -> None:
     """Check before X is read that the sums fit in the memory of a worker."""
     n_entries = 2 * width**2 + n_groups * width
-    if not sweep_holds(executor, blocks, n_entries):
+    if not sweep_fits(executor, blocks, n_entries):
         raise MatrixTooLarge(
             f"The sums for {width} coefficients and {n_groups} groups take "
             f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, which is more memory than a "

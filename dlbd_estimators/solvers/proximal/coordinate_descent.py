@@ -121,7 +121,7 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     unit = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight)) or 1.0
     known = replace(problem.known, total_weight=moments.weight, unit=unit)
     variance = np.diag(moments.products)[:n] / moments.weight
-    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    problem = problem.with_known(known).with_centre(moments.mean[:n], variance)
     gram = moments.products[:n, :n] / moments.weight + l2_strength(problem) * np.eye(n)
     model = Model.of(gram, epsilon=moments.epsilon)
     slopes = moments.products[:n, n:].T / moments.weight
@@ -263,7 +263,7 @@ def error_of_descent(
         The parameters, in the packed order.
     """
     coef, _ = problem.packing.unpack(point)
-    unbalanced = _left(problem, descent, coef)
+    unbalanced = _unbalanced(problem, descent, coef)
     decrement = np.hypot.reduce(
         [model.distance(*rows) for rows in zip(unbalanced, coef, strict=True)]
     )
@@ -277,7 +277,7 @@ def error_of_descent(
     return float(decrement) / problem.unit * per_decrement
 
 
-def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
+def _unbalanced(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
     """Return the part of a negative gradient that neither the norm nor a bound balances."""
     l1 = l1_strength(problem)
     size = descent if _positive(problem) else np.abs(descent)

@@ -75,7 +75,7 @@ class IncrementalDescent(Minimizer[IncrementalDescentState]):
         moments = total if packing.fit_intercept else about_zero(total)
         solved = solve_moments(problem, state, moments)
         assert solved.model is not None
-        problem = problem.at(solved.known)
+        problem = problem.with_known(solved.known)
         coef, _ = packing.unpack(solved.parameters)
         gram = moments.products[:n, :n] / moments.weight
         cross = moments.products[:n, n:].T / moments.weight

@@ -98,7 +98,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
     ) -> PassGenerator[LassoSearchState]:
         if state.alpha is None or state.l1_ratio is None:
             return self._search(problem, state)
-        return self._prove(problem, state, tol)
+        return self._certify(problem, state, tol)
 
     def _search(self, problem: Problem, state: LassoSearchState) -> PassGenerator[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
@@ -123,16 +123,20 @@ class LassoSearch(Minimizer[LassoSearchState]):
             "alphas": alphas,
             "errors": errors,
         }
-        solved = solve_moments(self._at(problem, replace(state, **chosen)), state, all_moments)
+        solved = solve_moments(
+            self._with_chosen_penalties(problem, replace(state, **chosen)), state, all_moments
+        )
         return replace(state, **{**vars(solved), **chosen})
 
-    def _prove(
+    def _certify(
         self, problem: Problem, state: LassoSearchState, tol: float
     ) -> PassGenerator[LassoSearchState]:
-        proved = yield from CoordinateDescent().step(self._at(problem, state), state, tol)
+        proved = yield from CoordinateDescent().step(
+            self._with_chosen_penalties(problem, state), state, tol
+        )
         return replace(state, **vars(proved))
 
-    def _at(self, problem: Problem, state: LassoSearchState) -> Problem:
+    def _with_chosen_penalties(self, problem: Problem, state: LassoSearchState) -> Problem:
         """Return the problem with the penalties that were chosen."""
         assert state.alpha is not None
         assert state.l1_ratio is not None

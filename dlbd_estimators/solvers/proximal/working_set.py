@@ -65,18 +65,18 @@ class _Restricted(Problem):
     features: NDArray[np.intp]
 
     @classmethod
-    def of(cls, whole: Problem, features: NDArray[np.intp]) -> _Restricted:
-        packing = whole.packing
+    def of(cls, problem: Problem, features: NDArray[np.intp]) -> _Restricted:
+        packing = problem.packing
         return cls(
-            whole.blocks,
-            whole.loss,
-            whole.penalty,
+            problem.blocks,
+            problem.loss,
+            problem.penalty,
             Packing(packing.n_outputs, len(features), packing.fit_intercept),
-            name=whole.name,
-            l1=whole.l1,
-            n_rows=whole.n_rows,
-            room=whole.room,
-            known=replace(whole.known, centre=whole.centre[features]),
+            name=problem.name,
+            l1=problem.l1,
+            n_rows=problem.n_rows,
+            room=problem.room,
+            known=replace(problem.known, centre=problem.centre[features]),
             features=features,
         )
 
@@ -111,7 +111,7 @@ class WorkingSet(Minimizer[WorkingState]):
                 "all-features-pass-{}",
                 moments=columns is None,
             )
-            problem = problem.at(evaluation.known)
+            problem = problem.with_known(evaluation.known)
             state = replace(state, parameters=evaluation.point, known=evaluation.known)
             columns = evaluation.columns or columns
             assert columns is not None
@@ -172,7 +172,7 @@ def _solve(
         restricted, restricted.packing.pack(coef[:, features], intercept)
     )
     for _ in range(_SET_STEPS):
-        inner = yield from solver.step(restricted.at(inner.known), inner, tol)
+        inner = yield from solver.step(restricted.with_known(inner.known), inner, tol)
         if inner.status is not None or inner.error <= tol:
             break
     set_coef, intercept = restricted.packing.unpack(inner.parameters)

@@ -40,7 +40,7 @@ _NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
 #: Above this expected error, a Newton step with these products no longer squares the error.
 _SMALL = 1e-3
 #: If an orthogonal factorisation leaves a larger decrement than this, the user is warned.
-_SMALLEST_TOLD = 1e-10
+_WARNING_DECREMENT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     gram, cross = moments.products[:n, :n], moments.products[:n, n:]
     known = replace(problem.known, total_weight=moments.weight, unit=spread or 1.0)
     variance = np.diag(gram) / moments.weight
-    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    problem = problem.with_known(known).with_centre(moments.mean[:n], variance)
     coef, condition = np.zeros((packing.n_outputs, n)), 1.0
     strengths, inverse = _strengths(problem), np.zeros((packing.n_outputs, n))
     for strength in np.unique(strengths):
@@ -236,7 +236,7 @@ def _from_triangle(
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
     decrement = float(np.finfo(float).eps) * size / problem.unit
-    inaccurate = decrement > _SMALLEST_TOLD
+    inaccurate = decrement > _WARNING_DECREMENT
     parameters = packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre))
     curvature = np.where(kept, singular**2, np.inf)[:, None] + strengths
     inverse = ((right**2).T @ (moments.weight / curvature)).T

@@ -33,17 +33,17 @@ from dlbd_estimators.kernels.row_sample import DrawnRows, RowSampleKernel, Sampl
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer
-from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, too_far
+from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
 from dlbd_estimators.solvers.smooth.path_sample import (
-    by_importance,
     coefs,
     columns_of,
     first_sample,
-    in_rows,
+    importance_rates,
     most_rows,
-    or_none,
+    none_if_zero,
+    packed_scale,
     penalties,
 )
 from dlbd_estimators.solvers.solver import PassGenerator, State
@@ -222,15 +222,15 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         if state.complete:
             sums = PathKernel(packing, self.splits, self.factors)(rows.block(), models)
             return self._scored(problem, state, sums, models, np.zeros_like(models), 0.0)
-        units = in_rows(packing, scale)
-        kernel: Any = PathKernel(packing, self.splits, self.factors, or_none(problem.centre))
+        units = packed_scale(packing, scale)
+        kernel: Any = PathKernel(packing, self.splits, self.factors, none_if_zero(problem.centre))
         point: Any = models / units
         if state.drawn:
             sums, state = yield from self._beside_newton(problem, state, tol, kernel, point)
         else:
             order = np.argsort(self.Cs, kind="stable")
             middle = models[:, order[len(order) // 2]].mean(axis=0)
-            rates = by_importance(problem, rows, middle, scale)
+            rates = importance_rates(problem, rows, middle, scale)
             kernel = SweepKernel((kernel, RowSampleKernel(packing, self.splits.n_parts)))
             sums, drawn = yield Pass(kernel, (point, rates), f"{problem.name}-sweep-{{}}")
             rows = PathRows.of(drawn, problem.centre, scale)
@@ -241,7 +241,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         slopes = gradient + penalty * models
         overshot = np.zeros(models.shape[:2], dtype=bool)
         if state.before is not None and state.slope_before is not None:
-            overshot = too_far(state.before, slopes, state.slope_before)
+            overshot = overshoots(state.before, slopes, state.slope_before)
         tilt = gradient - tilted.gradient(models)
         moved = np.empty_like(models)
         for index in range(len(self.Cs)):
@@ -290,7 +290,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         packing, scale, evaluated = problem.packing, state.scale, state.models
         assert scale is not None
         assert evaluated is not None
-        done, units = error <= self.accuracy, in_rows(packing, scale)
+        done, units = error <= self.accuracy, packed_scale(packing, scale)
         losses = sums.losses / sums.weight[:, None]
         if self.score == "accuracy":
             scores: FloatArray = 1.0 - sums.wrong / sums.weight[:, None]
@@ -343,8 +343,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         """Return the models of all splits and strengths (n_splits, n_Cs, size)."""
         assert state.models is not None
         assert state.scale is not None
-        problem = problem.at(state.known)
-        return self.original(problem, state.models / in_rows(problem.packing, state.scale))
+        problem = problem.with_known(state.known)
+        return self.original(problem, state.models / packed_scale(problem.packing, state.scale))
 
     def _penalty(self, packing: Packing, scale: FloatArray) -> FloatArray:
         return penalties(packing, scale, self.Cs, self.totals, self.widths)

@@ -101,7 +101,7 @@ class _RidgeSearch(Minimizer[RidgeSearchState]):
     ) -> PassGenerator[RidgeSearchState]:
         if state.alphas is None:
             return self._search(problem, state)
-        return _mend(problem, state, tol)
+        return _refine(problem, state, tol)
 
     def _search(self, problem: Problem, state: RidgeSearchState) -> PassGenerator[RidgeSearchState]:
         raise NotImplementedError
@@ -269,7 +269,9 @@ class RidgeLeaveOneOut(_RidgeSearch):
             n_entries=(n + packing.n_outputs) ** 2,
         )
         moments = centred if packing.fit_intercept else about_zero(centred)
-        solved = solve_moments(_at(problem, self.alphas[:1]), state, moments)  # checks the weight
+        solved = solve_moments(
+            _at_strength(problem, self.alphas[:1]), state, moments
+        )  # checks the weight
         kernel = LeaveOneOutKernel(self.keep_errors or self.by_rows)
         path = _coordinates(moments, n, self.alphas, fit_intercept=packing.fit_intercept)
         sums: LeaveOneOutSums = yield from problem.ask(kernel, path, "leave-one-out-pass-{}")
@@ -300,7 +302,7 @@ class RidgeLeaveOneOut(_RidgeSearch):
         )
 
 
-def _at(problem: Problem, alphas: FloatArray) -> Problem:
+def _at_strength(problem: Problem, alphas: FloatArray) -> Problem:
     same = len(np.unique(alphas)) == 1
     return replace(problem, penalty=L2(float(alphas[0]) if same else alphas))
 
@@ -310,14 +312,16 @@ def _solved(
 ) -> RidgeSearchState:
     """Return the state with the chosen model, solved from the moments of all rows."""
     moments = centred if problem.packing.fit_intercept else about_zero(centred)
-    solved = solve_moments(_at(problem, chosen["alphas"]), state, moments)
+    solved = solve_moments(_at_strength(problem, chosen["alphas"]), state, moments)
     return replace(state, **{**vars(solved), **chosen})
 
 
-def _mend(problem: Problem, state: RidgeSearchState, tol: float) -> PassGenerator[RidgeSearchState]:
+def _refine(
+    problem: Problem, state: RidgeSearchState, tol: float
+) -> PassGenerator[RidgeSearchState]:
     assert state.alphas is not None
-    mended = yield from Gram().step(_at(problem, state.alphas), state, tol)
-    return replace(state, **vars(mended))
+    refined = yield from Gram().step(_at_strength(problem, state.alphas), state, tol)
+    return replace(state, **vars(refined))
 
 
 def _path(moments: Moments, n: int, alphas: FloatArray) -> tuple[FloatArray, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import Factor, is_rough
+from dlbd_estimators.solvers.factor import Factor, needs_float64
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.solver import PassGenerator
@@ -86,10 +86,10 @@ def _newton(
         evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         if not np.isfinite(evaluation.value):  # all weights of the sample are zero
             return problem, None
-        if problem.separated(evaluation):
+        if problem.separates_rows(evaluation):
             return problem, None
         if base == np.inf and evaluation.value > at_zero and parameters.any():
             # The smaller sample was misleading. For example, the data are sorted by label, and it
@@ -104,7 +104,7 @@ def _newton(
         assert evaluation.columns is not None
         centring = Centring(problem.packing, evaluation.columns.mean)
         factor = Factor.of(evaluation.hessian, centring)
-        if is_rough(factor, dtype):
+        if needs_float64(factor, dtype):
             dtype = "float64"
             continue
         direction = problem.without_shift(-factor.solve(evaluation.gradient))

@@ -101,7 +101,7 @@ class Epochs(Solver[Training, EpochState]):
         else:
             score = yield from problem.score(trained.parameters)
             trained = trained.judged_by_score(score, tol)
-        return self._paced(trained)
+        return self._with_next_rate(trained)
 
     def answer(self, problem: Training, state: EpochState) -> FloatArray:
         if problem.score is None or state.best_parameters is None:
@@ -116,7 +116,7 @@ class Epochs(Solver[Training, EpochState]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         return _MESSAGES[status].format(max_iter=max_iter, reason=state.reason)
@@ -134,7 +134,7 @@ class Epochs(Solver[Training, EpochState]):
             lines.append(f"{text} Stopping.")
         return lines
 
-    def _paced(self, state: EpochState) -> EpochState:
+    def _with_next_rate(self, state: EpochState) -> EpochState:
         """Set the learning rate of the next epoch, or end the training."""
         rate = state.learning_rate
         if self.schedule == "invscaling":

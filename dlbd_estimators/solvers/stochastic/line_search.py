@@ -37,7 +37,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class LineSearch:
-    """The state of a line search: evaluate at ``step``, then continue with :meth:`after`.
+    """The state of a line search: evaluate at ``step``, then continue with :meth:`advance`.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class LineSearch:
         found = None if slope < 0.0 else False
         return cls(begin, step, 0.0, 5.0 * step, begin, begin, found=found)
 
-    def after(self, value: float, slope: float) -> LineSearch:
+    def advance(self, value: float, slope: float) -> LineSearch:
         """Return the search after a trial."""
         tried = Trial(self.step, np.float64(value), np.float64(slope))
         required_slope = _DECREASE * self.begin.slope

@@ -23,7 +23,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
-from dlbd_estimators.solvers.stochastic.epoch_plan import Fill, Shape, plan_epoch
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout, Fill, plan_epoch
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 
@@ -118,7 +118,7 @@ class InRounds(EpochScheme):
         Trains a replica.
     blocks : Blocks
         The data; the sizes of the blocks must be known.
-    shape : Shape
+    shape : EpochLayout
         How an epoch is divided into rounds.
     outer : OuterStep
         Combines the replicas after a round; a single replica is not changed.
@@ -132,7 +132,7 @@ class InRounds(EpochScheme):
 
     learner: Learner
     blocks: Blocks
-    shape: Shape
+    shape: EpochLayout
     outer: OuterStep
     seed: int
     shuffle: bool
@@ -205,7 +205,7 @@ class InRounds(EpochScheme):
 
 @lru_cache(maxsize=4)
 def _planned(
-    n_blocks: int, shape: Shape, seed: tuple[int, int] | None
+    n_blocks: int, shape: EpochLayout, seed: tuple[int, int] | None
 ) -> tuple[list[list[tuple[Fill, ...]]], list[list[int]]]:
     """Plan an epoch; return the fills of each round and replica, and the numbers of earlier fills.
 
