@@ -62,7 +62,7 @@ NameOf = Callable[[type], str | None]
 ClassOf = Callable[[str], type]
 
 
-class Facts:
+class ValueEncoder:
     """Converts values to facts.
 
     Parameters
@@ -169,17 +169,17 @@ class Facts:
 
 
 #: Methods that convert values of other types than plain values, containers and estimators.
-_OF_KIND: dict[type, Callable[[Facts, Any, str], Any]] = {
-    np.generic: Facts._scalar,
-    slice: Facts._slice,
-    np.dtype: Facts._dtype,
-    type: Facts._type,
-    np.random.RandomState: Facts._random_state,
-    **dict.fromkeys(_SPARSE.values(), Facts._sparse),
+_OF_KIND: dict[type, Callable[[ValueEncoder, Any, str], Any]] = {
+    np.generic: ValueEncoder._scalar,
+    slice: ValueEncoder._slice,
+    np.dtype: ValueEncoder._dtype,
+    type: ValueEncoder._type,
+    np.random.RandomState: ValueEncoder._random_state,
+    **dict.fromkeys(_SPARSE.values(), ValueEncoder._sparse),
 }
 
 
-class Values:
+class ValueDecoder:
     """Converts facts back to values.
 
     Parameters

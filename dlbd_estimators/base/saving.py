@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import sklearn
 
 from dlbd_estimators.base import versions
-from dlbd_estimators.base.saved_values import Facts, Values, cannot_save
+from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder, cannot_save
 from dlbd_estimators.engine.folders import Folder, folder_at
 from dlbd_estimators.engine.packed_file import MODEL, pack, unpack
 from dlbd_estimators.exceptions import ModelDamaged
@@ -82,7 +82,7 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
         )
     if _name_of(type(estimator)) is None:
         raise cannot_save(estimator, "The model to save")
-    facts = Facts(_name_of)
+    facts = ValueEncoder(_name_of)
     written = {
         "dlbd_estimators": versions.__version__,
         "sklearn": sklearn.__version__,
@@ -139,7 +139,7 @@ def load(url: str | os.PathLike[str]) -> Any:
         written = (str(facts["dlbd_estimators"]), str(facts["sklearn"]))
         if written != (versions.__version__, sklearn.__version__):
             origin = f" (written by dlbd_estimators {written[0]} and scikit-learn {written[1]})"
-        model = Values(arrays, _class_of).of(facts["model"])
+        model = ValueDecoder(arrays, _class_of).of(facts["model"])
     except (
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip

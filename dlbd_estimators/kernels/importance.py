@@ -121,7 +121,7 @@ class Importance:
         """Upper bound on the memory of the kept rows, in bytes."""
         return self.n_rows * row_nbytes(len(self.directions))
 
-    def most(self, n_rows: int) -> int:
+    def max_rows(self, n_rows: int) -> int:
         """Return the maximum number of rows to keep from ``n_rows`` rows."""
         share = math.ceil(_TIMES_SHARE * self.n_rows * n_rows / self.n_all)
         return min(self.n_rows, share)
@@ -168,7 +168,7 @@ class RowSampler:
     def __init__(self, rule: Importance, block: Block) -> None:
         self._rule = rule
         self._random = rule.stream()
-        self._most = rule.most(block.n_rows)
+        self._most = rule.max_rows(block.n_rows)
         self._limit = rule.limit
         none = np.zeros(0)
         X = np.zeros((0, block.X.shape[1]), dtype=np.float32)
@@ -206,4 +206,4 @@ def combine_rows(
     rule: Importance, left: ImportantRows, right: ImportantRows, n_rows: int
 ) -> ImportantRows:
     """Return the rows kept from two neighbouring ranges of blocks with ``n_rows`` rows in total."""
-    return keep_smallest_priorities([left, right], rule.most(n_rows))
+    return keep_smallest_priorities([left, right], rule.max_rows(n_rows))

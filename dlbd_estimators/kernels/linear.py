@@ -157,7 +157,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
-            self._describe(sums, X, y, weight, raw, centre)
+            self._add_statistics(sums, X, y, weight, raw, centre)
             if sampler is not None and point.curvature is not None:
                 diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
                 sampler.add(X, y, weight, diagonal.sum(axis=1))
@@ -182,7 +182,7 @@ class LinearKernel(Kernel[LinearSums]):
             self.loss, self.packing, self.hessian_dtype, block.X, n_rows, centre, self.per_output
         )
 
-    def _describe(
+    def _add_statistics(
         self,
         sums: LinearSums,
         X: FloatArray,
@@ -218,7 +218,7 @@ class LinearKernel(Kernel[LinearSums]):
         if left.weight == 0.0:  # without weight, a block has no useful centre
             left.centre, left.shift = right.centre, right.shift
         elif right.weight > 0.0:
-            self._move(right, left)
+            self._recentre(right, left)
         left.value += right.value
         left.weight += right.weight
         left.n_rows += right.n_rows
@@ -232,7 +232,7 @@ class LinearKernel(Kernel[LinearSums]):
             left.rows = combine_rows(self.importance, left.rows, right.rows, left.n_rows)
         return left
 
-    def _move(self, sums: LinearSums, goal: LinearSums) -> None:
+    def _recentre(self, sums: LinearSums, goal: LinearSums) -> None:
         """Convert ``sums`` to the centres of ``goal``."""
         if sums.centre is not None and goal.centre is not None:
             centring = Centring(self.packing, goal.centre - sums.centre)

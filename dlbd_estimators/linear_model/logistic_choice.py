@@ -135,7 +135,7 @@ def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool
     unset = value is None or (isinstance(value, str) and value == _OLD_DEFAULT)
     check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
     penalty = estimator.penalty
-    ratios = np.zeros(1) if unset else _shares(estimator)
+    ratios = np.zeros(1) if unset else _checked_l1_ratios(estimator)
     if penalty == UNSET:
         names = {0.0: "l2", 1.0: "l1"}
         name = names.get(float(ratios[0]), "elasticnet") if len(set(ratios)) == 1 else "elasticnet"
@@ -167,7 +167,7 @@ def _inverse_strengths(estimator: Any) -> FloatArray:
     return Cs
 
 
-def _shares(estimator: Any) -> FloatArray:
+def _checked_l1_ratios(estimator: Any) -> FloatArray:
     ratios = _numbers(estimator.l1_ratios)
     if not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
         raise ValueError(

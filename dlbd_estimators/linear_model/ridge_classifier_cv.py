@@ -207,7 +207,10 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
                 )
 
                 def model(solution: Solution) -> dict[str, Any]:
-                    return {"classes_": classes, **self._found(packing, solution, blocks)}
+                    return {
+                        "classes_": classes,
+                        **self._fitted_attributes(packing, solution, blocks),
+                    }
 
                 search(self, executor, problem, solver, task=task, model=model, advice="")
         return self
@@ -267,7 +270,9 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
         by_models = score_of_class_models(self.scoring, weighted, splits, classes)
         return found, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
 
-    def _found(self, packing: Packing, solution: Solution, blocks: Blocks) -> dict[str, Any]:
+    def _fitted_attributes(
+        self, packing: Packing, solution: Solution, blocks: Blocks
+    ) -> dict[str, Any]:
         coef, intercept = packing.unpack(solution.parameters)
         found: dict[str, Any] = {
             "coef_": coef[0] if packing.n_outputs == 1 else coef,

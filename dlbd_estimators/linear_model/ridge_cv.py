@@ -171,7 +171,7 @@ class RidgeCV(LinearRegressorBase):
                 )
 
                 def model(solution: Solution) -> dict[str, Any]:
-                    return self._found(packing, not data.y_shape, solution, blocks)
+                    return self._fitted_attributes(packing, not data.y_shape, solution, blocks)
 
                 search(self, executor, problem, solver, task=task, model=model, advice="")
         return self
@@ -243,7 +243,7 @@ class RidgeCV(LinearRegressorBase):
             keep_errors=bool(self.store_cv_results),
         )
 
-    def _found(
+    def _fitted_attributes(
         self, packing: Packing, single: bool, solution: Solution, blocks: Blocks
     ) -> dict[str, Any]:
         attributes = self._attributes(packing, single, solution)

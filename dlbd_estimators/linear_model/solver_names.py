@@ -74,13 +74,13 @@ def logistic_solver(estimator: Any, penalty: str | None) -> str:
     check_solver(estimator, tuple(_LOGISTIC))
     name: str = estimator.solver
     if name in _LOGISTIC or name == "lbfgs":
-        _check_theirs(name, penalty, dual=estimator.dual)
+        _check_sklearn_name(name, penalty, dual=estimator.dual)
     if estimator.dual:
         warn_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
     return _LOGISTIC.get(name, name)
 
 
-def _check_theirs(name: str, penalty: str | None, *, dual: bool) -> None:
+def _check_sklearn_name(name: str, penalty: str | None, *, dual: bool) -> None:
     advice = "Use solver='auto' for all penalties."
     if name not in ("liblinear", "saga") and penalty not in ("l2", None):
         raise ValueError(

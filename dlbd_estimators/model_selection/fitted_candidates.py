@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from dlbd_estimators.model_selection.candidate_groups import (
     Group,
     SplitScalers,
-    joined,
+    as_candidate,
     key_of,
     steps_of,
     with_parameters,
@@ -166,7 +166,7 @@ class Candidate(BaseEstimator):
             self.model = clone(self.model).fit(rows, targets, **given)
         else:
             scaler = None if self.found.scalers is None else self.found.scalers[number]
-            self.model = joined(self.model, scaler, self.found.models[number])
+            self.model = as_candidate(self.model, scaler, self.found.models[number])
         return self
 
 

@@ -34,7 +34,7 @@ class Lazy:
     sizes: tuple[int, ...]
 
 
-def is_cut(X: Any) -> bool:
+def is_split_by_block(X: Any) -> bool:
     """Return whether X is split block by block.
 
     A list of lazy objects is not: it is split like any list, into lists of objects, which stay
@@ -87,9 +87,12 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
         The arrays have different numbers of rows, or one was shuffled without the others.
     """
     fixed = merge_graphs(
-        *(as_dask_collection("an array", source) if is_cut(source) else source for source in arrays)
+        *(
+            as_dask_collection("an array", source) if is_split_by_block(source) else source
+            for source in arrays
+        )
     )
-    lazy = [source for source in fixed if is_cut(source)]
+    lazy = [source for source in fixed if is_split_by_block(source)]
     if not all(source.ndim for source in lazy):
         raise ValueError("Found an array of no dimensions, which has no rows to split.")
     check_same_shuffle(fixed)
@@ -98,7 +101,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     counted: list[Lazy] = []
     for source in order:
         sizes = _lengths(source) or next(
-            (a.sizes for a in counted if _is_cut_alike(a.data, source)), None
+            (a.sizes for a in counted if _have_same_blocks(a.data, source)), None
         )
         counted.append(Lazy(source, block_lengths(source)[0] if sizes is None else sizes))
     by_object = {id(source.data): source for source in counted}
@@ -135,7 +138,7 @@ def _row_nbytes(collection: Any) -> int:
     return 8 * (collection.shape[1] if collection.ndim > 1 else 1)
 
 
-def _is_cut_alike(a: Any, b: Any) -> bool:
+def _have_same_blocks(a: Any, b: Any) -> bool:
     return _n_blocks(a) == _n_blocks(b) and share_source(a, b)
 
 

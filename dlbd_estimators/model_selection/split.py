@@ -17,7 +17,7 @@ from dlbd_estimators.blocks.row_selection import (
 )
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
+from dlbd_estimators.model_selection.sources import Lazy, is_split_by_block, sources, unpack
 from dlbd_estimators.model_selection.stratification import (
     count_strata,
     label_array,
@@ -94,7 +94,7 @@ def train_test_split(
     ((80, 80, 80, 80, 80, 80, 80, 80, 80, 80), (100, 100))
     """
     parts = unpack(arrays)
-    if not any(map(is_cut, parts)):
+    if not any(map(is_split_by_block, parts)):
         # scikit-learn counts the labels, so lazy labels are loaded.
         split: list[Any] = model_selection.train_test_split(
             *parts,

@@ -209,7 +209,7 @@ class FitLog:
             self.bytes_read += event["step_bytes"]
         self.version += 1
 
-    def lose(self, client: str) -> None:
+    def mark_lost(self, client: str) -> None:
         """Mark the running fits of a client as lost, because the client is gone."""
         for key, fit in self._fits.items():
             if self._clients[key] == client and fit.running:

@@ -19,10 +19,10 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
-from dlbd_estimators.neural_network.initial_weights import initial, last
+from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, batch_size
-from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
+from dlbd_estimators.neural_network.replicas import count_replicas, epoch_layout
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.neural_network.training_rows import (
@@ -150,7 +150,9 @@ class BaseMLP(SharedParameters, Model, ABC):
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
             random_state = task.checkpoint.random_state(self.random_state)
             start = (
-                initial(layers, settings, random_state) if fresh else last(self, layers)
+                initial_parameters(layers, settings, random_state)
+                if fresh
+                else last_parameters(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
             inputs = executor, blocks, targets, network, settings, random_state, start
@@ -269,7 +271,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             )
         assert blocks.sizes is not None
         learner = self._learner(job, sum(blocks.sizes))
-        shape = cut_epoch(
+        shape = epoch_layout(
             self, job.executor, blocks, n_replicas, job.settings.buffer_nbytes, learner.batch_size
         )
         shuffle = bool(self.shuffle)

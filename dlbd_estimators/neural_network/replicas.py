@@ -33,7 +33,7 @@ def count_replicas(estimator: Any, blocks: Blocks) -> int:
     return int(estimator.n_replicas)
 
 
-def cut_epoch(
+def epoch_layout(
     estimator: Any,
     executor: Executor,
     blocks: Blocks,

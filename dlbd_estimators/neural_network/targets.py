@@ -144,7 +144,7 @@ def class_targets(
     counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=1)
     if known is not None:
         _check_known(counts, known, incremental=incremental)
-        counts = _among(counts, known)
+        counts = _counts_of_all(counts, known)
     labels = counts.labels
     # A single class has one output, as in scikit-learn: for a second class that never occurs.
     binary = len(labels) <= 2
@@ -172,7 +172,7 @@ def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
         )
 
 
-def _among(counts: LabelCounts, classes: Any) -> LabelCounts:
+def _counts_of_all(counts: LabelCounts, classes: Any) -> LabelCounts:
     """Return counts for all classes, which are zero for classes without rows."""
     positions = np.searchsorted(classes, counts.labels)
     rows, weights = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes))

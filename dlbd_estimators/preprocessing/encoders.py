@@ -97,10 +97,10 @@ class _LazyEncoder(LazyTransformer):
         if not is_lazy(X):
             # scikit-learn's, next in the MRO
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
-        run_fit(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
+        run_fit(self._fit_by_passes(X, shared_statistics.recorded_for(self, X)))
         return self
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
     ) -> RowPassGenerator[Known]:
         # scikit-learn raises errors on these parameters before the data is read.

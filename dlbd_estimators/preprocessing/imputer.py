@@ -116,10 +116,10 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             self.n_passes_ = 1.0
             return self
         known = shared_statistics.recorded_for(self, X)
-        shared_statistics.record_input(self, run_fit(self._asks_to_fit(X, known)))
+        shared_statistics.record_input(self, run_fit(self._fit_by_passes(X, known)))
         return self
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
     ) -> RowPassGenerator[Known]:
         rows = check_lazy(self, X, reset=True)

@@ -102,7 +102,7 @@ class LazyTransformer(ToSklearnMixin):
             fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # scikit-learn's
             return fitted.transform(X)
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
     ) -> RowPassGenerator[Known]:
         """Fit to lazy X as ``fit`` does, but request the passes instead of running them.

@@ -18,12 +18,12 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_st
 def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> ColumnStatistics:
     """Find the statistics of all columns, in one pass.
 
-    Parameters and errors are those of :func:`asks_for_statistics`.
+    Parameters and errors are those of :func:`statistics_by_passes`.
     """
-    return run_fit(asks_for_statistics(rows, sample_weight, names, name))
+    return run_fit(statistics_by_passes(rows, sample_weight, names, name))
 
 
-def asks_for_statistics(
+def statistics_by_passes(
     rows: Any, sample_weight: Any, names: Any, name: str
 ) -> RowPassGenerator[ColumnStatistics]:
     """Request one pass that finds the statistics of all columns.

@@ -40,7 +40,7 @@ def expected_of_all(rule, blocks):
     """The same, of each row its place and limit, by sorting."""
 
     def least(rows, n):
-        most = rule.most(n)
+        most = rule.max_rows(n)
         if len(rows) > most:
             limit = sorted(rows)[most][0]
             rows = [(u, place, min(t, limit)) for u, place, t in rows if u < limit]
@@ -93,8 +93,8 @@ def test_ranges_of_blocks_keep_twice_their_share_together_at_most():
     """Whatever the scores, and in however many bundles a pass is cut."""
     rule = Importance(np.eye(3), np.inf, 100, 10_000)
     for n_ranges in (1, 2, 8, 64):
-        assert rule.most(10_000 // n_ranges) * n_ranges <= 200 + n_ranges
-    assert rule.most(10_000) == 100
+        assert rule.max_rows(10_000 // n_ranges) * n_ranges <= 200 + n_ranges
+    assert rule.max_rows(10_000) == 100
 
 
 @settings(max_examples=5)  # each of which is a mean over 200 draws
