@@ -37,7 +37,7 @@ class Groups:
     names: NDArray[Any]
     classes: NDArray[Any] | None
 
-    def with_group_column(self, y: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
+    def beside(self, y: NDArray[Any], groups: NDArray[Any]) -> NDArray[np.float64]:
         """Return the targets of some rows, and the numbers of their groups, as two columns."""
         if len(y) != len(groups):
             raise LengthMismatch(f"y has {len(y)} rows, but groups has {len(groups)}.")
@@ -52,14 +52,14 @@ class Groups:
         joined[:, 1] = number
         return joined
 
-    def with_lazy_group_column(self, y: da.Array, groups: da.Array, X: da.Array) -> da.Array:
+    def beside_lazy(self, y: da.Array, groups: da.Array, X: da.Array) -> da.Array:
         """Return two lazy columns, targets and numbers of their groups, with the blocks of X."""
         arrays = with_lengths_of_one_source([X, y, groups])
         cut = align(dict(zip(("X", "y", "groups"), arrays, strict=True)))
         # Each task holds this object, so it must not hold the column that the user passed.
         without_values = replace(self, values=None)
         joined: da.Array = da.blockwise(
-            without_values.with_group_column,
+            without_values.beside,
             "ij",
             cut["y"],
             "i",

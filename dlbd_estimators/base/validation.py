@@ -92,7 +92,7 @@ def training_data(
     y = _targets_in_memory(y, len(X), classify, multi_label)
     if groups is not None:
         refuse_lazy(groups=groups.values)
-        y = groups.with_group_column(one_target(y), groups.values)
+        y = groups.beside(one_target(y), groups.values)
     weight = _weights_in_memory(sample_weight, len(X))
     names = getattr(estimator, "feature_names_in_", None)
     return Data(block.from_arrays(X, y, weight, names), y.shape[1:])
@@ -141,7 +141,7 @@ def _lazy_data(
     if not classify:
         check_numeric_dtype("y", y.dtype)
     if groups is not None:
-        y = groups.with_lazy_group_column(one_target(y), lazy_column("groups", group_column, X), X)
+        y = groups.beside_lazy(one_target(y), lazy_column("groups", group_column, X), X)
     weight = None
     if sample_weight is not None:
         if np.isscalar(sample_weight):

@@ -40,7 +40,7 @@ from dlbd_estimators import (
     save,
 )
 from dlbd_estimators.base import saving, versions
-from dlbd_estimators.base.saved_values import Facts, Values
+from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder
 from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.engine.packed_file import MODEL, pack
 from dlbd_estimators.exceptions import ModelDamaged
@@ -230,11 +230,11 @@ def as_objects(values):
     )
 )
 def test_any_value_comes_back(value):
-    facts = Facts(saving._name_of)
+    facts = ValueEncoder(saving._name_of)
     held = facts.of(value, "it")
     parts = b"".join(bytes(part) for part in pack(held, facts.arrays, MODEL))
     held, arrays = dlbd_estimators.base.saving.unpack(parts, MODEL)
-    assert same(Values(arrays, saving._class_of).of(held), value)
+    assert same(ValueDecoder(arrays, saving._class_of).of(held), value)
 
 
 def test_an_estimator_that_stands_at_two_places_is_one(tmp_path):

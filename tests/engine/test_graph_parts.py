@@ -28,7 +28,7 @@ from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, read_pa
 from dlbd_estimators.engine.held_partials import Held, join_held
 from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.engine.threads import ThreadExecutor
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout
 from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from tests.engine.test_cluster import own_cluster
@@ -115,7 +115,7 @@ def test_replicas_go_on_where_a_worker_has_lost_its_graphs_or_never_kept_them(
     X = da.random.default_rng(0).normal(size=(600, 3), chunks=(2, 3))
     blocks = from_dask(X, X[:, 0], None)
     scheme = InRounds(
-        LEARNER, blocks, Shape(1, 100, 8), OuterStep(1.0, 0.0), 5, shuffle=True, name="t"
+        LEARNER, blocks, EpochLayout(1, 100, 8), OuterStep(1.0, 0.0), 5, shuffle=True, name="t"
     )
 
     def ends(executor, between=lambda _number: None):

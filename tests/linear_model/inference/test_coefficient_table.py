@@ -232,7 +232,7 @@ def test_tasks_do_not_carry_the_column_of_groups(rng):
     X, y, groups = data(rng)
     column = dd.from_pandas(pd.Series(groups), npartitions=3)
     lazy = [da.from_array(each, chunks=(40, *each.shape[1:])) for each in (y, groups, X)]
-    joined = Groups(column, np.unique(groups), None).with_lazy_group_column(*lazy)
+    joined = Groups(column, np.unique(groups), None).beside_lazy(*lazy)
     sent = cloudpickle.dumps(dict(joined.__dask_graph__()))
     assert b"new_collection" in cloudpickle.dumps(column)
     assert b"new_collection" not in sent
