@@ -113,16 +113,16 @@ def wrong_defaults(name: str, value: Any) -> Iterator[str]:
     except (TypeError, ValueError):  # a property, or a class that Python itself makes
         return
     for each in NumpyDocString(inspect.getdoc(value) or "")["Parameters"]:
-        told = _DEFAULT.search(each.type)
-        if told is None or each.name not in parameters:
+        match = _DEFAULT.search(each.type)
+        if match is None or each.name not in parameters:
             continue
         default = parameters[each.name].default
         try:
-            same = eval(told[1], {}, {}) == default
+            same = eval(match[1], {}, {}) == default
         except Exception:  # noqa: BLE001  (words, which are not to be compared)
             continue
         if not same:
-            yield f"{name}: {each.name} has default {default!r}, but {told[1]} is documented"
+            yield f"{name}: {each.name} has default {default!r}, but {match[1]} is documented"
 
 
 def main() -> int:

@@ -50,11 +50,13 @@ def merge_graphs(*collections: Any) -> list[Any]:
     if not frames:
         return list(collections)
     lowered = {key: frame.expr.lower_completely() for key, frame in frames.items()}
-    apart = [key for key, expression in lowered.items() if _is_shuffled(expression)]
-    alike = [key for key in frames if key not in apart]
-    fixed = dict(zip(apart, _not_optimised([(frames[k], lowered[k]) for k in apart]), strict=True))
-    if alike:
-        fixed |= zip(alike, _optimised([frames[key] for key in alike]), strict=True)
+    shuffled = [key for key, expression in lowered.items() if _is_shuffled(expression)]
+    unshuffled = [key for key in frames if key not in shuffled]
+    fixed = dict(
+        zip(shuffled, _not_optimised([(frames[k], lowered[k]) for k in shuffled]), strict=True)
+    )
+    if unshuffled:
+        fixed |= zip(unshuffled, _optimised([frames[key] for key in unshuffled]), strict=True)
     return [fixed.get(id(each), each) for each in collections]
 
 

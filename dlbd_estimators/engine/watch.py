@@ -77,7 +77,7 @@ class Watch:
         self.check_connection(progress)
         found = self._ask(keys)
         if found is None:
-            self._go_on_waiting("The scheduler does not answer", progress)
+            self._check_wait("The scheduler does not answer", progress)
             return False
         states, workers = found
         running = {
@@ -87,9 +87,9 @@ class Watch:
         self._restart_silent(workers, set(keys))
         stranded = "no-worker" in states.values()
         if not able:
-            self._go_on_waiting(f"No worker is left ({_worker_states(workers)})", progress, lost)
+            self._check_wait(f"No worker is left ({_worker_states(workers)})", progress, lost)
         elif stranded and "processing" not in states.values():
-            self._go_on_waiting(
+            self._check_wait(
                 f"No worker takes a task ({_worker_states(workers)})", progress, Wait.WORKERS
             )
         else:
@@ -121,7 +121,7 @@ class Watch:
             return None
         return found
 
-    def _go_on_waiting(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
+    def _check_wait(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
         """Return if the caller may wait longer; raise if it has waited too long."""
         now = time.monotonic()
         if self._waits_since is None:

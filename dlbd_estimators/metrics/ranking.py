@@ -22,8 +22,8 @@ from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
+    exact_weights,
     joined_pairs,
-    whole_weights,
 )
 from dlbd_estimators.metrics.contingency import (
     labels as checked_labels,
@@ -140,7 +140,7 @@ class _ScoreSums:
         if scores.ndim > 2:
             raise ValueError(f"y_score must be 1D or 2D, but has shape {scores.shape}.")
         scores = scores[:, None] if scores.ndim == 1 else scores
-        weights = whole_weights(sample_weight, len(targets))
+        weights = exact_weights(sample_weight, len(targets))
         several = targets.ndim == 2
         if several and targets.shape != scores.shape:
             raise ValueError(

@@ -229,7 +229,7 @@ class Problem(BaseProblem):
         self, sums: LinearSums, parameters: FloatArray, indices: Sample | None
     ) -> Evaluation:
         weight = sums.weight or np.nan  # if a sample has no weight, every mean is NaN
-        total = self._whole_weight(weight, indices)
+        total = self._weight_of_all_rows(weight, indices)
         current, columns = self, None
         if sums.moments is not None:
             current, columns = self._with_centre_and_unit(sums, weight)
@@ -262,7 +262,7 @@ class Problem(BaseProblem):
         known = columns, current.known, total, sums.rows
         return Evaluation(*point, sums.n_errors, sums.radius, *known)
 
-    def _whole_weight(self, weight: float, indices: Sample | None) -> float:
+    def _weight_of_all_rows(self, weight: float, indices: Sample | None) -> float:
         """Return the sum of the weights of all rows, or its estimate from a sample.
 
         The penalty is divided by it, so that it is the same on a sample as on all rows.
@@ -289,7 +289,7 @@ class Problem(BaseProblem):
             kernel, np.stack([parameters, vector]), label, indices
         )
         weight = sums.weight or np.nan
-        shared = 1.0 if self.penalty.of_mean else self._whole_weight(weight, indices)
+        shared = 1.0 if self.penalty.of_mean else self._weight_of_all_rows(weight, indices)
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
 
     def _with_centre_and_unit(self, sums: LinearSums, weight: float) -> tuple[Self, Columns]:

@@ -99,7 +99,7 @@ def test_solvers_that_can_do_without_do(data):
     assert matrices_fit(problem, 400)
     assert not matrices_fit(problem, 401)
     assert largest_side(problem) == 20
-    assert not newton_cg._fits(problem)
+    assert not newton_cg._preconditioner_fits(problem)
     X, y = data
     expected = linear_model.LogisticRegression(tol=1e-12, solver="newton-cholesky").fit(X, y > 0)
     for solver in ("lbfgs", "newton_cg"):

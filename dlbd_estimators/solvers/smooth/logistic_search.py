@@ -226,7 +226,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         kernel: Any = PathKernel(packing, self.splits, self.factors, none_if_zero(problem.centre))
         point: Any = models / units
         if state.drawn:
-            sums, state = yield from self._beside_newton(problem, state, tol, kernel, point)
+            sums, state = yield from self._sweep_with_newton(problem, state, tol, kernel, point)
         else:
             order = np.argsort(self.Cs, kind="stable")
             middle = models[:, order[len(order) // 2]].mean(axis=0)
@@ -257,7 +257,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         state = replace(state, before=step, slope_before=initial_slopes, rows=rows, drawn=True)
         return self._scored(problem, state, sums, models + step, tilt, error)
 
-    def _beside_newton(
+    def _sweep_with_newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, kernel: Any, point: Any
     ) -> PassGenerator[tuple[PathSums, LogisticSearchState]]:
         """Request a sweep that also serves Newton's method; return the sums and the new state."""
