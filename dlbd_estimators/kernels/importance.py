@@ -61,7 +61,7 @@ class ImportantRows:
     limit: FloatArray
 
     @property
-    def chance(self) -> FloatArray:
+    def probability(self) -> FloatArray:
         """Probability with which each row was kept."""
         return np.asarray(np.minimum(1.0, self.score * self.limit))
 

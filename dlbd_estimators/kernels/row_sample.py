@@ -86,13 +86,15 @@ class RowSampleKernel(Kernel[DrawnRows]):
         weight = np.ones(block.n_rows) if block.weight is None else block.weight
         rate = parameters.rate[block.y.astype(np.intp)]
         if np.isinf(parameters.rate).all():
-            kept, chance = np.arange(block.n_rows), np.ones(block.n_rows)
+            kept, probability = np.arange(block.n_rows), np.ones(block.n_rows)
         else:
-            chance = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
-            kept = np.flatnonzero(_random(block) < chance)
+            probability = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
+            kept = np.flatnonzero(_random(block) < probability)
         times = multiplicity(block, self.n_parts)[kept]
         # A copy: views of the rows would keep the whole block in memory.
-        return DrawnRows([block.X[kept]], [block.y[kept]], [weight[kept] / chance[kept]], [times])
+        return DrawnRows(
+            [block.X[kept]], [block.y[kept]], [weight[kept] / probability[kept]], [times]
+        )
 
     def _importance(self, block: Block, rates: SamplingRates) -> FloatArray:
         """Return the square root of each row's curvature times leverage; ones without a model."""

@@ -229,7 +229,7 @@ def overshoots(
     ----------
     step, gradient : ndarray of shape (..., size)
         Steps, and the gradients at their ends.
-    promised : ndarray of shape (...)
+    slope_before : ndarray of shape (...)
         Absolute slopes at the beginning of the steps.
     """
     slope = (step * gradient).sum(axis=-1)

@@ -111,7 +111,7 @@ def test_sums_over_kept_rows_are_those_over_all_on_average(rng):
     for seed in range(200):
         rows, _ = kept_of_all(Importance(directions, np.inf, 40, 300, seed=seed), blocks)
         assert len(rows.y) <= 40
-        estimates.append(np.sum(rows.weight * rows.y / rows.chance))
+        estimates.append(np.sum(rows.weight * rows.y / rows.probability))
     standard_error = np.std(estimates) / np.sqrt(len(estimates))
     whole = sum(weight @ y for _, y, weight in blocks)
     assert abs(np.mean(estimates) - whole) <= 6 * standard_error

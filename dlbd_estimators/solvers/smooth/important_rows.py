@@ -182,7 +182,7 @@ def corrected(
     assert hessian is not None
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
-    weight = rows.weight / (rows.chance * total)
+    weight = rows.weight / (rows.probability * total)
     # The kernel alone would use larger tiles, whose memory this process would keep.
     pieces = list(tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size)))
     blocks = [Block(rows.X[piece], rows.y[piece], weight[piece]) for piece in pieces]
@@ -210,14 +210,16 @@ def corrected(
             break
     spread = np.zeros_like(hessian)
     for piece, block in zip(pieces, blocks, strict=True):
-        spread += _covariance(problem, block, rows.chance[piece], evaluation.point, corrected_step)
+        spread += _covariance(
+            problem, block, rows.probability[piece], evaluation.point, corrected_step
+        )
     return CorrectedStep(corrected_step, factor.variances(spread))
 
 
 def _covariance(
     problem: Problem,
     block: Block,
-    chance: FloatArray,
+    probability: FloatArray,
     point: FloatArray,
     step: FloatArray,
 ) -> FloatArray:
@@ -235,6 +237,6 @@ def _covariance(
     assert loss_after.gradient is not None
     remainders = loss_after.gradient - loss_before.gradient
     remainders -= loss.curvature_along(loss_before.curvature, after - before)
-    remainders *= (block.weight * np.sqrt(1.0 - chance))[:, None]
+    remainders *= (block.weight * np.sqrt(1.0 - probability))[:, None]
     products = (remainders[:, :, None] * X[:, None, :]).reshape(len(remainders), -1)
     return np.asarray(products.T @ products)
