@@ -14,7 +14,7 @@ from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, is_split_by_block, sources, unpack
+from dlbd_estimators.model_selection.sources import LazySource, is_split_by_block, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed
 from dlbd_estimators.model_selection.take_rows import gather, in_memory
 
@@ -89,7 +89,7 @@ class _BlockwiseSplitter:
             No arrays were passed, or there are more splits than rows.
         """
         opened_arrays = sources(unpack(arrays))
-        lazy = [source for source in opened_arrays if isinstance(source, Lazy)]
+        lazy = [source for source in opened_arrays if isinstance(source, LazySource)]
         sizes = lazy[0].sizes if lazy else None
         if sizes is None:
             # scikit-learn's class is the next base class of the subclasses.

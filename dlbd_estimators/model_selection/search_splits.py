@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.model_selection.folds import KFold
-from dlbd_estimators.model_selection.sources import Lazy, sources
+from dlbd_estimators.model_selection.sources import LazySource, sources
 from dlbd_estimators.model_selection.split import new_seed
 
 Pairs = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
@@ -100,7 +100,7 @@ def is_ours(cv: Any, X: Any) -> bool:
 
 def _named(cv: Any, X: Any) -> PredefinedSplit:
     (opened,) = sources([X])
-    if isinstance(opened, Lazy):
+    if isinstance(opened, LazySource):
         n_rows = sum(opened.sizes)
     else:
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)

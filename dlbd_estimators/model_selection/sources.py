@@ -18,7 +18,7 @@ from dlbd_estimators.engine.column_passes import block_lengths
 
 
 @dataclass(frozen=True)
-class Lazy:
+class LazySource:
     """A Dask collection and the rows of its blocks.
 
     Parameters
@@ -79,7 +79,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     Returns
     -------
     list
-        :class:`Lazy` for each lazy array; the others unchanged.
+        :class:`LazySource` for each lazy array; the others unchanged.
 
     Raises
     ------
@@ -98,12 +98,12 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     check_same_shuffle(fixed)
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
-    counted: list[Lazy] = []
+    counted: list[LazySource] = []
     for source in order:
         sizes = _lengths(source) or next(
             (a.sizes for a in counted if _have_same_blocks(a.data, source)), None
         )
-        counted.append(Lazy(source, block_lengths(source)[0] if sizes is None else sizes))
+        counted.append(LazySource(source, block_lengths(source)[0] if sizes is None else sizes))
     by_object = {id(source.data): source for source in counted}
     result = [by_object.get(id(source), source) for source in fixed]
     _check_lengths(result)
@@ -113,7 +113,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
 def _check_lengths(result: Sequence[Any]) -> None:
     lengths = [
         sum(source.sizes)
-        if isinstance(source, Lazy)
+        if isinstance(source, LazySource)
         else (source.shape[0] if hasattr(source, "shape") else len(source))
         for source in result
     ]

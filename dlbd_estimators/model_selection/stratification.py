@@ -13,7 +13,7 @@ from dlbd_estimators.blocks.allocation import Integers, allocate
 from dlbd_estimators.blocks.checks import check_present
 from dlbd_estimators.blocks.data_frame_columns import column
 from dlbd_estimators.engine.column_passes import each_block
-from dlbd_estimators.model_selection.sources import Lazy
+from dlbd_estimators.model_selection.sources import LazySource
 
 
 def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
@@ -24,7 +24,7 @@ def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
     ValueError
         There is more than one label for each row.
     """
-    if not isinstance(source, Lazy):
+    if not isinstance(source, LazySource):
         labels = da.from_array(np.asarray(source), chunks=-1)
     elif isinstance(source.data, da.Array):
         labels = with_sizes(source.data, source.sizes)

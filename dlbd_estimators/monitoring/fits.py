@@ -80,7 +80,7 @@ class Fit:
         self._heard = time.monotonic()
 
     @property
-    def quiet(self) -> float:
+    def idle_seconds(self) -> float:
         """Seconds since its last event; 0 if it has ended."""
         return time.monotonic() - self._heard if self.running else 0.0
 

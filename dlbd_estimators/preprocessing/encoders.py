@@ -18,7 +18,7 @@ from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, r
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
-    Found,
+    FoundCategories,
     as_given,
     infrequent,
     table_of,
@@ -127,7 +127,7 @@ class _LazyEncoder(LazyTransformer):
         self.n_passes_ = n_passes
         return NOTHING
 
-    def _fit_infrequent(self, found: Found, table: Any, names: pd.Index | None) -> None:
+    def _fit_infrequent(self, found: FoundCategories, table: Any, names: pd.Index | None) -> None:
         """Fit scikit-learn's class to a table that holds only the frequent categories.
 
         With ``min_frequency=1``, it then treats all categories that do not occur as infrequent.

@@ -17,7 +17,7 @@ from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
 from dlbd_estimators.linear_model.incremental import kept_moments
 from dlbd_estimators.linear_model.inference.covariance import (
-    Inverted,
+    InverseBread,
     check_counts,
     check_minimum,
     clustered,
@@ -199,7 +199,9 @@ def _kept_sums(
     return sums_of_moments(fitted, moments)
 
 
-def _inverted(fitted: FittedModel, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
+def _inverted(
+    fitted: FittedModel, sums: SandwichSums, frequency: bool
+) -> tuple[InverseBread, float]:
     """Return the inverse of the bread and the number of rows, after all checks."""
     n = sums.weight if frequency else float(sums.n_present)
     with single_threaded_blas:
@@ -258,7 +260,7 @@ def _check_leverages(sums: SandwichSums, covariance: str) -> None:
 
 
 def _parameters_covariance(
-    fitted: FittedModel, sums: SandwichSums, inverted: Inverted, covariance: str, n: float
+    fitted: FittedModel, sums: SandwichSums, inverted: InverseBread, covariance: str, n: float
 ) -> Any:
     df = n - inverted.n_effective
     if covariance == "classical":

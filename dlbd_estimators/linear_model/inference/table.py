@@ -13,7 +13,7 @@ from scipy import stats
 
 from dlbd_estimators.base.prediction import predict
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.linear_model.inference.covariance import Inverted
+from dlbd_estimators.linear_model.inference.covariance import InverseBread
 from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
 from dlbd_estimators.linear_model.inference.intervals import IntervalPredictor
 from dlbd_estimators.solvers.factor import Factor
@@ -259,7 +259,7 @@ class CoefficientTable:
 
 def tabulate(
     fitted: FittedModel,
-    inverted: Inverted,
+    inverted: InverseBread,
     centred: FloatArray,
     *,
     kind: str,
@@ -274,7 +274,7 @@ def tabulate(
     ----------
     fitted : FittedModel
         The model.
-    inverted : Inverted
+    inverted : InverseBread
         The inverse of the bread, with the centre of the features.
     centred : ndarray of shape (n_parameters, n_parameters)
         The covariance of the parameters for centred features.
