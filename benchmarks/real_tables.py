@@ -85,7 +85,7 @@ class Outcome:
 
 HEADER = (
     f"{'table':44} {'shape':>18} {'solver':>10} {'steps':>5} {'error':>8} {'s':>8} "
-    f"{'sklearn_seconds':>8} {'objective':>9}  warning"
+    f"{'theirs':>8} {'objective':>9}  warning"
 )
 
 
