@@ -2,7 +2,7 @@
 
     .venv/bin/python .ci/check_docstrings.py
 
-Everything that ``__all__`` of a public room names is checked, and the public methods of its
+Everything that ``__all__`` of a public subpackage names is checked, and the public methods of its
 classes, where the package writes them itself. Code that nobody imports follows ruff's rules (D).
 """
 
@@ -21,7 +21,7 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import ERROR_MSGS, validate
 
 PACKAGES = ("dlbd_estimators", "storage")
-ROOMS = (
+SUBPACKAGES = (
     "dlbd_estimators",
     "dlbd_estimators.compose",
     "dlbd_estimators.exceptions",
@@ -48,23 +48,23 @@ _DEFAULT = re.compile(r"default=(.+)$")
 def public_objects() -> Iterator[tuple[str, Any]]:
     """Return the classes and functions that users import, each once, by the name to look it up."""
     seen: set[int] = set()
-    for room in map(importlib.import_module, ROOMS):
-        for name in names_of(room):
-            value = getattr(room, name)
+    for subpackage in map(importlib.import_module, SUBPACKAGES):
+        for name in names_of(subpackage):
+            value = getattr(subpackage, name)
             ours = getattr(value, "__module__", "").split(".")[0] in PACKAGES
             if ours and callable(value) and id(value) not in seen:
                 seen.add(id(value))
-                yield f"{room.__name__}.{name}", value
+                yield f"{subpackage.__name__}.{name}", value
 
 
-def names_of(room: ModuleType) -> list[str]:
-    """Return the names that a room exports; if it does not say which, the classes it defines."""
-    found = getattr(room, "__all__", None)
+def names_of(subpackage: ModuleType) -> list[str]:
+    """Return the names that a subpackage exports; without ``__all__``, the classes it defines."""
+    found = getattr(subpackage, "__all__", None)
     if found is None:
         found = [
             name
-            for name, value in vars(room).items()
-            if inspect.isclass(value) and value.__module__ == room.__name__
+            for name, value in vars(subpackage).items()
+            if inspect.isclass(value) and value.__module__ == subpackage.__name__
         ]
     return sorted(found)
 
@@ -113,16 +113,16 @@ def wrong_defaults(name: str, value: Any) -> Iterator[str]:
     except (TypeError, ValueError):  # a property, or a class that Python itself makes
         return
     for each in NumpyDocString(inspect.getdoc(value) or "")["Parameters"]:
-        told = _DEFAULT.search(each.type)
-        if told is None or each.name not in parameters:
+        match = _DEFAULT.search(each.type)
+        if match is None or each.name not in parameters:
             continue
         default = parameters[each.name].default
         try:
-            same = eval(told[1], {}, {}) == default
+            same = eval(match[1], {}, {}) == default
         except Exception:  # noqa: BLE001  (words, which are not to be compared)
             continue
         if not same:
-            yield f"{name}: {each.name} has default {default!r}, but {told[1]} is documented"
+            yield f"{name}: {each.name} has default {default!r}, but {match[1]} is documented"
 
 
 def main() -> int:

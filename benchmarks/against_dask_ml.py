@@ -23,11 +23,11 @@ def newton(workload: Workload, table: Table) -> None:
     ours = [_ours(workload, data)]
     memory = MEMORY
     try:
-        theirs = _theirs(workload, data, memory)
+        theirs = _dask_ml_fit(workload, data, memory)
     except PeerFailed as error:
         print(f"  with {memory} a worker: {error}", flush=True)
         memory = MORE_MEMORY
-        theirs = _theirs(workload, data, memory)
+        theirs = _dask_ml_fit(workload, data, memory)
     ours.append(_ours(workload, data))
     mean = sum(fit.seconds for fit in ours) / len(ours)
     table.number(
@@ -45,7 +45,7 @@ def _ours(workload: Workload, data: storage.Dataset) -> Fit:
         return warm_fit(LogisticRegression(), data)
 
 
-def _theirs(workload: Workload, data: storage.Dataset, memory: str) -> Fit:
+def _dask_ml_fit(workload: Workload, data: storage.Dataset, memory: str) -> Fit:
     block_rows = max(data.X.chunks[0])
     arguments = [str(data.path), str(workload.folder), memory, str(block_rows)]
     with Peer("dask-ml", workload.folder, arguments) as peer:

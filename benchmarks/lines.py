@@ -18,14 +18,14 @@ class Line:
         The target in words.
     limit : float
         The target as a number: the largest value that reaches it. NaN if it is not a number.
-    least : bool
+    is_lower_bound : bool
         Whether `limit` is the smallest value that reaches the target instead.
     """
 
     what: str
     target: str
     limit: float = float("nan")
-    least: bool = False
+    is_lower_bound: bool = False
 
     @classmethod
     def at_most(cls, what: str, limit: float) -> Line:
@@ -35,11 +35,11 @@ class Line:
     @classmethod
     def at_least(cls, what: str, limit: float) -> Line:
         """Return a line for a number that must not be smaller than ``limit``."""
-        return cls(what, f">= {limit:g}", limit, least=True)
+        return cls(what, f">= {limit:g}", limit, is_lower_bound=True)
 
     def is_reached_by(self, value: float) -> bool:
         """Return whether a number reaches the target."""
-        return value >= self.limit if self.least else value <= self.limit
+        return value >= self.limit if self.is_lower_bound else value <= self.limit
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Table:
         self._references.append((what, reached))
         print(f"  reference: {self._fill(what)}: {reached}", flush=True)
 
-    def beside(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def add_table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a separate table, which has no targets."""
         self._others.append(f"{self._fill(title)}\n\n{_markdown([header, *rows])}")
         print("  " + self._others[-1].replace("\n", "\n  "), flush=True)

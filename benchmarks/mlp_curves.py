@@ -26,7 +26,7 @@ def replicas(workload: NetworkWorkload, table: Table) -> None:
         curves = _replicas(workload, layout)
         rows += _rows(workload, layout, curves)
         panels.append((f"{layout.n_rows:,} rows, {layout.n_blocks} blocks", curves[0]))
-    table.beside(
+    table.add_table(
         "Replicas of {table} on two workers, default buffer: until the validation log-loss is that "
         "of one replica after {reference_epochs} epochs (at most {most_epochs})",
         (
@@ -145,7 +145,7 @@ def shuffling(workload: NetworkWorkload, table: Table) -> None:
             for n_blocks in reversed(BUFFER_BLOCKS)
         ),
     ]
-    table.beside(
+    table.add_table(
         "Shuffling, {table}, {sorted} rows, {sorted_blocks} blocks: validation log-loss",
         ("rows", "least", "last epoch"),
         [(c.label, f"{min(c.losses):.4f}", f"{c.losses[-1]:.4f}") for c in curves],
@@ -176,7 +176,7 @@ def batch_sizes(workload: NetworkWorkload, table: Table) -> None:
         )
         for size in BATCH_SIZES
     ]
-    table.beside(
+    table.add_table(
         "Batch sizes, {table}, {sorted} rows in memory: validation log-loss",
         ("batch_size", "least", "last epoch", "seconds an epoch"),
         [

@@ -32,24 +32,24 @@ def speed(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: int) ->
     return len(X) * fit.model.n_iter_ / fit.seconds
 
 
-def _compared(ours: list[float], theirs: list[float]) -> str:
+def _compared(ours: list[float], sklearn_speed: list[float]) -> str:
     return (
-        f"{spread(quotients(ours, theirs))}; {spread(ours, SAMPLES, ',.0f')} against "
-        f"{spread(theirs, SAMPLES, ',.0f')}"
+        f"{spread(quotients(ours, sklearn_speed))}; {spread(ours, SAMPLES, ',.0f')} against "
+        f"{spread(sklearn_speed, SAMPLES, ',.0f')}"
     )
 
 
 def _record(
-    table: Table, name: str, ours: list[float], theirs: list[float], note: str = ""
+    table: Table, name: str, ours: list[float], sklearn_speed: list[float], note: str = ""
 ) -> None:
-    ratio = float(np.median(quotients(ours, theirs)))
-    table.number(name, ratio, f"{_compared(ours, theirs)}{note and '; ' + note}")
+    ratio = float(np.median(quotients(ours, sklearn_speed)))
+    table.number(name, ratio, f"{_compared(ours, sklearn_speed)}{note and '; ' + note}")
 
 
 def _in_memory(
     workload: NetworkWorkload,
     rows: Rows,
-    theirs: Callable[[int], float],
+    sklearn_speed: Callable[[int], float],
     *,
     table: Table,
     name: str,
@@ -62,7 +62,7 @@ def _in_memory(
     def contestants(n_threads: int) -> dict[str, Callable[[], float]]:
         return {
             f"ours {n_threads}": lambda: speed(IMAGES.model(epochs), *rows, n_threads),
-            f"theirs {n_threads}": lambda: theirs(n_threads),
+            f"theirs {n_threads}": lambda: sklearn_speed(n_threads),
         }
 
     speeds = in_turns(contestants(threads) | contestants(1), workload.turns, warm_up=True)
@@ -86,10 +86,10 @@ def against_sklearn(workload: NetworkWorkload, table: Table) -> None:
     rows = IMAGES.rows(workload.memory_rows)
     settings = IMAGES.settings(workload.memory_epochs)
 
-    def theirs(n_threads: int) -> float:
+    def sklearn_speed(n_threads: int) -> float:
         return speed(neural_network.MLPClassifier(**settings), *rows, n_threads)
 
-    _in_memory(workload, rows, theirs, table=table, name="sklearn", peer="scikit-learn's")
+    _in_memory(workload, rows, sklearn_speed, table=table, name="sklearn", peer="scikit-learn's")
 
 
 class Torch(PeerWithArrays):

@@ -70,7 +70,7 @@ listener and the Dask configuration dlbd-estimators.dashboard is false.
 
 
 @contextmanager
-def telling_timed(fits: list[float]) -> Iterator[None]:
+def event_time_recorded(fits: list[float]) -> Iterator[None]:
     """Append to ``fits`` the seconds that the fitting thread spends on sending events.
 
     Wall times of equal fits differ by more than this.
@@ -116,7 +116,7 @@ def sinks(workload: Workload, table: Table) -> None:
     event_seconds: list[float] = []
 
     def watched() -> Fit:
-        with all_sinks(workload.folder), telling_timed(event_seconds):
+        with all_sinks(workload.folder), event_time_recorded(event_seconds):
             return timed_fit(LogisticRegression(verbose=1), data.X, data.y)
 
     def unwatched() -> Fit:

@@ -132,7 +132,7 @@ def shapes(workload: Workload, table: Table) -> None:
         float(np.median(list(ratios.values()))),
         f"{np.median(list(ratios.values())):.2f}, worst {ratios[worst]:.2f} ({worst})",
     )
-    table.beside(
+    table.add_table(
         "SimpleImputer -> StandardScaler -> LogisticRegression / LogisticRegression alone",
         ("shape", "wall", "processor time", "passes"),
         [

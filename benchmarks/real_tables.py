@@ -55,7 +55,7 @@ class Outcome:
         Error at the end of the fit, from ``history_``.
     seconds : float
         Shortest wall time of the repeats.
-    theirs : float
+    sklearn_seconds : float
         Shortest wall time of scikit-learn's estimator; NaN if it was not run.
     worse : float
         Our objective minus scikit-learn's, relative to scikit-learn's. For least squares, our
@@ -70,7 +70,7 @@ class Outcome:
     iterations: int
     error: float
     seconds: float
-    theirs: float
+    sklearn_seconds: float
     worse: float
     warning: str
 
@@ -78,7 +78,7 @@ class Outcome:
         """Return a line of the table."""
         return (
             f"{self.name[:44]:44} {self.shape:>18} {self.solver:>10} {self.iterations:>5} "
-            f"{self.error:>8.0e} {self.seconds:>8.3f} {self.theirs:>8.3f} "
+            f"{self.error:>8.0e} {self.seconds:>8.3f} {self.sklearn_seconds:>8.3f} "
             f"{self.worse:>9.0e}  {self.warning[:90]}"
         )
 
@@ -124,15 +124,15 @@ def logistic(problem: Problem, repeats: int) -> Outcome:
     shape = f"{problem.X.shape[0]} x {problem.X.shape[1]} x {n_classes}"
     model = LogisticRegression()
     seconds, warned = _timed(model, problem, repeats)
-    theirs, worse = np.nan, np.nan
+    sklearn_seconds, worse = np.nan, np.nan
     if problem.X.shape[1] * (1 if n_classes == 2 else n_classes) <= _MOST_PARAMETERS:
         # Where its Newton steps fail, it goes on by L-BFGS, which seldom arrives in 1,000 steps
         # either: on 327,346 flights these take many minutes.
         peer = linear_model.LogisticRegression(solver="newton-cholesky", tol=1e-10, max_iter=100)
-        theirs, _ = _timed(peer, problem, repeats)
+        sklearn_seconds, _ = _timed(peer, problem, repeats)
         best = _objective(peer, problem)
         worse = (_objective(model, problem) - best) / max(best, 1e-10)
-    return _outcome(problem.name, shape, model, seconds, theirs, worse, warned)
+    return _outcome(problem.name, shape, model, seconds, sklearn_seconds, worse, warned)
 
 
 def least_squares(problem: Problem, repeats: int) -> Outcome:
@@ -140,16 +140,24 @@ def least_squares(problem: Problem, repeats: int) -> Outcome:
     shape = f"{problem.X.shape[0]} x {problem.X.shape[1]}"
     model, peer = LinearRegression(), linear_model.LinearRegression()
     seconds, warned = _timed(model, problem, repeats)
-    theirs, _ = _timed(peer, problem, repeats)
+    sklearn_seconds, _ = _timed(peer, problem, repeats)
     worse = _squares(model, problem) - _squares(peer, problem)
-    return _outcome(problem.name, shape, model, seconds, theirs, worse, warned)
+    return _outcome(problem.name, shape, model, seconds, sklearn_seconds, worse, warned)
 
 
 def _outcome(
-    name: str, shape: str, model: Any, seconds: float, theirs: float, worse: float, warned: str
+    name: str,
+    shape: str,
+    model: Any,
+    seconds: float,
+    sklearn_seconds: float,
+    worse: float,
+    warned: str,
 ) -> Outcome:
     steps, error = int(np.ravel(model.n_iter_)[0]), model.history_[-1]["error"]
-    return Outcome(name, shape, model.solver_, steps, error, seconds, theirs, worse, warned)
+    return Outcome(
+        name, shape, model.solver_, steps, error, seconds, sklearn_seconds, worse, warned
+    )
 
 
 def _does_not_arrive(each: Outcome) -> bool:
@@ -164,7 +172,11 @@ def _report(what: str, outcomes: list[Outcome], bad: list[Outcome]) -> None:
     """Print counts, the fits that failed the check, and the slowest fits."""
     solvers = Counter(each.solver for each in outcomes).most_common()
     seconds = sum(each.seconds for each in outcomes)
-    quotients = [each.seconds / each.theirs for each in outcomes if np.isfinite(each.theirs)]
+    quotients = [
+        each.seconds / each.sklearn_seconds
+        for each in outcomes
+        if np.isfinite(each.sklearn_seconds)
+    ]
     print(f"\n{what}: {len(outcomes)} fits, {len(bad)} failed")
     print(f"solvers: {', '.join(f'{name} {count}' for name, count in solvers)}")
     if quotients:

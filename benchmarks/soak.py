@@ -78,7 +78,7 @@ def main() -> int:
                     took, killed = time.monotonic() - began, found.n_kills - killed
                     print(f"  {name}: {took:.1f} s, {killed} killed", flush=True)
                     found.sizes.append(_size())
-    print(found.told())
+    print(found.summary())
     return 1 if found.wrong else 0
 
 
@@ -101,7 +101,7 @@ class Found:
     wrong: list[str] = field(default_factory=list)
     sizes: list[tuple[float, int]] = field(default_factory=list)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return a summary in words."""
         half = self.sizes[len(self.sizes) // 2 :]
         (memory, files), (later, more) = half[0], half[-1]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import blosc
 
-from storage.clock import counted
+from storage.clock import decoding_timed
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
@@ -192,7 +192,7 @@ def _decode(
         if frame[2] & _STORED_AS_IS:
             values.reshape(-1).view(np.uint8)[...] = frame[_HEADER:]
         else:
-            with counted():
+            with decoding_timed():
                 blosc.decompress(frame, values)
     except (RuntimeError, ValueError) as error:
         raise _BadBytes(f"Blosc cannot decode it ({error})") from error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["counted", "decoding"]
+__all__ = ["decoding", "decoding_timed"]
 
 
 class _Decoding(threading.local):
@@ -20,7 +20,7 @@ decoding = _Decoding()
 
 
 @contextmanager
-def counted() -> Iterator[None]:
+def decoding_timed() -> Iterator[None]:
     """Count the time of a ``with`` block as decoding."""
     began = time.perf_counter()
     try:

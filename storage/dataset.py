@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.arrays import StoredArrays
 from storage.errors import DatasetCorrupt
-from storage.representation import told
+from storage.representation import as_text
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
 from storage.verify import VerifyReport, verify_arrays
@@ -266,4 +266,4 @@ class Dataset(StoredArrays):
             raise
 
     def __repr__(self) -> str:
-        return told(self)
+        return as_text(self)

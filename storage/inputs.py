@@ -14,7 +14,7 @@ from dask.base import compute
 
 from storage.columns import advice_for, number_dtype
 from storage.kinds import as_arrays
-from storage.shuffles import refuse_shuffled_apart
+from storage.shuffles import check_same_shuffle
 
 __all__ = ["Array", "Inputs", "column_names", "stored_dtype", "weight_dtype"]
 
@@ -54,7 +54,7 @@ class Inputs:
         arrays, counts = as_arrays(given)
         for name, array in arrays.items():
             _check_shape(name, array)
-        refuse_shuffled_apart(arrays)
+        check_same_shuffle(arrays)
         return cls(arrays, counts)
 
     def with_known_rows(self) -> dict[str, Array]:

@@ -161,7 +161,7 @@ def plan_rows(
     chunk_rows, block_rows : int
         At least one row, at most `n_rows` rounded up to whole chunks.
     """
-    chunk_rows = min(_whole(chunk_nbytes // x_row_nbytes), n_rows)
+    chunk_rows = min(_round_down(chunk_nbytes // x_row_nbytes), n_rows)
     if chunk_rows * x_row_nbytes > _MAX_CHUNK_NBYTES:
         raise ValueError(
             f"one chunk of {chunk_rows} rows of X would take {chunk_rows * x_row_nbytes:,} bytes, "
@@ -189,5 +189,5 @@ def row_chunks(layout: ArrayLayout, block_rows: int) -> tuple[tuple[int, ...], .
     return (rows, *((size,) for size in layout.row_shape))
 
 
-def _whole(rows: int) -> int:
+def _round_down(rows: int) -> int:
     return max(1, rows if rows < _ROW_MULTIPLE else rows - rows % _ROW_MULTIPLE)

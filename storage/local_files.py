@@ -127,7 +127,7 @@ class LocalFiles(Store):
         """Return the path of the folder."""
         return Path(self.root)
 
-    def beside(self, ending: str) -> LocalFiles:
+    def sibling(self, ending: str) -> LocalFiles:
         """Return a new hidden place in the same parent folder, without creating it.
 
         It is on the same file system, so a rename can move it.

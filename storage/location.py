@@ -71,12 +71,12 @@ def _zarr_store(store: Any) -> Store:
     from zarr.storage import LocalStore
 
     from storage.objects import Objects
-    from storage.zarr_stores import Given
+    from storage.zarr_stores import UserStore
 
     if isinstance(store, LocalStore):
         return _local_files(store.root)
     if isinstance(store, zarr.abc.store.Store):
-        return Objects(Given(store))
+        return Objects(UserStore(store))
     raise TypeError(f"url must be a str, a path or a store of zarr, got {type(store).__name__}")
 
 

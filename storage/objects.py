@@ -80,7 +80,7 @@ class Objects(Store):
         ]
         try:
             for key, answer in zip(keys, asked, strict=True):
-                with self._explained("read", key):
+                with self._translate_errors("read", key):
                     found = answer.result()
                 yield self._bytes(key, found)
         finally:
@@ -166,11 +166,11 @@ class Objects(Store):
         return values
 
     def _run(self, verb: str, key: str, asked: Coroutine[Any, Any, Result]) -> Result:
-        with self._explained(verb, key):
+        with self._translate_errors(verb, key):
             return sync(asked)
 
     @contextmanager
-    def _explained(self, verb: str, key: str) -> Iterator[None]:
+    def _translate_errors(self, verb: str, key: str) -> Iterator[None]:
         """Convert the errors of all clients to OSErrors that name the file."""
         try:
             yield

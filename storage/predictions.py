@@ -57,7 +57,7 @@ def write_predictions(
     if path.exists():
         raise DatasetExists(f"{path} is there already: delete it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = LocalFiles(str(path)).beside("writing")
+    files = LocalFiles(str(path)).sibling("writing")
     new = Path(files.root)
     try:
         if path.suffix in _PARQUET:

@@ -28,15 +28,15 @@ class _Promise:
     dtype: str
 
     def __call__(self, block: Any, place: tuple[slice, ...]) -> npt.NDArray[np.generic]:
-        where = f"the block of {_told(place)} of {self.name}"
+        where = f"the block of {_range_text(place)} of {self.name}"
         if not isinstance(block, np.ndarray):
             raise TypeError(f"{where} came as {type(block).__name__}, not as a NumPy array")
         shape = tuple(extent.stop - extent.start for extent in place)
         if block.shape != shape:
             raise ValueError(
-                f"{where} came with {_counted(block.shape)} where the Dask array promised "
-                f"{_counted(shape)}: its chunks are declared wrongly, or its length changes from "
-                f"one computation to the next"
+                f"{where} came with {_shape_text(block.shape)} where the Dask array promised "
+                f"{_shape_text(shape)}: its chunks are declared wrongly, or its length changes "
+                f"from one computation to the next"
             )
         if isinstance(block, np.ma.MaskedArray):
             missing = np.argwhere(np.ma.getmaskarray(block))
@@ -84,12 +84,12 @@ def as_promised(name: str, array: DaskArray) -> DaskArray:
     return DaskArray(graph, checked, chunks=array.chunks, meta=array._meta)
 
 
-def _told(place: tuple[slice, ...]) -> str:
+def _range_text(place: tuple[slice, ...]) -> str:
     rows = f"rows {place[0].start} to {place[0].stop - 1}"
     return rows if len(place) == 1 else f"{rows}, columns {place[1].start} to {place[1].stop - 1}"
 
 
-def _counted(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     if len(shape) == 2:
         return f"{shape[0]} rows of {shape[1]} columns"
     return f"{shape[0]} rows" if len(shape) == 1 else f"shape {shape}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from storage.arrays import StoredArrays
 
-__all__ = ["told"]
+__all__ = ["as_text"]
 
 _NAMES_SHOWN = 6
 
 
-def told(data: StoredArrays) -> str:
+def as_text(data: StoredArrays) -> str:
     """Describe a data set in a few lines of text."""
     x = data.layouts["X"]
     blocks = data.X.numblocks[0]

@@ -11,7 +11,7 @@ from dask.array.core import Array as DaskArray
 from dask.blockwise import Blockwise
 from dask.core import flatten
 
-__all__ = ["refuse_shuffled_apart"]
+__all__ = ["check_same_shuffle"]
 
 # Prefixes of the names of a shuffle's barrier, the task that waits for all partitions: the first
 # two in shuffles through the disk, the last in shuffles between workers.
@@ -20,7 +20,7 @@ _BARRIERS = ("barrier-", "zpartd-", "shuffle-barrier-")
 _TASK_SHUFFLE = "taskshuffle-"
 
 
-def refuse_shuffled_apart(arrays: Mapping[str, Any]) -> None:
+def check_same_shuffle(arrays: Mapping[str, Any]) -> None:
     """Raise if rows of some arrays were shuffled, and other arrays do not share the shuffle.
 
     Raises

@@ -181,12 +181,12 @@ def counts_of(sizes: tuple[int, ...], seed: int) -> Counts:
     return counts
 
 
-def order_out(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
+def deal_order(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
     """Return the order in which the rows of a block are dealt out."""
     return np.random.default_rng([seed, _OUT, block]).permutation(n_rows)
 
 
-def order_in(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
+def collect_order(seed: int, block: int, n_rows: int) -> npt.NDArray[np.int64]:
     """Return the order in which a new block takes the rows that were dealt to it."""
     return np.random.default_rng([seed, _IN, block]).permutation(n_rows)
 
@@ -199,7 +199,7 @@ def _scratch_folder(url: Location, scratch: str | os.PathLike[str] | None) -> Pa
         raise ValueError(
             f"{place.location} is no folder: name one as `scratch`, on a disk that all workers see"
         )
-    return Path(place.beside("shuffling").root)
+    return Path(place.sibling("shuffling").root)
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class _Deal:
     names: tuple[str, ...]
 
     def __call__(self, block: int, *arrays: Rows) -> None:
-        order = order_out(self.seed, block, len(arrays[0]))
+        order = deal_order(self.seed, block, len(arrays[0]))
         ends = np.cumsum(_counts(self.folder)[block])
         for name, rows in zip(self.names, arrays, strict=True):
             dealt = np.split(rows[order], ends[:-1])
@@ -242,7 +242,7 @@ class _Collect:
         before = counts[:, :block].sum(axis=1) * row_nbytes + block * _CHECKSUM
         for source, (start, stop) in enumerate(pairwise([0, *ends])):
             self._read(source, int(before[source]), rows[start:stop])
-        return rows[order_in(self.seed, block, len(rows))]
+        return rows[collect_order(self.seed, block, len(rows))]
 
     def _read(self, source: int, before: int, out: Rows) -> None:
         path = f"{self.folder}/{self.name}.{source}"

@@ -83,7 +83,7 @@ class Staging:
 
     def __init__(self, target: LocalFiles, *, overwrite: bool) -> None:
         self.target = Path(target.root)
-        self.store = target.beside("writing")
+        self.store = target.sibling("writing")
         self.folder = Path(self.store.root)
         self.overwrite = overwrite
         self.durable = overwrite and self.target.exists()

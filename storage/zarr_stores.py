@@ -21,7 +21,7 @@ from zarr.storage import MemoryStore, StorePath
 
 from storage.errors import UnsupportedURL
 
-__all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Given", "Opener"]
+__all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Opener", "UserStore"]
 
 _MEMORY = "memory"
 READ_ONLY = frozenset({"http", "https"})
@@ -81,12 +81,12 @@ class AtURL:
 
     def __reduce__(self) -> tuple[object, ...]:
         if self.scheme == _MEMORY:
-            return _OfOneProcess, (os.getpid(), id(self.open()), self.url)
+            return _InProcessStore, (os.getpid(), id(self.open()), self.url)
         return AtURL, (self.url,)
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class UserStore:
     """Opens a store that the user passed.
 
     Attributes
@@ -111,7 +111,7 @@ class Given:
     def __reduce__(self) -> tuple[object, ...]:
         if isinstance(self.store, MemoryStore):
             _in_memory[id(self.store)] = self.store
-            return _OfOneProcess, (os.getpid(), id(self.store), self.name)
+            return _InProcessStore, (os.getpid(), id(self.store), self.name)
         return _Pickled, (pickle.dumps(self.store), self.name)
 
 
@@ -121,11 +121,11 @@ class _Pickled:
     name: str
 
     def open(self) -> ZarrStore:
-        return Given(pickle.loads(self.content)).open()
+        return UserStore(pickle.loads(self.content)).open()
 
 
 @dataclass(frozen=True)
-class _OfOneProcess:
+class _InProcessStore:
     process: int
     number: int
     name: str

@@ -50,7 +50,7 @@ dask.config.set(
         "distributed.admin.system-monitor.interval": "5 s",
     }
 )
-# Packages import their rooms when these are asked for, so each room is named; so is what Dask
+# Packages import their subpackages at first use, so each subpackage is named; so is what Dask
 # imports when a worker starts, and what the modules of tests import.
 get_mp_context().set_forkserver_preload(
     [

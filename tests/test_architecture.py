@@ -1,4 +1,4 @@
-"""Imports run strictly downward, from room to room: read off the source, and held here.
+"""Imports run strictly downward, from subpackage to subpackage: read off the source.
 
     linear_model, neural_network -> base -> solvers -> engine -> blocks -> kernels
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("dlbd_estimators", "storage")
 LONGEST_FILE = 350
 
-# The rooms of the house (a folder, or a file beside them), and all that each may import of the
+# The subpackages (a folder, or a file beside them), and all that each may import of the
 # package besides itself; a new one has to be put here. No two may import each other, so there are
 # no circles. `exceptions` is below them all.
 MAY_IMPORT = {
@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "solvers/stochastic": {"solvers", "engine", "blocks", "kernels"},
     # Watches from the side: nothing below the estimators knows of it.
     "monitoring": {"engine"},
-    "base/by_number": {"engine", "blocks"},
-    "base": {"base/by_number", "monitoring", "solvers", "engine", "blocks", "kernels"},
+    "base/rows_by_number": {"engine", "blocks"},
+    "base": {"base/rows_by_number", "monitoring", "solvers", "engine", "blocks", "kernels"},
     "linear_model": {
         "base", "solvers/proximal", "solvers/smooth", "solvers", "engine", "blocks", "kernels",
     },
@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "reports": {"plots", "metrics"},
     "linear_model/inference": {"linear_model", "base", "solvers", "engine", "blocks", "kernels"},
     "inference": {"linear_model/inference"},  # its public door
-    # A user of the public rooms, as a script is: nothing imports it.
+    # A user of the public subpackages, as a script is: nothing imports it.
     "cli": {
         "linear_model", "neural_network", "preprocessing", "model_selection", "reports",
         "monitoring", "base", "engine",
@@ -58,8 +58,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 # The estimators' face: where Dask collections come in and go out.
 MAY_IMPORT_DASK = {
-    "base", "base/by_number", "blocks", "compose", "metrics", "model_selection", "neural_network",
-    "preprocessing",
+    "base", "base/rows_by_number", "blocks", "compose", "metrics", "model_selection",
+    "neural_network", "preprocessing",
 }  # fmt: skip
 # Executors and monitors read settings that a user keeps in Dask, the scheduler to use among them,
 # and know names as Dask's pages do; these know of no graph and no collection.
@@ -88,9 +88,9 @@ MAKES_ROWS = {
 }
 # Not rows but one of them, by its number, where scikit-learn looks at what labels are. Names alone
 # do not tell where NumPy's functions load a column: scikit-learn's tools ask for labels and
-# predictions in one piece (base.by_number, base.lazy_predictions).
+# predictions in one piece (base.rows_by_number, base.lazy_predictions).
 MAY_COMPUTE = {
-    "dlbd_estimators/base/by_number/frames.py",
+    "dlbd_estimators/base/rows_by_number/frames.py",
     "dlbd_estimators/blocks/shuffles.py",  # asks which scheduler there is, and runs nothing
     "dlbd_estimators/blocks/compute.py",  # what runs the tasks of one block
     "dlbd_estimators/blocks/rows_on_disk.py",  # runs what blocks share, for dask_blocks
@@ -159,8 +159,8 @@ def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def room_of(parts: tuple[str, ...]) -> str:
-    """Name the innermost room that a file or a module of the package belongs to."""
+def subpackage_of(parts: tuple[str, ...]) -> str:
+    """Name the innermost subpackage that a file or a module of the package belongs to."""
     inside = [part.removesuffix(".py") for part in parts[1:]]
     for depth in range(len(inside), 0, -1):
         if "/".join(inside[:depth]) in MAY_IMPORT:
@@ -171,7 +171,7 @@ def room_of(parts: tuple[str, ...]) -> str:
 
 def unplaced_modules(root: Path) -> list[str]:
     return [
-        f"{path}: say in MAY_IMPORT what its room may import"
+        f"{path}: say in MAY_IMPORT what its subpackage may import"
         for path in sources(root)
         if path.parts[0] == "dlbd_estimators"
         and "/".join(path.parts[1:-1]) not in MAY_IMPORT.keys() - {""}
@@ -184,16 +184,16 @@ def upward_imports(root: Path) -> list[str]:
     for found in imports(root):
         if found.path.parts[0] != "dlbd_estimators" or found.root != "dlbd_estimators":
             continue
-        importer = room_of(found.path.parts)
-        imported = room_of(tuple(found.target.split(".")))
+        importer = subpackage_of(found.path.parts)
+        imported = subpackage_of(tuple(found.target.split(".")))
         if imported not in MAY_IMPORT[importer] | {importer, "exceptions"}:
             violations.append(f"{found}: {importer} -> {imported}")
     return violations
 
 
-def _reached(room: str) -> set[str]:
+def _reached(subpackage: str) -> set[str]:
     found: set[str] = set()
-    waiting = [room]
+    waiting = [subpackage]
     while waiting:
         for below in MAY_IMPORT[waiting.pop()] - found:
             found.add(below)
@@ -251,7 +251,7 @@ def dask_out_of_place(root: Path) -> list[str]:
         if found.root == "dask"
         and not found.target.startswith("dask.distributed")  # the checker above
         and found.path.parts[0] == "dlbd_estimators"
-        and room_of(found.path.parts) not in MAY_IMPORT_DASK
+        and subpackage_of(found.path.parts) not in MAY_IMPORT_DASK
         and not (
             found.path.parts[1] in ("engine", "monitoring", "cli")
             and f"{found.target}.".startswith(tuple(f"{name}." for name in DASK_SETTINGS))
@@ -365,8 +365,8 @@ def test_project(checker: Callable[[Path], list[str]]) -> None:
     assert checker(ROOT) == []
 
 
-def test_no_two_rooms_may_import_each_other() -> None:
-    assert [room for room in MAY_IMPORT if room in _reached(room)] == []
+def test_no_two_subpackages_may_import_each_other() -> None:
+    assert [subpackage for subpackage in MAY_IMPORT if subpackage in _reached(subpackage)] == []
 
 
 def test_project_is_found() -> None:

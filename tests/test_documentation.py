@@ -84,28 +84,30 @@ def test_links_of_a_page_lead_somewhere(page):
     assert broken == []
 
 
-ROOMS = ["dlbd_estimators", "storage"] + [
-    f"dlbd_estimators.{room}"
-    for room in (
+SUBPACKAGES = ["dlbd_estimators", "storage"] + [
+    f"dlbd_estimators.{subpackage}"
+    for subpackage in (
         "compose", "exceptions", "inference", "linear_model", "metrics", "model_selection",
         "monitoring", "neural_network", "plots", "preprocessing", "reports",
     )
 ]  # fmt: skip
 
 
-def modules_of(room):
-    """Return the modules in which the public names of a room, and itself, are written."""
-    package = importlib.import_module(room)
+def modules_of(subpackage):
+    """Return the modules in which the public names of a subpackage, and itself, are written."""
+    package = importlib.import_module(subpackage)
     values = (getattr(package, name) for name in getattr(package, "__all__", []))
     names = [value.__module__ for value in values if hasattr(value, "__module__")]
-    return sorted({room, *(name for name in names if name.split(".")[0] == room.split(".")[0])})
+    return sorted(
+        {subpackage, *(name for name in names if name.split(".")[0] == subpackage.split(".")[0])}
+    )
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_examples_of_public_docstrings_run(room, monkeypatch, tmp_path):
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_the_examples_of_public_docstrings_run(subpackage, monkeypatch, tmp_path):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
-    for name in modules_of(room):
+    for name in modules_of(subpackage):
         module = importlib.import_module(name)
         found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
         assert found.failed == 0, name

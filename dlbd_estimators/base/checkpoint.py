@@ -25,7 +25,7 @@ from dlbd_estimators.base.fingerprint import (
     of_parameters,
     text_of,
 )
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
@@ -44,7 +44,7 @@ _MOST_LINES = 20
 
 
 @dataclass(frozen=True)
-class Found:
+class SavedCheckpoint:
     """The content of a checkpoint file.
 
     Attributes
@@ -69,7 +69,7 @@ class Found:
     arrays: Arrays
 
     @classmethod
-    def of(cls, facts: Any, arrays: Arrays) -> Found:
+    def of(cls, facts: Any, arrays: Arrays) -> SavedCheckpoint:
         """Return the checkpoint that a file holds, after checking its content.
 
         Raises
@@ -109,7 +109,7 @@ class FitCheckpoint:
         self._fingerprint = {} if self._url is None else of_parameters(estimator)
         self._most_steps = getattr(estimator, "max_iter", None)
         self._folder: CheckpointFolder | None = None
-        self._found: Found | None = None
+        self._found: SavedCheckpoint | None = None
         self._random: Frozen | None = None
         self._number = 0
         self._failures: list[str] = []  # shared with all parts: the user is warned once
@@ -143,10 +143,10 @@ class FitCheckpoint:
         text += f"\nmax_iter: {text_of(self._most_steps)}"
         digest = sha256(text.encode()).hexdigest()[:16]
         self._folder = CheckpointFolder(self._url.replace(_OWN, digest))
-        self._found = self._last_whole(self._folder)
+        self._found = self._last_intact(self._folder)
         self._compare(self._fingerprint)
 
-    def also(self, label: str, value: NDArray[Any]) -> None:
+    def add_to_fingerprint(self, label: str, value: NDArray[Any]) -> None:
         """Add to the fingerprint a value that a pass over all rows has computed.
 
         Raises
@@ -180,7 +180,7 @@ class FitCheckpoint:
             checkpoint._fingerprint = {**self._fingerprint, "part": name, "seed": str(seed)}
             checkpoint._folder = CheckpointFolder(f"{self._folder.url}/{name}")
             checkpoint._found, checkpoint._number = None, 0
-            checkpoint._found = checkpoint._last_whole(checkpoint._folder)
+            checkpoint._found = checkpoint._last_intact(checkpoint._folder)
             checkpoint._compare(checkpoint._fingerprint)
         return checkpoint
 
@@ -295,11 +295,11 @@ class FitCheckpoint:
                 )
             self._failures.append(str(error))
 
-    def _last_whole(self, folder: CheckpointFolder) -> Found | None:
+    def _last_intact(self, folder: CheckpointFolder) -> SavedCheckpoint | None:
         damaged = []
         for number in folder.numbers():
             try:
-                found = Found.of(*folder.read(number))
+                found = SavedCheckpoint.of(*folder.read(number))
             except CheckpointDamaged as error:
                 damaged.append(f"number {number}: {error}")
                 continue
@@ -337,7 +337,7 @@ class FitCheckpoint:
 
 def _checked(estimator: Any, given: Any) -> str:
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
-        raise refused(estimator, "checkpoint", "a str", "a path", "None")
+        raise invalid_parameter(estimator, "checkpoint", "a str", "a path", "None")
     if getattr(estimator, "warm_start", False):
         raise ValueError(
             "warm_start=True starts from the result of the last fit, but checkpoint resumes a fit "

@@ -35,7 +35,7 @@ Fingerprint = dict[str, str]
 
 #: Parameters that do not change the steps of a fit; ``max_iter`` only limits their number.
 _WITHOUT_EFFECT = ("checkpoint", "max_iter", "n_jobs", "verbose")
-_LOOKED_AT_NBYTES = 2**28
+_SAMPLED_NBYTES = 2**28
 _FEWEST_BLOCKS, _MOST_BLOCKS = 4, 128
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -55,7 +55,7 @@ def of_parameters(estimator: Any) -> Fingerprint:
                 f"checkpoint needs parameters that mean the same in the next fit, but {name} is an "
                 f"iterator, which this fit uses up: {value!r}. Pass {name}=list(...)."
             )
-        if draws_anew(value):
+        if is_unseeded_splitter(value):
             raise ValueError(
                 f"checkpoint needs parameters that mean the same in the next fit, but "
                 f"{name}={value!r} draws other rows each time. Give it a random_state."
@@ -64,7 +64,7 @@ def of_parameters(estimator: Any) -> Fingerprint:
             continue
         try:
             found[f"parameter {name}"] = text_of(value)
-        except Nameless as error:
+        except NotIdentifiable as error:
             raise ValueError(
                 f"checkpoint needs parameters that can be compared with those of another fit, but "
                 f"{name}={value!r} {error}. Pass a name that scikit-learn knows, or a function "
@@ -75,7 +75,7 @@ def of_parameters(estimator: Any) -> Fingerprint:
 
 def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
     """Return the shape, names and types of the data, and checksums of some blocks."""
-    sampled = _spread(blocks)
+    sampled = _sampled_blocks(blocks)
     checksums = executor.map_reduce(
         RowChecksumKernel(),
         None,
@@ -101,11 +101,11 @@ def of_data(executor: Executor, blocks: Blocks) -> Fingerprint:
     }
 
 
-class Nameless(ValueError):
+class NotIdentifiable(ValueError):
     """The text of a function or of another callable object does not identify it."""
 
 
-def draws_anew(splitter: Any) -> bool:
+def is_unseeded_splitter(splitter: Any) -> bool:
     """Return whether a splitter selects other rows each time it is used."""
     return (
         (hasattr(splitter, "split") or hasattr(splitter, "split_arrays"))
@@ -119,7 +119,7 @@ def text_of(value: Any) -> str:
 
     Raises
     ------
-    Nameless
+    NotIdentifiable
         Other values can have the same text.
     """
     if isinstance(value, np.ndarray):
@@ -162,7 +162,7 @@ def _of_object(value: Any) -> str:
     if hasattr(value, "_score_func"):  # a scorer of scikit-learn
         return f"{text} of {text_of(value._score_func)}"
     if callable(value) and not isinstance(value, type | BuiltinFunctionType):
-        raise Nameless("is a callable object whose repr does not identify what it does")
+        raise NotIdentifiable("is a callable object whose repr does not identify what it does")
     return text
 
 
@@ -170,7 +170,7 @@ def _of_function(function: FunctionType) -> str:
     """Return the name of a function and a checksum of its code, which changes with each edit."""
     name = f"{function.__module__}.{function.__qualname__}"
     if "<" in name:
-        raise Nameless(
+        raise NotIdentifiable(
             "is a lambda or a function defined inside another one, or contains such a function"
         )
     defaults = _ADDRESS.sub("", repr((function.__defaults__, function.__kwdefaults__)))
@@ -199,8 +199,8 @@ def differences(saved: Mapping[str, str], current: Mapping[str, str]) -> list[st
     ]
 
 
-def _spread(blocks: Blocks) -> list[int]:
-    n_blocks, nbytes = blocks.n_blocks, blocks.block_nbytes or _LOOKED_AT_NBYTES
-    n_sampled = max(_FEWEST_BLOCKS, _LOOKED_AT_NBYTES // max(nbytes, 1))
+def _sampled_blocks(blocks: Blocks) -> list[int]:
+    n_blocks, nbytes = blocks.n_blocks, blocks.block_nbytes or _SAMPLED_NBYTES
+    n_sampled = max(_FEWEST_BLOCKS, _SAMPLED_NBYTES // max(nbytes, 1))
     n_sampled = min(n_blocks, n_sampled, _MOST_BLOCKS)
     return sorted({int(each) for each in np.linspace(0, n_blocks - 1, n_sampled)})

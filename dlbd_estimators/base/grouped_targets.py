@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.alignment import align
 from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_lazy, opened
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.sources import as_dask_collection, is_lazy
 from dlbd_estimators.engine.column_passes import reduce_rows, with_lengths_of_one_source
 from dlbd_estimators.exceptions import BadBlock, LengthMismatch
 from dlbd_estimators.kernels.labels import distinct
@@ -92,7 +92,7 @@ def groups_of(values: Any, classes: NDArray[Any] | None, most: int) -> Groups:
     """
     find = _Distinct(most)
     if is_lazy(values):
-        (values,) = together(opened("groups", values))
+        (values,) = merge_graphs(as_dask_collection("groups", values))
         return Groups(values, reduce_rows([values], find, find.combine, name="groups"), classes)
     values = np.asarray(values)
     return Groups(values, find(values), classes)

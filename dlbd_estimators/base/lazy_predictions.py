@@ -32,21 +32,23 @@ class Predictions(da.Array):
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         if self.ndim == 1 and wanted == (-1, 1):
             return self[:, np.newaxis]
-        return da.Array.reshape(counted(self), *shape, **options)
+        return da.Array.reshape(with_known_lengths(self), *shape, **options)
 
     def __getitem__(self, index: Any) -> Any:
         first = index[0] if isinstance(index, tuple) and index else index
         if isinstance(first, slice) and first == slice(None):
             return predictions(super().__getitem__(index))  # type: ignore[no-untyped-call]
         # Indexing by row numbers needs chunk lengths; a lazy mask does not.
-        array = counted(self) if isinstance(first, list | np.ndarray | int | slice) else self
+        array = (
+            with_known_lengths(self) if isinstance(first, list | np.ndarray | int | slice) else self
+        )
         return da.Array.__getitem__(array, index)
 
     def __len__(self) -> int:
-        return int(counted(self).shape[0])
+        return int(with_known_lengths(self).shape[0])
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        args = tuple(_counted_within(each) for each in args)
+        args = tuple(_with_known_lengths_inside(each) for each in args)
         result = super().__array_function__(  # type: ignore[no-untyped-call]
             func, types, args, kwargs
         )
@@ -69,13 +71,13 @@ def predictions(array: da.Array) -> Predictions:
     )
 
 
-def counted(array: da.Array) -> da.Array:
+def with_known_lengths(array: da.Array) -> da.Array:
     """Return a plain Dask array with known chunk lengths; one pass finds them if necessary."""
     (found,) = with_lengths(array)
     return da.Array(found.dask, found.name, found.chunks, meta=found._meta)
 
 
-def _counted_within(value: Any) -> Any:
+def _with_known_lengths_inside(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return type(value)(map(_counted_within, value))
-    return counted(value) if isinstance(value, Predictions) else value
+        return type(value)(map(_with_known_lengths_inside, value))
+    return with_known_lengths(value) if isinstance(value, Predictions) else value

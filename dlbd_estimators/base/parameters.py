@@ -44,7 +44,7 @@ def check_number(
         ends_open = open_high or (np.isinf(high) and not infinite)
         left, right = "(" if open_low else "[", ")" if ends_open else "]"
         allowed = f"a float in the range {left}{float(low)}, {float(high)}{right}"
-        raise refused(estimator, name, allowed, *(["None"] if none else []))
+        raise invalid_parameter(estimator, name, allowed, *(["None"] if none else []))
 
 
 def check_integer(
@@ -68,7 +68,7 @@ def check_integer(
             allowed.insert(0, f"a str among {{{other!r}}}")
         elif other is not None:
             allowed.append(f"a float among {{{other}}}")
-        raise refused(estimator, name, *allowed, *(["None"] if none else []))
+        raise invalid_parameter(estimator, name, *allowed, *(["None"] if none else []))
 
 
 def check_choice(
@@ -86,7 +86,7 @@ def check_choice(
         return
     if not (isinstance(value, str) and value in choices):
         allowed = f"a str among {{{', '.join(map(repr, choices))}}}"
-        raise refused(estimator, name, allowed, *(["None"] if none else []))
+        raise invalid_parameter(estimator, name, allowed, *(["None"] if none else []))
 
 
 def check_flag(estimator: Any, name: str) -> None:
@@ -98,7 +98,7 @@ def check_flag(estimator: Any, name: str) -> None:
         The parameter has another value.
     """
     if not isinstance(getattr(estimator, name), bool | np.bool_):
-        raise refused(estimator, name, *_BOOLEAN)
+        raise invalid_parameter(estimator, name, *_BOOLEAN)
 
 
 def check_verbose(estimator: Any) -> None:
@@ -111,7 +111,7 @@ def check_verbose(estimator: Any) -> None:
     """
     value = estimator.verbose
     if not (isinstance(value, bool | np.bool_) or (_is_integer(value) and value >= 0)):
-        raise refused(estimator, "verbose", _integers(0), *_BOOLEAN)
+        raise invalid_parameter(estimator, "verbose", _integers(0), *_BOOLEAN)
 
 
 def check_n_jobs(estimator: Any) -> None:
@@ -124,10 +124,10 @@ def check_n_jobs(estimator: Any) -> None:
     """
     value = estimator.n_jobs
     if value is not None and not _is_integer(value):
-        raise refused(estimator, "n_jobs", "None", "an instance of 'int'")
+        raise invalid_parameter(estimator, "n_jobs", "None", "an instance of 'int'")
 
 
-def refused(estimator: Any, name: str, *allowed: str) -> InvalidParameter:
+def invalid_parameter(estimator: Any, name: str, *allowed: str) -> InvalidParameter:
     """Return the error for a parameter; the texts in ``allowed`` describe its valid values."""
     *most, last = allowed
     expected = f"{', '.join(most)} or {last}" if most else last

@@ -17,7 +17,7 @@ from dlbd_estimators.base.lazy_predictions import predictions
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.base.validation import lazy_features, training_data
 from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.checks import CheckedRows
+from dlbd_estimators.blocks.checks import CheckedFunction
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -63,7 +63,7 @@ def predict(
     sample = _predict_block(like, model, finish)
     name = f"{type(estimator).__name__.lower()}-{method}"
     lazy = da.blockwise(
-        CheckedRows(partial(_predict_block, model=model, finish=finish), array),
+        CheckedFunction(partial(_predict_block, model=model, finish=finish), array),
         (0, 2)[: sample.ndim],
         array,
         (0, 1),

@@ -62,7 +62,7 @@ NameOf = Callable[[type], str | None]
 ClassOf = Callable[[str], type]
 
 
-class Facts:
+class ValueEncoder:
     """Converts values to facts.
 
     Parameters
@@ -111,7 +111,7 @@ class Facts:
             return {"viewed": viewed, "dtype": array.dtype.str, "shape": shape}
         if array.dtype.kind == "O":
             return {"objects": [self.of(each, where) for each in array.flat], "shape": shape}
-        raise refused(array, where)
+        raise cannot_save(array, where)
 
     def _add(self, array: NDArray[Any]) -> int:
         self.arrays.append(array)
@@ -126,7 +126,7 @@ class Facts:
                 return facts_of(self, value, where)
         if value is getattr(sys.modules.get("pandas"), "NA", ...):
             return {"missing": "pandas.NA"}
-        raise refused(value, where)
+        raise cannot_save(value, where)
 
     def _scalar(self, value: np.generic, where: str) -> Any:
         return {"scalar": self._array(np.asarray(value), where)}
@@ -136,14 +136,14 @@ class Facts:
 
     def _dtype(self, value: np.dtype[Any], where: str) -> Any:
         if value.kind not in _KINDS:
-            raise refused(value, where)
+            raise cannot_save(value, where)
         return {"dtype": value.str}
 
     def _type(self, value: type, where: str) -> Any:
         for name, each in _TYPES.items():
             if each is value:
                 return {"type": name}
-        raise refused(value, where)
+        raise cannot_save(value, where)
 
     def _random_state(self, value: np.random.RandomState, where: str) -> Any:
         return {"random_state": to_facts(freeze(value), self.arrays)}
@@ -169,17 +169,17 @@ class Facts:
 
 
 #: Methods that convert values of other types than plain values, containers and estimators.
-_OF_KIND: dict[type, Callable[[Facts, Any, str], Any]] = {
-    np.generic: Facts._scalar,
-    slice: Facts._slice,
-    np.dtype: Facts._dtype,
-    type: Facts._type,
-    np.random.RandomState: Facts._random_state,
-    **dict.fromkeys(_SPARSE.values(), Facts._sparse),
+_OF_KIND: dict[type, Callable[[ValueEncoder, Any, str], Any]] = {
+    np.generic: ValueEncoder._scalar,
+    slice: ValueEncoder._slice,
+    np.dtype: ValueEncoder._dtype,
+    type: ValueEncoder._type,
+    np.random.RandomState: ValueEncoder._random_state,
+    **dict.fromkeys(_SPARSE.values(), ValueEncoder._sparse),
 }
 
 
-class Values:
+class ValueDecoder:
     """Converts facts back to values.
 
     Parameters
@@ -245,7 +245,7 @@ class Values:
         return new
 
 
-def refused(value: Any, where: str) -> TypeError:
+def cannot_save(value: Any, where: str) -> TypeError:
     """Return the error for a value that a file cannot hold; it explains how else to save it."""
     kind = type(value)
     what = f"a {kind.__name__}" if kind.__module__ == "builtins" else f"of {kind.__module__}"

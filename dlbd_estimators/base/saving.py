@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import sklearn
 
 from dlbd_estimators.base import versions
-from dlbd_estimators.base.saved_values import Facts, Values, refused
+from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder, cannot_save
 from dlbd_estimators.engine.folders import Folder, folder_at
 from dlbd_estimators.engine.packed_file import MODEL, pack, unpack
 from dlbd_estimators.exceptions import ModelDamaged
@@ -23,7 +23,7 @@ from dlbd_estimators.exceptions import ModelDamaged
 _PACKAGE = __name__.partition(".")[0]
 #: The public subpackages whose classes a file may name. They import this module, which imports them
 #: only when a file or a model needs one of them.
-_ROOMS = ("compose", "linear_model", "model_selection", "neural_network", "preprocessing")
+_SUBPACKAGES = ("compose", "linear_model", "model_selection", "neural_network", "preprocessing")
 #: Classes of scikit-learn in pipelines and column transformers; their instances hold no code.
 _SCIKIT_LEARN = {
     "sklearn.compose.make_column_selector",
@@ -81,8 +81,8 @@ def save(estimator: Any, url: str | os.PathLike[str]) -> None:
             f"save(search.best_estimator_, ...)."
         )
     if _name_of(type(estimator)) is None:
-        raise refused(estimator, "The model to save")
-    facts = Facts(_name_of)
+        raise cannot_save(estimator, "The model to save")
+    facts = ValueEncoder(_name_of)
     written = {
         "dlbd_estimators": versions.__version__,
         "sklearn": sklearn.__version__,
@@ -139,7 +139,7 @@ def load(url: str | os.PathLike[str]) -> Any:
         written = (str(facts["dlbd_estimators"]), str(facts["sklearn"]))
         if written != (versions.__version__, sklearn.__version__):
             origin = f" (written by dlbd_estimators {written[0]} and scikit-learn {written[1]})"
-        model = Values(arrays, _class_of).of(facts["model"])
+        model = ValueDecoder(arrays, _class_of).of(facts["model"])
     except (
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip
@@ -220,11 +220,11 @@ def _name_of(kind: type) -> str | None:
     """Return the public name of a class, or None if a file may not name the class."""
     package, _, rest = kind.__module__.partition(".")
     subpackage = rest.partition(".")[0]
-    if package == _PACKAGE and subpackage in _ROOMS:
+    if package == _PACKAGE and subpackage in _SUBPACKAGES:
         name = f"{package}.{subpackage}.{kind.__name__}"
     else:
         name = next((entry for entry in _SCIKIT_LEARN if entry.endswith(f".{kind.__name__}")), "")
-    return name if name and _found(name) is kind else None
+    return name if name and _public_object(name) is kind else None
 
 
 def _class_of(name: str) -> type:
@@ -236,14 +236,14 @@ def _class_of(name: str) -> type:
         There is no such class, or a file may not name it.
     """
     package, subpackage, *_ = (*str(name).split("."), "")
-    known = name in _SCIKIT_LEARN or (package == _PACKAGE and subpackage in _ROOMS)
-    kind = _found(name) if known else None
+    known = name in _SCIKIT_LEARN or (package == _PACKAGE and subpackage in _SUBPACKAGES)
+    kind = _public_object(name) if known else None
     if not isinstance(kind, type):
         raise ValueError(f"there is no estimator {name!r:.100}")
     return kind
 
 
-def _found(name: str) -> Any:
+def _public_object(name: str) -> Any:
     subpackage, _, last = name.rpartition(".")
     module = import_module(subpackage) if subpackage.count(".") == 1 else None
     return getattr(module, last, None) if last in getattr(module, "__all__", ()) else None

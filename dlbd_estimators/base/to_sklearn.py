@@ -71,12 +71,12 @@ def to_sklearn(estimator: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Namesake:
-    """Describes how to convert a model to its namesake, scikit-learn's class of the same name.
+class SklearnCounterpart:
+    """Describes how to convert a model to its counterpart, scikit-learn's class of the same name.
 
-    The model's class holds the description in ``_namesake``. Classes that are subclasses of their
-    namesake, such as the transformers, need none: all their attributes except ``n_passes_`` are
-    those of scikit-learn.
+    The model's class holds the description in ``_sklearn_counterpart``. Classes that are subclasses
+    of their counterpart, such as the transformers, need none: all their attributes except
+    ``n_passes_`` are those of scikit-learn.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ class Namesake:
     attributes : tuple of str
         Fitted attributes that scikit-learn's class has, too. ``n_features_in_`` and
         ``feature_names_in_`` are always included.
-    not_theirs : tuple of str
-        Parameters that have another meaning in scikit-learn. They are not copied.
+    not_copied : tuple of str
+        Parameters that are not copied: they have another meaning in scikit-learn.
     adapt : callable, optional
         Changes the dict of the copied parameters in place, where scikit-learn needs other values.
     complete : callable, optional
@@ -95,7 +95,7 @@ class Namesake:
 
     path: str
     attributes: tuple[str, ...]
-    not_theirs: tuple[str, ...] = ()
+    not_copied: tuple[str, ...] = ()
     adapt: Callable[[dict[str, Any]], None] | None = None
     complete: Callable[[Any], None] | None = None
 
@@ -105,8 +105,8 @@ class Namesake:
         return getattr(import_module(module), name)
 
 
-def _has_namesake(estimator: Any) -> bool:
-    return estimator._namesake is not None or _own_base(type(estimator)) is not None
+def _has_counterpart(estimator: Any) -> bool:
+    return estimator._sklearn_counterpart is not None or _own_base(type(estimator)) is not None
 
 
 def _own_base(cls: type) -> type | None:
@@ -126,11 +126,11 @@ def _is_sklearns(cls: type) -> bool:
 
 
 class ToSklearnMixin(Savable, Versioned):
-    """Mixin with :meth:`save`, and :meth:`to_sklearn` for classes with a scikit-learn namesake."""
+    """Mixin with :meth:`save`, and :meth:`to_sklearn` for classes with a counterpart there."""
 
-    _namesake: ClassVar[Namesake | None] = None
+    _sklearn_counterpart: ClassVar[SklearnCounterpart | None] = None
 
-    @available_if(_has_namesake)
+    @available_if(_has_counterpart)
     def to_sklearn(self) -> Any:
         """Return the fitted estimator as scikit-learn's class of the same name.
 
@@ -198,16 +198,16 @@ class _Copies:
         wrapped = estimator._wrapped()
         if wrapped is not None:
             return self.of(wrapped, where)
-        namesake = estimator._namesake
-        model = namesake.model() if namesake else _own_base(type(estimator))
+        counterpart = estimator._sklearn_counterpart
+        model = counterpart.model() if counterpart else _own_base(type(estimator))
         if model is None:
             return self._other(estimator, where)
-        parameters = _parameters(estimator, namesake, model)
+        parameters = _parameters(estimator, counterpart, model)
         new = model(**{key: self.of(each, f"{where}.{key}") for key, each in parameters.items()})
-        attributes = _attributes(estimator, namesake)
+        attributes = _attributes(estimator, counterpart)
         self._fill(new, vars(estimator), attributes, where)
-        if attributes and namesake and namesake.complete:
-            namesake.complete(new)
+        if attributes and counterpart and counterpart.complete:
+            counterpart.complete(new)
         return new
 
     def _fill(self, new: Any, state: Mapping[str, Any], names: Iterable[str], where: str) -> None:
@@ -216,7 +216,7 @@ class _Copies:
                 vars(new)[name] = self.of(state[name], f"{where}.{name}")
 
     def _other(self, value: Any, where: str) -> Any:
-        """Convert an object whose class derives from a scikit-learn namesake, as splitters do."""
+        """Convert an object whose class derives from its counterpart, as splitters do."""
         base = _own_base(type(value))
         if base is None:
             raise TypeError(
@@ -230,22 +230,24 @@ class _Copies:
         return new
 
 
-def _parameters(estimator: Any, namesake: Namesake | None, model: type) -> dict[str, Any]:
+def _parameters(
+    estimator: Any, counterpart: SklearnCounterpart | None, model: type
+) -> dict[str, Any]:
     known = signature(model).parameters
     ours = estimator.get_params(deep=False)
     parameters = {key: value for key, value in ours.items() if key in known}
-    if namesake:
-        for key in namesake.not_theirs:
+    if counterpart:
+        for key in counterpart.not_copied:
             parameters.pop(key, None)
-        if namesake.adapt:
-            namesake.adapt(parameters)
+        if counterpart.adapt:
+            counterpart.adapt(parameters)
     return parameters
 
 
-def _attributes(estimator: Any, namesake: Namesake | None) -> list[str]:
+def _attributes(estimator: Any, counterpart: SklearnCounterpart | None) -> list[str]:
     present = vars(estimator)
-    if namesake is None:
+    if counterpart is None:
         parameters = estimator.get_params(deep=False)
         return [each for each in present if each not in parameters and each != "n_passes_"]
-    wanted = (*namesake.attributes, "n_features_in_", "feature_names_in_")
+    wanted = (*counterpart.attributes, "n_features_in_", "feature_names_in_")
     return [each for each in wanted if each in present]

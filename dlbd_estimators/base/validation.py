@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
-from dlbd_estimators.base.by_number import scikit_learn_tools
 from dlbd_estimators.base.feature_names import check_columns
 from dlbd_estimators.base.grouped_targets import Groups
+from dlbd_estimators.base.rows_by_number import scikit_learn_tools
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.blocks import block, dask_blocks
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.data_frame_columns import check_numeric_dtype, features
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened, refuse_lazy
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.sources import as_dask_collection, is_frame, is_lazy, refuse_lazy
 from dlbd_estimators.engine.column_passes import lazy_column, with_lengths_of_one_source
 from dlbd_estimators.engine.select import active_cluster
 from dlbd_estimators.exceptions import LengthMismatch
@@ -100,7 +100,7 @@ def training_data(
 
 def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
-    (X,) = together(opened("X", X))
+    (X,) = merge_graphs(as_dask_collection("X", X))
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
@@ -129,8 +129,8 @@ def _lazy_data(
 ) -> Data:
     group_column = None if groups is None else groups.values
     given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": group_column}
-    X, y, sample_weight, group_column = together(
-        *(opened(name, data) if is_lazy(data) else data for name, data in given.items())
+    X, y, sample_weight, group_column = merge_graphs(
+        *(as_dask_collection(name, data) if is_lazy(data) else data for name, data in given.items())
     )
     X = lazy_features(estimator, X, reset=reset)
     y = lazy_column("y", y, X)

@@ -19,7 +19,7 @@ from dlbd_estimators.blocks.graph import (
     dependencies_of,
     independent,
     is_of_shuffle,
-    shuffled_apart,
+    shuffled_separately,
 )
 from dlbd_estimators.blocks.shared_parts import sharing
 from dlbd_estimators.exceptions import LengthMismatch
@@ -68,7 +68,7 @@ def align(arrays: Mapping[str, da.Array]) -> dict[str, da.Array]:
     }
 
 
-def cut_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array:
+def rechunk_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array:
     """Return values in memory as a Dask array with the row chunks of X, whose lengths are known.
 
     Raises
@@ -86,13 +86,13 @@ def cut_like(X: da.Array, name: str, values: Any, X_name: str = "X") -> da.Array
     return cut
 
 
-def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
+def check_same_shuffle(collections: Sequence[Any]) -> None:
     """Refuse collections that were shuffled separately: their rows are in different orders.
 
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame, Series or array-like
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` returns them.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def refuse_shuffled_apart(collections: Sequence[Any]) -> None:
 
 def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequence[Key]]) -> None:
     """Refuse arrays that were shuffled separately, given their graph and their blocks' keys."""
-    if shuffled_apart(graph, dependencies, keys):
+    if shuffled_separately(graph, dependencies, keys):
         raise LengthMismatch(
             "The rows do not belong together: some of the arrays come from a shuffle (merge, "
             "set_index, sort_values, shuffle, ...), which changes the order of rows, and others "
@@ -120,14 +120,14 @@ def check_order(graph: Graph, dependencies: Dependencies, keys: Sequence[Sequenc
         )
 
 
-def have_one_source(*collections: Any) -> bool:
+def share_source(*collections: Any) -> bool:
     """Return whether the i-th blocks of all collections are computed from common data.
 
     Parameters
     ----------
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
         All with the same number of blocks. Data frames as
-        :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
+        :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` returns them.
     """
     graph = {key: task for each in collections for key, task in dict(each.__dask_graph__()).items()}
     outputs = list(zip(*map(_first_keys, collections), strict=True))
@@ -166,7 +166,7 @@ def lengths_of(collection: Any) -> da.Array:
     Parameters
     ----------
     collection : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` returns them.
     """
     meta = np.empty(0, dtype=np.int64)
     if not isinstance(collection, da.Array):

@@ -191,7 +191,7 @@ class Blocks(BlockSequence):
         loader = self.loader.select(indices)
         return self._same(replace(self, loader=loader, sizes=None, selected=known or None))
 
-    def read_by(self, part: Self) -> Self:
+    def with_loader_of(self, part: Self) -> Self:
         """Return these blocks with the loader of ``part``, which :meth:`select` returned."""
         return self._same(replace(self, loader=part.loader, selected=part.selected))
 

@@ -191,7 +191,7 @@ def check_weights(weight: NDArray[Any], where: str) -> None:
         )
 
 
-class CheckedRows(Generic[Result]):
+class CheckedFunction(Generic[Result]):
     """Wrap a function of blocks: first check that blocks match the meta of their collections.
 
     Parameters

@@ -40,9 +40,9 @@ from dlbd_estimators.blocks.graph import (
 )
 from dlbd_estimators.blocks.optimised import optimised
 from dlbd_estimators.blocks.row_by_row import LARGE_NBYTES, row_loader
-from dlbd_estimators.blocks.rows_on_disk import computed
+from dlbd_estimators.blocks.rows_on_disk import compute_with_spill
 from dlbd_estimators.blocks.shared_parts import sharing
-from dlbd_estimators.blocks.sliced_arrays import cut_first
+from dlbd_estimators.blocks.sliced_arrays import preslice_arrays
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.blocks.task_loader import TaskLoader
 
@@ -174,7 +174,7 @@ def task_loader(
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
         All with the same number of chunks (partitions) of rows. Data frames as
-        :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
+        :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` returns them.
     rows : sequence of int
         Numbers of the chunks of rows that are blocks.
     remote : Remote or None
@@ -242,7 +242,7 @@ def graph_loader(
     else:
         parts = _with_values(graph, dependencies, outputs, first)
     graph, dependencies, shared = parts
-    slices = cut_first(graph, dependencies, shared & dependencies.keys(), LARGE_NBYTES)
+    slices = preslice_arrays(graph, dependencies, shared & dependencies.keys(), LARGE_NBYTES)
     if slices:
         graph = {**graph, **slices}
         dependencies = dependencies_of(graph, chain.from_iterable(outputs))
@@ -265,11 +265,11 @@ def _with_values(
     if found.replays > _MOST_REPLAYS:
         tasks = all_keys
     if tasks:
-        values = computed(graph, tasks, run)
+        values = compute_with_spill(graph, tasks, run)
         if tasks is not all_keys and values.n_on_disk > _FEW:
             # The shared values are the rows of a shuffle: each block would have to read them all.
             tasks = all_keys
-            values = computed(graph, tasks, run)
+            values = compute_with_spill(graph, tasks, run)
         graph = {**graph, **{key: values.node(key) for key in tasks}}
         dependencies = dependencies_of(graph, all_keys)
     return graph, dependencies, set(found.shared)

@@ -226,7 +226,7 @@ class Numbers(Aligned):
         try:
             return _to_numpy(block, dtype)
         except (TypeError, ValueError) as error:
-            raise BadBlock(f"{self._culprit(block, dtype)}: {error}") from error
+            raise BadBlock(f"{self._first_bad_column(block, dtype)}: {error}") from error
 
     def _dtype_of(self, block: Any) -> np.dtype[Any]:
         """Return the common dtype of the promised dtype and the dtypes of the block.
@@ -241,7 +241,7 @@ class Numbers(Aligned):
         numbers = (each if each.kind in "biuf" else np.dtype(np.float64) for each in found)
         return np.result_type(self.dtype, *numbers)
 
-    def _culprit(self, block: Any, dtype: np.dtype[Any]) -> str:
+    def _first_bad_column(self, block: Any, dtype: np.dtype[Any]) -> str:
         if self.columns is None:
             return f"{self.name} cannot be converted to its promised dtype {dtype} in a partition"
         for position, column in enumerate(self.columns):

@@ -3,7 +3,7 @@
 A Dask data frame is an expression. Dask optimises it when it is computed: columns that are not
 needed are not read, and several partitions may be read as one. Two columns of one frame that are
 optimised separately can therefore get different partitions. If the frame was shuffled, each column
-is then shuffled separately, and the rows are in different orders. :func:`together` therefore
+is then shuffled separately, and the rows are in different orders. :func:`merge_graphs` therefore
 
 * optimises frames that were not shuffled as one expression, so that they get the same partitions;
 * does not optimise frames that were shuffled, so that two columns of a frame share the shuffle,
@@ -28,7 +28,7 @@ from dlbd_estimators.blocks.shuffles import in_fixed_order, with_lasting_names
 from dlbd_estimators.blocks.sources import is_frame
 
 
-def together(*collections: Any) -> list[Any]:
+def merge_graphs(*collections: Any) -> list[Any]:
     """Merge Dask data frames whose rows belong together into one graph.
 
     Parameters
@@ -50,11 +50,13 @@ def together(*collections: Any) -> list[Any]:
     if not frames:
         return list(collections)
     lowered = {key: frame.expr.lower_completely() for key, frame in frames.items()}
-    apart = [key for key, expression in lowered.items() if _is_shuffled(expression)]
-    alike = [key for key in frames if key not in apart]
-    fixed = dict(zip(apart, _not_optimised([(frames[k], lowered[k]) for k in apart]), strict=True))
-    if alike:
-        fixed |= zip(alike, _optimised([frames[key] for key in alike]), strict=True)
+    shuffled = [key for key, expression in lowered.items() if _is_shuffled(expression)]
+    unshuffled = [key for key in frames if key not in shuffled]
+    fixed = dict(
+        zip(shuffled, _not_optimised([(frames[k], lowered[k]) for k in shuffled]), strict=True)
+    )
+    if unshuffled:
+        fixed |= zip(unshuffled, _optimised([frames[key] for key in unshuffled]), strict=True)
     return [fixed.get(id(each), each) for each in collections]
 
 

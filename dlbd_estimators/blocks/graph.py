@@ -101,7 +101,7 @@ def independent(
     return False
 
 
-def shuffled_apart(
+def shuffled_separately(
     graph: Graph, dependencies: Dependencies, columns: Sequence[Sequence[Key]]
 ) -> bool:
     """Return whether the rows of collections are ordered by different shuffles.
@@ -113,7 +113,7 @@ def shuffled_apart(
     columns : sequence of sequence of key
         Keys of the blocks of each collection; an empty sequence for data in memory.
     """
-    if _cut_apart(dependencies, columns):
+    if _split_differently(dependencies, columns):
         return True
     barriers = {key for key in dependencies if _leaves_order_to_chance(graph, key)}
     if not barriers:
@@ -128,7 +128,7 @@ def shuffled_apart(
     return any(each != orders[0] for each in orders[1:])
 
 
-def _cut_apart(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
+def _split_differently(dependencies: Dependencies, columns: Sequence[Sequence[Key]]) -> bool:
     """Return whether task-based shuffles were given different input partitions.
 
     A task-based shuffle is deterministic, but its order of rows depends on its input partitions.

@@ -23,7 +23,7 @@ class SplitLoader(Loader):
 
     Parameters
     ----------
-    whole : Blocks
+    source : Blocks
         Blocks with all rows.
     fraction : float
         Share of each block's rows that is held out, rounded at random.
@@ -33,13 +33,13 @@ class SplitLoader(Loader):
         Read the held-out rows; if False, read all other rows.
     """
 
-    whole: Blocks
+    source: Blocks
     fraction: float
     seed: int
     held_out: bool
 
     def read(self, index: int, *, features: bool = True) -> Rows:
-        rows = self.whole.loader.read(index, features=features)
+        rows = self.source.loader.read(index, features=features)
         chosen = self.choose(index, len(rows.y))
         return Rows(*(None if part is None else np.asarray(part)[chosen] for part in rows))
 
@@ -51,17 +51,17 @@ class SplitLoader(Loader):
         return np.sort(order[:n_held_out] if self.held_out else order[n_held_out:])
 
     def stored(self) -> Blocks:
-        return self.whole
+        return self.source
 
     def select(self, indices: Sequence[int]) -> Loader:
-        return replace(self, whole=self.whole.select(indices))
+        return replace(self, source=self.source.select(indices))
 
     def remote_inputs(self, indices: Sequence[int]) -> dict[Any, Any]:
-        return self.whole.loader.remote_inputs(indices)
+        return self.source.loader.remote_inputs(indices)
 
     def with_inputs(self, inputs: dict[Any, Any]) -> Loader:
-        loader = self.whole.loader.with_inputs(inputs)
-        return replace(self, whole=replace(self.whole, loader=loader))
+        loader = self.source.loader.with_inputs(inputs)
+        return replace(self, source=replace(self.source, loader=loader))
 
 
 def hold_out(blocks: Blocks, fraction: float, seed: int) -> tuple[Blocks, Blocks]:

@@ -18,7 +18,7 @@ from dlbd_estimators.blocks.alignment import align, known
 from dlbd_estimators.blocks.checks import Promised, checked, promise
 from dlbd_estimators.blocks.dask_blocks import Remote, task_loader
 from dlbd_estimators.blocks.data_frame_columns import Aligned, column, features
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.blocks.sequence import BlockSequence, Loader
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.blocks.task_loader import TaskLoader
@@ -144,7 +144,7 @@ def columns_of(collections: Sequence[Any]) -> list[Any]:
         The collections in the same order. A single data frame stays a data frame; if there are
         several collections, data frames become arrays.
     """
-    frames = together(*collections)
+    frames = merge_graphs(*collections)
     return frames if len(frames) == 1 else [_as_array(each) for each in frames]
 
 

@@ -19,7 +19,7 @@ def optimised(collections: Sequence[Any]) -> Graph:
     Parameters
     ----------
     collections : sequence of dask.array.Array, dask.dataframe.DataFrame or Series
-        Data frames as :func:`~dlbd_estimators.blocks.data_frames.together` returns them.
+        Data frames as :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` returns them.
     """
     # Optimise the arrays as one expression: dask.optimize optimises each array separately, and
     # inputs that two arrays share would be read twice. Data frames are already optimised.

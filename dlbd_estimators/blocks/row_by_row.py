@@ -29,9 +29,9 @@ from dlbd_estimators.blocks.graph import Graph, is_future
 from dlbd_estimators.blocks.task_loader import TaskLoader
 
 #: Blocks in a group whose tasks are made together: one by one, this takes several times as long.
-_AT_ONCE = 16
+_GROUP_SIZE = 16
 #: Groups whose tasks are kept: more than the threads work on at the same time.
-_REMEMBERED = 64
+_MOST_GROUPS = 64
 #: An array of fewer bytes may be sent with every task that takes a slice of it.
 LARGE_NBYTES = 2**18
 
@@ -43,7 +43,7 @@ class _Column(NamedTuple):
     rest: tuple[int, ...]
 
 
-class _Recent:
+class _GroupCache:
     """The graphs that were made last, by the number of their group of blocks."""
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class _Recent:
             graph = make(number)
             with self._lock:
                 self._made[number] = graph
-                while len(self._made) > _REMEMBERED:
+                while len(self._made) > _MOST_GROUPS:
                     del self._made[next(iter(self._made))]
         return graph
 
     def __reduce__(self) -> Any:
-        return _Recent, ()
+        return _GroupCache, ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class RowLoader(TaskLoader):
         Layers, by the name of their output.
     constants : dict
         Values that all blocks take, by key.
-    written : dict of int to dict
+    materialized : dict of int to dict
         Tasks that Dask has written out already, by the number of their row of chunks.
     columns : tuple of _Column
         Collections that make up a block.
@@ -84,13 +84,13 @@ class RowLoader(TaskLoader):
 
     layers: Mapping[str, Blockwise]
     constants: Graph
-    written: Mapping[int, Graph]
+    materialized: Mapping[int, Graph]
     columns: tuple[_Column, ...]
     rows: Sequence[int] | Mapping[int, int]
-    _recent: _Recent = field(default_factory=_Recent, repr=False, compare=False)
+    _recent: _GroupCache = field(default_factory=_GroupCache, repr=False, compare=False)
 
     def part(self, index: int) -> tuple[Graph, Sequence[Key]]:
-        return self._recent.get(index // _AT_ONCE, self._make), self._keys(index)
+        return self._recent.get(index // _GROUP_SIZE, self._make), self._keys(index)
 
     def select(self, indices: Sequence[int]) -> RowLoader:
         rows = {index: self.rows[index] for index in indices}
@@ -98,9 +98,11 @@ class RowLoader(TaskLoader):
         return replace(
             self,
             layers={name: _of_rows(layer, chosen) for name, layer in self.layers.items()},
-            written={row: self.written[row] for row in chosen if row in self.written},
+            materialized={
+                row: self.materialized[row] for row in chosen if row in self.materialized
+            },
             rows=rows,
-            _recent=_Recent(),
+            _recent=_GroupCache(),
         )
 
     def _keys(self, index: int) -> list[Key]:
@@ -109,7 +111,7 @@ class RowLoader(TaskLoader):
 
     def _make(self, number: int) -> Graph:
         """Return the tasks of a group of blocks, without blocks that this loader cannot read."""
-        numbers = range(number * _AT_ONCE, (number + 1) * _AT_ONCE)
+        numbers = range(number * _GROUP_SIZE, (number + 1) * _GROUP_SIZE)
         readable = self.rows if isinstance(self.rows, Mapping) else range(len(self.rows))
         graph: Graph = {}
         wanted = {key for index in numbers if index in readable for key in self._keys(index)}
@@ -132,7 +134,7 @@ class RowLoader(TaskLoader):
 
     def _node(self, key: Key) -> GraphNode:
         node: GraphNode = (
-            self.constants[key] if key in self.constants else self.written[_row(key)][key]
+            self.constants[key] if key in self.constants else self.materialized[_row(key)][key]
         )
         return node
 
@@ -161,13 +163,13 @@ def row_loader(arrays: Sequence[da.Array], rows: Sequence[int]) -> RowLoader | N
     graph = HighLevelGraph.merge(*(array.dask for array in arrays))
     graph = optimize_blockwise(graph, keys=[array.name for array in arrays])
     columns = tuple(_Column(array.name, (0,) * (array.ndim - 1)) for array in arrays)
-    found = _Layers(graph, {array.name for array in arrays}, arrays[0].numblocks[0])
-    if not found.follow():
+    found = _LayerCollector(graph, {array.name for array in arrays}, arrays[0].numblocks[0])
+    if not found.collect():
         return None
-    return RowLoader(found.layers, found.constants, found.written, columns, rows)
+    return RowLoader(found.layers, found.constants, found.materialized, columns, rows)
 
 
-class _Layers:
+class _LayerCollector:
     """Collect the layers that arrays depend on, as long as each takes rows of the same block.
 
     Parameters
@@ -183,14 +185,14 @@ class _Layers:
     def __init__(self, graph: HighLevelGraph, names: set[str], n_rows: int) -> None:
         self.layers: dict[str, Blockwise] = {}
         self.constants: Graph = {}
-        self.written: dict[int, Graph] = {}
+        self.materialized: dict[int, Graph] = {}
         self._graph = graph
         self._names = names
         self._n_rows = n_rows
         self._to_do = list(names)
         self._done: set[str] = set()
 
-    def follow(self) -> bool:
+    def collect(self) -> bool:
         """Collect all layers; return whether blocks have nothing but constants in common."""
         while self._to_do:
             name = self._to_do.pop()
@@ -260,7 +262,7 @@ class _Layers:
                     before.add(needed[0])
                 elif needed not in self.constants and not self._is_constant(needed):
                     return False
-            self.written.setdefault(_row(key), {})[key] = task
+            self.materialized.setdefault(_row(key), {})[key] = task
         self._to_do.extend(before)
         # Dask would fuse an input with the only task that needs it. If that task is a slice, it
         # would then read only the slice from a file: leave such graphs to Dask's optimisation.

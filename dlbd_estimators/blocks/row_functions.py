@@ -21,7 +21,7 @@ from dask.task_spec import Alias, DataNode, GraphNode, TaskRef
 from dask.typing import Key
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks.checks import CheckedRows, Promised
+from dlbd_estimators.blocks.checks import CheckedFunction, Promised
 from dlbd_estimators.blocks.compute import compute
 from dlbd_estimators.blocks.graph import Graph, is_fused
 
@@ -90,7 +90,9 @@ def _by_tiles(changes: list[Change], block: NDArray[Any], out: NDArray[Any]) -> 
     return out
 
 
-def after(X: da.Array, function: Callable[[Any], Any]) -> tuple[da.Array, CheckedRows[Any]]:
+def fuse_with_previous(
+    X: da.Array, function: Callable[[Any], Any]
+) -> tuple[da.Array, CheckedFunction[Any]]:
     """Return an array, and the function to map over its blocks to apply ``function`` to X.
 
     If X itself is the result of such a function of another array, that other array is returned, and
@@ -100,16 +102,16 @@ def after(X: da.Array, function: Callable[[Any], Any]) -> tuple[da.Array, Checke
     mapped = getattr(getattr(layer, "task", None), "func", None)
     if not (
         isinstance(layer, Blockwise)
-        and isinstance(mapped, CheckedRows)
+        and isinstance(mapped, CheckedFunction)
         and isinstance(mapped.function, Steps)
         and isinstance(mapped.promised[0], Promised)
     ):
-        return X, CheckedRows(Steps([function]), X)
+        return X, CheckedFunction(Steps([function]), X)
     (source, _), *_ = layer.indices
     promised = mapped.promised[0]
     meta = np.empty((0, *promised.shape), dtype=promised.dtype)
     before = da.Array(X.dask, source, (X.chunks[0], promised.shape[:1]), meta=meta)
-    return before, CheckedRows(Steps([*mapped.function.functions, function]), before)
+    return before, CheckedFunction(Steps([*mapped.function.functions, function]), before)
 
 
 def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
@@ -132,7 +134,7 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     """
     tasks, task = _last_task(graph, key)
     steps = getattr(task, "func", None)
-    if not (isinstance(steps, CheckedRows) and isinstance(steps.function, Steps)):
+    if not (isinstance(steps, CheckedFunction) and isinstance(steps.function, Steps)):
         return None
     if len(task.args) != 1 or task.kwargs or not isinstance(task.args[0], TaskRef):
         return None

@@ -29,7 +29,7 @@ from dask.typing import Key
 from dlbd_estimators.blocks.graph import Graph
 
 #: Bytes of results that stay in memory, and also bytes of intermediate values.
-ROOM = 2**28
+MEMORY_NBYTES = 2**28
 #: Values of fewer bytes are never written to a file.
 _SMALL = 2**12
 _NAME = "kept-rows"
@@ -45,7 +45,7 @@ class _Directory:
 
 
 @dataclass(frozen=True)
-class OnDisk:
+class SpilledValue:
     """A value on disk."""
 
     directory: _Directory
@@ -57,7 +57,7 @@ class OnDisk:
         return self.directory.path / self.name
 
     @classmethod
-    def write(cls, directory: _Directory, name: str, value: Any) -> OnDisk:
+    def write(cls, directory: _Directory, name: str, value: Any) -> SpilledValue:
         """Write a value to a file in the directory."""
         written = cls(directory, name)
         with written.path.open("wb") as file:
@@ -70,7 +70,7 @@ class OnDisk:
             return pickle.load(file)
 
 
-class Values(MutableMapping[Key, Any]):
+class SpillingCache(MutableMapping[Key, Any]):
     """Values by key, in memory up to a number of bytes, and otherwise on disk.
 
     Parameters
@@ -104,12 +104,12 @@ class Values(MutableMapping[Key, Any]):
             value = self._held[key]
             if key in self._sizes:
                 self._sizes[key] = self._sizes.pop(key)
-        return value.read() if isinstance(value, OnDisk) else value
+        return value.read() if isinstance(value, SpilledValue) else value
 
     def _write(self, key: Key) -> None:
         if self._directory is None:
             self._directory = _Directory()
-        self._held[key] = OnDisk.write(self._directory, str(self._n_written), self._held[key])
+        self._held[key] = SpilledValue.write(self._directory, str(self._n_written), self._held[key])
         self._n_written += 1
         self._free += self._sizes.pop(key)
 
@@ -122,7 +122,7 @@ class Values(MutableMapping[Key, Any]):
     def _forget(self, key: Key) -> None:
         self._free += self._sizes.pop(key, 0)
         value = self._held.pop(key, None)
-        if isinstance(value, OnDisk):
+        if isinstance(value, SpilledValue):
             value.path.unlink()
 
     def __iter__(self) -> Iterator[Key]:
@@ -134,15 +134,15 @@ class Values(MutableMapping[Key, Any]):
     def node(self, key: Key) -> Any:
         """Return a node of a graph that gives the value of a key."""
         value = self._held[key]
-        return Task(key, value.read) if isinstance(value, OnDisk) else DataNode(key, value)
+        return Task(key, value.read) if isinstance(value, SpilledValue) else DataNode(key, value)
 
     @property
     def n_on_disk(self) -> int:
         """Number of values on disk."""
-        return sum(isinstance(held, OnDisk) for held in self._held.values())
+        return sum(isinstance(held, SpilledValue) for held in self._held.values())
 
 
-def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Values:
+def compute_with_spill(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> SpillingCache:
     """Compute some keys of a graph.
 
     Parameters
@@ -156,11 +156,11 @@ def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Valu
 
     Returns
     -------
-    Values
+    SpillingCache
         Results by key.
     """
     part, _ = cull(graph, list(keys))
-    results = Values(ROOM)
+    results = SpillingCache(MEMORY_NBYTES)
     if run not in (threaded.get, get_sync):  # a user's scheduler, or one with other processes
         for key, value in zip(keys, run(part, list(keys)), strict=True):
             results[key] = value
@@ -174,5 +174,5 @@ def computed(graph: Graph, keys: Sequence[Key], run: Callable[..., Any]) -> Valu
         (_NAME, place): Task((_NAME, place), keep, DataNode(None, key), TaskRef(key))
         for place, key in enumerate(keys)
     }
-    run({**part, **keeping}, list(keeping), cache=Values(ROOM))
+    run({**part, **keeping}, list(keeping), cache=SpillingCache(MEMORY_NBYTES))
     return results

@@ -99,7 +99,7 @@ class BlockSequence(ABC):
         """Return blocks that hold only what reading ``indices`` needs, with the same numbers."""
         return self.with_loader(self.loader.select(indices))
 
-    def read_by(self, part: Self) -> Self:
+    def with_loader_of(self, part: Self) -> Self:
         """Return these blocks with the loader of ``part``, which :meth:`select` returned."""
         return self.with_loader(part.loader)
 

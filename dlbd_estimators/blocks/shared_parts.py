@@ -112,13 +112,15 @@ def union(sets: Sequence[BlockSet], n_blocks: int) -> BlockSet:
     """
     if len(sets) == 1 or (sets and all(block_set is sets[0] for block_set in sets)):
         return sets[0]
-    runs = _joined(run for block_set in sets if not isinstance(block_set, int) for run in block_set)
+    runs = _merge_runs(
+        run for block_set in sets if not isinstance(block_set, int) for run in block_set
+    )
     bits = 0
     for block_set in sets:
         if isinstance(block_set, int):
             bits |= block_set
     if bits or len(runs) > max(_FEW_RUNS, n_blocks // _BLOCKS_PER_RUN):
-        return bits | _bits(runs, n_blocks)
+        return bits | _bit_mask(runs, n_blocks)
     return runs
 
 
@@ -131,7 +133,7 @@ def size(blocks: BlockSet) -> int:
     return sum(stop - start for start, stop in blocks)
 
 
-def _joined(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _merge_runs(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Join runs that touch or overlap."""
     joined: list[tuple[int, int]] = []
     for start, stop in sorted(runs):
@@ -143,7 +145,7 @@ def _joined(runs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(joined)
 
 
-def _bits(runs: Sequence[tuple[int, int]], n_blocks: int) -> int:
+def _bit_mask(runs: Sequence[tuple[int, int]], n_blocks: int) -> int:
     """Convert runs to a bit mask."""
     # A cumulative sum of edges: to add runs one by one, each would take time O(n_blocks).
     edges = np.zeros(n_blocks + 1, dtype=np.int8)

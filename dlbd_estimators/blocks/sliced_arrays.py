@@ -19,10 +19,12 @@ from dask.typing import Key
 from dlbd_estimators.blocks.graph import Dependencies, Graph, is_fused
 
 #: Functions that return a part of their first argument.
-_CUTS = (getter, getter_inline, getter_nofancy, chunk.getitem, operator.getitem)
+_SLICING = (getter, getter_inline, getter_nofancy, chunk.getitem, operator.getitem)
 
 
-def cut_first(graph: Graph, dependencies: Dependencies, shared: set[Key], large: int) -> Graph:
+def preslice_arrays(
+    graph: Graph, dependencies: Dependencies, shared: set[Key], large: int
+) -> Graph:
     """Return tasks that hold slices of large arrays instead of the arrays.
 
     A task is left out if its slice is not smaller than the array (rows taken by their numbers, for
@@ -49,15 +51,15 @@ def cut_first(graph: Graph, dependencies: Dependencies, shared: set[Key], large:
         size = sum(arrays[each].nbytes for each in needed if each in arrays)
         if key in shared or size < large:
             continue
-        task = _cut(graph[key], arrays, size)
+        task = _preslice(graph[key], arrays, size)
         if task is not None:
             found[key] = task
     return found
 
 
-def _cut(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
+def _preslice(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
     """Return a task with slices in place of arrays, or None if it does not begin with a slice."""
-    if _is_cut(task) and task.dependencies <= arrays.keys():
+    if _is_slicing(task) and task.dependencies <= arrays.keys():
         return _smaller({task.key: task(arrays)}, size).get(task.key)
     if not is_fused(task):
         return None
@@ -73,19 +75,19 @@ def _cut(task: Any, arrays: Mapping[Key, Any], size: int) -> GraphNode | None:
     parts = {
         name: each(known)
         for name, each in tasks.items()
-        if _is_cut(each) and each.dependencies <= known.keys()
+        if _is_slicing(each) and each.dependencies <= known.keys()
     }
-    cut = _smaller(parts, size)
-    if not cut:
+    sliced = _smaller(parts, size)
+    if not sliced:
         return None
-    tasks = {**tasks, **cut}
+    tasks = {**tasks, **sliced}
     needed = set().union(*(each.dependencies for each in tasks.values())) - tasks.keys()
     names = tuple(name for name in names if name in needed)
     return Task(task.key, task.func, tasks, last, names, *(given[name] for name in names))
 
 
-def _is_cut(task: Any) -> bool:
-    return getattr(task, "func", None) in _CUTS
+def _is_slicing(task: Any) -> bool:
+    return getattr(task, "func", None) in _SLICING
 
 
 def _value(value: Any) -> Any:

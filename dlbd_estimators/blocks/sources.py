@@ -52,7 +52,7 @@ _ADVICE = {
 
 
 def is_lazy(X: Any) -> bool:
-    """Return whether X is lazy: of a supported kind, or of a kind that :func:`opened` refuses."""
+    """Return whether X is lazy, also if :func:`as_dask_collection` refuses its kind."""
     return _is_lazy_itself(X) or is_dataset(X)
 
 
@@ -70,9 +70,9 @@ def _is_lazy_itself(X: Any) -> bool:
     return (
         is_dask_collection(X)
         or is_zarr(X)
-        or _is_of(X, "zarr", "Group")
+        or _is_instance(X, "zarr", "Group")
         or _is_lazy_xarray(X)
-        or _is_of(X, "polars", "LazyFrame")
+        or _is_instance(X, "polars", "LazyFrame")
         or is_future(X)
         or is_list_of_lazy(X)
     )
@@ -94,24 +94,24 @@ def is_list_of_lazy(X: Any) -> bool:
 def is_frame(X: Any) -> bool:
     """Return whether X is a Dask data frame or series."""
     return (
-        _is_of(X, "dask.dataframe", "DataFrame", "Series")
+        _is_instance(X, "dask.dataframe", "DataFrame", "Series")
         and type(X).__name__ != "Index"  # Dask derives its index from a series
     )
 
 
 def is_zarr(X: Any) -> bool:
     """Return whether X is a Zarr array."""
-    return _is_of(X, "zarr", "Array")
+    return _is_instance(X, "zarr", "Array")
 
 
-def _is_of(X: Any, module: str, *classes: str) -> bool:
+def _is_instance(X: Any, module: str, *classes: str) -> bool:
     """Return whether X is an instance of a module's classes, without importing the module."""
     # While another thread imports the module, it may lack a class: then X is no instance of it.
     found = sys.modules.get(module)
     return any(isinstance(X, getattr(found, name, ())) for name in classes)
 
 
-def opened(name: str, X: Any) -> Any:
+def as_dask_collection(name: str, X: Any) -> Any:
     """Open lazy data as a Dask array or a Dask data frame, or refuse it.
 
     Parameters
@@ -141,12 +141,12 @@ def opened(name: str, X: Any) -> Any:
         X = from_zarr(X)
     elif is_frame(X):
         return X
-    elif _is_of(X, "xarray", "DataArray"):
+    elif _is_instance(X, "xarray", "DataArray"):
         # `chunk` converts an array that xarray itself would load to a Dask array.
         X = X.data if is_dask_collection(X) else X.chunk().data
     if not isinstance(X, da.Array):
         raise TypeError(
-            f"{name} is a {_told(X)}, which would have to be loaded into memory. {_advice(X)}"
+            f"{name} is a {_type_name(X)}, which would have to be loaded into memory. {_advice(X)}"
         )
     if any(map(np.isnan, X.shape[1:])):
         raise ValueError(
@@ -157,7 +157,7 @@ def opened(name: str, X: Any) -> Any:
     return strings_as_objects(X)
 
 
-def _told(X: Any) -> str:
+def _type_name(X: Any) -> str:
     kind = type(X)
     if is_list_of_lazy(X):
         return f"{kind.__name__} of lazy objects"
@@ -167,10 +167,10 @@ def _told(X: Any) -> str:
 def _advice(X: Any) -> str:
     if is_list_of_lazy(X):
         return _ADVICE["list"]
-    return next(_ADVICE[each] for each in [*_names(X), ""] if each in _ADVICE)
+    return next(_ADVICE[each] for each in [*_class_names(X), ""] if each in _ADVICE)
 
 
-def _names(X: Any) -> list[str]:
+def _class_names(X: Any) -> list[str]:
     """Return the names of an object's class and of its base classes."""
     return [each.__name__ for each in type(X).__mro__]
 
@@ -264,6 +264,6 @@ def _parts(n_rows: int, unit: int, most: int) -> tuple[int, ...]:
 
 def _is_lazy_xarray(X: Any) -> bool:
     """Return whether X is an xarray object that is not in memory."""
-    if _is_of(X, "xarray", "DataArray"):
+    if _is_instance(X, "xarray", "DataArray"):
         return is_dask_collection(X) or not X.variable._in_memory
-    return _is_of(X, "xarray", "Dataset")
+    return _is_instance(X, "xarray", "Dataset")

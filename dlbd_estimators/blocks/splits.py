@@ -123,7 +123,7 @@ def divide(pairs: Sequence[tuple[Indices, Indices]], sizes: Sequence[int]) -> tu
     pairs = [(np.sort(train), np.sort(test)) for train, test in pairs]
     tests = [test for _, test in pairs]
     times = np.bincount(np.concatenate(tests), minlength=n_rows)
-    if times.max(initial=0) <= 1 and all(_is_rest(*pair, n_rows) for pair in pairs):
+    if times.max(initial=0) <= 1 and all(_is_complement(*pair, n_rows) for pair in pairs):
         rest = np.flatnonzero(times == 0)
         positions = [*tests, *([rest] if len(rest) else [])]
         splits = Splits.folds(len(tests), rest=bool(len(rest)))
@@ -132,7 +132,7 @@ def divide(pairs: Sequence[tuple[Indices, Indices]], sizes: Sequence[int]) -> tu
     return Splits.overlapping(len(pairs)), ListedRows.of_positions(positions, sizes)
 
 
-def _is_rest(train: Indices, test: Indices, n_rows: int) -> bool:
+def _is_complement(train: Indices, test: Indices, n_rows: int) -> bool:
     """Return whether each row is in exactly one of two parts."""
     if len(train) + len(test) != n_rows:
         return False
@@ -167,5 +167,5 @@ class DividedBlocks(Blocks):
     def select(self, indices: Sequence[int]) -> Self:
         return self._same(replace(super().select(indices), parts=self.parts.select(indices)))
 
-    def read_by(self, part: Self) -> Self:
-        return self._same(replace(super().read_by(part), parts=part.parts))
+    def with_loader_of(self, part: Self) -> Self:
+        return self._same(replace(super().with_loader_of(part), parts=part.parts))

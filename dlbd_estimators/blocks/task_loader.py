@@ -35,7 +35,7 @@ class TaskLoader(Loader):
             # None means that X was not requested; a user's function must not return None.
             if part is None and (features or name != "X"):
                 raise BadBlock(f"{name} is None where an array was promised.")
-        X, y, *weights = map(_apart, parts)
+        X, y, *weights = map(_copy_small_view, parts)
         return Rows(X, y, weights[0] if weights else None)
 
     def values(self, index: int, *, first: bool = True) -> list[Any]:
@@ -48,7 +48,7 @@ class TaskLoader(Loader):
         return [first_value, *compute(graph, wanted[1:])]
 
 
-def _apart(part: Any) -> Any:
+def _copy_small_view(part: Any) -> Any:
     """Copy a view of a larger array, if nothing else refers to the larger array.
 
     X and y may be views of an array that was read with more columns. After the copy, only the

@@ -92,7 +92,7 @@ def fit(
         "n_passes": passes,
         "seconds": time.perf_counter() - began,
     }
-    click.echo(json_of(facts) if as_json else _told(facts))
+    click.echo(json_of(facts) if as_json else _summary(facts))
 
 
 def _weights(model: Any, rows: Any) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _scores(search: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _told(facts: dict[str, Any]) -> str:
+def _summary(facts: dict[str, Any]) -> str:
     lines = [
         f"{'*' if result['chosen'] else ' '} {result['score']:.4f} +- {result['std']:.4f}  "
         + ", ".join(f"{key}={value}" for key, value in result["parameters"].items())

@@ -39,14 +39,14 @@ def watch(address: str, n_fits: int | None, as_json: bool) -> None:
         elif as_json:
             click.echo(json_of(event))
         else:
-            _tell(event, numbers.setdefault(event["fit"], len(numbers) + 1))
+            _print_event(event, numbers.setdefault(event["fit"], len(numbers) + 1))
         sys.stdout.flush()
         ended += event["event"] == "fit_ended"
         if n_fits is not None and ended >= n_fits:
             return
 
 
-def _tell(event: Any, number: int) -> None:
+def _print_event(event: Any, number: int) -> None:
     from dlbd_estimators.monitoring.lines import line
 
     text = line(event)

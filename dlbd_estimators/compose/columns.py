@@ -12,8 +12,8 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.alignment import known
-from dlbd_estimators.blocks.checks import CheckedRows, check_rows_kept
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.checks import CheckedFunction, check_rows_kept
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.preprocessing.columns import FrameValues
 from dlbd_estimators.preprocessing.lazy import container, map_rows
 
@@ -24,8 +24,8 @@ def read_once(X: Any) -> Any:
     Dask reads a file again for each selection of its columns, unless the reading is part of a graph
     that Dask does not optimise.
     """
-    (fixed,) = together(X)
-    checked = CheckedRows(_same, fixed)
+    (fixed,) = merge_graphs(X)
+    checked = CheckedFunction(_same, fixed)
     if isinstance(fixed, da.Array):
         return da.map_blocks(
             checked, fixed, dtype=fixed.dtype, meta=fixed._meta, name=f"checked-{tokenize(fixed)}"

@@ -29,8 +29,8 @@ from dlbd_estimators.engine.held_partials import Held, held_if_large, join_held,
 from dlbd_estimators.engine.placement import Workers, homes_of
 from dlbd_estimators.engine.readiness import (
     PACKAGE,
+    find_ready_workers,
     modules_of,
-    ready,
 )
 from dlbd_estimators.engine.reduction_tree import Node, nodes
 from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica, train_replica
@@ -70,7 +70,7 @@ class ClusterExecutor(Executor):
         #: Modules that workers need to read blocks; before the first pass, only this package.
         self._modules = PACKAGE
         #: The workers that were found last. They are looked up again before each pass.
-        self._workers: Workers = ready(client).workers
+        self._workers: Workers = find_ready_workers(client).workers
 
     def close(self) -> None:
         self._forget_cached_blocks()
@@ -142,7 +142,7 @@ class ClusterExecutor(Executor):
 
         def join(node: Node, attempt: int, left: Future[Any], right: Future[Any]) -> Future[Any]:
             # Joins run before bundles that have not started, because a join frees memory.
-            with dask.annotate(span=self._span(name), **_sooner()):
+            with dask.annotate(span=self._span(name), **_higher_priority()):
                 return self.client.submit(
                     join_held,
                     kernel,
@@ -225,7 +225,7 @@ class ClusterExecutor(Executor):
             part, _ = _without_inputs(blocks, list({indices[0], indices[-1]}))
             self._modules = modules_of(part)
         work = f"pass {self._n_passes} of the fit" if self._n_passes else ""
-        placement = ready(self.client, self._modules, work)
+        placement = find_ready_workers(self.client, self._modules, work)
         if list(placement.workers) != list(self._workers):
             # Blocks have new homes: the blocks cached at the old homes would waste memory.
             self._forget_cached_blocks()
@@ -267,7 +267,7 @@ def client_of(scheduler: Any) -> Client | None:
     return client if isinstance(client, Client) else None
 
 
-def _sooner() -> dict[str, int]:
+def _higher_priority() -> dict[str, int]:
     """Return the annotation of a task that should run before the other tasks of a fit."""
     priority = dask.get_annotations().get("priority") or 0
     return {} if callable(priority) else {"priority": priority + 1}
@@ -286,12 +286,14 @@ def _run_on_worker(
         blocks = read_part(bundle.fit, part)
         if blocks is None:
             return NotKept()
-        bundle = replace(bundle, blocks=bundle.blocks.read_by(blocks))
+        bundle = replace(bundle, blocks=bundle.blocks.with_loader_of(blocks))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         bundle = replace(bundle, blocks=_with_inputs(bundle.blocks, inputs))
     at_home = bundle.home is None or get_worker().address == bundle.home
-    return held_if_large(_metered(run_bundle(bundle, kernel, parameters, keep=at_home)), large)
+    return held_if_large(
+        _report_seconds(run_bundle(bundle, kernel, parameters, keep=at_home)), large
+    )
 
 
 def _train_on_worker(
@@ -306,14 +308,14 @@ def _train_on_worker(
         blocks = read_part(fit, part)
         if blocks is None:
             return NotKept()
-        training.readers.update(dict.fromkeys(indices, training.blocks.read_by(blocks)))
+        training.readers.update(dict.fromkeys(indices, training.blocks.with_loader_of(blocks)))
     if keys:
         inputs = dict(zip(keys, values, strict=True))
         training = replace(training, blocks=_with_inputs(training.blocks, inputs))
-    return _metered(train_replica(training, learner))
+    return _report_seconds(train_replica(training, learner))
 
 
-def _metered(result: Result) -> Result:
+def _report_seconds(result: Result) -> Result:
     """Report the seconds of a task, by phase, to Dask's performance metrics; return its result."""
     for phase, seconds in result.cost.phases().items():
         context_meter.digest_metric(phase, seconds, "seconds")

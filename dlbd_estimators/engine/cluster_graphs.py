@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from dlbd_estimators.blocks.dask_blocks import Remote
 from dlbd_estimators.blocks.graph import Graph
-from dlbd_estimators.engine.inside_tasks import away_from_the_pool
+from dlbd_estimators.engine.inside_tasks import seceded
 from dlbd_estimators.engine.task_results import wait_for_one
 from dlbd_estimators.engine.watch import Watch
 from dlbd_estimators.exceptions import WorkersLost
@@ -79,7 +79,7 @@ class ClusterGraphs(Remote):
         keys = [*(future.key for future in futures), *below]
         ended = as_completed(futures, loop=self.client.loop)
         left = set(futures)
-        with away_from_the_pool():
+        with seceded():
             while left:
                 if not wait_for_one(ended):
                     watch.look(keys)

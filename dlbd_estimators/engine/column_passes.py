@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dlbd_estimators.blocks.alignment import (
-    cut_like,
-    have_one_source,
+    check_same_shuffle,
     known,
     lengths_needed,
     lengths_of,
-    refuse_shuffled_apart,
+    rechunk_like,
+    share_source,
     with_sizes,
 )
 from dlbd_estimators.blocks.data_frame_columns import column
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.blocks.lazy_columns import RowBlock, RowBlocks, columns_of, row_blocks
-from dlbd_estimators.blocks.sources import check_container, is_frame, is_lazy, opened
+from dlbd_estimators.blocks.sources import as_dask_collection, check_container, is_frame, is_lazy
 from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.engine.select import active_cluster, executor_for
 from dlbd_estimators.exceptions import LengthMismatch
@@ -83,15 +83,15 @@ def reduce_rows(
     names = list(names) or _names(len(collections))
     columns = columns_of(collections)
     if len(columns) > 1 and lengths_needed(columns):
-        refuse_shuffled_apart(columns)  # before lengths are counted
+        check_same_shuffle(columns)  # before lengths are counted
         columns = with_lengths(*columns)
-    of_rows = _OfRows(kernel, combine)
+    rows_kernel = _RowsKernel(kernel, combine)
     try:
-        return _reduce(columns, of_rows, name, names)
+        return _reduce(columns, rows_kernel, name, names)
     except LengthMismatch:
         if len(columns) == 1 or all(map(known, columns)):
             raise
-    return _reduce(with_lengths(*columns), of_rows, name, names)
+    return _reduce(with_lengths(*columns), rows_kernel, name, names)
 
 
 def reduce_each(
@@ -108,7 +108,7 @@ def reduce_each(
     collections : sequence of dask.array.Array or dask.dataframe.DataFrame
         Collections that were computed row by row from one collection and have the same blocks: all
         are arrays, or all are data frames that
-        :func:`~dlbd_estimators.blocks.data_frames.together` has returned.
+        :func:`~dlbd_estimators.blocks.data_frames.merge_graphs` has returned.
     kernels : sequence of callable
         ``kernel(block) -> partial`` of each collection, under the rules of :func:`reduce_rows`.
     combines : sequence of callable
@@ -123,7 +123,7 @@ def reduce_each(
     """
     blocks = row_blocks(collections, ["X"] * len(collections), remote=active_cluster())
     pairs = zip(kernels, combines, strict=True)
-    passes = [Pass(_OfRows(*pair, only=place), None, name) for place, pair in enumerate(pairs)]
+    passes = [Pass(_RowsKernel(*pair, only=place), None, name) for place, pair in enumerate(pairs)]
     with executor_for(blocks) as executor:
         return [each.partial for each in executor.sweep(passes, blocks)]
 
@@ -144,7 +144,7 @@ def each_block(
     called : str
         Name of the collection, for error messages.
     """
-    return _reduce(columns_of([collection]), _OfEachBlock(function), name, [called])
+    return _reduce(columns_of([collection]), _EachBlockKernel(function), name, [called])
 
 
 def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any:
@@ -167,11 +167,11 @@ def lazy_column(name: str, values: Any, X: Any = None, X_name: str = "X") -> Any
         The number of values in memory differs from the number of rows of X.
     """
     if is_lazy(values):
-        (values,) = together(opened(name, values))
+        (values,) = merge_graphs(as_dask_collection(name, values))
         return column(values, name) if is_frame(values) else values
     check_container(name, values)  # before lengths are counted
     (X,) = with_lengths(X)
-    return cut_like(X, name, values, X_name)
+    return rechunk_like(X, name, values, X_name)
 
 
 def with_lengths(*arrays: Any) -> list[Any]:
@@ -193,8 +193,8 @@ def with_lengths_of_one_source(arrays: Sequence[Any]) -> list[Any]:
     """
     if all(map(known, arrays)):
         return list(arrays)
-    refuse_shuffled_apart(arrays)  # before lengths are counted
-    if lengths_needed(arrays) or not have_one_source(*arrays):
+    check_same_shuffle(arrays)  # before lengths are counted
+    if lengths_needed(arrays) or not share_source(*arrays):
         return with_lengths(*arrays)
     return list(arrays)
 
@@ -208,14 +208,14 @@ def block_lengths(*collections: Any) -> list[tuple[int, ...]]:
     Parameters
     ----------
     *collections : dask.array.Array, dask.dataframe.DataFrame or dask.dataframe.Series
-        Data frames must be results of :func:`~dlbd_estimators.blocks.data_frames.together`.
+        Data frames must be results of :func:`~dlbd_estimators.blocks.data_frames.merge_graphs`.
     """
     lengths = [lengths_of(each) for each in collections]
     counts_by_index: dict[int, tuple[int, ...]] = {}
     for number in {each.numblocks[0] for each in lengths}:
         group = [i for i, each in enumerate(lengths) if each.numblocks[0] == number]
         names = [f"the lengths of array {i}" for i in group]
-        counts = _reduce([lengths[i] for i in group], _OfEachBlock(_numbers), "lengths", names)
+        counts = _reduce([lengths[i] for i in group], _EachBlockKernel(_numbers), "lengths", names)
         counts_by_index |= zip(group, zip(*counts, strict=True), strict=True)
     return [counts_by_index[i] for i in range(len(lengths))]
 
@@ -239,7 +239,7 @@ def _reduce(
         return executor.map_reduce(kernel, None, blocks, name=name).partial
 
 
-class _OfRows(PassKernel[RowBlock, Partial]):
+class _RowsKernel(PassKernel[RowBlock, Partial]):
     """Kernel that calls a function with one array for each collection.
 
     Parameters
@@ -273,7 +273,7 @@ class _OfRows(PassKernel[RowBlock, Partial]):
         return True  # the functions check their numbers themselves
 
 
-class _OfEachBlock(PassKernel[RowBlock, list[Value]]):
+class _EachBlockKernel(PassKernel[RowBlock, list[Value]]):
     """Kernel that calls a function with a block's number and columns, and lists its values."""
 
     def __init__(self, function: Callable[..., Value]) -> None:

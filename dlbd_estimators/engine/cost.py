@@ -72,21 +72,21 @@ class TotalCost:
         Seconds that passes took, measured in this process.
     joined : float
         The part of ``wall`` in which this process joined partials.
-    offered : float
+    thread_seconds_available : float
         Seconds of all threads of all workers while tasks ran, whether they worked or not.
     """
 
     cost: Cost = Cost()
     wall: float = 0.0
     joined: float = 0.0
-    offered: float = 0.0
+    thread_seconds_available: float = 0.0
 
     def __add__(self, other: TotalCost) -> TotalCost:
         return TotalCost(
             self.cost + other.cost,
             self.wall + other.wall,
             self.joined + other.joined,
-            self.offered + other.offered,
+            self.thread_seconds_available + other.thread_seconds_available,
         )
 
     def __sub__(self, other: TotalCost) -> TotalCost:
@@ -94,7 +94,7 @@ class TotalCost:
             self.cost - other.cost,
             self.wall - other.wall,
             self.joined - other.joined,
-            self.offered - other.offered,
+            self.thread_seconds_available - other.thread_seconds_available,
         )
 
 

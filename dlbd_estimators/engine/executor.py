@@ -158,8 +158,8 @@ class Executor(ABC):
 
     def _count(self, began: float, ran: float, costs: Sequence[Cost]) -> Cost:
         cost, done = sum(costs, Cost()), time.perf_counter()
-        offered = (ran - began) * self.capacity()[1]
-        self.spent += TotalCost(cost, done - began, done - ran, offered)
+        thread_seconds_available = (ran - began) * self.capacity()[1]
+        self.spent += TotalCost(cost, done - began, done - ran, thread_seconds_available)
         return cost
 
     def check_buffer(self, nbytes: int, n_replicas: int) -> None:

@@ -10,7 +10,7 @@ from distributed.worker import thread_state
 
 
 @contextmanager
-def away_from_the_pool() -> Iterator[None]:
+def seceded() -> Iterator[None]:
     """Free the thread of the current Dask task, if there is one, while it waits for other tasks.
 
     Dask's own ``compute`` does the same. Otherwise, if all threads of the workers run fits, these

@@ -81,4 +81,4 @@ class Round:
 
 
 #: A generator that yields requests, is sent their results, and returns its own result.
-Asks: TypeAlias = Generator[Pass[Any] | Round, Any, Found]
+PassGenerator: TypeAlias = Generator[Pass[Any] | Round, Any, Found]

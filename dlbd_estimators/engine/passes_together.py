@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from dlbd_estimators.blocks.alignment import known
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.blocks.sources import is_frame
 from dlbd_estimators.engine.column_passes import reduce_each, reduce_rows
 from dlbd_estimators.exceptions import BlockTooLarge
@@ -46,21 +46,21 @@ class RowsPass(Generic[Partial]):
 
 
 #: A generator that yields passes, is sent their partials, and returns its own result.
-AsksForRows: TypeAlias = Generator[RowsPass[Any], Any, Found]
+RowPassGenerator: TypeAlias = Generator[RowsPass[Any], Any, Found]
 
 
-def answered(asks: AsksForRows[Found]) -> Found:
+def run_fit(fit: RowPassGenerator[Found]) -> Found:
     """Run one fit alone: read the rows once for each pass that it requests; return its result."""
     try:
-        requested = next(asks)
+        requested = next(fit)
         while True:
-            requested = asks.send(requested.run())
+            requested = fit.send(requested.run())
     except StopIteration as end:
         result: Found = end.value
         return result
 
 
-def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
+def run_fits_together(fits: Sequence[RowPassGenerator[Any]]) -> int:
     """Run fits to columns of the same rows; passes requested at the same time share one reading.
 
     Parameters
@@ -74,28 +74,28 @@ def answered_together(fits: Sequence[AsksForRows[Any]]) -> int:
         Number of times that the rows were read.
     """
     n_sweeps = 0
-    requested: list[tuple[AsksForRows[Any], RowsPass[Any]]] = []
+    requested: list[tuple[RowPassGenerator[Any], RowsPass[Any]]] = []
 
-    def go_on(fit: AsksForRows[Any], partial: Any) -> None:
+    def resume(fit: RowPassGenerator[Any], partial: Any) -> None:
         with suppress(StopIteration):
             requested.append((fit, fit.send(partial)))
 
     for fit in fits:
-        go_on(fit, None)
+        resume(fit, None)
     while requested:
         waiting, requested = requested, []
-        groups: dict[Hashable, list[tuple[AsksForRows[Any], RowsPass[Any]]]] = {}
+        groups: dict[Hashable, list[tuple[RowPassGenerator[Any], RowsPass[Any]]]] = {}
         for number, pair in enumerate(waiting):
-            groups.setdefault(_cut(pair[1], number), []).append(pair)
+            groups.setdefault(_sharing_key(pair[1], number), []).append(pair)
         for group in groups.values():
             partials, n_read = _run([each for _, each in group])
             n_sweeps += n_read
             for (fit, _), partial in zip(group, partials, strict=True):
-                go_on(fit, partial)
+                resume(fit, partial)
     return n_sweeps
 
 
-def _cut(requested: RowsPass[Any], number: int) -> Hashable:
+def _sharing_key(requested: RowsPass[Any], number: int) -> Hashable:
     """Return a key that is equal for passes over rows in the same blocks: they share a reading."""
     if len(requested.collections) > 1:
         return number  # no other pass has it: these collections may have different blocks
@@ -110,7 +110,7 @@ def _cut(requested: RowsPass[Any], number: int) -> Hashable:
 def _run(passes: Sequence[RowsPass[Any]]) -> tuple[list[Any], int]:
     """Run passes over the same blocks; return the partials, and how often blocks were read."""
     if len(passes) > 1:
-        rows = together(*(each.collections[0] for each in passes))
+        rows = merge_graphs(*(each.collections[0] for each in passes))
         if len({_n_blocks(each) for each in rows}) == 1:
             try:
                 partials = reduce_each(

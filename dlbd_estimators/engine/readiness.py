@@ -57,7 +57,9 @@ if errors:
 """
 
 
-def ready(client: Client, modules: Iterable[str] = PACKAGE, work: str = "") -> Placement:
+def find_ready_workers(
+    client: Client, modules: Iterable[str] = PACKAGE, work: str = ""
+) -> Placement:
     """Find the workers that may take our tasks, and check that they can import what tasks need.
 
     Parameters

@@ -74,9 +74,9 @@ def check_cluster() -> None:
     """
     client = _active_client()
     if client is not None:
-        from dlbd_estimators.engine.readiness import ready
+        from dlbd_estimators.engine.readiness import find_ready_workers
 
-        ready(client)
+        find_ready_workers(client)
 
 
 def _active_client() -> Client | None:

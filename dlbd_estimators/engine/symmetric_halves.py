@@ -49,7 +49,7 @@ class Half:
                 start += n - i
         return Half(matrices.shape, upper)
 
-    def whole(self) -> NDArray[Any]:
+    def full_matrices(self) -> NDArray[Any]:
         """Return the whole matrices, in new memory."""
         n = self.shape[-1]
         flat = np.empty((len(self.upper), n, n), self.upper.dtype)
@@ -106,10 +106,10 @@ def pack(partial: Any) -> Any:
 def unpack(packed: Any) -> Any:
     """Return the partial that was packed, with the same bits, in new memory."""
 
-    def whole(leaf: Any) -> Any:
-        return leaf.whole() if isinstance(leaf, Half) else copy.deepcopy(leaf)
+    def restored(leaf: Any) -> Any:
+        return leaf.full_matrices() if isinstance(leaf, Half) else copy.deepcopy(leaf)
 
-    return _mapped(packed, whole)
+    return _mapped(packed, restored)
 
 
 def nbytes(partial: Any) -> int:

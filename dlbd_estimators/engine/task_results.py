@@ -20,7 +20,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from dlbd_estimators.engine.graph_parts import NotKept
 from dlbd_estimators.engine.held_partials import Held
-from dlbd_estimators.engine.inside_tasks import away_from_the_pool
+from dlbd_estimators.engine.inside_tasks import seceded
 from dlbd_estimators.engine.reduction_tree import Node, parent, split, uncovered
 from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import LOOK_EVERY, Watch
@@ -78,7 +78,7 @@ def gather(
     ClusterError
         There was no worker for too long, or the scheduler is gone.
     """
-    with away_from_the_pool():
+    with seceded():
         tasks = _Tasks(client, submit, ranges, where, watch, join)
         try:
             tasks.run()
@@ -129,7 +129,7 @@ class _Tasks:
         #: Keys of all tasks, also of ended ones: a running task may need their results again.
         self._keys: list[Any] = []
         #: Nodes whose halves are not joined on workers again, because workers died meanwhile.
-        self._apart: set[Node] = set()
+        self._no_rejoin: set[Node] = set()
         self._suspects: list[Node] = []
         #: The largest number of workers that died while they ran the same task.
         self._most_deaths = 0
@@ -143,14 +143,14 @@ class _Tasks:
         """Send all tasks, and wait until all results have arrived."""
         self._send_missing(again=False)
         while self._running or self._held or self._fetched:
-            self._take_arrived()
+            self._receive_arrived()
             if self._running:
                 self._await_end()
             elif self._held:
                 for node in list(self._held):
                     self._fetch(self._held.pop(node))
             elif self._fetched and not wait_for_one(self._arrived):
-                self._look()
+                self._resend_stranded()
             if self._suspects:
                 self._suspect_all()
                 self.cancel()
@@ -193,17 +193,17 @@ class _Tasks:
         self._fetched[task.future] = task
         self._arrived.add(task.future)
 
-    def _take_arrived(self) -> None:
+    def _receive_arrived(self) -> None:
         """Fetch results that have arrived, so that the death of a worker cannot lose them."""
         while self._arrived.has_ready():
             future, result = next(self._arrived)
             task = self._fetched.pop(future, None)
             if task is not None:  # else the task was cancelled
-                self._arrive(task, result)
+                self._receive(task, result)
 
     def _await_end(self) -> None:
         if not wait_for_one(self._ended):
-            self._look()
+            self._resend_stranded()
             return
         task = self._running.pop(next(self._ended), None)
         if task is not None:  # else the task was cancelled
@@ -223,7 +223,7 @@ class _Tasks:
         else:
             self._fetch(_Task(task.node, task.future))
 
-    def _arrive(self, task: _Task, result: Any) -> None:
+    def _receive(self, task: _Task, result: Any) -> None:
         if isinstance(result, NotKept):  # its worker has died, and had the graph part that it needs
             self._send_missing()
         elif task.future.status == "finished":
@@ -235,7 +235,7 @@ class _Tasks:
         """Leave a result on its worker; join it with its neighbour's result if both are held."""
         self._held[task.node] = task
         above = parent(task.node, self._ranges[-1][1])
-        if above is None or above in self._apart or not self._held.keys() >= set(split(*above)):
+        if above is None or above in self._no_rejoin or not self._held.keys() >= set(split(*above)):
             return
         left, right = (self._held.pop(half) for half in split(*above))
         future = join(above, self._attempts[above], left.future, right.future)
@@ -255,7 +255,7 @@ class _Tasks:
         if _deaths(task.future) == 0:
             task.future.result()  # raises the task's own error
         for half in task.halves:
-            self._apart.add(task.node)
+            self._no_rejoin.add(task.node)
             if half.future.status == "error":
                 self._fail(half)
             else:  # only the join failed: the result of this half is fetched in the end
@@ -282,10 +282,10 @@ class _Tasks:
             self._fetch(_Task(node, future))
             while future in self._fetched:
                 if wait_for_one(self._arrived):
-                    self._take_alone(node, future)
+                    self._receive_alone(node, future)
                 else:
                     suspect = f"{self._where(node)} is read alone, because workers died"
-                    self._look_out(f"{self._progress()}; {suspect}")
+                    self._look_or_give_up(f"{self._progress()}; {suspect}")
             if node in self.results:
                 return
             deaths += max(1, _deaths(future))
@@ -294,7 +294,7 @@ class _Tasks:
             f"{deaths} workers died while they ran nothing else. {_CAUSES}"
         ) from _error(future)
 
-    def _take_alone(self, node: Node, future: Future[Any]) -> None:
+    def _receive_alone(self, node: Node, future: Future[Any]) -> None:
         arrived, result = next(self._arrived)
         if arrived is not future:  # an earlier future, which was cancelled
             return
@@ -304,13 +304,13 @@ class _Tasks:
         elif future.status in ("error", "cancelled") and _deaths(future) == 0:
             self._fail(_Task(node, future))  # raises
 
-    def _look(self) -> None:
+    def _resend_stranded(self) -> None:
         """Look at the running tasks; send all of them again if the scheduler cannot place some."""
-        if self._look_out(self._progress()):
+        if self._look_or_give_up(self._progress()):
             self.cancel()
             self._send_missing()
 
-    def _look_out(self, progress: str) -> bool:
+    def _look_or_give_up(self, progress: str) -> bool:
         """Look at the running tasks; give up sooner if our tasks have killed all workers."""
         if self._most_deaths < _BLOCK_DEATHS:
             return self._watch.look(self._keys, progress)

@@ -50,7 +50,7 @@ class Watch:
         self._waits_since: float | None = None
         #: For each worker, the last heartbeat that the scheduler knew of, and when this process
         #: first saw it: clocks of different machines are not compared.
-        self._signs: dict[str, tuple[float, float]] = {}
+        self._last_heartbeats: dict[str, tuple[float, float]] = {}
 
     def look(self, keys: Sequence[Any], progress: str = "", lost: Wait = Wait.LOST_WORKERS) -> bool:
         """Return whether the scheduler has workers, but cannot place some tasks.
@@ -77,7 +77,7 @@ class Watch:
         self.check_connection(progress)
         found = self._ask(keys)
         if found is None:
-            self._go_on_waiting("The scheduler does not answer", progress)
+            self._check_wait("The scheduler does not answer", progress)
             return False
         states, workers = found
         running = {
@@ -87,18 +87,20 @@ class Watch:
         self._restart_silent(workers, set(keys))
         stranded = "no-worker" in states.values()
         if not able:
-            self._go_on_waiting(f"No worker is left ({_who(workers)})", progress, lost)
+            self._check_wait(f"No worker is left ({_worker_states(workers)})", progress, lost)
         elif stranded and "processing" not in states.values():
-            self._go_on_waiting(f"No worker takes a task ({_who(workers)})", progress, Wait.WORKERS)
+            self._check_wait(
+                f"No worker takes a task ({_worker_states(workers)})", progress, Wait.WORKERS
+            )
         else:
             self._waits_since = None
         return stranded and bool(able)
 
     def check_connection(self, progress: str = "") -> None:
         """Raise if the client has lost the scheduler, and with it all tasks and results."""
-        check_connection(self._client, self._so_far(progress))
+        check_connection(self._client, self._work_and_progress(progress))
 
-    def _so_far(self, progress: str) -> str:
+    def _work_and_progress(self, progress: str) -> str:
         return f"{self._work} ({progress})" if progress else self._work
 
     def _ask(self, keys: Sequence[Any]) -> tuple[dict[Any, Any], Workers] | None:
@@ -119,7 +121,7 @@ class Watch:
             return None
         return found
 
-    def _go_on_waiting(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
+    def _check_wait(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
         """Return if the caller may wait longer; raise if it has waited too long."""
         now = time.monotonic()
         if self._waits_since is None:
@@ -128,7 +130,7 @@ class Watch:
         if waited >= wait.seconds():
             raise ClusterError(
                 f"{problem}{limits(self._annotations)}. This has lasted for {waited:.0f} s, during "
-                f"{self._so_far(progress)}, on the cluster at {address(self._client)}. "
+                f"{self._work_and_progress(progress)}, on the cluster at {address(self._client)}. "
                 f"{wait.advice()}"
             )
 
@@ -137,9 +139,9 @@ class Watch:
         now, patience = time.monotonic(), Wait.SILENT_WORKER.seconds()
         silent = []
         for worker_addr, worker in workers.items():
-            heartbeat, seen_at = self._signs.get(worker_addr, (None, now))
+            heartbeat, seen_at = self._last_heartbeats.get(worker_addr, (None, now))
             if heartbeat != worker["last_seen"]:
-                self._signs[worker_addr] = (worker["last_seen"], now)
+                self._last_heartbeats[worker_addr] = (worker["last_seen"], now)
             elif now - seen_at >= patience:
                 silent.append(worker_addr)
         if not silent:
@@ -181,7 +183,7 @@ def check_connection(client: Client, work: str) -> None:
         )
 
 
-def _who(workers: Workers) -> str:
+def _worker_states(workers: Workers) -> str:
     """Return words for an error: the number of workers in each state."""
     if not workers:
         return "there is none"

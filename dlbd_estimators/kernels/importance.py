@@ -61,7 +61,7 @@ class ImportantRows:
     limit: FloatArray
 
     @property
-    def chance(self) -> FloatArray:
+    def probability(self) -> FloatArray:
         """Probability with which each row was kept."""
         return np.asarray(np.minimum(1.0, self.score * self.limit))
 
@@ -70,7 +70,7 @@ class ImportantRows:
         return self.X, self.y, self.weight, self.score, self.priority, self.limit
 
 
-def least(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
+def keep_smallest_priorities(pieces: Sequence[ImportantRows], n_rows: int) -> ImportantRows:
     """Return the ``n_rows`` rows of the smallest priorities in ``pieces``, or all if not more."""
     priority = np.concatenate([piece.priority for piece in pieces])
     limit = float(np.partition(priority, n_rows)[n_rows]) if len(priority) > n_rows else np.inf
@@ -121,7 +121,7 @@ class Importance:
         """Upper bound on the memory of the kept rows, in bytes."""
         return self.n_rows * row_nbytes(len(self.directions))
 
-    def most(self, n_rows: int) -> int:
+    def max_rows(self, n_rows: int) -> int:
         """Return the maximum number of rows to keep from ``n_rows`` rows."""
         share = math.ceil(_TIMES_SHARE * self.n_rows * n_rows / self.n_all)
         return min(self.n_rows, share)
@@ -162,13 +162,13 @@ def row_nbytes(n_features: int) -> int:
     return 4 * n_features + 5 * 8
 
 
-class RowSieve:
+class RowSampler:
     """Selects rows of one block, tile by tile."""
 
     def __init__(self, rule: Importance, block: Block) -> None:
         self._rule = rule
         self._random = rule.stream()
-        self._most = rule.most(block.n_rows)
+        self._most = rule.max_rows(block.n_rows)
         self._limit = rule.limit
         none = np.zeros(0)
         X = np.zeros((0, block.X.shape[1]), dtype=np.float32)
@@ -199,11 +199,11 @@ class RowSieve:
 
     def rows(self) -> ImportantRows:
         """Return the rows kept from all tiles so far."""
-        return least(self._pieces, self._most)
+        return keep_smallest_priorities(self._pieces, self._most)
 
 
-def joined(
+def combine_rows(
     rule: Importance, left: ImportantRows, right: ImportantRows, n_rows: int
 ) -> ImportantRows:
     """Return the rows kept from two neighbouring ranges of blocks with ``n_rows`` rows in total."""
-    return least([left, right], rule.most(n_rows))
+    return keep_smallest_priorities([left, right], rule.max_rows(n_rows))

@@ -196,7 +196,7 @@ class _Run:
                 self._network.differentiate(
                     batch.X, shards.outputs, shards.errors, self._workspace, panel, self._n_shards
                 )
-                self._move(panel, n_updates, 1.0 / weight)
+                self._update_panel(panel, n_updates, 1.0 / weight)
             n_updates += 1
             wait()
             if thread == 0:
@@ -217,7 +217,7 @@ class _Run:
         weight = None if stored.weight is None else stored.weight[chosen]
         return Block(self._X[: len(chosen)], stored.y[chosen], weight), chosen
 
-    def _move(self, panel: int, n_updates: int, factor: float) -> None:
+    def _update_panel(self, panel: int, n_updates: int, factor: float) -> None:
         """Update one panel of the parameters with its gradient and its penalty."""
         penalty = 0.0
         for run in self._panels[panel]:

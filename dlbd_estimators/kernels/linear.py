@@ -31,7 +31,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.hessian import HessianSum
-from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSieve, joined
+from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSampler, combine_rows
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
@@ -146,7 +146,7 @@ class LinearKernel(Kernel[LinearSums]):
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
         hessian = self._hessian_sum(block, len(wide), centre)
-        sieve = None if self.importance is None else RowSieve(self.importance, block)
+        sampler = None if self.importance is None else RowSampler(self.importance, block)
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
@@ -157,10 +157,10 @@ class LinearKernel(Kernel[LinearSums]):
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
-            self._describe(sums, X, y, weight, raw, centre)
-            if sieve is not None and point.curvature is not None:
+            self._add_statistics(sums, X, y, weight, raw, centre)
+            if sampler is not None and point.curvature is not None:
                 diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
-                sieve.add(X, y, weight, diagonal.sum(axis=1))
+                sampler.add(X, y, weight, diagonal.sum(axis=1))
             if point.curvature is not None and hessian is not None:
                 hessian.add(X, narrow, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
@@ -168,8 +168,8 @@ class LinearKernel(Kernel[LinearSums]):
             sums.gradient = gradient.ravel()
         if hessian is not None:
             sums.hessian = hessian.packed()
-        if sieve is not None:
-            sums.rows = sieve.rows()
+        if sampler is not None:
+            sums.rows = sampler.rows()
         return sums
 
     def _hessian_sum(
@@ -182,7 +182,7 @@ class LinearKernel(Kernel[LinearSums]):
             self.loss, self.packing, self.hessian_dtype, block.X, n_rows, centre, self.per_output
         )
 
-    def _describe(
+    def _add_statistics(
         self,
         sums: LinearSums,
         X: FloatArray,
@@ -218,7 +218,7 @@ class LinearKernel(Kernel[LinearSums]):
         if left.weight == 0.0:  # without weight, a block has no useful centre
             left.centre, left.shift = right.centre, right.shift
         elif right.weight > 0.0:
-            self._move(right, left)
+            self._recentre(right, left)
         left.value += right.value
         left.weight += right.weight
         left.n_rows += right.n_rows
@@ -229,10 +229,10 @@ class LinearKernel(Kernel[LinearSums]):
             if left_sum is not None:
                 left_sum += right_sum
         if left.rows is not None and right.rows is not None and self.importance is not None:
-            left.rows = joined(self.importance, left.rows, right.rows, left.n_rows)
+            left.rows = combine_rows(self.importance, left.rows, right.rows, left.n_rows)
         return left
 
-    def _move(self, sums: LinearSums, goal: LinearSums) -> None:
+    def _recentre(self, sums: LinearSums, goal: LinearSums) -> None:
         """Convert ``sums`` to the centres of ``goal``."""
         if sums.centre is not None and goal.centre is not None:
             centring = Centring(self.packing, goal.centre - sums.centre)

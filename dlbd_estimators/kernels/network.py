@@ -89,7 +89,7 @@ class Layers:
             start += fan_in * fan_out
         if number == n_panels - 1:
             runs.append(slice(self.n_weights, self.size))
-        return _joined(runs)
+        return _merge_slices(runs)
 
     def units_of(self, layer: int, panel: int, n_panels: int) -> slice:
         """Return the inputs of a layer whose coefs are in a panel."""
@@ -103,7 +103,7 @@ class Layers:
         return np.concatenate([np.ravel(part) for part in (*coefs, *intercepts)])
 
 
-def _joined(runs: list[slice]) -> list[slice]:
+def _merge_slices(runs: list[slice]) -> list[slice]:
     """Drop empty slices and join adjacent ones, so that an update needs fewer calls."""
     joined: list[slice] = []
     for run in runs:

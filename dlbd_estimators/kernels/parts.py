@@ -45,18 +45,18 @@ class Splits:
     ----------
     train, test : tuple of tuple of int
         For each split, the parts that it trains on, and the parts that it tests on.
-    whole : tuple of int
+    all_rows : tuple of int
         Parts that together hold every row once.
     """
 
     train: tuple[tuple[int, ...], ...]
     test: tuple[tuple[int, ...], ...]
-    whole: tuple[int, ...]
+    all_rows: tuple[int, ...]
 
     @property
     def n_parts(self) -> int:
         """Number of parts."""
-        return 1 + max(max(each, default=-1) for each in (*self.train, *self.test, self.whole))
+        return 1 + max(max(each, default=-1) for each in (*self.train, *self.test, self.all_rows))
 
     @classmethod
     def folds(cls, n_folds: int, *, rest: bool = False) -> Splits:
@@ -69,9 +69,9 @@ class Splits:
         rest : bool
             Whether one more part holds rows that are in no fold, and that every split trains on.
         """
-        whole = tuple(range(n_folds + rest))
-        train = tuple(tuple(each for each in whole if each != fold) for fold in range(n_folds))
-        return cls(train, tuple((fold,) for fold in range(n_folds)), whole)
+        all_rows = tuple(range(n_folds + rest))
+        train = tuple(tuple(each for each in all_rows if each != fold) for fold in range(n_folds))
+        return cls(train, tuple((fold,) for fold in range(n_folds)), all_rows)
 
     @classmethod
     def overlapping(cls, n_splits: int) -> Splits:
@@ -118,7 +118,7 @@ class PartKernel(Kernel[Partial]):
 
 
 @dataclass(frozen=True)
-class KeptRowsKernel(Kernel[Partial]):
+class TrainingRowsKernel(Kernel[Partial]):
     """Evaluates another kernel on blocks in which only the rows of some parts have weight.
 
     X is not copied. The rows of weight zero cost little: a fold is small compared with the

@@ -22,7 +22,7 @@ _SEEDING_NBYTES = 2**16
 
 
 @dataclass(frozen=True)
-class Chances:
+class SamplingRates:
     """The numbers from which the probability to draw a row is computed.
 
     It is ``rate[label] * weight``. With ``model`` and ``projection``, this is multiplied by the
@@ -68,7 +68,7 @@ class DrawnRows:
 
 @dataclass(frozen=True)
 class RowSampleKernel(Kernel[DrawnRows]):
-    """Draws rows of one block; the parameters of the pass are :class:`Chances`.
+    """Draws rows of one block; the parameters of the pass are :class:`SamplingRates`.
 
     Parameters
     ----------
@@ -81,30 +81,32 @@ class RowSampleKernel(Kernel[DrawnRows]):
     packing: Packing
     n_parts: int = field(default=0)
 
-    def __call__(self, block: Block, parameters: Chances) -> DrawnRows:
+    def __call__(self, block: Block, parameters: SamplingRates) -> DrawnRows:
         assert isinstance(block, DividedBlock)
         weight = np.ones(block.n_rows) if block.weight is None else block.weight
         rate = parameters.rate[block.y.astype(np.intp)]
         if np.isinf(parameters.rate).all():
-            kept, chance = np.arange(block.n_rows), np.ones(block.n_rows)
+            kept, probability = np.arange(block.n_rows), np.ones(block.n_rows)
         else:
-            chance = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
-            kept = np.flatnonzero(_random(block) < chance)
+            probability = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
+            kept = np.flatnonzero(_random(block) < probability)
         times = multiplicity(block, self.n_parts)[kept]
         # A copy: views of the rows would keep the whole block in memory.
-        return DrawnRows([block.X[kept]], [block.y[kept]], [weight[kept] / chance[kept]], [times])
+        return DrawnRows(
+            [block.X[kept]], [block.y[kept]], [weight[kept] / probability[kept]], [times]
+        )
 
-    def _importance(self, block: Block, chances: Chances) -> FloatArray:
+    def _importance(self, block: Block, rates: SamplingRates) -> FloatArray:
         """Return the square root of each row's curvature times leverage; ones without a model."""
         importance = np.ones(block.n_rows)
-        if chances.model is None or chances.projection is None:
+        if rates.model is None or rates.projection is None:
             return importance
         n = self.packing.n_features
         size = tile_rows(n)
         wide = scratch("wide", (min(size, block.n_rows), n))
         for tile in tiles(block.n_rows, size):
-            X = centred_tile(block.X[tile], chances.centre, wide)
-            importance[tile] = importance_of(X, self.packing, chances.model, chances.projection)
+            X = centred_tile(block.X[tile], rates.centre, wide)
+            importance[tile] = importance_of(X, self.packing, rates.model, rates.projection)
         return importance
 
     def combine(self, left: DrawnRows, right: DrawnRows) -> DrawnRows:
@@ -128,7 +130,7 @@ def importance_of(
     X : ndarray of shape (n_rows, n_features)
         Features, centred as the model and the projection expect.
     packing, model, projection : Packing, ndarray, ndarray
-        See :class:`RowSampleKernel` and :class:`Chances`.
+        See :class:`RowSampleKernel` and :class:`SamplingRates`.
     """
     spread = X @ projection[:-1] + projection[-1]
     curvature = curvature_of(X, packing, model)

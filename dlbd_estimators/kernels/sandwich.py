@@ -136,7 +136,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         wide = scratch("wide", (min(size, block.n_rows), n))
         rows_of_tile = scratch("constant", (len(wide), width))
         rows_of_tile[:, n:] = 1.0
-        sums = self._nothing(block, centre)
+        sums = self._zero_sums(block, centre)
         for rows in tiles(block.n_rows, size):
             X = centred_tile(block.X[rows], centre, wide)
             Z = rows_of_tile[: len(X)]
@@ -171,7 +171,7 @@ class SandwichKernel(Kernel[SandwichSums]):
                 _add_scores(sums, groups, (weight * slope)[present], Z[present])
         return sums
 
-    def _nothing(self, block: Block, centre: FloatArray) -> SandwichSums:
+    def _zero_sums(self, block: Block, centre: FloatArray) -> SandwichSums:
         width = self.packing.size
         groups = np.zeros(0, dtype=np.intp)
         if self.grouped:
@@ -195,7 +195,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         if left.n_present == 0:  # without weight, a block has no useful centre
             left.centre = right.centre
         elif right.n_present > 0:
-            self._move(right, left.centre)
+            self._recentre(right, left.centre)
         left.weight += right.weight
         left.squares += right.squares
         left.n_rows += right.n_rows
@@ -209,7 +209,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         _join_scores(left, right.groups, right.scores)
         return left
 
-    def _move(self, sums: SandwichSums, centre: FloatArray) -> None:
+    def _recentre(self, sums: SandwichSums, centre: FloatArray) -> None:
         """Convert sums to another centre."""
         gap = centre - sums.centre
         centring = Centring(self.packing, gap)

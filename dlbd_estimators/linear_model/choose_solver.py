@@ -15,7 +15,7 @@ from typing import Any
 
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.matrix_memory import check_room, holds
+from dlbd_estimators.solvers.matrix_memory import check_room, matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent
@@ -173,7 +173,7 @@ def _without_matrix(problem: Problem) -> str:
 
 
 def _fits(problem: Problem, solver: type[Minimizer[Any]]) -> bool:
-    return holds(problem, solver.matrix_side(problem.packing) ** 2)
+    return matrices_fit(problem, solver.matrix_side(problem.packing) ** 2)
 
 
 def _quadratic_size(problem: Problem) -> int:
@@ -219,7 +219,7 @@ def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
         if sampled:
             costs[LBFGS] = n_rows * (_LBFGS * plain + on_samples) + _LBFGS * _PASS_SECONDS
     elif not blocks.in_memory and (
-        width > LARGEST_HESSIAN or (few and not holds(problem, outputs * width**2))
+        width > LARGEST_HESSIAN or (few and not matrices_fit(problem, outputs * width**2))
     ):
         # If reading dominates, L-BFGS takes fewer passes, although it may not converge.
         costs = {LBFGS: 0.0}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit, check_cv
 
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks, Encoding
 from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
@@ -26,7 +26,7 @@ from dlbd_estimators.kernels.row_counts import RowCountKernel
 _SEED = 0
 
 
-def divided(
+def divide_by_cv(
     estimator: Any, blocks: Blocks, executor: Executor, *, classify: bool = False, cv: Any = None
 ) -> tuple[DividedBlocks, Splits]:
     """Divide blocks into the parts of the splits that the estimator's ``cv`` describes.
@@ -56,7 +56,7 @@ def divided(
     """
     cv = estimator.cv if cv is None else cv
     if isinstance(cv, bool) or (isinstance(cv, Integral) and int(cv) < 2):
-        raise refused(
+        raise invalid_parameter(
             estimator,
             "cv",
             "an int in the range [2, inf)",
@@ -66,7 +66,7 @@ def divided(
             "None",
         )
     if blocks.sizes is None:
-        blocks = counted(blocks, executor)
+        blocks = with_counted_rows(blocks, executor)
     assert blocks.sizes is not None
     if blocks.in_memory:
         splits, parts = _in_memory(cv, blocks, classify)
@@ -75,7 +75,7 @@ def divided(
     return DividedBlocks.of(blocks, parts), splits
 
 
-def counted(blocks: Blocks, executor: Executor) -> Blocks:
+def with_counted_rows(blocks: Blocks, executor: Executor) -> Blocks:
     """Return blocks with known numbers of rows, which a pass over the targets counts."""
     labels = blocks.encoded(Encoding(raw=True))  # raw: not checked or encoded
     sizes = executor.map_reduce(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_number
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.l1_least_squares import L1LeastSquares
 from dlbd_estimators.linear_model.least_squares_splits import (
@@ -45,10 +45,10 @@ class ElasticNet(L1LeastSquares):
     array([0.446, 0.446])
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.ElasticNet",
         attributes=("coef_", "intercept_", "n_iter_", "dual_gap_"),
-        not_theirs=("solver",),
+        not_copied=("solver",),
     )
 
     #: Parameters in which models that a search fits together may differ. Not inherited.

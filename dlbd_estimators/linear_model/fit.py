@@ -14,7 +14,7 @@ from dlbd_estimators.base.parameters import check_flag, check_integer, check_num
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.choose_solver import ROW_SPACE, advice, choose
-from dlbd_estimators.linear_model.solver_names import opening_of
+from dlbd_estimators.linear_model.solver_names import warning_prefix
 from dlbd_estimators.solvers import Fit, Problem, Solution, Status, minimize, row_space
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.minimizer import MinimizerState
@@ -76,7 +76,7 @@ def solve(
         }
 
     def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
-        parameters = problem.at(state.known).original(state.parameters)
+        parameters = problem.with_known(state.known).original(state.parameters)
         return lambda: attributes(
             Solution(
                 parameters,
@@ -108,7 +108,7 @@ def solve(
         before_step=lambda state: task.begin_step(stopped_at(state)),
         on_step=on_step,
         on_warning=task.warn,
-        opening=opening_of(estimator),
+        prefix=warning_prefix(estimator),
         advice=advice(solver_name, solver, problem),
     )
     solution = minimize(executor, checkpoint.resume(fit, problem.packing.size, records))

@@ -16,7 +16,7 @@ from dlbd_estimators.exceptions import ParameterWithoutEffect
 _warned: set[tuple[str, str]] = set()
 
 
-def tell_once(estimator: Any, name: str, why: str, category: type[Warning] | None = None) -> None:
+def warn_once(estimator: Any, name: str, why: str, category: type[Warning] | None = None) -> None:
     """Warn that the value of a parameter has no effect, once for each class in this process.
 
     Parameters

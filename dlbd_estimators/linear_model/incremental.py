@@ -127,7 +127,7 @@ class IncrementalLeastSquares(LeastSquares):
             The model was fitted by ``fit``, which keeps no moments. The model starts again with
             this batch alone.
         """
-        name, _ = self._asked_for()
+        name, _ = self._check_parameters()
         if _was_fitted_by_fit(self):
             warn_user(
                 f"This {type(self).__name__} was fitted by fit, which keeps no moments of its "
@@ -181,7 +181,7 @@ class IncrementalLeastSquares(LeastSquares):
             Columns are so nearly dependent that rounding of the moments may change a coefficient by
             more than ``tol``.
         """
-        name, _ = self._asked_for()
+        name, _ = self._check_parameters()
         if _was_fitted_by_fit(self):
             raise ValueError(
                 f"This {type(self).__name__} was fitted by fit, which keeps no moments of its rows "

@@ -8,11 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from dlbd_estimators.base.callbacks import with_callbacks
-from dlbd_estimators.base.parameters import check_choice, check_flag, refused
+from dlbd_estimators.base.parameters import check_choice, check_flag, invalid_parameter
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import check_solver
 from dlbd_estimators.solvers import Solution
@@ -130,9 +130,9 @@ class L1LeastSquares(IncrementalLeastSquares):
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
-        return self._fit(X, y, sample_weight, *self._asked_for())
+        return self._fit(X, y, sample_weight, *self._check_parameters())
 
-    def _asked_for(self) -> tuple[str, str]:
+    def _check_parameters(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
         check_solver(self)
         for flag in ("warm_start", "copy_X", "positive"):
@@ -140,11 +140,11 @@ class L1LeastSquares(IncrementalLeastSquares):
         check_choice(self, "selection", ("cyclic", "random"))
         if np.ndim(self.precompute) == 0 and not isinstance(self.precompute, bool | np.bool_):
             boolean = "an instance of 'bool' or an instance of 'numpy.bool'"
-            raise refused(self, "precompute", boolean, "an array-like")
+            raise invalid_parameter(self, "precompute", boolean, "an array-like")
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are always computed from X.")
+            warn_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
-            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+            warn_once(self, "selection", "the order of coordinates does not change the minimiser.")
         return type(self).__name__.lower(), self.solver
 
     @property

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.base.documentation import documented_by_bases
-from dlbd_estimators.base.parameters import refused
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.parameters import invalid_parameter
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.linear_model.sparse_search import SparseSearch
+from dlbd_estimators.linear_model.l1_search_cv import L1SearchCV
 
 _ATTRIBUTES = (
     "alpha_",
@@ -24,7 +24,7 @@ _ATTRIBUTES = (
 
 
 @documented_by_bases
-class ElasticNetCV(SparseSearch):
+class ElasticNetCV(L1SearchCV):
     """Elastic net with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha l1_ratio |w|_1
@@ -57,7 +57,7 @@ class ElasticNetCV(SparseSearch):
     0.001
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.ElasticNetCV", attributes=(*_ATTRIBUTES, "l1_ratio_")
     )
 
@@ -102,7 +102,7 @@ class ElasticNetCV(SparseSearch):
         except (TypeError, ValueError):
             ratios = np.zeros(0)
         if ratios.ndim != 1 or not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
-            raise refused(
+            raise invalid_parameter(
                 self,
                 "l1_ratio",
                 "a float in the range [0.0, 1.0]",
@@ -112,7 +112,7 @@ class ElasticNetCV(SparseSearch):
 
 
 @documented_by_bases
-class LassoCV(SparseSearch):
+class LassoCV(L1SearchCV):
     """Lasso with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 / (2 sum_i s_i) + alpha |w|_1`` as :class:`Lasso`
@@ -137,7 +137,9 @@ class LassoCV(SparseSearch):
     0.001
     """
 
-    _namesake = Namesake("sklearn.linear_model.LassoCV", attributes=_ATTRIBUTES)
+    _sklearn_counterpart = SklearnCounterpart(
+        "sklearn.linear_model.LassoCV", attributes=_ATTRIBUTES
+    )
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
-class LinearNumbers(MultiOutputMixin, NumberPredictions):
+class LinearRegressorBase(MultiOutputMixin, NumberPredictions):
     """Base that predicts and scores with coefficients and intercepts.
 
     Parameters
@@ -75,7 +75,7 @@ class LinearNumbers(MultiOutputMixin, NumberPredictions):
         return _first_column if np.ndim(self.coef_) == 1 else _all_columns
 
 
-class LeastSquares(LinearNumbers):
+class LeastSquares(LinearRegressorBase):
     """Base that fits a linear regression, by least squares unless a subclass sets ``_loss``.
 
     Parameters
@@ -95,7 +95,7 @@ class LeastSquares(LinearNumbers):
     _loss: ClassVar[Loss] = HalfSquaredError()
 
     @abstractmethod
-    def _asked_for(self) -> tuple[str, str]:
+    def _check_parameters(self) -> tuple[str, str]:
         """Check the parameters; return the names of the problem and of this package's solver."""
 
     @abstractmethod
@@ -136,7 +136,7 @@ class LeastSquares(LinearNumbers):
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
-        return self._fit(X, y, sample_weight, *self._asked_for())
+        return self._fit(X, y, sample_weight, *self._check_parameters())
 
     def _start(self, packing: Packing) -> FloatArray | None:
         """Return the parameters to start from; None lets the solver choose."""

@@ -25,7 +25,7 @@ from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.penalties import L2
-from dlbd_estimators.linear_model.cv_splits import divided
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv
 from dlbd_estimators.linear_model.search import least_squares_problem
 from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
 from dlbd_estimators.solvers import Problem, Solution, Status
@@ -62,7 +62,7 @@ def may_share(model: Any) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the fit itself will warn
-            model._asked_for()
+            model._check_parameters()
             model._penalties(1)
     except (ValueError, TypeError):  # the fit itself will raise it
         return False
@@ -94,7 +94,7 @@ def fit_least_squares_on_splits(
         return None
     packing = Packing(n_outputs, rows.blocks.n_features, True)
     with executor_for(rows.blocks) as executor:
-        blocks, splits = divided(reader, rows.blocks, executor, cv=cv)
+        blocks, splits = divide_by_cv(reader, rows.blocks, executor, cv=cv)
         name, otherwise = type(reader).__name__.lower(), "fit each candidate by itself"
         try:
             problem = least_squares_problem(

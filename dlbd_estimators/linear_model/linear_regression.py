@@ -6,11 +6,11 @@ from typing import Any
 
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_flag, check_n_jobs
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 from dlbd_estimators.linear_model.incremental import IncrementalLeastSquares
 from dlbd_estimators.linear_model.solver_names import check_solver
 from dlbd_estimators.solvers import Solution
@@ -76,10 +76,10 @@ class LinearRegression(IncrementalLeastSquares):
     array([8.])
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.LinearRegression",
         attributes=("coef_", "intercept_", "rank_", "singular_"),
-        not_theirs=("solver", "tol"),
+        not_copied=("solver", "tol"),
     )
     _flat_column = False  # as in scikit-learn
 
@@ -108,14 +108,14 @@ class LinearRegression(IncrementalLeastSquares):
         self.verbose = verbose
         self.checkpoint = checkpoint
 
-    def _asked_for(self) -> tuple[str, str]:
+    def _check_parameters(self) -> tuple[str, str]:
         check_stopping(self)
         for flag in ("copy_X", "positive"):
             check_flag(self, flag)
         check_n_jobs(self)
         check_solver(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "Dask sets the number of threads.")
+            warn_once(self, "n_jobs", "Dask sets the number of threads.")
         return "linear", self.solver
 
     def _penalties(self, n_outputs: int) -> tuple[L2, L1 | None]:

@@ -19,10 +19,10 @@ from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.linear_model.decision_function import DecisionFunction
 from dlbd_estimators.linear_model.fit import seed_of, solve
 from dlbd_estimators.linear_model.logistic_parameters import (
-    NAMESAKE,
+    SKLEARN_COUNTERPART,
     UNSET,
     Penalty,
-    asked_for,
+    check_parameters,
     last_solution,
 )
 from dlbd_estimators.linear_model.logistic_splits import fit_logistic_on_splits, may_share
@@ -134,7 +134,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     array(['yes'], dtype='<U3')
     """
 
-    _namesake = NAMESAKE
+    _sklearn_counterpart = SKLEARN_COUNTERPART
     #: Parameters in which models that a search fits together may differ. Not inherited.
     _shared_parameters = ("C",)
     _may_share = may_share
@@ -212,7 +212,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         ConvergenceWarning
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
-        penalty, solver = asked_for(self)
+        penalty, solver = check_parameters(self)
         with fit_task(self, X, y, sample_weight) as task:
             self._fit(X, y, sample_weight, penalty, solver, task)
         # The model describes only these rows: partial_fit must not continue from older batches.
@@ -233,8 +233,8 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         with executor_for(data.blocks) as executor:
             task.checkpoint.open(executor, data.blocks)
             counts = count_labels(self, executor, data.blocks, "logistic")
-            task.checkpoint.also("classes", counts.labels)
-            task.checkpoint.also("weights of classes", counts.weights)
+            task.checkpoint.add_to_fingerprint("classes", counts.labels)
+            task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
             classes = counts.labels
             check_liblinear(self, len(classes))
             weights = class_factors(self, counts)

@@ -15,13 +15,13 @@ from dlbd_estimators.base.parameters import (
     check_integer,
     check_n_jobs,
     check_number,
-    refused,
+    invalid_parameter,
 )
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 from dlbd_estimators.linear_model.logistic_parameters import UNSET
 from dlbd_estimators.linear_model.solver_names import logistic_solver
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
@@ -31,7 +31,7 @@ _OLD_DEFAULT = "warn"
 _GRID = (-4, 4)
 
 
-class Searched(NamedTuple):
+class Settings(NamedTuple):
     """The checked parameters of a search.
 
     Attributes
@@ -93,7 +93,7 @@ def check_size(packing: Packing) -> None:
         )
 
 
-def asked_for(estimator: Any) -> Searched:
+def settings_of(estimator: Any) -> Settings:
     """Check the parameters of a search, and return them.
 
     Raises
@@ -122,11 +122,11 @@ def asked_for(estimator: Any) -> Searched:
     Cs, l1_ratios, name, has_l1_ratios = _penalties(estimator)
     solver = logistic_solver(estimator, name)
     if estimator.intercept_scaling != 1:
-        tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
+        warn_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
-        tell_once(estimator, "n_jobs", "Dask sets the number of threads.")
+        warn_once(estimator, "n_jobs", "Dask sets the number of threads.")
     legacy = bool(estimator.use_legacy_attributes)
-    return Searched(Cs, l1_ratios, solver, "accuracy" if old else scoring, has_l1_ratios, legacy)
+    return Settings(Cs, l1_ratios, solver, "accuracy" if old else scoring, has_l1_ratios, legacy)
 
 
 def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool]:
@@ -135,7 +135,7 @@ def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool
     unset = value is None or (isinstance(value, str) and value == _OLD_DEFAULT)
     check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
     penalty = estimator.penalty
-    ratios = np.zeros(1) if unset else _shares(estimator)
+    ratios = np.zeros(1) if unset else _checked_l1_ratios(estimator)
     if penalty == UNSET:
         names = {0.0: "l2", 1.0: "l1"}
         name = names.get(float(ratios[0]), "elasticnet") if len(set(ratios)) == 1 else "elasticnet"
@@ -163,11 +163,11 @@ def _inverse_strengths(estimator: Any) -> FloatArray:
     Cs = _numbers(value)
     if not len(Cs) or not np.all(Cs > 0):
         positive = "a non-empty array-like of floats in the range (0.0, inf]"
-        raise refused(estimator, "Cs", "an int in the range [1, inf)", positive)
+        raise invalid_parameter(estimator, "Cs", "an int in the range [1, inf)", positive)
     return Cs
 
 
-def _shares(estimator: Any) -> FloatArray:
+def _checked_l1_ratios(estimator: Any) -> FloatArray:
     ratios = _numbers(estimator.l1_ratios)
     if not len(ratios) or not np.all((ratios >= 0) & (ratios <= 1)):
         raise ValueError(
@@ -186,7 +186,7 @@ def _numbers(value: Any) -> FloatArray:
 
 
 def choose_best(
-    searched: Searched, scores: FloatArray, parameters: FloatArray, *, refit: bool
+    settings: Settings, scores: FloatArray, parameters: FloatArray, *, refit: bool
 ) -> Choice:
     """Choose the values of C and l1_ratio with the best score.
 
@@ -195,7 +195,7 @@ def choose_best(
 
     Parameters
     ----------
-    searched : Searched
+    settings : Settings
         The parameters of the search.
     scores : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
         Scores; larger is better.
@@ -210,22 +210,22 @@ def choose_best(
         sums = by_C.sum(axis=0)
         best, ratio = np.unravel_index(int(np.argmax(sums)), sums.shape)
         return Choice(
-            float(searched.Cs[best]),
-            float(searched.l1_ratios[ratio]),
+            float(settings.Cs[best]),
+            float(settings.l1_ratios[ratio]),
             np.asarray(parameters[:, ratio, best].mean(axis=0)),
         )
     flat = by_C.reshape(len(by_C), -1).argmax(axis=1)
     best_each, ratio_each = np.unravel_index(flat, by_C.shape[1:])
     rows = np.arange(len(by_C))
     return Choice(
-        float(searched.Cs[best_each].mean()),
-        float(searched.l1_ratios[ratio_each].mean()),
+        float(settings.Cs[best_each].mean()),
+        float(settings.l1_ratios[ratio_each].mean()),
         np.asarray(parameters[rows, ratio_each, best_each].mean(axis=0)),
     )
 
 
 def results(
-    searched: Searched,
+    settings: Settings,
     choice: Choice,
     scores: FloatArray,
     paths: FloatArray,
@@ -236,7 +236,7 @@ def results(
 
     Parameters
     ----------
-    searched, choice : Searched, Choice
+    settings, choice : Settings, Choice
         The parameters of the search, and the chosen values.
     scores, n_iter : ndarray of shape (n_splits, n_l1_ratios, n_Cs)
         Score, and number of solver steps, of each model.
@@ -245,9 +245,9 @@ def results(
     classes : ndarray of shape (n_classes,)
         Class labels.
     """
-    attributes: dict[str, Any] = {"Cs_": searched.Cs, "classes_": classes}
-    attributes["l1_ratios_"] = searched.l1_ratios if searched.has_l1_ratios else np.array([None])
-    if not searched.legacy:
+    attributes: dict[str, Any] = {"Cs_": settings.Cs, "classes_": classes}
+    attributes["l1_ratios_"] = settings.l1_ratios if settings.has_l1_ratios else np.array([None])
+    if not settings.legacy:
         return {
             **attributes,
             "C_": choice.C,
@@ -258,9 +258,9 @@ def results(
         }
     names = classes[1:] if len(classes) == 2 else classes
     by_C = (np.swapaxes(scores, 1, 2), np.swapaxes(paths, 1, 2), np.swapaxes(n_iter, 1, 2)[None])
-    if not searched.has_l1_ratios:
+    if not settings.has_l1_ratios:
         by_C = by_C[0][:, :, 0], by_C[1][:, :, 0], by_C[2][..., 0]
-    ratio = choice.l1_ratio if searched.has_l1_ratios else None
+    ratio = choice.l1_ratio if settings.has_l1_ratios else None
     return {
         **attributes,
         "C_": np.full(len(names), choice.C),

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.documentation import documented_like
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.blocks.sources import is_lazy, refuse_lazy
@@ -20,10 +20,10 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.linear_model.cv_splits import refuse_metadata
 from dlbd_estimators.linear_model.fit import solve
 from dlbd_estimators.linear_model.logistic import LogisticRegression
-from dlbd_estimators.linear_model.logistic_choice import Searched, asked_for, choose_best, results
+from dlbd_estimators.linear_model.logistic_choice import Settings, choose_best, results, settings_of
 from dlbd_estimators.linear_model.logistic_parameters import UNSET
 from dlbd_estimators.linear_model.logistic_paths import (
-    BY_SUMS,
+    SCORES_FROM_SUMS,
     SearchData,
     fit_paths,
     mean_log_loss,
@@ -134,13 +134,13 @@ class LogisticRegressionCV(LogisticRegression):
     array(['yes'], dtype='<U3')
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.LogisticRegressionCV",
         attributes=(
             "C_", "Cs_", "classes_", "coef_", "coefs_paths_", "intercept_", "l1_ratio_",
             "l1_ratios_", "n_iter_", "scores_",
         ),
-        not_theirs=("solver",),
+        not_copied=("solver",),
     )  # fmt: skip
 
     def __init__(
@@ -216,34 +216,34 @@ class LogisticRegressionCV(LogisticRegression):
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         refuse_metadata(self, params)
-        searched = asked_for(self)
+        settings = settings_of(self)
         with fit_task(self, X, y, sample_weight) as task:
             data = training_data(self, X, y, sample_weight, classify=True)
-            if not data.blocks.in_memory and searched.scoring not in BY_SUMS:
+            if not data.blocks.in_memory and settings.scoring not in SCORES_FROM_SUMS:
                 raise TypeError(
-                    f"scoring={searched.scoring!r} needs the predictions of all rows; X is lazy. "
+                    f"scoring={settings.scoring!r} needs the predictions of all rows; X is lazy. "
                     f"Use 'accuracy', 'neg_log_loss', or GridSearchCV over LogisticRegression."
                 )
             with executor_for(data.blocks) as executor:
                 of_all = SearchData.of(self, executor, data.blocks, task)
-                search_of = self._search_l1 if searched.l1_ratios.any() else self._search_l2
-                search_of(executor, of_all, searched, task)
+                search_of = self._search_l1 if settings.l1_ratios.any() else self._search_l2
+                search_of(executor, of_all, settings, task)
         return self
 
     def _search_l2(
-        self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
+        self, executor: Executor, data: SearchData, settings: Settings, task: FitTask
     ) -> None:
         """Fit the models of all strengths and splits in shared passes, without an l1 part."""
         packing, splits = data.packing, data.splits
-        score: Any = searched.scoring
-        if score not in BY_SUMS:
+        score: Any = settings.scoring
+        if score not in SCORES_FROM_SUMS:
 
             def score(models: FloatArray) -> FloatArray:
-                options = searched.scoring, data.plain, splits
+                options = settings.scoring, data.plain, splits
                 return scores_of_classifiers(*options, models, packing, data.classes)
 
         solver = LogisticSearch(
-            searched.Cs, splits, data.factors, data.totals, score=score, refit=bool(self.refit)
+            settings.Cs, splits, data.factors, data.totals, score=score, refit=bool(self.refit)
         )
         problem = data.problem(1.0, 0.0)
 
@@ -253,43 +253,43 @@ class LogisticRegressionCV(LogisticRegression):
             state = solution.state
             if not isinstance(state, LogisticSearchState) or state.scores is None:
                 return fitted  # a callback stopped the search before anything was scored
-            n_ratios = len(searched.l1_ratios)
+            n_ratios = len(settings.l1_ratios)
             scores = np.repeat(state.scores[:, None], n_ratios, axis=1)
             paths = np.repeat(solver.paths(problem, state)[:, None], n_ratios, axis=1)
             n_iter = np.full(scores.shape, state.sweeps, dtype=np.int32)
-            choice = choose_best(searched, scores, paths, refit=bool(self.refit))
+            choice = choose_best(settings, scores, paths, refit=bool(self.refit))
             paths = paths.reshape(*scores.shape, *packing.shape)
-            return fitted | results(searched, choice, scores, paths, n_iter, data.classes)
+            return fitted | results(settings, choice, scores, paths, n_iter, data.classes)
 
         advice = "leave out the largest Cs"
         search(self, executor, problem, solver, task=task, model=model, advice=advice)
 
     def _search_l1(
-        self, executor: Executor, data: SearchData, searched: Searched, task: FitTask
+        self, executor: Executor, data: SearchData, settings: Settings, task: FitTask
     ) -> None:
         """Fit all models in shared passes, score them in one pass, and fit the chosen model."""
-        packing, splits, scoring = data.packing, data.splits, searched.scoring
+        packing, splits, scoring = data.packing, data.splits, settings.scoring
         before = executor.spent.cost.n_blocks
         paths = fit_paths(
             executor,
             data,
-            searched.Cs,
-            searched.l1_ratios,
-            solver_name=searched.solver,
+            settings.Cs,
+            settings.l1_ratios,
+            solver_name=settings.solver,
             tol=float(self.tol),
             max_iter=int(self.max_iter),
             checkpoint=task.checkpoint,
         )
         flat = paths.parameters.reshape(len(splits.train), -1, packing.size)
-        if scoring in BY_SUMS:
+        if scoring in SCORES_FROM_SUMS:
             scores = score_paths(scoring, executor, data.plain, splits, flat, packing)
         else:
             scores = scores_of_classifiers(scoring, data.plain, splits, flat, packing, data.classes)
         scores = scores.reshape(paths.n_iter.shape)
-        choice = choose_best(searched, scores, paths.parameters, refit=bool(self.refit))
+        choice = choose_best(settings, scores, paths.parameters, refit=bool(self.refit))
         shape = (*scores.shape, *packing.shape)
         fitted = results(
-            searched, choice, scores, paths.parameters.reshape(shape), paths.n_iter, data.classes
+            settings, choice, scores, paths.parameters.reshape(shape), paths.n_iter, data.classes
         )
 
         def attributes(parameters: FloatArray) -> dict[str, Any]:
@@ -308,7 +308,7 @@ class LogisticRegressionCV(LogisticRegression):
             return attributes(solution.parameters)
 
         start = choice.parameters
-        solve(self, executor, problem, start, solver_name=searched.solver, task=task, model=model)
+        solve(self, executor, problem, start, solver_name=settings.solver, task=task, model=model)
 
     @documented_like(LogisticRegression.score)
     def score(self, X: Any, y: Any, sample_weight: Any = None, **score_params: Any) -> float:
@@ -333,7 +333,7 @@ class LogisticRegressionCV(LogisticRegression):
         """
         check_is_fitted(self)
         refuse_metadata(self, score_params)
-        scoring = asked_for(self).scoring
+        scoring = settings_of(self).scoring
         if scoring == "accuracy":
             return super().score(X, y, sample_weight)
         if not is_lazy(X):

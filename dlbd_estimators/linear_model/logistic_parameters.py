@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.base.parameters import check_choice, check_flag, check_n_jobs, check_number
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 from dlbd_estimators.linear_model.solver_names import logistic_solver
 from dlbd_estimators.linear_model.sparse_coefficients import dense
 
@@ -28,10 +28,10 @@ def _adapt(parameters: dict[str, Any]) -> None:
 
 
 #: How a logistic regression is converted to scikit-learn's class.
-NAMESAKE = Namesake(
+SKLEARN_COUNTERPART = SklearnCounterpart(
     "sklearn.linear_model.LogisticRegression",
     attributes=("coef_", "intercept_", "n_iter_", "classes_"),
-    not_theirs=("solver",),
+    not_copied=("solver",),
     adapt=_adapt,
 )
 
@@ -51,7 +51,7 @@ def has_l1_part(estimator: Any) -> bool:
     return estimator.penalty in ("l1", "elasticnet")
 
 
-def asked_for(estimator: Any) -> tuple[Penalty, str]:
+def check_parameters(estimator: Any) -> tuple[Penalty, str]:
     """Check the parameters; return the penalty, and the name of this package's solver.
 
     Raises
@@ -76,10 +76,10 @@ def asked_for(estimator: Any) -> tuple[Penalty, str]:
     penalty = penalty_of(estimator)
     solver = logistic_solver(estimator, penalty.name)
     if estimator.intercept_scaling != 1:
-        tell_once(estimator, "intercept_scaling", "the intercept is never penalised.")
+        warn_once(estimator, "intercept_scaling", "the intercept is never penalised.")
     if estimator.n_jobs is not None:
         why = "it is deprecated in scikit-learn 1.8, and Dask sets the number of threads."
-        tell_once(estimator, "n_jobs", why, FutureWarning)
+        warn_once(estimator, "n_jobs", why, FutureWarning)
     return penalty, solver
 
 
@@ -121,7 +121,7 @@ def penalty_of(estimator: Any) -> Penalty:
         if l1_ratio is None:
             raise ValueError("l1_ratio must be specified when penalty is elasticnet.")
         return Penalty(name, C, float(l1_ratio))
-    _tell_contradictions(name, C, l1_ratio)
+    _warn_of_contradictions(name, C, l1_ratio)
     if name is None:
         return Penalty(None, np.inf, 0.0)
     return Penalty(name, C, 1.0 if name == "l1" else 0.0)
@@ -165,7 +165,7 @@ def last_solution(
     return packing.pack(coef, intercept)
 
 
-def _tell_contradictions(name: str | None, C: float, l1_ratio: float | None) -> None:
+def _warn_of_contradictions(name: str | None, C: float, l1_ratio: float | None) -> None:
     if l1_ratio is not None and 0 < l1_ratio < 1:
         warn_user(
             f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={name})",

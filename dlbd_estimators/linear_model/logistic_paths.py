@@ -29,7 +29,7 @@ from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.linear_model.choose_solver import choose
-from dlbd_estimators.linear_model.cv_splits import divided
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv
 from dlbd_estimators.linear_model.fit import seed_of
 from dlbd_estimators.linear_model.logistic_choice import check_size
 from dlbd_estimators.linear_model.solver_names import check_liblinear
@@ -41,7 +41,7 @@ from dlbd_estimators.solvers.split_problem import SplitProblem
 #: Smallest factor of a class: scores divide the weights by the factors, so it cannot be 0.
 _ALMOST_ZERO = 1e-200
 #: Scores that can be computed from sums over rows.
-BY_SUMS = ("accuracy", "neg_log_loss")
+SCORES_FROM_SUMS = ("accuracy", "neg_log_loss")
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ class SearchData:
         n_outputs = 1 if len(classes) == 2 else len(classes)
         packing = Packing(n_outputs, blocks.n_features, bool(estimator.fit_intercept))
         check_size(packing)
-        all_rows, splits = divided(estimator, blocks, executor, classify=True, cv=cv)
+        all_rows, splits = divide_by_cv(estimator, blocks, executor, classify=True, cv=cv)
         task.checkpoint.open(executor, all_rows)
-        task.checkpoint.also("classes", classes)
-        task.checkpoint.also("weights of classes", counts.weights)
+        task.checkpoint.add_to_fingerprint("classes", classes)
+        task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
         encoded = all_rows.encoded(Encoding(classes))
         return cls(
             plain=encoded,

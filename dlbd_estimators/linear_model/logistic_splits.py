@@ -21,13 +21,13 @@ from dlbd_estimators.kernels.parts import PartKernel, Splits
 from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.linear_model.logistic_choice import TooManyParameters
-from dlbd_estimators.linear_model.logistic_parameters import UNSET, asked_for
+from dlbd_estimators.linear_model.logistic_parameters import UNSET, check_parameters
 from dlbd_estimators.linear_model.logistic_paths import SearchData
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
 from dlbd_estimators.solvers import Problem, Solution
 from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
-from dlbd_estimators.solvers.smooth.path_sample import in_rows, or_none
+from dlbd_estimators.solvers.smooth.path_sample import none_if_zero, packed_scale
 
 #: Largest error of a coefficient before the last step, which reduces it at least tenfold. Scores
 #: are then accurate to a millionth.
@@ -49,7 +49,7 @@ def may_share(model: Any) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the fit itself will warn
-            penalty, _ = asked_for(model)
+            penalty, _ = check_parameters(model)
     except (ValueError, TypeError):  # the fit itself will raise it
         return False
     return penalty.l1_ratio == 0 and bool(np.isfinite(penalty.C)) and model.max_iter > 0
@@ -151,11 +151,11 @@ def _scores(
     assert state.models is not None
     assert state.scale is not None
     packing, splits = data.packing, data.splits
-    models = state.models / in_rows(packing, state.scale)
-    centre = or_none(problem.at(state.known).centre)
+    models = state.models / packed_scale(packing, state.scale)
+    centre = none_if_zero(problem.with_known(state.known).centre)
     scored = [splits]
     if also_train:
-        scored.append(Splits(splits.test, splits.train, splits.whole))
+        scored.append(Splits(splits.test, splits.train, splits.all_rows))
     kernels = tuple(
         PathKernel(packing, scored_splits, centre=centre, gradients=False)
         for scored_splits in scored

@@ -20,7 +20,7 @@ from dlbd_estimators.kernels.labels import LabelCounts
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
-from dlbd_estimators.linear_model.logistic_parameters import asked_for, has_l1_part
+from dlbd_estimators.linear_model.logistic_parameters import check_parameters, has_l1_part
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.sparse_coefficients import dense
 from dlbd_estimators.solvers import Problem, Solution, room_for
@@ -110,7 +110,7 @@ class OnlineLogistic:
             The model was fitted by ``fit``, which keeps no Hessian. The model starts again with
             this batch alone.
         """
-        penalty, _ = asked_for(self)
+        penalty, _ = check_parameters(self)
         earlier = self._running_curvature()
         labels = self._labels(classes, earlier)
         if isinstance(self.class_weight, str):

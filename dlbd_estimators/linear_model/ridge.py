@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlbd_estimators.base.documentation import documented_by_bases
-from dlbd_estimators.base.parameters import check_flag, refused
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.parameters import check_flag, invalid_parameter
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.linear_model.fit import check_stopping
@@ -67,10 +67,10 @@ class Ridge(IncrementalLeastSquares):
     array([1.])
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.Ridge",
         attributes=("coef_", "intercept_", "n_iter_"),
-        not_theirs=("solver",),
+        not_copied=("solver",),
     )
 
     #: Parameters in which models that a search fits together may differ. Not inherited.
@@ -103,7 +103,7 @@ class Ridge(IncrementalLeastSquares):
         self.verbose = verbose
         self.checkpoint = checkpoint
 
-    def _asked_for(self) -> tuple[str, str]:
+    def _check_parameters(self) -> tuple[str, str]:
         check_stopping(self, unbounded=True)
         for flag in ("copy_X", "positive"):
             check_flag(self, flag)
@@ -133,5 +133,7 @@ def _strength(estimator: Any, alpha: Any, n_outputs: int) -> Any:
             f"{n_outputs}. Pass one alpha, or one for each target; it has shape {strength.shape}."
         )
     if not (np.isfinite(strength).all() and (strength >= 0).all()):
-        raise refused(estimator, "alpha", "a float in the range [0.0, inf)", "an array-like")
+        raise invalid_parameter(
+            estimator, "alpha", "a float in the range [0.0, inf)", "an array-like"
+        )
     return float(strength.reshape(-1)[0]) if strength.size == 1 else strength

@@ -14,7 +14,7 @@ from dlbd_estimators.base.class_predictions import ClassLabels
 from dlbd_estimators.base.class_weights import class_factors, count_labels
 from dlbd_estimators.base.documentation import documented_like
 from dlbd_estimators.base.parameters import check_choice, check_flag
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.engine.executor import Executor
@@ -23,7 +23,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
-from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv, refuse_metadata
 from dlbd_estimators.linear_model.decision_function import DecisionFunction
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_paths import split_weights
@@ -129,7 +129,7 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
     array(['yes'], dtype='<U3')
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.RidgeClassifierCV",
         attributes=("coef_", "intercept_", "alpha_", "best_score_", "cv_results_", "classes_"),
         complete=_complete,
@@ -188,8 +188,8 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
             with executor_for(data.blocks) as executor:
                 counts = count_labels(self, executor, data.blocks, "ridge-classifier-cv")
                 task.checkpoint.open(executor, data.blocks)
-                task.checkpoint.also("classes", counts.labels)
-                task.checkpoint.also("weights of classes", counts.weights)
+                task.checkpoint.add_to_fingerprint("classes", counts.labels)
+                task.checkpoint.add_to_fingerprint("weights of classes", counts.weights)
                 classes = counts.labels
                 as_rows = replace(counts, weights=counts.counts.astype(float))
                 encoding = Encoding(classes, class_factors(self, as_rows), signs=True)
@@ -207,7 +207,10 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
                 )
 
                 def model(solution: Solution) -> dict[str, Any]:
-                    return {"classes_": classes, **self._found(packing, solution, blocks)}
+                    return {
+                        "classes_": classes,
+                        **self._fitted_attributes(packing, solution, blocks),
+                    }
 
                 search(self, executor, problem, solver, task=task, model=model, advice="")
         return self
@@ -258,7 +261,7 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
                 score = score_of_class_rows(self.scoring, found, labels, classes)
             by_rows, keep = score is not None, bool(self.store_cv_results)
             return found, RidgeLeaveOneOut(alphas, score=score, by_rows=by_rows, keep_errors=keep)
-        parts, splits = divided(self, blocks, executor, classify=True)
+        parts, splits = divide_by_cv(self, blocks, executor, classify=True)
         split_weights(executor, parts, splits, classes, encoding.class_weight)  # for its checks
         found = parts.encoded(encoding)
         if self.scoring is None or self.scoring == "accuracy":
@@ -267,7 +270,9 @@ class RidgeClassifierCV(DecisionFunction, ClassLabels):
         by_models = score_of_class_models(self.scoring, weighted, splits, classes)
         return found, RidgeFolds(alphas, splits, score=by_models, by_predictions=True)
 
-    def _found(self, packing: Packing, solution: Solution, blocks: Blocks) -> dict[str, Any]:
+    def _fitted_attributes(
+        self, packing: Packing, solution: Solution, blocks: Blocks
+    ) -> dict[str, Any]:
         coef, intercept = packing.unpack(solution.parameters)
         found: dict[str, Any] = {
             "coef_": coef[0] if packing.n_outputs == 1 else coef,

@@ -10,7 +10,7 @@ from sklearn.metrics import get_scorer_names
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.base.parameters import check_choice, check_flag
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import ArrayLoader, Blocks
 from dlbd_estimators.engine.executor import Executor
@@ -18,8 +18,8 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
-from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
-from dlbd_estimators.linear_model.least_squares import LinearNumbers
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv, refuse_metadata
+from dlbd_estimators.linear_model.least_squares import LinearRegressorBase
 from dlbd_estimators.linear_model.row_scores import (
     score_of_models,
     score_of_rows,
@@ -39,7 +39,7 @@ _STEPS = 2
 
 
 @documented_by_bases
-class RidgeCV(LinearNumbers):
+class RidgeCV(LinearRegressorBase):
     """Ridge regression with built-in cross-validation.
 
     Minimises ``sum_i s_i (y_i - x_i w - b)^2 + alpha ||w||^2`` as :class:`Ridge` does, for the
@@ -96,7 +96,7 @@ class RidgeCV(LinearNumbers):
     0.001
     """
 
-    _namesake = Namesake(
+    _sklearn_counterpart = SklearnCounterpart(
         "sklearn.linear_model.RidgeCV",
         attributes=("coef_", "intercept_", "alpha_", "best_score_", "cv_results_"),
     )
@@ -171,7 +171,7 @@ class RidgeCV(LinearNumbers):
                 )
 
                 def model(solution: Solution) -> dict[str, Any]:
-                    return self._found(packing, not data.y_shape, solution, blocks)
+                    return self._fitted_attributes(packing, not data.y_shape, solution, blocks)
 
                 search(self, executor, problem, solver, task=task, model=model, advice="")
         return self
@@ -201,7 +201,7 @@ class RidgeCV(LinearNumbers):
             )
         if self.cv is None:
             return blocks, self._leave_one_out(alphas, blocks, by_moments)
-        divided_blocks, splits = divided(self, blocks, executor)
+        divided_blocks, splits = divide_by_cv(self, blocks, executor)
         if self.scoring is None or by_moments is not None:
             score = QUADRATIC["r2"] if by_moments is None else by_moments
             return divided_blocks, RidgeFolds(alphas, splits, score=score)
@@ -243,7 +243,7 @@ class RidgeCV(LinearNumbers):
             keep_errors=bool(self.store_cv_results),
         )
 
-    def _found(
+    def _fitted_attributes(
         self, packing: Packing, single: bool, solution: Solution, blocks: Blocks
     ) -> dict[str, Any]:
         attributes = self._attributes(packing, single, solution)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.base.callbacks import FitTask
-from dlbd_estimators.base.parameters import refused
+from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -124,7 +124,7 @@ def search(
     def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
         return lambda: attributes(
             Solution(
-                problem.at(state.known).original(state.parameters),
+                problem.with_known(state.known).original(state.parameters),
                 Status.STOPPED,
                 len(records),
                 state.n_passes,
@@ -170,7 +170,7 @@ def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:
         good = good and bool(np.isfinite(alpha)) and (alpha > 0 if open_low else alpha >= 0)
     if not good:
         interval = f"{'(' if open_low else '['}0.0, inf)"
-        raise refused(
+        raise invalid_parameter(
             estimator,
             "alphas",
             f"a float in the range {interval}",

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlbd_estimators.base.parameters import check_choice
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
 
 _LOGISTIC = {
     "liblinear": "auto",
@@ -33,7 +33,7 @@ _NOT_CONVERGED = {
 }
 
 
-def opening_of(estimator: Any) -> str:
+def warning_prefix(estimator: Any) -> str:
     """Return the first words of the warning for a fit that has not converged."""
     return _NOT_CONVERGED.get(estimator.solver, "").format(estimator.max_iter)
 
@@ -74,13 +74,13 @@ def logistic_solver(estimator: Any, penalty: str | None) -> str:
     check_solver(estimator, tuple(_LOGISTIC))
     name: str = estimator.solver
     if name in _LOGISTIC or name == "lbfgs":
-        _check_theirs(name, penalty, dual=estimator.dual)
+        _check_sklearn_name(name, penalty, dual=estimator.dual)
     if estimator.dual:
-        tell_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
+        warn_once(estimator, "dual", "the primal problem is solved, which has the same minimiser.")
     return _LOGISTIC.get(name, name)
 
 
-def _check_theirs(name: str, penalty: str | None, *, dual: bool) -> None:
+def _check_sklearn_name(name: str, penalty: str | None, *, dual: bool) -> None:
     advice = "Use solver='auto' for all penalties."
     if name not in ("liblinear", "saga") and penalty not in ("l2", None):
         raise ValueError(
@@ -115,7 +115,7 @@ def check_liblinear(estimator: Any, n_classes: int) -> None:
             "OneVsRestClassifier."
         )
     if estimator.fit_intercept:
-        tell_once(
+        warn_once(
             estimator,
             "solver",
             "'liblinear' penalises the intercept in scikit-learn. Here the intercept is not "

@@ -196,7 +196,7 @@ def precision_score(
     1.0
     """
     rows = y_true, y_pred, sample_weight
-    return _of_classes(metrics.precision_score, rows, labels, pos_label, average, zero_division)
+    return _averaged_score(metrics.precision_score, rows, labels, pos_label, average, zero_division)
 
 
 @documented_like(precision_score)
@@ -223,7 +223,7 @@ def recall_score(
     0.6667
     """
     rows = y_true, y_pred, sample_weight
-    return _of_classes(metrics.recall_score, rows, labels, pos_label, average, zero_division)
+    return _averaged_score(metrics.recall_score, rows, labels, pos_label, average, zero_division)
 
 
 @documented_like(precision_score)
@@ -248,10 +248,10 @@ def f1_score(
     0.8
     """
     rows = y_true, y_pred, sample_weight
-    return _of_classes(metrics.f1_score, rows, labels, pos_label, average, zero_division)
+    return _averaged_score(metrics.f1_score, rows, labels, pos_label, average, zero_division)
 
 
-def _of_classes(
+def _averaged_score(
     metric: Any, rows: tuple[Any, Any, Any], labels: Any, pos_label: Any, average: Any, zero: Any
 ) -> Any:
     check_choice("average", average, _AVERAGES)
@@ -266,10 +266,10 @@ def _score(
     if not any_lazy(y_true, y_pred, sample_weight):
         return metric(y_true, y_pred, sample_weight=sample_weight, **options)
     name = metric.__name__.replace("_", "-")
-    return metric(**_counted(y_true, y_pred, sample_weight, name), **options)
+    return metric(**_pair_arguments(y_true, y_pred, sample_weight, name), **options)
 
 
-def _counted(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> dict[str, Any]:
+def _pair_arguments(y_true: Any, y_pred: Any, sample_weight: Any, name: str) -> dict[str, Any]:
     """Return arguments with which scikit-learn's metric gives its result for all rows."""
     pairs = one_pass(LabelPairs(), y_true, y_pred, sample_weight, name=name)
     # Each pair again, with weight zero: if all labels are different, scikit-learn warns that they

@@ -33,7 +33,7 @@ class LabelPairs:
         self, y_true: NDArray[Any], y_pred: NDArray[Any], sample_weight: Any = None
     ) -> ContingencyTable:
         y_true, y_pred = labels("y_true", y_true), labels("y_pred", y_pred)
-        return distinct_pairs(y_true, y_pred, whole_weights(sample_weight, len(y_true)))
+        return distinct_pairs(y_true, y_pred, exact_weights(sample_weight, len(y_true)))
 
     def combine(self, left: ContingencyTable, right: ContingencyTable) -> ContingencyTable:
         return joined_pairs(left, right)
@@ -72,7 +72,7 @@ def joined_pairs(left: ContingencyTable, right: ContingencyTable) -> Contingency
     return distinct_pairs(*(np.concatenate(part) for part in parts))
 
 
-def whole_weights(sample_weight: Any, n_rows: int) -> NDArray[Any]:
+def exact_weights(sample_weight: Any, n_rows: int) -> NDArray[Any]:
     """Check weights and return them, as integers if they are integers or None."""
     weights = row_weights(sample_weight, n_rows)
     integral = sample_weight is None or np.asarray(sample_weight).dtype.kind in "biu"

@@ -12,8 +12,8 @@ from sklearn import calibration, metrics
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
+    exact_weights,
     joined_pairs,
-    whole_weights,
 )
 from dlbd_estimators.metrics.contingency import (
     labels as checked_labels,
@@ -214,7 +214,7 @@ class _ScorePairs:
         targets, scores = checked_labels("y_true", y_true), numbers("y_score", y_pred)
         if scores.ndim != 1:
             raise ValueError(f"y_score must be 1D, but has shape {scores.shape}.")
-        weights, digits = whole_weights(sample_weight, len(targets)), ALL_DIGITS
+        weights, digits = exact_weights(sample_weight, len(targets)), ALL_DIGITS
         if self.rounding is not None:
             scores, digits = self.rounding(scores.astype(np.float64))
         return distinct_pairs(targets, scores, weights), digits

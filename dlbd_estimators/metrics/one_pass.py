@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_lazy, opened
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.sources import as_dask_collection, is_lazy
 from dlbd_estimators.engine.column_passes import lazy_column, reduce_rows
 from dlbd_estimators.kernels.arrays import FloatArray
 
@@ -62,11 +62,13 @@ def one_pass(
     arguments = {"y_true": y_true, pred_name: y_pred}
     if sample_weight is not None:
         arguments["sample_weight"] = sample_weight
-    lazy = {key: opened(key, values) for key, values in arguments.items() if is_lazy(values)}
+    lazy = {
+        key: as_dask_collection(key, values) for key, values in arguments.items() if is_lazy(values)
+    }
     for key, values in {**arguments, **lazy}.items():
         if values is None or np.ndim(values) == 0:
             raise ValueError(f"{key} must be an array with one entry per row, but is {values!r}.")
-    arguments |= dict(zip(lazy, together(*lazy.values()), strict=True))
+    arguments |= dict(zip(lazy, merge_graphs(*lazy.values()), strict=True))
     # The predictions set the chunks: rechunking them like the labels would cost more.
     leader = next(key for key in (pred_name, *arguments) if is_lazy(arguments[key]))
     reference = lazy_column(leader, arguments[leader])

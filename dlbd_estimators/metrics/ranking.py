@@ -22,8 +22,8 @@ from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
+    exact_weights,
     joined_pairs,
-    whole_weights,
 )
 from dlbd_estimators.metrics.contingency import (
     labels as checked_labels,
@@ -108,15 +108,15 @@ def roc_auc_score(
     if not len(merged.columns[0].y_true):
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
     if merged.several_labels:
-        return _of_labels(merged.columns, average, max_fpr)
+        return _multilabel_area(merged.columns, average, max_fpr)
     classes = np.unique(merged.columns[0].y_true)
     if len(merged.columns) == 1 or (len(classes) <= 2 and len(merged.columns) == 2):
-        return _of_two(merged.columns, options)
+        return _binary_area(merged.columns, options)
     _check_classes(merged, classes, sample_weight is not None, options)
     known = classes if labels is None else np.asarray(labels)
     if multi_class == "ovo":
-        return _every_two(merged.columns, known, average)
-    return _each_against_the_rest(merged.columns, known, average)
+        return _one_vs_one_area(merged.columns, known, average)
+    return _one_vs_rest_areas(merged.columns, known, average)
 
 
 @dataclass
@@ -140,7 +140,7 @@ class _ScoreSums:
         if scores.ndim > 2:
             raise ValueError(f"y_score must be 1D or 2D, but has shape {scores.shape}.")
         scores = scores[:, None] if scores.ndim == 1 else scores
-        weights = whole_weights(sample_weight, len(targets))
+        weights = exact_weights(sample_weight, len(targets))
         several = targets.ndim == 2
         if several and targets.shape != scores.shape:
             raise ValueError(
@@ -167,7 +167,7 @@ class _ScoreSums:
         return _Scores(columns, left.several_labels, left.sum_to_one and right.sum_to_one)
 
 
-def _of_two(columns: Sequence[ContingencyTable], options: dict[str, Any]) -> Any:
+def _binary_area(columns: Sequence[ContingencyTable], options: dict[str, Any]) -> Any:
     if len(columns) > 1:
         raise ValueError(
             f"y_score should be a 1d array for two classes, but has {len(columns)} columns. Pass "
@@ -210,14 +210,14 @@ def _check_classes(
     metrics.roc_auc_score(twice, scores, sample_weight=weights, **options)
 
 
-def _of_labels(
+def _multilabel_area(
     columns: Sequence[ContingencyTable], average: str | None, max_fpr: float | None
 ) -> Any:
     tables = [ContingencyTable(column.y_true.astype(np.int64), *column[1:]) for column in columns]
     return _averaged(tables, average, max_fpr)
 
 
-def _each_against_the_rest(
+def _one_vs_rest_areas(
     columns: Sequence[ContingencyTable], classes: NDArray[Any], average: str | None
 ) -> Any:
     tables = [
@@ -246,7 +246,7 @@ def _averaged(
     return float(np.average(np.where(positive == 0, 0.0, areas), weights=positive))
 
 
-def _every_two(
+def _one_vs_one_area(
     columns: Sequence[ContingencyTable], classes: NDArray[Any], average: str | None
 ) -> float:
     """Return the average area of all pairs of classes (Hand and Till 2001).

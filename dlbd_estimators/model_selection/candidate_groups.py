@@ -108,8 +108,8 @@ def steps_of(model: Any) -> tuple[Any, Any] | None:
     if type(model) is Pipeline:
         if model.memory is not None or model.transform_input is not None or _is_watched(model):
             return None
-        steps = [step for _, step in model.steps if not _is_idle(step)]
-        if _is_idle(model.steps[-1][1]):
+        steps = [step for _, step in model.steps if not _is_passthrough(step)]
+        if _is_passthrough(model.steps[-1][1]):
             return None
     if not 1 <= len(steps) <= 2 or any(_is_watched(step) for step in steps):
         return None
@@ -119,10 +119,10 @@ def steps_of(model: Any) -> tuple[Any, Any] | None:
     if not final._may_share():
         return None
     scaler = before[0] if before else None
-    return (scaler, final) if scaler is None or _is_served(scaler, final) else None
+    return (scaler, final) if scaler is None or _can_share_sweeps(scaler, final) else None
 
 
-def _is_served(scaler: Any, final: Any) -> bool:
+def _can_share_sweeps(scaler: Any, final: Any) -> bool:
     if "_of_moments" not in vars(type(scaler)) or not _is_plain(scaler):
         return False
     if hasattr(scaler, "_sklearn_output_config") or get_config()["transform_output"] != "default":
@@ -133,7 +133,7 @@ def _is_served(scaler: Any, final: Any) -> bool:
     return all(isinstance(item, bool) for item in flags) and not centres
 
 
-def _is_idle(step: Any) -> bool:
+def _is_passthrough(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
@@ -166,7 +166,7 @@ def _text(step: Any, without: Sequence[str] = ()) -> str:
     return repr((type(step), [(name, value) for name, value in given if name not in without]))
 
 
-def joined(model: Any, scaler: Any, final: Any) -> Any:
+def as_candidate(model: Any, scaler: Any, final: Any) -> Any:
     """Return a fitted candidate that consists of its fitted scaler and model."""
     if not isinstance(model, Pipeline):
         return final
@@ -178,6 +178,6 @@ def joined(model: Any, scaler: Any, final: Any) -> Any:
             scaler.feature_names_in_ = names
     fitted = clone(model)
     *before, (last, _) = fitted.steps
-    steps = [(name, step if _is_idle(step) else scaler) for name, step in before]
+    steps = [(name, step if _is_passthrough(step) else scaler) for name, step in before]
     fitted.steps = [*steps, (last, final)]
     return fitted

@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from dlbd_estimators.model_selection.candidate_groups import (
     Group,
     SplitScalers,
-    joined,
+    as_candidate,
     key_of,
     steps_of,
     with_parameters,
@@ -30,7 +30,7 @@ from dlbd_estimators.model_selection.take_rows import in_memory
 
 
 @dataclass(frozen=True)
-class Fitted:
+class CandidateFits:
     """One candidate, fitted to each split.
 
     Attributes
@@ -61,7 +61,7 @@ class FittedCandidates:
         The data, as the user passed them.
     splits : SearchSplits
         The splits of the rows.
-    fitted : dict of str to Fitted
+    fitted : dict of str to CandidateFits
         The fitted candidates, by their keys.
     n_passes : float
         Number of passes over the data that the shared fits took.
@@ -72,7 +72,7 @@ class FittedCandidates:
     y: Any
     sample_weight: Any
     splits: SearchSplits
-    fitted: dict[str, Fitted] = field(default_factory=dict)
+    fitted: dict[str, CandidateFits] = field(default_factory=dict)
     n_passes: float = 0.0
     _pairs: Pairs | None = None
     _opened: tuple[Any, Any, Any] | None = None
@@ -86,7 +86,7 @@ class FittedCandidates:
                 self.X,
                 self.y,
                 self.sample_weight,
-                cv=self.splits.together,
+                cv=self.splits.for_shared_fits,
                 scaling=scaling,
                 train_scores=train_scores,
             )
@@ -95,7 +95,7 @@ class FittedCandidates:
             self.n_passes += fits.n_passes
             for index, (key, models) in enumerate(zip(group.keys, fits.models, strict=True)):
                 if models is not None:
-                    self.fitted[key] = Fitted(
+                    self.fitted[key] = CandidateFits(
                         models,
                         None if scaling is None else scaling.fitted,
                         {name: each[index] for name, each in fits.test.items()},
@@ -107,7 +107,7 @@ class FittedCandidates:
         """Number of splits."""
         return self.splits.n_splits(self.X, self.y)
 
-    def find(self, model: Any) -> Fitted | None:
+    def find(self, model: Any) -> CandidateFits | None:
         """Return the fits of a candidate; None if it was not fitted in shared sweeps."""
         return None if steps_of(model) is None else self.fitted.get(key_of(model))
 
@@ -116,7 +116,7 @@ class FittedCandidates:
         if self._pairs is None:
             self._pairs = self.splits.pairs(self.X, self.y)
             # This package replaces indexable: lazy data become arrays whose rows can be selected by
-            # number (dlbd_estimators.base.by_number).
+            # number (dlbd_estimators.base.rows_by_number).
             weight = self.sample_weight
             scalar = weight is None or np.isscalar(weight)
             found = sklearn.utils.indexable(self.X, self.y, None if scalar else weight)
@@ -143,7 +143,7 @@ class Candidate(BaseEstimator):
     def __init__(self, table: FittedCandidates) -> None:
         self.table = table
         self.model = table.estimator
-        self.found: Fitted | None = None
+        self.found: CandidateFits | None = None
 
     def __sklearn_clone__(self) -> Self:
         return type(self)(self.table)
@@ -166,12 +166,12 @@ class Candidate(BaseEstimator):
             self.model = clone(self.model).fit(rows, targets, **given)
         else:
             scaler = None if self.found.scalers is None else self.found.scalers[number]
-            self.model = joined(self.model, scaler, self.found.models[number])
+            self.model = as_candidate(self.model, scaler, self.found.models[number])
         return self
 
 
 @dataclass(frozen=True)
-class Score:
+class CandidateScorer:
     """A scorer of candidates: it looks up the score, or calls scikit-learn's scorer.
 
     Attributes
@@ -179,9 +179,9 @@ class Score:
     scorer : callable
         A scorer of scikit-learn or of the user.
     name : str or None
-        Name of the score in :class:`Fitted`; None means the model's own score.
+        Name of the score in :class:`CandidateFits`; None means the model's own score.
     may_find : bool
-        Whether the score may be in :class:`Fitted`.
+        Whether the score may be in :class:`CandidateFits`.
     weighted : bool
         Whether the scorer takes weights.
     """
@@ -219,13 +219,13 @@ def scorers_of(estimator: Any, scoring: Any) -> Any:
 
 
 def lookup_scorers(estimator: Any, scoring: Any) -> Any:
-    """Return the scorers of :func:`scorers_of`, each as a :class:`Score`."""
+    """Return the scorers of :func:`scorers_of`, each as a :class:`CandidateScorer`."""
     scorers = scorers_of(estimator, scoring)
 
-    def one(scorer: Any, given: Any) -> Score:
+    def one(scorer: Any, given: Any) -> CandidateScorer:
         accepts = getattr(scorer, "_accept_sample_weight", None)
         named = given is None or isinstance(given, str)
-        return Score(scorer, given if named else None, named, bool(accepts and accepts()))
+        return CandidateScorer(scorer, given if named else None, named, bool(accepts and accepts()))
 
     if not isinstance(scorers, dict):
         return one(scorers, scoring)

@@ -14,7 +14,7 @@ from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.allocation import fold_sizes
 from dlbd_estimators.blocks.row_selection import Selection, consecutive_division, random_division
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
+from dlbd_estimators.model_selection.sources import LazySource, is_split_by_block, sources, unpack
 from dlbd_estimators.model_selection.split import new_seed
 from dlbd_estimators.model_selection.take_rows import gather, in_memory
 
@@ -58,7 +58,7 @@ class _BlockwiseSplitter:
         test : ndarray of int
             Positions of the test rows, 8 bytes for each row; ascending if X is lazy.
         """
-        if not is_cut(X):
+        if not is_split_by_block(X):
             # scikit-learn's class is the next base class of the subclasses.
             yield from super().split(X, y, groups)  # type: ignore[misc]
             return
@@ -89,7 +89,7 @@ class _BlockwiseSplitter:
             No arrays were passed, or there are more splits than rows.
         """
         opened_arrays = sources(unpack(arrays))
-        lazy = [source for source in opened_arrays if isinstance(source, Lazy)]
+        lazy = [source for source in opened_arrays if isinstance(source, LazySource)]
         sizes = lazy[0].sizes if lazy else None
         if sizes is None:
             # scikit-learn's class is the next base class of the subclasses.

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from dlbd_estimators.blocks.named_folds import fold_numbers, names_folds
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.model_selection.folds import KFold
-from dlbd_estimators.model_selection.sources import Lazy, sources
+from dlbd_estimators.model_selection.sources import LazySource, sources
 from dlbd_estimators.model_selection.split import new_seed
 
 Pairs = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
@@ -32,12 +32,12 @@ class SearchSplits:
     ----------
     cv : splitter or list of pairs of ndarray
         The splits in a form that scikit-learn accepts.
-    together : splitter, list of pairs of ndarray, ndarray of int or None
+    for_shared_fits : splitter, list of pairs of ndarray, ndarray of int or None
         The splits in a form that shared fits accept; None if they need the positions of lazy rows.
     """
 
     cv: Any
-    together: Any
+    for_shared_fits: Any
 
     @classmethod
     def of(cls, cv: Any, X: Any, y: Any, groups: Any, *, classify: bool) -> SearchSplits:
@@ -100,7 +100,7 @@ def is_ours(cv: Any, X: Any) -> bool:
 
 def _named(cv: Any, X: Any) -> PredefinedSplit:
     (opened,) = sources([X])
-    if isinstance(opened, Lazy):
+    if isinstance(opened, LazySource):
         n_rows = sum(opened.sizes)
     else:
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)

@@ -172,16 +172,16 @@ class SharedSearch:
         splits = SearchSplits.of(self.cv, X, y, params.get("groups"), classify=classify)
         table = FittedCandidates(self.estimator, X, y, params.get("sample_weight"), splits)
         started_at = time.perf_counter()
-        if splits.together is not None:
+        if splits.for_shared_fits is not None:
             table.fill(groups, train_scores=bool(self.return_train_score))
         seconds = time.perf_counter() - started_at
         if table.fitted:
             self._look_up(table, candidates, scoring, seconds)
         else:
-            sklearn_search = self._theirs(
+            sklearn_search = self._sklearn_search(
                 self.estimator, candidates, self.scoring, splits.cv, self.n_jobs
             )
-            self._take(sklearn_search, X, y, **params)
+            self._run_and_copy(sklearn_search, X, y, **params)
         return self
 
     def _look_up(
@@ -201,8 +201,8 @@ class SharedSearch:
         n_splits = table.n_splits
         cv = [([number], [n_splits + number]) for number in range(n_splits)]
         n_jobs = self.n_jobs if alone else None
-        sklearn_search = self._theirs(Candidate(table), candidates, scoring, cv, n_jobs)
-        self._take(sklearn_search, np.arange(2 * n_splits))
+        sklearn_search = self._sklearn_search(Candidate(table), candidates, scoring, cv, n_jobs)
+        self._run_and_copy(sklearn_search, np.arange(2 * n_splits))
         self.scorer_ = scorers_of(self.estimator, self.scoring)
         # The times of shared fits cannot be measured separately: divide their sum among them.
         self.cv_results_["mean_fit_time"][shared] = seconds / (len(shared) * n_splits)
@@ -215,7 +215,7 @@ class SharedSearch:
         if not alone:
             self.n_passes_ = table.n_passes + _passes(best)
 
-    def _theirs(
+    def _sklearn_search(
         self, estimator: Any, candidates: list[dict[str, Any]], scoring: Any, cv: Any, n_jobs: Any
     ) -> Any:
         """Return scikit-learn's search for these candidates."""
@@ -232,7 +232,7 @@ class SharedSearch:
             return_train_score=self.return_train_score,
         )
 
-    def _take(self, sklearn_search: Any, X: Any, y: Any = None, **params: Any) -> None:
+    def _run_and_copy(self, sklearn_search: Any, X: Any, y: Any = None, **params: Any) -> None:
         """Run scikit-learn's search, and copy its fitted attributes."""
         sklearn_search.set_callbacks(*getattr(self, "_skl_callbacks", ()))
         sklearn_search.fit(X, y, **params)

@@ -10,15 +10,15 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.blocks.alignment import have_one_source, refuse_shuffled_apart
+from dlbd_estimators.blocks.alignment import check_same_shuffle, share_source
 from dlbd_estimators.blocks.checks import check_same_rows
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.sources import is_dataset, is_lazy, is_list_of_lazy, opened
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.sources import as_dask_collection, is_dataset, is_lazy, is_list_of_lazy
 from dlbd_estimators.engine.column_passes import block_lengths
 
 
 @dataclass(frozen=True)
-class Lazy:
+class LazySource:
     """A Dask collection and the rows of its blocks.
 
     Parameters
@@ -34,7 +34,7 @@ class Lazy:
     sizes: tuple[int, ...]
 
 
-def is_cut(X: Any) -> bool:
+def is_split_by_block(X: Any) -> bool:
     """Return whether X is split block by block.
 
     A list of lazy objects is not: it is split like any list, into lists of objects, which stay
@@ -79,28 +79,31 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     Returns
     -------
     list
-        :class:`Lazy` for each lazy array; the others unchanged.
+        :class:`LazySource` for each lazy array; the others unchanged.
 
     Raises
     ------
     LengthMismatch
         The arrays have different numbers of rows, or one was shuffled without the others.
     """
-    fixed = together(
-        *(opened("an array", source) if is_cut(source) else source for source in arrays)
+    fixed = merge_graphs(
+        *(
+            as_dask_collection("an array", source) if is_split_by_block(source) else source
+            for source in arrays
+        )
     )
-    lazy = [source for source in fixed if is_cut(source)]
+    lazy = [source for source in fixed if is_split_by_block(source)]
     if not all(source.ndim for source in lazy):
         raise ValueError("Found an array of no dimensions, which has no rows to split.")
-    refuse_shuffled_apart(fixed)
+    check_same_shuffle(fixed)
     # Arrays of known lengths come first, then those with the shortest rows.
     order = sorted(lazy, key=lambda x: (_lengths(x) is None, _row_nbytes(x)))
-    counted: list[Lazy] = []
+    counted: list[LazySource] = []
     for source in order:
         sizes = _lengths(source) or next(
-            (a.sizes for a in counted if _is_cut_alike(a.data, source)), None
+            (a.sizes for a in counted if _have_same_blocks(a.data, source)), None
         )
-        counted.append(Lazy(source, block_lengths(source)[0] if sizes is None else sizes))
+        counted.append(LazySource(source, block_lengths(source)[0] if sizes is None else sizes))
     by_object = {id(source.data): source for source in counted}
     result = [by_object.get(id(source), source) for source in fixed]
     _check_lengths(result)
@@ -110,7 +113,7 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
 def _check_lengths(result: Sequence[Any]) -> None:
     lengths = [
         sum(source.sizes)
-        if isinstance(source, Lazy)
+        if isinstance(source, LazySource)
         else (source.shape[0] if hasattr(source, "shape") else len(source))
         for source in result
     ]
@@ -135,8 +138,8 @@ def _row_nbytes(collection: Any) -> int:
     return 8 * (collection.shape[1] if collection.ndim > 1 else 1)
 
 
-def _is_cut_alike(a: Any, b: Any) -> bool:
-    return _n_blocks(a) == _n_blocks(b) and have_one_source(a, b)
+def _have_same_blocks(a: Any, b: Any) -> bool:
+    return _n_blocks(a) == _n_blocks(b) and share_source(a, b)
 
 
 def _is_array(collection: Any) -> bool:

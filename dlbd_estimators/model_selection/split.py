@@ -17,7 +17,7 @@ from dlbd_estimators.blocks.row_selection import (
 )
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.model_selection.sizes import split_sizes
-from dlbd_estimators.model_selection.sources import Lazy, is_cut, sources, unpack
+from dlbd_estimators.model_selection.sources import LazySource, is_split_by_block, sources, unpack
 from dlbd_estimators.model_selection.stratification import (
     count_strata,
     label_array,
@@ -94,7 +94,7 @@ def train_test_split(
     ((80, 80, 80, 80, 80, 80, 80, 80, 80, 80), (100, 100))
     """
     parts = unpack(arrays)
-    if not any(map(is_cut, parts)):
+    if not any(map(is_split_by_block, parts)):
         # scikit-learn counts the labels, so lazy labels are loaded.
         split: list[Any] = model_selection.train_test_split(
             *parts,
@@ -108,7 +108,7 @@ def train_test_split(
     if not shuffle and stratify is not None:
         raise ValueError("Stratified train/test split is not implemented for shuffle=False")
     opened_arrays = sources([*parts, *([] if stratify is None else [stratify])])
-    sizes = next(source.sizes for source in opened_arrays if isinstance(source, Lazy))
+    sizes = next(source.sizes for source in opened_arrays if isinstance(source, LazySource))
     n_train, n_test = split_sizes(sum(sizes), test_size, train_size, 0.25)
     labels = None
     if not shuffle:

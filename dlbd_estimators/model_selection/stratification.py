@@ -13,7 +13,7 @@ from dlbd_estimators.blocks.allocation import Integers, allocate
 from dlbd_estimators.blocks.checks import check_present
 from dlbd_estimators.blocks.data_frame_columns import column
 from dlbd_estimators.engine.column_passes import each_block
-from dlbd_estimators.model_selection.sources import Lazy
+from dlbd_estimators.model_selection.sources import LazySource
 
 
 def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
@@ -24,7 +24,7 @@ def label_array(source: Any, sizes: tuple[int, ...]) -> da.Array:
     ValueError
         There is more than one label for each row.
     """
-    if not isinstance(source, Lazy):
+    if not isinstance(source, LazySource):
         labels = da.from_array(np.asarray(source), chunks=-1)
     elif isinstance(source.data, da.Array):
         labels = with_sizes(source.data, source.sizes)
@@ -99,8 +99,8 @@ def stratified_counts(
                 f"The {name} = {size} should be greater or equal to the number of classes = "
                 f"{len(classes)}"
             )
-    train = _nearest(totals, n_train, rng)
-    test = _nearest(totals - train, n_test, rng)
+    train = _largest_remainder(totals, n_train, rng)
+    test = _largest_remainder(totals - train, n_test, rng)
     shares = [
         allocate(strata[:, label], (test[label], train[label]), rng)
         for label in range(len(classes))
@@ -108,7 +108,7 @@ def stratified_counts(
     return np.stack(shares, axis=1)
 
 
-def _nearest(totals: Integers, size: int, rng: np.random.Generator) -> Integers:
+def _largest_remainder(totals: Integers, size: int, rng: np.random.Generator) -> Integers:
     """Distribute ``size`` in proportion to ``totals``, by the largest-remainder method."""
     quotas, remainder = np.divmod(totals * size, totals.sum())
     # Equal remainders are ordered at random: shuffle before the stable sort.

@@ -26,7 +26,7 @@ from dlbd_estimators.blocks.checks import Promised, checked, promise
 from dlbd_estimators.blocks.data_frame_columns import Aligned
 from dlbd_estimators.blocks.row_selection import Rows, Selection
 from dlbd_estimators.engine.column_passes import each_block
-from dlbd_estimators.model_selection.sources import Lazy
+from dlbd_estimators.model_selection.sources import LazySource
 
 
 def gather(source: Any, selection: Selection, where: da.Array | None = None) -> Any:
@@ -34,7 +34,7 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
 
     Parameters
     ----------
-    source : Lazy or array-like
+    source : LazySource or array-like
         All rows.
     selection : Selection
         The rows to select.
@@ -46,7 +46,7 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
     dask.array.Array, dask.dataframe.DataFrame, dask.dataframe.Series or array-like
         The selected rows, in the type of ``source``.
     """
-    if not isinstance(source, Lazy):
+    if not isinstance(source, LazySource):
         return in_memory(source, _all_positions(selection, where))
     if isinstance(source.data, da.Array):
         part: Any = _of_array(source, selection, where)
@@ -58,7 +58,7 @@ def gather(source: Any, selection: Selection, where: da.Array | None = None) -> 
     return _of_frame(source, selection, where)
 
 
-def _of_array(source: Lazy, selection: Selection, where: da.Array | None) -> da.Array:
+def _of_array(source: LazySource, selection: Selection, where: da.Array | None) -> da.Array:
     data = source.data
     if source.sizes != selection.sizes:
         if not known(data):
@@ -160,7 +160,7 @@ def take(
     return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
 
 
-def _of_frame(source: Lazy, selection: Selection, where: da.Array | None) -> Any:
+def _of_frame(source: LazySource, selection: Selection, where: da.Array | None) -> Any:
     import dask.dataframe as dd
 
     blocks = source.data.to_delayed()

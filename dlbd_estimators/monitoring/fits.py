@@ -80,7 +80,7 @@ class Fit:
         self._heard = time.monotonic()
 
     @property
-    def quiet(self) -> float:
+    def idle_seconds(self) -> float:
         """Seconds since its last event; 0 if it has ended."""
         return time.monotonic() - self._heard if self.running else 0.0
 
@@ -209,7 +209,7 @@ class FitLog:
             self.bytes_read += event["step_bytes"]
         self.version += 1
 
-    def lose(self, client: str) -> None:
+    def mark_lost(self, client: str) -> None:
         """Mark the running fits of a client as lost, because the client is gone."""
         for key, fit in self._fits.items():
             if self._clients[key] == client and fit.running:

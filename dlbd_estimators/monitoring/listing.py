@@ -59,7 +59,7 @@ class Entry(NamedTuple):
     def seconds(self) -> float:
         """Seconds from the start of its first fit to its last event, or to now for a single fit."""
         if len(self.fits) == 1:
-            return self.newest.seconds + self.newest.quiet
+            return self.newest.seconds + self.newest.idle_seconds
         began = min(fit.began for fit in self.fits)
         return max(fit.began + fit.seconds for fit in self.fits) - began
 

@@ -30,7 +30,7 @@ def phases(spent: TotalCost, seconds: float) -> dict[str, float]:
     cost = spent.cost
     # Converts seconds of single threads to seconds of the clock, by the share of busy threads.
     running = max(spent.wall - spent.joined, 0.0)
-    scale = running / max(spent.offered, cost.seconds) if cost.seconds else 0.0
+    scale = running / max(spent.thread_seconds_available, cost.seconds) if cost.seconds else 0.0
     parts = {phase: part * scale for phase, part in cost.phases().items()}
     parts["reduce"] = spent.joined
     return {**parts, "wait": max(seconds - sum(parts.values()), 0.0)}

@@ -60,4 +60,4 @@ class TrainingPlugin(SchedulerPlugin):
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         """Mark the running fits of a client as lost, because the client is gone."""
-        self.log.lose(client)
+        self.log.mark_lost(client)

@@ -67,7 +67,7 @@ class ProgressBar:
             if event["event"] == "fit_started":
                 self._begin(event)
             elif event["fit"] in self._running:
-                self._go_on(self._running[event["fit"]], event)
+                self._update(self._running[event["fit"]], event)
 
     def __repr__(self) -> str:
         return f"ProgressBar({self._console!r})"
@@ -84,7 +84,7 @@ class ProgressBar:
         fit = self._running[event["fit"]] = _Fit(self._progress, event)
         fit.add(event)
 
-    def _go_on(self, fit: _Fit, event: Event) -> None:
+    def _update(self, fit: _Fit, event: Event) -> None:
         fit.add(event)
         if event["event"] == "fit_ended":
             del self._running[event["fit"]]

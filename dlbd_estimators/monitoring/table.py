@@ -95,7 +95,7 @@ def _left(fit: Fit) -> str:
     seconds = fit.remaining.seconds
     if not fit.running or seconds is None:
         return ""
-    return ("< " if fit.remaining.at_most else "") + duration(max(seconds - fit.quiet, 0.0))
+    return ("< " if fit.remaining.at_most else "") + duration(max(seconds - fit.idle_seconds, 0.0))
 
 
 def duration(seconds: float) -> str:

@@ -9,11 +9,16 @@ from sklearn.utils.metaestimators import available_if
 from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.validation import Data, training_data
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.neural_network.namesakes import CLASSIFIER
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.shared_parameters import with_shared_parameters
-from dlbd_estimators.neural_network.targets import Targets, class_targets, classes_of, label_targets
+from dlbd_estimators.neural_network.sklearn_counterparts import CLASSIFIER
+from dlbd_estimators.neural_network.targets import (
+    TargetSpec,
+    class_targets,
+    classes_of,
+    label_targets,
+)
 
 
 @with_shared_parameters
@@ -47,7 +52,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
     array([0, 1, 1, 0])
     """
 
-    _namesake = CLASSIFIER
+    _sklearn_counterpart = CLASSIFIER
     _multi_label = True
 
     def __init__(self, *network: Any, class_weight: Any = None, **more: Any) -> None:
@@ -102,7 +107,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
 
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
-    ) -> Targets:
+    ) -> TargetSpec:
         known = None if fresh and not incremental else getattr(self, "classes_", classes)
         if data.y_shape:
             return label_targets(self, data.y_shape[0], known)

@@ -11,7 +11,9 @@ from dlbd_estimators.kernels.network import Layers
 from dlbd_estimators.neural_network.parameters import Settings
 
 
-def initial(layers: Layers, settings: Settings, random_state: np.random.RandomState) -> FloatArray:
+def initial_parameters(
+    layers: Layers, settings: Settings, random_state: np.random.RandomState
+) -> FloatArray:
     """Draw random initial parameters as scikit-learn does (Glorot and Bengio 2010)."""
     coefs, intercepts = [], []
     for fan_in, fan_out in layers.shapes:
@@ -21,7 +23,7 @@ def initial(layers: Layers, settings: Settings, random_state: np.random.RandomSt
     return layers.pack(coefs, intercepts)
 
 
-def last(estimator: Any, layers: Layers) -> FloatArray:
+def last_parameters(estimator: Any, layers: Layers) -> FloatArray:
     """Return the parameters of an estimator's last fit.
 
     Raises

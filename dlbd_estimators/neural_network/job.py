@@ -13,7 +13,7 @@ from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.neural_network.parameters import Settings
-from dlbd_estimators.neural_network.targets import Targets
+from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.random_states import set_to
@@ -26,7 +26,7 @@ class Job:
 
     executor: Executor
     blocks: Blocks
-    targets: Targets
+    targets: TargetSpec
     network: Network
     settings: Settings
     random_state: np.random.RandomState
@@ -44,7 +44,7 @@ class Job:
         """Return the fit, continued from a checkpoint if there is one."""
         return self.task.checkpoint.resume(fit, self.start.size, records)
 
-    def go_on(self, state: EpochState) -> None:
+    def advance_random_state(self, state: EpochState) -> None:
         """Advance the RandomState that the user passed, as scikit-learn does."""
         if state.random is not None:
             set_to(self.random_state, state.random)

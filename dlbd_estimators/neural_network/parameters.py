@@ -15,7 +15,7 @@ from dlbd_estimators.base.parameters import (
     check_integer,
     check_number,
     check_verbose,
-    refused,
+    invalid_parameter,
 )
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
@@ -145,7 +145,7 @@ def _hidden(estimator: Any) -> tuple[int, ...]:
         hidden = (None,)
     if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in hidden):
         units = "an int in the range [1, inf)"
-        raise refused(
+        raise invalid_parameter(
             estimator, "hidden_layer_sizes", "an array-like of ints, one per layer", units
         )
     if not all(n > 0 for n in hidden):
@@ -171,5 +171,5 @@ def _buffer_nbytes(estimator: Any) -> int | None:
         nbytes = 0
     if nbytes <= 0:
         allowed = ("a number of bytes", "a str such as '256 MiB'", "'auto'")
-        raise refused(estimator, "buffer_size", *allowed)
+        raise invalid_parameter(estimator, "buffer_size", *allowed)
     return nbytes

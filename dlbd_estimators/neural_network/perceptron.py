@@ -19,12 +19,12 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
-from dlbd_estimators.neural_network.initial_weights import initial, last
+from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, batch_size
-from dlbd_estimators.neural_network.replicas import count_replicas, cut_epoch
+from dlbd_estimators.neural_network.replicas import count_replicas, epoch_layout
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
-from dlbd_estimators.neural_network.targets import Targets
+from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.neural_network.training_rows import (
     Holdout,
     hold_out_of_blocks,
@@ -60,7 +60,7 @@ class BaseMLP(SharedParameters, Model, ABC):
     @abstractmethod
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
-    ) -> Targets:
+    ) -> TargetSpec:
         """Return what the network predicts; reads targets only."""
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -142,7 +142,7 @@ class BaseMLP(SharedParameters, Model, ABC):
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
             if targets.encoding.classes is not None:
-                task.checkpoint.also("classes", targets.encoding.classes)
+                task.checkpoint.add_to_fingerprint("classes", targets.encoding.classes)
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
             # With mini-batches, `on_step` prints the lines, with the same words as scikit-learn.
             print_lines = bool(self.verbose) and settings.update is None
@@ -150,7 +150,9 @@ class BaseMLP(SharedParameters, Model, ABC):
             layers = Layers((blocks.n_features, *settings.hidden, targets.n_outputs))
             random_state = task.checkpoint.random_state(self.random_state)
             start = (
-                initial(layers, settings, random_state) if fresh else last(self, layers)
+                initial_parameters(layers, settings, random_state)
+                if fresh
+                else last_parameters(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
             inputs = executor, blocks, targets, network, settings, random_state, start
@@ -217,7 +219,7 @@ class BaseMLP(SharedParameters, Model, ABC):
 
         def on_step(state: EpochState, record: Record) -> bool:
             records.append(record)
-            job.go_on(state)
+            job.advance_random_state(state)
             if self.verbose:
                 print(*solver.lines(state, float(self.tol)), sep="\n", flush=True)  # noqa: T201 - verbose
             return job.task.end_step(record, lambda: attributes(state))
@@ -236,7 +238,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
         final = cast(EpochState, solution.state)
-        job.go_on(final)
+        job.advance_random_state(final)
         if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
@@ -269,7 +271,7 @@ class BaseMLP(SharedParameters, Model, ABC):
             )
         assert blocks.sizes is not None
         learner = self._learner(job, sum(blocks.sizes))
-        shape = cut_epoch(
+        shape = epoch_layout(
             self, job.executor, blocks, n_replicas, job.settings.buffer_nbytes, learner.batch_size
         )
         shuffle = bool(self.shuffle)
@@ -300,7 +302,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new
-        new = new.after(last)
+        new = new.continued_from(last)
         return new.with_optimiser_of(last) if job.incremental else new
 
     def _model_attributes(self, job: Job, parameters: FloatArray) -> dict[str, Any]:

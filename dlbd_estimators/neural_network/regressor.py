@@ -17,11 +17,11 @@ from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.scores import SquaredErrors
-from dlbd_estimators.neural_network.namesakes import REGRESSOR
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
 from dlbd_estimators.neural_network.shared_parameters import with_shared_parameters
-from dlbd_estimators.neural_network.targets import NUMBERS, Targets
+from dlbd_estimators.neural_network.sklearn_counterparts import REGRESSOR
+from dlbd_estimators.neural_network.targets import NUMBERS, TargetSpec
 
 
 @with_shared_parameters
@@ -50,7 +50,7 @@ class MLPRegressor(NumberPredictions, BaseMLP):
     True
     """
 
-    _namesake = REGRESSOR
+    _sklearn_counterpart = REGRESSOR
 
     def __init__(self, loss: str = "squared_error", *network: Any, **more: Any) -> None:
         super().__init__(*network, **more)
@@ -101,7 +101,7 @@ class MLPRegressor(NumberPredictions, BaseMLP):
 
     def _targets(
         self, executor: Executor, data: Data, *, fresh: bool, incremental: bool, classes: Any
-    ) -> Targets:
+    ) -> TargetSpec:
         return replace(NUMBERS[self.loss], n_outputs=data.y_shape[0] if data.y_shape else 1)
 
     def __sklearn_tags__(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout
 
 #: Size of half a buffer by default: four blocks of the usual size.
 _AUTO_HALF_NBYTES = 2**27
@@ -33,14 +33,14 @@ def count_replicas(estimator: Any, blocks: Blocks) -> int:
     return int(estimator.n_replicas)
 
 
-def cut_epoch(
+def epoch_layout(
     estimator: Any,
     executor: Executor,
     blocks: Blocks,
     n_replicas: int,
     given: int | None,
     batch_size: int,
-) -> Shape:
+) -> EpochLayout:
     """Return how an epoch is divided, which depends on the data and the size of the buffer.
 
     Parameters
@@ -76,7 +76,7 @@ def cut_epoch(
         )
     share = -(-blocks.n_blocks // n_replicas)
     fill_blocks = min(max(1, half // nbytes), share)
-    shape = Shape.of(n_replicas, fill_blocks, max(blocks.sizes), batch_size)
+    shape = EpochLayout.of(n_replicas, fill_blocks, max(blocks.sizes), batch_size)
     if n_replicas == 1 and blocks.loader.remote_inputs(range(1)):
         # A task receives all its chunks from the cluster at once: keep them few. With one replica,
         # shorter rounds do not change the result.

@@ -31,7 +31,7 @@ from dlbd_estimators.kernels.scores import (
 
 
 @dataclass(frozen=True)
-class Targets:
+class TargetSpec:
     """Properties of a network that depend on its targets.
 
     Attributes
@@ -60,14 +60,14 @@ class Targets:
 
 #: Targets that are numbers, for one output, by the parameter ``loss`` of the regressor.
 NUMBERS = {
-    "squared_error": Targets(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
-    "poisson": Targets(
+    "squared_error": TargetSpec(Encoding(), 1, HalfSquaredError(), SquaredErrors(), "identity"),
+    "poisson": TargetSpec(
         Encoding(counts=True), 1, HalfPoissonDeviance(), SquaredErrors(np.exp), "exp"
     ),
 }
 
 
-def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
+def label_targets(estimator: Any, n_labels: int, known: Any) -> TargetSpec:
     """Return the properties of a network that predicts several labels per row.
 
     Raises
@@ -82,7 +82,7 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> Targets:
     classes = np.arange(n_labels)
     if known is not None and not np.array_equal(known, classes):
         raise ValueError(f"y has {n_labels} labels per row, but the classes are {known}.")
-    return Targets(
+    return TargetSpec(
         Encoding(labels=True),
         n_labels,
         HalfBinomialLoss(),
@@ -115,7 +115,7 @@ def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
 
 def class_targets(
     estimator: Any, executor: Executor, data: Data, known: Any, *, incremental: bool
-) -> Targets:
+) -> TargetSpec:
     """Return the properties of a network for the classes found in a pass over the labels.
 
     Parameters
@@ -144,11 +144,11 @@ def class_targets(
     counts = count_labels(estimator, executor, data.blocks, "mlpclassifier", fewest=1)
     if known is not None:
         _check_known(counts, known, incremental=incremental)
-        counts = _among(counts, known)
+        counts = _counts_of_all(counts, known)
     labels = counts.labels
     # A single class has one output, as in scikit-learn: for a second class that never occurs.
     binary = len(labels) <= 2
-    return Targets(
+    return TargetSpec(
         Encoding(labels, class_factors(estimator, counts)),
         1 if binary else len(labels),
         HalfBinomialLoss() if binary else HalfMultinomialLoss(),
@@ -172,7 +172,7 @@ def _check_known(counts: LabelCounts, known: Any, *, incremental: bool) -> None:
         )
 
 
-def _among(counts: LabelCounts, classes: Any) -> LabelCounts:
+def _counts_of_all(counts: LabelCounts, classes: Any) -> LabelCounts:
     """Return counts for all classes, which are zero for classes without rows."""
     positions = np.searchsorted(classes, counts.labels)
     rows, weights = np.zeros(len(classes), dtype=np.int64), np.zeros(len(classes))

@@ -15,7 +15,7 @@ from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.checked_rows import CheckedRows
 from dlbd_estimators.blocks.held_out import hold_out
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
@@ -155,7 +155,7 @@ def _score(
 ) -> Score:
     """Return a generator function that requests the score of parameters on rows held out."""
 
-    def score(parameters: FloatArray) -> Asks[float]:
+    def score(parameters: FloatArray) -> PassGenerator[float]:
         try:
             sums: ScoreSums = yield Pass(
                 ScoreKernel(holdout.errors),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from dlbd_estimators.plots.axes import BLUE, GREY, ORANGE, PALE_GREY, axes
-from dlbd_estimators.plots.column_scales import per_what
+from dlbd_estimators.plots.column_scales import coefficients_per_unit
 from dlbd_estimators.plots.last_step import last_step
 
 
@@ -178,7 +178,7 @@ class CoefficientsDisplay:
         names = _names(estimator, model, len(coef)) if feature_names is None else feature_names
         if len(names) != len(coef):
             raise ValueError(f"There are {len(names)} feature_names for {len(coef)} coefficients.")
-        coef, unit = per_what(estimator, coef, per, X)
+        coef, unit = coefficients_per_unit(estimator, coef, per, X)
         largest = np.argsort(-np.abs(coef), kind="stable")[:n_features]
         display = cls(
             coef=coef[largest],

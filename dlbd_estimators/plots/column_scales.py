@@ -46,16 +46,16 @@ class ColumnScales(NamedTuple):
         """Return the scales of ``n`` columns that no step has scaled."""
         return cls(np.ones(n), np.full(n, np.nan), np.full(n, category), np.full(n, computed))
 
-    def times(self, by: Any) -> ColumnScales:
+    def scaled_by(self, by: Any) -> ColumnScales:
         """Return the scales of the columns after each was multiplied by a number."""
         return self._replace(factor=self.factor * by, std=self.std * np.abs(by))
 
-    def chosen(self, index: Any) -> ColumnScales:
+    def select(self, index: Any) -> ColumnScales:
         """Return the scales of some columns."""
         return ColumnScales(*(each[index] for each in self))
 
     @staticmethod
-    def joined(parts: Sequence[ColumnScales]) -> ColumnScales:
+    def concatenate(parts: Sequence[ColumnScales]) -> ColumnScales:
         """Return the scales of several groups of columns side by side."""
         if not parts:
             return ColumnScales.of(0)
@@ -75,13 +75,13 @@ def column_scales(estimator: Any, n_features: int) -> ColumnScales:
     columns = ColumnScales.of(n_features)
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         steps = estimator[:-1]
-        columns = through(steps, ColumnScales.of(steps.n_features_in_))
+        columns = scales_after_step(steps, ColumnScales.of(steps.n_features_in_))
     # If the numbers differ, the columns could not be followed through a step: take all as computed.
     known = len(columns.factor) == n_features
     return columns if known else ColumnScales.of(n_features, computed=True)
 
 
-def per_what(
+def coefficients_per_unit(
     estimator: Any, coef: NDArray[np.float64], per: str, X: Any
 ) -> tuple[NDArray[np.float64], str]:
     """Return coefficients for another unit of the columns, and this unit in words.
@@ -111,7 +111,7 @@ def per_what(
     others = ",\nfor categories 1 against 0" if columns.category.any() else ""
     if columns.computed.any() and per != "std":
         others += ",\nfor computed columns their own unit"
-    numbers = columns.chosen(~columns.category)
+    numbers = columns.select(~columns.category)
     if per == "model":
         if (numbers.factor == 1.0).all():
             return coef, f"unit of the column{others}"
@@ -143,42 +143,42 @@ def _std_of(estimator: Any, X: Any) -> NDArray[np.float64]:
 
 
 @singledispatch
-def through(step: Any, _columns: ColumnScales) -> ColumnScales:
+def scales_after_step(step: Any, _columns: ColumnScales) -> ColumnScales:
     """Return the scales of columns after a fitted step; an unknown step makes computed columns."""
     return ColumnScales.of(_n_out(step), computed=True)
 
 
-@through.register
+@scales_after_step.register
 def _(step: Pipeline, columns: ColumnScales) -> ColumnScales:
     for _, each in step.steps:
         if each is not None and each != "passthrough":
-            columns = through(each, columns)
+            columns = scales_after_step(each, columns)
     return columns
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.StandardScaler, columns: ColumnScales) -> ColumnScales:
     if step.var_ is not None:
         columns = columns._replace(std=np.where(columns.category, np.nan, np.sqrt(step.var_)))
-    return columns if step.scale_ is None else columns.times(1.0 / step.scale_)
+    return columns if step.scale_ is None else columns.scaled_by(1.0 / step.scale_)
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.MinMaxScaler, columns: ColumnScales) -> ColumnScales:
-    return columns.times(step.scale_)
+    return columns.scaled_by(step.scale_)
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.MaxAbsScaler, columns: ColumnScales) -> ColumnScales:
-    return columns.times(1.0 / step.scale_)
+    return columns.scaled_by(1.0 / step.scale_)
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.RobustScaler, columns: ColumnScales) -> ColumnScales:
-    return columns if step.scale_ is None else columns.times(1.0 / step.scale_)
+    return columns if step.scale_ is None else columns.scaled_by(1.0 / step.scale_)
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.impute.SimpleImputer, columns: ColumnScales) -> ColumnScales:
     n_out = _n_out(step)
     n_indicators = 0 if step.indicator_ is None else len(step.indicator_.features_)
@@ -186,31 +186,31 @@ def _(step: sklearn.impute.SimpleImputer, columns: ColumnScales) -> ColumnScales
     if n_out - n_indicators != len(kept):  # the imputer has dropped columns without any value
         kept = np.flatnonzero(~np.isnan(np.asarray(step.statistics_, dtype=float)))
     # Imputed values change the standard deviation.
-    filled = columns.chosen(kept)._replace(std=np.full(len(kept), np.nan))
-    return ColumnScales.joined([filled, ColumnScales.of(n_indicators, category=True)])
+    filled = columns.select(kept)._replace(std=np.full(len(kept), np.nan))
+    return ColumnScales.concatenate([filled, ColumnScales.of(n_indicators, category=True)])
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.OneHotEncoder, _columns: ColumnScales) -> ColumnScales:
     return ColumnScales.of(_n_out(step), category=True)
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.preprocessing.FunctionTransformer, columns: ColumnScales) -> ColumnScales:
     return columns if step.func is None else ColumnScales.of(_n_out(step), computed=True)
 
 
-@through.register
+@scales_after_step.register
 def _(step: Blockwise, columns: ColumnScales) -> ColumnScales:
-    return through(step.transformer_, columns)
+    return scales_after_step(step.transformer_, columns)
 
 
-@through.register
+@scales_after_step.register
 def _(step: FeatureUnion, columns: ColumnScales) -> ColumnScales:
     weights = step.transformer_weights or {}
-    return ColumnScales.joined(
+    return ColumnScales.concatenate(
         [
-            (columns if each == "passthrough" else through(each, columns)).times(
+            (columns if each == "passthrough" else scales_after_step(each, columns)).scaled_by(
                 weights.get(name, 1.0)
             )
             for name, each in step.transformer_list
@@ -219,7 +219,7 @@ def _(step: FeatureUnion, columns: ColumnScales) -> ColumnScales:
     )
 
 
-@through.register
+@scales_after_step.register
 def _(step: sklearn.compose.ColumnTransformer, columns: ColumnScales) -> ColumnScales:
     weights = step.transformer_weights or {}
     names = list(getattr(step, "feature_names_in_", ()))
@@ -228,9 +228,11 @@ def _(step: sklearn.compose.ColumnTransformer, columns: ColumnScales) -> ColumnS
     for name, each, selected in step.transformers_:
         place = step.output_indices_[name]
         if place.stop > place.start and not isinstance(each, str):
-            part = through(each, columns.chosen(_positions(selected, names)))
+            part = scales_after_step(each, columns.select(_positions(selected, names)))
             if len(part.factor) == place.stop - place.start:
-                for into, values in zip(scales, part.times(weights.get(name, 1.0)), strict=True):
+                for into, values in zip(
+                    scales, part.scaled_by(weights.get(name, 1.0)), strict=True
+                ):
                     into[place] = values
     return scales
 

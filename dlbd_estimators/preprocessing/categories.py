@@ -38,7 +38,7 @@ def _key(value: Any) -> Any:
     return value if value == value else _key  # noqa: PLR0124 - only NaN differs from itself
 
 
-class Found(NamedTuple):
+class FoundCategories(NamedTuple):
     """Partial result of the pass: number of rows, and the columns (empty if there is no row)."""
 
     n_rows: int
@@ -57,18 +57,18 @@ class FindCategories:
     def __init__(self, names: Iterable[Any]) -> None:
         self.names = tuple(names)
 
-    def kernel(self, block: Any) -> Found:
+    def kernel(self, block: Any) -> FoundCategories:
         """Find the categories of one block."""
         if len(block) == 0:
-            return Found(0, ())
+            return FoundCategories(0, ())
         block = without_na(block)
         columns = (
             _tally(block.iloc[:, i] if isinstance(block, pd.DataFrame) else block[:, i], name)
             for i, name in enumerate(self.names)
         )
-        return Found(len(block), tuple(columns))
+        return FoundCategories(len(block), tuple(columns))
 
-    def combine(self, left: Found, right: Found) -> Found:
+    def combine(self, left: FoundCategories, right: FoundCategories) -> FoundCategories:
         """Merge the categories of two groups of blocks."""
         if not (left.n_rows and right.n_rows):
             return left if left.n_rows else right
@@ -78,7 +78,7 @@ class FindCategories:
             )
             for a, b, name in zip(left.columns, right.columns, self.names, strict=True)
         )
-        return Found(left.n_rows + right.n_rows, tuple(columns))
+        return FoundCategories(left.n_rows + right.n_rows, tuple(columns))
 
 
 def _tally(values: Any, name: Any) -> Column:

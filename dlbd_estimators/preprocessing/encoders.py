@@ -14,11 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.documentation import documented_by_bases
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.categories import (
     FindCategories,
-    Found,
+    FoundCategories,
     as_given,
     infrequent,
     table_of,
@@ -97,12 +97,12 @@ class _LazyEncoder(LazyTransformer):
         if not is_lazy(X):
             # scikit-learn's, next in the MRO
             return super().fit(self._in_memory(X), y)  # type: ignore[misc]
-        answered(self._asks_to_fit(X, shared_statistics.recorded_for(self, X)))
+        run_fit(self._fit_by_passes(X, shared_statistics.recorded_for(self, X)))
         return self
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         # scikit-learn raises errors on these parameters before the data is read.
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
@@ -127,7 +127,7 @@ class _LazyEncoder(LazyTransformer):
         self.n_passes_ = n_passes
         return NOTHING
 
-    def _fit_infrequent(self, found: Found, table: Any, names: pd.Index | None) -> None:
+    def _fit_infrequent(self, found: FoundCategories, table: Any, names: pd.Index | None) -> None:
         """Fit scikit-learn's class to a table that holds only the frequent categories.
 
         With ``min_frequency=1``, it then treats all categories that do not occur as infrequent.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.row_functions import Change
 from dlbd_estimators.kernels.kernel import scratch
-from dlbd_estimators.preprocessing.categories import Found, sorted_column
+from dlbd_estimators.preprocessing.categories import FoundCategories, sorted_column
 from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.missing import is_nan, missing_mask, refuse_others, values_of
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, exact_sum
@@ -148,19 +148,19 @@ def filled_statistics(fill: FillRows, known: ColumnStatistics) -> ColumnStatisti
     )
 
 
-def filled_categories(fill: FillRows, known: Found) -> Found | None:
+def filled_categories(fill: FillRows, known: FoundCategories) -> FoundCategories | None:
     """Compute the categories of filled columns, and their counts, from those of the input.
 
     Parameters
     ----------
     fill : FillRows
         Fills NaN.
-    known : Found
+    known : FoundCategories
         Categories of the input, and their counts.
 
     Returns
     -------
-    Found or None
+    FoundCategories or None
         Categories of the filled columns, and their counts; None if indicators are appended.
     """
     if len(fill.indicators):
@@ -173,4 +173,4 @@ def filled_categories(fill: FillRows, known: Found) -> Found | None:
         if len(values) and values[-1] != values[-1]:
             values[-1] = value
         columns.append(sorted_column(values, found.counts, place))
-    return Found(known.n_rows, tuple(columns))
+    return FoundCategories(known.n_rows, tuple(columns))

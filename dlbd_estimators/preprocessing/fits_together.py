@@ -1,7 +1,7 @@
 """Fit several transformers to columns of the same rows in shared passes.
 
 The fit of a transformer of this package is a generator that requests its passes
-(``_asks_to_fit``). Here, a Pipeline of such transformers becomes a generator, too. Requests that
+(``_fit_by_passes``). Here, a Pipeline of such transformers becomes a generator, too. Requests that
 several generators make at the same time are answered by reading the rows once.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from dlbd_estimators.engine.passes_together import AsksForRows, answered_together
+from dlbd_estimators.engine.passes_together import RowPassGenerator, run_fits_together
 from dlbd_estimators.preprocessing.lazy import LazyTransformer
 from dlbd_estimators.preprocessing.shared_statistics import (
     PipelineFit,
@@ -42,7 +42,7 @@ def fit_together(transformers: Sequence[Any], columns: Sequence[Any]) -> int:
         The input of each transformer. All inputs are columns of the same rows.
     """
     pairs = zip(transformers, columns, strict=True)
-    return answered_together([_asks(transformer, X) for transformer, X in pairs])
+    return run_fits_together([_pass_generator(transformer, X) for transformer, X in pairs])
 
 
 def _is_plain(pipeline: Any) -> bool:
@@ -58,10 +58,10 @@ def _is_plain(pipeline: Any) -> bool:
     taken = pipeline.get_params(deep=False)
     if any(not isinstance(name, str) or "__" in name or name in taken for name, _ in steps):
         return False
-    return all(_is_nothing(step) or shares_passes(step) for _, step in steps)
+    return all(_is_passthrough(step) or shares_passes(step) for _, step in steps)
 
 
-def _is_nothing(step: Any) -> bool:
+def _is_passthrough(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
@@ -69,12 +69,12 @@ def _has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
-def _asks(transformer: Any, X: Any) -> AsksForRows[None]:
+def _pass_generator(transformer: Any, X: Any) -> RowPassGenerator[None]:
     """Fit a transformer, or the steps of a pipeline one after the other."""
     fit, steps = PipelineFit(), list(_steps(transformer))
     for place, step in enumerate(steps):
         then = steps[place + 1] if place + 1 < len(steps) else None
-        known = yield from step._asks_to_fit(X, fit.known(X), then)
+        known = yield from step._fit_by_passes(X, fit.known(X), then)
         if then is not None:
             with input_statistics(step, fit):
                 record_input(step, known)
@@ -86,5 +86,5 @@ def _steps(transformer: Any) -> Iterator[LazyTransformer]:
         yield transformer
         return
     for _, step in transformer.steps:
-        if not _is_nothing(step):
+        if not _is_passthrough(step):
             yield from _steps(step)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.blocks.sources import is_lazy
-from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import known_dtype, numbers_dtype, without_na
 from dlbd_estimators.preprocessing.fill import (
@@ -116,12 +116,12 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             self.n_passes_ = 1.0
             return self
         known = shared_statistics.recorded_for(self, X)
-        shared_statistics.record_input(self, answered(self._asks_to_fit(X, known)))
+        shared_statistics.record_input(self, run_fit(self._fit_by_passes(X, known)))
         return self
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         rows = check_lazy(self, X, reset=True)
         if self.strategy == "median" or callable(self.strategy):
             raise ValueError(_needs_all(self.strategy))
@@ -235,7 +235,7 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
             return np.arange(len(self.statistics_))
         return np.flatnonzero(~pd.isna(self.statistics_))
 
-    def _gather(self, rows: Any, dtype: np.dtype[Any], counted: bool) -> AsksForRows[Present]:
+    def _gather(self, rows: Any, dtype: np.dtype[Any], counted: bool) -> RowPassGenerator[Present]:
         needed = self.strategy == "most_frequent"
         names = getattr(self, "feature_names_in_", None)
         kernel = PresentKernel(dtype, self.missing_values, needed or counted, names, needed)

@@ -22,11 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 from dlbd_estimators.base.feature_names import check_columns, named_as_in_fit
 from dlbd_estimators.base.to_sklearn import ToSklearnMixin
 from dlbd_estimators.blocks.alignment import one_column_of_chunks
-from dlbd_estimators.blocks.checks import CheckedRows
-from dlbd_estimators.blocks.data_frames import together
-from dlbd_estimators.blocks.row_functions import after
-from dlbd_estimators.blocks.sources import is_frame, is_lazy, opened
-from dlbd_estimators.engine.passes_together import AsksForRows
+from dlbd_estimators.blocks.checks import CheckedFunction
+from dlbd_estimators.blocks.data_frames import merge_graphs
+from dlbd_estimators.blocks.row_functions import fuse_with_previous
+from dlbd_estimators.blocks.sources import as_dask_collection, is_frame, is_lazy
+from dlbd_estimators.engine.passes_together import RowPassGenerator
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
@@ -97,14 +97,14 @@ class LazyTransformer(ToSklearnMixin):
             return super().fit_transform(  # type: ignore[misc] # scikit-learn's
                 self._in_memory(X), y, **fit_params
             )
-        X = opened("X", X)
+        X = as_dask_collection("X", X)
         with shared_statistics.input_statistics(self):
             fitted: Any = self.fit(X, y, **fit_params)  # type: ignore[attr-defined] # scikit-learn's
             return fitted.transform(X)
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         """Fit to lazy X as ``fit`` does, but request the passes instead of running them.
 
         It is a generator: see :mod:`dlbd_estimators.engine.passes_together`. This version is for
@@ -166,7 +166,7 @@ def check_lazy(estimator: Any, X: Any, *, reset: bool) -> Any:
     TypeError
         X is lazy in a way that is not supported, or its blocks are masked or sparse.
     """
-    X = opened("X", X)
+    X = as_dask_collection("X", X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
@@ -222,11 +222,11 @@ def map_rows(
             meta = meta if dtype is None else meta.astype(dtype)
         else:
             meta = np.empty((0, n_columns), dtype=dtype)
-    (X,) = together(X)
+    (X,) = merge_graphs(X)
     if is_frame(X):
-        lazy: da.Array = X.map_partitions(CheckedRows(function, X), meta=meta)
+        lazy: da.Array = X.map_partitions(CheckedFunction(function, X), meta=meta)
         return lazy
-    before, checked = after(X, function)
+    before, checked = fuse_with_previous(X, function)
     mapped: da.Array = da.map_blocks(
         checked,
         before,
@@ -288,7 +288,7 @@ def transform_rows(
     if not isinstance(empty, pd.DataFrame):
         return map_rows(X, function, meta=meta, name=name)
     if is_frame(X):
-        framed = _Framed(CheckedRows(function, X), empty.columns)
+        framed = _Framed(CheckedFunction(function, X), empty.columns)
         return X.map_partitions(framed, meta=empty)
     import dask.dataframe as dd
 

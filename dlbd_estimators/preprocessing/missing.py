@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.data_frame_columns import Numbers
 from dlbd_estimators.exceptions import NonFiniteValues
-from dlbd_estimators.preprocessing.categories import Found, sorted_column
+from dlbd_estimators.preprocessing.categories import FoundCategories, sorted_column
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.infinity import refuse_infinity
 from dlbd_estimators.preprocessing.statistics import (
@@ -189,7 +189,7 @@ class PresentKernel:
         return counts
 
 
-def categories_of(present: Present, dtype: np.dtype[Any]) -> Found | None:
+def categories_of(present: Present, dtype: np.dtype[Any]) -> FoundCategories | None:
     """Return the categories that an encoder would find in the same rows; NaN is a category.
 
     None if nothing was counted, or if some objects are not strings: a counter keeps only one of two
@@ -208,7 +208,7 @@ def categories_of(present: Present, dtype: np.dtype[Any]) -> Found | None:
         columns.append(
             sorted_column(np.array(values, dtype=dtype), np.array(counts, dtype=np.int64), place)
         )
-    return Found(present.n_rows, tuple(columns))
+    return FoundCategories(present.n_rows, tuple(columns))
 
 
 def _counted(values: NDArray[Any]) -> Counter[Any]:

@@ -180,7 +180,7 @@ class MinMaxScaler(_RangeScaler, sklearn.preprocessing.MinMaxScaler):
     def _cancelled(self) -> Floats:
         return np.asarray(2 * np.abs(self.min_), dtype=np.float64)
 
-    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+    def _statistics_follow(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         if not self.clip:
             return True
         # On the data of the fit, clipping only removes rounding errors. Other data may be clipped,
@@ -233,6 +233,6 @@ class MaxAbsScaler(_RangeScaler, sklearn.preprocessing.MaxAbsScaler):
     def _operations(self, dtype: np.dtype[Any]) -> list[Operation] | None:
         return None if self.clip else [(np.divide, self.scale_)]
 
-    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+    def _statistics_follow(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         inside = (known.max_abs <= self.max_abs_) | (known.count == 0)
         return not self.clip or bool(inside.all())

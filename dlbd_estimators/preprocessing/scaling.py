@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from dlbd_estimators.engine.passes_together import AsksForRows, answered
+from dlbd_estimators.engine.passes_together import RowPassGenerator, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
 from dlbd_estimators.preprocessing.numeric import (
@@ -19,7 +19,7 @@ from dlbd_estimators.preprocessing.numeric import (
 )
 from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, Floats
-from dlbd_estimators.preprocessing.statistics_pass import asks_for_statistics
+from dlbd_estimators.preprocessing.statistics_pass import statistics_by_passes
 
 #: By the bytes of a value: largest size of a column's values, in standard deviations, for which
 #: the statistics of the output are computed from those of the input. The rounding of the values
@@ -38,18 +38,18 @@ class LazyScaler(LazyTransformer):
 
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
         known = NOTHING if sample_weight is not None else shared_statistics.recorded_for(self, X)
-        found = answered(self._asks(X, known, sample_weight, first=first))
+        found = run_fit(self._statistics_by_passes(X, known, sample_weight, first=first))
         shared_statistics.record_input(self, found)
         return self
 
-    def _asks_to_fit(
+    def _fit_by_passes(
         self, X: Any, known: Known, then: LazyTransformer | None = None
-    ) -> AsksForRows[Known]:
-        return self._asks(X, known, first=True)
+    ) -> RowPassGenerator[Known]:
+        return self._statistics_by_passes(X, known, first=True)
 
-    def _asks(
+    def _statistics_by_passes(
         self, X: Any, known: Known, sample_weight: Any = None, *, first: bool
-    ) -> AsksForRows[Known]:
+    ) -> RowPassGenerator[Known]:
         _check_parameters(self)
         rows = numeric_rows(self, X, reset=first)
         statistics = known.statistics
@@ -57,7 +57,7 @@ class LazyScaler(LazyTransformer):
         if statistics is None:
             names = getattr(self, "feature_names_in_", None)
             called = type(self).__name__.lower()
-            statistics = yield from asks_for_statistics(rows, sample_weight, names, called)
+            statistics = yield from statistics_by_passes(rows, sample_weight, names, called)
         self._set(statistics, float_dtype(rows), first=first, weighted=sample_weight is not None)
         self.n_passes_ = n_passes
         return NOTHING if sample_weight is not None else Known(statistics)
@@ -113,7 +113,9 @@ class LazyScaler(LazyTransformer):
         # accurate enough if the rounding is small compared with the standard deviation.
         rounded = np.abs(mean) + spread + self._cancelled()
         close = (rounded <= _MOST_ROUNDED.get(dtype.itemsize, 0.0) * spread) | constant
-        if not (close | (known.count == 0)).all() or not self._follows(known, minimum, maximum):
+        if not (close | (known.count == 0)).all() or not self._statistics_follow(
+            known, minimum, maximum
+        ):
             return None
         return ColumnStatistics(
             n_rows=known.n_rows,
@@ -148,7 +150,7 @@ class LazyScaler(LazyTransformer):
         """Return, by column, how much larger the terms of the affine map are than its result."""
         return 0.0
 
-    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+    def _statistics_follow(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         raise NotImplementedError
 
 

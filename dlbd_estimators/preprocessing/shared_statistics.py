@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, ref
 
 import dask.array as da
 
-from dlbd_estimators.preprocessing.categories import Found
+from dlbd_estimators.preprocessing.categories import FoundCategories
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics
 
 
@@ -32,12 +32,12 @@ class Known:
     ----------
     statistics : ColumnStatistics or None
         Statistics for scalers and the imputer; None if they are not known.
-    categories : Found or None
+    categories : FoundCategories or None
         Distinct values and their counts, for encoders; None if they are not known.
     """
 
     statistics: ColumnStatistics | None = None
-    categories: Found | None = None
+    categories: FoundCategories | None = None
 
 
 NOTHING = Known()

@@ -242,7 +242,7 @@ class StandardScaler(_TransformWithCopy, sklearn.preprocessing.StandardScaler):
             found.append((np.divide, self.scale_.astype(dtype)))
         return found
 
-    def _follows(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
+    def _statistics_follow(self, known: ColumnStatistics, minimum: Floats, maximum: Floats) -> bool:
         # The variance of a column that is constant except for rounding is only a rounding error.
         rounding = _constant(known.variance, known.mean, known.weight)
         return not (rounding & (minimum != maximum)).any()

@@ -9,8 +9,8 @@ import dask.array as da
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from dlbd_estimators.blocks.sources import is_lazy, opened
-from dlbd_estimators.engine.passes_together import AsksForRows, RowsPass, answered
+from dlbd_estimators.blocks.sources import as_dask_collection, is_lazy
+from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing.numeric import as_floats
 from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_statistics, merge
 
@@ -18,14 +18,14 @@ from dlbd_estimators.preprocessing.statistics import ColumnStatistics, column_st
 def find_statistics(rows: Any, sample_weight: Any, names: Any, name: str) -> ColumnStatistics:
     """Find the statistics of all columns, in one pass.
 
-    Parameters and errors are those of :func:`asks_for_statistics`.
+    Parameters and errors are those of :func:`statistics_by_passes`.
     """
-    return answered(asks_for_statistics(rows, sample_weight, names, name))
+    return run_fit(statistics_by_passes(rows, sample_weight, names, name))
 
 
-def asks_for_statistics(
+def statistics_by_passes(
     rows: Any, sample_weight: Any, names: Any, name: str
-) -> AsksForRows[ColumnStatistics]:
+) -> RowPassGenerator[ColumnStatistics]:
     """Request one pass that finds the statistics of all columns.
 
     Parameters
@@ -73,7 +73,7 @@ def _column(sample_weight: Any) -> Any:
         # One chunk: with several, chunks of X of unknown length could match them by chance.
         column = da.from_array(array, chunks=-1)
     else:
-        column = opened("sample_weight", sample_weight)
+        column = as_dask_collection("sample_weight", sample_weight)
     if column.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, but have {column.ndim} dimensions."

@@ -20,9 +20,9 @@ def scores(estimator: Any, X: Any, y: Any, sample_weight: Any) -> list[Table]:
     The accuracies of a classifier take none: they are computed from that matrix.
     """
     if not is_classifier(estimator):
-        by_name = _of_numbers(estimator, X, y, sample_weight)
+        by_name = _regression_scores(estimator, X, y, sample_weight)
         return [_table((name, f"{value:.6g}") for name, value in by_name.items())]
-    by_name, matrix = _of_classes(estimator, X, y, sample_weight)
+    by_name, matrix = _classification_scores(estimator, X, y, sample_weight)
     classes = [str(label) for label in estimator.classes_]
     counts = [
         (f"is {name}", *(f"{count:,g}" for count in row_counts))
@@ -38,15 +38,15 @@ def scores(estimator: Any, X: Any, y: Any, sample_weight: Any) -> list[Table]:
 def named_scores(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
     """Return the scores of the report as numbers by name, without the confusion matrix."""
     if is_classifier(estimator):
-        return _of_classes(estimator, X, y, sample_weight)[0]
-    return _of_numbers(estimator, X, y, sample_weight)
+        return _classification_scores(estimator, X, y, sample_weight)[0]
+    return _regression_scores(estimator, X, y, sample_weight)
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Table:
     return Table("Scores on the test data", (), list(rows))
 
 
-def _of_numbers(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
+def _regression_scores(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, float]:
     weight = {"sample_weight": sample_weight}
     predicted = estimator.predict(X)
     by_name = {
@@ -59,7 +59,7 @@ def _of_numbers(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str,
     return {name: float(value) for name, value in by_name.items()}
 
 
-def _of_classes(
+def _classification_scores(
     estimator: Any, X: Any, y: Any, sample_weight: Any
 ) -> tuple[dict[str, float], NDArray[Any]]:
     """Return the scores of a classifier by name, and its confusion matrix."""

@@ -16,7 +16,7 @@ from dlbd_estimators.solvers.problem import Problem
 
 #: Errors are divided by at least this share of the change that a decrement of one allows. A smaller
 #: coefficient changes the mean loss by about the square of the share, which is rounding error.
-_FAINT = 1e-6
+_SMALLEST_SHARE = 1e-6
 
 
 def error_of_decrement(
@@ -56,4 +56,6 @@ def error_of_decrement(
     varies = allowed > 0.0
     if not varies.any():
         return 1.0
-    return float((allowed / np.maximum(largest(parameters), _FAINT * allowed))[varies].max())
+    return float(
+        (allowed / np.maximum(largest(parameters), _SMALLEST_SHARE * allowed))[varies].max()
+    )

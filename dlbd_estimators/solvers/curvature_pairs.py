@@ -21,7 +21,9 @@ class Metric(Protocol):
         """Return the initial inverse Hessian times a gradient."""
 
 
-def two_loops(gradient: FloatArray, pairs: Pairs, metric: Metric, *, rescale: bool) -> FloatArray:
+def two_loop_recursion(
+    gradient: FloatArray, pairs: Pairs, metric: Metric, *, rescale: bool
+) -> FloatArray:
     """Return the inverse Hessian that a metric and curvature pairs define, times a gradient.
 
     Parameters

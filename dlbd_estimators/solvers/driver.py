@@ -14,7 +14,7 @@ from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.passes import Pass, Round
 from dlbd_estimators.solvers.fit import Fit, FitRun, Solution
-from dlbd_estimators.solvers.matrix_memory import sweep_holds
+from dlbd_estimators.solvers.matrix_memory import sweep_fits
 from dlbd_estimators.solvers.overflow import is_overflow
 
 
@@ -91,14 +91,14 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
 
 def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
     """Serve requests until a step of some fit has ended."""
-    with _undisturbed():
+    with _solver_context():
         for run in running:
-            if run.asked is None:
-                run.go_on()
-        while all(run.asked for run in running):
+            if run.request is None:
+                run.resume()
+        while all(run.request for run in running):
             _serve_smallest(executor, running)
     for run in running:
-        if run.asked is None and run.outcome is None:
+        if run.request is None and run.outcome is None:
             run.end_step()
 
 
@@ -109,15 +109,15 @@ def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
     one reading of all blocks serves all of them. A round of replicas is never shared.
     """
     first = min(running, key=lambda run: run.share)
-    if isinstance(first.asked, Round):
-        _serve_round(executor, first, first.asked)
+    if isinstance(first.request, Round):
+        _serve_round(executor, first, first.request)
         return
     blocks, sharing, n_entries = first.blocks, [first], first.n_entries
     for run in running:
         shares = run.blocks is blocks and run.indices == first.indices
-        shares = shares and isinstance(run.asked, Pass)
+        shares = shares and isinstance(run.request, Pass)
         total_entries = n_entries + run.n_entries
-        if shares and run is not first and sweep_holds(executor, blocks, total_entries):
+        if shares and run is not first and sweep_fits(executor, blocks, total_entries):
             sharing.append(run)
             n_entries = total_entries
     _serve(executor, sharing)
@@ -125,7 +125,7 @@ def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
 
 def _serve(executor: Executor, sharing: Sequence[FitRun]) -> None:
     """Run one sweep, and send each fit its result."""
-    passes = [run.asked for run in sharing if isinstance(run.asked, Pass)]
+    passes = [run.request for run in sharing if isinstance(run.request, Pass)]
     try:
         results = executor.sweep(passes, sharing[0].blocks)
     except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
@@ -135,24 +135,24 @@ def _serve(executor: Executor, sharing: Sequence[FitRun]) -> None:
             if is_overflow(error) and len(sharing) > 1:
                 _serve(executor, [run])
             else:
-                run.go_on(error)
+                run.resume(error)
         return
     for run, result in zip(sharing, results, strict=True):
-        run.go_on(result)
+        run.resume(result)
 
 
-def _serve_round(executor: Executor, run: FitRun, asked: Round) -> None:
+def _serve_round(executor: Executor, run: FitRun, request: Round) -> None:
     """Train a fit's replicas, and send it the result."""
     try:
-        result = executor.run_round(asked)
+        result = executor.run_round(request)
     except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
-        run.go_on(error)
+        run.resume(error)
         return
-    run.go_on(result)
+    run.resume(result)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _solver_context() -> Iterator[None]:
     """Use one BLAS thread and no NumPy warnings in solvers, but not in the caller's hooks."""
     # Between passes, solvers solve small dense systems. Their results must not depend on the number
     # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed.

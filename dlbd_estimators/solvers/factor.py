@@ -29,7 +29,7 @@ def rounding(dtype: str) -> float:
     return 4 * float(np.finfo(dtype).eps)  # rounding of the entries, and of a tile's products
 
 
-def is_rough(factor: Factor, dtype: str) -> bool:
+def needs_float64(factor: Factor, dtype: str) -> bool:
     """Return whether a Hessian formed in float32 should be formed again in float64."""
     return dtype != "float64" and rounding(dtype) * factor.condition > _WORST_ERROR
 
@@ -181,7 +181,7 @@ class Factor:
         half = self._solve(covariance)
         return np.maximum(np.diag(self._solve(half.T)), 0.0)
 
-    def unseen(self, right: FloatArray) -> float:
+    def null_component_norm(self, right: FloatArray) -> float:
         """Return the norm of the part of a right-hand side (n,) outside the matrix's range.
 
         It is measured after scaling the matrix to a unit diagonal. :meth:`solve` ignores this part.

@@ -10,7 +10,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.executor import PassResult
-from dlbd_estimators.engine.passes import Asks, Pass, Round
+from dlbd_estimators.engine.passes import Pass, PassGenerator, Round
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record, entries
@@ -45,7 +45,7 @@ class Fit:
     on_warning : callable, optional
         Called if the fit ends without a minimum, with the name of the status in lower case, the
         text and the class of the warning. By default, a Python warning is issued.
-    opening : str, default=""
+    prefix : str, default=""
         First words of the warning about an error above ``tol``, if users search for certain words.
     advice : str
         Recommendation of the warning, besides more steps, if the fit does not converge.
@@ -65,7 +65,7 @@ class Fit:
     before_step: Callable[[Any], None] | None = None
     on_step: Callable[[Any, Record], bool] | None = None
     on_warning: Callable[[str, str, type[Warning]], None] = issue_warning
-    opening: str = ""
+    prefix: str = ""
     advice: str = "use solver='auto'"
     earlier: Sequence[Record] | None = None
     save: Callable[[State, Sequence[Record], bool], None] | None = None
@@ -112,7 +112,7 @@ class FitRun:
     ----------
     fit : Fit
         The description of the fit.
-    asked : Pass or Round or None
+    request : Pass or Round or None
         The request whose result it waits for; None between two steps.
     share : float
         Share of the rows that this request reads.
@@ -122,14 +122,14 @@ class FitRun:
 
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
-        self.asked: Pass[Any] | Round | None = None
+        self.request: Pass[Any] | Round | None = None
         self.share = 0.0
         self.outcome: Solution | Exception | None = None
         self._records: list[Record] = list(fit.earlier or ())
         self._begun = self._stopped = False
         problem, start = fit.problem, fit.start
         if isinstance(start, State):
-            self._step: Asks[State] = _at_once(start)
+            self._step: PassGenerator[State] = _without_pass(start)
             self._n_passes, self._bytes_read = start.n_passes, start.bytes_read
         else:
             start = None if start is None else problem.admissible(start)
@@ -137,48 +137,48 @@ class FitRun:
             self._n_passes = float(problem.passes_before)
             self._bytes_read = problem.bytes_before
         self._state: State | None = None
-        self._whole: State | None = None  # after the last complete step
+        self._last_complete: State | None = None  # after the last complete step
 
     @property
     def blocks(self) -> BlockSequence:
         """Blocks that the current request reads."""
-        own = self.asked.blocks if isinstance(self.asked, Pass) else None
+        own = self.request.blocks if isinstance(self.request, Pass) else None
         return self.fit.problem.blocks if own is None else own
 
     @property
     def indices(self) -> tuple[int, ...] | None:
         """Indices of the blocks that the requested pass reads; None is all."""
-        return self.asked.indices if isinstance(self.asked, Pass) else None
+        return self.request.indices if isinstance(self.request, Pass) else None
 
     @property
     def n_entries(self) -> int:
         """Number of entries of the matrices that the requested pass returns."""
-        return self.asked.n_entries if isinstance(self.asked, Pass) else 0
+        return self.request.n_entries if isinstance(self.request, Pass) else 0
 
-    def go_on(self, reply: PassResult[Any] | Exception | None = None) -> None:
+    def resume(self, reply: PassResult[Any] | Exception | None = None) -> None:
         """Begin a step, or continue it with the result of its request, up to the next request.
 
         If the request failed, its error is raised in the solver, which may handle it.
         """
         try:
             if reply is None:
-                asked = next(self._step)
+                request = next(self._step)
             elif isinstance(reply, Exception):
-                asked = self._step.throw(reply)
+                request = self._step.throw(reply)
             else:
-                self._count(reply)
-                asked = self._step.send(reply.partial)
+                self._count_pass(reply)
+                request = self._step.send(reply.partial)
         except StopIteration as end:
-            self.asked = None
+            self.request = None
             state: State = end.value
             self._state = replace(state, n_passes=self._n_passes, bytes_read=self._bytes_read)
         except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
             self.fail(error)
         else:
             self.share = 1.0
-            if isinstance(asked, Pass) and asked.indices is not None:
-                self.share = self.fit.problem.share(asked.indices)
-            self.asked = replace(asked, name=asked.name.format(int(self._n_passes) + 1))
+            if isinstance(request, Pass) and request.indices is not None:
+                self.share = self.fit.problem.share(request.indices)
+            self.request = replace(request, name=request.name.format(int(self._n_passes) + 1))
         finally:
             # The traceback of an error refers to this frame, which must not refer to the error.
             del reply
@@ -192,18 +192,18 @@ class FitRun:
 
     def fail(self, error: Exception) -> None:
         """End the fit by an error."""
-        self.asked, self.outcome = None, error
+        self.request, self.outcome = None, error
 
     def interrupt(self) -> bool:
         """End the fit at its last complete step; return whether this gives a usable model.
 
         There is no usable model before the first step has ended.
         """
-        state = self._whole
+        state = self._last_complete
         if state is None or state.n_iter == 0 or not self.fit.solver.keeps_when_interrupted:
             return False
-        self.asked = None
-        self.outcome = self._solve(replace(state, status=Status.INTERRUPTED))
+        self.request = None
+        self.outcome = self._solution(replace(state, status=Status.INTERRUPTED))
         return True
 
     def take_outcome(self) -> Solution | Exception:
@@ -216,10 +216,10 @@ class FitRun:
         assert outcome is not None
         return outcome
 
-    def _count(self, result: PassResult[Any]) -> None:
-        asked = self.asked
-        assert asked is not None
-        self._n_passes += self.share if asked.n_passes is None else asked.n_passes
+    def _count_pass(self, result: PassResult[Any]) -> None:
+        request = self.request
+        assert request is not None
+        self._n_passes += self.share if request.n_passes is None else request.n_passes
         if self.blocks is self.fit.problem.blocks:
             self._bytes_read += result.cost.bytes_read
 
@@ -236,21 +236,23 @@ class FitRun:
                 self._state = state = replace(state, n_iter=state.n_iter + 1)
                 self._records.append(state.record(fit.clock()))
         if not state.within:
-            self._whole = state
-        ends = ends or (counts and state.n_iter > 0 and self._suffices(state))
+            self._last_complete = state
+        ends = ends or (counts and state.n_iter > 0 and self._is_finished(state))
         if fit.save is not None and (self._begun or fit.earlier is None):
             fit.save(state, self._records, ends)
         if self._begun and counts:
-            self._tell(state)
+            self._call_on_step(state)
         if ends or self._stopped:
-            self.outcome = self._solve(state)
+            self.outcome = self._solution(state)
             return
         if fit.before_step is not None and not (self._begun and (state.shortened or state.within)):
             fit.before_step(state)
         self._begun = True
-        self._step = fit.solver.step(fit.solver.posed(fit.problem, state), state, fit.tol)
+        self._step = fit.solver.step(
+            fit.solver.with_known_facts(fit.problem, state), state, fit.tol
+        )
 
-    def _suffices(self, state: State) -> bool:
+    def _is_finished(self, state: State) -> bool:
         return state.meets(self.fit.tol) or state.n_iter >= self.fit.max_iter
 
     def _check(self, state: State) -> None:
@@ -262,7 +264,7 @@ class FitRun:
                 f"{state.n_iter + 1}. Scale the columns of X or strengthen the penalty."
             )
 
-    def _tell(self, state: State) -> None:
+    def _call_on_step(self, state: State) -> None:
         """Call ``on_step`` for the step that has ended at this state."""
         if self.fit.on_step is not None and state.status is not Status.DIVERGED:
             try:
@@ -272,7 +274,7 @@ class FitRun:
                     "A callback raised StopIteration; to stop a fit, return True."
                 ) from error
 
-    def _solve(self, state: State) -> Solution:
+    def _solution(self, state: State) -> Solution:
         """Return the solution; warn the user if the fit ended without a minimum."""
         fit, status = self.fit, state.status
         met = state.meets(fit.tol)
@@ -289,7 +291,7 @@ class FitRun:
                 status,
                 tol=fit.tol,
                 max_iter=fit.max_iter,
-                opening=fit.opening,
+                prefix=fit.prefix,
                 advice=fit.advice,
             )
             fit.on_warning(status.name.lower(), message, status.category)
@@ -297,7 +299,7 @@ class FitRun:
         return Solution(parameters, status, state.n_iter, state.n_passes, self._records, state)
 
 
-def _at_once(state: State) -> Asks[State]:
+def _without_pass(state: State) -> PassGenerator[State]:
     """Return a state as a solver's step would, but without requesting a pass."""
     yield from ()
     return state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlbd_estimators.engine.passes import Asks
+from dlbd_estimators.engine.passes import PassGenerator
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.solvers.moment_scores import join
 from dlbd_estimators.solvers.problem import Problem
@@ -29,7 +29,7 @@ class Increment:
     earlier: Moments | None
     added: Moments | None = None
 
-    def ask(self, problem: Problem) -> Asks[Moments]:
+    def ask(self, problem: Problem) -> PassGenerator[Moments]:
         """Return the moments of all rows together."""
         added = self.added
         if added is None:

@@ -23,12 +23,12 @@ def room_for(executor: Executor, blocks: Blocks, packing: Packing) -> MatrixRoom
     return executor.matrix_room(blocks) if 8 * side**2 > _ANYWHERE else None
 
 
-def holds(problem: Problem, n_entries: int) -> bool:
+def matrices_fit(problem: Problem, n_entries: int) -> bool:
     """Return whether the workers have room for one or more matrices of ``n_entries`` in total."""
     return 8 * n_entries <= _ANYWHERE or _is_within(problem.room, n_entries)
 
 
-def sweep_holds(executor: Executor, blocks: BlockSequence, n_entries: int) -> bool:
+def sweep_fits(executor: Executor, blocks: BlockSequence, n_entries: int) -> bool:
     """Return whether the workers have room for the matrices of all passes of a sweep."""
     return 8 * n_entries <= _ANYWHERE or _is_within(executor.matrix_room(blocks), n_entries)
 
@@ -64,7 +64,7 @@ def check_room(problem: Problem, solver: str, n_rows: int, otherwise: str) -> No
         The message gives the memory that is needed, the memory that there is, and what to do.
     """
     room = problem.room
-    if room is None or holds(problem, n_rows**2):
+    if room is None or matrices_fit(problem, n_rows**2):
         return
     nbytes = 8 * n_rows**2
     raise MatrixTooLarge(

@@ -81,11 +81,11 @@ class Minimizer(Solver[Problem, StateT]):
         """Return the number of rows of the square matrix that the method requires; 0 if none."""
         return 0
 
-    def posed(self, problem: Problem, state: StateT) -> Problem:
-        return problem.at(state.known)
+    def with_known_facts(self, problem: Problem, state: StateT) -> Problem:
+        return problem.with_known(state.known)
 
     def answer(self, problem: Problem, state: StateT) -> FloatArray:
-        return problem.at(state.known).original(state.parameters)
+        return problem.with_known(state.known).original(state.parameters)
 
     def message(
         self,
@@ -95,12 +95,12 @@ class Minimizer(Solver[Problem, StateT]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         columns = _named(state.dependent, problem.blocks.feature_names)
         return status.value.format(
-            opening=opening,
+            prefix=prefix,
             solver=self.name,
             max_iter=max_iter,
             error=state.error,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.parts import PartKernel, Splits
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.problem import Problem, check_weight
 
 
-def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks[list[Moments]]:
+def ask_part_moments(
+    problem: Problem, splits: Splits, *, precise: bool
+) -> PassGenerator[list[Moments]]:
     """Return the centred moments of each part, from as few sweeps as the memory allows.
 
     Parameters
@@ -35,6 +37,6 @@ def ask_part_moments(problem: Problem, splits: Splits, *, precise: bool) -> Asks
             f"{problem.name}-fold-moments-pass-{{}}",
             n_entries=len(batch) * side**2,
         )
-    all_rows = [moments[part] for part in splits.whole]
+    all_rows = [moments[part] for part in splits.all_rows]
     check_weight(sum(each.weight for each in all_rows), sum(each.n_rows for each in all_rows))
     return moments

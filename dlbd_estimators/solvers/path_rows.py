@@ -189,7 +189,7 @@ class Tilted:
                 step[split] = -metrics[split].solve(gradient[split])
             longest = np.abs(step).max(axis=1)
             step *= np.minimum(1.0, _LONGEST / np.maximum(longest, _LONGEST))[:, None]
-            models, gradient = _moved(models, gradient, step, slopes)
+            models, gradient = _damped_step(models, gradient, step, slopes)
             length = lengths(step, models)
             first = np.where(np.isinf(first), length, first)
             unfinished &= length > np.maximum(enough * first, _ROUNDING)
@@ -201,7 +201,7 @@ class Tilted:
         return models
 
 
-def _moved(
+def _damped_step(
     models: FloatArray,
     gradient: FloatArray,
     step: FloatArray,
@@ -211,14 +211,16 @@ def _moved(
     slope_before = np.abs((step * gradient).sum(axis=1))
     for _ in range(_MAX_HALVINGS):
         gradient_after = slopes(models + step)
-        overshot = too_far(step, gradient_after, slope_before)
+        overshot = overshoots(step, gradient_after, slope_before)
         if not overshot.any():
             break
         step[overshot] /= 2.0
     return models + step, gradient_after
 
 
-def too_far(step: FloatArray, gradient: FloatArray, slope_before: FloatArray) -> NDArray[np.bool_]:
+def overshoots(
+    step: FloatArray, gradient: FloatArray, slope_before: FloatArray
+) -> NDArray[np.bool_]:
     """Return which steps went too far beyond the minimum along them.
 
     They did if the slope at the end of the step is positive and above half the initial slope.
@@ -227,7 +229,7 @@ def too_far(step: FloatArray, gradient: FloatArray, slope_before: FloatArray) ->
     ----------
     step, gradient : ndarray of shape (..., size)
         Steps, and the gradients at their ends.
-    promised : ndarray of shape (...)
+    slope_before : ndarray of shape (...)
         Absolute slopes at the beginning of the steps.
     """
     slope = (step * gradient).sum(axis=-1)

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from dlbd_estimators.engine.matrices import MatrixRoom
-from dlbd_estimators.engine.passes import Asks, Pass
+from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.importance import Importance
@@ -91,7 +91,7 @@ class Problem(BaseProblem):
         if self.blocks.sizes is not None:
             object.__setattr__(self, "n_rows", sum(self.blocks.sizes))
 
-    def at(self, known: Known) -> Self:
+    def with_known(self, known: Known) -> Self:
         """Return the same objective with these facts about its data."""
         return replace(self, known=known)
 
@@ -125,7 +125,7 @@ class Problem(BaseProblem):
         """Whether separable classes would leave F without a minimiser."""
         return not (self.penalty.active or self.l1 or self.loss.quadratic)
 
-    def separated(self, current: Evaluation) -> bool:
+    def separates_rows(self, current: Evaluation) -> bool:
         """Return whether a point separates all rows, which proves that F has no minimiser."""
         return self.may_separate and current.n_errors == 0
 
@@ -140,7 +140,7 @@ class Problem(BaseProblem):
         if self.known.centre is not None:  # once fixed, the centre stays
             return self
         far = self.packing.fit_intercept and np.any(np.abs(mean) > _FAR * np.sqrt(variance))
-        return self.at(replace(self.known, centre=mean if far else np.zeros_like(mean)))
+        return self.with_known(replace(self.known, centre=mean if far else np.zeros_like(mean)))
 
     def original(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters for the original features; intercepts of classes sum to zero."""
@@ -170,7 +170,7 @@ class Problem(BaseProblem):
         label: str,
         indices: Sample | None = None,
         n_entries: int = 0,
-    ) -> Asks[Any]:
+    ) -> PassGenerator[Any]:
         """Request a pass and return its partial, whose matrices have ``n_entries`` entries."""
         kernel = self.restricted(kernel)
         return (yield Pass(kernel, parameters, f"{self.name}-{label}", indices, n_entries))
@@ -191,7 +191,7 @@ class Problem(BaseProblem):
         moments: bool = False,
         per_output: int = 0,
         importance: Importance | None = None,
-    ) -> Asks[Evaluation]:
+    ) -> PassGenerator[Evaluation]:
         """Evaluate F and its derivatives on all blocks, or on the sample ``indices``."""
         unknown = self.known.centre is None
         kernel = LinearKernel(
@@ -222,17 +222,17 @@ class Problem(BaseProblem):
         current = self
         if indices is None:
             check_weight(sums.weight, sums.n_rows)
-            current = self.at(replace(self.known, total_weight=sums.weight))
+            current = self.with_known(replace(self.known, total_weight=sums.weight))
         return current._normalise(sums, parameters, indices)
 
     def _normalise(
         self, sums: LinearSums, parameters: FloatArray, indices: Sample | None
     ) -> Evaluation:
         weight = sums.weight or np.nan  # if a sample has no weight, every mean is NaN
-        total = self._whole_weight(weight, indices)
+        total = self._weight_of_all_rows(weight, indices)
         current, columns = self, None
         if sums.moments is not None:
-            current, columns = self._described(sums, weight)
+            current, columns = self._with_centre_and_unit(sums, weight)
         packing, centring = self.packing, None
         if sums.centre is not None:  # the blocks chose a centre, and the parameters have none
             parameters = Centring(packing, current.centre).centred(parameters)
@@ -262,7 +262,7 @@ class Problem(BaseProblem):
         known = columns, current.known, total, sums.rows
         return Evaluation(*point, sums.n_errors, sums.radius, *known)
 
-    def _whole_weight(self, weight: float, indices: Sample | None) -> float:
+    def _weight_of_all_rows(self, weight: float, indices: Sample | None) -> float:
         """Return the sum of the weights of all rows, or its estimate from a sample.
 
         The penalty is divided by it, so that it is the same on a sample as on all rows.
@@ -278,7 +278,7 @@ class Problem(BaseProblem):
         vector: FloatArray,
         label: str,
         indices: Sample | None = None,
-    ) -> Asks[FloatArray]:
+    ) -> PassGenerator[FloatArray]:
         """Return the Hessian of F without its l1 part, times a vector, from one pass.
 
         An earlier evaluation must have fixed the centre.
@@ -289,10 +289,10 @@ class Problem(BaseProblem):
             kernel, np.stack([parameters, vector]), label, indices
         )
         weight = sums.weight or np.nan
-        shared = 1.0 if self.penalty.of_mean else self._whole_weight(weight, indices)
+        shared = 1.0 if self.penalty.of_mean else self._weight_of_all_rows(weight, indices)
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared
 
-    def _described(self, sums: LinearSums, weight: float) -> tuple[Self, Columns]:
+    def _with_centre_and_unit(self, sums: LinearSums, weight: float) -> tuple[Self, Columns]:
         """Return the problem with a fixed centre and unit, and the columns' mean and variance."""
         assert sums.moments is not None
         assert sums.shift is not None
@@ -304,7 +304,7 @@ class Problem(BaseProblem):
             current = current.with_centre((sums.shift + offset)[:n], variance[:n])
         spread = float(np.sqrt(variance[n:].sum()))
         if self.loss.quadratic and spread > 0:
-            current = current.at(replace(current.known, unit=spread))
+            current = current.with_known(replace(current.known, unit=spread))
         # In this order: otherwise the mean would be rounded to the precision of the centre.
         return current, Columns((sums.shift[:n] - current.centre) + offset[:n], variance[:n])
 

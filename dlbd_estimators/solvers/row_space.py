@@ -36,35 +36,35 @@ class RowSpace(Problem):
 
     Parameters
     ----------
-    whole : Packing
+    original_packing : Packing
         Order of the parameters for the original features.
     origin : ndarray of shape (n_features,)
         The vector ``c``, which is subtracted from the rows.
-    basis, turn : ndarray of shape (n_features, n_rows), (n_coordinates, n_rows)
+    basis, rotation : ndarray of shape (n_features, n_rows), (n_coordinates, n_rows)
         The matrices ``Q`` and ``V.T``.
     """
 
     of_columns: ClassVar[bool] = False
 
-    whole: Packing
+    original_packing: Packing
     origin: FloatArray = field(repr=False)
     basis: FloatArray = field(repr=False)
-    turn: FloatArray = field(repr=False)
+    rotation: FloatArray = field(repr=False)
 
     @classmethod
-    def of(cls, whole: Problem, X: FloatArray, executor: Executor) -> RowSpace:
+    def of(cls, problem: Problem, X: FloatArray, executor: Executor) -> RowSpace:
         """Factor the rows, and return the problem in coordinates of their row space.
 
         Parameters
         ----------
-        whole : Problem
+        problem : Problem
             A problem with more columns than rows.
         X : ndarray of shape (n_rows, n_features)
             The features of all its rows; they are finite.
         executor : Executor
             Will run the passes.
         """
-        loader, packing = whole.blocks.loader, whole.packing
+        loader, packing = problem.blocks.loader, problem.packing
         assert isinstance(loader, ArrayLoader)
         rows = X.astype(np.float64)
         origin = rows.mean(axis=0) if packing.fit_intercept else np.zeros(X.shape[1])
@@ -74,38 +74,38 @@ class RowSpace(Problem):
             basis, triangle = linalg.qr(
                 rows.T, mode="economic", overwrite_a=True, check_finite=False
             )
-            left, scale, turn = linalg.svd(triangle.T, check_finite=False)
+            left, scale, rotation = linalg.svd(triangle.T, check_finite=False)
         kept = scale > scale[0] * np.finfo(float).eps * max(X.shape)
         kept[0] = True  # if all columns are constant, one coordinate remains, which is zero
         reduced = left[:, : len(scale)][:, kept] * scale[kept]
-        blocks = from_arrays(reduced, loader.y, loader.weight).encoded(whole.blocks.encoding)
+        blocks = from_arrays(reduced, loader.y, loader.weight).encoded(problem.blocks.encoding)
         inner = Packing(packing.n_outputs, reduced.shape[1], packing.fit_intercept)
         return cls(
             blocks,
-            whole.loss,
-            whole.penalty,
+            problem.loss,
+            problem.penalty,
             inner,
-            name=whole.name,
-            known=Known(whole.total_weight),
+            name=problem.name,
+            known=Known(problem.total_weight),
             room=room_for(executor, blocks, inner),
             passes_before=1,
             bytes_before=X.nbytes,
-            whole=packing,
+            original_packing=packing,
             origin=origin,
             basis=basis,
-            turn=turn[: len(scale)][kept],
+            rotation=rotation[: len(scale)][kept],
         )
 
     def original(self, parameters: FloatArray) -> FloatArray:
         """Return the parameters for the original features."""
         coef, intercept = self.packing.unpack(super().original(parameters))
-        coef = (self.basis @ (self.turn.T @ coef.T)).T
-        return self.whole.pack(coef, intercept - coef @ self.origin)
+        coef = (self.basis @ (self.rotation.T @ coef.T)).T
+        return self.original_packing.pack(coef, intercept - coef @ self.origin)
 
     def coordinates(self, parameters: FloatArray) -> FloatArray:
         """Return the coordinates of the projection of parameters on the row space."""
-        coef, intercept = self.whole.unpack(parameters)
-        along = (self.turn @ (self.basis.T @ coef.T)).T
+        coef, intercept = self.original_packing.unpack(parameters)
+        along = (self.rotation @ (self.basis.T @ coef.T)).T
         return self.packing.pack(along, intercept + coef @ self.origin)
 
 

@@ -99,11 +99,11 @@ def from_facts(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> A
         The facts do not represent a value of this type.
     """
     if annotation in _NAMED:
-        return _member(facts, annotation, _NAMED[annotation])()
+        return _named_object(facts, annotation, _NAMED[annotation])()
     if isinstance(annotation, type) and is_dataclass(annotation):
         return _data_class(facts, arrays, annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return _member(facts, annotation, annotation.__members__)
+        return _named_object(facts, annotation, annotation.__members__)
     read = _READ.get(get_origin(annotation) or annotation, _plain)
     return read(facts, arrays, annotation)
 
@@ -134,21 +134,21 @@ def from_bytes(solver: Solver[Any, Any], data: bytes) -> State:
 
 
 def _data_class(facts: Any, arrays: Sequence[NDArray[Any]], kind: Any) -> Any:
-    content = _held(facts, "fields", kind)
+    content = _content(facts, "fields", kind)
     if content.keys() != {each.name for each in fields(kind)}:
         raise ValueError(f"These are not the fields of {kind.__name__}: {sorted(content)}.")
     hints = get_type_hints(kind)
     return kind(**{name: from_facts(each, arrays, hints[name]) for name, each in content.items()})
 
 
-def _member(facts: Any, kind: Any, members: Mapping[str, Any]) -> Any:
-    name = _held(facts, "name", kind)
+def _named_object(facts: Any, kind: Any, members: Mapping[str, Any]) -> Any:
+    name = _content(facts, "name", kind)
     if name not in members:
         raise ValueError(f"{name!r:.100} is not a value of {kind}")
     return members[name]
 
 
-def _one_of(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
+def _union_member(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
     errors = []
     for kind in get_args(annotation):
         try:
@@ -159,7 +159,7 @@ def _one_of(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
 
 
 def _tuple(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
-    content, kinds = _held(facts, "tuple", annotation), get_args(annotation)
+    content, kinds = _content(facts, "tuple", annotation), get_args(annotation)
     if len(kinds) == 2 and kinds[1] is ...:
         kinds = (kinds[0],) * len(content)
     pairs = zip(content, kinds, strict=True)
@@ -183,26 +183,26 @@ def _whole_array(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) ->
     return _array(facts, arrays, "array", annotation)
 
 
-def _anything(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
+def _without_annotation(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
     """Return a value that needs no annotation: a plain value, an array, a scalar or a tuple."""
     if not isinstance(facts, dict):
         return facts
     key = next(iter(facts), "")
     if key == "tuple":
-        content = _held(facts, key, annotation)
-        return tuple(_anything(each, arrays, annotation) for each in content)
+        content = _content(facts, key, annotation)
+        return tuple(_without_annotation(each, arrays, annotation) for each in content)
     array = _array(facts, arrays, "array" if key == "array" else "scalar", annotation)
     return array if key == "array" else array[()]
 
 
 def _array(facts: Any, arrays: Sequence[NDArray[Any]], key: str, annotation: Any) -> NDArray[Any]:
-    number = _held(facts, key, annotation)
+    number = _content(facts, key, annotation)
     if not isinstance(number, int) or not 0 <= number < len(arrays):
         raise ValueError(f"There is no array {number!r:.100}.")
     return arrays[number]
 
 
-def _held(facts: Any, key: str, annotation: Any) -> Any:
+def _content(facts: Any, key: str, annotation: Any) -> Any:
     """Return the value under ``key``, which must be the only key of an object."""
     kinds = {"fields": dict, "tuple": list, "name": str}
     if not (
@@ -216,10 +216,10 @@ def _held(facts: Any, key: str, annotation: Any) -> Any:
 
 #: Functions that read values of other annotations; generic annotations by their origin.
 _READ: dict[Any, Callable[[Any, Sequence[NDArray[Any]], Any], Any]] = {
-    Union: _one_of,
-    UnionType: _one_of,
+    Union: _union_member,
+    UnionType: _union_member,
     tuple: _tuple,
     np.ndarray: _whole_array,
     NDArray: _whole_array,  # from NumPy 2.5 on, get_origin returns this alias itself
-    Any: _anything,
+    Any: _without_annotation,
 }

@@ -10,12 +10,12 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.engine.passes import Asks
+from dlbd_estimators.engine.passes import PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import Status
 
-__all__ = ["Asks", "BaseProblem", "Solver", "State"]
+__all__ = ["BaseProblem", "PassGenerator", "Solver", "State"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +120,14 @@ class Solver(ABC, Generic[ProblemT, StateT]):
     keeps_when_interrupted: ClassVar[bool] = False
 
     @abstractmethod
-    def init(self, problem: ProblemT, start: FloatArray | None) -> Asks[StateT]:
+    def init(self, problem: ProblemT, start: FloatArray | None) -> PassGenerator[StateT]:
         """Return the initial state for ``start``, or for the solver's own start if it is None."""
 
     @abstractmethod
-    def step(self, problem: ProblemT, state: StateT, tol: float) -> Asks[StateT]:
+    def step(self, problem: ProblemT, state: StateT, tol: float) -> PassGenerator[StateT]:
         """Make one step; usually one pass over the data."""
 
-    def posed(self, problem: ProblemT, state: StateT) -> ProblemT:
+    def with_known_facts(self, problem: ProblemT, state: StateT) -> ProblemT:
         """Return a problem with the facts about its data that a state holds."""
         return problem
 
@@ -144,7 +144,7 @@ class Solver(ABC, Generic[ProblemT, StateT]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         """Return the text of the warning for a fit that ends with this status."""

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from dlbd_estimators.kernels.kernel import Kernel
-from dlbd_estimators.kernels.parts import KeptRowsKernel
+from dlbd_estimators.kernels.parts import TrainingRowsKernel
 from dlbd_estimators.solvers.problem import Problem
 
 
@@ -26,4 +26,4 @@ class SplitProblem(Problem):
     parts: tuple[int, ...] = ()
 
     def restricted(self, kernel: Kernel[Any]) -> Kernel[Any]:
-        return KeptRowsKernel(kernel, self.parts)
+        return TrainingRowsKernel(kernel, self.parts)

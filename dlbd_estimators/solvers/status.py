@@ -21,11 +21,11 @@ class Status(Enum):
     INTERRUPTED = "{solver} was interrupted by the user."
     DIVERGED = "{solver} diverged; the model is the best one before the divergence."
     MAX_ITER = (
-        "{opening}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
+        "{prefix}{solver} did not converge in max_iter={max_iter} iterations: the error bound is "
         "{error:.1e}, tol is {tol:.1e}. Increase max_iter, or {advice}.{hint}"
     )
     STALLED = (
-        "{opening}{solver} stopped at the limit of floating-point precision with an error bound of "
+        "{prefix}{solver} stopped at the limit of floating-point precision with an error bound of "
         "{error:.1e}, above tol={tol:.1e}. {columns} may be nearly collinear."
     )
     SEPARABLE = (

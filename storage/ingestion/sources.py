@@ -186,17 +186,17 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         paths = [name for path in paths for name in _members(filesystem, path)]
         form = csv or CSVFormat(delimiter="\t" if _bare(paths[0]).endswith(".tsv") else ",")
         blocks = csv_blocks(filesystem, paths, form, nbytes)
-        sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _spread(blocks))
+        sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
         return Source(names, description, texts=True, partitions=tuple(blocks), sample=sample)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
-        schemas = tuple(each.without_rows() for each in _spread(pieces))
+        schemas = tuple(each.without_rows() for each in _evenly_spaced(pieces))
         return Source(names, description, texts=False, partitions=tuple(pieces), sample=schemas)
     return _numpy_files(paths, description, nbytes)
 
 
-def _spread(partitions: Sequence[Any]) -> list[Any]:
+def _evenly_spaced(partitions: Sequence[Any]) -> list[Any]:
     """Return a few of the partitions, evenly from the first to the last."""
     last = len(partitions) - 1
     chosen = {round(last * each / (_SAMPLED - 1)) for each in range(_SAMPLED)} if last >= 0 else ()
@@ -258,7 +258,7 @@ def _numpy_files(paths: Sequence[str], description: str, nbytes: int) -> Source:
             partial(_rows_of_numpy, path, start, start + step)
             for start in range(0, max(n_rows, 1), step)
         ]
-    sample = tuple(partial(_rows_of_numpy, path, 0, SAMPLE_ROWS) for path in _spread(paths))
+    sample = tuple(partial(_rows_of_numpy, path, 0, SAMPLE_ROWS) for path in _evenly_spaced(paths))
     return Source(names, description, texts=False, partitions=tuple(partitions), sample=sample)
 
 

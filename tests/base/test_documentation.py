@@ -13,8 +13,8 @@ from dlbd_estimators.base.documentation import documented_by_bases, documented_l
 
 ESTIMATORS = [
     value
-    for room in (dlbd_estimators, model_selection, preprocessing)
-    for value in (getattr(room, name) for name in room.__all__)
+    for subpackage in (dlbd_estimators, model_selection, preprocessing)
+    for value in (getattr(subpackage, name) for name in subpackage.__all__)
     if hasattr(value, "get_params")
 ]
 

@@ -40,7 +40,7 @@ from dlbd_estimators import (
     save,
 )
 from dlbd_estimators.base import saving, versions
-from dlbd_estimators.base.saved_values import Facts, Values
+from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder
 from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.engine.packed_file import MODEL, pack
 from dlbd_estimators.exceptions import ModelDamaged
@@ -230,11 +230,11 @@ def as_objects(values):
     )
 )
 def test_any_value_comes_back(value):
-    facts = Facts(saving._name_of)
+    facts = ValueEncoder(saving._name_of)
     held = facts.of(value, "it")
     parts = b"".join(bytes(part) for part in pack(held, facts.arrays, MODEL))
     held, arrays = dlbd_estimators.base.saving.unpack(parts, MODEL)
-    assert same(Values(arrays, saving._class_of).of(held), value)
+    assert same(ValueDecoder(arrays, saving._class_of).of(held), value)
 
 
 def test_an_estimator_that_stands_at_two_places_is_one(tmp_path):
@@ -330,9 +330,9 @@ def test_what_is_no_file_of_a_model(tmp_path):
 
 FORGED = {
     "a class of another package": {"object": "subprocess.Popen", "holds": {}},
-    "what is in no room": {"object": "dlbd_estimators.engine.Executor", "holds": {}},
+    "what is not public": {"object": "dlbd_estimators.engine.Executor", "holds": {}},
     "what is no public name": {"object": "dlbd_estimators.linear_model.ridge", "holds": {}},
-    "a function of a room": {"object": "dlbd_estimators.linear_model.lasso_path", "holds": {}},
+    "a public function": {"object": "dlbd_estimators.linear_model.lasso_path", "holds": {}},
     "a function of NumPy": {"random_state": {"tuple": [{"tuple": ["bit_generator", "test"]}]}},
     "a type": {"type": "subprocess.Popen"},
     "another missing value": {"missing": "os.system"},

@@ -72,7 +72,7 @@ def test_a_selection_or_a_copy_reads_the_same_rows(sizes, fraction, seed, rng):
 def test_blocks_and_seeds_choose_rows_of_their_own(size, n_blocks, seed):
     loader = SplitLoader(from_arrays(np.zeros((1, 1)), np.zeros(1), None), 0.5, seed, True)
     chosen = [tuple(loader.choose(index, size)) for index in range(n_blocks)]
-    chosen += [tuple(SplitLoader(loader.whole, 0.5, seed + 1, True).choose(0, size))]
+    chosen += [tuple(SplitLoader(loader.source, 0.5, seed + 1, True).choose(0, size))]
     assert len(set(chosen)) == n_blocks + 1
     assert chosen[0] == tuple(loader.choose(0, size))
 

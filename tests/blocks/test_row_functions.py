@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators import LogisticRegression, Ridge
-from dlbd_estimators.blocks.row_functions import Steps, after
+from dlbd_estimators.blocks.row_functions import Steps, fuse_with_previous
 from dlbd_estimators.exceptions import NonFiniteValues
 from dlbd_estimators.metrics import accuracy_score
 from dlbd_estimators.preprocessing import (
@@ -118,7 +118,7 @@ def pipeline(X):
 def test_steps_of_a_pipeline_are_one_task():
     X, _ = rows()
     result = pipeline(da.from_array(X, chunks=(500, 3)))
-    before, checked = after(result, abs)
+    before, checked = fuse_with_previous(result, abs)
     assert before.name.startswith("array-")
     assert len(checked.function.functions) == 4
     # What is between them is an array of its own still.

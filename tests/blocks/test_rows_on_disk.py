@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators import Ridge
 from dlbd_estimators.blocks import rows_on_disk
-from dlbd_estimators.blocks.rows_on_disk import Values, computed
+from dlbd_estimators.blocks.rows_on_disk import SpillingCache, compute_with_spill
 
 
 def block(number, n_rows):
@@ -35,7 +35,7 @@ def own(graph, keys):
     st.sampled_from([0, 2**14, 2**17]),
 )
 def test_values_are_a_dictionary_of_bounded_size(actions, room):
-    values, expected = Values(room), {}
+    values, expected = SpillingCache(room), {}
     for key, n_rows, deletes in actions:
         if deletes and key in expected:
             del values[key], expected[key]
@@ -56,14 +56,14 @@ def test_values_are_a_dictionary_of_bounded_size(actions, room):
 @pytest.mark.parametrize("room", [0, 2**30])
 @pytest.mark.parametrize("run", [threaded.get, get_sync, own])
 def test_a_graph_gives_the_same_whatever_the_room(room, run, monkeypatch, tmp_path):
-    monkeypatch.setattr(rows_on_disk, "ROOM", room)
+    monkeypatch.setattr(rows_on_disk, "MEMORY_NBYTES", room)
     graph = {("a", i): Task(("a", i), block, i, 500) for i in range(6)}
     for i in range(6):
         parts = [TaskRef(("a", i)), TaskRef(("a", (i + 1) % 6))]
         graph["b", i] = Task(("b", i), np.add, *parts)
     keys = [("b", i) for i in range(6)]
     with dask.config.set({"temporary-directory": str(tmp_path)}):
-        values = computed(graph, keys, run)
+        values = compute_with_spill(graph, keys, run)
     for i, key in enumerate(keys):
         np.testing.assert_array_equal(values.node(key)(), block(i + (i + 1) % 6, 500))
     assert values.n_on_disk == (0 if room else 6)
@@ -86,10 +86,10 @@ def test_a_shuffle_by_tasks_holds_no_more_rows_than_there_is_room_for(monkeypatc
     def coefs():
         return Ridge(alpha=0.0).fit(shuffled[list("abc")], shuffled["y"]).coef_
 
-    in_memory, seen, run = coefs(), [], rows_on_disk.computed
-    monkeypatch.setattr(rows_on_disk, "ROOM", 2**14)
+    in_memory, seen, run = coefs(), [], rows_on_disk.compute_with_spill
+    monkeypatch.setattr(rows_on_disk, "MEMORY_NBYTES", 2**14)
     monkeypatch.setattr(
-        "dlbd_estimators.blocks.dask_blocks.computed",
+        "dlbd_estimators.blocks.dask_blocks.compute_with_spill",
         lambda *given: seen.append(run(*given)) or seen[-1],
     )
     with dask.config.set({"temporary-directory": str(tmp_path)}):

@@ -45,7 +45,7 @@ def test_rows_are_those_of_the_splitter(splitter, n, data):
         np.testing.assert_array_equal(
             rows_of_parts(parts, splits.test[number], sizes), np.sort(test)
         )
-    np.testing.assert_array_equal(rows_of_parts(parts, splits.whole, sizes), np.arange(n))
+    np.testing.assert_array_equal(rows_of_parts(parts, splits.all_rows, sizes), np.arange(n))
 
 
 def test_rows_of_no_fold_are_a_part_that_is_always_trained_on():

@@ -477,9 +477,12 @@ def test_without_a_package_that_opens_data_sets(dlbd, data, monkeypatch):
 
 
 def test_all_estimators_can_be_fitted():
-    rooms = (linear_model, neural_network)
+    subpackages = (linear_model, neural_network)
     classes = {
-        name for room in rooms for name in room.__all__ if hasattr(getattr(room, name), "fit")
+        name
+        for subpackage in subpackages
+        for name in subpackage.__all__
+        if hasattr(getattr(subpackage, name), "fit")
     }
     assert set(estimators.NAMES) == classes
 

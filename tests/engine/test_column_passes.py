@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.engine.column_passes import (
     block_lengths,
     each_block,
@@ -222,7 +222,7 @@ def test_lengths_of_partitions_are_counted_beside_those_of_chunks():
     frame = dd.from_pandas(pd.DataFrame({"a": np.arange(50)}), npartitions=4)
     frame = frame[frame["a"] % 20 > 0]
     expected = tuple(len(part) for part in dask.compute(*frame.to_delayed()))
-    found = block_lengths(*together(frame, frame["a"]), da.zeros(9, chunks=4))
+    found = block_lengths(*merge_graphs(frame, frame["a"]), da.zeros(9, chunks=4))
     assert found == [expected, expected, (4, 4, 1)]
 
 

@@ -104,7 +104,7 @@ def test_what_a_fit_spends_on_decoding_is_part_of_loading(tmp_path, monkeypatch)
     cost = spent.cost
     assert cost.n_blocks >= 8
     assert 0.0 < cost.decoded < cost.loaded
-    assert cost.waited < cost.seconds <= spent.offered
+    assert cost.waited < cost.seconds <= spent.thread_seconds_available
     assert 0.0 < spent.joined < spent.wall
     assert cost.phases()["decode"] > 0.0
 

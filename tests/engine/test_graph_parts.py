@@ -28,7 +28,7 @@ from dlbd_estimators.engine.graph_parts import NotKept, Part, SentParts, read_pa
 from dlbd_estimators.engine.held_partials import Held, join_held
 from dlbd_estimators.engine.per_fit_cache import PerFitCache
 from dlbd_estimators.engine.threads import ThreadExecutor
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout
 from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from tests.engine.test_cluster import own_cluster
@@ -115,7 +115,7 @@ def test_replicas_go_on_where_a_worker_has_lost_its_graphs_or_never_kept_them(
     X = da.random.default_rng(0).normal(size=(600, 3), chunks=(2, 3))
     blocks = from_dask(X, X[:, 0], None)
     scheme = InRounds(
-        LEARNER, blocks, Shape(1, 100, 8), OuterStep(1.0, 0.0), 5, shuffle=True, name="t"
+        LEARNER, blocks, EpochLayout(1, 100, 8), OuterStep(1.0, 0.0), 5, shuffle=True, name="t"
     )
 
     def ends(executor, between=lambda _number: None):
@@ -204,7 +204,7 @@ def test_a_part_reads_what_all_blocks_would(data, n_blocks):
     some = data.draw(st.lists(st.integers(0, n_blocks - 1), min_size=1, unique=True))
     part = SentParts(dumps).packed(blocks, some, blocks.select(some), "home", 0)
     light = pickle.loads(pickle.dumps(blocks.select(())))
-    whole = light.read_by(part.pickled.load())
+    whole = light.with_loader_of(part.pickled.load())
     for index in some:
         np.testing.assert_array_equal(whole.load(index).X, blocks.load(index).X)
         assert whole.where(index) == blocks.where(index)
@@ -234,7 +234,7 @@ def test_rows_that_were_counted_since_are_sent_with_their_numbers():
     parts, rest = sent.grouped(known, [0, 1], "home", 2**30)
     assert rest == []
     for part in parts.values():
-        assert known.select(()).read_by(part.pickled.load()).rows(1) == range(4, 8)
+        assert known.select(()).with_loader_of(part.pickled.load()).rows(1) == range(4, 8)
 
 
 @given(st.data(), st.integers(1, 9))
@@ -254,7 +254,7 @@ def test_groups_and_what_is_in_none_read_what_all_blocks_would(data, n_blocks):
         for group, part in parts.items():
             kept = read_part("groups", part)
             for index in set(group) & set(some):
-                light = pickle.loads(pickle.dumps(blocks.select(()))).read_by(kept)
+                light = pickle.loads(pickle.dumps(blocks.select(()))).with_loader_of(kept)
                 np.testing.assert_array_equal(light.load(index).X, blocks.load(index).X)
                 assert light.rows(index) == blocks.rows(index)
     graph_parts.part_store.clear()

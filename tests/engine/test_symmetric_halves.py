@@ -55,7 +55,7 @@ def test_halves_of_symmetric_matrices_make_the_same_bits(array):
     half = Half.of(array)
     n = array.shape[-1]
     assert half.upper.nbytes * 2 * n == array.nbytes * (n + 1)
-    whole = half.whole()
+    whole = half.full_matrices()
     assert whole.dtype == array.dtype
     assert whole.flags.c_contiguous
     np.testing.assert_array_equal(bits(whole), bits(array))

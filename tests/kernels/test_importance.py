@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators.engine.reduction_tree import reduce_range
 from dlbd_estimators.kernels.arrays import Order
-from dlbd_estimators.kernels.importance import Importance, RowSieve, joined
+from dlbd_estimators.kernels.importance import Importance, RowSampler, combine_rows
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss
@@ -17,10 +17,10 @@ from tests.strategies import random_generators
 
 
 def kept_of(rule, number, X, y, weight):
-    sieve = RowSieve(rule.of_block(number), Block(X, y, weight))
+    sampler = RowSampler(rule.of_block(number), Block(X, y, weight))
     for rows in (slice(0, 7), slice(7, None)):  # whatever the tiles
-        sieve.add(X[rows], y[rows], weight[rows], weight[rows])
-    return sieve.rows()
+        sampler.add(X[rows], y[rows], weight[rows], weight[rows])
+    return sampler.rows()
 
 
 def kept_of_all(rule, blocks):
@@ -28,7 +28,7 @@ def kept_of_all(rule, blocks):
     return reduce_range(
         lambda number: (kept_of(rule, number, *blocks[number]), len(blocks[number][0])),
         lambda left, right: (
-            joined(rule, left[0], right[0], left[1] + right[1]),
+            combine_rows(rule, left[0], right[0], left[1] + right[1]),
             left[1] + right[1],
         ),
         0,
@@ -40,7 +40,7 @@ def expected_of_all(rule, blocks):
     """The same, of each row its place and limit, by sorting."""
 
     def least(rows, n):
-        most = rule.most(n)
+        most = rule.max_rows(n)
         if len(rows) > most:
             limit = sorted(rows)[most][0]
             rows = [(u, place, min(t, limit)) for u, place, t in rows if u < limit]
@@ -93,8 +93,8 @@ def test_ranges_of_blocks_keep_twice_their_share_together_at_most():
     """Whatever the scores, and in however many bundles a pass is cut."""
     rule = Importance(np.eye(3), np.inf, 100, 10_000)
     for n_ranges in (1, 2, 8, 64):
-        assert rule.most(10_000 // n_ranges) * n_ranges <= 200 + n_ranges
-    assert rule.most(10_000) == 100
+        assert rule.max_rows(10_000 // n_ranges) * n_ranges <= 200 + n_ranges
+    assert rule.max_rows(10_000) == 100
 
 
 @settings(max_examples=5)  # each of which is a mean over 200 draws
@@ -111,7 +111,7 @@ def test_sums_over_kept_rows_are_those_over_all_on_average(rng):
     for seed in range(200):
         rows, _ = kept_of_all(Importance(directions, np.inf, 40, 300, seed=seed), blocks)
         assert len(rows.y) <= 40
-        estimates.append(np.sum(rows.weight * rows.y / rows.chance))
+        estimates.append(np.sum(rows.weight * rows.y / rows.probability))
     standard_error = np.std(estimates) / np.sqrt(len(estimates))
     whole = sum(weight @ y for _, y, weight in blocks)
     assert abs(np.mean(estimates) - whole) <= 6 * standard_error

@@ -98,5 +98,5 @@ def test_splits_of_folds_train_on_all_others():
     splits = Splits.folds(3, rest=True)
     assert splits.train == ((1, 2, 3), (0, 2, 3), (0, 1, 3))
     assert splits.test == ((0,), (1,), (2,))
-    assert splits.whole == (0, 1, 2, 3)
+    assert splits.all_rows == (0, 1, 2, 3)
     assert splits.n_parts == 4

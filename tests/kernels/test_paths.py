@@ -16,7 +16,7 @@ from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, Splits, multiplicity, rows_of
 from dlbd_estimators.kernels.paths import PathKernel
-from dlbd_estimators.kernels.row_sample import Chances, RowSampleKernel
+from dlbd_estimators.kernels.row_sample import RowSampleKernel, SamplingRates
 from tests.strategies import cuts, features, random_generators, weights
 
 
@@ -108,7 +108,7 @@ def test_all_rows_are_drawn_once_where_their_chance_is_one(case):
     block, _, kernel, _ = case
     n_classes = int(max(kernel.packing.n_outputs, 2))
     drawn = RowSampleKernel(kernel.packing, len(block.parts))(
-        block, Chances(np.full(n_classes, np.inf))
+        block, SamplingRates(np.full(n_classes, np.inf))
     )
     np.testing.assert_array_equal(drawn.X[0], block.X)
     np.testing.assert_array_equal(drawn.y[0], block.y)
@@ -118,21 +118,21 @@ def test_all_rows_are_drawn_once_where_their_chance_is_one(case):
 
 
 @given(random_generators(), st.booleans())
-def test_drawn_rows_stand_for_those_left_out(rng, by_importance):
+def test_drawn_rows_stand_for_those_left_out(rng, importance_rates):
     n, packing = 20_000, Packing(1, 2, True)
     X, y = rng.normal(size=(n, 2)), rng.integers(0, 2, n).astype(float)
     weight = rng.uniform(0.0, 2.0, n)
     block = DividedBlock(X, y, weight, (slice(0, n // 2), slice(n // 2, n)))
     model, projection = (
-        (rng.normal(size=3), rng.normal(size=(3, 4))) if by_importance else (None,) * 2
+        (rng.normal(size=3), rng.normal(size=(3, 4))) if importance_rates else (None,) * 2
     )
-    chances = Chances(np.array([0.1, 0.2]), None, model, projection)
+    rates = SamplingRates(np.array([0.1, 0.2]), None, model, projection)
     kernel = RowSampleKernel(packing, 2)
-    drawn = kernel(block, chances)
+    drawn = kernel(block, rates)
     assert 0 < len(drawn.X[0]) < n
     # Rows of importance have chances up to one; five standard errors of the sum.
     error = 5 * np.sqrt((drawn.weight[0] ** 2).sum())
     assert abs(drawn.weight[0].sum() - weight.sum()) < error
-    np.testing.assert_array_equal(kernel(block, chances).X[0], drawn.X[0])
-    both = kernel.combine(drawn, kernel(block, chances))
+    np.testing.assert_array_equal(kernel(block, rates).X[0], drawn.X[0])
+    both = kernel.combine(drawn, kernel(block, rates))
     assert len(both.X) == len(both.parts) == 2

@@ -57,7 +57,7 @@ class LogCoshRegressor(LeastSquares):
         self.max_iter = max_iter
         self.verbose = verbose
 
-    def _asked_for(self):
+    def _check_parameters(self):
         return "log-cosh", self.solver
 
     def _penalties(self, n_outputs):

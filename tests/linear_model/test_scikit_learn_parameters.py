@@ -38,9 +38,9 @@ PERCEPTRON = {"max_iter": 2, "hidden_layer_sizes": 3, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(monkeypatch):
-    """What is told once a process is told once a test."""
-    monkeypatch.setattr(ignored_parameters, "_told", set())
+def nothing_warned_yet(monkeypatch):
+    """Let each test see the warnings that a process shows only once."""
+    monkeypatch.setattr(ignored_parameters, "_warned", set())
 
 
 @pytest.fixture

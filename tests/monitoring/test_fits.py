@@ -103,7 +103,7 @@ def test_fits_are_lost_with_their_client():
     log = log_of(started("a"), ended("a"), started("b"))
     log.add(started("c"), "another")
     version = log.version
-    log.lose("c")
+    log.mark_lost("c")
     assert {key: fit.state for key, fit in log} == {"a": "converged", "b": "lost", "c": "running"}
     assert log.version > version
     assert "client" in dict(log)["b"].message

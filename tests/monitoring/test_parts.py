@@ -164,7 +164,7 @@ def test_how_the_fits_of_a_search_ended_is_counted(data):
     (entry,) = entries_of(log)
     assert entry.state == "max iter"
     assert "max_iter=1" in entry.message
-    log.lose("c")
+    log.mark_lost("c")
     assert entries_of(log)[0].state == "max iter"
 
 

@@ -18,9 +18,9 @@ def spendings(draw):
     """What an executor may have spent in a step, and the seconds of the step."""
     wall = draw(SECONDS)
     joined = wall * draw(SHARES)
-    offered = (wall - joined) * draw(st.integers(1, 64))
+    thread_seconds_available = (wall - joined) * draw(st.integers(1, 64))
     # Threads cannot work longer than they were offered, but for what clocks differ by.
-    busy = offered * draw(st.floats(0.0, 1.01))
+    busy = thread_seconds_available * draw(st.floats(0.0, 1.01))
     loaded = draw(SECONDS)
     cost = Cost(
         n_tasks=draw(st.integers(0, 100)),
@@ -30,7 +30,7 @@ def spendings(draw):
         loaded=loaded,
         decoded=loaded * draw(st.floats(0.0, 1.01)),
     )
-    return TotalCost(cost, wall, joined, offered), wall + draw(SECONDS)
+    return TotalCost(cost, wall, joined, thread_seconds_available), wall + draw(SECONDS)
 
 
 @given(spendings())
@@ -56,7 +56,7 @@ def test_each_second_is_where_it_belongs():
     # Four threads for 10 s; half of their time they worked, of that a quarter they stood still,
     # while a third of what was loaded was decoding.
     cost = Cost(seconds=20.0, waited=5.0, loaded=9.0, decoded=3.0, bytes_read=18)
-    parts = phases(TotalCost(cost, wall=11.0, joined=1.0, offered=40.0), 12.0)
+    parts = phases(TotalCost(cost, wall=11.0, joined=1.0, thread_seconds_available=40.0), 12.0)
     assert parts == pytest.approx(
         {"read": 5 / 6, "decode": 5 / 12, "compute": 3.75, "reduce": 1.0, "wait": 6.0}
     )

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from dlbd_estimators.engine.rounds import TrainedReplica, train_replica
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import Diverged
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout
 from dlbd_estimators.solvers.stochastic.one_epoch import InRounds
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from tests.engine.test_rounds import LEARNER, NETWORK, blocks_of
 from tests.solvers.dense import answer
 from tests.strategies import cuts, random_generators
 
-SHAPES = st.builds(Shape, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
+SHAPES = st.builds(EpochLayout, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
 
 
 class Recorder(ThreadExecutor):
@@ -135,7 +135,7 @@ def orders(rounds, n_epochs):
 def test_blocks_come_in_another_order_each_epoch(n_replicas, rng):
     blocks = blocks_of([2] * 30, rng)
     for shuffle, n_orders in ((True, 4), (False, 1)):
-        rounds, _, _ = epochs(blocks, Shape(n_replicas, 2, 8), 4, shuffle=shuffle)
+        rounds, _, _ = epochs(blocks, EpochLayout(n_replicas, 2, 8), 4, shuffle=shuffle)
         found = orders(rounds, 4)
         assert len(set(map(tuple, found))) == n_orders
         assert all(sorted(order) == list(range(30)) for order in found)
@@ -147,7 +147,7 @@ def test_blocks_come_in_another_order_each_epoch(n_replicas, rng):
 
 
 def test_rounds_have_the_epochs_learning_rate_and_names_that_people_recognise(rng):
-    rounds, _, _ = epochs(blocks_of([2] * 8, rng), Shape(2, 1, 2), 2)
+    rounds, _, _ = epochs(blocks_of([2] * 8, rng), EpochLayout(2, 1, 2), 2)
     assert [name for _, _, name in rounds] == [
         f"test-epoch-{epoch}-round-{number}" for epoch in (1, 2) for number in (1, 2)
     ]
@@ -170,7 +170,7 @@ def test_the_round_is_named_in_which_any_replica_diverged(culprit, bad, rng):
             return results
 
     blocks = blocks_of([2] * 16, rng)
-    shape, outer = Shape(2, 1, 2), OuterStep(1.0, 0.0)
+    shape, outer = EpochLayout(2, 1, 2), OuterStep(1.0, 0.0)
     scheme = InRounds(LEARNER, blocks, shape, outer, 5, shuffle=True, name="t")
     begin = scheme.begin(rng.normal(size=NETWORK.layers.size), 0.5)
     told = r"in epoch 1, round 3 of 4: .* instead of 0\.5"

@@ -80,7 +80,7 @@ def test_a_decrement_bounds_each_coefficient(seed, kind, strength):
     X, y = drawn(seed, kind)
     problem = problem_for(kind, X, y, strength)
     best = run(Newton(), problem, tol=1e-12, quiet=True)
-    problem = problem.at(best.state.known)
+    problem = problem.with_known(best.state.known)
     _, _, hessian = dense_derivatives(problem, X, y, best.parameters)
     rng = np.random.default_rng(seed)
     inverse = np.linalg.pinv(hessian, rcond=1e-13)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.solvers.curvature_pairs import two_loops
+from dlbd_estimators.solvers.curvature_pairs import two_loop_recursion
 from tests.strategies import random_generators
 
 
@@ -33,9 +33,9 @@ def test_two_loops_are_products_with_the_updated_matrix(rng, size, n_pairs, resc
         left = np.eye(size) - np.outer(moved, turned) / (moved @ turned)
         inverse = left @ inverse @ left.T + np.outer(moved, moved) / (moved @ turned)
     gradient = rng.normal(size=size)
-    found = two_loops(gradient, pairs, Scaled(diagonal), rescale=rescale)
+    found = two_loop_recursion(gradient, pairs, Scaled(diagonal), rescale=rescale)
     scale = np.abs(inverse).max() * np.abs(gradient).max()
     np.testing.assert_allclose(found, inverse @ gradient, rtol=1e-6, atol=1e-9 * scale)
     if pairs:  # the last step is remembered as it was
-        found = two_loops(pairs[-1][1], pairs, Scaled(diagonal), rescale=rescale)
+        found = two_loop_recursion(pairs[-1][1], pairs, Scaled(diagonal), rescale=rescale)
         np.testing.assert_allclose(found, pairs[-1][0], rtol=1e-6, atol=1e-9 * scale)

@@ -44,7 +44,8 @@ def test_a_stopped_solution_is_the_state_that_the_step_ended_in(name, stop_at, s
     assert n == len(begun) == len(ended) <= stop_at
     assert solution.state is ended[-1][0]
     np.testing.assert_array_equal(
-        solution.parameters, problem.at(solution.state.known).original(solution.state.parameters)
+        solution.parameters,
+        problem.with_known(solution.state.known).original(solution.state.parameters),
     )
     assert all(before is after for before, (after, _) in zip(begun[1:], ended, strict=False))
     assert solution.history == [entry for _, entry in ended]

@@ -16,7 +16,7 @@ from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.losses import HalfSquaredError
 from dlbd_estimators.solvers import matrix_memory
-from dlbd_estimators.solvers.matrix_memory import holds, largest_side
+from dlbd_estimators.solvers.matrix_memory import largest_side, matrices_fit
 from dlbd_estimators.solvers.smooth import newton_cg
 from tests.blocks.test_dask_blocks import never
 from tests.solvers.dense import problem_of
@@ -96,10 +96,10 @@ def test_auto_takes_a_solver_that_needs_none(data):
 @pytest.mark.usefixtures("little")
 def test_solvers_that_can_do_without_do(data):
     problem = problem_of(*data, HalfSquaredError())
-    assert holds(problem, 400)
-    assert not holds(problem, 401)
+    assert matrices_fit(problem, 400)
+    assert not matrices_fit(problem, 401)
     assert largest_side(problem) == 20
-    assert not newton_cg._fits(problem)
+    assert not newton_cg._preconditioner_fits(problem)
     X, y = data
     expected = linear_model.LogisticRegression(tol=1e-12, solver="newton-cholesky").fit(X, y > 0)
     for solver in ("lbfgs", "newton_cg"):

@@ -63,7 +63,7 @@ def test_coordinates_and_parameters_belong_together(rng, n, more, intercept):
     np.testing.assert_allclose(reduced.coordinates(there), z, rtol=1e-6, atol=1e-6)
     coef, shift = reduced.packing.unpack(z)
     rows = reduced.blocks.loader.X
-    whole_coef, whole_shift = reduced.whole.unpack(there)
+    whole_coef, whole_shift = reduced.original_packing.unpack(there)
     scale = np.abs(rows @ coef.T).max() + 1.0
     np.testing.assert_allclose(
         X @ whole_coef.T + whole_shift, rows @ coef.T + shift, atol=1e-9 * scale

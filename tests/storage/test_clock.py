@@ -9,7 +9,7 @@ import pytest
 
 import storage
 from storage import clock
-from storage.clock import counted, decoding
+from storage.clock import decoding, decoding_timed
 
 STEPS = np.repeat(np.arange(2_000.0), 4).reshape(2_000, 4)
 # Whole chunks: the last one of others is padded, and that compresses.
@@ -38,7 +38,7 @@ def stored(folder, X):
 def test_what_is_surrounded_is_counted(ticks):
     def twice():
         for took in (1.5, 2.0):
-            with counted():
+            with decoding_timed():
                 ticks[0] += took
             ticks[0] += 100.0
 
@@ -46,7 +46,7 @@ def test_what_is_surrounded_is_counted(ticks):
 
 
 def test_what_fails_is_counted_too(ticks):
-    @counted()
+    @decoding_timed()
     def fail():
         ticks[0] += 2.0
         raise OSError("broken")
@@ -63,7 +63,7 @@ def test_each_thread_has_its_own(ticks):
 
     def other():
         found.append(decoding.seconds)
-        with counted():
+        with decoding_timed():
             ticks[0] += 3.0
         found.append(decoding.seconds)
 

@@ -15,7 +15,7 @@ from scipy.stats import chisquare
 
 import storage
 from storage.local_files import LocalFiles
-from storage.shuffling import counts_of, order_in, order_out
+from storage.shuffling import collect_order, counts_of, deal_order
 from tests.storage.strategies import values
 
 N = 500
@@ -38,12 +38,12 @@ def order_of(sizes, seed):
     rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     dealt = [[] for _ in sizes]
     for block, (of_block, counts) in enumerate(zip(rows, counts_of(sizes, seed), strict=True)):
-        out = of_block[order_out(seed, block, len(of_block))]
+        out = of_block[deal_order(seed, block, len(of_block))]
         for new, part in zip(dealt, np.split(out, np.cumsum(counts)[:-1]), strict=True):
             new.append(part)
     together = [np.concatenate(parts) for parts in dealt]
     assert [len(each) for each in together] == list(sizes)
-    return np.concatenate([e[order_in(seed, n, len(e))] for n, e in enumerate(together)])
+    return np.concatenate([e[collect_order(seed, n, len(e))] for n, e in enumerate(together)])
 
 
 @given(

@@ -44,7 +44,7 @@ _TOLERATED = 1e-6
 
 
 @dataclass(frozen=True)
-class Inverted:
+class InverseBread:
     """The inverse of the bread plus the penalty's second derivatives.
 
     Attributes
@@ -71,7 +71,7 @@ class Inverted:
         return 0.5 * (half + half.T)
 
 
-def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Inverted:
+def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> InverseBread:
     """Invert the sum of the bread and the penalty's second derivatives.
 
     Raises
@@ -94,7 +94,7 @@ def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Invert
     inverse, n_effective = root @ root.T, float(len(bread))
     if fitted.strength > 0:
         n_effective = float(np.trace(inverse @ bread))
-    return Inverted(centre, bread, inverse, root, n_effective)
+    return InverseBread(centre, bread, inverse, root, n_effective)
 
 
 def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
@@ -141,7 +141,7 @@ def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
     )
 
 
-def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -> None:
+def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: InverseBread) -> None:
     """Check that a model minimises its objective on these rows.
 
     Raises
@@ -153,7 +153,7 @@ def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: Inverted) -
     n = fitted.packing.n_features
     parameters = fitted.parameters
     step = inverted.inverse @ (sums.gradient + fitted.penalty * parameters)
-    scale = sums.squares / max(sums.weight, 1.0) if fitted.has_errors_of_one_variance else 1.0
+    scale = sums.squares / max(sums.weight, 1.0) if fitted.is_homoscedastic else 1.0
     error = np.sqrt(scale * np.diag(inverted.inverse))
     spread = np.sqrt(np.maximum(np.diag(sums.bread), 0.0))
     largest = float(np.max(np.abs(parameters[:n]) * spread[:n], initial=0.0))

@@ -61,7 +61,7 @@ class FittedModel:
         return diagonal
 
     @property
-    def has_errors_of_one_variance(self) -> bool:
+    def is_homoscedastic(self) -> bool:
         """Whether all errors have the same variance, which is estimated: true for a regression."""
         return self.loss.quadratic
 

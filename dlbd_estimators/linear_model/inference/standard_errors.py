@@ -17,7 +17,7 @@ from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
 from dlbd_estimators.linear_model.incremental import kept_moments
 from dlbd_estimators.linear_model.inference.covariance import (
-    Inverted,
+    InverseBread,
     check_counts,
     check_minimum,
     clustered,
@@ -31,7 +31,7 @@ from dlbd_estimators.linear_model.inference.table import (
     tabulate,
 )
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.matrix_memory import sweep_holds
+from dlbd_estimators.solvers.matrix_memory import sweep_fits
 
 #: Power of ``1 - leverage`` by which each covariance divides the squared scores.
 _DISCOUNTS = {"classical": 0, "HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2, "clustered": 0}
@@ -199,7 +199,9 @@ def _kept_sums(
     return sums_of_moments(fitted, moments)
 
 
-def _inverted(fitted: FittedModel, sums: SandwichSums, frequency: bool) -> tuple[Inverted, float]:
+def _inverted(
+    fitted: FittedModel, sums: SandwichSums, frequency: bool
+) -> tuple[InverseBread, float]:
     """Return the inverse of the bread and the number of rows, after all checks."""
     n = sums.weight if frequency else float(sums.n_present)
     with single_threaded_blas:
@@ -240,7 +242,7 @@ def _run(
 def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -> None:
     """Check before X is read that the sums fit in the memory of a worker."""
     n_entries = 2 * width**2 + n_groups * width
-    if not sweep_holds(executor, blocks, n_entries):
+    if not sweep_fits(executor, blocks, n_entries):
         raise MatrixTooLarge(
             f"The sums for {width} coefficients and {n_groups} groups take "
             f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, which is more memory than a "
@@ -258,7 +260,7 @@ def _check_leverages(sums: SandwichSums, covariance: str) -> None:
 
 
 def _parameters_covariance(
-    fitted: FittedModel, sums: SandwichSums, inverted: Inverted, covariance: str, n: float
+    fitted: FittedModel, sums: SandwichSums, inverted: InverseBread, covariance: str, n: float
 ) -> Any:
     df = n - inverted.n_effective
     if covariance == "classical":
@@ -275,7 +277,7 @@ def _parameters_covariance(
 
 def _scale(fitted: FittedModel, sums: SandwichSums, df: float) -> float:
     """Return the variance of the error of a row of weight 1; it is 1 for a classifier."""
-    return sums.squares / df if fitted.has_errors_of_one_variance else 1.0
+    return sums.squares / df if fitted.is_homoscedastic else 1.0
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from dlbd_estimators.base.prediction import predict
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.linear_model.inference.covariance import Inverted
+from dlbd_estimators.linear_model.inference.covariance import InverseBread
 from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
 from dlbd_estimators.linear_model.inference.intervals import IntervalPredictor
 from dlbd_estimators.solvers.factor import Factor
@@ -237,7 +237,7 @@ class CoefficientTable:
             The model is a classifier or has a penalty, or ``of`` is unknown.
         """
         fitted = self.fitted
-        if not fitted.has_errors_of_one_variance or fitted.strength > 0:
+        if not fitted.is_homoscedastic or fitted.strength > 0:
             raise ValueError(
                 "Prediction intervals are available only for a LinearRegression. A classifier "
                 "predicts probabilities, and predictions of a model with a penalty are biased."
@@ -259,7 +259,7 @@ class CoefficientTable:
 
 def tabulate(
     fitted: FittedModel,
-    inverted: Inverted,
+    inverted: InverseBread,
     centred: FloatArray,
     *,
     kind: str,
@@ -274,7 +274,7 @@ def tabulate(
     ----------
     fitted : FittedModel
         The model.
-    inverted : Inverted
+    inverted : InverseBread
         The inverse of the bread, with the centre of the features.
     centred : ndarray of shape (n_parameters, n_parameters)
         The covariance of the parameters for centred features.
@@ -296,7 +296,7 @@ def tabulate(
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / error
-    regression = fitted.has_errors_of_one_variance
+    regression = fitted.is_homoscedastic
     distribution = stats.t(df) if regression else stats.norm()
     half = float(distribution.isf(0.5 * (1.0 - confidence))) * error
     return CoefficientTable(

@@ -59,7 +59,11 @@ def polish(
         if len(active):
             goal = _solve(gram[np.ix_(active, active)], linear[active] - l1 * signs[active])
             settled = bool(np.all(goal * signs[active] > 0))
-            best = goal if settled else _along(gram, linear, l1, w, active, goal, signs[active])
+            best = (
+                goal
+                if settled
+                else _best_breakpoint(gram, linear, l1, w, active, goal, signs[active])
+            )
             updated = np.zeros_like(w)
             updated[active] = best
             if not settled and np.array_equal(updated, w):
@@ -76,7 +80,7 @@ def polish(
     return w
 
 
-def _along(
+def _best_breakpoint(
     gram: FloatArray,
     linear: FloatArray,
     l1: float,

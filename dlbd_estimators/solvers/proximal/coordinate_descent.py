@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Relative duality gap to which the quadratic is solved: accuracy is cheap without reading data.
@@ -79,18 +79,20 @@ class CoordinateDescent(Minimizer[CoordinateState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.n_features + packing.n_outputs  # the targets are columns too
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[CoordinateState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[CoordinateState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return CoordinateState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: CoordinateState, tol: float) -> Asks[CoordinateState]:
+    def step(
+        self, problem: Problem, state: CoordinateState, tol: float
+    ) -> PassGenerator[CoordinateState]:
         if state.moments is None or state.model is None:
             return _from_moments(problem, state)
         return _from_residuals(problem, state, state.moments, state.model, tol)
 
 
-def _from_moments(problem: Problem, state: CoordinateState) -> Asks[CoordinateState]:
+def _from_moments(problem: Problem, state: CoordinateState) -> PassGenerator[CoordinateState]:
     """Request the moments, and solve the problem that they describe."""
     packing, n = problem.packing, problem.packing.n_features
     # Without l1, no dual point would show an error in directions that float32 rounding has lost.
@@ -119,7 +121,7 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
     unit = float(np.sqrt(np.trace(moments.products[n:, n:]) / moments.weight)) or 1.0
     known = replace(problem.known, total_weight=moments.weight, unit=unit)
     variance = np.diag(moments.products)[:n] / moments.weight
-    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    problem = problem.with_known(known).with_centre(moments.mean[:n], variance)
     gram = moments.products[:n, :n] / moments.weight + l2_strength(problem) * np.eye(n)
     model = Model.of(gram, epsilon=moments.epsilon)
     slopes = moments.products[:n, n:].T / moments.weight
@@ -141,16 +143,16 @@ def solve_moments(problem: Problem, state: CoordinateState, moments: Moments) ->
 
 def _from_residuals(
     problem: Problem, state: CoordinateState, moments: Moments, model: Model, tol: float
-) -> Asks[CoordinateState]:
+) -> PassGenerator[CoordinateState]:
     """Certify the last solution on the data, and correct it if it is not good enough."""
     packing = problem.packing
     centre = moments.mean[: packing.n_features] - problem.centre
     coef, intercept = packing.unpack(state.parameters)
-    proof = yield from certify(problem, coef, intercept, centre, model)
-    gaps, intercept = proof.gaps, proof.intercept
+    certificate = yield from certify(problem, coef, intercept, centre, model)
+    gaps, intercept = certificate.gaps, certificate.intercept
     point = packing.pack(coef, intercept)
     spread = target_squares(moments, problem)
-    error = error_of_descent(problem, moments, model, proof.descent, point)
+    error = error_of_descent(problem, moments, model, certificate.descent, point)
     gap_is_small = float(np.max(gaps / spread)) <= max(tol**2, min(tol, _GAP))
     status = None
     if error <= tol and gap_is_small:
@@ -166,26 +168,26 @@ def _from_residuals(
             )
         status = Status.STALLED
     else:
-        slopes = proof.descent + coef @ (model.factor.T @ model.factor)
+        slopes = certificate.descent + coef @ (model.factor.T @ model.factor)
         corrected = _solve(problem, model, slopes, coef, spread)
         intercept = intercept - (corrected - coef) @ centre
         coef = corrected
     return replace(
         state,
         parameters=packing.pack(coef, intercept),
-        value=proof.value,
+        value=certificate.value,
         error=error if gap_is_small else np.inf,
         error_is="bound" if model.regular else "estimate",
         certified=error,
         looked_at=point,
-        gradient_norm=float(np.abs(proof.descent).max(initial=0.0)),
+        gradient_norm=float(np.abs(certificate.descent).max(initial=0.0)),
         step=1.0,
         status=status,
         gaps=gaps,
     )
 
 
-class Proof(NamedTuple):
+class Certificate(NamedTuple):
     """The certificate that the residuals of all rows give for some coefficients.
 
     Attributes
@@ -212,7 +214,7 @@ def certify(
     intercept: FloatArray,
     centre: FloatArray,
     model: Model | None,
-) -> Asks[Proof]:
+) -> PassGenerator[Certificate]:
     """Request a pass for the residuals, and return the certificate of a point.
 
     Parameters
@@ -239,7 +241,7 @@ def certify(
     gaps = duality_gaps(problem, model, squares, descent, coef)
     value = 0.5 * float(squares.sum() + l2_strength(problem) * np.sum(coef * coef))
     value += l1_strength(problem) * float(np.abs(coef).sum())
-    return Proof(value, gaps, descent, intercept + mean_residual)
+    return Certificate(value, gaps, descent, intercept + mean_residual)
 
 
 def error_of_descent(
@@ -256,12 +258,12 @@ def error_of_descent(
     model : Model
         The quadratic model.
     descent : ndarray of shape (n_outputs, n_features)
-        See :class:`Proof`.
+        See :class:`Certificate`.
     point : ndarray of shape (n_parameters,)
         The parameters, in the packed order.
     """
     coef, _ = problem.packing.unpack(point)
-    unbalanced = _left(problem, descent, coef)
+    unbalanced = _unbalanced(problem, descent, coef)
     decrement = np.hypot.reduce(
         [model.distance(*rows) for rows in zip(unbalanced, coef, strict=True)]
     )
@@ -275,7 +277,7 @@ def error_of_descent(
     return float(decrement) / problem.unit * per_decrement
 
 
-def _left(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
+def _unbalanced(problem: Problem, descent: FloatArray, coef: FloatArray) -> FloatArray:
     """Return the part of a negative gradient that neither the norm nor a bound balances."""
     l1 = l1_strength(problem)
     size = descent if _positive(problem) else np.abs(descent)
@@ -296,9 +298,7 @@ def duality_gaps(
         assert model is not None
         # No norm bounds the dual point. Instead of a duality gap, take the decrease to the minimum
         # of the quadratic, without the directions that a bound blocks.
-        free_descent = (
-            descent if not positive else np.where((coef > 0) | (descent > 0), descent, 0.0)
-        )
+        free_descent = np.where((coef > 0) | (descent > 0), descent, 0.0) if positive else descent
         return np.asarray(0.5 * np.sum((free_descent @ model.inverse.T) ** 2, axis=1))
     largest = (descent if positive else np.abs(descent)).max(axis=1, initial=0.0)
     shrink = np.minimum(1.0, l1 / np.maximum(largest, np.finfo(float).tiny))

@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.proximal.coordinate_descent import (
     solve_moments,
 )
 from dlbd_estimators.solvers.smooth.gram import rounding_risk
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 
@@ -60,20 +60,22 @@ class IncrementalDescent(Minimizer[IncrementalDescentState]):
     def matrix_side(cls, packing: Packing) -> int:
         return CoordinateDescent.matrix_side(packing)
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[IncrementalDescentState]:
+    def init(
+        self, problem: Problem, start: FloatArray | None
+    ) -> PassGenerator[IncrementalDescentState]:
         yield from ()  # it begins without a pass
         # Begin at zero: the same rows then give the same bits, however they came in batches.
         return IncrementalDescentState(np.zeros(problem.packing.size), known=problem.known)
 
     def step(
         self, problem: Problem, state: IncrementalDescentState, tol: float
-    ) -> Asks[IncrementalDescentState]:
+    ) -> PassGenerator[IncrementalDescentState]:
         total = yield from self.increment.ask(problem)
         packing, n = problem.packing, problem.packing.n_features
         moments = total if packing.fit_intercept else about_zero(total)
         solved = solve_moments(problem, state, moments)
         assert solved.model is not None
-        problem = problem.at(solved.known)
+        problem = problem.with_known(solved.known)
         coef, _ = packing.unpack(solved.parameters)
         gram = moments.products[:n, :n] / moments.weight
         cross = moments.products[:n, n:].T / moments.weight

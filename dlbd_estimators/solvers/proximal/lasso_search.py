@@ -29,7 +29,7 @@ from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateState,
     solve_moments,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,21 @@ class LassoSearch(Minimizer[LassoSearchState]):
         self.eps = eps
         self.positive = positive
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LassoSearchState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[LassoSearchState]:
         yield from ()  # it begins without a pass
         return LassoSearchState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: LassoSearchState, tol: float) -> Asks[LassoSearchState]:
+    def step(
+        self, problem: Problem, state: LassoSearchState, tol: float
+    ) -> PassGenerator[LassoSearchState]:
         if state.alpha is None or state.l1_ratio is None:
             return self._search(problem, state)
-        return self._prove(problem, state, tol)
+        return self._certify(problem, state, tol)
 
-    def _search(self, problem: Problem, state: LassoSearchState) -> Asks[LassoSearchState]:
+    def _search(self, problem: Problem, state: LassoSearchState) -> PassGenerator[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
         partials = yield from ask_part_moments(problem, splits, precise=False)
-        all_moments = join(partials, splits.whole)
+        all_moments = join(partials, splits.all_rows)
         all_moments = all_moments if fitted else about_zero(all_moments)
         alphas = self._grids(all_moments)
         errors = np.empty((*alphas.shape, len(splits.train)))
@@ -121,16 +123,20 @@ class LassoSearch(Minimizer[LassoSearchState]):
             "alphas": alphas,
             "errors": errors,
         }
-        solved = solve_moments(self._at(problem, replace(state, **chosen)), state, all_moments)
+        solved = solve_moments(
+            self._with_chosen_penalties(problem, replace(state, **chosen)), state, all_moments
+        )
         return replace(state, **{**vars(solved), **chosen})
 
-    def _prove(
+    def _certify(
         self, problem: Problem, state: LassoSearchState, tol: float
-    ) -> Asks[LassoSearchState]:
-        proved = yield from CoordinateDescent().step(self._at(problem, state), state, tol)
+    ) -> PassGenerator[LassoSearchState]:
+        proved = yield from CoordinateDescent().step(
+            self._with_chosen_penalties(problem, state), state, tol
+        )
         return replace(state, **vars(proved))
 
-    def _at(self, problem: Problem, state: LassoSearchState) -> Problem:
+    def _with_chosen_penalties(self, problem: Problem, state: LassoSearchState) -> Problem:
         """Return the problem with the penalties that were chosen."""
         assert state.alpha is not None
         assert state.l1_ratio is not None

@@ -30,13 +30,13 @@ from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    fell_enough,
     halved,
     restarted_at_zero,
     sample_misled,
+    satisfies_armijo,
 )
-from dlbd_estimators.solvers.smooth.preconditioner import across
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.smooth.preconditioner import hidden_decrement
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest number of steps on a sample.
@@ -46,9 +46,9 @@ _MODEL_GAP = 1e-14
 #: Largest slope, in standard units, that counts as zero at the minimiser of a quadratic. A larger
 #: slope means that coordinate descent has not converged, or that the factor of a nearly singular
 #: matrix is not accurate.
-_MISSED = 1e-9
+_LARGEST_SLOPE = 1e-9
 #: Largest decrement, hidden by columns far from zero, that counts as zero.
-_ACROSS = 1e-6
+_HIDDEN_DECREMENT = 1e-6
 #: Largest number of exact steps to remove such a slope; each solves a linear system.
 _EXACT_STEPS = 100
 
@@ -64,7 +64,7 @@ class ProximalNewton(Minimizer[TrialState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.size
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[TrialState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[TrialState]:
         if start is not None:
             return TrialState(start, known=problem.known)
         parameters: FloatArray = np.zeros(problem.packing.size)
@@ -76,18 +76,18 @@ class ProximalNewton(Minimizer[TrialState]):
             parameters, used = found, True
         return TrialState(parameters, known=problem.known, from_sample=used)
 
-    def step(self, problem: Problem, state: TrialState, tol: float) -> Asks[TrialState]:
+    def step(self, problem: Problem, state: TrialState, tol: float) -> PassGenerator[TrialState]:
         evaluation = yield from problem.evaluate(
             state.parameters,
             Order.HESSIAN,
             "proximal-newton-pass-{}",
             moments=state.columns is None,
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         state = replace(state, parameters=evaluation.point, known=evaluation.known)
         if sample_misled(problem, state, evaluation.value):
             return restarted_at_zero(state, evaluation.value)
-        if not fell_enough(problem, state, evaluation.value):
+        if not satisfies_armijo(problem, state, evaluation.value):
             return halved(state, evaluation.value)
         columns = evaluation.columns or state.columns
         assert columns is not None
@@ -97,10 +97,12 @@ class ProximalNewton(Minimizer[TrialState]):
         decrement = float(np.sqrt(max(predicted, rounding)))
         # A full step squares the decrement once it is small; the factor allows for the constant.
         error = 4.0 * decrement**2 if decrement < 0.1 else decrement
-        if missed > _MISSED:
+        if missed > _LARGEST_SLOPE:
             error = max(error, missed)
-        hidden = across(problem, _steepest(problem, state.parameters, evaluation), columns)
-        if hidden > _ACROSS:
+        hidden = hidden_decrement(
+            problem, _min_norm_subgradient(problem, state.parameters, evaluation), columns
+        )
+        if hidden > _HIDDEN_DECREMENT:
             error = max(error, hidden)
         error *= error_of_decrement(problem, state.parameters + step, columns.variance, inverse)
         status = Status.CONVERGED if predicted <= rounding else None
@@ -146,11 +148,11 @@ def _step(
     matrix = model.factor.T @ model.factor
     linear, positive = matrix @ coef - slope, problem.l1.positive
     new = model.minimise(linear, l1, positive=positive, start=coef, gap=_MODEL_GAP)
-    missed = _missed(reduced, slope + reduced @ (new - coef), new, problem.l1, l1)
-    if missed > _MISSED and l1 > 0:
+    missed = _largest_slope(reduced, slope + reduced @ (new - coef), new, problem.l1, l1)
+    if missed > _LARGEST_SLOPE and l1 > 0:
         linear = reduced @ coef - slope
         new = polish(reduced, linear, l1, new, positive=positive, max_steps=_EXACT_STEPS)
-        missed = _missed(reduced, slope + reduced @ (new - coef), new, problem.l1, l1)
+        missed = _largest_slope(reduced, slope + reduced @ (new - coef), new, problem.l1, l1)
     centred = np.zeros(packing.size)
     centred[coefs] = new - coef
     centred[free] = -free_step - follow @ (new - coef)
@@ -162,7 +164,9 @@ def _step(
     return step, predicted, missed, inverse
 
 
-def _steepest(problem: Problem, parameters: FloatArray, evaluation: Evaluation) -> FloatArray:
+def _min_norm_subgradient(
+    problem: Problem, parameters: FloatArray, evaluation: Evaluation
+) -> FloatArray:
     """Return the subgradient of least norm, which is zero at a minimum."""
     assert problem.l1 is not None
     total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
@@ -176,7 +180,7 @@ def _steepest(problem: Problem, parameters: FloatArray, evaluation: Evaluation) 
     return np.where(parameters != 0, gradient + strength * np.sign(parameters), least)
 
 
-def _missed(
+def _largest_slope(
     matrix: FloatArray, slope: FloatArray, coef: FloatArray, norm: L1, strength: float
 ) -> float:
     """Return the largest remaining slope of a coefficient, for a matrix of unit diagonal."""
@@ -196,7 +200,7 @@ def _positions(packing: Packing) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _solve_sample(
     problem: Problem, start: FloatArray, indices: Sample
-) -> Asks[tuple[Problem, FloatArray | None]]:
+) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     enough = 0.1 * problem.sampling_error(indices)
     parameters, step = start, np.zeros_like(start)
     base, predicted, scale = np.inf, 0.0, 1.0
@@ -204,7 +208,7 @@ def _solve_sample(
         evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, "proximal-newton-sample", indices=indices, moments=True
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         if not np.isfinite(evaluation.value):  # all weights of the sample are zero
             return problem, None
         if evaluation.value > base - 1e-4 * scale * predicted:

@@ -157,7 +157,7 @@ class Model:
             warnings.simplefilter("ignore", ConvergenceWarning)
             lasso.fit(self.factor, target)
             if lasso.dual_gap_ * len(target) <= lasso.tol * size:
-                return self._with_these_signs(linear, l1, lasso.coef_)
+                return self._solve_for_signs(linear, l1, lasso.coef_)
             return polish(
                 self.factor.T @ self.factor,
                 linear,
@@ -167,7 +167,7 @@ class Model:
                 max_steps=_EXACT_STEPS,
             )
 
-    def _with_these_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
+    def _solve_for_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
         """Return the minimiser if it has the signs with which coordinate descent ended.
 
         With a duality gap, coefficients have errors of about its root. For known signs, they are

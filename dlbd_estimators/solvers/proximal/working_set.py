@@ -26,7 +26,7 @@ from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 _SMALLEST_SET = 64
@@ -65,18 +65,18 @@ class _Restricted(Problem):
     features: NDArray[np.intp]
 
     @classmethod
-    def of(cls, whole: Problem, features: NDArray[np.intp]) -> _Restricted:
-        packing = whole.packing
+    def of(cls, problem: Problem, features: NDArray[np.intp]) -> _Restricted:
+        packing = problem.packing
         return cls(
-            whole.blocks,
-            whole.loss,
-            whole.penalty,
+            problem.blocks,
+            problem.loss,
+            problem.penalty,
             Packing(packing.n_outputs, len(features), packing.fit_intercept),
-            name=whole.name,
-            l1=whole.l1,
-            n_rows=whole.n_rows,
-            room=whole.room,
-            known=replace(whole.known, centre=whole.centre[features]),
+            name=problem.name,
+            l1=problem.l1,
+            n_rows=problem.n_rows,
+            room=problem.room,
+            known=replace(problem.known, centre=problem.centre[features]),
             features=features,
         )
 
@@ -91,17 +91,19 @@ class WorkingSet(Minimizer[WorkingState]):
     state: ClassVar[type[State]] = WorkingState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "l1"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[WorkingState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[WorkingState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return WorkingState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: WorkingState, tol: float) -> Asks[WorkingState]:
+    def step(
+        self, problem: Problem, state: WorkingState, tol: float
+    ) -> PassGenerator[WorkingState]:
         columns = state.columns
         if problem.loss.quadratic and columns is not None:
             coef, intercept = problem.packing.unpack(state.parameters)
-            proof = yield from certify(problem, coef, intercept, columns.mean, None)
-            descent, value, gaps = proof.descent, proof.value, proof.gaps
+            certificate = yield from certify(problem, coef, intercept, columns.mean, None)
+            descent, value, gaps = certificate.descent, certificate.value, certificate.gaps
         else:
             evaluation = yield from problem.evaluate(
                 state.parameters,
@@ -109,7 +111,7 @@ class WorkingSet(Minimizer[WorkingState]):
                 "all-features-pass-{}",
                 moments=columns is None,
             )
-            problem = problem.at(evaluation.known)
+            problem = problem.with_known(evaluation.known)
             state = replace(state, parameters=evaluation.point, known=evaluation.known)
             columns = evaluation.columns or columns
             assert columns is not None
@@ -162,7 +164,7 @@ def _grow(problem: Problem, state: WorkingState, descent: FloatArray) -> NDArray
 
 def _solve(
     problem: Problem, state: WorkingState, features: NDArray[np.intp], tol: float
-) -> Asks[WorkingState]:
+) -> PassGenerator[WorkingState]:
     restricted = _Restricted.of(problem, features)
     coef, intercept = problem.packing.unpack(state.parameters)
     solver: Minimizer[Any] = CoordinateDescent() if problem.loss.quadratic else ProximalNewton()
@@ -170,7 +172,7 @@ def _solve(
         restricted, restricted.packing.pack(coef[:, features], intercept)
     )
     for _ in range(_SET_STEPS):
-        inner = yield from solver.step(restricted.at(inner.known), inner, tol)
+        inner = yield from solver.step(restricted.with_known(inner.known), inner, tol)
         if inner.status is not None or inner.error <= tol:
             break
     set_coef, intercept = restricted.packing.unpack(inner.parameters)

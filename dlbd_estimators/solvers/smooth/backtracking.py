@@ -74,7 +74,7 @@ def rounding(problem: Problem, state: TrialState, *values: float) -> float:
     return problem.rounding(*values) + float(np.finfo(float).eps) * size
 
 
-def fell_enough(problem: Problem, state: TrialState, value: float) -> bool:
+def satisfies_armijo(problem: Problem, state: TrialState, value: float) -> bool:
     """Return whether the objective fell enough along the last step (Armijo's rule)."""
     if state.base is None:
         return True
@@ -93,7 +93,7 @@ def halved(state: StateT, value: float) -> StateT:
     assert state.base is not None
     share = state.tried_step / 2
     if share < 2.0**-_MAX_HALVINGS:
-        return stayed(state)
+        return stopped_at_base(state)
     return replace(
         state,
         parameters=state.base + (state.parameters - state.base) / 2,
@@ -105,7 +105,7 @@ def halved(state: StateT, value: float) -> StateT:
     )
 
 
-def stayed(state: StateT) -> StateT:
+def stopped_at_base(state: StateT) -> StateT:
     """Return a state that ends at the last accepted point, because no shorter step helped."""
     assert state.base is not None
     return replace(

@@ -18,7 +18,7 @@ from scipy.linalg import lapack
 
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.solvers.solver import Asks
+from dlbd_estimators.solvers.solver import PassGenerator
 
 #: Values added to the diagonal of a scaled matrix, in turn, until it has a Cholesky factor.
 _RIDGES = (1e-10, 1e-7, 1e-4, 1e-1)
@@ -117,7 +117,7 @@ class InexactStep:
 
 
 def inexact_step(
-    product: Callable[[FloatArray], Asks[FloatArray]],
+    product: Callable[[FloatArray], PassGenerator[FloatArray]],
     gradient: FloatArray,
     preconditioner: Preconditioner,
     project: Callable[[FloatArray], FloatArray],
@@ -125,7 +125,7 @@ def inexact_step(
     share: float,
     enough: float,
     max_products: int,
-) -> Asks[InexactStep]:
+) -> PassGenerator[InexactStep]:
     """Solve ``H step = -gradient`` approximately, by preconditioned conjugate gradients.
 
     Parameters

@@ -22,14 +22,14 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.smooth.preconditioner import Standardised, across
+from dlbd_estimators.solvers.smooth.preconditioner import Standardised, hidden_decrement
 from dlbd_estimators.solvers.smooth.separation import (
     NO_LONG_STEPS,
     LongSteps,
+    diagnose_step,
     ellipsoid_to_ask,
-    outlook,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Number of last steps from which the smallest curvature is taken.
@@ -83,12 +83,14 @@ class GradientDescent(Minimizer[DescentState]):
     state: ClassVar[type[State]] = DescentState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[DescentState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[DescentState]:
         yield from ()  # it begins without a pass
         begin = np.zeros(problem.packing.size) if start is None else start
         return DescentState(begin, known=problem.known)
 
-    def step(self, problem: Problem, state: DescentState, tol: float) -> Asks[DescentState]:
+    def step(
+        self, problem: Problem, state: DescentState, tol: float
+    ) -> PassGenerator[DescentState]:
         point, trial = state.parameters, state.trial
         if state.columns is not None and trial is not None:
             point = Standardised(problem, state.columns).parameters(trial)
@@ -100,7 +102,7 @@ class GradientDescent(Minimizer[DescentState]):
             moments=trial is None,
             ellipsoid=ellipsoid,
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         columns = state.columns or evaluation.columns
         assert columns is not None
         state = replace(state, known=evaluation.known, columns=columns)
@@ -112,8 +114,8 @@ class GradientDescent(Minimizer[DescentState]):
             state = replace(state, descended=trial)
         assert state.descended is not None
         gradient = metric.gradient(evaluation.gradient)
-        if not _smooth(problem, state, trial, evaluation.value, gradient):
-            return _go_back(state, evaluation.value)
+        if not _is_smooth_enough(problem, state, trial, evaluation.value, gradient):
+            return _backtrack(state, evaluation.value)
         curvatures = _curvatures(state, trial, gradient)
         descended = trial - gradient / state.smoothness
         displacement = descended - state.descended
@@ -126,7 +128,7 @@ class GradientDescent(Minimizer[DescentState]):
         error, status, long_steps = np.inf, None, NO_LONG_STEPS
         if curvatures and min(curvatures) > 0:
             decrement = float(np.linalg.norm(gradient)) / np.sqrt(min(curvatures)) / problem.unit
-            decrement = max(decrement, across(problem, evaluation.gradient, columns))
+            decrement = max(decrement, hidden_decrement(problem, evaluation.gradient, columns))
             error = decrement * error_of_decrement(
                 problem,
                 metric.parameters(descended),
@@ -134,7 +136,7 @@ class GradientDescent(Minimizer[DescentState]):
                 metric.inverse_diagonal() / min(curvatures),
             )
             newton = metric.parameters(gradient / min(curvatures))
-            forecast = yield from outlook(
+            diagnosis = yield from diagnose_step(
                 problem,
                 newton,
                 columns,
@@ -143,14 +145,14 @@ class GradientDescent(Minimizer[DescentState]):
                 "gradient-descent-largest-change",
                 state.long_steps,
             )
-            long_steps = forecast.long_steps
-            if forecast.endless:
+            long_steps = diagnosis.long_steps
+            if diagnosis.is_unbounded:
                 status = Status.QUASI_SEPARABLE
-            if not forecast.settled:
+            if not diagnosis.settled:
                 error = np.inf
         if not np.any(gradient):
             error = 0.0
-        if problem.separated(evaluation):
+        if problem.separates_rows(evaluation):
             status = Status.SEPARABLE
         return replace(
             state,
@@ -171,7 +173,7 @@ class GradientDescent(Minimizer[DescentState]):
         )
 
 
-def _smooth(
+def _is_smooth_enough(
     problem: Problem, state: DescentState, point: FloatArray, value: float, gradient: FloatArray
 ) -> bool:
     """Return whether the change from the last accepted point is possible with smoothness L."""
@@ -183,7 +185,7 @@ def _smooth(
     return state.accepted_value >= lower - problem.rounding(value, state.accepted_value)
 
 
-def _go_back(state: DescentState, value: float) -> DescentState:
+def _backtrack(state: DescentState, value: float) -> DescentState:
     """Repeat the step from the last accepted point with twice the smoothness."""
     assert state.accepted is not None
     assert state.accepted_gradient is not None

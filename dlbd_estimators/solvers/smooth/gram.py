@@ -30,7 +30,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest expected relative error of the coefficients that needs no second pass, by the machine
@@ -40,7 +40,7 @@ _NEGLIGIBLE = {np.finfo(np.float32).eps: 2e-6, np.finfo(np.float64).eps: 1e-8}
 #: Above this expected error, a Newton step with these products no longer squares the error.
 _SMALL = 1e-3
 #: If an orthogonal factorisation leaves a larger decrement than this, the user is warned.
-_SMALLEST_TOLD = 1e-10
+_WARNING_DECREMENT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Gram(Minimizer[GramState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.n_features + packing.n_outputs  # the targets are columns too
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[GramState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[GramState]:
         yield from ()  # it begins without a pass
         return GramState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: GramState, tol: float) -> Asks[GramState]:
+    def step(self, problem: Problem, state: GramState, tol: float) -> PassGenerator[GramState]:
         if state.moments is None:
             return _from_moments(problem, state)
         if state.risk <= _SMALL:
@@ -82,7 +82,7 @@ class Gram(Minimizer[GramState]):
         return _from_triangle(problem, state, state.moments)
 
 
-def _from_moments(problem: Problem, state: GramState) -> Asks[GramState]:
+def _from_moments(problem: Problem, state: GramState) -> PassGenerator[GramState]:
     packing = problem.packing
     moments: Moments = yield from problem.ask(
         MomentsKernel(packing.fit_intercept),
@@ -118,7 +118,7 @@ def solve_moments(problem: Problem, state: GramState, moments: Moments) -> GramS
     gram, cross = moments.products[:n, :n], moments.products[:n, n:]
     known = replace(problem.known, total_weight=moments.weight, unit=spread or 1.0)
     variance = np.diag(gram) / moments.weight
-    problem = problem.at(known).with_centre(moments.mean[:n], variance)
+    problem = problem.with_known(known).with_centre(moments.mean[:n], variance)
     coef, condition = np.zeros((packing.n_outputs, n)), 1.0
     strengths, inverse = _strengths(problem), np.zeros((packing.n_outputs, n))
     for strength in np.unique(strengths):
@@ -176,7 +176,7 @@ def rounding_risk(moments: Moments, coef: FloatArray, condition: float) -> float
     return float(moments.epsilon * condition * max(noise, 1.0)) if np.any(cross) else 0.0
 
 
-def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
+def _refine(problem: Problem, state: GramState) -> PassGenerator[GramState]:
     """Make one Newton step with a gradient in float64; the products may be less accurate."""
     assert state.moments is not None
     packing, n = problem.packing, problem.packing.n_features
@@ -205,7 +205,9 @@ def _refine(problem: Problem, state: GramState) -> Asks[GramState]:
     )
 
 
-def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks[GramState]:
+def _from_triangle(
+    problem: Problem, state: GramState, moments: Moments
+) -> PassGenerator[GramState]:
     """Solve by a singular value decomposition of R, which has the singular values of centred X."""
     packing, n = problem.packing, problem.packing.n_features
     constant = packing.fit_intercept
@@ -234,7 +236,7 @@ def _from_triangle(problem: Problem, state: GramState, moments: Moments) -> Asks
     value = 0.5 * float(np.sum(residual**2) + strengths @ np.sum(coef**2, axis=1))
     size = float(np.linalg.norm(features) * np.linalg.norm(coef) / np.sqrt(moments.weight))
     decrement = float(np.finfo(float).eps) * size / problem.unit
-    inaccurate = decrement > _SMALLEST_TOLD
+    inaccurate = decrement > _WARNING_DECREMENT
     parameters = packing.pack(coef, centre[n:] - coef @ (centre[:n] - problem.centre))
     curvature = np.where(kept, singular**2, np.inf)[:, None] + strengths
     inverse = ((right**2).T @ (moments.weight / curvature)).T

@@ -28,7 +28,7 @@ from dlbd_estimators.kernels.linear import LinearKernel, LinearSums, raw_predict
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor
-from dlbd_estimators.solvers.matrix_memory import holds
+from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.problem import Problem
 
 #: Number of rows to keep, or for many parameters the number for each parameter.
@@ -61,7 +61,7 @@ _MAX_STEPS = 8
 _SETTLED = 1e-3
 
 
-def rule_of(
+def importance_rule(
     problem: Problem, hessian: FloatArray, columns: Columns, weight: float
 ) -> Importance | None:
     """Return the rule by which a pass keeps rows.
@@ -81,11 +81,11 @@ def rule_of(
     """
     packing = problem.packing
     outputs, width = packing.shape
-    if not problem.samples or problem.loss.quadratic or _faint(columns):
+    if not problem.samples or problem.loss.quadratic or _underflows_float32(columns):
         return None
     n_rows = most_rows(problem)
     room = packing.size**2 + 2 * n_rows * row_nbytes(packing.n_features) // 8
-    if n_rows < _FEWEST_PER_PARAMETER * packing.size or not holds(problem, room):
+    if n_rows < _FEWEST_PER_PARAMETER * packing.size or not matrices_fit(problem, room):
         return None
     # One metric serves for all outputs: the norm of a row is about the same for each of them.
     square = hessian.reshape(outputs, width, outputs, width)
@@ -123,7 +123,7 @@ def most_rows(problem: Problem) -> int:
     return min(wanted, int(_SHARE * n_rows), room, _MOST_NBYTES // row)
 
 
-def _faint(columns: Columns) -> bool:
+def _underflows_float32(columns: Columns) -> bool:
     """Return whether a column varies too little for float32."""
     spread = np.sqrt(columns.variance)
     return bool(np.any((spread > 0) & (spread < _LEAST_SPREAD)))
@@ -137,7 +137,7 @@ def _mean_curvature(hessian: FloatArray, columns: Columns) -> float:
     return float(np.median(weighted / square[varies])) if varies.any() else 0.0
 
 
-def enough_of(problem: Problem, rows: ImportantRows | None) -> ImportantRows | None:
+def usable_rows(problem: Problem, rows: ImportantRows | None) -> ImportantRows | None:
     """Return the rows that a pass has kept if they are enough and finite in float32, else None."""
     if rows is None or len(rows.score) < _FEWEST_PER_PARAMETER * problem.packing.size:
         return None
@@ -145,7 +145,7 @@ def enough_of(problem: Problem, rows: ImportantRows | None) -> ImportantRows | N
 
 
 @dataclass(frozen=True)
-class Corrected:
+class CorrectedStep:
     """A Newton step corrected by kept rows.
 
     Attributes
@@ -162,7 +162,7 @@ class Corrected:
 
 def corrected(
     problem: Problem, rows: ImportantRows, evaluation: Evaluation, step: FloatArray, metric: Factor
-) -> Corrected | None:
+) -> CorrectedStep | None:
     """Return a corrected Newton step, or None if a correction is longer than half the step.
 
     Parameters
@@ -182,7 +182,7 @@ def corrected(
     assert hessian is not None
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
-    weight = rows.weight / (rows.chance * total)
+    weight = rows.weight / (rows.probability * total)
     # The kernel alone would use larger tiles, whose memory this process would keep.
     pieces = list(tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size)))
     blocks = [Block(rows.X[piece], rows.y[piece], weight[piece]) for piece in pieces]
@@ -210,14 +210,16 @@ def corrected(
             break
     spread = np.zeros_like(hessian)
     for piece, block in zip(pieces, blocks, strict=True):
-        spread += _covariance(problem, block, rows.chance[piece], evaluation.point, corrected_step)
-    return Corrected(corrected_step, factor.variances(spread))
+        spread += _covariance(
+            problem, block, rows.probability[piece], evaluation.point, corrected_step
+        )
+    return CorrectedStep(corrected_step, factor.variances(spread))
 
 
 def _covariance(
     problem: Problem,
     block: Block,
-    chance: FloatArray,
+    probability: FloatArray,
     point: FloatArray,
     step: FloatArray,
 ) -> FloatArray:
@@ -235,6 +237,6 @@ def _covariance(
     assert loss_after.gradient is not None
     remainders = loss_after.gradient - loss_before.gradient
     remainders -= loss.curvature_along(loss_before.curvature, after - before)
-    remainders *= (block.weight * np.sqrt(1.0 - chance))[:, None]
+    remainders *= (block.weight * np.sqrt(1.0 - probability))[:, None]
     products = (remainders[:, :, None] * X[:, None, :]).reshape(len(remainders), -1)
     return np.asarray(products.T @ products)

@@ -21,7 +21,7 @@ from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.gram import Gram, GramState, rounding_risk, solve_moments
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 
@@ -53,13 +53,15 @@ class IncrementalGram(Minimizer[IncrementalGramState]):
     def matrix_side(cls, packing: Packing) -> int:
         return Gram.matrix_side(packing)
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[IncrementalGramState]:
+    def init(
+        self, problem: Problem, start: FloatArray | None
+    ) -> PassGenerator[IncrementalGramState]:
         yield from ()  # it begins without a pass
         return IncrementalGramState(np.zeros(problem.packing.size), known=problem.known)
 
     def step(
         self, problem: Problem, state: IncrementalGramState, tol: float
-    ) -> Asks[IncrementalGramState]:
+    ) -> PassGenerator[IncrementalGramState]:
         total = yield from self.increment.ask(problem)
         packing, n = problem.packing, problem.packing.n_features
         moments = total if packing.fit_intercept else about_zero(total)

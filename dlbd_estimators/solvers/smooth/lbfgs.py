@@ -23,10 +23,10 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
-from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
+from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loop_recursion
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
-from dlbd_estimators.solvers.matrix_memory import holds
+from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.backtracking import (
@@ -35,15 +35,15 @@ from dlbd_estimators.solvers.smooth.backtracking import (
     restarted_at_zero,
     rounding,
     sample_misled,
-    stayed,
+    stopped_at_base,
 )
-from dlbd_estimators.solvers.smooth.preconditioner import Standardised, across
+from dlbd_estimators.solvers.smooth.preconditioner import Standardised, hidden_decrement
 from dlbd_estimators.solvers.smooth.separation import (
+    diagnose_step,
     ellipsoid_to_ask,
-    outlook,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 _MEMORY = 20
@@ -56,7 +56,7 @@ _SETTLED_STEPS = 4
 #: Safety factor on the error if no Hessian is known. Then the steps show nothing about directions
 #: that they did not explore. If columns are nearly dependent, F is so flat in one such direction
 #: that the gradient hardly shows it, although the minimum may be far away.
-_UNMET = 1e3
+_UNEXPLORED_FACTOR = 1e3
 #: A step is poor if it leaves more than this share of the previous decrement.
 _POOR = 0.5
 #: Consecutive poor steps after which the Hessian that is the metric is formed again.
@@ -65,7 +65,7 @@ _MAX_POOR = 3
 #: ``_PATIENCE`` ends the fit.
 _MAX_WITHOUT_HESSIAN = 25
 #: With these statuses, the last step is made; otherwise the fit ends at the evaluated point.
-_GOING_ON = (None, Status.CONVERGED)
+_UNFINISHED = (None, Status.CONVERGED)
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class LBFGS(Minimizer[LBFGSState]):
     state: ClassVar[type[State]] = LBFGSState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LBFGSState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[LBFGSState]:
         warm, begin = None, np.zeros(problem.packing.size) if start is None else start
-        fits = _fits(problem)
+        fits = _hessian_fits(problem)
         if fits:
             problem, warm = yield from warm_start(problem, "lbfgs-sample", problem.samples)
         if warm is not None:
@@ -114,7 +114,7 @@ class LBFGS(Minimizer[LBFGSState]):
         renews = fits and bool(problem.samples)
         return LBFGSState(begin, known=problem.known, renews=renews, singular=not fits)
 
-    def step(self, problem: Problem, state: LBFGSState, tol: float) -> Asks[LBFGSState]:
+    def step(self, problem: Problem, state: LBFGSState, tol: float) -> PassGenerator[LBFGSState]:
         ellipsoid = ellipsoid_to_ask(problem, state.columns, state.radius)
         evaluation = yield from problem.evaluate(
             state.parameters,
@@ -123,7 +123,7 @@ class LBFGS(Minimizer[LBFGSState]):
             moments=state.columns is None,
             ellipsoid=ellipsoid,
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         state = replace(
             state,
             parameters=evaluation.point,
@@ -140,11 +140,13 @@ class LBFGS(Minimizer[LBFGSState]):
         armijo = state.base_value - 1e-4 * state.tried_step * state.slope
         if evaluation.value > armijo + noise:
             return _shorten(state, evaluation.value, evaluation.gradient)
-        state = _renewed(problem, state, evaluation)
+        state = _with_new_metric(problem, state, evaluation)
         assert state.columns is not None
         metric = state.factor or Standardised(problem, state.columns)
         pairs = _with_last_move(state, evaluation.gradient)
-        inverse = two_loops(evaluation.gradient, pairs, metric, rescale=state.factor is None)
+        inverse = two_loop_recursion(
+            evaluation.gradient, pairs, metric, rescale=state.factor is None
+        )
         direction = problem.without_shift(-inverse)
         slope = -float(direction @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
@@ -156,7 +158,7 @@ class LBFGS(Minimizer[LBFGSState]):
             # No pass verifies the decrement after the coming step. It is estimated from the larger
             # ratio of the last two steps, times four for safety.
             error = decrement * min(1.0, 4.0 * max(rate, state.rate))
-            error = max(error, across(problem, evaluation.gradient, state.columns))
+            error = max(error, hidden_decrement(problem, evaluation.gradient, state.columns))
             error *= error_of_decrement(
                 problem,
                 state.parameters + direction,
@@ -166,7 +168,7 @@ class LBFGS(Minimizer[LBFGSState]):
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
         max_poor = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
-        forecast = yield from outlook(
+        diagnosis = yield from diagnose_step(
             problem,
             direction,
             state.columns,
@@ -175,21 +177,21 @@ class LBFGS(Minimizer[LBFGSState]):
             "lbfgs-largest-change",
             state.long_steps,
         )
-        n_settled = state.n_settled + 1 if forecast.settled else 0
+        n_settled = state.n_settled + 1 if diagnosis.settled else 0
         if problem.may_separate and n_settled < _SETTLED_STEPS:
             error = np.inf
         status = None
         if error <= tol:
             status = Status.CONVERGED
-        elif problem.separated(evaluation):
+        elif problem.separates_rows(evaluation):
             status = Status.SEPARABLE
-        elif forecast.endless:
+        elif diagnosis.is_unbounded:
             status = Status.QUASI_SEPARABLE
         elif since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
         return replace(
             accepted(state, evaluation, slope),
-            parameters=state.parameters + (direction if status in _GOING_ON else 0.0),
+            parameters=state.parameters + (direction if status in _UNFINISHED else 0.0),
             error=error,
             status=status,
             base_gradient=evaluation.gradient,
@@ -199,18 +201,18 @@ class LBFGS(Minimizer[LBFGSState]):
             decrement=decrement,
             rate=rate,
             n_settled=n_settled,
-            long_steps=forecast.long_steps,
+            long_steps=diagnosis.long_steps,
             n_poor=n_poor,
             renews=n_poor >= max_poor and not state.singular,
         )
 
 
-def _fits(problem: Problem) -> bool:
+def _hessian_fits(problem: Problem) -> bool:
     size = problem.packing.size
-    return size <= LARGEST_HESSIAN and holds(problem, size**2)
+    return size <= LARGEST_HESSIAN and matrices_fit(problem, size**2)
 
 
-def _renewed(problem: Problem, state: LBFGSState, evaluation: Evaluation) -> LBFGSState:
+def _with_new_metric(problem: Problem, state: LBFGSState, evaluation: Evaluation) -> LBFGSState:
     """Return a state with the Hessian at the current point as its metric, if the pass formed it.
 
     A singular Hessian gives no information about some directions: then the old metric stays.
@@ -255,7 +257,7 @@ def _shorten(state: LBFGSState, value: float, gradient: FloatArray) -> LBFGSStat
     factor = float(np.clip(0.5 * step * state.slope / excess, 0.1, 0.5))
     shorter = step * factor
     if shorter < 2.0**-_MAX_HALVINGS:
-        return stayed(state)
+        return stopped_at_base(state)
     return replace(
         state,
         parameters=state.base + (state.parameters - state.base) * factor,
@@ -277,4 +279,4 @@ def _inverse_diagonal(pairs: Pairs, metric: Factor | Standardised) -> FloatArray
     if isinstance(metric, Factor):
         return metric.inverse_diagonal()
     least = min(float(s @ y) / float(np.sum(metric.coordinates(s) ** 2)) for s, y in pairs)
-    return metric.inverse_diagonal() * (_UNMET**2 / least)
+    return metric.inverse_diagonal() * (_UNEXPLORED_FACTOR**2 / least)

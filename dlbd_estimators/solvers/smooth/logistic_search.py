@@ -29,24 +29,24 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.penalties import L2
-from dlbd_estimators.kernels.row_sample import Chances, DrawnRows, RowSampleKernel
+from dlbd_estimators.kernels.row_sample import DrawnRows, RowSampleKernel, SamplingRates
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer
-from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, too_far
+from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
 from dlbd_estimators.solvers.smooth.path_sample import (
-    by_importance,
     coefs,
     columns_of,
     first_sample,
-    in_rows,
+    importance_rates,
     most_rows,
-    or_none,
+    none_if_zero,
+    packed_scale,
     penalties,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 
 #: Relative length of the last step on a sample of the rows, and on all rows.
 _ENOUGH, _EXACT = 1e-3, 1e-12
@@ -154,20 +154,21 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
     ) -> None:
         self.Cs, self.splits, self.factors = Cs, splits, factors
         self.totals = np.asarray(totals)
-        self.score = score
-        self.refit = refit
+        self.score, self.refit = score, refit
         self.accuracy, self.widths = accuracy, widths
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[LogisticSearchState]:
+    def init(
+        self, problem: Problem, start: FloatArray | None
+    ) -> PassGenerator[LogisticSearchState]:
         packing, n_rows = problem.packing, float(problem.n_rows or np.inf)
         most = most_rows(packing)
         complete = n_rows <= most
         indices = None if complete else first_sample(problem)
         share = 1.0 if indices is None else problem.share(indices)
         n_classes = max(packing.n_outputs, 2)
-        rate = np.full(n_classes, np.inf if complete else most / (n_rows * share))
+        rates = SamplingRates(np.full(n_classes, np.inf if complete else most / (n_rows * share)))
         kernel = RowSampleKernel(packing, self.splits.n_parts)
-        drawn: DrawnRows = yield from problem.ask(kernel, Chances(rate), "sample", indices)
+        drawn: DrawnRows = yield from problem.ask(kernel, rates, "sample", indices)
         mean, variance = columns_of(drawn)
         centre = mean if packing.fit_intercept else np.zeros_like(mean)
         scale = np.sqrt(np.where(variance > 0, variance, 1.0))
@@ -194,14 +195,14 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
 
     def step(
         self, problem: Problem, state: LogisticSearchState, tol: float
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         if state.chosen is None:
             return self._sweep(problem, state, tol)
         return self._newton(problem, state, tol, state.chosen)
 
     def _newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, index: int
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         """Make a step of Newton's method on all rows at one strength."""
         at_strength = replace(problem, penalty=L2(1.0 / float(self.Cs[index])))
         found = yield from Newton().step(at_strength, state, tol)
@@ -211,7 +212,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
 
     def _sweep(
         self, problem: Problem, state: LogisticSearchState, tol: float
-    ) -> Asks[LogisticSearchState]:
+    ) -> PassGenerator[LogisticSearchState]:
         """Evaluate all models in one sweep, and make a step with each of them."""
         packing, models, scale, rows = problem.packing, state.models, state.scale, state.rows
         assert models is not None
@@ -221,17 +222,17 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         if state.complete:
             sums = PathKernel(packing, self.splits, self.factors)(rows.block(), models)
             return self._scored(problem, state, sums, models, np.zeros_like(models), 0.0)
-        units = in_rows(packing, scale)
-        kernel: Any = PathKernel(packing, self.splits, self.factors, or_none(problem.centre))
+        units = packed_scale(packing, scale)
+        kernel: Any = PathKernel(packing, self.splits, self.factors, none_if_zero(problem.centre))
         point: Any = models / units
         if state.drawn:
-            sums, state = yield from self._beside_newton(problem, state, tol, kernel, point)
+            sums, state = yield from self._sweep_with_newton(problem, state, tol, kernel, point)
         else:
             order = np.argsort(self.Cs, kind="stable")
             middle = models[:, order[len(order) // 2]].mean(axis=0)
-            chances = by_importance(problem, rows, middle, scale)
+            rates = importance_rates(problem, rows, middle, scale)
             kernel = SweepKernel((kernel, RowSampleKernel(packing, self.splits.n_parts)))
-            sums, drawn = yield Pass(kernel, (point, chances), f"{problem.name}-sweep-{{}}")
+            sums, drawn = yield Pass(kernel, (point, rates), f"{problem.name}-sweep-{{}}")
             rows = PathRows.of(drawn, problem.centre, scale)
             tilted = Tilted.of(rows, packing, self.splits)
         assert sums.gradient is not None
@@ -240,7 +241,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         slopes = gradient + penalty * models
         overshot = np.zeros(models.shape[:2], dtype=bool)
         if state.before is not None and state.slope_before is not None:
-            overshot = too_far(state.before, slopes, state.slope_before)
+            overshot = overshoots(state.before, slopes, state.slope_before)
         tilt = gradient - tilted.gradient(models)
         moved = np.empty_like(models)
         for index in range(len(self.Cs)):
@@ -256,25 +257,25 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         state = replace(state, before=step, slope_before=initial_slopes, rows=rows, drawn=True)
         return self._scored(problem, state, sums, models + step, tilt, error)
 
-    def _beside_newton(
+    def _sweep_with_newton(
         self, problem: Problem, state: LogisticSearchState, tol: float, kernel: Any, point: Any
-    ) -> Asks[tuple[PathSums, LogisticSearchState]]:
+    ) -> PassGenerator[tuple[PathSums, LogisticSearchState]]:
         """Request a sweep that also serves Newton's method; return the sums and the new state."""
         if not self.refit or state.newton_at is None:
             sums = yield from problem.ask(kernel, point, "sweep-{}")
             return sums, state
         newton = self._newton(problem, state, tol, state.newton_at)
-        asked = next(newton)
-        assert isinstance(asked, Pass)
-        both = SweepKernel((kernel, asked.kernel))
-        points, name = (point, asked.parameters), f"{problem.name}-sweep-{{}}"
-        sums, result = yield Pass(both, points, name, asked.indices, asked.n_entries)
+        requested = next(newton)
+        assert isinstance(requested, Pass)
+        both = SweepKernel((kernel, requested.kernel))
+        points, name = (point, requested.parameters), f"{problem.name}-sweep-{{}}"
+        sums, result = yield Pass(both, points, name, requested.indices, requested.n_entries)
         while True:  # Newton's step may request more passes
             try:
-                asked = newton.send(result)
+                requested = newton.send(result)
             except StopIteration as end:
                 return sums, end.value
-            result = yield asked
+            result = yield requested
 
     def _scored(
         self,
@@ -289,7 +290,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         packing, scale, evaluated = problem.packing, state.scale, state.models
         assert scale is not None
         assert evaluated is not None
-        done, units = error <= self.accuracy, in_rows(packing, scale)
+        done, units = error <= self.accuracy, packed_scale(packing, scale)
         losses = sums.losses / sums.weight[:, None]
         if self.score == "accuracy":
             scores: FloatArray = 1.0 - sums.wrong / sums.weight[:, None]
@@ -325,8 +326,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         assert state.models is not None
         assert state.rows is not None
         assert state.scale is not None
-        packing, whole = problem.packing, self.splits.whole
-        tilted = Tilted.of(state.rows, packing, Splits((whole,), ((),), whole))
+        packing, all_rows = problem.packing, self.splits.all_rows
+        tilted = Tilted.of(state.rows, packing, Splits((all_rows,), ((),), all_rows))
         total = np.array([problem.total_weight])
         penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
         enough = _EXACT if state.complete else _ENOUGH
@@ -342,8 +343,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         """Return the models of all splits and strengths (n_splits, n_Cs, size)."""
         assert state.models is not None
         assert state.scale is not None
-        problem = problem.at(state.known)
-        return self.original(problem, state.models / in_rows(problem.packing, state.scale))
+        problem = problem.with_known(state.known)
+        return self.original(problem, state.models / packed_scale(problem.packing, state.scale))
 
     def _penalty(self, packing: Packing, scale: FloatArray) -> FloatArray:
         return penalties(packing, scale, self.Cs, self.totals, self.widths)

@@ -33,36 +33,36 @@ from dlbd_estimators.kernels.importance import Importance, ImportantRows
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import Factor, dependent_columns, is_rough, rounding
+from dlbd_estimators.solvers.factor import Factor, dependent_columns, needs_float64, rounding
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    fell_enough,
     halved,
     restarted_at_zero,
     sample_misled,
+    satisfies_armijo,
 )
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
-from dlbd_estimators.solvers.smooth.important_rows import corrected, enough_of, rule_of
-from dlbd_estimators.solvers.smooth.preconditioner import across
+from dlbd_estimators.solvers.smooth.important_rows import corrected, importance_rule, usable_rows
+from dlbd_estimators.solvers.smooth.preconditioner import hidden_decrement
 from dlbd_estimators.solvers.smooth.separation import (
+    diagnose_step,
     ellipsoid_of,
-    outlook,
     remainder,
 )
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest part of the gradient outside the range of a singular Hessian, in standard units, that is
 #: only rounding. If it is larger, columns are so nearly dependent that the Hessian has no correct
 #: digits for their differences.
-_UNSEEN = 1e-13
+_NULL_COMPONENT = 1e-13
 #: Largest decrement, measured with the columns' standard deviations, that is only rounding.
-_ACROSS = 1e-6
+_HIDDEN_DECREMENT = 1e-6
 #: Steps without a smaller decrement after which no further progress is expected, if the slope is
 #: only rounding error or the last step was shortened to less than the share ``_SHORT``.
 _PATIENCE = 5
@@ -121,7 +121,7 @@ class Newton(Minimizer[NewtonState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.size
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[NewtonState]:
         if start is not None:
             return NewtonState(start, known=problem.known, given=True)
         if not problem.loss.quadratic:
@@ -131,12 +131,12 @@ class Newton(Minimizer[NewtonState]):
                     warm.parameters,
                     known=problem.known,
                     columns=warm.columns,
-                    rule=rule_of(problem, warm.hessian, warm.columns, warm.weight),
+                    rule=importance_rule(problem, warm.hessian, warm.columns, warm.weight),
                     from_sample=True,
                 )
         return NewtonState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: NewtonState, tol: float) -> Asks[NewtonState]:
+    def step(self, problem: Problem, state: NewtonState, tol: float) -> PassGenerator[NewtonState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
@@ -150,11 +150,11 @@ class Newton(Minimizer[NewtonState]):
             moments=columns is None,
             importance=state.rule,
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         state = replace(state, parameters=evaluation.point, known=evaluation.known)
         if sample_misled(problem, state, evaluation.value):
             return replace(restarted_at_zero(state, evaluation.value), rule=None)
-        if not fell_enough(problem, state, evaluation.value):
+        if not satisfies_armijo(problem, state, evaluation.value):
             return halved(state, evaluation.value)
         assert evaluation.hessian is not None
         columns = evaluation.columns or columns
@@ -165,7 +165,7 @@ class Newton(Minimizer[NewtonState]):
         slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         radius = evaluation.radius if ellipsoid is not None else state.radius
-        forecast = yield from outlook(
+        diagnosis = yield from diagnose_step(
             problem,
             step,
             columns,
@@ -174,14 +174,16 @@ class Newton(Minimizer[NewtonState]):
             "newton-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = forecast
-        rough = is_rough(factor, state.hessian_dtype)
+        change, settled, long_steps = diagnosis
+        rough = needs_float64(factor, state.hessian_dtype)
         per_decrement = error_of_decrement(
             problem, state.parameters + step, columns.variance, factor.inverse_diagonal()
         )
-        error = _bound(decrement, change, np.inf if rough else min(hessian_error, 1.0))
+        error = _remaining_decrement(
+            decrement, change, np.inf if rough else min(hessian_error, 1.0)
+        )
         reported = error * per_decrement, "bound"
-        rows = enough_of(problem, evaluation.rows) or state.kept
+        rows = usable_rows(problem, evaluation.rows) or state.kept
         if reported[0] > tol and rows is not None:
             other_errors = (
                 np.inf if rough else decrement * hessian_error + _smallest_decrement(factor)
@@ -189,7 +191,7 @@ class Newton(Minimizer[NewtonState]):
             step, estimate = _corrected(problem, rows, evaluation, step, factor, columns)
             reported = min(reported, (estimate + other_errors * per_decrement, "estimate"))
         rank = state.rank if rough else (yield from _rank(problem, state, factor))
-        lost = _is_lost(problem, factor, evaluation.gradient, columns)
+        lost = _is_unexplained(problem, factor, evaluation.gradient, columns)
         if lost or not settled:
             reported = np.inf, "bound"
         status = None
@@ -200,9 +202,9 @@ class Newton(Minimizer[NewtonState]):
             status = Status.STALLED if lost else Status.CONVERGED
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         vanished = problem.may_separate and not rough and factor.rank < rank
-        if problem.separated(evaluation):
+        if problem.separates_rows(evaluation):
             status = Status.SEPARABLE
-        elif vanished or forecast.endless:
+        elif vanished or diagnosis.is_unbounded:
             # The step has least norm, so it does not follow a direction without curvature.
             reported, status = (np.inf, "bound"), Status.QUASI_SEPARABLE
         elif status is None and since_best > _PATIENCE and not reported[0] <= tol:
@@ -219,7 +221,7 @@ class Newton(Minimizer[NewtonState]):
             columns=columns,
             radius=radius,
             long_steps=long_steps,
-            rule=rule_of(problem, evaluation.hessian, columns, evaluation.weight)
+            rule=importance_rule(problem, evaluation.hessian, columns, evaluation.weight)
             if keep_again
             else None,
             kept=None if keep_again else rows,  # never together with a rule
@@ -249,7 +251,7 @@ def _corrected(
     return found.step, _STANDARD_ERRORS * standard_error
 
 
-def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
+def _rank(problem: Problem, state: NewtonState, factor: Factor) -> PassGenerator[int]:
     """Return the largest rank of a Hessian so far; a lower rank later means lost curvature.
 
     At a start from the user, curvature may have vanished already. Then the rank is that at zero,
@@ -267,19 +269,21 @@ def _rank(problem: Problem, state: NewtonState, factor: Factor) -> Asks[int]:
     return Factor.of(at_zero.hessian, Centring(problem.packing, at_zero.columns.mean)).rank
 
 
-def _bound(decrement: float, change: float, hessian_error: float) -> float:
+def _remaining_decrement(decrement: float, change: float, hessian_error: float) -> float:
     """Bound the decrement that a full step leaves."""
     if decrement == 0.0:  # zero times infinity would be NaN
         return 0.0
     return decrement * (remainder(change) + hessian_error)
 
 
-def _is_lost(problem: Problem, factor: Factor, gradient: FloatArray, columns: Columns) -> bool:
+def _is_unexplained(
+    problem: Problem, factor: Factor, gradient: FloatArray, columns: Columns
+) -> bool:
     """Return whether the Hessian is so nearly singular that it does not explain the gradient."""
     if factor.rank == len(gradient):
         return False
-    unseen = factor.unseen(gradient) > _UNSEEN * problem.unit
-    return unseen or across(problem, gradient, columns) > _ACROSS
+    outside_range = factor.null_component_norm(gradient) > _NULL_COMPONENT * problem.unit
+    return outside_range or hidden_decrement(problem, gradient, columns) > _HIDDEN_DECREMENT
 
 
 def _samples(problem: Problem) -> tuple[Sample, ...]:

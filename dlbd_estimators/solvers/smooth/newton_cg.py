@@ -20,17 +20,17 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
-from dlbd_estimators.solvers.matrix_memory import holds
+from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
 from dlbd_estimators.solvers.smooth.backtracking import (
     TrialState,
     accepted,
-    fell_enough,
     halved,
     restarted_at_zero,
     sample_misled,
+    satisfies_armijo,
 )
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.smooth.conjugate_gradients import (
@@ -39,13 +39,13 @@ from dlbd_estimators.solvers.smooth.conjugate_gradients import (
     Preconditioner,
     inexact_step,
 )
-from dlbd_estimators.solvers.smooth.preconditioner import Standardised, across
+from dlbd_estimators.solvers.smooth.preconditioner import Standardised, hidden_decrement
 from dlbd_estimators.solvers.smooth.separation import (
+    diagnose_step,
     ellipsoid_of,
-    outlook,
     remainder,
 )
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 #: Largest number of Hessian products in a step; if they are not enough, the next step continues.
@@ -93,7 +93,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
     state: ClassVar[type[State]] = NewtonCGState
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "hessian", "smooth"})
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[NewtonCGState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[NewtonCGState]:
         if start is not None:
             return NewtonCGState(start, known=problem.known)
         warm = None
@@ -103,7 +103,9 @@ class NewtonCG(Minimizer[NewtonCGState]):
             return NewtonCGState(warm, known=problem.known, from_sample=True)
         return NewtonCGState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: NewtonCGState, tol: float) -> Asks[NewtonCGState]:
+    def step(
+        self, problem: Problem, state: NewtonCGState, tol: float
+    ) -> PassGenerator[NewtonCGState]:
         columns = state.columns
         ellipsoid = None
         if columns is not None and state.radius is None:
@@ -115,11 +117,11 @@ class NewtonCG(Minimizer[NewtonCGState]):
             ellipsoid=ellipsoid,
             moments=columns is None,
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         state = replace(state, parameters=evaluation.point, known=evaluation.known)
         if sample_misled(problem, state, evaluation.value):
             return restarted_at_zero(state, evaluation.value)
-        if not fell_enough(problem, state, evaluation.value):
+        if not satisfies_armijo(problem, state, evaluation.value):
             return halved(state, evaluation.value)
         columns = evaluation.columns or columns
         assert columns is not None
@@ -136,7 +138,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
         slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
         left = found.left / problem.unit
-        forecast = yield from outlook(
+        diagnosis = yield from diagnose_step(
             problem,
             step,
             columns,
@@ -145,9 +147,9 @@ class NewtonCG(Minimizer[NewtonCGState]):
             "newton-cg-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = forecast
+        change, settled, long_steps = diagnosis
         error = left if decrement == 0.0 else decrement * remainder(change) + left
-        error = max(error, across(problem, evaluation.gradient, columns))
+        error = max(error, hidden_decrement(problem, evaluation.gradient, columns))
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
         per_decrement = error_of_decrement(
             problem, evaluation.point + step, columns.variance, inverse / smallest
@@ -167,9 +169,9 @@ class NewtonCG(Minimizer[NewtonCGState]):
             error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
         noise = noise_of(problem, state, evaluation.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
-        if problem.separated(evaluation):
+        if problem.separates_rows(evaluation):
             status = Status.SEPARABLE
-        elif forecast.endless:
+        elif diagnosis.is_unbounded:
             error, status = np.inf, Status.QUASI_SEPARABLE
         elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
             status = Status.STALLED
@@ -195,9 +197,9 @@ def _evaluate(
     indices: Sample | None = None,
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
-) -> Asks[Evaluation]:
+) -> PassGenerator[Evaluation]:
     """Evaluate the objective, and form the preconditioner if there is memory for it."""
-    fits = _fits(problem)
+    fits = _preconditioner_fits(problem)
     return problem.evaluate(
         parameters,
         Order.HESSIAN if fits else Order.GRADIENT,
@@ -209,10 +211,10 @@ def _evaluate(
     )
 
 
-def _fits(problem: Problem) -> bool:
+def _preconditioner_fits(problem: Problem) -> bool:
     outputs, width = problem.packing.shape
     n_entries = outputs * width**2
-    return n_entries <= LARGEST_HESSIAN**2 and holds(problem, n_entries)
+    return n_entries <= LARGEST_HESSIAN**2 and matrices_fit(problem, n_entries)
 
 
 def stride(problem: Problem) -> int:
@@ -237,13 +239,13 @@ def _inexact(
     *,
     enough: float,
     indices: Sample | None = None,
-) -> Asks[InexactStep]:
+) -> PassGenerator[InexactStep]:
     """Return an inexact Newton step, which is more exact near the minimum."""
     decrement = float(
         np.sqrt(max(float(evaluation.gradient @ metric.solve(evaluation.gradient)), 0.0))
     )
 
-    def product(vector: FloatArray) -> Asks[FloatArray]:
+    def product(vector: FloatArray) -> PassGenerator[FloatArray]:
         return problem.product(evaluation.point, vector, "newton-cg-product", indices)
 
     return inexact_step(
@@ -257,7 +259,7 @@ def _inexact(
     )
 
 
-def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
+def _solve_samples(problem: Problem) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     """Return the problem, and the minimiser of a sample of blocks (None if there is none).
 
     The problem holds the facts about the data that the samples have shown.
@@ -272,15 +274,15 @@ def _solve_samples(problem: Problem) -> Asks[tuple[Problem, FloatArray | None]]:
 
 def _solve_sample(
     problem: Problem, start: FloatArray | None, indices: Sample
-) -> Asks[tuple[Problem, FloatArray | None]]:
+) -> PassGenerator[tuple[Problem, FloatArray | None]]:
     # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters = np.zeros(problem.packing.size) if start is None else start
     base, step, slope, scale = np.inf, np.zeros_like(parameters), 0.0, 1.0
     for _ in range(_MAX_ON_SAMPLE):
         evaluation = yield from _evaluate(problem, parameters, "newton-cg-sample", indices=indices)
-        problem = problem.at(evaluation.known)
-        if not np.isfinite(evaluation.value) or problem.separated(evaluation):
+        problem = problem.with_known(evaluation.known)
+        if not np.isfinite(evaluation.value) or problem.separates_rows(evaluation):
             return problem, None
         if evaluation.value > base - 1e-4 * scale * slope:
             scale /= 2

@@ -26,7 +26,7 @@ from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
 
@@ -86,14 +86,14 @@ class OnlineNewton(Minimizer[OnlineNewtonState]):
     def matrix_side(cls, packing: Packing) -> int:
         return packing.size
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[OnlineNewtonState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[OnlineNewtonState]:
         yield from ()  # it begins without a pass
         initial = np.zeros(problem.packing.size) if start is None else start
         return OnlineNewtonState(initial, known=problem.known)
 
     def step(
         self, problem: Problem, state: OnlineNewtonState, tol: float
-    ) -> Asks[OnlineNewtonState]:
+    ) -> PassGenerator[OnlineNewtonState]:
         packing, point = problem.packing, state.parameters
         kernel = LinearKernel(
             problem.loss, packing, Order.HESSIAN, own_centre=packing.fit_intercept

@@ -7,7 +7,12 @@ from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
-from dlbd_estimators.kernels.row_sample import Chances, DrawnRows, curvature_of, importance_of
+from dlbd_estimators.kernels.row_sample import (
+    DrawnRows,
+    SamplingRates,
+    curvature_of,
+    importance_of,
+)
 from dlbd_estimators.solvers.path_rows import PathRows
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
@@ -21,9 +26,9 @@ _FEWEST_BLOCKS = 4
 _DIRECTIONS = 16
 
 
-def by_importance(
+def importance_rates(
     problem: Problem, rows: PathRows, middle: FloatArray, scale: FloatArray
-) -> Chances:
+) -> SamplingRates:
     """Return the rule for the probabilities of rows to be drawn, by importance for one model.
 
     Parameters
@@ -51,8 +56,8 @@ def by_importance(
     size = share * float(rows.weight @ importance_of(rows.X, packing, middle, projection))
     rate = np.full(max(packing.n_outputs, 2), most_rows(packing) / size)
     projection[:-1] /= scale[:, None]
-    model = middle / in_rows(packing, scale)
-    return Chances(rate, or_none(problem.centre), model, projection)
+    model = middle / packed_scale(packing, scale)
+    return SamplingRates(rate, none_if_zero(problem.centre), model, projection)
 
 
 def most_rows(packing: Packing) -> int:
@@ -82,7 +87,7 @@ def columns_of(drawn: DrawnRows) -> tuple[FloatArray, FloatArray]:
     return first + mean, weight @ (X * X)
 
 
-def in_rows(packing: Packing, scale: FloatArray) -> FloatArray:
+def packed_scale(packing: Packing, scale: FloatArray) -> FloatArray:
     """Return the standard deviations in the packed order, with one for intercepts."""
     units = np.ones(packing.shape)
     units[:, : packing.n_features] = scale
@@ -126,6 +131,6 @@ def coefs(packing: Packing, models: FloatArray) -> FloatArray:
     return rows[..., : packing.n_features].reshape(*models.shape[:-1], -1)
 
 
-def or_none(centre: FloatArray) -> FloatArray | None:
+def none_if_zero(centre: FloatArray) -> FloatArray | None:
     """Return a centre, or None if it is zero, so that nothing has to be subtracted."""
     return centre if centre.any() else None

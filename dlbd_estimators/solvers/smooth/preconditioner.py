@@ -18,7 +18,7 @@ from dlbd_estimators.solvers.problem import Problem
 _FAR = 1e4
 
 
-def across(problem: Problem, gradient: FloatArray, columns: Columns) -> float:
+def hidden_decrement(problem: Problem, gradient: FloatArray, columns: Columns) -> float:
     """Return the decrement that columns far from zero hide in a model without an intercept.
 
     Such columns are all nearly constant, and so nearly collinear. A gradient that is large relative

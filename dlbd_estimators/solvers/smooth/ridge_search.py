@@ -39,7 +39,7 @@ from dlbd_estimators.solvers.moment_scores import (
 from dlbd_estimators.solvers.part_moments import ask_part_moments
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.gram import Gram, GramState, solve_moments
-from dlbd_estimators.solvers.solver import Asks, State
+from dlbd_estimators.solvers.solver import PassGenerator, State
 
 #: If the rounding of float32 products, times the condition number, is above this, the products are
 #: formed again in float64.
@@ -92,16 +92,18 @@ class _RidgeSearch(Minimizer[RidgeSearchState]):
     needs: ClassVar[frozenset[str]] = frozenset({"quadratic", "smooth"})
     direct: ClassVar[bool] = True
 
-    def init(self, problem: Problem, start: FloatArray | None) -> Asks[RidgeSearchState]:
+    def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[RidgeSearchState]:
         yield from ()  # it begins without a pass
         return RidgeSearchState(np.zeros(problem.packing.size), known=problem.known)
 
-    def step(self, problem: Problem, state: RidgeSearchState, tol: float) -> Asks[RidgeSearchState]:
+    def step(
+        self, problem: Problem, state: RidgeSearchState, tol: float
+    ) -> PassGenerator[RidgeSearchState]:
         if state.alphas is None:
             return self._search(problem, state)
-        return _mend(problem, state, tol)
+        return _refine(problem, state, tol)
 
-    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+    def _search(self, problem: Problem, state: RidgeSearchState) -> PassGenerator[RidgeSearchState]:
         raise NotImplementedError
 
 
@@ -133,7 +135,7 @@ class RidgeFolds(_RidgeSearch):
         self.score: Any = score
         self.by_predictions = by_predictions
 
-    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+    def _search(self, problem: Problem, state: RidgeSearchState) -> PassGenerator[RidgeSearchState]:
         for precise in (False, True):
             moments = yield from ask_part_moments(problem, self.splits, precise=precise)
             models, rough = self._models(problem, moments)
@@ -146,7 +148,7 @@ class RidgeFolds(_RidgeSearch):
         return _solved(
             problem,
             state,
-            join(moments, self.splits.whole),
+            join(moments, self.splits.all_rows),
             alphas=alphas,
             scores=scores,
             best_scores=np.full(len(alphas), means[best]),
@@ -174,7 +176,7 @@ class RidgeFolds(_RidgeSearch):
 
     def _scores(
         self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
-    ) -> Asks[FloatArray]:
+    ) -> PassGenerator[FloatArray]:
         """Return the scores of all splits and strengths."""
         yield from ()  # the moments give the scores without a pass
         rows, fitted = [], problem.packing.fit_intercept
@@ -208,9 +210,9 @@ class RidgeClassFolds(RidgeFolds):
 
     def _scores(
         self, problem: Problem, moments: list[Moments], models: list[_SplitModels]
-    ) -> Asks[FloatArray]:
+    ) -> PassGenerator[FloatArray]:
         packing = problem.packing
-        all_rows = join(moments, self.splits.whole)
+        all_rows = join(moments, self.splits.all_rows)
         centre = all_rows.mean[: packing.n_features] if packing.fit_intercept else None
         packed = [
             [
@@ -258,7 +260,7 @@ class RidgeLeaveOneOut(_RidgeSearch):
         self.per_target = per_target
         self.keep_errors = keep_errors
 
-    def _search(self, problem: Problem, state: RidgeSearchState) -> Asks[RidgeSearchState]:
+    def _search(self, problem: Problem, state: RidgeSearchState) -> PassGenerator[RidgeSearchState]:
         packing, n = problem.packing, problem.packing.n_features
         centred: Moments = yield from problem.ask(
             MomentsKernel(centre=True, precise=True),
@@ -267,7 +269,9 @@ class RidgeLeaveOneOut(_RidgeSearch):
             n_entries=(n + packing.n_outputs) ** 2,
         )
         moments = centred if packing.fit_intercept else about_zero(centred)
-        solved = solve_moments(_at(problem, self.alphas[:1]), state, moments)  # checks the weight
+        solved = solve_moments(
+            _at_strength(problem, self.alphas[:1]), state, moments
+        )  # checks the weight
         kernel = LeaveOneOutKernel(self.keep_errors or self.by_rows)
         path = _coordinates(moments, n, self.alphas, fit_intercept=packing.fit_intercept)
         sums: LeaveOneOutSums = yield from problem.ask(kernel, path, "leave-one-out-pass-{}")
@@ -298,7 +302,7 @@ class RidgeLeaveOneOut(_RidgeSearch):
         )
 
 
-def _at(problem: Problem, alphas: FloatArray) -> Problem:
+def _at_strength(problem: Problem, alphas: FloatArray) -> Problem:
     same = len(np.unique(alphas)) == 1
     return replace(problem, penalty=L2(float(alphas[0]) if same else alphas))
 
@@ -308,14 +312,16 @@ def _solved(
 ) -> RidgeSearchState:
     """Return the state with the chosen model, solved from the moments of all rows."""
     moments = centred if problem.packing.fit_intercept else about_zero(centred)
-    solved = solve_moments(_at(problem, chosen["alphas"]), state, moments)
+    solved = solve_moments(_at_strength(problem, chosen["alphas"]), state, moments)
     return replace(state, **{**vars(solved), **chosen})
 
 
-def _mend(problem: Problem, state: RidgeSearchState, tol: float) -> Asks[RidgeSearchState]:
+def _refine(
+    problem: Problem, state: RidgeSearchState, tol: float
+) -> PassGenerator[RidgeSearchState]:
     assert state.alphas is not None
-    mended = yield from Gram().step(_at(problem, state.alphas), state, tol)
-    return replace(state, **vars(mended))
+    refined = yield from Gram().step(_at_strength(problem, state.alphas), state, tol)
+    return replace(state, **vars(refined))
 
 
 def _path(moments: Moments, n: int, alphas: FloatArray) -> tuple[FloatArray, float]:

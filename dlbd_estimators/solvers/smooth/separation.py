@@ -27,7 +27,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.changes import LargestChange, LargestChangeKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.solver import Asks
+from dlbd_estimators.solvers.solver import PassGenerator
 
 #: If predictions change by less than this, the curvature changes little, and a minimiser is near.
 _SETTLED = 0.5
@@ -129,7 +129,7 @@ class LongSteps:
 NO_LONG_STEPS = LongSteps()
 
 
-class Outlook(NamedTuple):
+class StepDiagnosis(NamedTuple):
     """What the length of a Newton step shows: a minimum is near, or the descent is unbounded.
 
     Attributes
@@ -147,12 +147,12 @@ class Outlook(NamedTuple):
     long_steps: LongSteps
 
     @property
-    def endless(self) -> bool:
+    def is_unbounded(self) -> bool:
         """Whether F has no minimiser."""
         return self.long_steps.count >= _LONG_STEPS
 
 
-def outlook(
+def diagnose_step(
     problem: Problem,
     step: FloatArray,
     columns: Columns | None,
@@ -160,7 +160,7 @@ def outlook(
     decrement: float,
     label: str,
     long_steps: LongSteps,
-) -> Asks[Outlook]:
+) -> PassGenerator[StepDiagnosis]:
     """Distinguish a minimum from an unbounded descent, by the length of a Newton step.
 
     If the largest row norm is not known yet, the root of the sum of all squared norms bounds it.
@@ -180,21 +180,21 @@ def outlook(
     """
     change = largest_change(problem, step, columns, radius)
     if not problem.may_separate:
-        return Outlook(change, True, NO_LONG_STEPS)
+        return StepDiagnosis(change, True, NO_LONG_STEPS)
     nothing_to_gain = decrement**2 * (problem.n_rows or 1) <= _NOTHING_TO_GAIN
     if nothing_to_gain and _SETTLED <= change < np.inf:
         change = yield from _measured_change(problem, step, label)
         if change < _SETTLED:
-            return Outlook(change, True, NO_LONG_STEPS)
-        return Outlook(change, False, long_steps.with_one(change))
+            return StepDiagnosis(change, True, NO_LONG_STEPS)
+        return StepDiagnosis(change, False, long_steps.with_one(change))
     bound = change
     if radius is None and problem.n_rows is not None:
         widest = float(np.sqrt(problem.n_rows * problem.packing.shape[1]))
         bound = largest_change(problem, step, columns, widest)
-    return Outlook(change, bound < _SETTLED, NO_LONG_STEPS)
+    return StepDiagnosis(change, bound < _SETTLED, NO_LONG_STEPS)
 
 
-def _measured_change(problem: Problem, step: FloatArray, label: str) -> Asks[float]:
+def _measured_change(problem: Problem, step: FloatArray, label: str) -> PassGenerator[float]:
     centre = problem.centre if problem.centre.any() else None
     packing, loss = problem.packing, problem.loss
     kernel = LargestChangeKernel(packing, loss.coupled, centre)

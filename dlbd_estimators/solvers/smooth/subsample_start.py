@@ -15,10 +15,10 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import Factor, is_rough
+from dlbd_estimators.solvers.factor import Factor, needs_float64
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
-from dlbd_estimators.solvers.solver import Asks
+from dlbd_estimators.solvers.solver import PassGenerator
 
 #: A sample that takes more steps does not determine the parameters well enough to help.
 _MAX_ITER = 15
@@ -48,7 +48,7 @@ class WarmStart:
 
 def warm_start(
     problem: Problem, label: str, samples: tuple[Sample, ...]
-) -> Asks[tuple[Problem, WarmStart | None]]:
+) -> PassGenerator[tuple[Problem, WarmStart | None]]:
     """Solve a sample of the blocks by Newton's method, in stages.
 
     Returns
@@ -76,7 +76,7 @@ def warm_start(
 
 def _newton(
     problem: Problem, start: FloatArray, indices: Sample, label: str
-) -> Asks[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
+) -> PassGenerator[tuple[Problem, tuple[FloatArray, Evaluation] | None]]:
     # A sample determines the minimiser over all rows only to its sampling error.
     enough = 0.1 * problem.sampling_error(indices)
     parameters, base, direction, slope, scale = start, np.inf, np.zeros_like(start), 0.0, 1.0
@@ -86,10 +86,10 @@ def _newton(
         evaluation = yield from problem.evaluate(
             parameters, Order.HESSIAN, label, indices=indices, hessian_dtype=dtype, moments=True
         )
-        problem = problem.at(evaluation.known)
+        problem = problem.with_known(evaluation.known)
         if not np.isfinite(evaluation.value):  # all weights of the sample are zero
             return problem, None
-        if problem.separated(evaluation):
+        if problem.separates_rows(evaluation):
             return problem, None
         if base == np.inf and evaluation.value > at_zero and parameters.any():
             # The smaller sample was misleading. For example, the data are sorted by label, and it
@@ -104,7 +104,7 @@ def _newton(
         assert evaluation.columns is not None
         centring = Centring(problem.packing, evaluation.columns.mean)
         factor = Factor.of(evaluation.hessian, centring)
-        if is_rough(factor, dtype):
+        if needs_float64(factor, dtype):
             dtype = "float64"
             continue
         direction = problem.without_shift(-factor.solve(evaluation.gradient))

@@ -29,7 +29,7 @@ Fill = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Shape:
+class EpochLayout:
     """How an epoch is divided into replicas, rounds and fills.
 
     Parameters
@@ -47,7 +47,7 @@ class Shape:
     round_fills: int
 
     @classmethod
-    def of(cls, n_replicas: int, fill_blocks: int, block_rows: int, batch_size: int) -> Shape:
+    def of(cls, n_replicas: int, fill_blocks: int, block_rows: int, batch_size: int) -> EpochLayout:
         """Choose the length of rounds: enough updates, but few fills.
 
         A single replica needs no synchronisation: its rounds are as long as allowed.
@@ -72,7 +72,7 @@ class Shape:
 
 
 def plan_epoch(
-    n_blocks: int, shape: Shape, rng: np.random.Generator | None
+    n_blocks: int, shape: EpochLayout, rng: np.random.Generator | None
 ) -> list[list[tuple[Fill, ...]]]:
     """Return the fills of each round and replica; a replica may have none in a round.
 
@@ -80,7 +80,7 @@ def plan_epoch(
     ----------
     n_blocks : int
         Number of blocks; each of them is used once.
-    shape : Shape
+    shape : EpochLayout
         How the epoch is divided.
     rng : Generator or None
         Chooses the order of the blocks; None keeps the order in which they are stored.

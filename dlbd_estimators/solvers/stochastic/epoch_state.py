@@ -100,7 +100,7 @@ class EpochState(State):
             **more,
         )
 
-    def after(self, last: EpochState) -> EpochState:
+    def continued_from(self, last: EpochState) -> EpochState:
         """Return this state as the start of a fit that continues from the last state of another."""
         return replace(
             self,

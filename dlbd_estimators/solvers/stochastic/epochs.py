@@ -15,7 +15,7 @@ from typing import ClassVar, TypeAlias
 
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
+from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, State
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
@@ -32,7 +32,7 @@ _MESSAGES = {
 }
 
 #: A function that requests the score of parameters on held-out rows.
-Score: TypeAlias = Callable[[FloatArray], Asks[float]]
+Score: TypeAlias = Callable[[FloatArray], PassGenerator[float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +81,12 @@ class Epochs(Solver[Training, EpochState]):
     state: ClassVar[type[State]] = EpochState
     keeps_when_interrupted: ClassVar[bool] = True
 
-    def init(self, problem: Training, start: FloatArray | None) -> Asks[EpochState]:
+    def init(self, problem: Training, start: FloatArray | None) -> PassGenerator[EpochState]:
         yield from ()
         assert start is not None
         return problem.scheme.begin(start, self.learning_rate)
 
-    def step(self, problem: Training, state: EpochState, tol: float) -> Asks[EpochState]:
+    def step(self, problem: Training, state: EpochState, tol: float) -> PassGenerator[EpochState]:
         try:
             trained = yield from problem.scheme.epoch(state)
         except Diverged as error:
@@ -101,7 +101,7 @@ class Epochs(Solver[Training, EpochState]):
         else:
             score = yield from problem.score(trained.parameters)
             trained = trained.judged_by_score(score, tol)
-        return self._paced(trained)
+        return self._with_next_rate(trained)
 
     def answer(self, problem: Training, state: EpochState) -> FloatArray:
         if problem.score is None or state.best_parameters is None:
@@ -116,7 +116,7 @@ class Epochs(Solver[Training, EpochState]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         return _MESSAGES[status].format(max_iter=max_iter, reason=state.reason)
@@ -134,7 +134,7 @@ class Epochs(Solver[Training, EpochState]):
             lines.append(f"{text} Stopping.")
         return lines
 
-    def _paced(self, state: EpochState) -> EpochState:
+    def _with_next_rate(self, state: EpochState) -> EpochState:
         """Set the learning rate of the next epoch, or end the training."""
         rate = state.learning_rate
         if self.schedule == "invscaling":

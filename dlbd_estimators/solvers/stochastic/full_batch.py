@@ -17,9 +17,9 @@ from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.kernels.network_kernels import NetworkKernel, NetworkSums
-from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loops
+from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loop_recursion
 from dlbd_estimators.solvers.problem import check_weight
-from dlbd_estimators.solvers.solver import Asks, BaseProblem, Solver, State
+from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, State
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.line_search import LONGEST, LineSearch
 
@@ -53,7 +53,7 @@ class FullBatch(BaseProblem):
     network: Network
     title: str
 
-    def evaluate(self, parameters: FloatArray) -> Asks[tuple[float, FloatArray]]:
+    def evaluate(self, parameters: FloatArray) -> PassGenerator[tuple[float, FloatArray]]:
         """Return the objective and its gradient, from one pass."""
         kernel = NetworkKernel(self.network)
         sums: NetworkSums = yield Pass(kernel, parameters, f"{self.title}-lbfgs-pass-{{}}")
@@ -110,12 +110,14 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
     state: ClassVar[type[State]] = FullBatchState
     keeps_when_interrupted: ClassVar[bool] = True
 
-    def init(self, problem: FullBatch, start: FloatArray | None) -> Asks[FullBatchState]:
+    def init(self, problem: FullBatch, start: FloatArray | None) -> PassGenerator[FullBatchState]:
         yield from ()
         assert start is not None
         return FullBatchState(start.astype(np.float64))
 
-    def step(self, problem: FullBatch, state: FullBatchState, tol: float) -> Asks[FullBatchState]:
+    def step(
+        self, problem: FullBatch, state: FullBatchState, tol: float
+    ) -> PassGenerator[FullBatchState]:
         if not state.gradient.size:
             value, gradient = yield from problem.evaluate(state.parameters)
             state = replace(state, value=value, gradient=gradient, n_evaluations=1)
@@ -123,11 +125,11 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
                 return replace(state, rests=True, status=Status.CONVERGED)
         found = None
         if state.pairs:
-            direction = -two_loops(state.gradient, state.pairs, _Identity(), rescale=True)
-            state, found = yield from _along(problem, state, direction)
+            direction = -two_loop_recursion(state.gradient, state.pairs, _Identity(), rescale=True)
+            state, found = yield from _search_along(problem, state, direction)
         if found is None:
             state = replace(state, pairs=())
-            state, found = yield from _along(problem, state, -state.gradient)
+            state, found = yield from _search_along(problem, state, -state.gradient)
         if found is None:
             return replace(state, rests=True, status=Status.STALLED)
         status = None
@@ -146,7 +148,7 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
         *,
         tol: float,
         max_iter: int,
-        opening: str,
+        prefix: str,
         advice: str,
     ) -> str:
         if status is Status.INTERRUPTED:
@@ -158,9 +160,9 @@ class FullBatchLBFGS(Solver[FullBatch, FullBatchState]):
         )
 
 
-def _along(
+def _search_along(
     problem: FullBatch, state: FullBatchState, direction: FloatArray
-) -> Asks[tuple[FullBatchState, FullBatchState | None]]:
+) -> PassGenerator[tuple[FullBatchState, FullBatchState | None]]:
     """Search along a direction; return the state with its evaluations, and the new state if any."""
     slope = float(direction @ state.gradient)
     length = float(np.linalg.norm(direction))
@@ -172,7 +174,7 @@ def _along(
         point = state.parameters + search.step * direction
         value, gradient = yield from problem.evaluate(point)
         state = replace(state, n_evaluations=state.n_evaluations + 1)
-        search = search.after(value, float(gradient @ direction))
+        search = search.advance(value, float(gradient @ direction))
     if not search.found:
         return state, None
     found = replace(state, parameters=point, value=value, gradient=gradient)

@@ -37,7 +37,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class LineSearch:
-    """The state of a line search: evaluate at ``step``, then continue with :meth:`after`.
+    """The state of a line search: evaluate at ``step``, then continue with :meth:`advance`.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class LineSearch:
         found = None if slope < 0.0 else False
         return cls(begin, step, 0.0, 5.0 * step, begin, begin, found=found)
 
-    def after(self, value: float, slope: float) -> LineSearch:
+    def advance(self, value: float, slope: float) -> LineSearch:
         """Return the search after a trial."""
         tried = Trial(self.step, np.float64(value), np.float64(slope))
         required_slope = _DECREASE * self.begin.slope
@@ -121,10 +121,10 @@ class LineSearch:
 
     def _narrowed(self, tried: Trial, tilt: float) -> LineSearch:
         """Return the search in the part of the interval that contains an acceptable step."""
-        best, other, here = (each.tilted(tilt) for each in (self.best, self.other, tried))
-        higher, sign_changed = here.value > best.value, best.slope * here.slope < 0.0
+        best, other, trial = (each.tilted(tilt) for each in (self.best, self.other, tried))
+        higher, sign_changed = trial.value > best.value, best.slope * trial.slope < 0.0
         bracketed = bool(self.bracketed or higher or sign_changed)
-        step = _next(best, other, here, self.bracketed, self.low, self.high)
+        step = _next(best, other, trial, self.bracketed, self.low, self.high)
         if higher:
             best, other = self.best, tried
         else:
@@ -154,26 +154,26 @@ class LineSearch:
 
 
 def _next(
-    best: Trial, other: Trial, here: Trial, bracketed: bool, low: float, high: float
+    best: Trial, other: Trial, trial: Trial, bracketed: bool, low: float, high: float
 ) -> float:
-    """Return the step to try after the trial ``here``, from the best and the other trial."""
-    if here.value > best.value:
-        cubic, parabola = _cubic(best, here), _parabola(best, here)
+    """Return the step to try after the trial ``trial``, from the best and the other trial."""
+    if trial.value > best.value:
+        cubic, parabola = _cubic(best, trial), _parabola(best, trial)
         nearer = abs(cubic - best.step) <= abs(parabola - best.step)
         return cubic if nearer else cubic + (parabola - cubic) / 2.0
-    if best.slope * here.slope < 0.0:
-        cubic, secant = _cubic(here, best), _secant(here, best)
-        return cubic if abs(cubic - here.step) > abs(secant - here.step) else secant
-    end = high if here.step > best.step else low
-    if abs(here.slope) < abs(best.slope):
-        cubic, secant = _cubic_ahead(here, best, end), _secant(here, best)
-        by_cubic, by_secant = abs(cubic - here.step), abs(secant - here.step)
+    if best.slope * trial.slope < 0.0:
+        cubic, secant = _cubic(trial, best), _secant(trial, best)
+        return cubic if abs(cubic - trial.step) > abs(secant - trial.step) else secant
+    end = high if trial.step > best.step else low
+    if abs(trial.slope) < abs(best.slope):
+        cubic, secant = _cubic_ahead(trial, best, end), _secant(trial, best)
+        by_cubic, by_secant = abs(cubic - trial.step), abs(secant - trial.step)
         if not bracketed:
             return float(np.clip(cubic if by_cubic > by_secant else secant, low, high))
-        limit = here.step + 0.66 * (other.step - here.step)
+        limit = trial.step + 0.66 * (other.step - trial.step)
         step = cubic if by_cubic < by_secant else secant
-        return min(limit, step) if here.step > best.step else max(limit, step)
-    return _cubic(here, other) if bracketed else end
+        return min(limit, step) if trial.step > best.step else max(limit, step)
+    return _cubic(trial, other) if bracketed else end
 
 
 def _cubic(a: Trial, b: Trial) -> float:
@@ -183,12 +183,12 @@ def _cubic(a: Trial, b: Trial) -> float:
     return float(a.step + share * (b.step - a.step))
 
 
-def _cubic_ahead(here: Trial, best: Trial, end: float) -> float:
+def _cubic_ahead(trial: Trial, best: Trial, end: float) -> float:
     """Return the minimum of the cubic if it lies beyond both points, else the bound ``end``."""
-    gamma, theta = _gamma(here, best)
-    share = (gamma - here.slope + theta) / (gamma + (best.slope - here.slope) + gamma)
+    gamma, theta = _gamma(trial, best)
+    share = (gamma - trial.slope + theta) / (gamma + (best.slope - trial.slope) + gamma)
     if share < 0.0 and gamma != 0.0:
-        return float(here.step + share * (best.step - here.step))
+        return float(trial.step + share * (best.step - trial.step))
     return end
 
 
@@ -199,14 +199,14 @@ def _gamma(a: Trial, b: Trial) -> tuple[np.float64, np.float64]:
     return np.copysign(size * root, b.step - a.step), theta
 
 
-def _parabola(best: Trial, here: Trial) -> float:
+def _parabola(best: Trial, trial: Trial) -> float:
     """Return the minimum of the parabola through two points with the slope at the first."""
-    width = here.step - best.step
-    rise = (best.value - here.value) / width + best.slope
+    width = trial.step - best.step
+    rise = (best.value - trial.value) / width + best.slope
     return float(best.step + best.slope / rise / 2.0 * width)
 
 
-def _secant(here: Trial, best: Trial) -> float:
+def _secant(trial: Trial, best: Trial) -> float:
     """Return the zero of the linear function through the slopes at two points."""
-    share = here.slope / (here.slope - best.slope)
-    return float(here.step + share * (best.step - here.step))
+    share = trial.slope / (trial.slope - best.slope)
+    return float(trial.step + share * (best.step - trial.step))

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
-from dlbd_estimators.engine.passes import Asks, Round
+from dlbd_estimators.engine.passes import PassGenerator, Round
 from dlbd_estimators.engine.rounds import LocalTraining, TrainedReplica, TrainingInMemory
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.solvers.random_states import Frozen, freeze, thaw
-from dlbd_estimators.solvers.stochastic.epoch_plan import Fill, Shape, plan_epoch
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout, Fill, plan_epoch
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 
@@ -36,7 +36,7 @@ class EpochScheme(ABC):
         """Return the initial state of the training, without moments of earlier updates."""
 
     @abstractmethod
-    def epoch(self, state: EpochState) -> Asks[EpochState]:
+    def epoch(self, state: EpochState) -> PassGenerator[EpochState]:
         """Request training on all rows once; return the state after it, not yet judged.
 
         A scheme may return within an epoch (``EpochState.within``); the next call continues it.
@@ -80,7 +80,7 @@ class InMemory(EpochScheme):
             parameters, update, 1, learning_rate, random=self.random, order=order
         )
 
-    def epoch(self, state: EpochState) -> Asks[EpochState]:
+    def epoch(self, state: EpochState) -> PassGenerator[EpochState]:
         random, order = state.random, state.order
         if random is not None and order is not None:
             # Permute the last order, as scikit-learn does, so that the batches are the same.
@@ -118,7 +118,7 @@ class InRounds(EpochScheme):
         Trains a replica.
     blocks : Blocks
         The data; the sizes of the blocks must be known.
-    shape : Shape
+    shape : EpochLayout
         How an epoch is divided into rounds.
     outer : OuterStep
         Combines the replicas after a round; a single replica is not changed.
@@ -132,7 +132,7 @@ class InRounds(EpochScheme):
 
     learner: Learner
     blocks: Blocks
-    shape: Shape
+    shape: EpochLayout
     outer: OuterStep
     seed: int
     shuffle: bool
@@ -142,7 +142,7 @@ class InRounds(EpochScheme):
         update = self.learner.update
         return EpochState.begin(parameters, update, self.shape.n_replicas, learning_rate)
 
-    def epoch(self, state: EpochState) -> Asks[EpochState]:
+    def epoch(self, state: EpochState) -> PassGenerator[EpochState]:
         seed = (self.seed, state.n_epochs)
         rounds, before = _planned(self.blocks.n_blocks, self.shape, seed if self.shuffle else None)
         number, total, n_rows = state.rounds_made, state.total, state.trained
@@ -205,7 +205,7 @@ class InRounds(EpochScheme):
 
 @lru_cache(maxsize=4)
 def _planned(
-    n_blocks: int, shape: Shape, seed: tuple[int, int] | None
+    n_blocks: int, shape: EpochLayout, seed: tuple[int, int] | None
 ) -> tuple[list[list[tuple[Fill, ...]]], list[list[int]]]:
     """Plan an epoch; return the fills of each round and replica, and the numbers of earlier fills.
 

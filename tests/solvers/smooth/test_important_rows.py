@@ -23,7 +23,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Known
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
-from dlbd_estimators.solvers.smooth.important_rows import corrected, rule_of
+from dlbd_estimators.solvers.smooth.important_rows import corrected, importance_rule
 from dlbd_estimators.solvers.smooth.newton import Newton
 from tests.solvers.dense import dense_decrement, problem_of, run
 from tests.strategies import random_generators
@@ -147,7 +147,7 @@ def estimated(rng):
         np.linalg.cholesky(here.hessian + 1e-9 * np.eye(size)) @ rng.normal(size=size)
     )
     point = best + problem.without_shift(away) * 10.0 ** rng.uniform(-3, -0.5) / np.sqrt(size)
-    rule = rule_of(problem, here.hessian, columns, float(s.sum()))
+    rule = importance_rule(problem, here.hessian, columns, float(s.sum()))
     there = at(point, importance=rule)
     factor, step = newton(there)
     found = corrected(problem, there.rows, there, step, factor)

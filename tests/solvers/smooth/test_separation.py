@@ -10,7 +10,7 @@ import pytest
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.losses import HalfBinomialLoss
 from dlbd_estimators.solvers.evaluation import Columns
-from dlbd_estimators.solvers.smooth.separation import NO_LONG_STEPS, outlook
+from dlbd_estimators.solvers.smooth.separation import NO_LONG_STEPS, diagnose_step
 from tests.solvers.dense import answer, problem_of
 
 
@@ -36,5 +36,5 @@ def test_the_measured_change_is_that_of_the_directions_that_the_loss_names(loss,
             ).partial
 
     # Nothing is left to gain, and the bound is long: the change is measured.
-    found = answer(outlook(problem, step, columns, 50.0, 0.0, "test", NO_LONG_STEPS), measure)
+    found = answer(diagnose_step(problem, step, columns, 50.0, 0.0, "test", NO_LONG_STEPS), measure)
     assert found.change == pytest.approx(factor * np.abs(X @ step[:3] + step[3]).max())

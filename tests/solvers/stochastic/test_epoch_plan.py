@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.solvers.stochastic.epoch_plan import Shape, plan_epoch
+from dlbd_estimators.solvers.stochastic.epoch_plan import EpochLayout, plan_epoch
 
-SHAPES = st.builds(Shape, st.integers(1, 6), st.integers(1, 7), st.integers(1, 8))
+SHAPES = st.builds(EpochLayout, st.integers(1, 6), st.integers(1, 7), st.integers(1, 8))
 
 
 def blocks(fills):
@@ -82,7 +82,7 @@ def test_the_seed_says_all_and_another_says_something_else(n_blocks, shape, seed
 
 @given(st.integers(2, 8), st.integers(1, 30), st.integers(1, 10**4), st.integers(1, 500))
 def test_replicas_meet_about_every_thousand_updates(n_replicas, room, block_rows, batch_size):
-    shape = Shape.of(n_replicas, room, block_rows, batch_size)
+    shape = EpochLayout.of(n_replicas, room, block_rows, batch_size)
     assert 1 <= shape.round_fills <= 8
     assert min(room, 4) <= shape.fill_blocks <= room
     updates = max(1, shape.fill_blocks * block_rows // batch_size)
@@ -98,4 +98,4 @@ def test_replicas_meet_about_every_thousand_updates(n_replicas, room, block_rows
 
 @given(st.integers(1, 30), st.integers(1, 10**4), st.integers(1, 500))
 def test_a_replica_that_is_alone_waits_for_nobody(room, block_rows, batch_size):
-    assert Shape.of(1, room, block_rows, batch_size) == Shape(1, room, 8)
+    assert EpochLayout.of(1, room, block_rows, batch_size) == EpochLayout(1, room, 8)

@@ -16,7 +16,7 @@ def run(function, step):
     with np.errstate(all="ignore"):
         while search.found is None:
             tried.append(search.step)
-            search = search.after(*function(search.step))
+            search = search.advance(*function(search.step))
     return search, tried
 
 

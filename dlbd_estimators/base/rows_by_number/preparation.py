@@ -8,20 +8,20 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dlbd_estimators.base.by_number import arrays
-from dlbd_estimators.base.by_number.parts import recut
+from dlbd_estimators.base.rows_by_number import arrays
+from dlbd_estimators.base.rows_by_number.parts import recut
 from dlbd_estimators.blocks import sources
 from dlbd_estimators.blocks.alignment import with_sizes
 from dlbd_estimators.blocks.checks import check_same_rows
-from dlbd_estimators.blocks.data_frames import together
+from dlbd_estimators.blocks.data_frames import merge_graphs
 from dlbd_estimators.blocks.sources import is_frame, is_lazy
 from dlbd_estimators.engine.column_passes import block_lengths
 
 Sizes = tuple[int, ...]
 
 
-def needs_opening(data: Any) -> bool:
-    """Return whether data are lazy and have not been prepared by :func:`opened` yet."""
+def needs_preparation(data: Any) -> bool:
+    """Return whether data are lazy and have not been prepared by :func:`prepare` yet."""
     if isinstance(data, da.Array):
         return not isinstance(data, arrays.NumberedArray)
     return is_lazy(data) and known_sizes(data) is None
@@ -37,7 +37,7 @@ def known_sizes(data: Any) -> Sizes | None:
     return found  # also None for a Zarr array, which has to be opened first
 
 
-def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
+def prepare(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
     """Convert lazy data to Dask collections, all with the same blocks of known lengths.
 
     Parameters
@@ -74,9 +74,9 @@ def opened(collections: Sequence[Any], sizes: Sizes | None = None) -> list[Any]:
 
 def _plain(*collections: Any) -> list[Any]:
     # Masked and sparse blocks are not refused here: the estimator checks them.
-    return together(
+    return merge_graphs(
         *(
-            each if isinstance(each, da.Array) else sources.opened("the data", each)
+            each if isinstance(each, da.Array) else sources.as_dask_collection("the data", each)
             for each in collections
         )
     )
@@ -101,7 +101,7 @@ def _cut(data: Any, sizes: Sizes, wanted: Sizes) -> Any:
             data = with_sizes(data, sizes)
         data = data.rechunk({0: wanted})
         return arrays.numbered(data.dask, data.name, data.chunks, data._meta)
-    from dlbd_estimators.base.by_number import frames
+    from dlbd_estimators.base.rows_by_number import frames
 
     if sizes != known_sizes(data):
         data = frames.numbered(data, sizes)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from dlbd_estimators.base.to_sklearn import Namesake
+from dlbd_estimators.base.to_sklearn import SklearnCounterpart
 
 _ATTRIBUTES = (
     "best_loss_",
@@ -49,9 +49,9 @@ def _complete_classifier(model: Any) -> None:
     model._label_binarizer = LabelBinarizer().fit(examples)
 
 
-CLASSIFIER = Namesake(
+CLASSIFIER = SklearnCounterpart(
     "sklearn.neural_network.MLPClassifier", _ATTRIBUTES, complete=_complete_classifier
 )
-REGRESSOR = Namesake(
+REGRESSOR = SklearnCounterpart(
     "sklearn.neural_network.MLPRegressor", _ATTRIBUTES, complete=_complete_regressor
 )

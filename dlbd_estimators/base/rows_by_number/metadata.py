@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlbd_estimators.base.by_number.opening import known_sizes, needs_opening, opened
+from dlbd_estimators.base.rows_by_number.preparation import known_sizes, needs_preparation, prepare
 from dlbd_estimators.exceptions import LengthMismatch
 
 
-def opened_params(
+def prepare_params(
     X: Any, params: dict[str, Any], *, chosen: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Prepare lazy metadata so that rows can be taken by number, with the blocks of X.
@@ -28,14 +28,14 @@ def opened_params(
         Metadata whose rows can be taken, and metadata that are passed on unchanged.
     """
     sizes = known_sizes(X)
-    ready = {name: value for name, value in params.items() if not needs_opening(value)}
+    ready = {name: value for name, value in params.items() if not needs_preparation(value)}
     others: dict[str, Any] = {}
     for name in params.keys() - ready.keys():
         if sizes is None and not chosen:
             others[name] = params[name]
             continue
         try:
-            ready[name] = opened([params[name]], sizes)[0]
+            ready[name] = prepare([params[name]], sizes)[0]
         except LengthMismatch:  # not one value per row: scikit-learn passes it on, too
             others[name] = params[name]
     return ready, others

@@ -12,7 +12,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import List, Task, TaskRef
 from dask.tokenize import tokenize
 
-from dlbd_estimators.base.by_number.parts import Part, Piece, parts_of
+from dlbd_estimators.base.rows_by_number.parts import Part, Piece, parts_of
 
 
 class NumberedArray(da.Array):

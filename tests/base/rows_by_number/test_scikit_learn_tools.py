@@ -16,8 +16,8 @@ from scipy import sparse
 from sklearn.utils import multiclass, validation
 
 from dlbd_estimators import Ridge
-from dlbd_estimators.base.by_number import scikit_learn_tools
 from dlbd_estimators.base.lazy_predictions import Predictions
+from dlbd_estimators.base.rows_by_number import scikit_learn_tools
 
 WRAPPED = {
     "indexable": validation,

@@ -11,7 +11,7 @@ from dask.optimization import cull
 from dask.task_spec import List, Task, TaskRef
 from dask.tokenize import tokenize
 
-from dlbd_estimators.base.by_number.parts import Part, Piece, parts_of
+from dlbd_estimators.base.rows_by_number.parts import Part, Piece, parts_of
 
 
 class _Numbered:
@@ -104,7 +104,7 @@ def numbered(frame: Any, sizes: Sequence[int]) -> Any:
         keys = frame.__dask_keys__()
         graph = frame.__dask_graph__()
         frame = _of_graph(graph, frame._meta, [keys[index] for index in kept])
-    return _knowing(frame, [sizes[index] for index in kept])
+    return _with_sizes(frame, [sizes[index] for index in kept])
 
 
 def take(frame: Any, parts: Sequence[Part], token: Any) -> Any:
@@ -122,7 +122,7 @@ def take(frame: Any, parts: Sequence[Part], token: Any) -> Any:
         key = (name, number)
         graph[key] = Task(key, Part.join, part, List(*taken))
         keys.append(key)
-    return _knowing(_of_graph(graph, frame._meta, keys), [part.n_rows for part in parts])
+    return _with_sizes(_of_graph(graph, frame._meta, keys), [part.n_rows for part in parts])
 
 
 def _of_graph(graph: Any, meta: Any, keys: Sequence[Any]) -> Any:
@@ -130,6 +130,6 @@ def _of_graph(graph: Any, meta: Any, keys: Sequence[Any]) -> Any:
     return dd.from_graph(graph, meta, (None,) * (len(keys) + 1), list(keys), "rows")
 
 
-def _knowing(frame: Any, sizes: Sequence[int]) -> Any:
+def _with_sizes(frame: Any, sizes: Sequence[int]) -> Any:
     kind = NumberedFrame if frame.ndim == 2 else NumberedSeries
     return kind(frame.expr, sizes)

@@ -23,16 +23,16 @@ from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
-from dlbd_estimators.linear_model.cv_splits import divided, refuse_metadata
+from dlbd_estimators.linear_model.cv_splits import divide_by_cv, refuse_metadata
 from dlbd_estimators.linear_model.fit import check_stopping
-from dlbd_estimators.linear_model.ignored_parameters import tell_once
-from dlbd_estimators.linear_model.least_squares import LinearNumbers
+from dlbd_estimators.linear_model.ignored_parameters import warn_once
+from dlbd_estimators.linear_model.least_squares import LinearRegressorBase
 from dlbd_estimators.linear_model.search import check_alphas, least_squares_problem, search
 from dlbd_estimators.solvers import Solution
 from dlbd_estimators.solvers.proximal.lasso_search import LassoSearch, LassoSearchState
 
 
-class SparseSearch(LinearNumbers):
+class L1SearchCV(LinearRegressorBase):
     """Base of the estimators that search for an l1 penalty.
 
     Parameters
@@ -147,7 +147,7 @@ class SparseSearch(LinearNumbers):
                 column_or_1d(data.blocks.loader.y, warn=True)  # only for its warning
             packing = Packing(1, data.blocks.n_features, bool(self.fit_intercept))
             with executor_for(data.blocks) as executor:
-                blocks, splits = divided(self, data.blocks, executor)
+                blocks, splits = divide_by_cv(self, data.blocks, executor)
                 problem = least_squares_problem(
                     executor,
                     blocks,
@@ -181,13 +181,13 @@ class SparseSearch(LinearNumbers):
         check_choice(self, "selection", ("cyclic", "random"))
         check_n_jobs(self)
         if self.n_jobs is not None:
-            tell_once(self, "n_jobs", "Dask sets the number of threads.")
+            warn_once(self, "n_jobs", "Dask sets the number of threads.")
         if isinstance(self.precompute, str):
             check_choice(self, "precompute", ("auto",))
         if np.ndim(self.precompute):
-            tell_once(self, "precompute", "second moments are always computed from X.")
+            warn_once(self, "precompute", "second moments are always computed from X.")
         if self.selection == "random":
-            tell_once(self, "selection", "the order of coordinates does not change the minimiser.")
+            warn_once(self, "selection", "the order of coordinates does not change the minimiser.")
         l1_ratios = self._l1_ratios()
         if not isinstance(self.alphas, Integral) or isinstance(self.alphas, bool):
             return l1_ratios, check_alphas(self, open_low=False)

@@ -24,7 +24,7 @@ from sklearn.model_selection import (
 )
 
 from dlbd_estimators import LinearRegression, Ridge
-from dlbd_estimators.base.by_number.parts import parts_of, recut
+from dlbd_estimators.base.rows_by_number.parts import parts_of, recut
 from dlbd_estimators.exceptions import LengthMismatch
 from dlbd_estimators.model_selection import KFold
 

@@ -4,7 +4,7 @@
 y to ``sklearn.utils.indexable``, and later take rows of its results by number. scikit-learn has no
 way to extend that function to other types of data. So this module replaces it by a wrapper. The
 wrapper converts lazy data to Dask collections of known length from which rows can be taken by
-number (:mod:`dlbd_estimators.base.by_number`), and passes these to scikit-learn's function. It
+number (:mod:`dlbd_estimators.base.rows_by_number`), and passes these to scikit-learn's function. It
 passes on all other data unchanged.
 
 The wrapper replaces ``indexable``, and not the private function that ``indexable`` calls for X and
@@ -59,11 +59,11 @@ def _wrap_indexable(original: Function) -> Function:
     @wraps(original)
     def indexable(*iterables: Any) -> Any:
         if _from_dask_or_zarr(iterables):
-            from dlbd_estimators.base.by_number import opening, thresholds
+            from dlbd_estimators.base.rows_by_number import preparation, thresholds
 
             thresholds.load_before_thresholds()
-            if any(opening.needs_opening(value) for value in iterables):
-                iterables = tuple(opening.opened(iterables))
+            if any(preparation.needs_preparation(value) for value in iterables):
+                iterables = tuple(preparation.prepare(iterables))
         return original(*iterables)
 
     return indexable
@@ -73,9 +73,9 @@ def _wrap_check_method_params(original: Function) -> Function:
     @wraps(original)
     def _check_method_params(X: Any, params: Any, indices: Any = None) -> Any:
         if params and _from_dask_or_zarr(params.values()):
-            from dlbd_estimators.base.by_number import metadata
+            from dlbd_estimators.base.rows_by_number import metadata
 
-            params, others = metadata.opened_params(X, params, chosen=indices is not None)
+            params, others = metadata.prepare_params(X, params, chosen=indices is not None)
             return {**others, **original(X, params, indices)}
         return original(X, params, indices)
 
@@ -86,10 +86,10 @@ def _wrap_num_samples(original: Function) -> Function:
     @wraps(original)
     def _num_samples(x: Any) -> Any:
         if _from_dask_or_zarr([x]):
-            from dlbd_estimators.base.by_number import opening
+            from dlbd_estimators.base.rows_by_number import preparation
 
-            if opening.needs_opening(x):
-                return opening.count_rows(x)
+            if preparation.needs_preparation(x):
+                return preparation.count_rows(x)
         return original(x)
 
     return _num_samples
