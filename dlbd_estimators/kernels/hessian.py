@@ -77,35 +77,59 @@ class HessianSum:
         self._centre = np.zeros(n, dtype=block.dtype)
         if packing.fit_intercept:
             self._centre = centre_of(block, None).astype(block.dtype)
-        # The centre for a tile's float64 rows, from which the origin is already subtracted.
-        self._offset = self._centre.astype(np.float64)
+        #: What centred rows lack: with it they are the rows minus the origin.
+        self.offset = self._centre.astype(np.float64)
         if origin is not None:
-            self._offset -= origin
+            self.offset -= origin
 
-    def add(self, X: FloatArray, narrow: FloatArray, point: FloatArray) -> None:
+    def centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
+        """Return the rows of a tile minus their centre, in the precision of the products.
+
+        With ``per_output`` these are the rows that the products are computed from.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Rows of the tile in float64, minus the origin.
+        narrow : ndarray of shape (n_rows, n_features)
+            The same rows in the dtype they are stored in.
+        """
+        if self._per_output:
+            X, narrow = X[:: self._per_output], narrow[:: self._per_output]
+        rows = self._source[: len(X)]
+        # Rows far beyond the range of float32 make an infinite Hessian, which the solver handles.
+        with np.errstate(over="ignore"):
+            if narrow.dtype == rows.dtype:
+                np.subtract(narrow, self._centre, out=rows)
+            else:
+                # Converting within np.subtract would take twice as long: NumPy would buffer.
+                wide = np.subtract(X, self.offset, out=scratch("centred", X.shape))
+                np.copyto(rows, wide, casting="same_kind")
+        return rows
+
+    def add(self, X: FloatArray, centred: FloatArray, point: FloatArray) -> None:
         """Add a tile.
 
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
-            Rows of the tile in float64, minus the origin. May be overwritten.
-        narrow : ndarray of shape (n_rows, n_features)
-            The same rows in the dtype they are stored in.
+            Rows of the tile in float64, minus the origin.
+        centred : ndarray
+            The result of :meth:`centred` for these rows.
         point : ndarray
             Curvature of the rows, as returned by the loss.
         """
         if self._per_output:
-            rows = slice(None, None, self._per_output)
-            X, narrow, point = X[rows], narrow[rows], point[rows]
+            X, point = X[:: self._per_output], point[:: self._per_output]
         if self._by_feature:
-            self._add_by_feature(X, narrow, self._loss.curvature_of_each(point, len(self._pairs)))
+            self._add_by_feature(X, centred, self._loss.curvature_of_each(point, len(self._pairs)))
             return
         curvatures = [self._loss.curvature_between(point, k, j) for k, j in self._pairs]
         for index, curvature in enumerate(curvatures):
             self._borders[index] += curvature @ X
             self._totals[index] += curvature.sum()
         with np.errstate(over="ignore", invalid="ignore"):
-            self._add_by_pair(self._centred(X, narrow), curvatures)
+            self._add_by_pair(centred, curvatures)
 
     def _add_by_pair(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
         scaled = self._scaled[: len(source)]
@@ -118,7 +142,7 @@ class HessianSum:
             np.matmul(scaled.T, scaled if k == j else source, out=self._product)
             products += self._product
 
-    def _add_by_feature(self, X: FloatArray, narrow: FloatArray, curvature: FloatArray) -> None:
+    def _add_by_feature(self, X: FloatArray, source: FloatArray, curvature: FloatArray) -> None:
         """Add a tile if there are more outputs than features.
 
         This forms a few large matrix products instead of many small ones.
@@ -126,7 +150,6 @@ class HessianSum:
         self._borders += curvature.T @ X
         self._totals += curvature.sum(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
-            source = self._centred(X, narrow)
             curvature = curvature.astype(source.dtype, copy=False)
             n, begin, first = source.shape[1], 0, 0
             while first < n:
@@ -141,16 +164,6 @@ class HessianSum:
                     column += n - i
                 self._triangles[:, begin : begin + width] += curvature.T @ feature_products
                 begin, first = begin + width, last
-
-    def _centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
-        source = self._source[: len(X)]
-        if narrow.dtype == source.dtype:
-            np.subtract(narrow, self._centre, out=source)
-        else:
-            # Converting the dtype within np.subtract would take twice as long: NumPy would buffer.
-            np.subtract(X, self._offset, out=X)
-            np.copyto(source, X, casting="same_kind")
-        return source
 
     def packed(self) -> FloatArray:
         """Return the whole symmetric Hessian in the packed order.
@@ -177,7 +190,7 @@ class HessianSum:
     def _square(self, index: int) -> FloatArray:
         """Return the second derivatives with respect to the parameters of a pair of outputs."""
         n, width = self._packing.n_features, self._packing.shape[1]
-        centre = self._offset
+        centre = self.offset
         products, border = self._products[index], self._borders[index]
         total = self._totals[index]
         outer = np.outer(centre, border - 0.5 * total * centre)

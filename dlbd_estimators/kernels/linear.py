@@ -158,11 +158,14 @@ class LinearKernel(Kernel[LinearSums]):
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
             self._add_statistics(sums, X, y, weight, raw, centre)
-            if sampler is not None and point.curvature is not None:
-                diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
-                sampler.add(X, y, weight, diagonal.sum(axis=1))
             if point.curvature is not None and hessian is not None:
-                hessian.add(X, narrow, point.curvature)
+                centred = hessian.centred(X, narrow)
+                if sampler is not None:
+                    diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
+                    curvature = diagonal.sum(axis=1)
+                    score = sampler.rule.scores(centred, hessian.offset, weight, curvature)
+                    sampler.add(X, y, weight, score)
+                hessian.add(X, centred, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
         if self.order >= Order.GRADIENT:
             sums.gradient = gradient.ravel()
