@@ -125,15 +125,48 @@ def read_chunks(
     ChunkCorrupt
         When a file is missing, or is not the one that the manifest lists.
     """
-    files = store.read_each([layout.key(chunk) for chunk in chunks])
+    as_is = store.reads_into and columns is None
+    size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
+    files = store.read_each(
+        [
+            layout.key(chunk)
+            for chunk, (nbytes, _) in zip(chunks, expected, strict=True)
+            if not (as_is and nbytes == size_as_is)
+        ]
+    )
     first_row, _ = layout.rows_of(chunks[0])
     for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True):
         start, stop = layout.rows_of(chunk)
+        rows = out[start - first_row : stop - first_row]
         with _corrupt_if_wrong(store, layout, chunk):
-            data = next(files)
-            _check(data, nbytes, checksum)
-            rows = out[start - first_row : stop - first_row]
-            _decode(data[:-_TRAILER], layout, rows, columns)
+            if as_is and nbytes == size_as_is:
+                _read_as_is(store, layout, chunk, checksum, rows)
+            else:
+                data = next(files)
+                found = int(google_crc32c.value(data[:-_TRAILER]))
+                _check(data.size, nbytes, found, data[-_TRAILER:], checksum)
+                _decode(data[:-_TRAILER], layout, rows, columns)
+
+
+def _read_as_is(
+    store: Store, layout: ArrayLayout, chunk: int, checksum: int, out: npt.NDArray[np.generic]
+) -> None:
+    """Read a chunk that is stored uncompressed directly into its rows."""
+    whole = out.nbytes == layout.chunk_nbytes  # without padding
+    rows = out if whole else layout.empty_rows(layout.chunk_rows)
+    ends = np.empty(_HEADER + _TRAILER, dtype=np.uint8)
+    header, trailer, values = ends[:_HEADER], ends[_HEADER:], rows.reshape(-1).view(np.uint8)
+    size = store.read_into(layout.key(chunk), [header, values, trailer])
+    nbytes = ends.size + values.size
+    found = -1
+    if size == nbytes:
+        found = int(google_crc32c.extend(google_crc32c.value(header), values))
+    _check(size, nbytes, found, trailer, checksum)
+    _check_header(header, values.nbytes, _HEADER + values.size)
+    if not header[2] & _STORED_AS_IS:
+        raise _BadBytes("its header says that it is compressed, but its size is that of its rows")
+    if not whole:
+        out[...] = rows[: len(out)]
 
 
 class _BadBytes(Exception):
@@ -157,11 +190,11 @@ def _corrupt_if_wrong(store: Store, layout: ArrayLayout, chunk: int) -> Iterator
         raise ChunkCorrupt(store.location, layout.name, chunk, rows, key, problem) from error
 
 
-def _check(data: Bytes, nbytes: int, checksum: int) -> None:
-    if data.size != nbytes or nbytes < _HEADER + _TRAILER:
-        raise _BadBytes(f"the file has {data.size} bytes, the manifest says {nbytes}")
-    found = int(google_crc32c.value(data[:-_TRAILER]))
-    stored = int.from_bytes(data[-_TRAILER:].tobytes(), "little")
+def _check(size: int, nbytes: int, found: int, trailer: Bytes, checksum: int) -> None:
+    """Compare size and checksum of a file with its last bytes and with the manifest."""
+    if size != nbytes or nbytes < _HEADER + _TRAILER:
+        raise _BadBytes(f"the file has {size} bytes, the manifest says {nbytes}")
+    stored = int.from_bytes(trailer.tobytes(), "little")
     if found != stored:
         raise _BadBytes(f"its checksum is {found:#010x} where {stored:#010x} was stored")
     if found != checksum:
@@ -169,6 +202,15 @@ def _check(data: Bytes, nbytes: int, checksum: int) -> None:
         raise _BadBytes(
             f"the file belongs to another chunk, or to another version of the data set: its "
             f"checksum is {found:#010x}, the manifest says {checksum:#010x}"
+        )
+
+
+def _check_header(header: Bytes, nbytes: int, frame_nbytes: int) -> None:
+    decoded, _, framed = np.frombuffer(header[4:_HEADER], dtype="<u4").tolist()
+    if (decoded, framed) != (nbytes, frame_nbytes):
+        raise _BadBytes(
+            f"its header gives a size of {framed} bytes for {decoded} bytes of values, but it has "
+            f"{frame_nbytes} bytes, and a chunk of this array holds {nbytes} bytes of values"
         )
 
 
@@ -182,12 +224,7 @@ def _decode(
     values = out
     if columns is not None or out.nbytes != layout.chunk_nbytes:
         values = layout.empty_rows(layout.chunk_rows)
-    decoded, _, framed = np.frombuffer(frame[4:_HEADER], dtype="<u4").tolist()
-    if (decoded, framed) != (values.nbytes, frame.size):
-        raise _BadBytes(
-            f"its header gives a size of {framed} bytes for {decoded} bytes of values, but it has "
-            f"{frame.size} bytes, and a chunk of this array holds {values.nbytes} bytes of values"
-        )
+    _check_header(frame[:_HEADER], values.nbytes, frame.size)
     try:
         if frame[2] & _STORED_AS_IS:
             values.reshape(-1).view(np.uint8)[...] = frame[_HEADER:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,32 @@ class Store(ABC):
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
         """Yield the bytes of several files; each is valid until the next is requested."""
         return map(self.read, keys)
+
+    #: Whether :meth:`read_into` saves a copy.
+    reads_into: ClassVar[bool] = False
+
+    def read_into(self, key: str, parts: Sequence[Bytes]) -> int:
+        """Read a file into buffers, which it fills one after the other.
+
+        Parameters
+        ----------
+        key : str
+            Name of the file.
+        parts : sequence of ndarray of uint8
+            The buffers. If the file does not have exactly their size, their content is undefined.
+
+        Returns
+        -------
+        int
+            Size of the file in bytes.
+        """
+        data = self.read(key)
+        if data.size == sum(part.size for part in parts):
+            begin = 0
+            for part in parts:
+                part[...] = data[begin : begin + part.size]
+                begin += part.size
+        return data.size
 
     @abstractmethod
     def read_start(self, key: str, nbytes: int) -> bytes:

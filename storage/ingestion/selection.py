@@ -203,7 +203,8 @@ def selection_from_json(plain: Mapping[str, Any] | None) -> RowSelection | None:
     if plain is None:
         return None
     options = dict(plain)
-    return {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[options.pop("by")](**options)
+    kind: type[RowSelection] = {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[options.pop("by")]
+    return kind(**options)
 
 
 def select_rows(
