@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.validation import Data, training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
@@ -60,6 +61,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         self.class_weight = class_weight
 
     @available_if(has_batches)
+    @accepts_xarray
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
