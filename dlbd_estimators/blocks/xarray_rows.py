@@ -191,12 +191,13 @@ class Samples:
                     f"The rows do not belong together: {name} has other coordinates along "
                     f"{each!r}. xarray.align(X, {name}, join='inner') keeps the common ones."
                 )
+        chunks = None if self.chunks is None else dict(zip(self.dims, self.chunks, strict=True))
         if hasattr(values, "data_vars"):
             if len(values.data_vars) > 1:
-                return stacked_variables(name, values, self.dims)
+                return stacked_variables(name, values, self.dims, chunks)
             values = next(iter(values.data_vars.values()))
         values = values.transpose(*self.dims, *extra)
-        return values.values if is_in_memory(values) else dask_array(values)
+        return values.values if is_in_memory(values) else dask_array(values, chunks)
 
     def _rows(self, array: Any) -> Any:
         """Return an array, whose first dimensions are the samples, with one row for each sample."""

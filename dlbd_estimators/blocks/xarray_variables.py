@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,9 @@ import dask.array as da
 import numpy as np
 from dask.base import is_dask_collection, tokenize
 from numpy.typing import NDArray
+
+#: Lengths of chunks, by the name of the dimension.
+Chunks = Mapping[Hashable, tuple[int, ...]]
 
 #: A DataArray has its features along a dimension with one of these names.
 FEATURE_DIMENSIONS = ("feature", "variable")
@@ -25,26 +28,33 @@ def is_in_memory(values: Any) -> bool:
     )
 
 
-def dask_array(values: Any) -> da.Array:
+def dask_array(values: Any, chunks: Chunks | None = None, *, n_variables: int = 1) -> da.Array:
     """Return a DataArray as a Dask array.
 
-    Values on a disk behind xarray's own lazy indexing are read in whole chunks of the file, joined
-    to blocks of about 32 MiB.
+    Parameters
+    ----------
+    values : xarray.DataArray
+        The values. Without Dask, they are on a disk behind xarray's own lazy indexing: they are
+        read in whole chunks of the file.
+    chunks : mapping of str to tuple of int, optional
+        Lengths of the chunks of some dimensions, for values without Dask. Chunks of the other
+        dimensions are joined to blocks of about 32 MiB.
+    n_variables : int, default=1
+        Number of such arrays that make up a block.
     """
     if is_dask_collection(values):
         array: da.Array = values.data
         return array
-    stored = values.encoding.get("preferred_chunks", {})
+    stored, chunks = values.encoding.get("preferred_chunks", {}), chunks or {}
     whole_chunks = tuple(int(np.max(stored.get(dim, n))) for dim, n in values.sizes.items())
-    dtype = values.dtype if values.dtype.kind in "biufc" else np.dtype(np.float64)
-    chunks = da.core.normalize_chunks(
-        "auto",
+    lengths = da.core.normalize_chunks(
+        tuple(chunks.get(dim, "auto") for dim in values.dims),
         values.shape,
-        limit=_BLOCK_NBYTES,
-        dtype=dtype,
+        limit=_BLOCK_NBYTES // n_variables,
+        dtype=values.dtype if values.dtype.kind in "biufc" else np.dtype(np.float64),
         previous_chunks=whole_chunks,
     )
-    chunked: da.Array = values.chunk(dict(zip(values.dims, chunks, strict=True))).data
+    chunked: da.Array = values.chunk(dict(zip(values.dims, lengths, strict=True))).data
     return chunked
 
 
@@ -81,7 +91,9 @@ def feature_names(labels: Sequence[Any]) -> list[str] | None:
     return list(labels) if all(isinstance(each, str) for each in labels) else None
 
 
-def stacked_variables(name: str, dataset: Any, dims: tuple[Hashable, ...]) -> Any:
+def stacked_variables(
+    name: str, dataset: Any, dims: tuple[Hashable, ...], chunks: Chunks | None = None
+) -> Any:
     """Return the variables of a Dataset as one array, along a new last dimension.
 
     Parameters
@@ -92,6 +104,9 @@ def stacked_variables(name: str, dataset: Any, dims: tuple[Hashable, ...]) -> An
         The variables. A variable that lacks dimensions is repeated along them.
     dims : tuple of str
         The other dimensions of the result, in their order.
+    chunks : mapping of str to tuple of int, optional
+        Lengths of the chunks of some dimensions, for variables on a disk without Dask. The first
+        of these variables determines the other dimensions.
 
     Returns
     -------
@@ -112,8 +127,13 @@ def stacked_variables(name: str, dataset: Any, dims: tuple[Hashable, ...]) -> An
         blocks = [each.values for each in variables.values()]
         return _side_by_side(*blocks, axes=axes, dtype=np.dtype(dtype), n_dims=len(shape))
     arguments: list[Any] = []
+    chosen = dict(chunks or {})
     for each, axis in zip(variables.values(), axes, strict=True):
-        array = da.from_array(each.values, chunks=-1) if is_in_memory(each) else dask_array(each)
+        if is_in_memory(each):
+            array = da.from_array(each.values, chunks=-1)
+        else:
+            array = dask_array(each, chosen, n_variables=len(variables))
+            chosen = {**dict(zip(each.dims, array.chunks, strict=True)), **chosen}
         arguments += [array, axis]
     last = len(shape)
     token = tokenize([each.name for each in arguments[::2]], axes, dtype)
