@@ -14,6 +14,7 @@ import dask.array as da
 import numpy as np
 import scipy.sparse
 from dask.base import is_dask_collection
+from dask.core import flatten
 
 from dlbd_estimators.blocks.graph import is_future
 
@@ -144,6 +145,9 @@ def as_dask_collection(name: str, X: Any) -> Any:
     elif _is_instance(X, "xarray", "DataArray"):
         # `chunk` converts an array that xarray itself would load to a Dask array.
         X = X.data if is_dask_collection(X) else X.chunk().data
+    elif not isinstance(X, da.Array) and _is_array_like(X):
+        first_key = next(flatten(X.__dask_keys__()))
+        X = da.Array(X.__dask_graph__(), first_key[0], X.chunks, dtype=X.dtype, shape=X.shape)
     if not isinstance(X, da.Array):
         raise TypeError(
             f"{name} is a {_type_name(X)}, which would have to be loaded into memory. {_advice(X)}"
@@ -154,7 +158,14 @@ def as_dask_collection(name: str, X: Any) -> Any:
             f"{name}.compute_chunk_sizes()."
         )
     check_container(name, X._meta)
-    return strings_as_objects(X)
+    return strings_as_objects(in_native_order(X))
+
+
+def _is_array_like(X: Any) -> bool:
+    """Return whether X is a Dask collection of blocks, as a Dask array, of another class."""
+    return is_dask_collection(X) and all(
+        hasattr(X, name) for name in ("chunks", "dtype", "shape", "__array__")
+    )
 
 
 def _type_name(X: Any) -> str:
@@ -230,6 +241,14 @@ def check_container(name: str, block: Any, where: str = "") -> None:
 def strings_as_objects(X: da.Array) -> da.Array:
     """Convert NumPy strings of any length to objects, which scikit-learn and pandas know."""
     return X.astype(object) if X.dtype.kind == "T" else X
+
+
+def in_native_order(X: da.Array) -> da.Array:
+    """Convert numbers and strings in the byte order of other machines, block by block.
+
+    Estimators would read float32 of another byte order as float64, and keep it in ``classes_``.
+    """
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
 def from_zarr(array: Any) -> da.Array:

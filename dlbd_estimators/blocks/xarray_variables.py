@@ -11,6 +11,8 @@ import numpy as np
 from dask.base import is_dask_collection, tokenize
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks.sources import in_native_order
+
 #: Lengths of chunks, by the name of the dimension.
 Chunks = Mapping[Hashable, tuple[int, ...]]
 
@@ -43,8 +45,7 @@ def dask_array(values: Any, chunks: Chunks | None = None, *, n_variables: int = 
         Number of such arrays that make up a block.
     """
     if is_dask_collection(values):
-        array: da.Array = values.data
-        return array
+        return in_native_order(values.data)
     stored, chunks = values.encoding.get("preferred_chunks", {}), chunks or {}
     whole_chunks = tuple(int(np.max(stored.get(dim, n))) for dim, n in values.sizes.items())
     lengths = da.core.normalize_chunks(
@@ -54,8 +55,7 @@ def dask_array(values: Any, chunks: Chunks | None = None, *, n_variables: int = 
         dtype=values.dtype if values.dtype.kind in "biufc" else np.dtype(np.float64),
         previous_chunks=whole_chunks,
     )
-    chunked: da.Array = values.chunk(dict(zip(values.dims, lengths, strict=True))).data
-    return chunked
+    return in_native_order(values.chunk(dict(zip(values.dims, lengths, strict=True))).data)
 
 
 def feature_dimension(X: Any) -> Any:
