@@ -89,7 +89,7 @@ def accepts_xarray(method: Function) -> Function:
             if samples is not None and (name in _ROWS or is_xarray(values)):
                 arguments[name] = samples.column(name, values)
             elif is_xarray(values):
-                arguments[name] = _plain(name, values)
+                _refuse_grids(name, values)
         result = method(self, X, **arguments)
         if samples is None or not isinstance(result, np.ndarray | da.Array):
             return result
@@ -140,15 +140,14 @@ def _by_name(
     return arguments
 
 
-def _plain(name: str, values: Any) -> Any:
-    """Return the array of an xarray object that comes with an X of another type."""
+def _refuse_grids(name: str, values: Any) -> None:
+    """Refuse an xarray object that is no array of rows, because X is not an xarray object."""
     if hasattr(values, "data_vars") or values.ndim > 2:
         raise TypeError(
             f"{name} is an xarray {type(values).__name__} with the dimensions "
             f"{tuple(values.dims)}, but X is no xarray object, so their rows cannot be matched. "
             f"Pass both as xarray objects."
         )
-    return rows_together({name: values})[name] if values.ndim == 1 else values
 
 
 def _labelled(estimator: Any, method: str, samples: Samples, result: Any) -> Any:

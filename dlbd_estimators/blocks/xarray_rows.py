@@ -122,7 +122,7 @@ class Samples:
             array = values
         if getattr(array, "shape", ())[: len(self.sizes)] != self.sizes:
             raise LengthMismatch(
-                f"X has the sample dimensions {self._described()}, but {name} has the shape "
+                f"The sample dimensions are {self._described()}, but {name} has the shape "
                 f"{getattr(array, 'shape', None)}. Pass {name} as an xarray DataArray with these "
                 f"dimensions."
             )

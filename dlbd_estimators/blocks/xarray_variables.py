@@ -11,7 +11,7 @@ import numpy as np
 from dask.base import is_dask_collection, tokenize
 from numpy.typing import NDArray
 
-from dlbd_estimators.blocks.sources import in_native_order
+from dlbd_estimators.blocks.byte_order import in_native_order
 
 #: Lengths of chunks, by the name of the dimension.
 Chunks = Mapping[Hashable, tuple[int, ...]]
