@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-import dask.array as da
 import numpy as np
 
 from dlbd_estimators.blocks.xarray_rows import Samples, features_of, is_xarray, rows_together
@@ -91,7 +90,7 @@ def accepts_xarray(method: Function) -> Function:
             elif is_xarray(values):
                 _refuse_grids(name, values)
         result = method(self, X, **arguments)
-        if samples is None or not isinstance(result, np.ndarray | da.Array):
+        if samples is None or not _is_dense_array(result):
             return result
         return _labelled(self, method.__name__, samples, result)
 
@@ -140,6 +139,10 @@ def _by_name(
     return arguments
 
 
+def _is_dense_array(result: Any) -> bool:
+    return isinstance(getattr(result, "_meta", result), np.ndarray)
+
+
 def _refuse_grids(name: str, values: Any) -> None:
     """Refuse an xarray object that is no array of rows, because X is not an xarray object."""
     if hasattr(values, "data_vars") or values.ndim > 2:
@@ -164,4 +167,4 @@ def _labelled(estimator: Any, method: str, samples: Samples, result: Any) -> Any
             labels = estimator.get_feature_names_out()
         except (AttributeError, ValueError):  # a step of the transformer does not name its columns
             labels = None
-    return samples.labelled(result, method, column_dim, labels)
+    return samples.labelled(result, method.removeprefix("fit_"), column_dim, labels)

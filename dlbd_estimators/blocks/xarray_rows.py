@@ -148,6 +148,11 @@ class Samples:
         -------
         xarray.DataArray
             The result; a lazy one has the chunks of the samples.
+
+        Raises
+        ------
+        ValueError
+            A sample dimension has the name of the dimension of the columns.
         """
         import xarray
 
@@ -156,6 +161,11 @@ class Samples:
         else:
             values = values.reshape(self.sizes + values.shape[1:])
         columns = (column_dim,) * (values.ndim - len(self.dims))
+        if columns and column_dim in self.dims:
+            raise ValueError(
+                f"The result of {name} has its columns along a dimension {column_dim!r}, but X has "
+                f"a sample dimension of this name. Rename it: X.rename({column_dim}=...)."
+            )
         result = xarray.DataArray(
             values, coords=self.coords, dims=(*self.dims, *columns), name=name
         )

@@ -79,7 +79,7 @@ class OnlineLogistic:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Labels, all of which are in ``classes``.
         classes : array-like of shape (n_classes,), optional

@@ -118,7 +118,7 @@ class SharedSearch(AcceptsXarray):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets), optional
             Targets or labels.
         **params : dict

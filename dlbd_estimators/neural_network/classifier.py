@@ -70,7 +70,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
             Classes or labels, as in :meth:`fit`; not all classes have to occur.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

@@ -65,7 +65,7 @@ class MLPRegressor(NumberPredictions, BaseMLP):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets, as in :meth:`fit`.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

@@ -7,6 +7,7 @@ import inspect
 import dask
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.pipeline import make_pipeline
 
 import dlbd_estimators
@@ -174,6 +175,25 @@ def test_strings_are_encoded(weather):
         np.testing.assert_array_equal(
             found.sel(feature="kind_wet"), weather["wet"].transpose(*found.dims[:-1])
         )
+
+
+def test_sparse_results_and_frames_are_rows_without_coordinates(weather):
+    found = OneHotEncoder().fit_transform(weather[["wet"]])
+    assert sparse.issparse(found)
+    lazy = weather.chunk({"time": 2, "x": 2})
+    scaled = StandardScaler().fit_transform(lazy[FEATURES])
+    assert scaled.name == "transform"
+    assert dask.is_dask_collection(scaled)
+    frame = StandardScaler().set_output(transform="pandas").fit_transform(lazy[FEATURES])
+    assert list(frame.columns) == FEATURES
+
+
+def test_a_sample_dimension_with_the_name_of_the_columns_is_refused(weather):
+    grid = weather[[*FEATURES, "wet"]].rename(x="classes")
+    model = LogisticRegression().fit(grid[FEATURES], grid["wet"])
+    assert model.predict(grid[FEATURES]).dims == ("time", "y", "classes")
+    with pytest.raises(ValueError, match="'classes', but X has a sample dimension of this name"):
+        model.predict_proba(grid[FEATURES])
 
 
 def test_lazy_data_stay_lazy(weather, monkeypatch):
