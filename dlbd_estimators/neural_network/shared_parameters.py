@@ -50,11 +50,12 @@ class SharedParameters:
     nesterovs_momentum : bool, default=True
         Whether the momentum of ``"sgd"`` is Nesterov's.
     early_stopping : bool, default=False
-        Whether to hold out some rows, stop when their score no longer improves, and keep the best
-        parameters.
+        Whether to validate the network after each epoch, stop when the score no longer improves,
+        and keep the parameters with the best score. The rows to validate on are ``X_val`` and
+        ``y_val`` of :meth:`fit`; without these, some of the training rows are held out.
     validation_fraction : float, default=0.1
-        Share of the rows held out with ``early_stopping``. If data are read block by block, it is
-        the share of every block.
+        Share of the rows held out with ``early_stopping``, unless ``X_val`` is passed. If data are
+        read block by block, it is the share of every block.
     beta_1 : float, default=0.9
         With ``"adam"``, decay of the running mean of the gradient, in [0, 1).
     beta_2 : float, default=0.999
@@ -97,7 +98,7 @@ class SharedParameters:
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_ : list of float or None
-        Score of the held-out rows after each epoch, with ``early_stopping``.
+        Score of the validation rows after each epoch, with ``early_stopping`` or ``X_val``.
     best_validation_score_ : float or None
         The best of ``validation_scores_``.
     t_ : int
@@ -117,11 +118,12 @@ class SharedParameters:
     n_replicas_ : int
         Number of replicas used.
     n_passes_ : float
-        Number of passes over the features, including those for validation.
+        Number of passes over the features, including those for validation on held-out rows.
     history_ : list of dict
         One entry per epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
-        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
-        ``validation_score``.
+        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping`` or
+        ``X_val``, ``validation_score`` and ``validation_loss`` (the mean loss of the validation
+        rows, without the penalty).
     """
 
     def __init__(

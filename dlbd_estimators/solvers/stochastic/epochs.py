@@ -1,9 +1,10 @@
 """Training by mini-batches: epochs, learning rates, and when to stop.
 
 The rules are those of scikit-learn. An epoch is an improvement if its loss is below the best loss
-by more than ``tol``. With a score on held-out rows, it is an improvement if its score is above the
-best score by at least ``tol``. After more than ``patience`` consecutive epochs without improvement,
-the training ends or, with the schedule ``"adaptive"``, the learning rate is divided by five.
+by more than ``tol``. If a score on validation rows decides, it is an improvement if its score is
+above the best score by at least ``tol``. After more than ``patience`` consecutive epochs without
+improvement, the training ends or, with the schedule ``"adaptive"``, the learning rate is divided by
+five.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -31,8 +32,16 @@ _MESSAGES = {
     Status.INTERRUPTED: "Training interrupted by user.",
 }
 
-#: A function that requests the score of parameters on held-out rows.
-Score: TypeAlias = Callable[[FloatArray], PassGenerator[float]]
+
+class Validation(NamedTuple):
+    """The score of parameters on validation rows, and the mean loss there, without penalty."""
+
+    score: float
+    loss: float
+
+
+#: A function that requests the validation of parameters.
+Score: TypeAlias = Callable[[FloatArray], PassGenerator[Validation]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +55,7 @@ class Training(BaseProblem):
     scheme : EpochScheme
         Trains one epoch on the rows.
     score : callable or None
-        Requests a score on held-out rows.
+        Requests the validation on rows that the network is not trained on.
     """
 
     scheme: EpochScheme
@@ -69,6 +78,9 @@ class Epochs(Solver[Training, EpochState]):
         Exponent of ``"invscaling"``: rate / (rows seen + 1)^power_t.
     once : bool
         Whether training ends after one epoch.
+    score_decides : bool
+        Whether the score, if there is one, decides when the training stops and which parameters are
+        the result. If False, the score is only recorded, and the loss decides.
     """
 
     patience: float
@@ -76,6 +88,7 @@ class Epochs(Solver[Training, EpochState]):
     learning_rate: float
     power_t: float
     once: bool = False
+    score_decides: bool = True
 
     name: ClassVar[str] = "epochs"
     state: ClassVar[type[State]] = EpochState
@@ -90,7 +103,7 @@ class Epochs(Solver[Training, EpochState]):
         try:
             trained = yield from problem.scheme.epoch(state)
         except Diverged as error:
-            if problem.score is None or state.best_parameters is None:
+            if self._best(problem, state) is None:
                 raise
             return state.diverged(str(error))
         if trained.within:
@@ -99,14 +112,21 @@ class Epochs(Solver[Training, EpochState]):
         if problem.score is None:
             trained = trained.judged_by_loss(tol)
         else:
-            score = yield from problem.score(trained.parameters)
-            trained = trained.judged_by_score(score, tol)
+            score, loss = yield from problem.score(trained.parameters)
+            if self.score_decides:
+                trained = trained.judged_by_score(score, loss, tol)
+            else:
+                trained = trained.judged_by_loss(tol).with_score(score, loss)
         return self._with_next_rate(trained)
 
     def answer(self, problem: Training, state: EpochState) -> FloatArray:
-        if problem.score is None or state.best_parameters is None:
-            return state.parameters
-        return state.best_parameters
+        best = self._best(problem, state)
+        return state.parameters if best is None else best
+
+    def _best(self, problem: Training, state: EpochState) -> FloatArray | None:
+        """Return the parameters with the best score, if the score decides and there is one."""
+        decides = problem.score is not None and self.score_decides
+        return state.best_parameters if decides else None
 
     def message(
         self,
@@ -126,7 +146,8 @@ class Epochs(Solver[Training, EpochState]):
         lines = [f"Iteration {state.n_iter}, loss = {state.value:.8f}"]
         if state.score is not None:
             lines.append(f"Validation score: {state.score:f}")
-        measure = "Training loss" if state.score is None else "Validation score"
+        by_score = self.score_decides and state.score is not None
+        measure = "Validation score" if by_score else "Training loss"
         text = f"{measure} did not improve more than tol={tol:f} for {self.patience} epochs."
         if state.slowed:
             lines.append(f"{text} Setting learning rate to {state.learning_rate:f}")
