@@ -31,6 +31,7 @@ from dlbd_estimators.kernels.one_versus_rest import to_codes, to_signs
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
 _IN_MEMORY_BLOCKS = 128
+_LABELS = "labels must be 0 or 1 (if the columns hold classes, fit one model to each y[:, j])"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Encoding:
             except (TypeError, ValueError) as error:
                 raise BadBlock(f"y cannot be converted to numbers in {where}: {error}") from error
             if self.labels:
-                _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
+                _refuse((numbers != 0) & (numbers != 1), numbers, _LABELS, where)
             if self.counts:
                 _refuse(numbers < 0, numbers, "targets must be at least 0", where)
             return numbers
