@@ -19,7 +19,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
-from dlbd_estimators.neural_network.parameters import Settings
+from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.neural_network.training_problem import training_problem
@@ -174,6 +174,9 @@ class BaseMLP(SharedParameters, Model, ABC):
             if targets.encoding.classes is not None:
                 task.checkpoint.add_to_fingerprint("classes", targets.encoding.classes)
             task.checkpoint.add_to_fingerprint("validation data", np.asarray(given is not None))
+            if self.learning_rate == "cosine":  # max_iter then changes every step
+                n_epochs = np.asarray(int(self.max_iter))
+                task.checkpoint.add_to_fingerprint("epochs of the cosine", n_epochs)
             rows_val = None
             if given is not None:
                 with naming_validation_data():
@@ -290,12 +293,13 @@ class BaseMLP(SharedParameters, Model, ABC):
     def _epochs(self, job: Job) -> Epochs:
         return Epochs(
             patience=float(self.n_iter_no_change),
-            # Only SGD has schedules: Adam adapts its steps itself.
+            # scikit-learn's schedules are only for SGD: Adam adapts its steps itself.
             schedule=self.learning_rate if self.solver == "sgd" else "constant",
             learning_rate=float(self.learning_rate_init),
             power_t=float(self.power_t),
             once=job.incremental,
             score_decides=bool(self.early_stopping),
+            by_epoch=epoch_schedule(self),
         )
 
     def _state_from(self, job: Job, scheme: EpochScheme) -> EpochState:
@@ -303,7 +307,7 @@ class BaseMLP(SharedParameters, Model, ABC):
 
         If ``partial_fit`` continues, it has the optimiser's state of the last call.
         """
-        new = scheme.begin(job.start, float(self.learning_rate_init))
+        new = scheme.begin(job.start, self._epochs(job).first_rate)
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new

@@ -24,10 +24,11 @@ class SharedParameters:
         Strength of the L2 penalty on the weights, at least 0.
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; ``"auto"`` is 200, or all rows if there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        With ``"sgd"``, how the learning rate changes. ``"invscaling"`` sets it after each epoch to
-        ``learning_rate_init / (t_ + 1) ** power_t``. ``"adaptive"`` divides it by 5 when the loss
-        no longer decreases.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        How the learning rate changes. ``"invscaling"`` and ``"adaptive"`` are for ``"sgd"`` only.
+        ``"invscaling"`` sets it after each epoch to ``learning_rate_init / (t_ + 1) ** power_t``.
+        ``"adaptive"`` divides it by 5 when the loss no longer decreases. ``"cosine"`` lets it fall
+        to nearly 0 in ``max_iter`` epochs, along half a cosine; also with ``"adam"``.
     learning_rate_init : float, default=0.001
         The first learning rate, greater than 0.
     power_t : float, default=0.5
@@ -75,6 +76,16 @@ class SharedParameters:
         Memory in which a replica shuffles the rows of several blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
         larger. Rows in memory need no buffer, unless there are several replicas.
+    warmup_epochs : int, default=0
+        Number of epochs in which the learning rate grows linearly to ``learning_rate_init``, with
+        ``learning_rate="constant"`` or ``"cosine"``.
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient of a mini-batch. A longer gradient is shortened to
+        it, as by PyTorch's ``clip_grad_norm_``. None means no limit.
+    decoupled_weight_decay : float, default=0.0
+        With ``"adam"``, each update first multiplies the weights (not the intercepts) by
+        ``1 - rate * decoupled_weight_decay``, as PyTorch's ``AdamW`` does with its
+        ``weight_decay``. Set ``alpha=0`` to have no other penalty.
     outer_learning_rate : float, default=1.0
         Learning rate of the step that merges the replicas, along the mean of their changes.
     outer_momentum : float, default=0.5
@@ -154,6 +165,9 @@ class SharedParameters:
         max_fun: int = 15000,
         n_replicas: Any = "auto",
         buffer_size: Any = "auto",
+        warmup_epochs: int = 0,
+        clip_norm: float | None = None,
+        decoupled_weight_decay: float = 0.0,
         outer_learning_rate: float = 1.0,
         outer_momentum: float = 0.5,
         checkpoint: Any = None,
@@ -183,6 +197,9 @@ class SharedParameters:
         self.max_fun = max_fun
         self.n_replicas = n_replicas
         self.buffer_size = buffer_size
+        self.warmup_epochs = warmup_epochs
+        self.clip_norm = clip_norm
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
         self.checkpoint = checkpoint

@@ -75,4 +75,10 @@ def training_problem(estimator: Any, job: Job, name: str) -> Training:
 
 def _learner(estimator: Any, job: Job, n_rows: int) -> Learner:
     assert job.settings.update is not None
-    return Learner(job.network, job.settings.update, batch_size(estimator, n_rows))
+    return Learner(
+        job.network,
+        job.settings.update,
+        batch_size(estimator, n_rows),
+        float(estimator.decoupled_weight_decay),
+        None if estimator.clip_norm is None else float(estimator.clip_norm),
+    )

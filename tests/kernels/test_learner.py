@@ -51,7 +51,9 @@ class TardyNetwork(Network):
 def courses(draw, **options):
     block, network, parameters = draw(networks(**options))
     update = draw(st.sampled_from([SGD(), SGD(nesterov=False), SGD(0.0), Adam()]))
-    learner = Learner(network, update, draw(st.integers(1, 25)))
+    decay = draw(st.sampled_from([0.0, 0.0, 10.0]))
+    clip_norm = draw(st.sampled_from([None, None, 1e-3, 1.0, 1e9]))
+    learner = Learner(network, update, draw(st.integers(1, 25)), decay, clip_norm)
     order = None
     if draw(st.booleans()):
         order = draw(random_generators()).permutation(block.n_rows)
@@ -95,6 +97,12 @@ def plainly_learned(course, rate=RATE):
         gradient, coefs = workspace.gradient / weight, flat[: layers.n_weights]
         value += 0.5 * network.alpha * float(coefs @ coefs) / weight
         gradient[: layers.n_weights] += network.alpha * coefs / weight
+        if learner.clip_norm is not None:
+            # As torch.nn.utils.clip_grad_norm_ is documented: a factor that is at most 1.
+            norm = np.linalg.norm(gradient.astype(np.float64))
+            gradient *= np.minimum(1.0, learner.clip_norm / (norm + 1e-6))
+        # Loshchilov and Hutter's AdamW, and torch.optim.AdamW: weights decay before the step.
+        coefs -= rate * learner.weight_decay * coefs
         learner.update.apply(flat, gradient, replica.moments, t, rate)
         total += value * batch.n_rows
         t += 1

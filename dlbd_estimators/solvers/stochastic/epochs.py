@@ -20,6 +20,7 @@ from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, S
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
+from dlbd_estimators.solvers.stochastic.schedules import EpochSchedule
 
 #: The schedule "adaptive" ends the training if the learning rate is not above this.
 _SMALLEST_RATE = 1e-6
@@ -78,6 +79,8 @@ class Epochs(Solver[Training, EpochState]):
         Exponent of ``"invscaling"``: rate / (rows seen + 1)^power_t.
     once : bool
         Whether training ends after one epoch.
+    by_epoch : EpochSchedule, optional
+        Determines the learning rate by the number of the epoch, instead of ``schedule``.
     score_decides : bool
         Whether the score, if there is one, decides when the training stops and which parameters are
         the result. If False, the score is only recorded, and the loss decides.
@@ -89,6 +92,7 @@ class Epochs(Solver[Training, EpochState]):
     power_t: float
     once: bool = False
     score_decides: bool = True
+    by_epoch: EpochSchedule | None = None
 
     name: ClassVar[str] = "epochs"
     state: ClassVar[type[State]] = EpochState
@@ -97,7 +101,12 @@ class Epochs(Solver[Training, EpochState]):
     def init(self, problem: Training, start: FloatArray | None) -> PassGenerator[EpochState]:
         yield from ()
         assert start is not None
-        return problem.scheme.begin(start, self.learning_rate)
+        return problem.scheme.begin(start, self.first_rate)
+
+    @property
+    def first_rate(self) -> float:
+        """Learning rate of the first epoch."""
+        return self.learning_rate if self.by_epoch is None else self.by_epoch.rate(0)
 
     def step(self, problem: Training, state: EpochState, tol: float) -> PassGenerator[EpochState]:
         try:
@@ -160,6 +169,8 @@ class Epochs(Solver[Training, EpochState]):
         rate = state.learning_rate
         if self.schedule == "invscaling":
             rate = self.learning_rate / math.pow(state.n_seen + 1, self.power_t)
+        if self.by_epoch is not None:
+            rate = self.by_epoch.rate(state.n_epochs)
         status = Status.DONE if self.once else None
         if state.n_not_better <= self.patience:
             return replace(state, learning_rate=rate, status=status)
