@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.dropout import Dropout, Mask
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.lockstep import Wait, in_lockstep
 from dlbd_estimators.kernels.network import Network, Workspace, cut
@@ -87,6 +88,8 @@ class Learner:
         Largest Euclidean norm of the gradient of the objective with its penalty. A longer gradient
         is multiplied by ``clip_norm / (norm + 1e-6)``, as PyTorch's ``clip_grad_norm_`` does
         (Pascanu et al., arXiv 1211.5063).
+    dropout : Dropout or None
+        Draws the dropout masks of each batch.
     """
 
     network: Network
@@ -94,6 +97,7 @@ class Learner:
     batch_size: int
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    dropout: Dropout | None = None
 
     @property
     def n_shards(self) -> int:
@@ -108,6 +112,7 @@ class Learner:
         order: NDArray[np.intp] | None,
         learning_rate: float,
         n_threads: int = 1,
+        number: int = 0,
     ) -> tuple[Replica, float]:
         """Train on some rows, using each row once.
 
@@ -124,6 +129,8 @@ class Learner:
             Learning rate of the update rule.
         n_threads : int
             Maximum number of threads; the result does not depend on it.
+        number : int
+            Number of the replica, for the dropout masks.
 
         Returns
         -------
@@ -133,7 +140,7 @@ class Learner:
             Sum over rows of the objective of their batch. It is not finite if training diverged;
             training then stopped at that batch.
         """
-        run = _Run(self, replica, rows, order, learning_rate)
+        run = _Run(self, replica, rows, order, learning_rate, number)
         in_lockstep(min(n_threads, self.n_shards), run.work)
         return Replica(replica.parameters, replica.moments, run.n_updates), run.total
 
@@ -148,7 +155,9 @@ class _Run:
         rows: Block,
         order: NDArray[np.intp] | None,
         learning_rate: float,
+        number: int,
     ) -> None:
+        self._dropout, self._number = learner.dropout, number
         self._network = learner.network
         self._update = learner.update
         self._replica = replica
@@ -200,6 +209,7 @@ class _Run:
                     outputs,
                     errors,
                     1.0 / weight,
+                    self._masks(n_updates, shard, outputs),
                 )
             wait()
             value = _total(self._losses)
@@ -235,6 +245,16 @@ class _Run:
             shortening = clip_factor(self._clip_norm, _total(self._squares))
             for panel in panels:
                 self._update_panel(panel, n_updates, shortening)
+
+    def _masks(
+        self, n_updates: int, shard: int, outputs: list[FloatArray]
+    ) -> tuple[Mask | None, ...]:
+        """Return the dropout masks of a shard; nothing without dropout."""
+        if self._dropout is None:
+            return ()
+        widths = [output.shape[1] for output in outputs[:-1]]
+        place = (self._number, n_updates, shard)
+        return self._dropout.masks(place, len(outputs[0]), widths, outputs[0].dtype)
 
     def _batch(self, rows: slice) -> tuple[Block, NDArray[np.intp] | None]:
         """Return a batch, and its positions if the rows are in a random order.

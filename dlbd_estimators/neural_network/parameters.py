@@ -44,6 +44,8 @@ class Settings:
         Step by which replicas are merged.
     buffer_nbytes : int or None
         Size of the buffer of a replica; None means that it follows from the data.
+    dropout : tuple of float
+        Probability of dropout of each hidden layer; empty without dropout.
     """
 
     hidden: tuple[int, ...]
@@ -51,6 +53,7 @@ class Settings:
     update: Update | None
     outer: OuterStep
     buffer_nbytes: int | None
+    dropout: tuple[float, ...]
 
     @classmethod
     def of(cls, estimator: Any) -> Settings:
@@ -102,6 +105,7 @@ class Settings:
             _update(estimator),
             OuterStep(estimator.outer_learning_rate, estimator.outer_momentum),
             _buffer_nbytes(estimator),
+            _dropout(estimator, len(hidden)),
         )
 
 
@@ -116,6 +120,7 @@ def _check_training(estimator: Any) -> None:
         given = {
             "clip_norm": estimator.clip_norm is not None,
             "warmup_epochs": estimator.warmup_epochs > 0,
+            "dropout": np.any(np.asarray(estimator.dropout) != 0),
             "learning_rate": schedule == "cosine",
         }
         for name in (name for name, is_given in given.items() if is_given):
@@ -138,6 +143,21 @@ def _check_training(estimator: Any) -> None:
             f"warmup_epochs={estimator.warmup_epochs} leaves none of max_iter={estimator.max_iter} "
             f"epochs for learning_rate='cosine'. Increase max_iter."
         )
+
+
+def _dropout(estimator: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the rate of each hidden layer; nothing if all are 0."""
+    rates = estimator.dropout
+    listed = [rates] * n_hidden if isinstance(rates, numbers.Real) else rates
+    try:
+        values = np.array([float(rate) for rate in listed])
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    in_range = bool(((values >= 0) & (values < 1)).all())
+    if isinstance(rates, bool | str) or not in_range or len(values) != n_hidden:
+        per_layer = f"one such number for each of the {n_hidden} hidden layers"
+        raise invalid_parameter(estimator, "dropout", "a float in the range [0, 1)", per_layer)
+    return tuple(float(rate) for rate in values) if values.any() else ()
 
 
 def epoch_schedule(estimator: Any) -> EpochSchedule | None:

@@ -38,7 +38,8 @@ class SharedParameters:
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of the initial parameters, the orders of the rows, and the choice of held-out rows.
+        Seed of the initial parameters, the orders of the rows, the choice of held-out rows, and
+        the dropout.
     tol : float, default=0.0001
         By how much the loss (or the validation score) must improve for an epoch to count as an
         improvement. With ``"lbfgs"``, the largest acceptable entry of the gradient.
@@ -79,6 +80,10 @@ class SharedParameters:
     warmup_epochs : int, default=0
         Number of epochs in which the learning rate grows linearly to ``learning_rate_init``, with
         ``learning_rate="constant"`` or ``"cosine"``.
+    dropout : float or sequence of float, default=0.0
+        Probability, in [0, 1), that an output of a hidden layer is zero in a batch: the same for
+        all hidden layers, or one for each. The other outputs are divided by ``1 - dropout``, as in
+        PyTorch's ``Dropout``. Predictions use all outputs.
     clip_norm : float or None, default=None
         Largest Euclidean norm of the gradient of a mini-batch. A longer gradient is shortened to
         it, as by PyTorch's ``clip_grad_norm_``. None means no limit.
@@ -166,6 +171,7 @@ class SharedParameters:
         n_replicas: Any = "auto",
         buffer_size: Any = "auto",
         warmup_epochs: int = 0,
+        dropout: Any = 0.0,
         clip_norm: float | None = None,
         decoupled_weight_decay: float = 0.0,
         outer_learning_rate: float = 1.0,
@@ -198,6 +204,7 @@ class SharedParameters:
         self.n_replicas = n_replicas
         self.buffer_size = buffer_size
         self.warmup_epochs = warmup_epochs
+        self.dropout = dropout
         self.clip_norm = clip_norm
         self.decoupled_weight_decay = decoupled_weight_decay
         self.outer_learning_rate = outer_learning_rate

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.engine.blas import thread_count
+from dlbd_estimators.kernels.dropout import Dropout
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import batch_size
@@ -75,10 +76,15 @@ def training_problem(estimator: Any, job: Job, name: str) -> Training:
 
 def _learner(estimator: Any, job: Job, n_rows: int) -> Learner:
     assert job.settings.update is not None
+    dropout = None
+    if job.settings.dropout:
+        seed = int(job.random_state.randint(np.iinfo(np.int32).max))
+        dropout = Dropout(job.settings.dropout, seed)
     return Learner(
         job.network,
         job.settings.update,
         batch_size(estimator, n_rows),
         float(estimator.decoupled_weight_decay),
         None if estimator.clip_norm is None else float(estimator.clip_norm),
+        dropout,
     )
