@@ -119,7 +119,7 @@ class FitCheckpoint:
         """Name of the solver in the checkpoint; None if there is no checkpoint to resume from."""
         return None if self._found is None else self._found.solver
 
-    def open(self, executor: Executor, blocks: Blocks) -> None:
+    def open(self, executor: Executor, blocks: Blocks, validation: Blocks | None = None) -> None:
         """Take the fingerprint of the data, and read the last intact checkpoint of this fit.
 
         Raises
@@ -137,6 +137,9 @@ class FitCheckpoint:
         if self._url is None or self._folder is not None:
             return
         self._fingerprint |= of_data(executor, blocks)
+        if validation is not None:
+            entries = of_data(executor, validation).items()
+            self._fingerprint |= {f"validation data, {label}": text for label, text in entries}
         text = "\n".join(f"{label}: {entry}" for label, entry in self._fingerprint.items())
         # The fingerprint has no max_iter, but candidates of a search that differ only in max_iter
         # need different folders.
