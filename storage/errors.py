@@ -13,7 +13,7 @@
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
     ├── InvalidData          (ValueError)           raw data does not match its declaration
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
-        ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
+        ├── MetadataCorrupt  (OSError, ValueError)  zarr.json, ingest.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
 
 All of them survive pickling, because they are raised in worker processes.
@@ -118,7 +118,7 @@ class DatasetCorrupt(StorageError, OSError):
 
 
 class MetadataCorrupt(DatasetCorrupt, ValueError):
-    """``zarr.json`` or ``manifest.json`` is damaged, or they contradict each other.
+    """``zarr.json``, ``ingest.json`` or ``manifest.json`` is damaged, or contradicts another file.
 
     Parameters
     ----------

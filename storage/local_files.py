@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.store import Bytes, Store
+from storage.store import Bytes, Store, check_size
 
 __all__ = ["PARTIAL_SUFFIX", "LocalFiles"]
 
@@ -80,10 +80,11 @@ class LocalFiles(Store):
         finally:
             os.close(descriptor)
 
-    def read_bytes(self, key: str) -> bytes:
+    def read_bytes(self, key: str, limit: int) -> bytes:
         """Return the bytes of a file, in new memory: a long file would enlarge the buffer."""
         with open(self._open(key), "rb") as file:
-            return file.read()
+            check_size(os.fstat(file.fileno()).st_size, limit)
+            return file.read(limit)
 
     def read_start(self, key: str, nbytes: int) -> bytes:
         """Return the first bytes of a file; all of them if the file is shorter."""

@@ -13,9 +13,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Store"]
+__all__ = ["Bytes", "Store", "UnexpectedFile", "check_size"]
 
 Bytes = npt.NDArray[np.uint8]
+
+
+class UnexpectedFile(OSError):
+    """A file cannot be one that this package wrote: it is too long, a link or a device.
+
+    It never leaves the package: readers convert it to an error that names the file and its role.
+    """
 
 
 class Store(ABC):
@@ -39,9 +46,17 @@ class Store(ABC):
     def read(self, key: str) -> Bytes:
         """Return the bytes of a file; they are valid until this thread reads the next file."""
 
-    def read_bytes(self, key: str) -> bytes:
-        """Return the bytes of a file, in new memory."""
-        return self.read(key).tobytes()
+    def read_bytes(self, key: str, limit: int) -> bytes:
+        """Return the bytes of a file, in new memory.
+
+        Raises
+        ------
+        UnexpectedFile
+            When the file has more than `limit` bytes.
+        """
+        content = self.read(key)
+        check_size(content.size, limit)
+        return content.tobytes()
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
         """Yield the bytes of several files; each is valid until the next is requested."""
@@ -104,3 +119,9 @@ class Store(ABC):
     @abstractmethod
     def for_zarr(self) -> Any:
         """Return the root in a form that zarr accepts."""
+
+
+def check_size(nbytes: int, limit: int) -> None:
+    """Raise UnexpectedFile if a file has more bytes than the limit."""
+    if nbytes > limit:
+        raise UnexpectedFile(f"it has {nbytes:,} bytes, at most {limit:,} are allowed")
