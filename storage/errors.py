@@ -8,6 +8,7 @@
     ├── NotADataset          (ValueError)           something else is there
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
     ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
+    ├── BlockTooLarge        (MemoryError)          memory for one block cannot be allocated
     ├── UnsupportedVersion   (ValueError)           written by a newer release
     ├── UnsupportedURL       (NotImplementedError)  no store opens it, or it is read-only
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
@@ -48,6 +49,10 @@ class DatasetIncomplete(StorageError, ValueError):
 
 class DatasetReplaced(StorageError, RuntimeError):
     """The data set was overwritten after it was opened: its arrays no longer match the files."""
+
+
+class BlockTooLarge(StorageError, MemoryError):
+    """The memory for one block cannot be allocated."""
 
 
 class UnsupportedVersion(StorageError, ValueError):

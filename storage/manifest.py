@@ -38,6 +38,8 @@ _PIECE = 2**20
 _MAX_NBYTES = 2**28
 _MAX_LINE = 200
 _MAX_DIGITS = 18
+#: LZ4 cannot make values smaller by more than this factor.
+_MOST_COMPRESSED = 256
 
 Column = npt.NDArray[np.integer[Any]]
 
@@ -159,6 +161,8 @@ class Manifest:
                     f"chunks of array {name!r}; restore them from a copy, or write the data set "
                     f"again"
                 )
+            if layout.chunk_nbytes > _MOST_COMPRESSED * int(np.min(chunks.nbytes)):
+                raise damaged(store, MANIFEST, f"a chunk of {name} is too short to hold its rows")
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes, Bytes]:

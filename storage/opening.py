@@ -124,15 +124,15 @@ def verify(url: Location) -> VerifyReport:
 def _open(store: Store, columns: Sequence[str | int] | None) -> Dataset:
     schema, layouts, files = open_group(store)
     manifest = Manifest.read(store, sum(layout.n_chunks for layout in layouts))
-    # Nothing that the files say is used before they were compared with the manifest.
-    listed = set(manifest.files or ()) - {INGEST}
-    for key in sorted(listed | files.keys()):
-        manifest.check_file(store, key, files.get(key))
-    manifest.check(store, layouts)
     if manifest.dataset_id != schema.dataset_id:
         raise MetadataCorrupt(
             f"zarr.json and manifest.json of {store.location} belong to two different data sets: "
             f"restore them from one copy, or write the data set again"
         )
+    # Nothing that the files say is used before they were compared with the manifest.
+    listed = set(manifest.files or ()) - {INGEST}
+    for key in sorted(listed | files.keys()):
+        manifest.check_file(store, key, files.get(key))
+    manifest.check(store, layouts)
     chosen = choose_columns(columns, schema.feature_names)
     return Dataset(store, schema, layouts, manifest, chosen)

@@ -43,24 +43,23 @@ class Store(ABC):
         """The URL that opens the same files again; not all stores have one."""
 
     @abstractmethod
-    def read(self, key: str) -> Bytes:
-        """Return the bytes of a file; they are valid until this thread reads the next file."""
-
-    def read_bytes(self, key: str, limit: int) -> bytes:
-        """Return the bytes of a file, in new memory.
+    def read(self, key: str, limit: int | None = None) -> Bytes:
+        """Return the bytes of a file; they are valid until this thread reads the next file.
 
         Raises
         ------
         UnexpectedFile
-            When the file has more than `limit` bytes.
+            When the file has more than `limit` bytes; None means any size. In an object store its
+            size is only known once it was read.
         """
-        content = self.read(key)
-        check_size(content.size, limit)
-        return content.tobytes()
 
-    def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
+    def read_bytes(self, key: str, limit: int) -> bytes:
+        """Return the bytes of a file of at most `limit` bytes, in new memory."""
+        return self.read(key, limit).tobytes()
+
+    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
         """Yield the bytes of several files; each is valid until the next is requested."""
-        return map(self.read, keys)
+        return map(self.read, keys, limits)
 
     #: Whether :meth:`read_into` saves a copy.
     reads_into: ClassVar[bool] = False
@@ -121,7 +120,7 @@ class Store(ABC):
         """Return the root in a form that zarr accepts."""
 
 
-def check_size(nbytes: int, limit: int) -> None:
+def check_size(nbytes: int, limit: int | None) -> None:
     """Raise UnexpectedFile if a file has more bytes than the limit."""
-    if nbytes > limit:
-        raise UnexpectedFile(f"it has {nbytes:,} bytes, at most {limit:,} are allowed")
+    if limit is not None and nbytes > limit:
+        raise UnexpectedFile(f"the file has {nbytes} bytes, at most {limit} were expected")

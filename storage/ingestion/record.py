@@ -19,7 +19,7 @@ from storage.metadata import check_readable, damaged, parse_json, read_metadata
 from storage.store import Store
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.arrays import StoredArrays
 
 __all__ = ["IngestRecord"]
 
@@ -62,7 +62,7 @@ class IngestRecord:
         return content
 
     @classmethod
-    def of(cls, data: Dataset) -> IngestRecord:
+    def of(cls, data: StoredArrays) -> IngestRecord:
         """Read the record of an open data set.
 
         Raises
@@ -75,11 +75,14 @@ class IngestRecord:
             When another data set has taken the place of this one since it was opened.
         """
         try:
-            return cls._read(data.store, data.schema.dataset_id, data.manifest)
+            record = cls._read(data.store, data.schema.dataset_id, data.manifest)
         except MetadataCorrupt:
             # If another data set has taken this one's place, the record is not damaged.
             data.reader("X").check_identity()
             raise
+        if len(record.recipe.feature_names) != data.schema.n_features:
+            raise damaged(data.store, INGEST, "its steps make other columns than X has")
+        return record
 
     @classmethod
     def _read(cls, store: Store, dataset_id: str, manifest: Manifest) -> IngestRecord:

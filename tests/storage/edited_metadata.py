@@ -22,9 +22,15 @@ def signed_again(manifest: bytes, files: dict[str, bytes]) -> bytes:
     return _signed(identity, f'"files": {{\n{lines}\n}},\n'.encode() + arrays)
 
 
+def signed_manifest(manifest: bytes) -> bytes:
+    """Return the manifest with a right checksum on its second line."""
+    identity, _, body = [*_cut(manifest), b"", b""][:3]
+    return _signed(identity, body)
+
+
 def signed_record(record: bytes) -> bytes:
     """Return the content of ingest.json with a right checksum on its first line."""
-    body = record[record.index(b"\n") + 1 :]
+    body = record.partition(b"\n")[2]
     return b'{"crc32c": "%08x",\n' % google_crc32c.value(body) + body
 
 
