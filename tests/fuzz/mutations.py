@@ -8,16 +8,19 @@ from random import Random
 from typing import Any
 
 TEXTS = (
-    "", "x", "\x00", "\n", '"', "é", "\ud800", "😀", "..", "../../etc/passwd", "/dev/zero", "a" * 10**5,
+    "", "x", "\x00", "\n", '"', "é", "\ud800", "😀", "..", "../../etc/passwd", "/dev/zero",
+    "a" * 10**5,
     "float32", "float64", "int8", "int64", "uint64", "bool", "object", "O", "V8", "M8[ns]", "<U9",
     "complex128", "NaN", "Infinity", "big", "little", "gzip", "zstd", "crc32c", "blosc", "bytes",
-    "X", "y", "sample_weight", "number", "category", "datetime", "boolean", "drop", "impute", "codes",
+    "X", "y", "sample_weight", "number", "category", "datetime", "boolean", "drop", "impute",
+    "codes",
     "2020-01-01", "9999-12-31T23:59:59+99:99", "list", "tuple", "dict", "array", "object", "again",
     "dlbd_estimators.linear_model.Ridge", "sklearn.pipeline.Pipeline", "os.system",
 )  # fmt: skip
 NUMBERS = (
     0, 1, -1, 2, 3, 7, 19, 20, 21, 255, 256, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63,
-    10**12, 10**30, 10**400, -(2**63), 0.0, -0.0, 0.5, 1.0, 1e-300, 1e300, float("inf"), float("nan"),
+    10**12, 10**30, 10**400, -(2**63), 0.0, -0.0, 0.5, 1.0, 1e-300, 1e300, float("inf"),
+    float("nan"),
 )  # fmt: skip
 OTHERS = (
     None,
@@ -75,9 +78,9 @@ def mutated_text(random: Random, value: Any) -> bytes:
     if random.random() < 0.05:
         deep = random.choice((50, 1000, 100_000))
         return text.replace("null", "[" * deep + "]" * deep).encode()
-    if random.random() < 0.05 and "," in text:
-        first = text[text.index('"') : text.index(",") + 1]
-        return text.replace("{", "{" + first, 1).encode()
+    if random.random() < 0.05 and text.startswith("{"):
+        first = text[1 : text.find(",") + 1]  # repeats a name
+        return f"{{{first}{text[1:]}".encode()
     return text.encode(random.choice(("utf-8",) * 20 + ("utf-16", "utf-8-sig")))
 
 
