@@ -82,7 +82,9 @@ class SavedCheckpoint:
             random = from_facts(facts["random"], arrays, Frozen | None)
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ) as error:  # fmt: skip
             raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
@@ -265,7 +267,9 @@ class FitCheckpoint:
                 raise ValueError(
                     f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
                 )
-        except (ValueError, TypeError, KeyError) as error:
+        except (
+            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ) as error:  # fmt: skip
             raise CheckpointDamaged(
                 f"The checkpoint in {self._where} does not hold a state of the solver "
                 f"{fit.solver.name}: {error}. Delete the checkpoint to start again."
