@@ -87,7 +87,8 @@ LINES = {
     ),
     "lasso-intelex": Line.at_most("the same / scikit-learn-intelex's Lasso", 1.0),
     "ill-conditioned": Line.at_most(
-        "columns of scales 1e-3 to 1e3: largest relative error of a coefficient, default settings",
+        "columns of scales 1e-3 to 1e3, default settings: largest error of a coefficient in "
+        "standard units, relative to the largest coefficient",
         1e-6,
     ),
     "same-bits": Line("1, 2 and 4 workers, and threads: coefficients", "same bits"),

@@ -19,9 +19,14 @@ NAMES = (
 
 
 def estimator(
-    name: str, parameters: Iterable[str], *, standardize: bool, checkpoint: str | None
+    name: str,
+    parameters: Iterable[str],
+    *,
+    impute: bool = False,
+    standardize: bool = False,
+    checkpoint: str | None = None,
 ) -> Any:
-    """Return an estimator, or a pipeline of a scaler and an estimator.
+    """Return an estimator, or a pipeline of transformers and an estimator.
 
     Parameters
     ----------
@@ -29,8 +34,8 @@ def estimator(
         One of `NAMES`.
     parameters : iterable of str
         Texts ``name=value``.
-    standardize : bool
-        Whether to put a StandardScaler before the estimator.
+    impute, standardize : bool
+        Whether to put a SimpleImputer and a StandardScaler before the estimator.
     checkpoint : str, optional
         Folder of the fit's checkpoint.
     """
@@ -43,13 +48,12 @@ def estimator(
     model.set_params(**{key: value_of(text) for key, text in given.items()})
     if checkpoint is not None:
         model.set_params(checkpoint=checkpoint)
-    if not standardize:
-        return model
     from sklearn.pipeline import make_pipeline
 
-    from dlbd_estimators.preprocessing import StandardScaler
+    from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
 
-    return make_pipeline(StandardScaler(), model)
+    steps = [SimpleImputer()] * impute + [StandardScaler()] * standardize
+    return make_pipeline(*steps, model) if steps else model
 
 
 def grid(model: Any, settings: Iterable[str]) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ from dlbd_estimators.base.saving import check_place, save
 from dlbd_estimators.cli import estimators
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
 from dlbd_estimators.cli.rows import open_rows, targets
+from dlbd_estimators.exceptions import NonFiniteValues
 
 
 @click.command()
@@ -21,6 +22,7 @@ from dlbd_estimators.cli.rows import open_rows, targets
     "-p", "--param", "parameters", multiple=True, metavar="NAME=VALUE",
     help="A parameter of the estimator; may be given several times.",
 )  # fmt: skip
+@click.option("--impute", is_flag=True, help="Replace missing values by the mean of their column.")
 @click.option("--standardize", is_flag=True, help="Scale each column to mean 0 and variance 1.")
 @click.option("--columns", metavar="A,B,...", help="Columns to train on; all by default.")
 @click.option(
@@ -42,6 +44,7 @@ def fit(
     name: str,
     out: str,
     parameters: tuple[str, ...],
+    impute: bool,
     standardize: bool,
     columns: str | None,
     cv: int | None,
@@ -57,7 +60,7 @@ def fit(
 
     \b
     Examples:
-      dlbd fit flights.zarr LogisticRegression --standardize -o late.model
+      dlbd fit flights.zarr LogisticRegression --impute --standardize -o late.model
       dlbd fit flights.zarr Ridge -p alpha=0.1 -o delay.model
       dlbd fit flights.zarr Ridge --cv 3 --grid alpha=0.1,1,10 -o delay.model
       dlbd fit flights.zarr MLPClassifier -p "hidden_layer_sizes=(64, 32)" \\
@@ -70,21 +73,28 @@ def fit(
         # The fits of a search must not share a folder.
         checkpoint = f"{checkpoint}/{{}}"
     check_place(out)  # before hours of training
-    model = estimators.estimator(name, parameters, standardize=standardize, checkpoint=checkpoint)
+    model = estimators.estimator(
+        name, parameters, impute=impute, standardize=standardize, checkpoint=checkpoint
+    )
     candidates = estimators.grid(model, tried)
     rows = open_rows(data, None if columns is None else columns.split(","))
     y = targets(estimators.last_step(model)[0], rows, data)
     began = time.perf_counter()
     facts: dict[str, Any] = {"model": out, "estimator": name}
     passes: float | None
-    if cv is None:
-        model.fit(rows.X, y, **_weights(model, rows))
-        passes = float(estimators.last_step(model)[0].n_passes_)
-    else:
-        search = _search(model, candidates, cv, rows, y)
-        model, facts["cv"] = search.best_estimator_, _scores(search)
-        # The passes of all fits; None if the fits did not share them.
-        passes = getattr(search, "n_passes_", None)
+    try:
+        if cv is None:
+            model.fit(rows.X, y, **_weights(model, rows))
+            passes = float(estimators.last_step(model)[0].n_passes_)
+        else:
+            search = _search(model, candidates, cv, rows, y)
+            model, facts["cv"] = search.best_estimator_, _scores(search)
+            # The passes of all fits; None if the fits did not share them.
+            passes = getattr(search, "n_passes_", None)
+    except NonFiniteValues as error:
+        if impute or "NaN" not in str(error):
+            raise
+        raise NonFiniteValues(f"{error} --impute replaces missing values by means.") from error
     save(model, out)
     facts |= {
         "n_rows": int(rows.X.shape[0]),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import check_room, matrices_fit
@@ -66,6 +68,10 @@ _HESSIAN_FLOPS_PER_SECOND = 4e10
 _NEWTON = {True: 3.0, False: 12.0}
 _LBFGS = 8.0
 _NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
+#: Newton's method is preferred up to this multiple of the shortest expected time: if classes can
+#: almost be separated, or columns are nearly dependent, it takes some fifty passes, and the other
+#: methods take hundreds of cheaper ones and may still not converge.
+_NEWTON_PREFERRED = 1.75
 #: Cost of a Hessian-vector product, in gradients.
 _PRODUCT = 1.5
 #: Cost of the Hessians of all samples, as a share of the cost of one Hessian of all rows.
@@ -195,6 +201,9 @@ def _cheapest(problem: Problem) -> type[Minimizer[Any]]:
         few = packing.n_features <= LARGEST_HESSIAN
         return Gram if few and _fits(problem, Gram) else LBFGS
     costs = expected_seconds(problem)
+    fastest = min(costs.values())
+    if costs.get(Newton, np.inf) <= _NEWTON_PREFERRED * fastest:
+        return Newton
     return min(costs, key=lambda solver: costs[solver])
 
 

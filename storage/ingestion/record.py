@@ -16,7 +16,7 @@ from storage.ingestion.selection import RowSelection, selection_from_json
 from storage.store import Store
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.arrays import StoredArrays
 
 __all__ = ["IngestRecord"]
 
@@ -51,7 +51,7 @@ class IngestRecord:
         return _checksum_line(body) + body
 
     @classmethod
-    def of(cls, data: Dataset) -> IngestRecord:
+    def of(cls, data: StoredArrays) -> IngestRecord:
         """Read the record of an open data set.
 
         Raises

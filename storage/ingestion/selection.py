@@ -190,7 +190,7 @@ class TimeSplit(RowSelection):
             return False
         (low, high), (other_low, other_high) = self._limits(), other._limits()
         begins_before = low is None or other_high is None or low < other_high
-        return begins_before and (other_low is None or high is None or other_low < high)
+        return bool(begins_before and (other_low is None or high is None or other_low < high))
 
     def __str__(self) -> str:
         low = "" if self.start is None else f" from {self.start}"

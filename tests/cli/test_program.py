@@ -27,7 +27,7 @@ import storage
 from dlbd_estimators import LogisticRegression, Ridge, linear_model, load, neural_network
 from dlbd_estimators.cli import estimators, fit, options, predict, report, score, watch, workers
 from dlbd_estimators.model_selection import GridSearchCV
-from dlbd_estimators.preprocessing import StandardScaler
+from dlbd_estimators.preprocessing import SimpleImputer, StandardScaler
 from storage import command_line, ingest_command
 from tests.cli.conftest import ROOT
 
@@ -181,6 +181,21 @@ def test_fit_gives_the_model_that_python_code_gives(dlbd, data, models, tmp_path
     assert (found[-1].coef_ == models["late"][-1].coef_).all()
     assert list(found.classes_) == ["no", "yes"]
     assert list(found.feature_names_in_) == ["a", "b", "c"]
+
+
+def test_missing_values_are_imputed_where_that_is_asked_for(dlbd, tmp_path):
+    X = np.array([[1.0, 0.0], [np.nan, 1.0], [3.0, 5.0], [4.0, 2.0]])
+    storage.create_dataset(tmp_path / "rows.zarr", X, np.arange(4.0))
+    done = dlbd("fit", tmp_path / "rows.zarr", "Ridge", "-o", tmp_path / "model")
+    assert done.exit_code == 1
+    assert "NaN at row 1 of block 0" in done.stderr
+    assert "--impute replaces missing values" in done.stderr
+    assert not (tmp_path / "model").exists()
+    assert dlbd("fit", tmp_path / "rows.zarr", "Ridge", "--impute", "--standardize",
+                "-o", tmp_path / "model").exit_code == 0  # fmt: skip
+    model = load(tmp_path / "model")
+    expected = make_pipeline(SimpleImputer(), StandardScaler(), Ridge()).fit(X, np.arange(4.0))
+    np.testing.assert_allclose(model.predict(X), expected.predict(X))
 
 
 def test_fit_chooses_by_folds(dlbd, data, tmp_path):
@@ -561,7 +576,7 @@ def test_classifiers_are_told_from_regressions():
     found = {
         name
         for name in estimators.NAMES
-        if is_classifier(estimators.estimator(name, (), standardize=True, checkpoint=None))
+        if is_classifier(estimators.estimator(name, (), standardize=True))
     }
     assert found == {"LogisticRegression", "LogisticRegressionCV", "MLPClassifier",
                      "RidgeClassifierCV"}  # fmt: skip

@@ -188,7 +188,7 @@ class Shortened(TransformerMixin, BaseEstimator):
 
 def test_a_step_that_leaves_rows_out_unseen_is_an_error_of_its_block() -> None:
     result = ColumnTransformer([("a", Shortened(), [0, 1])]).fit_transform(lazy_array())
-    with pytest.raises(BadBlock, match=r"made \d+ rows of a block of \d+ rows. It must keep all"):
+    with pytest.raises(BadBlock, match=r"returned \d+ rows for a block of \d+ rows\. It must"):
         result.compute()
 
 

@@ -273,7 +273,7 @@ def test_a_search_is_watched_and_then_one_line(browser, cluster, arrays):
         assert len(read(page, f"{ROWS}['fit']")) == n_lines + 1
         # Its refit is drawn with the others, and its loss not with theirs.
         page.wait_for_function(f"{CURVES}['name'].length > 1")
-        assert figure(page, "Loss of")["title"].startswith("Loss of LogisticRegression alone")
+        assert figure(page, "Loss of")["title"].startswith("Loss of LogisticRegression only")
         same = read(page, f"{CURVES}['same_loss']")
         assert same[0][-1] == pytest.approx(search.best_estimator_.history_[-1]["loss"])
         assert set(same[1]) <= {None, "NaN"}
