@@ -130,8 +130,8 @@ def logistic_regression_path(
     >>> X = np.array([[-2.0, 1.0], [-1.0, 0.0], [1.0, 0.5], [2.0, 0.0]])
     >>> Cs, coefs, intercepts = logistic_regression_path(X, [0, 1, 0, 1], Cs=[0.1, 10.0])
     >>> coefs.round(3)
-    array([[ 0.096,  0.271],
-           [-0.033, -0.806]])
+    array([[ 0.078,  0.068],
+           [-0.071, -3.055]])
     """
     given = {"Cs": Cs, "l1_ratio": l1_ratio, "tol": tol, "fit_intercept": fit_intercept}
     # An object with these attributes can be checked by the functions for estimators' parameters.

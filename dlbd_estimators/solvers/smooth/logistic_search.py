@@ -246,8 +246,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         tilt = gradient - tilted.gradient(models)
 
         def moved(index: int) -> FloatArray:
-            at_strength = models[:, index], tilt[:, index], penalty[:, index]
-            return tilted.minimise(*at_strength, _ENOUGH)
+            return tilted.minimise(models[:, index], tilt[:, index], penalty[:, index], _ENOUGH)
 
         step = np.stack(call_in_threads(moved, range(len(self.Cs))), axis=1) - models
         if state.before is not None:  # where the last step was too long, go back half of it
