@@ -224,6 +224,8 @@ def estimator_calls(name, data):
     X = getattr(data, X)
     y = None if y is None else getattr(data, y)
     yield "fit", lambda: estimator.fit(X, y)
+    if name.startswith("MLP"):
+        yield "fit with validation", lambda: estimator.fit(X, y, X_val=X, y_val=y)
     if hasattr(estimator, "partial_fit"):
         classify = name in ("MLPClassifier", "LogisticRegression")
         more = {"classes": [0, 1]} if classify else {}

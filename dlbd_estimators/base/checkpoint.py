@@ -82,7 +82,9 @@ class SavedCheckpoint:
             random = from_facts(facts["random"], arrays, Frozen | None)
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ) as error:  # fmt: skip
             raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
@@ -119,7 +121,7 @@ class FitCheckpoint:
         """Name of the solver in the checkpoint; None if there is no checkpoint to resume from."""
         return None if self._found is None else self._found.solver
 
-    def open(self, executor: Executor, blocks: Blocks) -> None:
+    def open(self, executor: Executor, blocks: Blocks, validation: Blocks | None = None) -> None:
         """Take the fingerprint of the data, and read the last intact checkpoint of this fit.
 
         Raises
@@ -137,6 +139,9 @@ class FitCheckpoint:
         if self._url is None or self._folder is not None:
             return
         self._fingerprint |= of_data(executor, blocks)
+        if validation is not None:
+            entries = of_data(executor, validation).items()
+            self._fingerprint |= {f"validation data, {label}": text for label, text in entries}
         text = "\n".join(f"{label}: {entry}" for label, entry in self._fingerprint.items())
         # The fingerprint has no max_iter, but candidates of a search that differ only in max_iter
         # need different folders.
@@ -262,7 +267,9 @@ class FitCheckpoint:
                 raise ValueError(
                     f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
                 )
-        except (ValueError, TypeError, KeyError) as error:
+        except (
+            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ) as error:  # fmt: skip
             raise CheckpointDamaged(
                 f"The checkpoint in {self._where} does not hold a state of the solver "
                 f"{fit.solver.name}: {error}. Delete the checkpoint to start again."

@@ -23,6 +23,7 @@ from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sandwich import SandwichSums
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.linear_model.least_squares import LeastSquares
 from dlbd_estimators.linear_model.search import least_squares_problem, search
@@ -78,7 +79,7 @@ class IncrementalLeastSquares(LeastSquares):
         Number of rows of all batches. Only after ``partial_fit`` and ``merge``.
     """
 
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows}
+    _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows, "_stored": SandwichSums}
     solver: str
     _kept: KeptRows
 
@@ -218,6 +219,7 @@ class IncrementalLeastSquares(LeastSquares):
         task: FitTask,
     ) -> None:
         """Add the second moments of new rows to those of earlier rows, and fit the model."""
+        self.__dict__.pop("_stored", None)  # the sums of an earlier fit
         n_outputs = y_shape[0] if y_shape else 1
         packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))
         penalty, l1 = self._penalties(n_outputs)

@@ -21,6 +21,7 @@ from dlbd_estimators.kernels.labels import LabelCounts
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
+from dlbd_estimators.kernels.sandwich import SandwichSums
 from dlbd_estimators.linear_model.logistic_parameters import check_parameters, has_l1_part
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.sparse_coefficients import dense
@@ -62,7 +63,10 @@ class OnlineLogistic:
     coef_: Any
     intercept_: Any
     _running: RunningCurvature
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_running": RunningCurvature}
+    _saved_as: ClassVar[Mapping[str, Any]] = {
+        "_running": RunningCurvature,
+        "_stored": SandwichSums,
+    }
 
     @available_if(_has_smooth_penalty)
     @accepts_xarray
@@ -113,6 +117,7 @@ class OnlineLogistic:
             this batch alone.
         """
         penalty, _ = check_parameters(self)
+        self.__dict__.pop("_stored", None)  # the sums of an earlier fit
         earlier = self._running_curvature()
         labels = self._labels(classes, earlier)
         if isinstance(self.class_weight, str):

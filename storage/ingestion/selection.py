@@ -15,6 +15,7 @@ from dask.delayed import Delayed, delayed
 from storage.ingestion.cells import Mask, as_texts, read_cells
 from storage.ingestion.column import limit, plain_value
 from storage.ingestion.rows import Rows
+from storage.plain_values import from_plain
 
 __all__ = ["HashSplit", "RowSelection", "TimeSplit", "select_rows", "selection_from_json"]
 
@@ -203,8 +204,8 @@ def selection_from_json(plain: Mapping[str, Any] | None) -> RowSelection | None:
     if plain is None:
         return None
     options = dict(plain)
-    kind: type[RowSelection] = {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[options.pop("by")]
-    return kind(**options)
+    kind = {"HashSplit": HashSplit, "TimeSplit": TimeSplit}[str(options.pop("by"))]
+    return from_plain(kind, options)
 
 
 def select_rows(
