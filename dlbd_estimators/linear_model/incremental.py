@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from dlbd_estimators.base.callbacks import FitTask, fit_task
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.moments import Moments
@@ -83,6 +84,7 @@ class IncrementalLeastSquares(LeastSquares):
     _kept: KeptRows
 
     @available_if(_works_on_moments)
+    @accepts_xarray
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add a batch of rows to the rows that the model was fitted to.
 

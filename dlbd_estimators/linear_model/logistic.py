@@ -189,7 +189,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Labels: strings, integers or booleans.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

@@ -13,6 +13,7 @@ from dlbd_estimators.base.callbacks import fit_task
 from dlbd_estimators.base.class_weights import class_factors
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -68,6 +69,7 @@ class OnlineLogistic:
     }
 
     @available_if(_has_smooth_penalty)
+    @accepts_xarray
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Update the model with a batch by one Newton step, which uses the Hessians of all batches.
 
@@ -81,7 +83,7 @@ class OnlineLogistic:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Labels, all of which are in ``classes``.
         classes : array-like of shape (n_classes,), optional
