@@ -220,7 +220,7 @@ class CoefficientTable:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
+            Features of shape (n_samples, n_features).
         of : {"observation", "mean"}, default="observation"
             ``"observation"``: the interval covers the target of one new row of weight 1, if errors
             are normal and have the same variance. ``"mean"``: it covers the mean of such targets.
