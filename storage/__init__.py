@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from storage.create import create_dataset
 from storage.dataset import Dataset
 from storage.errors import (
+    BlockTooLarge,
     ChunkCorrupt,
     DatasetCorrupt,
     DatasetExists,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
+    "BlockTooLarge",
     "CSVFormat",
     "ChunkCorrupt",
     "Column",

@@ -13,7 +13,7 @@ from dask.tokenize import tokenize
 
 from storage.chunks import read_chunks
 from storage.entries import ChunkEntries, expected_of, pack_expected
-from storage.errors import ChunkCorrupt, DatasetReplaced
+from storage.errors import BlockTooLarge, ChunkCorrupt, DatasetReplaced
 from storage.layout import ArrayLayout, row_chunks
 from storage.manifest import MANIFEST, identity_line
 from storage.store import Store
@@ -66,12 +66,14 @@ class BlockReader:
             opened.
         DatasetReplaced
             When the data set was overwritten since it was opened.
+        BlockTooLarge
+            When the memory for the block cannot be allocated.
         """
         layout = self.layout
         index, expected = block
         start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
-        values = layout.empty_rows(stop - start, self.columns)
+        values = self._empty(start, stop)
         chunks = layout.chunks_of(start, stop)
         try:
             read_chunks(self.store, layout, chunks, expected_of(expected), values, self.columns)
@@ -84,6 +86,16 @@ class BlockReader:
         if self.store.identity() is not None:
             self.check_identity()
         return values
+
+    def _empty(self, start: int, stop: int) -> npt.NDArray[np.generic]:
+        try:
+            return self.layout.empty_rows(stop - start, self.columns)
+        except (MemoryError, ValueError) as error:  # NumPy raises both for sizes beyond its limits
+            raise BlockTooLarge(
+                f"rows {start} to {stop - 1} of array {self.layout.name!r} of "
+                f"{self.store.location} are one block, which does not fit into memory: use a "
+                f"machine with more memory, or write the data set with a smaller block_nbytes"
+            ) from error
 
     def check_identity(self) -> None:
         """Raise DatasetReplaced unless the data set on disk is still the one that was opened."""

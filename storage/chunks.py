@@ -26,7 +26,7 @@ from storage.clock import decoding_timed
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
-from storage.store import Bytes, Store
+from storage.store import Bytes, Store, UnexpectedFile
 
 __all__ = ["encode_chunk", "read_chunks", "write_chunk"]
 
@@ -127,13 +127,12 @@ def read_chunks(
     """
     as_is = store.reads_into and columns is None
     size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
-    files = store.read_each(
-        [
-            layout.key(chunk)
-            for chunk, (nbytes, _) in zip(chunks, expected, strict=True)
-            if not (as_is and nbytes == size_as_is)
-        ]
-    )
+    others = [
+        (layout.key(chunk), nbytes)
+        for chunk, (nbytes, _) in zip(chunks, expected, strict=True)
+        if not (as_is and nbytes == size_as_is)
+    ]
+    files = store.read_each([key for key, _ in others], [nbytes for _, nbytes in others])
     first_row, _ = layout.rows_of(chunks[0])
     for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True):
         start, stop = layout.rows_of(chunk)
@@ -182,6 +181,8 @@ def _corrupt_if_wrong(store: Store, layout: ArrayLayout, chunk: int) -> Iterator
             problem = str(error)
         elif isinstance(error, FileNotFoundError | IsADirectoryError):
             problem = "the file is missing"
+        elif isinstance(error, UnexpectedFile):
+            problem = str(error)
         elif error.errno == errno.EIO:
             problem = f"the disk cannot read the file ({error.strerror})"
         else:

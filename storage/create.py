@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from storage.dataset import Dataset
+from storage.entries import StoredFile
 from storage.group import create_group
 from storage.inputs import Array, Inputs, column_names, stored_dtype, weight_dtype
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES, ArrayLayout, plan_rows, side_chunk_rows
 from storage.location import store_at
-from storage.manifest import Manifest
+from storage.manifest import Manifest, check_number_of_chunks
 from storage.naming import check_classes, check_features, check_target_names
 from storage.opening import open_dataset
 from storage.schema import Label, Schema
@@ -175,6 +176,7 @@ def store_arrays(
     arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
     layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes)
+    check_number_of_chunks(layouts)
     schema = Schema(
         dataset_id=uuid.uuid4().hex,
         n_samples=n_samples,
@@ -189,7 +191,11 @@ def store_arrays(
     )
     try:
         writing.begin()
-        create_group(writing.store, schema, layouts)
+        files = create_group(writing.store, schema, layouts)
+        more = {} if more_files is None else more_files(schema.dataset_id)
+        for key, content in more.items():
+            writing.store.write(key, [content], durable=writing.durable)
+            files[key] = StoredFile.of(content)
         writers = {
             layout.name: BlockWriter(
                 writing.store,
@@ -201,10 +207,7 @@ def store_arrays(
             for layout in layouts
         }
         entries = write_arrays(arrays, writers)
-        more = {} if more_files is None else more_files(schema.dataset_id)
-        for key, content in more.items():
-            writing.store.write(key, [content], durable=writing.durable)
-        writing.commit(Manifest(schema.dataset_id, entries).to_bytes(layouts))
+        writing.commit(Manifest(schema.dataset_id, entries, files).to_bytes(layouts))
     except BaseException as error:
         writing.discard()
         error.add_note(

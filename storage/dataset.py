@@ -9,7 +9,7 @@ from storage.errors import DatasetCorrupt
 from storage.representation import as_text
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
-from storage.verify import VerifyReport, verify_arrays
+from storage.verify import VerifyReport, verify_arrays, verify_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ class Dataset(StoredArrays):
         return encode_raw(IngestRecord.of(self).recipe, raw, self.columns)
 
     def verify(self) -> VerifyReport:
-        """Read every chunk and compare it with the manifest.
+        """Read every chunk and all metadata, and compare them with the manifest.
 
         Returns
         -------
@@ -257,8 +257,11 @@ class Dataset(StoredArrays):
         ------
         DatasetCorrupt
             A chunk is missing, truncated, changed or exchanged. The message names all of them.
+        MetadataCorrupt
+            ``zarr.json`` of the group or of an array, or ``ingest.json``, is missing or changed.
         """
         try:
+            verify_files(self.store, self.manifest)
             return verify_arrays(self.store, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
             # If another data set has replaced this one, its chunks are not damaged: report that.

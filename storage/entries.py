@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChunkEntries", "StoredChunk", "expected_of", "pack_expected"]
+__all__ = ["ChunkEntries", "StoredChunk", "StoredFile", "expected_of", "pack_expected"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,27 @@ class StoredChunk:
     nbytes: int
     checksum: int
     n_nan: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What the manifest records of a file of metadata.
+
+    Attributes
+    ----------
+    nbytes : int
+        Size of the file.
+    checksum : int
+        CRC-32C of the file.
+    """
+
+    nbytes: int
+    checksum: int
+
+    @classmethod
+    def of(cls, content: bytes) -> StoredFile:
+        """Return the entry of a file with this content."""
+        return cls(len(content), int(google_crc32c.value(content)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,13 @@
     ├── NotADataset          (ValueError)           something else is there
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
     ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
+    ├── BlockTooLarge        (MemoryError)          memory for one block cannot be allocated
     ├── UnsupportedVersion   (ValueError)           written by a newer release
     ├── UnsupportedURL       (NotImplementedError)  no store opens it, or it is read-only
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
     ├── InvalidData          (ValueError)           raw data does not match its declaration
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
-        ├── MetadataCorrupt  (OSError, ValueError)  zarr.json or manifest.json
+        ├── MetadataCorrupt  (OSError, ValueError)  zarr.json, ingest.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
 
 All of them survive pickling, because they are raised in worker processes.
@@ -48,6 +49,10 @@ class DatasetIncomplete(StorageError, ValueError):
 
 class DatasetReplaced(StorageError, RuntimeError):
     """The data set was overwritten after it was opened: its arrays no longer match the files."""
+
+
+class BlockTooLarge(StorageError, MemoryError):
+    """The memory for one block cannot be allocated."""
 
 
 class UnsupportedVersion(StorageError, ValueError):
@@ -118,7 +123,7 @@ class DatasetCorrupt(StorageError, OSError):
 
 
 class MetadataCorrupt(DatasetCorrupt, ValueError):
-    """``zarr.json`` or ``manifest.json`` is damaged, or they contradict each other.
+    """``zarr.json``, ``ingest.json`` or ``manifest.json`` is damaged, or contradicts another file.
 
     Parameters
     ----------

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from storage.entries import StoredFile
 from storage.errors import DatasetNotFound, MetadataCorrupt, NotADataset
-from storage.layout import ARRAYS, ArrayLayout
+from storage.layout import ARRAYS, MAX_CHUNK_NBYTES, ArrayLayout
 from storage.manifest import MANIFEST
+from storage.metadata import check_readable, damaged, read_json, shortened
 from storage.schema import ATTRIBUTE, Schema
 from storage.store import Store
 
@@ -23,11 +25,32 @@ INGEST = "ingest.json"
 FILES = (*ARRAYS, METADATA, INGEST)
 
 _CODECS = ["bytes", "blosc", "crc32c"]
+_WEIGHT_DTYPES = ("float32", "float64")
+_DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+    *_WEIGHT_DTYPES,
+)  # fmt: skip
+_DIMENSIONS = {"X": (2,), "y": (1, 2), "sample_weight": (1,)}
+# Positions of rows and bytes must fit into 64 bits.
+_MAX_SIZE = 2**47
 _SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
-def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
-    """Write the metadata of the group and of the arrays, but no chunk."""
+def create_group(
+    store: Store, schema: Schema, layouts: Sequence[ArrayLayout]
+) -> dict[str, StoredFile]:
+    """Write the metadata of the group and of the arrays, but no chunk.
+
+    Returns
+    -------
+    dict of str to StoredFile
+        The manifest's entry of each file that was written.
+
+    Raises
+    ------
+    ValueError
+        When the names take more than a reader accepts.
+    """
     import zarr
     from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
@@ -52,28 +75,44 @@ def create_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -
             # Without names xarray does not open an array.
             dimension_names=["sample", _SECOND_DIMENSION.get(layout.name, "")][: len(layout.shape)],
         )
-    _list_arrays(store, [layout.name for layout in layouts])
+    return _list_arrays(store, [layout.name for layout in layouts])
 
 
-def _list_arrays(store: Store, names: Sequence[str]) -> None:
+def _list_arrays(store: Store, names: Sequence[str]) -> dict[str, StoredFile]:
     """Copy the arrays' metadata into the group's metadata, as zarr's consolidated metadata.
 
     With it, zarr finds the arrays without listing the folder; a listing would make zarr warn about
     the manifest. zarr's own function is not used, because it warns that not every reader supports
     consolidated metadata. Readers that do not support it ignore it.
     """
-    metadata = _read_json(store, METADATA)
-    arrays = {name: _read_json(store, f"{name}/{METADATA}") for name in names}
+    # Not by read_json: a file with too many names is refused below, with advice.
+    metadata = json.loads(store.read(METADATA).tobytes())
+    arrays = {name: read_json(store, f"{name}/{METADATA}") for name in names}
     metadata["consolidated_metadata"] = {
         "kind": "inline",
         "must_understand": False,
-        "metadata": arrays,
+        "metadata": {name: array for name, (array, _) in arrays.items()},
     }
-    store.write(METADATA, [json.dumps(metadata, indent=2).encode()])
+    content = json.dumps(metadata, indent=2).encode()
+    try:
+        check_readable(content)
+    except ValueError as error:
+        raise ValueError(
+            f"the names of columns and classes do not fit into {METADATA}: {error}"
+        ) from error
+    store.write(METADATA, [content])
+    return {
+        METADATA: StoredFile.of(content),
+        **{f"{name}/{METADATA}": file for name, (_, file) in arrays.items()},
+    }
 
 
-def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
-    """Return the schema and the arrays' layouts of the data set in `store`.
+def open_group(
+    store: Store,
+) -> tuple[Schema, tuple[ArrayLayout, ...], dict[str, StoredFile]]:
+    """Return the schema and the arrays' layouts of the data set in `store`, and the files read.
+
+    The caller must compare size and checksum of these files with the manifest.
 
     Raises
     ------
@@ -87,7 +126,7 @@ def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
         When a newer release wrote the data set.
     """
     try:
-        metadata = _read_json(store, METADATA)
+        metadata, file = read_json(store, METADATA)
     except (FileNotFoundError, IsADirectoryError):
         kind = store.kind()
         if kind is None:
@@ -106,10 +145,10 @@ def open_group(store: Store) -> tuple[Schema, tuple[ArrayLayout, ...]]:
             f"dask.array.from_zarr and give them to storage.create_dataset"
         )
     schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
-    found = (_read_layout(store, name) for name in ARRAYS)
-    layouts = tuple(layout for layout in found if layout is not None)
+    files = {METADATA: file}
+    layouts = tuple(_read_layouts(store, files))
     _check(store, schema, layouts)
-    return schema, layouts
+    return schema, layouts, files
 
 
 def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
@@ -118,7 +157,7 @@ def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
     A half-written or damaged data set counts as a data set, so that it can be overwritten.
     """
     try:
-        attributes = _read_json(store, METADATA).get("attributes", {})
+        attributes = read_json(store, METADATA)[0].get("attributes", {})
     except (OSError, MetadataCorrupt):
         return None
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
@@ -126,43 +165,54 @@ def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
     return sorted(set(names) - {MANIFEST, *FILES})
 
 
-def _read_json(store: Store, key: str) -> dict[str, Any]:
-    try:
-        metadata = json.loads(store.read_bytes(key))
-    except ValueError as error:
-        raise MetadataCorrupt(
-            f"{store.location}/{key} is damaged ({error}): restore it from a copy, or write the "
-            f"data set again"
-        ) from error
-    if not isinstance(metadata, dict):
-        raise MetadataCorrupt(f"{store.location}/{key} is damaged: it holds no JSON object")
-    return metadata
+def _read_layouts(store: Store, files: dict[str, StoredFile]) -> Iterator[ArrayLayout]:
+    """Yield the layouts of the arrays that exist; add their files to `files`."""
+    for name in ARRAYS:
+        key = f"{name}/{METADATA}"
+        try:
+            metadata, files[key] = read_json(store, key)
+        except FileNotFoundError:
+            continue
+        except IsADirectoryError as error:
+            raise damaged(store, key, "it is a folder") from error
+        try:
+            yield _layout(name, metadata)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise MetadataCorrupt(
+                f"{store.location}/{key} does not describe an array as format version 1 writes it "
+                f"({error}): restore it from a copy, or write the data set again"
+            ) from error
 
 
-def _read_layout(store: Store, name: str) -> ArrayLayout | None:
-    key = f"{name}/{METADATA}"
-    try:
-        metadata = _read_json(store, key)
-    except FileNotFoundError:
-        return None
-    try:
-        shape = [int(size) for size in metadata["shape"]]
-        chunk = [int(size) for size in metadata["chunk_grid"]["configuration"]["chunk_shape"]]
-        if len(chunk) != len(shape) or chunk[1:] != shape[1:] or min(chunk + shape) < 1:
-            raise ValueError(f"chunks of shape {chunk} in an array of shape {shape}")
-        codecs = [codec["name"] for codec in metadata["codecs"]]
-        endian = metadata["codecs"][0].get("configuration", {}).get("endian", "little")
-        if codecs != _CODECS or endian != "little":
-            raise ValueError(f"codecs {codecs}, {endian} endian")
-        if metadata["chunk_key_encoding"]["configuration"]["separator"] != ".":
-            raise ValueError("chunk keys are not separated by '.'")
-        dtype = np.dtype(metadata["data_type"])
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataCorrupt(
-            f"{store.location}/{key} does not describe an array as format version 1 writes it "
-            f"({error}): restore it from a copy, or write the data set again"
-        ) from error
-    return ArrayLayout(name, dtype.name, shape[0], tuple(shape[1:]), chunk[0])
+def _layout(name: str, metadata: Mapping[str, Any]) -> ArrayLayout:
+    shape = _sizes(metadata["shape"])
+    chunk = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+    if len(shape) not in _DIMENSIONS[name]:
+        raise ValueError(f"an array of {len(shape)} dimensions")
+    if len(chunk) != len(shape) or chunk[1:] != shape[1:]:
+        raise ValueError(f"chunks of shape {chunk} in an array of shape {shape}")
+    codecs = [codec["name"] for codec in metadata["codecs"]]
+    endian = metadata["codecs"][0].get("configuration", {}).get("endian", "little")
+    if codecs != _CODECS or endian != "little":
+        raise ValueError(f"codecs {shortened(codecs)}, {shortened(endian)} endian")
+    if metadata["chunk_key_encoding"]["configuration"]["separator"] != ".":
+        raise ValueError("chunk keys are not separated by '.'")
+    dtype = metadata["data_type"]
+    if dtype not in (_WEIGHT_DTYPES if name == "sample_weight" else _DTYPES):
+        raise ValueError(f"values of type {shortened(dtype)}")
+    layout = ArrayLayout(name, dtype, shape[0], shape[1:], chunk[0])
+    if layout.chunk_nbytes > MAX_CHUNK_NBYTES:
+        raise ValueError(f"chunks of {layout.chunk_nbytes:,} bytes")
+    return layout
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or not 1 <= len(values) <= 2:
+        raise ValueError(f"{shortened(values)} is not the shape of an array")
+    for value in values:
+        if type(value) is not int or not 1 <= value < _MAX_SIZE:
+            raise ValueError(f"a size of {shortened(value)}")
+    return tuple(values)
 
 
 def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
@@ -176,6 +226,14 @@ def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None
         problem = f"the arrays' lengths are not {schema.n_samples=}"
     elif any(schema.block_rows % layout.chunk_rows for layout in layouts):
         problem = "a block is not a whole number of chunks"
+    elif isinstance(schema.target, tuple) and by_name["y"].row_shape != (len(schema.target),):
+        problem = f"{len(schema.target)} names of targets"
+    elif schema.block_rows >= schema.n_samples + by_name["X"].chunk_rows:
+        problem = f"blocks of {schema.block_rows} rows in {schema.n_samples=}"
+    elif schema.classes is not None and (
+        by_name["y"].row_shape or np.dtype(by_name["y"].dtype).kind == "f"
+    ):
+        problem = "classes name the codes of a y that holds no codes"
     if problem:
         raise MetadataCorrupt(
             f"the metadata of {store.location} contradicts itself ({problem}): restore it from a "

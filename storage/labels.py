@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
 
+from storage.errors import DatasetCorrupt
 from storage.schema import Label
 
 __all__ = ["labels_of"]
@@ -22,7 +23,13 @@ class _Labels:
     classes: tuple[Label, ...]
 
     def __call__(self, codes: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        found: npt.NDArray[np.generic] = _as_array(self.classes)[codes.astype(np.intp)]
+        labels, numbers = _as_array(self.classes), codes.astype(np.intp)
+        if numbers.size and not 0 <= np.min(numbers) <= np.max(numbers) < len(labels):
+            raise DatasetCorrupt(
+                f"y holds codes {np.min(numbers)} to {np.max(numbers)}, but the data set names "
+                f"{len(labels)} classes: write the data set again"
+            )
+        found: npt.NDArray[np.generic] = labels[numbers]
         return found
 
 

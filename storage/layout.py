@@ -13,6 +13,7 @@ __all__ = [
     "ARRAYS",
     "BLOCK_NBYTES",
     "CHUNK_NBYTES",
+    "MAX_CHUNK_NBYTES",
     "ArrayLayout",
     "plan_rows",
     "row_chunks",
@@ -28,8 +29,8 @@ ARRAYS = ("X", "y", "sample_weight")
 CHUNK_NBYTES = 4 * 2**20
 BLOCK_NBYTES = 32 * 2**20
 
-# Blosc stores sizes in 32 bits.
-_MAX_CHUNK_NBYTES = 2**31 - 2**16
+#: Largest size of a chunk: Blosc stores sizes in 32 bits.
+MAX_CHUNK_NBYTES = 2**31 - 2**16
 
 # Chunks of more rows than this have a multiple of it, so that a chunk is a whole number of vector
 # registers for any number of columns.
@@ -162,10 +163,10 @@ def plan_rows(
         At least one row, at most `n_rows` rounded up to whole chunks.
     """
     chunk_rows = min(_round_down(chunk_nbytes // x_row_nbytes), n_rows)
-    if chunk_rows * x_row_nbytes > _MAX_CHUNK_NBYTES:
+    if chunk_rows * x_row_nbytes > MAX_CHUNK_NBYTES:
         raise ValueError(
             f"one chunk of {chunk_rows} rows of X would take {chunk_rows * x_row_nbytes:,} bytes, "
-            f"more than the compressor's {_MAX_CHUNK_NBYTES:,}: ask for a smaller chunk_nbytes, "
+            f"more than the compressor's {MAX_CHUNK_NBYTES:,}: ask for a smaller chunk_nbytes, "
             f"or store fewer columns"
         )
     per_block = max(1, block_nbytes // (chunk_rows * row_nbytes))

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import threading
 import uuid
 from collections.abc import Sequence
@@ -14,11 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.store import Bytes, Store
+from storage.store import Bytes, Store, UnexpectedFile, check_size
 
 __all__ = ["PARTIAL_SUFFIX", "LocalFiles"]
 
 PARTIAL_SUFFIX = ".partial"
+
+
+#: Without O_NONBLOCK, opening a pipe would wait for a writer.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+_LINK = "is a link: links inside a data set are refused, because they can lead to any other file"
 
 
 class _Scratch(threading.local):
@@ -59,10 +65,11 @@ class LocalFiles(Store):
         """The path as a ``file://`` URL."""
         return Path(self.root).as_uri()
 
-    def read(self, key: str) -> Bytes:
+    def read(self, key: str, limit: int | None = None) -> Bytes:
         """Return the bytes of a file, in a buffer that the next read of this thread overwrites."""
         descriptor = self._open(key)
         try:
+            check_size(os.fstat(descriptor).st_size, limit)
             data = _scratch.of_size(os.fstat(descriptor).st_size)
             # One read may return fewer bytes than requested, and a file may shrink.
             return data[: _fill(descriptor, data)]
@@ -80,10 +87,12 @@ class LocalFiles(Store):
         finally:
             os.close(descriptor)
 
-    def read_bytes(self, key: str) -> bytes:
+    def read_bytes(self, key: str, limit: int) -> bytes:
         """Return the bytes of a file, in new memory: a long file would enlarge the buffer."""
         with open(self._open(key), "rb") as file:
-            return file.read()
+            size = os.fstat(file.fileno()).st_size
+            check_size(size, limit)
+            return file.read(size)  # a limit for the memory that is allocated
 
     def read_start(self, key: str, nbytes: int) -> bytes:
         """Return the first bytes of a file; all of them if the file is shorter."""
@@ -167,11 +176,39 @@ class LocalFiles(Store):
             partial.unlink()
 
     def _open(self, key: str) -> int:
+        """Open a regular file. The data set may come from a stranger, so no link is followed.
+
+        The root may be reached through a link, but a link inside it could lead anywhere.
+        """
+        folder, _, name = key.rpartition("/")
         path = f"{self.root}/{key}"
         try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if not folder:
+                return _open_regular(path, None)
+            parent = os.open(f"{self.root}/{folder}", _FLAGS | os.O_DIRECTORY)
+            try:
+                return _open_regular(name, parent)
+            finally:
+                os.close(parent)
         except NotADirectoryError as error:
+            if os.path.islink(f"{self.root}/{folder}"):
+                raise UnexpectedFile(f"its folder {_LINK}") from error
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UnexpectedFile(f"it {_LINK}") from error
+            raise
+
+
+def _open_regular(path: str, folder: int | None) -> int:
+    descriptor = os.open(path, _FLAGS, dir_fd=folder)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise UnexpectedFile("it is not a regular file, but a pipe or a device")
 
 
 def _fill(descriptor: int, view: Bytes) -> int:

@@ -17,7 +17,7 @@ from zarr.core.sync import sync
 
 from storage.errors import StorageError, StoreUnreachable, UnsupportedURL
 from storage.layout import ARRAYS
-from storage.store import Bytes, Store
+from storage.store import Bytes, Store, check_size
 from storage.zarr_stores import READ_ONLY, AtURL, Opener
 
 __all__ = ["Objects"]
@@ -67,11 +67,11 @@ class Objects(Store):
             f"no URL opens {self.location}: give storage.open_dataset the Zarr store itself"
         )
 
-    def read(self, key: str) -> Bytes:
-        """Return the bytes of a file."""
-        return next(self.read_each([key]))
+    def read(self, key: str, limit: int | None = None) -> Bytes:
+        """Return the bytes of a file; its size is checked once they were read."""
+        return next(self.read_each([key], [limit]))
 
-    def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
+    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
         """Request several files at once, and yield the bytes of each in the order of `keys`."""
         get, loop = self._store.get, _zarr_loop()
         asked = [
@@ -79,10 +79,12 @@ class Objects(Store):
             for key in keys
         ]
         try:
-            for key, answer in zip(keys, asked, strict=True):
+            for key, limit, answer in zip(keys, limits, asked, strict=True):
                 with self._translate_errors("read", key):
                     found = answer.result()
-                yield self._bytes(key, found)
+                data = self._bytes(key, found)
+                check_size(data.size, limit)
+                yield data
         finally:
             for answer in asked:
                 answer.cancel()

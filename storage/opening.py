@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.dataset import Dataset
 from storage.errors import MetadataCorrupt, StorageError
-from storage.group import open_group
+from storage.group import INGEST, open_group
 from storage.location import store_at
 from storage.manifest import Manifest
 from storage.naming import choose_columns
@@ -87,7 +87,7 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
 
 
 def verify(url: Location) -> VerifyReport:
-    """Read every chunk of a data set and compare it with the manifest.
+    """Read every chunk and all metadata of a data set, and compare them with the manifest.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ def verify(url: Location) -> VerifyReport:
     ------
     DatasetCorrupt
         When a chunk is missing, truncated, changed or exchanged; the message names all of them.
+    MetadataCorrupt
+        When ``zarr.json``, ``ingest.json`` or the manifest is damaged.
 
     Examples
     --------
@@ -120,13 +122,17 @@ def verify(url: Location) -> VerifyReport:
 
 
 def _open(store: Store, columns: Sequence[str | int] | None) -> Dataset:
-    schema, layouts = open_group(store)
-    manifest = Manifest.read(store)
-    manifest.check(store, layouts)
+    schema, layouts, files = open_group(store)
+    manifest = Manifest.read(store, sum(layout.n_chunks for layout in layouts))
     if manifest.dataset_id != schema.dataset_id:
         raise MetadataCorrupt(
             f"zarr.json and manifest.json of {store.location} belong to two different data sets: "
             f"restore them from one copy, or write the data set again"
         )
+    # Nothing that the files say is used before they were compared with the manifest.
+    listed = set(manifest.files or ()) - {INGEST}
+    for key in sorted(listed | files.keys()):
+        manifest.check_file(store, key, files.get(key))
+    manifest.check(store, layouts)
     chosen = choose_columns(columns, schema.feature_names)
     return Dataset(store, schema, layouts, manifest, chosen)

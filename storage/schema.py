@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from storage.errors import MetadataCorrupt, UnsupportedVersion
+from storage.metadata import shortened
 
 __all__ = ["ATTRIBUTE", "FORMAT_VERSION", "Label", "Schema"]
 
@@ -71,22 +73,22 @@ class Schema:
         """
         fields = attribute if isinstance(attribute, Mapping) else {}
         version = fields.get("version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
+        if type(version) is int and version > FORMAT_VERSION:
             raise UnsupportedVersion(
-                f"{path} has format version {version}, this release reads up to "
+                f"{path} has format version {shortened(version)}, this release reads up to "
                 f"{FORMAT_VERSION}: upgrade dlbd-estimators to open it"
             )
         try:
-            if version != FORMAT_VERSION:
-                raise ValueError(f"version is {version!r}")
+            if type(version) is not int or version != FORMAT_VERSION:
+                raise ValueError(f"version is {shortened(version)}")
             schema = cls(
                 dataset_id=_typed(fields, "dataset_id", str),
                 n_samples=_typed(fields, "n_samples", int),
                 n_features=_typed(fields, "n_features", int),
                 block_rows=_typed(fields, "block_rows", int),
-                feature_names=tuple(_typed(fields, "feature_names", list)),
-                target=_tuple(_typed(fields, "target", str, list, type(None))),
-                classes=_tuple(_typed(fields, "classes", list, type(None))),
+                feature_names=_each(_typed(fields, "feature_names", list), str),
+                target=_target(_typed(fields, "target", str, list, type(None))),
+                classes=_classes(_typed(fields, "classes", list, type(None))),
                 source=_typed(fields, "source", str, type(None)),
                 shuffle_seed=_typed(fields, "shuffle_seed", int, type(None)),
                 created=_typed(fields, "created", str),
@@ -95,6 +97,8 @@ class Schema:
                 raise ValueError(f"{len(schema.feature_names)} feature_names, {schema.n_features=}")
             if min(schema.n_samples, schema.n_features, schema.block_rows) < 1:
                 raise ValueError("a size is below 1")
+            # Half of a surrogate pair is valid JSON, but cannot be printed.
+            json.dumps(asdict(schema), ensure_ascii=False).encode()
         except (KeyError, TypeError, ValueError) as error:
             raise MetadataCorrupt(
                 f"the {ATTRIBUTE!r} attribute of {path}/zarr.json is damaged ({error}): "
@@ -106,9 +110,25 @@ class Schema:
 def _typed(fields: Mapping[str, Any], name: str, *types: type) -> Any:
     value = fields[name]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise TypeError(f"{name} is {value!r}")
+        raise TypeError(f"{name} is {shortened(value)}")
     return value
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _each(values: list[Any], *types: type) -> Any:
+    for value in values:
+        if type(value) not in types:
+            raise TypeError(f"a name or a label is {shortened(value)}")
+    return tuple(values)
+
+
+def _target(value: Any) -> Any:
+    return _each(value, str) if isinstance(value, list) else value
+
+
+def _classes(values: list[Any] | None) -> tuple[Label, ...] | None:
+    if values is None:
+        return None
+    classes: tuple[Label, ...] = _each(values, str, int, float, bool)
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError("classes are not one or more distinct labels")
+    return classes

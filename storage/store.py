@@ -13,9 +13,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Store"]
+__all__ = ["Bytes", "Store", "UnexpectedFile", "check_size"]
 
 Bytes = npt.NDArray[np.uint8]
+
+
+class UnexpectedFile(OSError):
+    """A file cannot be one that this package wrote: it is too long, a link or a device.
+
+    It never leaves the package: readers convert it to an error that names the file and its role.
+    """
 
 
 class Store(ABC):
@@ -36,16 +43,23 @@ class Store(ABC):
         """The URL that opens the same files again; not all stores have one."""
 
     @abstractmethod
-    def read(self, key: str) -> Bytes:
-        """Return the bytes of a file; they are valid until this thread reads the next file."""
+    def read(self, key: str, limit: int | None = None) -> Bytes:
+        """Return the bytes of a file; they are valid until this thread reads the next file.
 
-    def read_bytes(self, key: str) -> bytes:
-        """Return the bytes of a file, in new memory."""
-        return self.read(key).tobytes()
+        Raises
+        ------
+        UnexpectedFile
+            When the file has more than `limit` bytes; None means any size. In an object store its
+            size is only known once it was read.
+        """
 
-    def read_each(self, keys: Sequence[str]) -> Iterator[Bytes]:
+    def read_bytes(self, key: str, limit: int) -> bytes:
+        """Return the bytes of a file of at most `limit` bytes, in new memory."""
+        return self.read(key, limit).tobytes()
+
+    def read_each(self, keys: Sequence[str], limits: Sequence[int | None]) -> Iterator[Bytes]:
         """Yield the bytes of several files; each is valid until the next is requested."""
-        return map(self.read, keys)
+        return map(self.read, keys, limits)
 
     #: Whether :meth:`read_into` saves a copy.
     reads_into: ClassVar[bool] = False
@@ -104,3 +118,9 @@ class Store(ABC):
     @abstractmethod
     def for_zarr(self) -> Any:
         """Return the root in a form that zarr accepts."""
+
+
+def check_size(nbytes: int, limit: int | None) -> None:
+    """Raise UnexpectedFile if a file has more bytes than the limit."""
+    if limit is not None and nbytes > limit:
+        raise UnexpectedFile(f"the file has {nbytes} bytes, at most {limit} were expected")

@@ -13,13 +13,14 @@ from dask.base import compute
 from dask.delayed import Delayed, delayed
 
 from storage.chunks import read_chunks
-from storage.entries import ChunkEntries, StoredChunk
+from storage.entries import ChunkEntries, StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout
 from storage.manifest import Manifest
+from storage.metadata import read_metadata
 from storage.store import Store
 
-__all__ = ["VerifyReport", "verify_arrays"]
+__all__ = ["VerifyReport", "verify_arrays", "verify_files"]
 
 # Decoded bytes of one task: large enough that the scheduler of a cluster sees few tasks.
 _TASK_NBYTES = 256 * 2**20
@@ -51,6 +52,22 @@ class VerifyReport:
     nbytes: int
     nan: dict[str, int]
     seconds: float
+
+
+def verify_files(store: Store, manifest: Manifest) -> None:
+    """Check all files of metadata that the manifest lists.
+
+    Raises
+    ------
+    MetadataCorrupt
+        When a file is missing or changed.
+    """
+    for key in manifest.files or ():
+        try:
+            found = StoredFile.of(read_metadata(store, key))
+        except (FileNotFoundError, IsADirectoryError):
+            found = None
+        manifest.check_file(store, key, found)
 
 
 def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest) -> VerifyReport:

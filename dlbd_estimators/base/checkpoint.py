@@ -1,8 +1,7 @@
 """The parameter ``checkpoint``: a fit saves its state after each step, and can resume from it.
 
 A checkpoint holds the solver's state, the records of the steps, and the fingerprint of the fit
-(:mod:`dlbd_estimators.base.fingerprint`). If a fit finds the checkpoint of another fit, it raises
-an error.
+(:mod:`dlbd_estimators.base.fingerprint`). The checkpoint of another fit is an error.
 """
 
 from __future__ import annotations
@@ -41,6 +40,8 @@ from dlbd_estimators.solvers.solver import State
 _OWN = "{}"
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
+#: Raised by reading a state from a file that has a right checksum but holds something else.
+_NOT_A_STATE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class SavedCheckpoint:
             random = from_facts(facts["random"], arrays, Frozen | None)
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _NOT_A_STATE as error:
             raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
@@ -138,8 +139,8 @@ class FitCheckpoint:
             return
         self._fingerprint |= of_data(executor, blocks)
         if validation is not None:
-            entries = of_data(executor, validation).items()
-            self._fingerprint |= {f"validation data, {label}": text for label, text in entries}
+            of_rows = of_data(executor, validation)
+            self._fingerprint |= {f"validation data, {key}": of_rows[key] for key in of_rows}
         text = "\n".join(f"{label}: {entry}" for label, entry in self._fingerprint.items())
         # The fingerprint has no max_iter, but candidates of a search that differ only in max_iter
         # need different folders.
@@ -265,7 +266,7 @@ class FitCheckpoint:
                 raise ValueError(
                     f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
                 )
-        except (ValueError, TypeError, KeyError) as error:
+        except _NOT_A_STATE as error:
             raise CheckpointDamaged(
                 f"The checkpoint in {self._where} does not hold a state of the solver "
                 f"{fit.solver.name}: {error}. Delete the checkpoint to start again."

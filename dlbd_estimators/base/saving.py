@@ -140,6 +140,8 @@ def load(url: str | os.PathLike[str]) -> Any:
         if written != (versions.__version__, sklearn.__version__):
             origin = f" (written by dlbd_estimators {written[0]} and scikit-learn {written[1]})"
         model = ValueDecoder(arrays, _class_of).of(facts["model"])
+        if _name_of(type(model)) is None:
+            raise ValueError(f"it holds a {type(model).__name__}, not a model")
     except (
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip

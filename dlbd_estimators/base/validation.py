@@ -2,6 +2,7 @@
 
 NumPy arrays, pandas frames and anything else that scikit-learn accepts become NumPy arrays; Dask
 arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
+:mod:`dlbd_estimators.base.xarray_input` has converted xarray objects before.
 """
 
 from __future__ import annotations

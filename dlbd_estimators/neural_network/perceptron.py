@@ -78,7 +78,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
             Classes (strings, integers or booleans), labels (each 0 or 1), or numbers.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

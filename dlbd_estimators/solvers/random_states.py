@@ -32,9 +32,15 @@ def thaw(frozen: Frozen) -> np.random.RandomState:
     Raises
     ------
     ValueError
-        NumPy has no generator of this name.
+        NumPy has no generator of this name, or the generator has no such state.
     """
-    state = _mapping(frozen)
+    try:
+        return _thawed(_mapping(frozen))
+    except (TypeError, LookupError, OverflowError, AttributeError) as error:
+        raise ValueError(f"it is not the state of a generator ({error})") from error
+
+
+def _thawed(state: dict[str, Any]) -> np.random.RandomState:
     name = state.get("bit_generator")
     # A file may hold any name, and ``np.random`` has other functions than generators.
     if name not in _GENERATORS:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.engine.packed_file import pack, unpack
 from dlbd_estimators.kernels import losses
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
+from dlbd_estimators.solvers.random_states import Frozen, thaw
 from dlbd_estimators.solvers.solver import Solver, State
 
 Arrays: TypeAlias = list[NDArray[Any]]
@@ -163,7 +164,10 @@ def _tuple(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
     if len(kinds) == 2 and kinds[1] is ...:
         kinds = (kinds[0],) * len(content)
     pairs = zip(content, kinds, strict=True)
-    return tuple(from_facts(each, arrays, kind) for each, kind in pairs)
+    value = tuple(from_facts(each, arrays, kind) for each, kind in pairs)
+    if annotation == Frozen:
+        thaw(value)  # raises ValueError if it is not the state of a generator
+    return value
 
 
 def _plain(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:

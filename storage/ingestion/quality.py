@@ -13,6 +13,7 @@ import numpy as np
 from storage.ingestion.column import Column
 from storage.ingestion.rules import RULES
 from storage.ingestion.tally import ColumnTally, Example, Tally
+from storage.plain_values import from_plain
 
 __all__ = ["ColumnQuality", "QualityReport"]
 
@@ -269,21 +270,18 @@ class QualityReport:
         -------
         QualityReport
             The report.
+
+        Raises
+        ------
+        TypeError, ValueError, LookupError
+            When a field is missing or wrong.
         """
-        columns = {
-            name: ColumnQuality(
-                **{
-                    **each,
-                    "examples": {
-                        rule: tuple(Example(**one) for one in some)
-                        for rule, some in each["examples"].items()
-                    },
-                }
-            )
-            for name, each in plain["columns"].items()
-        }
-        malformed = tuple(Example(**each) for each in plain["malformed"])
-        return cls(**{**plain, "columns": columns, "malformed": malformed})
+        report = from_plain(cls, plain)
+        # A report that cannot be shown is damaged: for example one without a policy for a rule.
+        for column in report.columns.values():
+            _lines(column, is_target=False)
+        repr(report), report.class_balance
+        return report
 
 
 def _lines(column: ColumnQuality, *, is_target: bool) -> list[str]:

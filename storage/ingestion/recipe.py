@@ -19,6 +19,8 @@ from storage.ingestion.cells import Mask, as_texts
 from storage.ingestion.column import Column, limit
 from storage.ingestion.rules import Checked, check_column
 from storage.ingestion.tally import ColumnTally, Tally
+from storage.metadata import shortened
+from storage.plain_values import from_plain
 from storage.schema import Label
 
 __all__ = ["EncodedRows", "Recipe", "Step", "violation"]
@@ -155,13 +157,27 @@ class Step:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Step:
         """Return the step with these plain values."""
-        known = plain["categories"]
-        return cls(
-            plain["name"],
-            Column(**plain["column"]),
-            None if known is None else tuple(known),
-            plain["fill"],
-        )
+        step = from_plain(cls, plain)
+        step._check_fit()
+        return step
+
+    def _check_fit(self) -> None:
+        """Check that the parts of a stored step belong together.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When they do not.
+        """
+        kind, categories = self.column.kind, self.categories
+        if kind is None:
+            raise ValueError(f"column {shortened(self.name)} has no kind")
+        if (kind == "category") != (categories is not None):
+            raise ValueError(f"column {shortened(self.name)} is a {kind} with wrong categories")
+        if categories is not None and (not categories or len({*categories}) < len(categories)):
+            raise ValueError(f"the categories of {shortened(self.name)} are not distinct")
+        if self.fill is not None:
+            limit(self.fill, kind)
 
 
 def violation(rule: str, column: Column) -> str:
@@ -313,5 +329,9 @@ class Recipe:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
         """Return the recipe with these plain values."""
-        features = tuple(Step.from_json(each) for each in plain["features"])
-        return cls(features, Step.from_json(plain["target"]))
+        features = tuple(Step.from_json(step) for step in plain["features"])
+        recipe = cls(features, Step.from_json(plain["target"]))
+        names = [*recipe.raw_names, recipe.target.name]
+        if not features or len({*names}) < len(names):
+            raise ValueError("its columns are not distinct")
+        return recipe

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from storage.errors import MetadataCorrupt, NotADataset
+from storage.entries import StoredFile
+from storage.errors import InvalidData, MetadataCorrupt, NotADataset
 from storage.group import INGEST
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.selection import RowSelection, selection_from_json
+from storage.manifest import Manifest
+from storage.metadata import check_readable, damaged, parse_json, read_metadata
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -48,7 +51,15 @@ class IngestRecord:
             "rows": None if self.rows is None else self.rows.to_json(),
         }
         body = json.dumps(plain, indent=1, ensure_ascii=False).encode()[1:]
-        return _checksum_line(body) + body
+        content = _checksum_line(body) + body
+        try:
+            check_readable(content)
+        except ValueError as error:
+            raise InvalidData(
+                f"the categories of all columns do not fit into {INGEST} ({error}): leave out "
+                f"columns with features=, or declare them as another kind"
+            ) from error
+        return content
 
     @classmethod
     def of(cls, data: StoredArrays) -> IngestRecord:
@@ -64,26 +75,33 @@ class IngestRecord:
             When another data set has taken the place of this one since it was opened.
         """
         try:
-            return cls._read(data.store, data.schema.dataset_id)
+            record = cls._read(data.store, data.schema.dataset_id, data.manifest)
         except MetadataCorrupt:
             # If another data set has taken this one's place, the record is not damaged.
             data.reader("X").check_identity()
             raise
+        if len(record.recipe.feature_names) != data.schema.n_features:
+            raise damaged(data.store, INGEST, "its steps make other columns than X has")
+        return record
 
     @classmethod
-    def _read(cls, store: Store, dataset_id: str) -> IngestRecord:
+    def _read(cls, store: Store, dataset_id: str, manifest: Manifest) -> IngestRecord:
         try:
-            content = store.read_bytes(INGEST)
+            content = read_metadata(store, INGEST)
+        except IsADirectoryError as error:
+            raise damaged(store, INGEST, "it is a folder") from error
         except FileNotFoundError:
+            manifest.check_file(store, INGEST, None)
             raise NotADataset(
                 f"{store.location} has no {INGEST}: storage.ingest did not make it, so its raw "
                 f"columns are not known"
             ) from None
+        manifest.check_file(store, INGEST, StoredFile.of(content))
         try:
             end = content.index(b"\n") + 1
             if content[:end] != _checksum_line(content[end:]):
                 raise ValueError("its checksum is wrong")
-            plain = json.loads(content)
+            plain = parse_json(content)
             if plain["dataset_id"] != dataset_id:
                 raise ValueError("it belongs to another data set")
             return cls(
@@ -91,11 +109,10 @@ class IngestRecord:
                 QualityReport.from_json(plain["quality"]),
                 selection_from_json(plain.get("rows")),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise MetadataCorrupt(
-                f"{store.location}/{INGEST} is damaged ({error}): restore it from a copy, or "
-                f"ingest the data again"
-            ) from error
+        except (
+            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ) as error:  # fmt: skip
+            raise damaged(store, INGEST, error) from error
 
 
 def _checksum_line(body: bytes) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 import zarr
 
 import storage
+from tests.storage.edited_metadata import manifest_of_older_release
 
 X, Y = np.arange(300.0).reshape(100, 3), np.arange(100)
 
@@ -151,6 +152,10 @@ def test_damaged_metadata(data, case):
         edit(data.path / name, change)
     else:
         (data.path / name).write_text("{" if change is None else json.dumps(change))
+    with pytest.raises(storage.MetadataCorrupt):
+        storage.open_dataset(data.path)
+    manifest = data.path / "manifest.json"
+    manifest.write_bytes(manifest_of_older_release(manifest.read_bytes()))
     with pytest.raises(storage.MetadataCorrupt, match=message):
         storage.open_dataset(data.path)
 
@@ -164,7 +169,7 @@ def test_missing_array(data, name):
 
 def test_missing_weights_are_not_taken_for_none(data):
     (data.path / "sample_weight").rename(data.path.parent / "gone")
-    with pytest.raises(storage.MetadataCorrupt, match="array 'sample_weight'"):
+    with pytest.raises(storage.MetadataCorrupt, match=r"sample_weight/zarr\.json.*missing"):
         storage.open_dataset(data.path)
 
 

@@ -9,6 +9,7 @@ import pytest
 import zarr
 
 import storage
+from tests.storage.edited_metadata import manifest_of_older_release
 
 X = np.arange(60, dtype=np.int16).reshape(20, 3)
 Y = np.arange(40.0).reshape(20, 2)
@@ -53,6 +54,8 @@ def test_data_sets_of_before_open_still(data):
         array = json.loads(path.read_bytes())
         del array["dimension_names"]
         path.write_text(json.dumps(array))
+    manifest = data.path / "manifest.json"
+    manifest.write_bytes(manifest_of_older_release(manifest.read_bytes()))
     opened = storage.open_dataset(data.path)
     np.testing.assert_array_equal(opened.X.compute(), X)
     opened.verify()

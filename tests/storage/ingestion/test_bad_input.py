@@ -12,6 +12,7 @@ import pytest
 
 import storage
 from storage import Column, CSVFormat
+from tests.storage.edited_metadata import manifest_of_older_release
 
 
 def refused(source, folder, match, error=storage.InvalidData, **options):
@@ -205,6 +206,11 @@ def test_a_data_set_that_was_not_ingested_or_is_damaged(tmp_path):
     record = tmp_path / "d" / "ingest.json"
     good = record.read_bytes()
     record.write_bytes(good.replace(b'"number"', b'"nomber"', 1))
+    with pytest.raises(storage.MetadataCorrupt, match="it was changed"):
+        _ = data.quality
+    manifest = tmp_path / "d" / "manifest.json"
+    manifest.write_bytes(manifest_of_older_release(manifest.read_bytes()))
+    data = storage.open_dataset(tmp_path / "d")
     with pytest.raises(storage.MetadataCorrupt, match="its checksum is wrong"):
         _ = data.quality
     storage.ingest(frame(), tmp_path / "e", target="y")
