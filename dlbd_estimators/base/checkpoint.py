@@ -29,6 +29,7 @@ from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
+from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch
 from dlbd_estimators.solvers.fit import Fit
@@ -41,6 +42,9 @@ from dlbd_estimators.solvers.solver import State
 _OWN = "{}"
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
+
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,7 @@ class SavedCheckpoint:
             random = from_facts(facts["random"], arrays, Frozen | None)
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except (
-            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
-        ) as error:  # fmt: skip
+        except _UNREADABLE as error:
             raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
@@ -264,9 +266,7 @@ class FitCheckpoint:
                 raise ValueError(
                     f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
                 )
-        except (
-            ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
-        ) as error:  # fmt: skip
+        except _UNREADABLE as error:
             raise CheckpointDamaged(
                 f"The checkpoint in {self._where} does not hold a state of the solver "
                 f"{fit.solver.name}: {error}. Delete the checkpoint to start again."
@@ -336,7 +336,7 @@ class FitCheckpoint:
 
     @property
     def _where(self) -> str:
-        return repr(self._url if self._folder is None else self._folder.url)
+        return repr(without_credentials(self._folder.url if self._folder else str(self._url)))
 
 
 def _checked(estimator: Any, given: Any) -> str:
