@@ -85,8 +85,15 @@ def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
     return done
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long tests first; mark what runs on the cluster: `-m "not cluster"` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put long tests first; mark what runs on the cluster: `-m "not cluster"` leaves it out.
+
+    Slow faults run only with `-m slow_fault` (`make test-faults`).
+    """
+    if "slow_fault" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow_fault")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow_fault")]
     # They have been shuffled by now: pytest-randomly comes first.
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
@@ -106,6 +113,10 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves settings, a default client or files behind."""
     if "cluster" in request.fixturenames:
         request.getfixturevalue("cluster")  # it outlives the test that starts it
+    if "killable" in request.fixturenames:
+        # Its nannies start threads and processes again: tests/faults/conftest.py looks at its end.
+        yield
+        return
     before = Surroundings.now()
     yield
     left = before.leftovers()

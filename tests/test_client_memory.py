@@ -102,6 +102,11 @@ def as_scores(block):
     return np.round(1 / (1 + np.exp(5.3 - block[:, :9].sum(axis=1))), 3)
 
 
+def as_grid(block, number):
+    # Eight columns are the values of one variable at 256 x 256 places.
+    return block[:, 8 * number : 8 * number + 8].reshape(1, 256, 256)
+
+
 class Data:
     """Lazy arrays; ``load(block_id)`` makes the blocks that all others are made of."""
 
@@ -119,6 +124,19 @@ class Data:
         self.labels = self._column(as_labels, np.int64)
         self.scores = self._column(as_scores, float)
         self.found = (self.scores > 0.4).astype(np.int64)
+
+    def grid(self):
+        """Return an xarray Dataset of four variables, together as large as X."""
+        xarray = pytest.importorskip("xarray")
+        chunks = ((1,) * N_BLOCKS, (256,), (256,))
+        names = enumerate(("t2m", "sp", "wind", "cape"))
+        arrays = {
+            name: self.X.map_blocks(
+                as_grid, number, new_axis=2, chunks=chunks, dtype=float, meta=np.empty((0, 0, 0))
+            )
+            for number, name in names
+        }
+        return xarray.Dataset({name: (("time", "y", "x"), array) for name, array in arrays.items()})
 
     def _column(self, function, dtype):
         return self.X.map_blocks(function, drop_axis=1, dtype=dtype, meta=np.empty(0, dtype=dtype))
@@ -206,6 +224,8 @@ def estimator_calls(name, data):
     X = getattr(data, X)
     y = None if y is None else getattr(data, y)
     yield "fit", lambda: estimator.fit(X, y)
+    if name.startswith("MLP"):
+        yield "fit with validation", lambda: estimator.fit(X, y, X_val=X, y_val=y)
     if hasattr(estimator, "partial_fit"):
         classify = name in ("MLPClassifier", "LogisticRegression")
         more = {"classes": [0, 1]} if classify else {}
@@ -267,10 +287,22 @@ def split_calls(data):
         )
 
 
+def xarray_calls(data):
+    dataset = data.grid()
+    target = dataset["t2m"] + dataset["sp"] ** 2
+    features = ["t2m", "wind", "cape"]
+    regression, scaler = Ridge(), preprocessing.StandardScaler()
+    yield "Ridge.fit", lambda: regression.fit(dataset[features], target)
+    yield "Ridge.score", lambda: regression.score(dataset[features], target)
+    yield "Ridge.predict", lambda: consume(regression.predict(dataset[features]).data)
+    yield "fit_transform", lambda: consume(scaler.fit_transform(dataset).data)
+
+
 CASES = {
     **{name: lambda data, name=name: estimator_calls(name, data) for name in ESTIMATORS},
     "metrics": metric_calls,
     "model_selection": split_calls,
+    "xarray": xarray_calls,
 }
 
 

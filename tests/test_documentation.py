@@ -5,12 +5,15 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn  # noqa: F401 - importing it sets variables, which are no leftovers of a test
+
+import dlbd_estimators
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +33,7 @@ def code_of(page):
 # Dask's to_parquet passes pandas a keyword that it deprecates.
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 @pytest.mark.parametrize(("page", "n_blocks"), [
-    ("docs/saving.md", 10), ("docs/search.md", 3), ("docs/inference.md", 1),
+    ("docs/saving.md", 10), ("docs/search.md", 4), ("docs/inference.md", 2),
     ("docs/partial-fit.md", 3), ("docs/storage.md", 2), ("docs/ingest.md", 5),
 ])  # fmt: skip
 def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
@@ -38,6 +41,21 @@ def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
     assert len(code) == n_blocks
     monkeypatch.chdir(tmp_path)
     exec("\n".join(code), {"__name__": "page"})
+
+
+def test_a_data_set_of_xarray_to_predictions_on_its_grid(tmp_path, monkeypatch, rng):
+    xarray = pytest.importorskip("xarray")
+    (code,) = (each for each in code_of("docs/data.md") if "xarray" in each)
+    dims, shape = ("time", "latitude", "longitude"), (3, 4, 5)
+    weather = xarray.Dataset({name: (dims, rng.random(shape)) for name in ("t2m", "sp", "precip")})
+    monkeypatch.chdir(tmp_path)
+    page = {"__name__": "page", "Ridge": dlbd_estimators.Ridge}
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # zarr's, of consolidating
+        weather.to_zarr("weather.zarr")
+        exec(code, page)
+    written = xarray.open_zarr("rain.zarr")["predict"]
+    xarray.testing.assert_equal(written, page["rain"])
+    assert written.dims == dims
 
 
 def test_from_a_folder_of_csv_files_to_a_plot(tmp_path, monkeypatch, rng, capsys):

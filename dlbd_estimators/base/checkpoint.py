@@ -1,8 +1,7 @@
 """The parameter ``checkpoint``: a fit saves its state after each step, and can resume from it.
 
 A checkpoint holds the solver's state, the records of the steps, and the fingerprint of the fit
-(:mod:`dlbd_estimators.base.fingerprint`). If a fit finds the checkpoint of another fit, it raises
-an error.
+(:mod:`dlbd_estimators.base.fingerprint`). The checkpoint of another fit is an error.
 """
 
 from __future__ import annotations
@@ -42,9 +41,8 @@ from dlbd_estimators.solvers.solver import State
 _OWN = "{}"
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
-
-
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+#: Raised by reading a state from a file that has a right checksum but holds something else.
+_NOT_A_STATE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class SavedCheckpoint:
             random = from_facts(facts["random"], arrays, Frozen | None)
             records = from_facts(facts["records"], arrays, tuple[Record, ...])
             return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except _UNREADABLE as error:
+        except _NOT_A_STATE as error:
             raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
@@ -123,7 +121,7 @@ class FitCheckpoint:
         """Name of the solver in the checkpoint; None if there is no checkpoint to resume from."""
         return None if self._found is None else self._found.solver
 
-    def open(self, executor: Executor, blocks: Blocks) -> None:
+    def open(self, executor: Executor, blocks: Blocks, validation: Blocks | None = None) -> None:
         """Take the fingerprint of the data, and read the last intact checkpoint of this fit.
 
         Raises
@@ -141,6 +139,9 @@ class FitCheckpoint:
         if self._url is None or self._folder is not None:
             return
         self._fingerprint |= of_data(executor, blocks)
+        if validation is not None:
+            of_rows = of_data(executor, validation)
+            self._fingerprint |= {f"validation data, {key}": of_rows[key] for key in of_rows}
         text = "\n".join(f"{label}: {entry}" for label, entry in self._fingerprint.items())
         # The fingerprint has no max_iter, but candidates of a search that differ only in max_iter
         # need different folders.
@@ -266,7 +267,7 @@ class FitCheckpoint:
                 raise ValueError(
                     f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
                 )
-        except _UNREADABLE as error:
+        except _NOT_A_STATE as error:
             raise CheckpointDamaged(
                 f"The checkpoint in {self._where} does not hold a state of the solver "
                 f"{fit.solver.name}: {error}. Delete the checkpoint to start again."

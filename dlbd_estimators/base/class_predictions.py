@@ -41,12 +41,13 @@ class ClassLabels(ClassifierMixin, Model):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
 
         Returns
         -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_labels)
+        ndarray, Dask array or DataArray of shape (n_samples,) or (n_samples, n_labels)
             Classes from ``classes_``, or 0 and 1 for each label; a lazy Dask array if X is lazy.
+            For xarray objects it is a DataArray with the coordinates of the samples.
         """
         check_is_fitted(self)
         finish = label_matrix if self._has_labels else Labels(self.classes_)
@@ -58,7 +59,7 @@ class ClassLabels(ClassifierMixin, Model):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
             True classes or labels.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -99,12 +100,13 @@ class ClassPredictions(ClassLabels):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
 
         Returns
         -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
+        ndarray, Dask array or DataArray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+            For xarray objects it is a DataArray with the coordinates of the samples.
         """
         check_is_fitted(self)
         finish = label_probabilities if self._has_labels else probabilities
@@ -116,12 +118,13 @@ class ClassPredictions(ClassLabels):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
 
         Returns
         -------
-        ndarray or dask.array.Array of shape (n_samples, n_classes)
+        ndarray, Dask array or DataArray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``; a lazy Dask array if X is lazy.
+            For xarray objects it is a DataArray with the coordinates of the samples.
         """
         check_is_fitted(self)
         finish = label_log_probabilities if self._has_labels else log_probabilities

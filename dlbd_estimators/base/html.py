@@ -49,6 +49,7 @@ def facts(estimator: Any) -> list[tuple[str, str]]:
         ("loss", last.get("loss"), "{:.8g}"),
         ("distance to the optimum", last.get("error"), "{:.1e}"),
         ("largest entry of the gradient", last.get("gradient_norm"), "{:.1e}"),
+        ("validation loss", last.get("validation_loss"), "{:.8g}"),
         ("validation score", last.get("validation_score"), "{:.4f}"),
     )
     return [

@@ -32,12 +32,13 @@ class NumberPredictions(RegressorMixin, Model):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
 
         Returns
         -------
-        ndarray or dask.array.Array of shape (n_samples,) or (n_samples, n_targets)
+        ndarray, Dask array or DataArray of shape (n_samples,) or (n_samples, n_targets)
             Predicted targets; a lazy Dask array if X is lazy.
+            For xarray objects it is a DataArray with the coordinates of the samples.
         """
         check_is_fitted(self)
         return predict(self, X, self._model(), self._finish(), "predict")
@@ -50,7 +51,7 @@ class NumberPredictions(RegressorMixin, Model):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             True targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

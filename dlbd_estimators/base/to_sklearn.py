@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.saving import Savable
 from dlbd_estimators.base.versions import ONLY_WITHIN_A_FIT, Versioned
+from dlbd_estimators.base.xarray_input import AcceptsXarray
 
 #: Not copied: in these attributes scikit-learn keeps callbacks, which belong to a single fit.
 _CALLBACKS = ("_skl_callbacks", *ONLY_WITHIN_A_FIT)
@@ -125,7 +126,7 @@ def _is_sklearns(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "sklearn"
 
 
-class ToSklearnMixin(Savable, Versioned):
+class ToSklearnMixin(AcceptsXarray, Savable, Versioned):
     """Mixin with :meth:`save`, and :meth:`to_sklearn` for classes with a counterpart there."""
 
     _sklearn_counterpart: ClassVar[SklearnCounterpart | None] = None

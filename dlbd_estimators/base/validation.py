@@ -2,6 +2,7 @@
 
 NumPy arrays, pandas frames and anything else that scikit-learn accepts become NumPy arrays; Dask
 arrays, Dask data frames and Zarr arrays become Dask arrays and stay lazy.
+:mod:`dlbd_estimators.base.xarray_input` has converted xarray objects before.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from dlbd_estimators.engine.select import active_cluster
 from dlbd_estimators.exceptions import LengthMismatch
 
 scikit_learn_tools.install()
+
+_ONE_MODEL_A_COLUMN = (
+    " If each column of y holds classes, fit one model to each column y[:, j], or for arrays in "
+    "memory use sklearn.multioutput.MultiOutputClassifier."
+)
 
 
 class Data(NamedTuple):
@@ -135,7 +141,10 @@ def _lazy_data(
     X = lazy_features(estimator, X, reset=reset)
     y = lazy_column("y", y, X)
     if y.ndim > 2 or (classify and not multi_label and y.ndim == 2 and y.shape[1] != 1):
-        raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
+        way_out = _ONE_MODEL_A_COLUMN if classify else ""
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {y.shape} instead.{way_out}"
+        )
     if classify and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if not classify:
@@ -181,7 +190,11 @@ def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:
 
 def _targets_in_memory(y: Any, n_rows: int, classify: bool, multi_label: bool) -> NDArray[Any]:
     if classify and not (multi_label and _is_label_matrix(y)):
-        y = column_or_1d(y, warn=True)
+        try:
+            y = column_or_1d(y, warn=True)
+        except ValueError as error:
+            way_out = _ONE_MODEL_A_COLUMN if np.ndim(y) > 1 else ""
+            raise ValueError(f"{error}{way_out}") from error
     y = check_array(
         y,
         dtype=None if classify else "numeric",

@@ -31,6 +31,8 @@ from dlbd_estimators.kernels.one_versus_rest import to_codes, to_signs
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
 _IN_MEMORY_BLOCKS = 128
+#: What to do if the columns of a matrix of labels are not labels.
+_OF_CLASSES = " If its columns hold classes, fit one model to each column y[:, j]."
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Encoding:
             except (TypeError, ValueError) as error:
                 raise BadBlock(f"y cannot be converted to numbers in {where}: {error}") from error
             if self.labels:
-                _refuse((numbers != 0) & (numbers != 1), numbers, "labels must be 0 or 1", where)
+                wrong = (numbers != 0) & (numbers != 1)
+                _refuse(wrong, numbers, "labels must be 0 or 1", where, _OF_CLASSES)
             if self.counts:
                 _refuse(numbers < 0, numbers, "targets must be at least 0", where)
             return numbers
@@ -289,11 +292,12 @@ class Blocks(BlockSequence):
         return f"Input {name} contains {kind} at {at}. Impute or drop such rows before fitting."
 
 
-def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str) -> None:
+def _refuse(bad: NDArray[np.bool_], y: FloatArray, rule: str, where: str, advice: str = "") -> None:
     """Raise BadBlock for the first target that breaks a rule, if there is one."""
     if bad.any():
         row = int(np.argwhere(bad)[0][0])
-        raise BadBlock(f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}.")
+        broken = f"{rule[0].upper()}{rule[1:]}, but y is {y[row]} at row {row} of {where}."
+        raise BadBlock(f"{broken}{advice}")
 
 
 def from_arrays(

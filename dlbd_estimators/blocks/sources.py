@@ -11,11 +11,15 @@ import sys
 from typing import Any
 
 import dask.array as da
+import dask.array.core
 import numpy as np
 import scipy.sparse
 from dask.base import is_dask_collection
+from dask.core import flatten
 
+from dlbd_estimators.blocks.byte_order import in_native_order
 from dlbd_estimators.blocks.graph import is_future
+from dlbd_estimators.blocks.xarray_variables import dask_array
 
 #: Chunks of a Zarr array are joined to blocks of about this decoded size, in bytes.
 _BLOCK_NBYTES = 2**25
@@ -142,11 +146,19 @@ def as_dask_collection(name: str, X: Any) -> Any:
     elif is_frame(X):
         return X
     elif _is_instance(X, "xarray", "DataArray"):
-        # `chunk` converts an array that xarray itself would load to a Dask array.
-        X = X.data if is_dask_collection(X) else X.chunk().data
+        X = dask_array(X)
+    elif not isinstance(X, da.Array) and _is_array_like(X):
+        first_key = next(flatten(X.__dask_keys__()))
+        X = da.Array(X.__dask_graph__(), first_key[0], X.chunks, dtype=X.dtype, shape=X.shape)
     if not isinstance(X, da.Array):
         raise TypeError(
             f"{name} is a {_type_name(X)}, which would have to be loaded into memory. {_advice(X)}"
+        )
+    if da.Array is not dask.array.core.Array:
+        raise TypeError(
+            f"{name} is an array expression of Dask, which is experimental there and not supported "
+            f"here. Before Dask is imported, set its configuration array.query-planning to False "
+            f"(environment variable DASK_ARRAY__QUERY_PLANNING)."
         )
     if any(map(np.isnan, X.shape[1:])):
         raise ValueError(
@@ -154,7 +166,14 @@ def as_dask_collection(name: str, X: Any) -> Any:
             f"{name}.compute_chunk_sizes()."
         )
     check_container(name, X._meta)
-    return strings_as_objects(X)
+    return strings_as_objects(in_native_order(X))
+
+
+def _is_array_like(X: Any) -> bool:
+    """Return whether X is a Dask collection of blocks, as a Dask array, of another class."""
+    return is_dask_collection(X) and all(
+        hasattr(X, name) for name in ("chunks", "dtype", "shape", "__array__")
+    )
 
 
 def _type_name(X: Any) -> str:

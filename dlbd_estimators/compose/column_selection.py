@@ -89,4 +89,6 @@ def without_placeholders(value: Any) -> Any:
 def positions_of(X: Any) -> Any:
     """Return one row that holds the position of each column."""
     row = np.arange(X.shape[1])[np.newaxis]
-    return pd.DataFrame(row, columns=X.columns) if hasattr(X, "columns") else row
+    # Arrays of a data set, and variables of an xarray Dataset, have names, too.
+    names = getattr(X, "columns", getattr(X, "feature_names", None))
+    return row if names is None else pd.DataFrame(row, columns=names)

@@ -43,7 +43,7 @@ class _LazyColumns(LazyTransformer):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,), optional
             Targets, for the transformers.
         **params : dict
@@ -70,7 +70,7 @@ class _LazyColumns(LazyTransformer):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,), optional
             Targets, for the transformers.
         **params : dict
@@ -149,7 +149,7 @@ class _LazyColumns(LazyTransformer):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         **params : dict
             Parameters that scikit-learn routes to the transformers; for data in memory only.
 

@@ -143,7 +143,12 @@ def train_replica(training: LocalTraining, learner: Learner, n_threads: int = 1)
                 if training.seeds is not None:
                     order = np.random.default_rng(training.seeds[number]).permutation(rows.n_rows)
                 result.replica, total = learner.learn(
-                    result.replica, rows, order, training.learning_rate, n_threads
+                    result.replica,
+                    rows,
+                    order,
+                    training.learning_rate,
+                    n_threads,
+                    training.number,
                 )
                 result.totals.append(total)
                 result.n_rows += rows.n_rows

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-def executor_for(blocks: BlockSequence) -> Executor:
+def executor_for(*data: BlockSequence) -> Executor:
     """Return an executor that runs where Dask itself would compute the blocks.
 
     Arrays in memory never leave the process. Dask collections run on the active client,
     unless the Dask configuration names another scheduler.
+
+    Parameters
+    ----------
+    *data : BlockSequence
+        All blocks that the executor will read.
 
     Raises
     ------
@@ -29,9 +34,13 @@ def executor_for(blocks: BlockSequence) -> Executor:
     MissingPackage
         Workers or the scheduler lack this package or one of its dependencies.
     """
-    if blocks.in_memory:
+    if all(blocks.in_memory for blocks in data):
         return ThreadExecutor()
     client = _active_client()
+    if client is not None and any(blocks.in_memory for blocks in data):
+        from dlbd_estimators.engine.mixed import MixedExecutor
+
+        return MixedExecutor(client)
     if client is not None:
         from dlbd_estimators.engine.cluster import ClusterExecutor
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from math import isfinite
+from math import isfinite, sqrt
 from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.dropout import Dropout, Mask
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.lockstep import Wait, in_lockstep
 from dlbd_estimators.kernels.network import Network, Workspace, cut
@@ -26,6 +27,8 @@ from dlbd_estimators.kernels.updates import Update
 #: waits twice for the others.
 _SHARD_FLOPS = 1e8
 _MAX_SHARDS = 16
+#: Added to the norm of a gradient, as PyTorch does.
+_CLIP_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,23 @@ class Learner:
         Rule by which a gradient changes the parameters.
     batch_size : int
         Rows of a mini-batch; the last one may have fewer.
+    weight_decay : float
+        Each update first multiplies the coefs by ``1 - learning_rate * weight_decay``: decoupled
+        weight decay (AdamW: Loshchilov and Hutter, arXiv 1711.05101). Intercepts do not decay.
+    clip_norm : float or None
+        Largest Euclidean norm of the gradient of the objective with its penalty. A longer gradient
+        is multiplied by ``clip_norm / (norm + 1e-6)``, as PyTorch's ``clip_grad_norm_`` does
+        (Pascanu et al., arXiv 1211.5063).
+    dropout : Dropout or None
+        Draws the dropout masks of each batch.
     """
 
     network: Network
     update: Update
     batch_size: int
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    dropout: Dropout | None = None
 
     @property
     def n_shards(self) -> int:
@@ -97,6 +112,7 @@ class Learner:
         order: NDArray[np.intp] | None,
         learning_rate: float,
         n_threads: int = 1,
+        number: int = 0,
     ) -> tuple[Replica, float]:
         """Train on some rows, using each row once.
 
@@ -113,6 +129,8 @@ class Learner:
             Learning rate of the update rule.
         n_threads : int
             Maximum number of threads; the result does not depend on it.
+        number : int
+            Number of the replica, for the dropout masks.
 
         Returns
         -------
@@ -122,7 +140,7 @@ class Learner:
             Sum over rows of the objective of their batch. It is not finite if training diverged;
             training then stopped at that batch.
         """
-        run = _Run(self, replica, rows, order, learning_rate)
+        run = _Run(self, replica, rows, order, learning_rate, number)
         in_lockstep(min(n_threads, self.n_shards), run.work)
         return Replica(replica.parameters, replica.moments, run.n_updates), run.total
 
@@ -137,7 +155,9 @@ class _Run:
         rows: Block,
         order: NDArray[np.intp] | None,
         learning_rate: float,
+        number: int,
     ) -> None:
+        self._dropout, self._number = learner.dropout, number
         self._network = learner.network
         self._update = learner.update
         self._replica = replica
@@ -155,6 +175,9 @@ class _Run:
         self._X = None if order is None else np.empty((self._size, rows.X.shape[1]), dtype)
         self._losses = [0.0] * self._n_shards
         self._penalties = [0.0] * self._n_shards
+        self._squares = [0.0] * self._n_shards
+        self._clip_norm = learner.clip_norm
+        self._kept = 1.0 - learning_rate * learner.weight_decay
         self.n_updates = replica.n_updates
         self.total = 0.0
 
@@ -186,22 +209,52 @@ class _Run:
                     outputs,
                     errors,
                     1.0 / weight,
+                    self._masks(n_updates, shard, outputs),
                 )
             wait()
             value = _total(self._losses)
             if not isfinite(value):
                 self.total = value
                 return
-            for panel in shares:
-                self._network.differentiate(
-                    batch.X, shards.outputs, shards.errors, self._workspace, panel, self._n_shards
-                )
-                self._update_panel(panel, n_updates, 1.0 / weight)
+            self._update_all(batch.X, shards, shares, n_updates, 1.0 / weight, wait)
             n_updates += 1
             wait()
             if thread == 0:
                 self.total += (value + _total(self._penalties)) * batch.n_rows
                 self.n_updates = n_updates
+
+    def _update_all(
+        self,
+        X: FloatArray,
+        shards: _Shards,
+        panels: range,
+        n_updates: int,
+        factor: float,
+        wait: Wait,
+    ) -> None:
+        """Update some panels of the parameters with the gradient of a batch."""
+        for panel in panels:
+            self._network.differentiate(
+                X, shards.outputs, shards.errors, self._workspace, panel, self._n_shards
+            )
+            self._penalise_panel(panel, factor)
+            if self._clip_norm is None:
+                self._update_panel(panel, n_updates)
+        if self._clip_norm is not None:
+            wait()  # for the squares of the panels of all threads
+            shortening = clip_factor(self._clip_norm, _total(self._squares))
+            for panel in panels:
+                self._update_panel(panel, n_updates, shortening)
+
+    def _masks(
+        self, n_updates: int, shard: int, outputs: list[FloatArray]
+    ) -> tuple[Mask | None, ...]:
+        """Return the dropout masks of a shard; nothing without dropout."""
+        if self._dropout is None:
+            return ()
+        widths = [output.shape[1] for output in outputs[:-1]]
+        place = (self._number, n_updates, shard)
+        return self._dropout.masks(place, len(outputs[0]), widths, outputs[0].dtype)
 
     def _batch(self, rows: slice) -> tuple[Block, NDArray[np.intp] | None]:
         """Return a batch, and its positions if the rows are in a random order.
@@ -217,18 +270,39 @@ class _Run:
         weight = None if stored.weight is None else stored.weight[chosen]
         return Block(self._X[: len(chosen)], stored.y[chosen], weight), chosen
 
-    def _update_panel(self, panel: int, n_updates: int, factor: float) -> None:
-        """Update one panel of the parameters with its gradient and its penalty."""
-        penalty = 0.0
+    def _penalise_panel(self, panel: int, factor: float) -> None:
+        """Add the penalty to one panel of the gradient; sum its squares if it will be clipped."""
+        penalty = squares = 0.0
         for run in self._panels[panel]:
-            parameters, gradient = self._replica.parameters[run], self._workspace.gradient[run]
-            n = min(run.stop, self._network.layers.n_weights) - run.start
+            gradient, n = self._workspace.gradient[run], self._n_coefs(run)
             if n > 0:
                 spare = self._spare[run.start : run.start + n]
-                penalty += self._network.penalise(parameters[:n], gradient[:n], spare, factor)
+                coefs = self._replica.parameters[run][:n]
+                penalty += self._network.penalise(coefs, gradient[:n], spare, factor)
+            if self._clip_norm is not None:
+                # In float64: the squares of float32 numbers may overflow.
+                squares += float(np.square(gradient, dtype=np.float64).sum())
+        self._penalties[panel], self._squares[panel] = penalty, squares
+
+    def _update_panel(self, panel: int, n_updates: int, factor: float = 1.0) -> None:
+        """Update one panel of the parameters with its gradient, multiplied by ``factor``."""
+        for run in self._panels[panel]:
+            parameters, gradient = self._replica.parameters[run], self._workspace.gradient[run]
+            if factor != 1.0:
+                gradient *= factor
+            if self._kept != 1.0:
+                parameters[: max(self._n_coefs(run), 0)] *= self._kept
             moments = tuple(moment[run] for moment in self._replica.moments)
             self._update.apply(parameters, gradient, moments, n_updates, self._learning_rate)
-        self._penalties[panel] = penalty
+
+    def _n_coefs(self, run: slice) -> int:
+        """Return how many parameters of a run are coefs; not above 0 if all are intercepts."""
+        return int(min(run.stop, self._network.layers.n_weights) - run.start)
+
+
+def clip_factor(clip_norm: float, squares: float) -> float:
+    """Return the factor that clips a gradient, from the sum of its squares."""
+    return min(1.0, clip_norm / (sqrt(squares) + _CLIP_EPSILON))
 
 
 def _total(terms: list[float]) -> float:

@@ -27,6 +27,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.activations import Activation
 from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.dropout import Mask
 from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.predictors import Predictor
@@ -106,9 +107,7 @@ class Layers:
 def _merge_slices(runs: list[slice]) -> list[slice]:
     """Drop empty slices and join adjacent ones, so that an update needs fewer calls."""
     joined: list[slice] = []
-    for run in runs:
-        if run.stop == run.start:
-            continue
+    for run in (run for run in runs if run.stop > run.start):
         if joined and joined[-1].stop == run.start:
             joined[-1] = slice(joined[-1].start, run.stop)
         else:
@@ -169,6 +168,7 @@ class Network:
         coefs: list[FloatArray],
         intercepts: list[FloatArray],
         outputs: list[FloatArray],
+        masks: Sequence[Mask | None] = (),
     ) -> FloatArray:
         """Return the raw predictions, by a forward pass through the layers.
 
@@ -180,6 +180,8 @@ class Network:
             The parameters, by layer.
         outputs : list of ndarray of shape (n_rows, width)
             Receive the output of each layer.
+        masks : sequence of Mask or None
+            Dropout of each hidden layer; empty without dropout.
 
         Returns
         -------
@@ -193,6 +195,8 @@ class Network:
             z += intercept
             if layer < last:
                 self.activation.apply(z)
+                if masks and (mask := masks[layer]):
+                    mask.apply(z)
             a = z
         return a
 
@@ -204,6 +208,7 @@ class Network:
         outputs: list[FloatArray],
         errors: list[FloatArray],
         factor: float = 1.0,
+        masks: Sequence[Mask | None] = (),
     ) -> float:
         """Return the loss of a forward pass, and propagate the errors back through the layers.
 
@@ -217,19 +222,24 @@ class Network:
             Receive each layer's output, and the derivative of the loss with respect to its ``z``.
         factor : float
             Multiplies the loss.
+        masks : sequence of Mask or None
+            As in :meth:`raw`.
 
         Returns
         -------
         float
             ``factor * sum_i s_i loss_i``.
         """
-        raw = self.raw(rows.X, coefs, intercepts, outputs)
+        raw = self.raw(rows.X, coefs, intercepts, outputs, masks)
         pointwise = self.loss.evaluate(rows.y, raw, rows.weight, Order.GRADIENT)
         assert pointwise.gradient is not None
         np.multiply(pointwise.gradient, factor * self.scale, out=errors[-1])
         for layer in range(len(coefs) - 1, 0, -1):
             np.matmul(errors[layer], coefs[layer].T, out=errors[layer - 1])
-            self.activation.backpropagate(outputs[layer - 1], errors[layer - 1])
+            if masks and (mask := masks[layer - 1]):
+                mask.backpropagate(self.activation, outputs[layer - 1], errors[layer - 1])
+            else:
+                self.activation.backpropagate(outputs[layer - 1], errors[layer - 1])
         return pointwise.value * factor * self.scale
 
     def differentiate(
@@ -270,11 +280,12 @@ class Network:
         intercepts: list[FloatArray],
         workspace: Workspace,
         factor: float = 1.0,
+        masks: Sequence[Mask | None] = (),
     ) -> float:
         """Return ``factor * sum_i s_i loss_i``, and write its gradient into the workspace."""
         outputs = [output[: rows.n_rows] for output in workspace.outputs]
         errors = [error[: rows.n_rows] for error in workspace.errors]
-        value = self.propagate(rows, coefs, intercepts, outputs, errors, factor)
+        value = self.propagate(rows, coefs, intercepts, outputs, errors, factor, masks)
         self.differentiate(rows.X, outputs, errors, workspace)
         return value
 

@@ -97,8 +97,7 @@ class PathKernel(Kernel[PathSums]):
             plain = weight if self.factors is None else weight / self.factors[label]
             self._score(sums, raw, label, plain, test[tile])
             if self.gradients:
-                residual = residuals(raw, label)
-                residual *= (train[tile] * weight[:, None])[:, :, None, None]
+                residual = residuals(raw, label, train[tile] * weight[:, None])
                 flat = residual.reshape(len(X), -1)
                 gradient[:, :n] += flat.T @ X
                 if self.packing.fit_intercept:
@@ -116,15 +115,17 @@ class PathKernel(Kernel[PathSums]):
         test: FloatArray,
     ) -> None:
         """Add the scores of the models of each split on the test rows of a tile."""
+        split_of_row, tested = np.nonzero(test.T)  # ascending by split
+        if not len(tested):
+            return
+        times = weight[tested] * test[tested, split_of_row]
+        losses, wrong = _scores(raw[tested, split_of_row], label[tested])
+        edges = np.searchsorted(split_of_row, np.arange(raw.shape[1] + 1))
         for split in range(raw.shape[1]):
-            tested = np.flatnonzero(test[:, split])
-            if not len(tested):
-                continue
-            times = weight[tested] * test[tested, split]
-            losses, wrong = _scores(raw[tested, split], label[tested])
-            sums.weight[split] += times.sum()
-            sums.wrong[split] += times @ wrong
-            sums.losses[split] += times @ losses
+            rows = slice(edges[split], edges[split + 1])
+            sums.weight[split] += times[rows].sum()
+            sums.wrong[split] += times[rows] @ wrong[rows]
+            sums.losses[split] += times[rows] @ losses[rows]
 
     def combine(self, left: PathSums, right: PathSums) -> PathSums:
         if left.gradient is not None and right.gradient is not None:
@@ -162,8 +163,8 @@ def roles(block: DividedBlock, splits: Splits) -> tuple[FloatArray, FloatArray]:
     return train, test
 
 
-def residuals(raw: FloatArray, label: NDArray[np.intp]) -> FloatArray:
-    """Return the derivatives of the log loss with respect to the raw predictions.
+def residuals(raw: FloatArray, label: NDArray[np.intp], weight: FloatArray) -> FloatArray:
+    """Return the derivatives of the weighted log loss with respect to the raw predictions.
 
     Parameters
     ----------
@@ -171,19 +172,23 @@ def residuals(raw: FloatArray, label: NDArray[np.intp]) -> FloatArray:
         Raw predictions; overwritten by the result.
     label : ndarray of shape (n_rows,)
         Classes.
+    weight : ndarray of shape (n_rows, n_splits)
+        Weight of each row in each split.
     """
+    factor = weight[:, :, None, None]
     if raw.shape[-1] == 1:
         np.negative(raw, out=raw)
         with np.errstate(over="ignore"):  # 1 / inf = 0 is the right limit
             np.exp(raw, out=raw)
         raw += 1.0
-        np.reciprocal(raw, out=raw)
-        raw -= label[:, None, None, None]
+        np.divide(factor, raw, out=raw)
+        raw -= factor * label[:, None, None, None]
         return raw
     raw -= raw.max(axis=-1, keepdims=True)
     np.exp(raw, out=raw)
     raw /= raw.sum(axis=-1, keepdims=True)
     raw[np.arange(len(raw)), :, :, label] -= 1.0
+    raw *= factor
     return raw
 
 

@@ -8,7 +8,12 @@ returns
     meat     = sum_i s_i g_i^2 z_i z_i^T / (1 - l_i)^d     (frequency; else s_i^2 g_i^2)
     scores_k = sum_{i in group k} s_i g_i z_i
 
-where ``l`` is a row's leverage ``h z^T (bread + penalty)^-1 z``, multiplied by ``s`` if weights are
+With several outputs, ``z`` is the Kronecker product of the outputs and ``[x - c, 1]``: the entries
+of ``h`` for two outputs give a block of the bread, and the products of ``g`` a block of the meat.
+A loss with coupled outputs has the first class as its reference: its raw prediction is zero, and
+the outputs are the other classes.
+
+Here ``l`` is a row's leverage ``h z^T (bread + penalty)^-1 z``, multiplied by ``s`` if weights are
 not frequencies, and d is 0, 1 or 2. All sums are computed in float64. Unless a centre is given,
 each block chooses its own, and :meth:`SandwichKernel.combine` converts the sums of one block to
 the centre of the other: products of columns far from zero would lose the spread of the columns to
@@ -93,16 +98,16 @@ class SandwichSums:
 
 @dataclass(frozen=True)
 class SandwichKernel(Kernel[SandwichSums]):
-    """Curvature and squared scores of a model with one output on one block.
+    """Curvature and squared scores of a model on one block.
 
     The parameters of the pass are an :class:`Estimate`.
 
     Parameters
     ----------
     loss : Loss
-        The pointwise loss.
+        The pointwise loss. If it has coupled outputs, the first class is the reference.
     packing : Packing
-        Order of the parameters; it has one output.
+        Order of the parameters; without the reference class.
     bread, meat : bool
         Whether to compute these sums.
     grouped : bool
@@ -112,7 +117,7 @@ class SandwichKernel(Kernel[SandwichSums]):
         Whether a row of weight k counts as k equal rows. If False, the variance of a row is divided
         by its weight.
     discount : int
-        Power d of ``1 - leverage`` by which the meat is divided: 0, 1 or 2.
+        Power d of ``1 - leverage`` by which the meat is divided: 0, 1 or 2; only with one output.
     """
 
     loss: Loss
@@ -125,13 +130,13 @@ class SandwichKernel(Kernel[SandwichSums]):
 
     def __call__(self, block: Block, parameters: Estimate) -> SandwichSums:
         packing = self.packing
-        n, width = packing.n_features, packing.size
+        n, (outputs, width) = packing.n_features, packing.shape
         coef, intercept = packing.unpack(parameters.parameters)
         centre: FloatArray = np.zeros(n)
         if packing.fit_intercept:
             given_centre = parameters.centre
             centre = centre_of(block.X, block.weight) if given_centre is None else given_centre
-        point = np.concatenate([coef[0], (intercept + coef @ centre)[: width - n]])
+        point = np.column_stack([coef, intercept + coef @ centre])[:, :width]
         size = tile_rows(width)
         wide = scratch("wide", (min(size, block.n_rows), n))
         rows_of_tile = scratch("constant", (len(wide), width))
@@ -143,33 +148,62 @@ class SandwichKernel(Kernel[SandwichSums]):
             Z[:, :n] = X
             y = block.targets[rows]
             weight = np.ones(len(X)) if block.weight is None else block.weight[rows]
-            found = self.loss.evaluate(y[:, 0], (Z @ point)[:, None], None, Order.HESSIAN)
+            raw = Z @ point.T
+            if self.loss.coupled:
+                raw = np.column_stack([np.zeros(len(raw)), raw])
+            found = self.loss.evaluate(y[:, 0], raw, None, Order.HESSIAN)
             assert found.gradient is not None
             assert found.curvature is not None
-            slope, curvature = found.gradient[:, 0], found.curvature.reshape(-1)
+            slope, curvature = found.gradient[:, -outputs:], found.curvature
             present = weight > 0
             sums.weight += float(weight.sum())
-            sums.squares += float(weight @ (slope * slope))
+            sums.squares += float(weight @ (slope * slope).sum(axis=1))
             sums.n_present += int(np.count_nonzero(present))
-            sums.gradient += (weight * slope) @ Z
+            sums.gradient += ((weight[:, None] * slope).T @ Z).ravel()
             if sums.bread is not None:
-                _add_products(sums.bread, weight * curvature, Z)
+                self._add_bread(sums.bread, curvature, weight, Z)
             if sums.meat is not None:
-                factor: FloatArray = slope * slope
-                factor *= weight if self.frequency else weight * weight
+                factor: FloatArray = weight if self.frequency else weight * weight
                 if self.discount and parameters.root is not None:
-                    along = Z @ parameters.root
-                    leverage = curvature * np.einsum("ij,ij->i", along, along)
-                    if not self.frequency:
-                        leverage *= weight
-                    saturated = leverage > _SATURATED
-                    sums.n_saturated += int(np.count_nonzero(present & saturated))
-                    factor /= np.where(saturated, 1.0, 1.0 - leverage) ** self.discount
-                _add_products(sums.meat, factor, Z)
+                    factor = factor / self._rest(sums, curvature, weight, Z @ parameters.root)
+                self._add_meat(sums.meat, slope, factor, Z)
             if self.grouped:
                 groups = y[present, 1].astype(np.intp)
-                _add_scores(sums, groups, (weight * slope)[present], Z[present])
+                _add_scores(sums, groups, (weight[:, None] * slope)[present], Z[present])
         return sums
+
+    def _rest(
+        self, sums: SandwichSums, curvature: FloatArray, weight: FloatArray, along: FloatArray
+    ) -> FloatArray:
+        """Return ``(1 - leverage)^discount`` of each row, and count the rows of leverage 1."""
+        leverage = curvature.reshape(-1) * np.einsum("ij,ij->i", along, along)
+        if not self.frequency:
+            leverage *= weight
+        saturated = leverage > _SATURATED
+        sums.n_saturated += int(np.count_nonzero((weight > 0) & saturated))
+        return np.asarray(np.where(saturated, 1.0, 1.0 - leverage) ** self.discount)
+
+    def _add_meat(
+        self, meat: FloatArray, slope: FloatArray, factor: FloatArray, Z: FloatArray
+    ) -> None:
+        """Add the products of the scores of a tile, for each pair of outputs."""
+        outputs, width = self.packing.shape
+        blocks = meat.reshape(outputs, width, outputs, width)
+        for k in range(outputs):
+            for j in range(k, outputs):
+                _add_products(blocks, k, j, slope[:, k] * slope[:, j] * factor, Z)
+
+    def _add_bread(
+        self, bread: FloatArray, curvature: FloatArray, weight: FloatArray, Z: FloatArray
+    ) -> None:
+        """Add the second derivatives of a tile, for each pair of outputs."""
+        outputs, width = self.packing.shape
+        blocks = bread.reshape(outputs, width, outputs, width)
+        first = 1 if self.loss.coupled else 0  # the reference class has no parameters
+        for k in range(outputs):
+            for j in range(k, outputs):
+                between = self.loss.curvature_between(curvature, first + k, first + j)
+                _add_products(blocks, k, j, weight * between.reshape(-1), Z)
 
     def _zero_sums(self, block: Block, centre: FloatArray) -> SandwichSums:
         width = self.packing.size
@@ -219,7 +253,8 @@ class SandwichKernel(Kernel[SandwichSums]):
         if sums.meat is not None:
             sums.meat = centring.matrix(sums.meat)
         if self.packing.fit_intercept:
-            sums.scores[:, :-1] -= sums.scores[:, -1:] * gap
+            scores = sums.scores.reshape(-1, *self.packing.shape)
+            scores[..., :-1] -= scores[..., -1:] * gap
         sums.centre = centre
 
     def is_finite(self, partial: SandwichSums) -> bool:
@@ -227,11 +262,17 @@ class SandwichKernel(Kernel[SandwichSums]):
         return all(bool(np.isfinite(part).all()) for part in parts if part is not None)
 
 
-def _add_products(total: FloatArray, factor: FloatArray, Z: FloatArray) -> None:
-    # With the same operand on both sides, BLAS does half the work (syrk).
+def _add_products(blocks: FloatArray, k: int, j: int, factor: FloatArray, Z: FloatArray) -> None:
+    """Add ``sum factor z z^T`` to the block of outputs k and j, and to that of j and k."""
     scaled = scratch("scaled", Z.shape)
-    np.multiply(Z, np.sqrt(factor)[:, None], out=scaled)
-    total += scaled.T @ scaled
+    if k == j:  # With the same operand on both sides, BLAS does half the work (syrk).
+        np.multiply(Z, np.sqrt(factor)[:, None], out=scaled)
+        blocks[k, :, k] += scaled.T @ scaled
+        return
+    np.multiply(Z, factor[:, None], out=scaled)
+    product = Z.T @ scaled
+    blocks[k, :, j] += product
+    blocks[j, :, k] += product
 
 
 def _add_scores(
@@ -239,11 +280,15 @@ def _add_scores(
 ) -> None:
     """Add the scores of a tile; all its groups must be in ``sums.groups``."""
     found, positions = np.unique(groups, return_inverse=True)
-    # A sparse product adds the rows of a group in their order, without a loop over groups.
-    chosen = sparse.csr_array(
-        (slope, (positions, np.arange(len(positions)))), shape=(len(found), len(positions))
-    )
-    sums.scores[np.searchsorted(sums.groups, found)] += chosen @ Z
+    places = np.searchsorted(sums.groups, found)
+    width = Z.shape[1]
+    for k in range(slope.shape[1]):
+        # A sparse product adds the rows of a group in their order, without a loop over groups.
+        chosen = sparse.csr_array(
+            (slope[:, k], (positions, np.arange(len(positions)))),
+            shape=(len(found), len(positions)),
+        )
+        sums.scores[places, k * width : (k + 1) * width] += chosen @ Z
 
 
 def _join_scores(sums: SandwichSums, groups: NDArray[np.intp], scores: FloatArray) -> None:

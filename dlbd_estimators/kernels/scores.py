@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.kernel import Block, Kernel, tile_rows, tiles
+from dlbd_estimators.kernels.loss import Loss
 from dlbd_estimators.kernels.predictors import Predictor
 
 
@@ -18,6 +19,7 @@ class ScoreSums:
     """Weight, rows and, by output, mean of targets, squared deviations from it, squared errors.
 
     For classes (one output), ``squared_errors`` is the total weight of the wrong predictions.
+    ``loss`` is the weighted sum of the losses; 0 if none was requested.
     """
 
     weight: float
@@ -25,6 +27,7 @@ class ScoreSums:
     mean: FloatArray
     deviations: FloatArray
     squared_errors: FloatArray
+    loss: float = 0.0
 
 
 class Errors(ABC):
@@ -98,9 +101,12 @@ class ScoreKernel(Kernel[ScoreSums]):
     ----------
     errors : Errors
         Definition of the errors to sum.
+    loss : Loss, optional
+        Loss to sum, too.
     """
 
     errors: Errors
+    loss: Loss | None = None
 
     def __call__(self, block: Block, parameters: Predictor) -> ScoreSums:
         targets = block.targets
@@ -110,12 +116,15 @@ class ScoreKernel(Kernel[ScoreSums]):
         weight = float(weights.sum())
         mean = (weights @ targets) / weight if weight > 0 else np.zeros(targets.shape[1])
         deviations = weights @ (targets - mean) ** 2
-        errors = np.zeros(targets.shape[1])
+        errors, loss = np.zeros(targets.shape[1]), 0.0
         for rows in tiles(block.n_rows, tile_rows(block.X.shape[1])):
             raw = model(block.X[rows].astype(dtype, copy=False)).astype(np.float64, copy=False)
             # A NaN also gives some class: `0.0 * raw.sum()` passes it on to `is_finite`.
             errors += weights[rows] @ self.errors(raw, targets[rows]) + 0.0 * raw.sum()
-        return ScoreSums(weight, block.n_rows, mean, deviations, errors)
+            if self.loss is not None:
+                y = block.y[rows].astype(np.float64, copy=False)
+                loss += self.loss.evaluate(y, raw, weights[rows], Order.VALUE).value
+        return ScoreSums(weight, block.n_rows, mean, deviations, errors, loss)
 
     def combine(self, left: ScoreSums, right: ScoreSums) -> ScoreSums:
         weight = left.weight + right.weight
@@ -127,6 +136,7 @@ class ScoreKernel(Kernel[ScoreSums]):
             left.mean + share * gap,
             left.deviations + right.deviations + left.weight * share * gap**2,
             left.squared_errors + right.squared_errors,
+            left.loss + right.loss,
         )
 
     def is_finite(self, partial: ScoreSums) -> bool:

@@ -9,6 +9,7 @@ from dlbd_estimators.linear_model.lasso_cv import ElasticNetCV, LassoCV
 from dlbd_estimators.linear_model.linear_regression import LinearRegression
 from dlbd_estimators.linear_model.logistic import LogisticRegression
 from dlbd_estimators.linear_model.logistic_cv import LogisticRegressionCV
+from dlbd_estimators.linear_model.logistic_regression_path import logistic_regression_path
 from dlbd_estimators.linear_model.ridge import Ridge
 from dlbd_estimators.linear_model.ridge_classifier_cv import RidgeClassifierCV
 from dlbd_estimators.linear_model.ridge_cv import RidgeCV
@@ -28,4 +29,5 @@ __all__ = [
     "SeparableWarning",
     "enet_path",
     "lasso_path",
+    "logistic_regression_path",
 ]

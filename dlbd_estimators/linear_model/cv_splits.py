@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -55,7 +55,7 @@ def divide_by_cv(
         The data are lazy, and the splitter needs the positions of all rows.
     """
     cv = estimator.cv if cv is None else cv
-    if isinstance(cv, bool) or (isinstance(cv, Integral) and int(cv) < 2):
+    if not _is_valid(cv):
         raise invalid_parameter(
             estimator,
             "cv",
@@ -112,6 +112,15 @@ def held_out(blocks: DividedBlocks, splits: Splits, number: int) -> tuple[Any, A
     return np.concatenate(X), np.concatenate(y), np.concatenate(weight) if weight else None
 
 
+def _is_valid(cv: Any) -> bool:
+    """Return whether ``cv`` is of a type that describes splits."""
+    if cv is None or isinstance(cv, bool | str):
+        return cv is None
+    if isinstance(cv, Integral):
+        return int(cv) >= 2
+    return hasattr(cv, "split") or hasattr(cv, "selections") or isinstance(cv, Iterable)
+
+
 def _is_named(cv: Any) -> bool:
     """Return whether ``cv`` is an array with the number of each row's fold."""
     return isinstance(cv, PredefinedSplit) or names_folds(cv)
@@ -150,8 +159,9 @@ def _lazy(cv: Any, sizes: tuple[int, ...], classify: bool) -> tuple[Splits, Part
         selections = [*(train for train, _ in pairs), *tests, all_rows]
         parts = SelectedRows.of_selections(selections, len(sizes))
         return Splits.overlapping(len(pairs)), parts
+    what = repr(cv) if hasattr(cv, "split") else f"<{type(cv).__name__} of splits>"
     raise TypeError(
-        f"cv={cv!r} needs the positions of all rows, but X is lazy. Use a number of folds, KFold "
+        f"cv={what} needs the positions of all rows, but X is lazy. Use a number of folds, KFold "
         f"or ShuffleSplit of dlbd_estimators.model_selection, or a NumPy array with the number of "
         f"each row's fold."
     )

@@ -18,10 +18,12 @@ from sklearn.utils.metaestimators import available_if
 from dlbd_estimators.base.callbacks import FitTask, fit_task
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.block import Blocks, from_arrays
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sandwich import SandwichSums
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.linear_model.least_squares import LeastSquares
 from dlbd_estimators.linear_model.search import least_squares_problem, search
@@ -77,11 +79,12 @@ class IncrementalLeastSquares(LeastSquares):
         Number of rows of all batches. Only after ``partial_fit`` and ``merge``.
     """
 
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows}
+    _saved_as: ClassVar[Mapping[str, Any]] = {"_kept": KeptRows, "_stored": SandwichSums}
     solver: str
     _kept: KeptRows
 
     @available_if(_works_on_moments)
+    @accepts_xarray
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add a batch of rows to the rows that the model was fitted to.
 
@@ -216,6 +219,7 @@ class IncrementalLeastSquares(LeastSquares):
         task: FitTask,
     ) -> None:
         """Add the second moments of new rows to those of earlier rows, and fit the model."""
+        self.__dict__.pop("_stored", None)  # the sums of an earlier fit
         n_outputs = y_shape[0] if y_shape else 1
         packing = Packing(n_outputs, blocks.n_features, bool(self.fit_intercept))
         penalty, l1 = self._penalties(n_outputs)

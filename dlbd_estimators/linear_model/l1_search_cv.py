@@ -13,9 +13,9 @@ from sklearn.utils.validation import column_or_1d
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
 from dlbd_estimators.base.parameters import (
     check_choice,
-    check_integer,
     check_n_jobs,
     check_number,
+    invalid_parameter,
 )
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.blocks.block import ArrayLoader
@@ -106,7 +106,7 @@ class L1SearchCV(LinearRegressorBase):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -191,7 +191,9 @@ class L1SearchCV(LinearRegressorBase):
         l1_ratios = self._l1_ratios()
         if not isinstance(self.alphas, Integral) or isinstance(self.alphas, bool):
             return l1_ratios, check_alphas(self, open_low=False)
-        check_integer(self, "alphas", low=1)
+        if self.alphas < 1:
+            ints, floats = "an int in the range [1, inf)", "a non-empty array-like of floats"
+            raise invalid_parameter(self, "alphas", ints, f"{floats} in the range [0.0, inf)")
         if not l1_ratios.all():
             raise ValueError(
                 "Automatic alpha grid generation is not supported for l1_ratio=0. Give the alphas "

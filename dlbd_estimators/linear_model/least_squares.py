@@ -19,7 +19,8 @@ from dlbd_estimators.kernels.losses import HalfSquaredError, Loss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
-from dlbd_estimators.linear_model.fit import seed_of, solve
+from dlbd_estimators.linear_model.fit import seed_of
+from dlbd_estimators.linear_model.stored_covariance import solve_and_store
 from dlbd_estimators.solvers import Problem, Solution, room_for
 
 
@@ -109,7 +110,7 @@ class LeastSquares(LinearRegressorBase):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -163,7 +164,8 @@ class LeastSquares(LinearRegressorBase):
                 )
                 model = partial(self._attributes, packing, single)
                 start = self._start(packing)
-                solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
+                options = {"solver_name": solver, "task": task, "model": model}
+                solve_and_store(self, executor, problem, start, **options)
         return self
 
 

@@ -17,7 +17,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.predictors import LinearPredictor
 from dlbd_estimators.linear_model.decision_function import DecisionFunction
-from dlbd_estimators.linear_model.fit import seed_of, solve
+from dlbd_estimators.linear_model.fit import seed_of
 from dlbd_estimators.linear_model.logistic_parameters import (
     SKLEARN_COUNTERPART,
     UNSET,
@@ -30,6 +30,7 @@ from dlbd_estimators.linear_model.online_logistic import OnlineLogistic
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
 from dlbd_estimators.linear_model.split_fits import FitOnSplits
+from dlbd_estimators.linear_model.stored_covariance import check_storable, solve_and_store
 from dlbd_estimators.solvers import Known, Problem, Solution, room_for
 
 
@@ -94,6 +95,10 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         ``fit`` with the same parameters and data continues from there, with a bit-identical
         result. ``{}`` in the path is replaced by a hash of the parameters and data, so that each
         fit of a search has its own folder. See ``docs/reliability.md``.
+    store_covariance : bool, default=False
+        Whether to keep the sums from which ``inference.coefficient_table(model)`` computes standard
+        errors without X, ``8 n_coefficients^2`` bytes. It takes one more pass, at the solution. Not
+        with an l1 penalty or ``class_weight``.
 
     Attributes
     ----------
@@ -158,6 +163,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         warm_start: bool = False,
         n_jobs: int | None = None,
         checkpoint: Any = None,
+        store_covariance: bool = False,
     ) -> None:
         self.penalty = penalty
         self.C = C
@@ -174,6 +180,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         self.warm_start = warm_start
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
+        self.store_covariance = store_covariance
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
@@ -182,7 +189,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Labels: strings, integers or booleans.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -213,6 +220,9 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
             ``tol`` was not reached, in ``max_iter`` steps or because of rounding.
         """
         penalty, solver = check_parameters(self)
+        no_errors = "class_weight depends on them" if self.class_weight is not None else None
+        no_errors = "an l1 penalty chooses them" if penalty.l1_ratio > 0 else no_errors
+        check_storable(self, reason=no_errors)
         with fit_task(self, X, y, sample_weight) as task:
             self._fit(X, y, sample_weight, penalty, solver, task)
         # The model describes only these rows: partial_fit must not continue from older batches.
@@ -266,7 +276,8 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
                 }  # fmt: skip
 
             start = last_solution(self, packing, classes, shifted=l1 > 0)
-            solve(self, executor, problem, start, solver_name=solver, task=task, model=model)
+            options = {"solver_name": solver, "task": task, "model": model}
+            solve_and_store(self, executor, problem, start, **options)
 
     def _model(self) -> LinearPredictor:
         return LinearPredictor(dense(self.coef_), self.intercept_)

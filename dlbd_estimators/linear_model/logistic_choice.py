@@ -130,7 +130,7 @@ def settings_of(estimator: Any) -> Settings:
 
 
 def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool]:
-    Cs = _inverse_strengths(estimator)
+    Cs = inverse_strengths(estimator)
     value = estimator.l1_ratios
     unset = value is None or (isinstance(value, str) and value == _OLD_DEFAULT)
     check_choice(estimator, "penalty", ("l1", "l2", "elasticnet", UNSET), none=True)
@@ -155,7 +155,14 @@ def _penalties(estimator: Any) -> tuple[FloatArray, FloatArray, str | None, bool
     return Cs, np.array([1.0 if penalty == "l1" else 0.0]), penalty, False
 
 
-def _inverse_strengths(estimator: Any) -> FloatArray:
+def inverse_strengths(estimator: Any) -> FloatArray:
+    """Check the estimator's ``Cs``, and return them as floats in the same order.
+
+    Raises
+    ------
+    InvalidParameter
+        A value is out of range, or there are none.
+    """
     value = estimator.Cs
     if isinstance(value, Integral) and not isinstance(value, bool):
         check_integer(estimator, "Cs", low=1)

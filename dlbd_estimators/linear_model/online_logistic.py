@@ -13,6 +13,7 @@ from dlbd_estimators.base.callbacks import fit_task
 from dlbd_estimators.base.class_weights import class_factors
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.block import Encoding
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -20,6 +21,7 @@ from dlbd_estimators.kernels.labels import LabelCounts
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L2
+from dlbd_estimators.kernels.sandwich import SandwichSums
 from dlbd_estimators.linear_model.logistic_parameters import check_parameters, has_l1_part
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.sparse_coefficients import dense
@@ -61,9 +63,13 @@ class OnlineLogistic:
     coef_: Any
     intercept_: Any
     _running: RunningCurvature
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_running": RunningCurvature}
+    _saved_as: ClassVar[Mapping[str, Any]] = {
+        "_running": RunningCurvature,
+        "_stored": SandwichSums,
+    }
 
     @available_if(_has_smooth_penalty)
+    @accepts_xarray
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Update the model with a batch by one Newton step, which uses the Hessians of all batches.
 
@@ -77,7 +83,7 @@ class OnlineLogistic:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             Labels, all of which are in ``classes``.
         classes : array-like of shape (n_classes,), optional
@@ -111,6 +117,7 @@ class OnlineLogistic:
             this batch alone.
         """
         penalty, _ = check_parameters(self)
+        self.__dict__.pop("_stored", None)  # the sums of an earlier fit
         earlier = self._running_curvature()
         labels = self._labels(classes, earlier)
         if isinstance(self.class_weight, str):

@@ -129,7 +129,7 @@ class RidgeCV(LinearRegressorBase):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

@@ -69,15 +69,31 @@ def score_of_models(
             flat = y.ndim == 1
             model.coef_ = coef[index, 0] if flat else coef[index]
             model.intercept_ = intercept[index, 0] if flat else intercept[index]
-            scores[index] = _finite(scorer(model, X, y, **options), number)
+            scores[index] = _score(scorer, model, X, y, options, number)
         return scores
 
     return score
 
 
-def _finite(score: Any, number: int | None) -> float:
+def _score(
+    scorer: Any, model: Any, X: Any, y: Any, options: dict[str, Any], number: int | None
+) -> float:
+    """Return the score of a model; ``number`` is that of the split, None for leave-one-out.
+
+    Raises
+    ------
+    ValueError
+        The scorer needs a method that the model does not have, or the score is not finite.
+    """
+    source = "of leave-one-out" if number is None else f"of split {number}"
+    try:
+        score = scorer(model, X, y, **options)
+    except AttributeError as error:
+        raise ValueError(
+            f"The score {source} cannot be computed: {error} Use a scoring that the model has the "
+            f"predictions for."
+        ) from error
     if not np.isfinite(score):
-        source = "of leave-one-out" if number is None else f"of split {number}"
         raise ValueError(
             f"The score {source} is {score}. Use a scoring that is finite for all held-out rows, "
             f"or fewer folds."
@@ -119,7 +135,7 @@ def score_of_rows(
     options = {} if weight is None else {"sample_weight": weight}
 
     def one(targets: FloatArray, predicted: FloatArray) -> float:
-        return _finite(scorer(_Predictions(), predicted, targets, **options), None)
+        return _score(scorer, _Predictions(), predicted, targets, options, None)
 
     def score(errors: FloatArray) -> FloatArray:
         predicted = y[:, None, :] - errors
@@ -174,7 +190,7 @@ def scores_of_classifiers(
             model = LogisticRegression()
             model.classes_, model.n_features_in_ = classes, X.shape[1]
             model.coef_, model.intercept_ = packing.unpack(parameters[number, model_number])
-            scores[number, model_number] = _finite(scorer(model, X, y, **options), number)
+            scores[number, model_number] = _score(scorer, model, X, y, options, number)
     return scores
 
 
@@ -223,8 +239,8 @@ def score_of_class_rows(
 
     def score(errors: FloatArray) -> FloatArray:
         decided = np.moveaxis(y[:, None, :] - errors, 1, 0)
-        scores = [scorer(_Decisions(classes), each, labels, **options) for each in decided]
-        return np.array([[_finite(each, None)] for each in scores])
+        model = _Decisions(classes)
+        return np.array([[_score(scorer, model, each, labels, options, None)] for each in decided])
 
     return score
 
@@ -256,7 +272,7 @@ def score_of_class_models(
         y = classes[y.astype(np.intp)]
         options = {} if weight is None or not weighted else {"sample_weight": weight}
         decided = [X @ w.T + b for w, b in zip(coef, intercept, strict=True)]
-        scores = [scorer(_Decisions(classes), each, y, **options) for each in decided]
-        return np.array([_finite(each, number) for each in scores])
+        model = _Decisions(classes)
+        return np.array([_score(scorer, model, each, y, options, number) for each in decided])
 
     return score

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from dlbd_estimators.base.documentation import documented_like
+from dlbd_estimators.base.xarray_input import accepts_xarray_rows
 from dlbd_estimators.metrics.contingency import LabelPairs
 from dlbd_estimators.metrics.one_pass import any_lazy, check_choice, one_pass
 
 _AVERAGES = ("binary", "micro", "macro", "weighted", "samples", None)
 
 
+@accepts_xarray_rows
 def accuracy_score(
     y_true: Any, y_pred: Any, *, normalize: bool = True, sample_weight: Any = None
 ) -> float:
@@ -59,6 +61,7 @@ def accuracy_score(
     return float(_score(metrics.accuracy_score, y_true, y_pred, sample_weight, options))
 
 
+@accepts_xarray_rows
 def balanced_accuracy_score(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, adjusted: bool = False
 ) -> float:
@@ -97,6 +100,7 @@ def balanced_accuracy_score(
     return float(_score(metrics.balanced_accuracy_score, y_true, y_pred, sample_weight, options))
 
 
+@accepts_xarray_rows
 def confusion_matrix(
     y_true: Any,
     y_pred: Any,
@@ -146,6 +150,7 @@ def confusion_matrix(
     return np.asarray(_score(metrics.confusion_matrix, y_true, y_pred, sample_weight, options))
 
 
+@accepts_xarray_rows
 def precision_score(
     y_true: Any,
     y_pred: Any,
@@ -199,6 +204,7 @@ def precision_score(
     return _averaged_score(metrics.precision_score, rows, labels, pos_label, average, zero_division)
 
 
+@accepts_xarray_rows
 @documented_like(precision_score)
 def recall_score(
     y_true: Any,
@@ -226,6 +232,7 @@ def recall_score(
     return _averaged_score(metrics.recall_score, rows, labels, pos_label, average, zero_division)
 
 
+@accepts_xarray_rows
 @documented_like(precision_score)
 def f1_score(
     y_true: Any,

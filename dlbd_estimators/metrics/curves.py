@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import calibration, metrics
 
+from dlbd_estimators.base.xarray_input import accepts_xarray_rows
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
@@ -24,6 +25,7 @@ from dlbd_estimators.metrics.quantized_scores import ALL_DIGITS, QuantizedScores
 Curve = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
+@accepts_xarray_rows
 def roc_curve(
     y_true: Any,
     y_score: Any,
@@ -92,6 +94,7 @@ def roc_curve(
     )
 
 
+@accepts_xarray_rows
 def rounded_roc_curve(
     y_true: Any,
     y_score: Any,
@@ -128,6 +131,7 @@ def rounded_roc_curve(
     return curve
 
 
+@accepts_xarray_rows
 def calibration_curve(
     y_true: Any,
     y_prob: Any,

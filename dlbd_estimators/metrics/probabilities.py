@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from dlbd_estimators.base.user_warnings import warn_user
+from dlbd_estimators.base.xarray_input import accepts_xarray_rows
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.labels import distinct
 from dlbd_estimators.metrics.contingency import labels as checked_labels
 from dlbd_estimators.metrics.one_pass import any_lazy, check_total, numbers, one_pass, row_weights
 
 
+@accepts_xarray_rows
 def log_loss(
     y_true: Any,
     y_proba: Any = None,
@@ -94,6 +96,7 @@ def log_loss(
     return float(hit.sum() / costs.weight) if normalize else float(hit.sum())
 
 
+@accepts_xarray_rows
 def brier_score_loss(
     y_true: Any,
     y_proba: Any,

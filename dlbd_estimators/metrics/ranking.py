@@ -19,6 +19,7 @@ from sklearn import metrics
 from sklearn.exceptions import UndefinedMetricWarning
 
 from dlbd_estimators.base.user_warnings import warn_user
+from dlbd_estimators.base.xarray_input import accepts_xarray_rows
 from dlbd_estimators.metrics.contingency import (
     ContingencyTable,
     distinct_pairs,
@@ -31,6 +32,7 @@ from dlbd_estimators.metrics.contingency import (
 from dlbd_estimators.metrics.one_pass import any_lazy, check_choice, numbers, one_pass
 
 
+@accepts_xarray_rows
 def roc_auc_score(
     y_true: Any,
     y_score: Any,

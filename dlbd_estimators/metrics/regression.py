@@ -8,6 +8,7 @@ import numpy as np
 from sklearn import metrics
 
 from dlbd_estimators.base.documentation import documented_like
+from dlbd_estimators.base.xarray_input import accepts_xarray_rows
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.metrics.error_sums import Errors, ErrorSums, PoissonSums
 from dlbd_estimators.metrics.one_pass import any_lazy, check_total, one_pass
@@ -15,6 +16,7 @@ from dlbd_estimators.metrics.one_pass import any_lazy, check_total, one_pass
 _AVERAGES = ("raw_values", "uniform_average", "variance_weighted")
 
 
+@accepts_xarray_rows
 def mean_squared_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
 ) -> Any:
@@ -59,6 +61,7 @@ def mean_squared_error(
     return _average(sums.squares / sums.weight, multioutput)
 
 
+@accepts_xarray_rows
 @documented_like(mean_squared_error)
 def root_mean_squared_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
@@ -88,6 +91,7 @@ def root_mean_squared_error(
     return _average(np.sqrt(sums.squares / sums.weight), multioutput)
 
 
+@accepts_xarray_rows
 @documented_like(root_mean_squared_error)
 def mean_absolute_error(
     y_true: Any, y_pred: Any, *, sample_weight: Any = None, multioutput: Any = "uniform_average"
@@ -110,6 +114,7 @@ def mean_absolute_error(
     return _average(sums.distances / sums.weight, multioutput)
 
 
+@accepts_xarray_rows
 def r2_score(
     y_true: Any,
     y_pred: Any,
@@ -172,6 +177,7 @@ def r2_score(
     return metrics.r2_score([spread, -spread, none], [spread, -spread, error], **options)
 
 
+@accepts_xarray_rows
 def max_error(y_true: Any, y_pred: Any) -> float:
     """Return the largest ``|y_i - prediction_i|``.
 
@@ -208,6 +214,7 @@ def max_error(y_true: Any, y_pred: Any) -> float:
     return float(sums.largest[0])
 
 
+@accepts_xarray_rows
 def mean_poisson_deviance(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Return ``2 sum_i s_i (y_i log(y_i / prediction_i) - y_i + prediction_i) / sum_i s_i``.
 

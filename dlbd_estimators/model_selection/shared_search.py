@@ -14,6 +14,7 @@ from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
+from dlbd_estimators.base.xarray_input import AcceptsXarray
 from dlbd_estimators.model_selection.candidate_groups import groups_of, with_parameters
 from dlbd_estimators.model_selection.fitted_candidates import (
     Candidate,
@@ -27,7 +28,7 @@ from dlbd_estimators.model_selection.search_splits import SearchSplits, is_ours
 _KNOWN = {"groups", "sample_weight"}
 
 
-class SharedSearch:
+class SharedSearch(AcceptsXarray):
     """Mixin that adds shared sweeps to one of scikit-learn's searches, the next base class.
 
     Parameters
@@ -117,7 +118,7 @@ class SharedSearch:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets), optional
             Targets or labels.
         **params : dict

@@ -107,8 +107,18 @@ class TrainingView:
         self._phases = figures.phases(self._steps)
         loss = Tabs(
             tabs=[
-                TabPanel(child=curve("same_loss", "Loss"), title="linear"),
-                TabPanel(child=curve("same_positive_loss", "Loss", log=True), title="log"),
+                TabPanel(
+                    child=curve("same_loss", "Loss", dashed="same_validation_loss"), title="linear"
+                ),
+                TabPanel(
+                    child=curve(
+                        "same_positive_loss",
+                        "Loss",
+                        log=True,
+                        dashed="same_positive_validation_loss",
+                    ),
+                    title="log",
+                ),
             ],
             sizing_mode="stretch_width",
         )
@@ -178,6 +188,8 @@ class TrainingView:
         title = "Loss"
         if len(kinds) > 1:
             title = f"Loss of {drawn[0].kind} only: other fits have another kind of loss"
+        if any(value is not None for fit in drawn for value in fit.columns["validation_loss"]):
+            title += " (dashed: of validation rows)"
         for fig in self._losses:
             fig.title.text = title
 

@@ -24,6 +24,8 @@ _Y = (
     "loss",
     "same_loss",
     "same_positive_loss",
+    "same_validation_loss",
+    "same_positive_validation_loss",
     "excess",
     "validation_score",
     "gradient_norm",
@@ -49,9 +51,20 @@ _MOST_MARKED = 40
 _MOST_STEPS = 40
 _GB = 1e9
 #: Curves on a log scale, which cannot show zero.
-LOG = ("same_positive_loss", "excess", "gradient_norm", "error")
+LOG = (
+    "same_positive_loss",
+    "same_positive_validation_loss",
+    "excess",
+    "gradient_norm",
+    "error",
+)
 #: Losses of the drawn fits that are of the same kind as the newest one, and so can be compared.
-_SAME = ("same_loss", "same_positive_loss")
+_SAME = {
+    "same_loss": "loss",
+    "same_positive_loss": "loss",
+    "same_validation_loss": "validation_loss",
+    "same_positive_validation_loss": "validation_loss",
+}
 #: Curves beside the loss, the most informative one first: title of the figure, title of its tab.
 COURSES = {
     "error": ("Distance to the optimum", "error"),
@@ -108,10 +121,15 @@ def curve(
     *,
     log: bool = False,
     share: bool = False,
+    dashed: str = "",
 ) -> Any:
-    """Return a figure of one quantity against the number of passes."""
+    """Return a figure of one quantity against the number of passes; another one can be dashed."""
     fig = _figure(title, y_axis_type="log" if log else "linear")
     _draw(fig, curves, points, name)
+    if dashed:
+        fig.multi_line(
+            "pass", dashed, source=curves, line_color="colour", line_width=2, line_dash="dashed"
+        )
     if not log:  # enough digits to show small differences
         fig.yaxis.formatter = PrintfTickFormatter(format="%.8g")
     if share:
@@ -178,7 +196,7 @@ def _draw(fig: Any, curves: ColumnDataSource, points: ColumnDataSource, name: st
 
 
 def _thinned(fit: Fit, name: str, kind: str) -> list[float]:
-    values = fit.columns["loss" if name in (*_SAME, "excess") else name]
+    values = fit.columns["loss" if name == "excess" else _SAME.get(name, name)]
     if name in _SAME and fit.kind != kind:
         values = [None] * len(values)
     if name == "excess":

@@ -22,6 +22,7 @@ COLUMNS = (
     "pass",
     "loss",
     "validation_score",
+    "validation_loss",
     "gradient_norm",
     "error",
     "learning_rate",

@@ -12,6 +12,7 @@ _MEASURES = {
     "gradient_norm": ("gradient", ".1e"),
     "error": ("error", ".1e"),
     "validation_score": ("score", ".8g"),
+    "validation_loss": ("validation loss", ".8g"),
 }
 
 

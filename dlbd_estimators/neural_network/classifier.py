@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.class_predictions import ClassPredictions
 from dlbd_estimators.base.validation import Data, training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
@@ -60,6 +61,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         self.class_weight = class_weight
 
     @available_if(has_batches)
+    @accepts_xarray
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
@@ -68,7 +70,7 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_labels)
             Classes or labels, as in :meth:`fit`; not all classes have to occur.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

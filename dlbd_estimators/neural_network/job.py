@@ -22,12 +22,16 @@ from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 
 @dataclass(frozen=True)
 class Job:
-    """Data, settings and initial parameters of one call."""
+    """Data, settings and initial parameters of one call.
+
+    ``validation`` has the rows that the user passed to validate on, if any.
+    """
 
     executor: Executor
     blocks: Blocks
     targets: TargetSpec
     network: Network
+    validation: Blocks | None
     settings: Settings
     random_state: np.random.RandomState
     start: FloatArray

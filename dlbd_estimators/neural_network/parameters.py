@@ -21,9 +21,10 @@ from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
 from dlbd_estimators.kernels.updates import SGD, Adam, Update
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
+from dlbd_estimators.solvers.stochastic.schedules import EpochSchedule
 
 _SOLVERS = ("lbfgs", "sgd", "adam")
-_SCHEDULES = ("constant", "invscaling", "adaptive")
+_SCHEDULES = ("constant", "invscaling", "adaptive", "cosine")
 _AUTO_BATCH = 200
 
 
@@ -43,6 +44,8 @@ class Settings:
         Step by which replicas are merged.
     buffer_nbytes : int or None
         Size of the buffer of a replica; None means that it follows from the data.
+    dropout : tuple of float
+        Probability of dropout of each hidden layer; empty without dropout.
     """
 
     hidden: tuple[int, ...]
@@ -50,6 +53,7 @@ class Settings:
     update: Update | None
     outer: OuterStep
     buffer_nbytes: int | None
+    dropout: tuple[float, ...]
 
     @classmethod
     def of(cls, estimator: Any) -> Settings:
@@ -87,6 +91,7 @@ class Settings:
         for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
             check_flag(estimator, name)
         check_verbose(estimator)
+        _check_training(estimator)
         check_number(estimator, "outer_learning_rate", low=0.0, open_low=True)
         check_number(estimator, "outer_momentum", low=0.0, high=1.0, open_high=True)
         if estimator.solver == "lbfgs" and estimator.n_replicas not in ("auto", 1):
@@ -100,7 +105,69 @@ class Settings:
             _update(estimator),
             OuterStep(estimator.outer_learning_rate, estimator.outer_momentum),
             _buffer_nbytes(estimator),
+            _dropout(estimator, len(hidden)),
         )
+
+
+def _check_training(estimator: Any) -> None:
+    """Check the parameters that scikit-learn's perceptrons do not have, with those they need."""
+    check_integer(estimator, "warmup_epochs", low=0)
+    check_number(estimator, "decoupled_weight_decay", low=0.0)
+    if estimator.clip_norm is not None:
+        check_number(estimator, "clip_norm", low=0.0, open_low=True)
+    solver, schedule = estimator.solver, estimator.learning_rate
+    if solver == "lbfgs":
+        given = {
+            "clip_norm": estimator.clip_norm is not None,
+            "warmup_epochs": estimator.warmup_epochs > 0,
+            "dropout": np.any(np.asarray(estimator.dropout) != 0),
+            "learning_rate": schedule == "cosine",
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} needs mini-batches, but solver='lbfgs' makes "
+                f"full passes. Choose solver='adam' or 'sgd'."
+            )
+    if solver != "adam" and estimator.decoupled_weight_decay > 0:
+        raise ValueError(
+            f"decoupled_weight_decay={estimator.decoupled_weight_decay} needs solver='adam' (it is "
+            f"then AdamW), but solver={solver!r}. The penalty of other solvers is alpha."
+        )
+    if estimator.warmup_epochs and schedule not in ("constant", "cosine"):
+        raise ValueError(
+            f"warmup_epochs={estimator.warmup_epochs} needs learning_rate='constant' or 'cosine', "
+            f"but learning_rate={schedule!r}."
+        )
+    if schedule == "cosine" and estimator.warmup_epochs >= estimator.max_iter:
+        raise ValueError(
+            f"warmup_epochs={estimator.warmup_epochs} leaves none of max_iter={estimator.max_iter} "
+            f"epochs for learning_rate='cosine'. Increase max_iter."
+        )
+
+
+def _dropout(estimator: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the rate of each hidden layer; nothing if all are 0."""
+    rates = estimator.dropout
+    listed = [rates] * n_hidden if isinstance(rates, numbers.Real) else rates
+    try:
+        values = np.array([float(rate) for rate in listed])
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    in_range = bool(((values >= 0) & (values < 1)).all())
+    if isinstance(rates, bool | str) or not in_range or len(values) != n_hidden:
+        per_layer = f"one such number for each of the {n_hidden} hidden layers"
+        raise invalid_parameter(estimator, "dropout", "a float in the range [0, 1)", per_layer)
+    return tuple(float(rate) for rate in values) if values.any() else ()
+
+
+def epoch_schedule(estimator: Any) -> EpochSchedule | None:
+    """Return the schedule that depends on the number of the epoch only, if there is one."""
+    cosine = estimator.learning_rate == "cosine"
+    if not (cosine or estimator.warmup_epochs):
+        return None
+    n_epochs = int(estimator.max_iter) if cosine else None
+    rate = float(estimator.learning_rate_init)
+    return EpochSchedule(rate, int(estimator.warmup_epochs), n_epochs)
 
 
 def has_batches(estimator: Any) -> bool:

@@ -13,34 +13,30 @@ import numpy as np
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.validation import Data
-from dlbd_estimators.engine.blas import thread_count
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
-from dlbd_estimators.neural_network.parameters import Settings, batch_size
-from dlbd_estimators.neural_network.replicas import count_replicas, epoch_layout
+from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
-from dlbd_estimators.neural_network.training_rows import (
-    Holdout,
-    hold_out_of_blocks,
-    hold_out_rows,
-    known_sizes,
-    rows_in_memory,
+from dlbd_estimators.neural_network.training_problem import training_problem
+from dlbd_estimators.neural_network.training_rows import known_sizes
+from dlbd_estimators.neural_network.validation import (
+    check_validation_arguments,
+    naming_validation_data,
+    validation_rows,
 )
 from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
-from dlbd_estimators.solvers.random_states import freeze
 from dlbd_estimators.solvers.solver import State
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
-from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
+from dlbd_estimators.solvers.stochastic.epochs import Epochs
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
-from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme, InMemory, InRounds
+from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 
 class BaseMLP(SharedParameters, Model, ABC):
@@ -67,17 +63,36 @@ class BaseMLP(SharedParameters, Model, ABC):
         return hasattr(self, "coefs_")
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Fit the network.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_outputs)
             Classes (strings, integers or booleans), labels (each 0 or 1), or numbers.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional
             Weights, at least 0.
+        X_val : array-like or lazy features of shape (n_val, n_features), optional
+            Features of rows on which the network is validated after each epoch; X may be lazy and
+            X_val in memory, or the reverse. Their score and loss are recorded. With
+            ``early_stopping``, they decide when to stop and which parameters are kept, and no rows
+            of X are held out. In a ``Pipeline``, ``transform_input=["X_val"]`` transforms them
+            like X.
+        y_val : array-like or lazy array of shape (n_val,) or (n_val, n_outputs), optional
+            Targets of these rows, of the same kind as y.
+        sample_weight_val : float, array-like or lazy array of shape (n_val,), optional
+            Weights of these rows, at least 0. ``class_weight`` multiplies them, as in training.
 
         Returns
         -------
@@ -91,7 +106,9 @@ class BaseMLP(SharedParameters, Model, ABC):
             a ValueError and a FloatingPointError, and leaves the attributes as they were.
         ValueError
             X, y or sample_weight holds NaN or infinity (the message names block, row and column),
-            lengths differ, y is out of range for the loss, or a parameter is out of range.
+            lengths differ, y is out of range for the loss, or a parameter is out of range. Also if
+            only one of X_val and y_val is passed, with ``solver="lbfgs"``, or if y_val has a class
+            that y does not have.
         MemoryError
             The buffer, or a sparse X once it is dense, does not fit in memory; raised before
             training.
@@ -102,10 +119,19 @@ class BaseMLP(SharedParameters, Model, ABC):
             ``max_iter`` was reached, or training diverged and ``early_stopping`` kept the
             parameters of the best score.
         """
-        return self._fit(X, y, sample_weight)
+        check_validation_arguments(self, X_val, y_val, sample_weight_val)
+        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation=validation)
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        validation: tuple[Any, Any, Any] | None = None,
+        incremental: bool = False,
+        classes: Any = None,
     ) -> Self:
         began = time.perf_counter()
         settings = Settings.of(self)
@@ -115,7 +141,8 @@ class BaseMLP(SharedParameters, Model, ABC):
         with fit_task(self, X, y, sample_weight, step=step, callbacks=not incremental) as task:
             before = self.__dict__.copy()
             try:
-                self._fit_or_fail(X, y, sample_weight, settings, task, incremental, classes, began)
+                data = (X, y, sample_weight), validation
+                self._fit_or_fail(*data, settings, task, incremental, classes, began)
             except BaseException:
                 # Keep the attributes of an earlier fit rather than those of an unfinished one.
                 self.__dict__ = before
@@ -124,9 +151,8 @@ class BaseMLP(SharedParameters, Model, ABC):
 
     def _fit_or_fail(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
+        training: tuple[Any, Any, Any],
+        validation: tuple[Any, Any, Any] | None,
         settings: Settings,
         task: FitTask,
         incremental: bool,
@@ -134,15 +160,27 @@ class BaseMLP(SharedParameters, Model, ABC):
         began: float,
     ) -> None:
         fresh = not hasattr(self, "coefs_") or not (incremental or self.warm_start)
-        data = self._data(X, y, sample_weight, reset=fresh)
-        name = type(self).__name__.lower()
-        with executor_for(data.blocks) as executor:
-            task.checkpoint.open(executor, data.blocks)
+        data, name = self._data(*training, reset=fresh), type(self).__name__.lower()
+        given, all_blocks = None, [data.blocks]
+        if validation is not None:
+            with naming_validation_data():
+                given = self._data(*validation, reset=False)
+            all_blocks.append(given.blocks)
+        with executor_for(*all_blocks) as executor:
+            task.checkpoint.open(executor, *all_blocks)
             targets = self._targets(
                 executor, data, fresh=fresh, incremental=incremental, classes=classes
             )
             if targets.encoding.classes is not None:
                 task.checkpoint.add_to_fingerprint("classes", targets.encoding.classes)
+            task.checkpoint.add_to_fingerprint("validation data", np.asarray(given is not None))
+            if self.learning_rate == "cosine":  # max_iter then changes every step
+                n_epochs = np.asarray(int(self.max_iter))
+                task.checkpoint.add_to_fingerprint("epochs of the cosine", n_epochs)
+            rows_val = None
+            if given is not None:
+                with naming_validation_data():
+                    rows_val = validation_rows(executor, given, data.y_shape, targets, name)
             blocks = known_sizes(executor, data.blocks.encoded(targets.encoding), name)
             # With mini-batches, `on_step` prints the lines, with the same words as scikit-learn.
             print_lines = bool(self.verbose) and settings.update is None
@@ -155,7 +193,16 @@ class BaseMLP(SharedParameters, Model, ABC):
                 else last_parameters(self, layers)
             ).astype(blocks.dtype)
             network = Network(layers, settings.activation, targets.loss, float(self.alpha))
-            inputs = executor, blocks, targets, network, settings, random_state, start
+            inputs = (
+                executor,
+                blocks,
+                targets,
+                network,
+                rows_val,
+                settings,
+                random_state,
+                start,
+            )
             job = Job(*inputs, fresh, incremental, task, began)
             if settings.update is None:
                 self._fit_in_passes(job, name)
@@ -201,7 +248,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: Job, name: str) -> None:
-        problem = self._training_problem(job, name)
+        problem = training_problem(self, job, name)
         solver = self._epochs(job)
         state = self._state_from(job, problem.scheme)
         earlier = [] if job.fresh or not hasattr(self, "_training") else list(self.history_)
@@ -210,7 +257,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         def attributes(state: EpochState, records: Sequence[Record] = records) -> dict[str, Any]:
             return {
                 **self._model_attributes(job, solver.answer(problem, state)),
-                **self._progress_attributes(state),
+                **self._progress_attributes(state, scored=problem.score is not None),
                 "history_": [*earlier, *entries(records)],
                 # Each call draws a new order of rows in memory.
                 "_training": replace(state, random=None, order=None),
@@ -243,54 +290,16 @@ class BaseMLP(SharedParameters, Model, ABC):
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
 
-    def _training_problem(self, job: Job, name: str) -> Training:
-        """Return the training rows, how to train on them, and the score of rows held out."""
-        blocks, score = job.blocks, None
-        n_replicas = count_replicas(self, blocks)
-        holdout = None
-        if self.early_stopping:
-            holdout = Holdout(
-                self.validation_fraction, job.targets.errors, job.targets.encoding.classes
-            )
-        if blocks.in_memory and n_replicas == 1:
-            rows = rows_in_memory(blocks)
-            if holdout is not None:
-                rows, score = hold_out_rows(rows, holdout, job.network, job.random_state, name)
-            scheme = InMemory(
-                self._learner(job, rows.n_rows),
-                rows,
-                freeze(job.random_state) if self.shuffle else None,
-                thread_count(),
-                name,
-            )
-            return Training(blocks, scheme, score)
-        seed = int(job.random_state.randint(np.iinfo(np.int32).max))
-        if holdout is not None:
-            blocks, score = hold_out_of_blocks(
-                job.executor, blocks, holdout, job.network, seed, name
-            )
-        assert blocks.sizes is not None
-        learner = self._learner(job, sum(blocks.sizes))
-        shape = epoch_layout(
-            self, job.executor, blocks, n_replicas, job.settings.buffer_nbytes, learner.batch_size
-        )
-        shuffle = bool(self.shuffle)
-        return Training(
-            blocks, InRounds(learner, blocks, shape, job.settings.outer, seed, shuffle, name), score
-        )
-
-    def _learner(self, job: Job, n_rows: int) -> Learner:
-        assert job.settings.update is not None
-        return Learner(job.network, job.settings.update, batch_size(self, n_rows))
-
     def _epochs(self, job: Job) -> Epochs:
         return Epochs(
             patience=float(self.n_iter_no_change),
-            # Only SGD has schedules: Adam adapts its steps itself.
+            # scikit-learn's schedules are only for SGD: Adam adapts its steps itself.
             schedule=self.learning_rate if self.solver == "sgd" else "constant",
             learning_rate=float(self.learning_rate_init),
             power_t=float(self.power_t),
             once=job.incremental,
+            score_decides=bool(self.early_stopping),
+            by_epoch=epoch_schedule(self),
         )
 
     def _state_from(self, job: Job, scheme: EpochScheme) -> EpochState:
@@ -298,7 +307,7 @@ class BaseMLP(SharedParameters, Model, ABC):
 
         If ``partial_fit`` continues, it has the optimiser's state of the last call.
         """
-        new = scheme.begin(job.start, float(self.learning_rate_init))
+        new = scheme.begin(job.start, self._epochs(job).first_rate)
         last: EpochState | None = getattr(self, "_training", None)
         if job.fresh or last is None:
             return new
@@ -318,14 +327,13 @@ class BaseMLP(SharedParameters, Model, ABC):
             "_network": job.network,
         }
 
-    def _progress_attributes(self, state: EpochState) -> dict[str, Any]:
-        scored = self.early_stopping
+    def _progress_attributes(self, state: EpochState, *, scored: bool) -> dict[str, Any]:
         return {
             "n_iter_": state.n_iter,
             "t_": state.n_seen,
             "loss_": np.float64(state.losses[-1] if state.losses else np.inf),
             "loss_curve_": list(state.losses),
-            "best_loss_": None if scored else np.float64(state.best_loss),
+            "best_loss_": None if self.early_stopping else np.float64(state.best_loss),
             "validation_scores_": list(state.scores) if scored else None,
             "best_validation_score_": state.best_score if scored else None,
             "n_passes_": state.n_passes,

@@ -13,6 +13,7 @@ from dlbd_estimators.base.number_predictions import NumberPredictions
 from dlbd_estimators.base.parameters import check_choice
 from dlbd_estimators.base.prediction import Finish
 from dlbd_estimators.base.validation import Data, training_data
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -57,13 +58,14 @@ class MLPRegressor(NumberPredictions, BaseMLP):
         self.loss = loss
 
     @available_if(has_batches)
+    @accepts_xarray
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train for one more epoch on the given rows. Callbacks are not called.
 
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,) or (n_samples, n_targets)
             Targets, as in :meth:`fit`.
         sample_weight : float, array-like or lazy array of shape (n_samples,), optional

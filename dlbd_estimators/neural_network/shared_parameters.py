@@ -24,10 +24,11 @@ class SharedParameters:
         Strength of the L2 penalty on the weights, at least 0.
     batch_size : int or "auto", default="auto"
         Rows of a mini-batch; ``"auto"`` is 200, or all rows if there are fewer.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        With ``"sgd"``, how the learning rate changes. ``"invscaling"`` sets it after each epoch to
-        ``learning_rate_init / (t_ + 1) ** power_t``. ``"adaptive"`` divides it by 5 when the loss
-        no longer decreases.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        How the learning rate changes. ``"invscaling"`` and ``"adaptive"`` are for ``"sgd"`` only.
+        ``"invscaling"`` sets it after each epoch to ``learning_rate_init / (t_ + 1) ** power_t``.
+        ``"adaptive"`` divides it by 5 when the loss no longer decreases. ``"cosine"`` lets it fall
+        to nearly 0 in ``max_iter`` epochs, along half a cosine; also with ``"adam"``.
     learning_rate_init : float, default=0.001
         The first learning rate, greater than 0.
     power_t : float, default=0.5
@@ -37,7 +38,8 @@ class SharedParameters:
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of the initial parameters, the orders of the rows, and the choice of held-out rows.
+        Seed of the initial parameters, the orders of the rows, the choice of held-out rows, and
+        the dropout.
     tol : float, default=0.0001
         By how much the loss (or the validation score) must improve for an epoch to count as an
         improvement. With ``"lbfgs"``, the largest acceptable entry of the gradient.
@@ -50,11 +52,12 @@ class SharedParameters:
     nesterovs_momentum : bool, default=True
         Whether the momentum of ``"sgd"`` is Nesterov's.
     early_stopping : bool, default=False
-        Whether to hold out some rows, stop when their score no longer improves, and keep the best
-        parameters.
+        Whether to validate the network after each epoch, stop when the score no longer improves,
+        and keep the parameters with the best score. The rows to validate on are ``X_val`` and
+        ``y_val`` of :meth:`fit`; without these, some of the training rows are held out.
     validation_fraction : float, default=0.1
-        Share of the rows held out with ``early_stopping``. If data are read block by block, it is
-        the share of every block.
+        Share of the rows held out with ``early_stopping``, unless ``X_val`` is passed. If data are
+        read block by block, it is the share of every block.
     beta_1 : float, default=0.9
         With ``"adam"``, decay of the running mean of the gradient, in [0, 1).
     beta_2 : float, default=0.999
@@ -74,6 +77,20 @@ class SharedParameters:
         Memory in which a replica shuffles the rows of several blocks, in bytes or as
         ``"256 MiB"``; at least two blocks. ``"auto"`` is 256 MiB, or two blocks if they are
         larger. Rows in memory need no buffer, unless there are several replicas.
+    warmup_epochs : int, default=0
+        Number of epochs in which the learning rate grows linearly to ``learning_rate_init``, with
+        ``learning_rate="constant"`` or ``"cosine"``.
+    dropout : float or sequence of float, default=0.0
+        Probability, in [0, 1), that an output of a hidden layer is zero in a batch: the same for
+        all hidden layers, or one for each. The other outputs are divided by ``1 - dropout``, as in
+        PyTorch's ``Dropout``. Predictions use all outputs.
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient of a mini-batch. A longer gradient is shortened to
+        it, as by PyTorch's ``clip_grad_norm_``. None means no limit.
+    decoupled_weight_decay : float, default=0.0
+        With ``"adam"``, each update first multiplies the weights (not the intercepts) by
+        ``1 - rate * decoupled_weight_decay``, as PyTorch's ``AdamW`` does with its
+        ``weight_decay``. Set ``alpha=0`` to have no other penalty.
     outer_learning_rate : float, default=1.0
         Learning rate of the step that merges the replicas, along the mean of their changes.
     outer_momentum : float, default=0.5
@@ -97,7 +114,7 @@ class SharedParameters:
     loss_curve_ : list of float
         Loss of each epoch.
     validation_scores_ : list of float or None
-        Score of the held-out rows after each epoch, with ``early_stopping``.
+        Score of the validation rows after each epoch, with ``early_stopping`` or ``X_val``.
     best_validation_score_ : float or None
         The best of ``validation_scores_``.
     t_ : int
@@ -117,11 +134,12 @@ class SharedParameters:
     n_replicas_ : int
         Number of replicas used.
     n_passes_ : float
-        Number of passes over the features, including those for validation.
+        Number of passes over the features, including those for validation on held-out rows.
     history_ : list of dict
         One entry per epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
-        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping``,
-        ``validation_score``.
+        ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping`` or
+        ``X_val``, ``validation_score`` and ``validation_loss`` (the mean loss of the validation
+        rows, without the penalty).
     """
 
     def __init__(
@@ -152,6 +170,10 @@ class SharedParameters:
         max_fun: int = 15000,
         n_replicas: Any = "auto",
         buffer_size: Any = "auto",
+        warmup_epochs: int = 0,
+        dropout: Any = 0.0,
+        clip_norm: float | None = None,
+        decoupled_weight_decay: float = 0.0,
         outer_learning_rate: float = 1.0,
         outer_momentum: float = 0.5,
         checkpoint: Any = None,
@@ -181,6 +203,10 @@ class SharedParameters:
         self.max_fun = max_fun
         self.n_replicas = n_replicas
         self.buffer_size = buffer_size
+        self.warmup_epochs = warmup_epochs
+        self.dropout = dropout
+        self.clip_norm = clip_norm
+        self.decoupled_weight_decay = decoupled_weight_decay
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
         self.checkpoint = checkpoint

@@ -49,9 +49,21 @@ def _complete_classifier(model: Any) -> None:
     model._label_binarizer = LabelBinarizer().fit(examples)
 
 
+def _adapt(parameters: dict[str, Any]) -> None:
+    # scikit-learn has no such schedule. It matters only for a new fit.
+    if parameters["learning_rate"] == "cosine":
+        parameters["learning_rate"] = "constant"
+
+
 CLASSIFIER = SklearnCounterpart(
-    "sklearn.neural_network.MLPClassifier", _ATTRIBUTES, complete=_complete_classifier
+    "sklearn.neural_network.MLPClassifier",
+    _ATTRIBUTES,
+    adapt=_adapt,
+    complete=_complete_classifier,
 )
 REGRESSOR = SklearnCounterpart(
-    "sklearn.neural_network.MLPRegressor", _ATTRIBUTES, complete=_complete_regressor
+    "sklearn.neural_network.MLPRegressor",
+    _ATTRIBUTES,
+    adapt=_adapt,
+    complete=_complete_regressor,
 )

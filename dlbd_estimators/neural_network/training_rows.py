@@ -1,4 +1,4 @@
-"""The rows that an epoch trains on, and the rows held out for a score."""
+"""The rows that an epoch trains on, and the rows held out to validate on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from dlbd_estimators.base.class_weights import plain
-from dlbd_estimators.base.prediction import determination
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.blocks.checked_rows import CheckedRows
 from dlbd_estimators.blocks.held_out import hold_out
 from dlbd_estimators.engine.executor import Executor
-from dlbd_estimators.engine.passes import Pass, PassGenerator
-from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
-from dlbd_estimators.kernels.network import Network, NetworkPredictor
+from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.kernels.row_counts import RowCountKernel
-from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
-from dlbd_estimators.solvers.overflow import is_overflow
+from dlbd_estimators.kernels.scores import Errors
+from dlbd_estimators.neural_network.validation import held_out_score
 from dlbd_estimators.solvers.stochastic.epochs import Score
 
 
@@ -43,12 +40,6 @@ class Holdout:
     fraction: float
     errors: Errors
     classes: NDArray[Any] | None
-
-    def score(self, sums: ScoreSums) -> float:
-        """Return R^2 for numbers, and the accuracy for classes and labels."""
-        if isinstance(self.errors, SquaredErrors):
-            return determination(sums)
-        return 1.0 - float(sums.squared_errors[0]) / sums.weight
 
     def check(self, train: NDArray[Any], test: NDArray[Any]) -> None:
         """Check that every class has rows in both parts, by the class codes found in each.
@@ -129,7 +120,8 @@ def hold_out_rows(
     _check_enough(len(test))
     holdout.check(np.unique(rows.y[train]), np.unique(rows.y[test]))
     held_out = CheckedRows.of(_rows(rows, test))
-    return _rows(rows, train), _score(held_out, holdout, network, name, holdout.fraction)
+    score = held_out_score(held_out, holdout.errors, network, name, holdout.fraction)
+    return _rows(rows, train), score
 
 
 def hold_out_of_blocks(
@@ -147,30 +139,7 @@ def hold_out_of_blocks(
     _check_enough(sum(test.sizes))
     if holdout.classes is not None:
         holdout.check(_labels(executor, train, name), _labels(executor, test, name))
-    return train, _score(test, holdout, network, name, 1.0)
-
-
-def _score(
-    held_out: Blocks, holdout: Holdout, network: Network, name: str, n_passes: float
-) -> Score:
-    """Return a generator function that requests the score of parameters on rows held out."""
-
-    def score(parameters: FloatArray) -> PassGenerator[float]:
-        try:
-            sums: ScoreSums = yield Pass(
-                ScoreKernel(holdout.errors),
-                NetworkPredictor(network, parameters),
-                f"{name}-validation",
-                blocks=held_out,
-                n_passes=n_passes,
-            )
-        except ValueError as error:
-            if not is_overflow(error):
-                raise
-            return float("nan")  # training will diverge, with a more detailed error
-        return holdout.score(sums)
-
-    return score
+    return train, held_out_score(test, holdout.errors, network, name, 1.0)
 
 
 def _labels(executor: Executor, blocks: Blocks, name: str) -> Any:

@@ -80,7 +80,7 @@ class CalibrationDisplay(calibration.CalibrationDisplay):
         estimator : estimator or Pipeline
             A fitted classifier of two classes.
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like or lazy array of shape (n_samples,)
             True labels.
         n_bins : int, default=5

@@ -24,6 +24,8 @@ class CoefficientPathDisplay:
         Names of the columns; by default ``x0``, ``x1``, ...
     chosen : float, optional
         A strength to mark, for example the one that a search chose.
+    strength_name : str, default="alpha"
+        Name of the strength, the label of the axis.
 
     Attributes
     ----------
@@ -56,11 +58,13 @@ class CoefficientPathDisplay:
         coefs: NDArray[Any],
         feature_names: Sequence[str] | None = None,
         chosen: float | None = None,
+        strength_name: str = "alpha",
     ) -> None:
         self.alphas = alphas
         self.coefs = coefs
         self.feature_names = feature_names
         self.chosen = chosen
+        self.strength_name = strength_name
 
     def plot(self, ax: Any = None, *, max_names: int = 10, **kwargs: Any) -> Self:
         """Draw the lines, from the strongest penalty on the left to the weakest.
@@ -113,7 +117,7 @@ class CoefficientPathDisplay:
             ax.set_xscale("log")
         if not ax.xaxis_inverted():
             ax.invert_xaxis()
-        ax.set(xlabel="alpha", ylabel="Coefficient")
+        ax.set(xlabel=self.strength_name, ylabel="Coefficient")
         ax.grid(visible=True, color=PALE_GREY, linewidth=0.8)
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -170,4 +174,64 @@ class CoefficientPathDisplay:
         """
         alphas, coefs = path[:2]
         display = cls(alphas=alphas, coefs=coefs, feature_names=feature_names, chosen=chosen)
+        return display.plot(ax, **kwargs)
+
+    @classmethod
+    def from_logistic_path(
+        cls,
+        path: Sequence[Any],
+        *,
+        class_number: int | None = None,
+        feature_names: Sequence[str] | None = None,
+        chosen: float | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the result of ``logistic_regression_path`` by the strength ``1 / C``.
+
+        Parameters
+        ----------
+        path : tuple
+            The result. Its first two items are the values of C and the coefficients.
+        class_number : int, optional
+            The class whose coefficients are drawn, by its position in the sorted labels. Required
+            for three classes or more.
+        feature_names : sequence of str, optional
+            Names of the columns.
+        chosen : float, optional
+            A value of C to mark, for example ``LogisticRegressionCV(...).fit(X, y).C_``.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes new ones.
+        **kwargs
+            Parameters of :meth:`plot`.
+
+        Returns
+        -------
+        CoefficientPathDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            ``class_number`` is missing or there is no such class, or the number of names differs
+            from the number of columns.
+        """
+        Cs, coefs = np.asarray(path[0], dtype=np.float64), np.asarray(path[1])
+        n_classes = len(coefs) if coefs.ndim == 3 else None
+        if n_classes is not None:
+            if class_number is None or not 0 <= class_number < n_classes:
+                raise ValueError(
+                    f"class_number must be the position of one of {n_classes} classes, from 0, but "
+                    f"is {class_number!r}."
+                )
+            coefs = coefs[class_number]
+        elif class_number is not None:
+            raise ValueError("class_number is for three classes or more, but the path has two.")
+        display = cls(
+            alphas=1.0 / Cs,
+            coefs=coefs,
+            feature_names=feature_names,
+            chosen=None if chosen is None else 1.0 / chosen,
+            strength_name="1 / C",
+        )
         return display.plot(ax, **kwargs)

@@ -21,6 +21,7 @@ _LABELS = {
     "gradient_norm": "Largest entry of the gradient",
     "error": "Distance to the optimum",
     "validation_score": "Validation score",
+    "validation_loss": "Loss of the validation rows",
     "step": "Step length",
     "learning_rate": "Learning rate",
 }
@@ -43,6 +44,8 @@ class LossCurveDisplay:
         What ``y`` is: a key of ``history_``, or ``"excess"``.
     name : str, optional
         Name of the curve in the legend.
+    validation : ndarray of shape (n_steps,), optional
+        Vertical coordinates of a second, dashed curve: the loss of the validation rows.
 
     Attributes
     ----------
@@ -52,6 +55,8 @@ class LossCurveDisplay:
         The figure of these axes.
     line_ : matplotlib.lines.Line2D
         The curve.
+    validation_line_ : matplotlib.lines.Line2D or None
+        The curve of the validation rows.
 
     Examples
     --------
@@ -72,17 +77,19 @@ class LossCurveDisplay:
         x_name: str = "pass",
         y_name: str = "loss",
         name: str | None = None,
+        validation: NDArray[Any] | None = None,
     ) -> None:
         self.x = x
         self.y = y
         self.x_name = x_name
         self.y_name = y_name
         self.name = name
+        self.validation = validation
 
     def plot(
         self, ax: Any = None, *, name: str | None = None, log: bool | None = None, **kwargs: Any
     ) -> Self:
-        """Draw the curve. Several curves can be drawn on the same axes.
+        """Draw the curve, and that of the validation rows. Several can share the same axes.
 
         Parameters
         ----------
@@ -100,7 +107,7 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            The display itself, with ``ax_``, ``figure_`` and ``line_``.
+            The display itself, with ``ax_``, ``figure_``, ``line_`` and ``validation_line_``.
         """
         if log is None:
             log = self.y_name in _LOGARITHMIC and bool((self.y > 0).any())
@@ -108,6 +115,11 @@ class LossCurveDisplay:
         name = self.name if name is None else name
         markers = {"marker": "o", "markersize": 4} if len(self.x) <= 40 else {}
         (self.line_,) = ax.plot(self.x, self.y, **{"label": name, **markers, **kwargs})
+        self.validation_line_ = None
+        if self.validation is not None:
+            dashed = {"color": self.line_.get_color(), "linestyle": "--", **markers}
+            dashed["label"] = None if name is None else f"{name}, validation rows"
+            (self.validation_line_,) = ax.plot(self.x, self.validation, **dashed)
         if log:
             ax.set_yscale("log", nonpositive="mask")
         else:
@@ -130,7 +142,7 @@ class LossCurveDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a quantity from the history of a fit.
+        """Draw a quantity from the history of a fit; the loss with that of the validation rows.
 
         Parameters
         ----------
@@ -141,7 +153,7 @@ class LossCurveDisplay:
         y : str, default="loss"
             A key of ``history_``: ``"loss"``, ``"error"``, ``"gradient_norm"``,
             ``"validation_score"``, ...; or ``"excess"``, the loss minus the smallest loss of this
-            fit.
+            fit. ``"loss"`` also draws the loss of the validation rows, if there are such rows.
         name : str, optional
             Name of the curve in the legend; None means the class of the estimator.
         ax : matplotlib.axes.Axes, optional
@@ -213,7 +225,11 @@ class LossCurveDisplay:
         horizontal, vertical = _column(history, x), _column(history, "loss" if y == "excess" else y)
         if y == "excess":
             vertical = vertical - np.nanmin(vertical, initial=np.inf)
-        display = cls(x=horizontal, y=vertical, x_name=x, y_name=y, name=name)
+        has_validation = y == "loss" and any("validation_loss" in entry for entry in history)
+        validation = _column(history, "validation_loss") if has_validation else None
+        display = cls(
+            x=horizontal, y=vertical, x_name=x, y_name=y, name=name, validation=validation
+        )
         return display.plot(ax, **kwargs)
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dlbd_estimators.base.feature_names import check_columns
+from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.preprocessing.columns import without_na
 from dlbd_estimators.preprocessing.lazy import (
@@ -165,6 +166,7 @@ class Blockwise(LazyTransformer, _InMemory):
         )
 
     @_offers("inverse_transform")
+    @accepts_xarray
     def inverse_transform(self, X: Any) -> Any:
         """Undo ``transform``. This method exists if the transformer has it.
 

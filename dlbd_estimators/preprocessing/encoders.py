@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.base.documentation import documented_by_bases
+from dlbd_estimators.base.feature_names import names_of_array
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
@@ -107,7 +108,9 @@ class _LazyEncoder(LazyTransformer):
         limits = {"min_frequency": self.min_frequency, "max_categories": self.max_categories}
         self._eager(**limits).fit([[0]])
         X = check_lazy(self, X, reset=True)
-        names = None if not hasattr(X, "columns") else X.columns
+        names = getattr(X, "columns", None)
+        if names is None and names_of_array(X) is not None:
+            names = pd.Index(names_of_array(X))
         found = known.categories
         n_passes = float(found is None)
         if found is None:

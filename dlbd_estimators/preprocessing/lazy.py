@@ -62,7 +62,7 @@ class LazyTransformer(ToSklearnMixin):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Rows to transform, of shape (n_samples, n_features).
+            Rows to transform, of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class LazyTransformer(ToSklearnMixin):
         Parameters
         ----------
         X : array-like, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         y : array-like, optional
             Passed on to ``fit``.
         **fit_params : dict

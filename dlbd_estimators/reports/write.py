@@ -22,7 +22,16 @@ from dlbd_estimators.reports.scores import scores
 
 #: Number of steps of a long fit that are listed: half of them the first, half of them the last.
 _LISTED = 20
-_COLUMNS = ("iteration", "pass", "loss", "error", "gradient_norm", "validation_score", "seconds")
+_COLUMNS = (
+    "iteration",
+    "pass",
+    "loss",
+    "validation_loss",
+    "error",
+    "gradient_norm",
+    "validation_score",
+    "seconds",
+)
 
 
 def report(

@@ -34,7 +34,9 @@ class Record:
     bytes_read : int
         Bytes read until the end of the step.
     validation_score : float or None
-        Score on the held-out rows.
+        Score on the validation rows.
+    validation_loss : float or None
+        Mean loss on the validation rows, without the penalty.
     """
 
     iteration: int
@@ -49,6 +51,7 @@ class Record:
     seconds: float
     bytes_read: int
     validation_score: float | None = None
+    validation_loss: float | None = None
 
     def entry(self) -> dict[str, Any]:
         """Return the fields that are not None, by the names that users know."""

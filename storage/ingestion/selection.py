@@ -35,7 +35,13 @@ class RowSelection:
         """Return whether some rows are in both selections, as far as that is known."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the selection as plain values, for JSON."""
+        """Return the selection as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            The kind of the selection and its parameters.
+        """
         return {"by": type(self).__name__, **asdict(self)}
 
 
@@ -81,7 +87,18 @@ class HashSplit(RowSelection):
             )
 
     def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
-        """Return masks of the selected rows, and of the rows without a key."""
+        """Return which rows are selected, and which have no key.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            Values of the column.
+
+        Returns
+        -------
+        selected, missing : ndarray of bool of shape (n_rows,)
+            Masks of the rows.
+        """
         import pandas as pd
 
         texts = pa.chunked_array([as_texts(each) for each in values.chunks], pa.large_string())
@@ -163,7 +180,18 @@ class TimeSplit(RowSelection):
         return low, high
 
     def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
-        """Return masks of the selected rows, and of the rows without a time."""
+        """Return which rows are selected, and which have no time.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            Values of the column.
+
+        Returns
+        -------
+        selected, missing : ndarray of bool of shape (n_rows,)
+            Masks of the rows.
+        """
         times = read_cells(values, "datetime", self.format).values
         missing = np.isnat(times)
         low, high = self._limits()

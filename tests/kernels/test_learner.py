@@ -14,10 +14,17 @@ from hypothesis import strategies as st
 import dlbd_estimators.kernels.learner as learner_module
 import dlbd_estimators.kernels.network as network_module
 from dlbd_estimators.kernels.activations import ACTIVATIONS
+from dlbd_estimators.kernels.dropout import Dropout, Mask
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner, Replica
 from dlbd_estimators.kernels.losses import HalfPoissonDeviance, HalfSquaredError
-from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor, Workspace
+from dlbd_estimators.kernels.network import (
+    Layers,
+    Network,
+    NetworkPredictor,
+    Workspace,
+)
+from dlbd_estimators.kernels.network import cut as rows_of_shard
 from dlbd_estimators.kernels.updates import SGD, Adam
 from tests.strategies import DTYPES, in_dtype, networks, random_generators, rows_of
 
@@ -51,7 +58,11 @@ class TardyNetwork(Network):
 def courses(draw, **options):
     block, network, parameters = draw(networks(**options))
     update = draw(st.sampled_from([SGD(), SGD(nesterov=False), SGD(0.0), Adam()]))
-    learner = Learner(network, update, draw(st.integers(1, 25)))
+    decay = draw(st.sampled_from([0.0, 0.0, 10.0]))
+    clip_norm = draw(st.sampled_from([None, None, 1e-3, 1.0, 1e9]))
+    rate = draw(st.sampled_from([0.0, 0.0, 0.3]))
+    dropout = Dropout((rate,) * (len(network.layers.units) - 2), 5) if rate else None
+    learner = Learner(network, update, draw(st.integers(1, 25)), decay, clip_norm, dropout)
     order = None
     if draw(st.booleans()):
         order = draw(random_generators()).permutation(block.n_rows)
@@ -91,10 +102,35 @@ def plainly_learned(course, rate=RATE):
         if weight == 0:
             continue
         workspace = Workspace(layers, batch.n_rows, flat.dtype)
-        value = network.value_and_gradient(batch, *layers.unpack(flat), workspace) / weight
+        masks = ()
+        if learner.dropout is not None:
+            # As many shards as the batch has; each draws its own rows.
+            n, n_shards = batch.n_rows, learner.n_shards
+            drawn = [
+                learner.dropout.masks(
+                    (0, t, shard),
+                    len(range(n)[rows_of_shard(n, shard, n_shards)]),
+                    layers.units[1:-1],
+                    flat.dtype,
+                )
+                for shard in range(n_shards)
+            ]
+            masks = tuple(
+                parts[0] and Mask(np.concatenate([part.factors for part in parts]), parts[0].keep)
+                for parts in zip(*drawn, strict=True)
+            )
+        value = (
+            network.value_and_gradient(batch, *layers.unpack(flat), workspace, 1.0, masks) / weight
+        )
         gradient, coefs = workspace.gradient / weight, flat[: layers.n_weights]
         value += 0.5 * network.alpha * float(coefs @ coefs) / weight
         gradient[: layers.n_weights] += network.alpha * coefs / weight
+        if learner.clip_norm is not None:
+            # As torch.nn.utils.clip_grad_norm_ is documented: a factor that is at most 1.
+            norm = np.linalg.norm(gradient.astype(np.float64))
+            gradient *= np.minimum(1.0, learner.clip_norm / (norm + 1e-6))
+        # Loshchilov and Hutter's AdamW, and torch.optim.AdamW: weights decay before the step.
+        coefs -= rate * learner.weight_decay * coefs
         learner.update.apply(flat, gradient, replica.moments, t, rate)
         total += value * batch.n_rows
         t += 1
@@ -119,7 +155,11 @@ def assert_same(left, right, rtol=None):
 
 @given(courses(dtypes=(np.float64,)), st.one_of(st.none(), fine_cuts()), st.integers(1, 3))
 def test_learning_is_a_plain_loop_over_batches(course, cut, n_threads):
-    assert_same(learned(course, n_threads, cut), plainly_learned(course), 1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        if cut is not None:  # masks are drawn by shard
+            patch.setattr(learner_module, "_SHARD_FLOPS", cut[0])
+        expected = plainly_learned(course)
+    assert_same(learned(course, n_threads, cut), expected, 1e-9)
 
 
 @given(courses(), fine_cuts())

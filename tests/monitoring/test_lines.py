@@ -99,6 +99,10 @@ def test_scores_of_validation_are_measures():
 
     with listening(keep), pytest.warns(UserWarning, match="Maximum iterations"):
         model.fit(X, Y)
-    assert [text for _, text in texts] == [
-        f"score {score:.8g}" for score in model.validation_scores_
+    assert [text for _, *text in texts] == [
+        [
+            f"score {entry['validation_score']:.8g}",
+            f"validation loss {entry['validation_loss']:.8g}",
+        ]
+        for entry in model.history_
     ]

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import neural_network
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 import dlbd_estimators
 from tests.inputs import CLASSES, NUMBERS, as_kind, in_chunks, names, perceptron, task
 
 KINDS = [*CLASSES, *NUMBERS]
-OURS = {"n_replicas", "buffer_size", "outer_learning_rate", "outer_momentum", "checkpoint"}
+OURS = {
+    "n_replicas", "buffer_size", "outer_learning_rate", "outer_momentum", "checkpoint",
+    "warmup_epochs", "dropout", "clip_norm", "decoupled_weight_decay",
+}  # fmt: skip
 OUR_ATTRIBUTES = {"history_", "n_passes_", "n_replicas_"}
 # scikit-learn's lbfgs reports its last loss alone.
 OUR_LBFGS_ATTRIBUTES = {
@@ -46,7 +50,12 @@ def test_signatures_are_scikit_learns_and_what_is_added_has_a_name(name):
         name == "MLPClassifier"
     )
     assert all(kind is inspect.Parameter.KEYWORD_ONLY for _, kind, _ in added)
-    for method in ("fit", "partial_fit", "predict", "score"):
+    own = parameters(mine.fit)
+    n_common = len(parameters(theirs.fit))
+    assert own[:n_common] == parameters(theirs.fit)
+    # The names of scikit-learn's HistGradientBoostingClassifier.fit.
+    assert own[n_common:] == parameters(HistGradientBoostingClassifier.fit)[n_common:]
+    for method in ("partial_fit", "predict", "score"):
         assert parameters(getattr(mine, method)) == parameters(getattr(theirs, method))
 
 
@@ -108,7 +117,7 @@ def test_history_tells_each_epoch(lazy, n_replicas, early_stopping):
     ).fit(X, y)
     keys = {"iteration", "pass", "loss", "learning_rate", "rounds", "seconds", "bytes_read"}
     assert [set(entry) for entry in model.history_] == 3 * [
-        keys | ({"validation_score"} if early_stopping else set())
+        keys | ({"validation_score", "validation_loss"} if early_stopping else set())
     ]
     table = {key: [entry[key] for entry in model.history_] for key in model.history_[0]}
     assert table["iteration"] == [1, 2, 3]

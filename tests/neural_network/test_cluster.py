@@ -28,6 +28,7 @@ CASES = {
     "three replicas": {"n_replicas": 3, "outer_momentum": 0.9, "outer_learning_rate": 0.7},
     "early stopping": {"n_replicas": 2, "early_stopping": True},
     "passes": {"solver": "lbfgs"},
+    "dropout": {"n_replicas": 2, "dropout": 0.3, "clip_norm": 1.0, "learning_rate": "cosine"},
 }
 
 # All fits are cut short: bits are the same from the first epoch.

@@ -83,3 +83,12 @@ def test_a_network_that_diverges_before_a_score_is_an_error():
     X, y = task("number", n=300)
     with pytest.raises(Diverged):
         MLPRegressor(**{**DIVERGING, "learning_rate_init": 1e30}).fit(X, y)
+
+
+@pytest.mark.parametrize("data", ["numpy", "list", "dask", "zarr"])
+def test_several_classes_for_each_row_are_refused_with_a_way_out(data):
+    X, _ = task("binary", n=60)
+    y = np.arange(120).reshape(60, 2) % 3
+    X, y, _ = as_kind(data, X, y)
+    with pytest.raises(ValueError, match=r"fit one model to each (column )?y\[:, j\]"):
+        MLPClassifier((2,), max_iter=2).fit(X, y)

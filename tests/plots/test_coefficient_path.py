@@ -66,3 +66,19 @@ def test_what_is_wrong_is_said(path):
         CoefficientPathDisplay.from_path((path[0][1:], path[1]))
     with pytest.raises(ValueError, match="3 names for 4 columns"):
         CoefficientPathDisplay.from_path(path, feature_names=list("abc"))
+
+
+def test_a_logistic_path_is_drawn_by_the_strength_of_its_penalty(rng):
+    Cs, coefs = np.array([0.1, 1.0, 10.0]), rng.normal(size=(4, 3))
+    display = CoefficientPathDisplay.from_logistic_path((Cs, coefs, np.zeros(3)), chosen=1.0)
+    assert display.ax_.get_xlabel() == "1 / C"
+    np.testing.assert_allclose(display.lines_[2].get_xdata(), [10.0, 1.0, 0.1])
+    np.testing.assert_array_equal(display.lines_[2].get_ydata(), coefs[2])
+    assert display.chosen_line_.get_xdata()[0] == 1.0
+    of_classes = np.stack([coefs, -coefs, 2 * coefs])
+    display = CoefficientPathDisplay.from_logistic_path((Cs, of_classes), class_number=1)
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), -coefs[0])
+    with pytest.raises(ValueError, match="one of 3 classes, from 0, but is None"):
+        CoefficientPathDisplay.from_logistic_path((Cs, of_classes))
+    with pytest.raises(ValueError, match="the path has two"):
+        CoefficientPathDisplay.from_logistic_path((Cs, coefs), class_number=0)

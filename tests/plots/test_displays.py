@@ -101,7 +101,7 @@ def test_curves_overlay(data, model):
     second = LossCurveDisplay.from_estimator(network, ax=first.ax_, name="network", color="k")
     assert second.ax_ is first.ax_
     names = [text.get_text() for text in first.ax_.get_legend().get_texts()]
-    assert names == ["LogisticRegression", "network"]
+    assert names == ["LogisticRegression", "network", "network, validation rows"]
     assert second.line_.get_color() == "k"
     scores = LossCurveDisplay.from_estimator(network, y="validation_score").line_.get_ydata()
     np.testing.assert_array_equal(scores, network.validation_scores_)

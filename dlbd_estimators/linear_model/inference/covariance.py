@@ -5,7 +5,7 @@ parameters of another random sample of rows differ by ``(B + P)^-1 sum_i s_i g_i
 covariance is ``(B + P)^-1 M (B + P)^-1``, where M is the covariance of that sum. For row i, ``z_i``
 is the centred features and the constant 1, ``s_i`` the weight, ``g_i`` the derivative of the loss
 and ``l_i`` the leverage (:mod:`dlbd_estimators.kernels.sandwich`). There are n rows, p parameters
-and G groups:
+and G groups. With several outputs, ``s_i g_i z_i`` stands for the scores of all of them:
 
 =========== ===================================================================
 covariance  M
@@ -27,12 +27,10 @@ import numpy as np
 from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.sandwich import SandwichSums
 from dlbd_estimators.linear_model.inference.fitted_model import FittedModel
 from dlbd_estimators.solvers import check_weight
 from dlbd_estimators.solvers.factor import Factor
-from dlbd_estimators.solvers.moment_scores import about_zero
 
 #: Largest condition number of the bread. Above it, standard errors have less than about six digits.
 _WORST_CONDITION = 1e10
@@ -79,9 +77,9 @@ def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Invers
     ValueError
         Columns are linearly dependent, so that their coefficients have no standard errors.
     """
-    factor = Factor.of(bread + np.diag(fitted.penalty))
+    factor = Factor.of(bread + fitted.penalty)
     if factor.inverse is not None or factor.condition > _WORST_CONDITION:
-        columns = [*fitted.names, "intercept"]
+        columns = fitted.coefficient_names
         named = ", ".join(repr(columns[index]) for index in factor.dependent())
         raise ValueError(
             f"Columns are linearly dependent, or nearly: {named}. Their coefficients have no "
@@ -97,50 +95,6 @@ def invert(fitted: FittedModel, bread: FloatArray, centre: FloatArray) -> Invers
     return InverseBread(centre, bread, inverse, root, n_effective)
 
 
-def sums_of_moments(fitted: FittedModel, moments: Moments) -> SandwichSums:
-    """Return the sums from which the classical covariance of a regression is computed.
-
-    The sum of squared errors is computed from the moments as a difference. If errors are 10^-k of
-    the targets' spread, it loses 2k of 16 digits.
-
-    Parameters
-    ----------
-    fitted : FittedModel
-        A regression.
-    moments : Moments
-        Centred second moments of [X, y].
-    """
-    packing, n = fitted.packing, fitted.packing.n_features
-    coef, intercept = packing.unpack(fitted.parameters)
-    mean = moments.mean
-    centre = mean[:n] if packing.fit_intercept else np.zeros(n)
-    moments_used = moments if packing.fit_intercept else about_zero(moments)
-    gram, cross = moments_used.products[:n, :n], moments_used.products[:n, n]
-    bread = np.zeros((packing.size, packing.size))
-    bread[:n, :n] = gram
-    gradient = np.zeros(packing.size)
-    gradient[:n] = gram @ coef[0] - cross
-    squares = moments_used.products[n, n] - coef[0] @ (2.0 * cross - gram @ coef[0])
-    if packing.fit_intercept:
-        bread[n, n] = moments.weight
-        gap = float(intercept[0] + coef[0] @ centre - mean[n])
-        gradient[n] = moments.weight * gap
-        squares += moments.weight * gap**2
-    return SandwichSums(
-        weight=moments.weight,
-        squares=float(max(squares, 0.0)),
-        n_rows=moments.n_rows,
-        n_present=moments.n_rows,
-        n_saturated=0,
-        centre=centre,
-        gradient=gradient,
-        bread=bread,
-        meat=None,
-        groups=np.zeros(0, dtype=np.intp),
-        scores=np.zeros((0, packing.size)),
-    )
-
-
 def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: InverseBread) -> None:
     """Check that a model minimises its objective on these rows.
 
@@ -150,21 +104,22 @@ def check_minimum(fitted: FittedModel, sums: SandwichSums, inverted: InverseBrea
         It does not. The message names the coefficient that is furthest from the minimum.
     """
     assert sums.bread is not None
-    n = fitted.packing.n_features
-    parameters = fitted.parameters
-    step = inverted.inverse @ (sums.gradient + fitted.penalty * parameters)
+    packing, n = fitted.packing, fitted.packing.n_features
+    rows = fitted.parameters.reshape(packing.shape)
+    step = inverted.inverse @ (sums.gradient + fitted.penalty @ fitted.parameters)
     scale = sums.squares / max(sums.weight, 1.0) if fitted.is_homoscedastic else 1.0
     error = np.sqrt(scale * np.diag(inverted.inverse))
     spread = np.sqrt(np.maximum(np.diag(sums.bread), 0.0))
-    largest = float(np.max(np.abs(parameters[:n]) * spread[:n], initial=0.0))
+    sizes = np.abs(rows) * spread.reshape(packing.shape)
+    largest = float(np.max(sizes[:, :n], initial=0.0))
     allowed = _FAR_OFF * error + _TOLERATED * largest / np.where(spread > 0, spread, 1.0)
-    if n < len(step):  # the intercept for features that are not centred has rounding errors
-        terms = np.abs(parameters[:n]) @ np.abs(inverted.centre) + abs(parameters[n])
-        allowed[n] += 64 * np.finfo(float).eps * terms
+    if packing.fit_intercept:  # the intercept for features that are not centred has rounding errors
+        terms = np.abs(rows[:, :n]) @ np.abs(inverted.centre) + np.abs(rows[:, n])
+        allowed.reshape(packing.shape)[:, n] += 64 * np.finfo(float).eps * terms
     off = np.abs(step) / np.maximum(allowed, np.finfo(float).tiny)
     worst = int(np.argmax(off))
     if off[worst] > 1.0:
-        name = [*fitted.names, "intercept"][worst]
+        name = fitted.coefficient_names[worst]
         raise ValueError(
             f"The model is not the minimum on these rows: the coefficient of {name!r} is off by "
             f"{np.abs(step[worst]) / max(error[worst], np.finfo(float).tiny):.2g} standard errors. "

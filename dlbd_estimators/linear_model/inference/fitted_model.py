@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError, Loss
+from dlbd_estimators.kernels.losses import (
+    HalfBinomialLoss,
+    HalfMultinomialLoss,
+    HalfSquaredError,
+    Loss,
+)
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.linear_model import (
     LinearRegression,
@@ -21,11 +26,16 @@ from dlbd_estimators.linear_model import (
 )
 from dlbd_estimators.linear_model.logistic_parameters import has_l1_part
 from dlbd_estimators.linear_model.sparse_coefficients import dense
+from dlbd_estimators.linear_model.stored_covariance import against_first
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model of one output, and the objective that it minimises.
+    """A fitted model of one target, and the objective that it minimises.
+
+    A model of three classes or more is described by the differences of the other classes from the
+    first one, the reference: the log-odds of a class against the reference. These are the same for
+    all coefficients that give the same probabilities.
 
     Attributes
     ----------
@@ -34,7 +44,7 @@ class FittedModel:
     loss : Loss
         The loss of one row.
     packing : Packing
-        Order of the parameters.
+        Order of the parameters; its outputs are the classes except the reference.
     parameters : ndarray of shape (n_parameters,)
         Coefficients and intercept.
     strength : float
@@ -55,10 +65,29 @@ class FittedModel:
 
     @property
     def penalty(self) -> FloatArray:
-        """The penalty's second derivatives, in the packed order."""
-        diagonal = np.full(self.packing.size, self.strength)
+        """The penalty's second derivatives, a matrix of shape (n_parameters, n_parameters).
+
+        With K classes, the coefficients of the classes sum to zero where the penalised objective is
+        minimal. So the squared norm of all coefficients is ``sum_k |d_k|^2 - |sum_k d_k|^2 / K``
+        for the differences ``d_k`` from the reference.
+        """
+        outputs, width = self.packing.shape
+        of_outputs = np.eye(outputs)
+        if self.loss.coupled:
+            of_outputs -= 1.0 / (outputs + 1)
+        diagonal = np.full(width, self.strength)
         diagonal[self.packing.n_features :] = 0.0
-        return diagonal
+        return np.kron(of_outputs, np.diag(diagonal))
+
+    @property
+    def coefficient_names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the packed order."""
+        constant = ("intercept",) if self.packing.fit_intercept else ()
+        names = (*self.names, *constant)
+        if not self.loss.coupled:
+            return names
+        assert self.classes is not None
+        return tuple(f"{label}: {name}" for label in self.classes[1:] for name in names)
 
     @property
     def is_homoscedastic(self) -> bool:
@@ -100,11 +129,11 @@ def fitted_model(
         )
     check_is_fitted(model)
     coef = np.atleast_2d(dense(model.coef_)).astype(np.float64)
-    if len(coef) > 1:
-        kind = "classes" if isinstance(model, LogisticRegression) else "targets"
+    classify = isinstance(model, LogisticRegression)
+    if len(coef) > 1 and not classify:
         raise ValueError(
-            f"The model has {len(coef)} {kind}, but a table of coefficients is for one target, or "
-            f"for two classes. Fit a model for each target, or for each class against another."
+            f"The model has {len(coef)} targets, but a table of coefficients is for one target. "
+            f"Fit a model for each target."
         )
     strength = _strength(model)
     if strength > 0 and not allow_penalty:
@@ -115,8 +144,12 @@ def fitted_model(
             f"p-values are too small or too large. Fit without a penalty ({how}), or pass "
             f"allow_penalty=True for standard errors that ignore the bias."
         )
-    packing = Packing(1, coef.shape[1], bool(model.fit_intercept))
     intercept = np.atleast_1d(np.asarray(model.intercept_, dtype=np.float64))
+    loss: Loss = HalfBinomialLoss() if classify else HalfSquaredError()
+    if len(coef) > 1:
+        loss = HalfMultinomialLoss()
+    whole = Packing(len(coef), coef.shape[1], bool(model.fit_intercept))
+    packing, parameters = against_first(whole, whole.pack(coef, intercept))
     names = feature_names
     if names is None:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(coef.shape[1])])
@@ -124,12 +157,11 @@ def fitted_model(
         raise ValueError(
             f"feature_names has {len(names)} names, but the model has {coef.shape[1]} features."
         )
-    classify = isinstance(model, LogisticRegression)
     return FittedModel(
         model,
-        HalfBinomialLoss() if classify else HalfSquaredError(),
+        loss,
         packing,
-        packing.pack(coef, intercept[:1]),
+        parameters,
         strength,
         model.classes_ if classify else None,
         tuple(map(str, names)),

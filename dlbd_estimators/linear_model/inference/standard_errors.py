@@ -13,7 +13,6 @@ from dlbd_estimators.blocks.block import Blocks, Encoding
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
-from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.sandwich import Estimate, SandwichKernel, SandwichSums
 from dlbd_estimators.linear_model.incremental import kept_moments
 from dlbd_estimators.linear_model.inference.covariance import (
@@ -22,7 +21,6 @@ from dlbd_estimators.linear_model.inference.covariance import (
     check_minimum,
     clustered,
     invert,
-    sums_of_moments,
 )
 from dlbd_estimators.linear_model.inference.fitted_model import FittedModel, fitted_model
 from dlbd_estimators.linear_model.inference.table import (
@@ -30,8 +28,7 @@ from dlbd_estimators.linear_model.inference.table import (
     check_confidence,
     tabulate,
 )
-from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
-from dlbd_estimators.solvers.matrix_memory import sweep_fits
+from dlbd_estimators.linear_model.stored_covariance import check_room, sums_of_moments
 
 #: Power of ``1 - leverage`` by which each covariance divides the squared scores.
 _DISCOUNTS = {"classical": 0, "HC0": 0, "HC1": 0, "HC2": 1, "HC3": 2, "clustered": 0}
@@ -56,17 +53,19 @@ def coefficient_table(
 
     It takes one pass over the rows that the model was fitted to. ``"HC2"`` and ``"HC3"`` take two
     passes, because leverages are computed from the sums of the first. ``"classical"`` needs no pass
-    for a regression that was fitted by ``partial_fit``: leave X and y out.
+    for a model that was fitted with ``store_covariance=True``, or a regression that was fitted by
+    ``partial_fit``: leave X and y out.
 
     Parameters
     ----------
     model : LinearRegression, LogisticRegression or Ridge
         A model fitted without a penalty (``C=np.inf`` for ``LogisticRegression``), to one target or
-        two classes.
+        to classes. For three classes or more, the table has the log-odds of each class against
+        ``classes_[0]``.
     X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array, \
             optional
         Features of shape (n_samples, n_features) that the model was fitted to. None means that the
-        moments which ``partial_fit`` keeps are used.
+        sums are used which the model keeps.
     y : array-like or lazy array of shape (n_samples,), optional
         Targets or labels; None if X is None.
     sample_weight : float, array-like or lazy array of shape (n_samples,), optional
@@ -105,9 +104,10 @@ def coefficient_table(
         The model is of another class.
     ValueError
         The model has a penalty or bounds, does not minimise its objective on these rows, has
-        several targets or more than two classes, or keeps no moments although X is None. Columns
-        are linearly dependent. There are too few rows or groups, or too many groups. A row has a
-        leverage of 1. A parameter is unknown. The data are invalid in the same ways as for ``fit``.
+        several targets, or keeps no sums although X is None. Columns are linearly dependent.
+        There are too few rows or groups, or too many groups. A row has a leverage of 1.
+        ``"HC2"`` or ``"HC3"`` was requested for three classes or more. A parameter is unknown. The
+        data are invalid in the same ways as for ``fit``.
     MemoryError
         The sums do not fit in the memory of a worker.
 
@@ -132,10 +132,10 @@ def coefficient_table(
         )
     fitted = fitted_model(model, allow_penalty=allow_penalty, feature_names=feature_names)
     packing = fitted.packing
-    if packing.n_features > LARGEST_HESSIAN:
+    if fitted.loss.coupled and _DISCOUNTS[covariance]:
         raise ValueError(
-            f"The model has {packing.n_features} features, but a covariance can have at most "
-            f"{LARGEST_HESSIAN}. Fit a model of fewer columns."
+            f"covariance={covariance!r} needs one leverage for each row, but with "
+            f"{packing.n_outputs + 1} classes a row has a matrix of them. Use 'HC0' or 'HC1'."
         )
     grouped: Groups | None = None
     if groups is not None:
@@ -156,7 +156,7 @@ def coefficient_table(
             frequency=frequency,
         )
         with executor_for(blocks) as executor:
-            _check_room(executor, blocks, packing.size, n_groups)
+            check_room(executor, blocks, packing.size, n_groups)
             sums = _run(executor, blocks, kernel, Estimate(fitted.parameters))
             inverted, n = _inverted(fitted, sums, frequency)
             n_passes = 1.0
@@ -184,19 +184,24 @@ def coefficient_table(
 def _kept_sums(
     fitted: FittedModel, covariance: str, frequency: bool, y: Any, sample_weight: Any
 ) -> SandwichSums:
-    """Return the sums that can be computed from the moments which a model keeps."""
+    """Return the sums that a model keeps, or those of the moments that it keeps."""
     moments = kept_moments(fitted.estimator)
-    if moments is None or covariance != "classical" or not frequency:
-        keeps = "with moments" if moments else "which keeps no moments"
+    stored: SandwichSums | None = getattr(fitted.estimator, "_stored", None)
+    keeps = moments is not None or stored is not None
+    if not keeps or covariance != "classical" or not frequency:
         raise ValueError(
             f"X=None is allowed only with covariance='classical' and weights='frequency', for a "
-            f"regression fitted by partial_fit: other choices need the rows. The model is a "
-            f"{type(fitted.estimator).__name__}, {keeps}, and covariance={covariance!r}. Pass X "
-            f"and y."
+            f"model fitted with store_covariance=True, or a regression fitted by partial_fit: "
+            f"other choices need the rows. The model is a {type(fitted.estimator).__name__} that "
+            f"keeps {'sums' if keeps else 'no sums'} of its rows; covariance={covariance!r} and "
+            f"weights={'frequency' if frequency else 'variance'!r}. Pass X and y."
         )
     if y is not None or sample_weight is not None:
         raise ValueError("y or sample_weight was passed without X. Pass X too, or none of them.")
-    return sums_of_moments(fitted, moments)
+    if stored is not None:
+        return stored
+    assert moments is not None
+    return sums_of_moments(fitted.packing, fitted.parameters, moments)
 
 
 def _inverted(
@@ -237,17 +242,6 @@ def _run(
     executor: Executor, blocks: Blocks, kernel: SandwichKernel, estimate: Estimate
 ) -> SandwichSums:
     return executor.map_reduce(kernel, estimate, blocks, name="coefficient-table").partial
-
-
-def _check_room(executor: Executor, blocks: Blocks, width: int, n_groups: int) -> None:
-    """Check before X is read that the sums fit in the memory of a worker."""
-    n_entries = 2 * width**2 + n_groups * width
-    if not sweep_fits(executor, blocks, n_entries):
-        raise MatrixTooLarge(
-            f"The sums for {width} coefficients and {n_groups} groups take "
-            f"{8 * n_entries / 2**20:.0f} MiB in each task of a pass, which is more memory than a "
-            f"worker has. Give the workers more memory per thread, or use fewer groups or columns."
-        )
 
 
 def _check_leverages(sums: SandwichSums, covariance: str) -> None:

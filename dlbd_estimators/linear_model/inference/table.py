@@ -51,13 +51,15 @@ class WaldTest:
 class CoefficientTable:
     """Coefficients of a fitted model, with their standard errors, tests and confidence intervals.
 
-    :func:`coefficient_table` returns it. The intercept, if any, comes first. ``str`` and notebooks
+    :func:`coefficient_table` returns it. The intercept, if any, comes first; with three classes or
+    more, the coefficients of each class but the first follow one another. ``str`` and notebooks
     show it as a table.
 
     Parameters
     ----------
     names : tuple of str
-        ``"intercept"``, and the names of the features.
+        ``"intercept"``, and the names of the features. With three classes or more,
+        ``"label: intercept"`` and so on, for each class but the first.
     estimate : ndarray of shape (n_coefficients,)
         Coefficients of the model.
     standard_error : ndarray of shape (n_coefficients,)
@@ -218,7 +220,7 @@ class CoefficientTable:
         Parameters
         ----------
         X : array-like, sparse matrix, dask.array.Array, dask.dataframe.DataFrame or zarr.Array
-            Features of shape (n_samples, n_features).
+            Features of shape (n_samples, n_features). Or an xarray Dataset or DataArray.
         of : {"observation", "mean"}, default="observation"
             ``"observation"``: the interval covers the target of one new row of weight 1, if errors
             are normal and have the same variance. ``"mean"``: it covers the mean of such targets.
@@ -285,13 +287,15 @@ def tabulate(
     confidence, n_passes : float
         See :class:`CoefficientTable`.
     """
-    n = fitted.packing.n_features
-    coef, intercept = fitted.packing.unpack(fitted.parameters)
+    outputs, width = fitted.packing.shape
+    estimate, names = fitted.parameters, fitted.coefficient_names
     # The matrix that converts parameters for centred features to the rows of the table.
-    transform, estimate, names = np.eye(n), coef[0], fitted.names
-    if fitted.packing.fit_intercept:
-        transform = np.vstack([np.append(-inverted.centre, 1.0), np.eye(n, n + 1)])
-        estimate, names = np.append(intercept, coef[0]), ("intercept", *names)
+    transform = np.eye(outputs * width)
+    if fitted.packing.fit_intercept:  # the intercept comes first
+        of_output = np.vstack([np.append(-inverted.centre, 1.0), np.eye(width - 1, width)])
+        transform = np.kron(np.eye(outputs), of_output)
+        order = np.roll(np.arange(len(names)).reshape(outputs, width), 1, axis=1).ravel()
+        estimate, names = estimate[order], tuple(names[index] for index in order)
     covariance = transform @ centred @ transform.T
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dlbd_estimators.engine.parallel import call_in_threads
 from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
@@ -243,12 +244,11 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         if state.before is not None and state.slope_before is not None:
             overshot = overshoots(state.before, slopes, state.slope_before)
         tilt = gradient - tilted.gradient(models)
-        moved = np.empty_like(models)
-        for index in range(len(self.Cs)):
-            moved[:, index] = tilted.minimise(
-                models[:, index], tilt[:, index], penalty[:, index], _ENOUGH
-            )
-        step = moved - models
+
+        def moved(index: int) -> FloatArray:
+            return tilted.minimise(models[:, index], tilt[:, index], penalty[:, index], _ENOUGH)
+
+        step = np.stack(call_in_threads(moved, range(len(self.Cs))), axis=1) - models
         if state.before is not None:  # where the last step was too long, go back half of it
             step[overshot] = -state.before[overshot] / 2.0
         length = lengths(coefs(packing, step), coefs(packing, models + step))

@@ -44,9 +44,9 @@ class EpochState(State):
         For rows in memory: the frozen state of their RandomState, and the last order of the rows.
         None if the rows are not shuffled, or are in blocks.
     losses, scores : tuple of float
-        Losses of all epochs, and scores of the epochs that were scored on held-out rows.
-    score : float or None
-        Score of the last epoch.
+        Losses of all epochs, and scores of the epochs that were scored on validation rows.
+    score, validation_loss : float or None
+        Score and mean loss of the last epoch on validation rows; None without such rows.
     best_loss, best_score : float
         The smallest loss and the largest score.
     best_parameters : ndarray or None
@@ -75,6 +75,7 @@ class EpochState(State):
     losses: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
     score: float | None = None
+    validation_loss: float | None = None
     best_loss: float = np.inf
     best_score: float = -np.inf
     best_parameters: FloatArray | None = None
@@ -149,6 +150,7 @@ class EpochState(State):
             learning_rate=self.last_rate,
             rounds=self.n_rounds,
             validation_score=self.score,
+            validation_loss=self.validation_loss,
         )
 
     def judged_by_loss(self, tol: float) -> EpochState:
@@ -158,19 +160,28 @@ class EpochState(State):
             self,
             losses=(*self.losses, self.value),
             score=None,
+            validation_loss=None,
             n_not_better=self.n_not_better + 1 if worse else 0,
             best_loss=min(self.value, self.best_loss),
         )
 
-    def judged_by_score(self, score: float, tol: float) -> EpochState:
+    def judged_by_score(self, score: float, validation_loss: float, tol: float) -> EpochState:
         """Return the state after an epoch that is judged by its score."""
+        worse = score < self.best_score + tol
+        return replace(
+            self.with_score(score, validation_loss),
+            losses=(*self.losses, self.value),
+            n_not_better=self.n_not_better + 1 if worse else 0,
+        )
+
+    def with_score(self, score: float, validation_loss: float) -> EpochState:
+        """Return the state after an epoch with its score, and the best one so far."""
         best = score > self.best_score
         return replace(
             self,
-            losses=(*self.losses, self.value),
             scores=(*self.scores, score),
             score=score,
-            n_not_better=self.n_not_better + 1 if score < self.best_score + tol else 0,
+            validation_loss=validation_loss,
             best_score=score if best else self.best_score,
             best_parameters=self.parameters if best else self.best_parameters,
         )
@@ -183,6 +194,7 @@ class EpochState(State):
             losses=(*self.losses, np.nan),
             scores=(*self.scores, np.nan),
             score=np.nan,
+            validation_loss=np.nan,
             last_rate=self.learning_rate,
             n_rounds=0,
             within=False,

@@ -1,9 +1,10 @@
 """Training by mini-batches: epochs, learning rates, and when to stop.
 
 The rules are those of scikit-learn. An epoch is an improvement if its loss is below the best loss
-by more than ``tol``. With a score on held-out rows, it is an improvement if its score is above the
-best score by at least ``tol``. After more than ``patience`` consecutive epochs without improvement,
-the training ends or, with the schedule ``"adaptive"``, the learning rate is divided by five.
+by more than ``tol``. If a score on validation rows decides, it is an improvement if its score is
+above the best score by at least ``tol``. After more than ``patience`` consecutive epochs without
+improvement, the training ends or, with the schedule ``"adaptive"``, the learning rate is divided by
+five.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -19,6 +20,7 @@ from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, S
 from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
+from dlbd_estimators.solvers.stochastic.schedules import EpochSchedule
 
 #: The schedule "adaptive" ends the training if the learning rate is not above this.
 _SMALLEST_RATE = 1e-6
@@ -31,8 +33,16 @@ _MESSAGES = {
     Status.INTERRUPTED: "Training interrupted by user.",
 }
 
-#: A function that requests the score of parameters on held-out rows.
-Score: TypeAlias = Callable[[FloatArray], PassGenerator[float]]
+
+class Validation(NamedTuple):
+    """The score of parameters on validation rows, and the mean loss there, without penalty."""
+
+    score: float
+    loss: float
+
+
+#: A function that requests the validation of parameters.
+Score: TypeAlias = Callable[[FloatArray], PassGenerator[Validation]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +56,7 @@ class Training(BaseProblem):
     scheme : EpochScheme
         Trains one epoch on the rows.
     score : callable or None
-        Requests a score on held-out rows.
+        Requests the validation on rows that the network is not trained on.
     """
 
     scheme: EpochScheme
@@ -69,6 +79,11 @@ class Epochs(Solver[Training, EpochState]):
         Exponent of ``"invscaling"``: rate / (rows seen + 1)^power_t.
     once : bool
         Whether training ends after one epoch.
+    by_epoch : EpochSchedule, optional
+        Determines the learning rate by the number of the epoch, instead of ``schedule``.
+    score_decides : bool
+        Whether the score, if there is one, decides when the training stops and which parameters are
+        the result. If False, the score is only recorded, and the loss decides.
     """
 
     patience: float
@@ -76,6 +91,8 @@ class Epochs(Solver[Training, EpochState]):
     learning_rate: float
     power_t: float
     once: bool = False
+    score_decides: bool = True
+    by_epoch: EpochSchedule | None = None
 
     name: ClassVar[str] = "epochs"
     state: ClassVar[type[State]] = EpochState
@@ -84,13 +101,18 @@ class Epochs(Solver[Training, EpochState]):
     def init(self, problem: Training, start: FloatArray | None) -> PassGenerator[EpochState]:
         yield from ()
         assert start is not None
-        return problem.scheme.begin(start, self.learning_rate)
+        return problem.scheme.begin(start, self.first_rate)
+
+    @property
+    def first_rate(self) -> float:
+        """Learning rate of the first epoch."""
+        return self.learning_rate if self.by_epoch is None else self.by_epoch.rate(0)
 
     def step(self, problem: Training, state: EpochState, tol: float) -> PassGenerator[EpochState]:
         try:
             trained = yield from problem.scheme.epoch(state)
         except Diverged as error:
-            if problem.score is None or state.best_parameters is None:
+            if self._best(problem, state) is None:
                 raise
             return state.diverged(str(error))
         if trained.within:
@@ -99,14 +121,21 @@ class Epochs(Solver[Training, EpochState]):
         if problem.score is None:
             trained = trained.judged_by_loss(tol)
         else:
-            score = yield from problem.score(trained.parameters)
-            trained = trained.judged_by_score(score, tol)
+            score, loss = yield from problem.score(trained.parameters)
+            if self.score_decides:
+                trained = trained.judged_by_score(score, loss, tol)
+            else:
+                trained = trained.judged_by_loss(tol).with_score(score, loss)
         return self._with_next_rate(trained)
 
     def answer(self, problem: Training, state: EpochState) -> FloatArray:
-        if problem.score is None or state.best_parameters is None:
-            return state.parameters
-        return state.best_parameters
+        best = self._best(problem, state)
+        return state.parameters if best is None else best
+
+    def _best(self, problem: Training, state: EpochState) -> FloatArray | None:
+        """Return the parameters with the best score, if the score decides and there is one."""
+        decides = problem.score is not None and self.score_decides
+        return state.best_parameters if decides else None
 
     def message(
         self,
@@ -126,7 +155,8 @@ class Epochs(Solver[Training, EpochState]):
         lines = [f"Iteration {state.n_iter}, loss = {state.value:.8f}"]
         if state.score is not None:
             lines.append(f"Validation score: {state.score:f}")
-        measure = "Training loss" if state.score is None else "Validation score"
+        by_score = self.score_decides and state.score is not None
+        measure = "Validation score" if by_score else "Training loss"
         text = f"{measure} did not improve more than tol={tol:f} for {self.patience} epochs."
         if state.slowed:
             lines.append(f"{text} Setting learning rate to {state.learning_rate:f}")
@@ -139,6 +169,8 @@ class Epochs(Solver[Training, EpochState]):
         rate = state.learning_rate
         if self.schedule == "invscaling":
             rate = self.learning_rate / math.pow(state.n_seen + 1, self.power_t)
+        if self.by_epoch is not None:
+            rate = self.by_epoch.rate(state.n_epochs)
         status = Status.DONE if self.once else None
         if state.n_not_better <= self.patience:
             return replace(state, learning_rate=rate, status=status)

@@ -108,6 +108,55 @@ def test_logistic_regression(covariance, weights, rows):
     assert_same(table, theirs)
 
 
+def three_classes(X, y):
+    """Labels of which no two classes can be separated."""
+    latent = y - y.mean() + X[:, 0]
+    codes = np.where(np.arange(N) % 5 > 0, np.digitize(latent, [-1.0, 1.0]), np.arange(N) % 3)
+    return codes, np.array(["low", "middle", "top"])[codes]
+
+
+SEVERAL_CLASSES = [
+    ("classical", True, False), ("HC0", True, False), ("HC1", True, False),
+    ("clustered", True, False), ("clustered", True, True), ("classical", False, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("covariance", "fit_intercept", "lazy"), SEVERAL_CLASSES)
+def test_several_classes_against_the_first(covariance, fit_intercept, lazy, rows):
+    X, y, groups, _ = rows
+    codes, labels = three_classes(X, y)
+    columns = sm.add_constant(X) if fit_intercept else X
+    theirs = sm.MNLogit(codes, columns).fit(
+        disp=0, method="newton", tol=1e-10, maxiter=60, **given_to_statsmodels(covariance, groups)
+    )
+    model = LogisticRegression(C=np.inf, tol=1e-13, fit_intercept=fit_intercept).fit(X, labels)
+    g = groups if covariance == "clustered" else None
+    if lazy:
+        X, labels = da.from_array(X, chunks=((100, 0, 90, 50), 2)), da.from_array(labels, chunks=70)
+        g = g if g is None else da.from_array(g, chunks=30)
+    table = coefficient_table(model, X, labels, covariance=covariance, groups=g)
+    # statsmodels computes HC0 for HC1.
+    spread = np.sqrt(N / (N - table.estimate.size)) if covariance == "HC1" else 1.0
+    close = {"rtol": 1e-8}
+    np.testing.assert_allclose(table.estimate, theirs.params.T.ravel(), **close)
+    np.testing.assert_allclose(table.standard_error, spread * theirs.bse.T.ravel(), **close)
+    np.testing.assert_allclose(table.statistic, theirs.tvalues.T.ravel() / spread, **close)
+    half = theirs.conf_int()[..., 1].ravel() - table.estimate
+    np.testing.assert_allclose(table.upper - table.estimate, spread * half, **close)
+    np.testing.assert_allclose(table.estimate - table.lower, spread * half, **close)
+    if spread == 1.0:
+        np.testing.assert_allclose(table.p_value, theirs.pvalues.T.ravel(), rtol=1e-6, atol=1e-300)
+    covariances = spread**2 * theirs.cov_params()
+    np.testing.assert_allclose(table.covariance, covariances, rtol=1e-6, atol=1e-10)
+    first = ["middle: intercept"] if fit_intercept else []
+    assert table.names[: len(first) + 1] == (*first, "middle: x0")
+    assert table.n_passes == 1.0
+    chosen = np.eye(len(table.names))[[1, -1]]
+    expected = theirs.wald_test(chosen, use_f=False, scalar=True)
+    found = table.wald_test([table.names[1], table.names[-1]])
+    np.testing.assert_allclose(found.statistic, expected.statistic / spread**2, **close)
+
+
 @pytest.mark.parametrize("covariance", ["classical", "HC3"])
 def test_without_an_intercept(covariance, rows):
     X, y, *_ = rows

@@ -22,7 +22,7 @@ from dlbd_estimators.kernels.updates import SGD
 from dlbd_estimators.solvers import Fit, Status, minimize
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
-from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training
+from dlbd_estimators.solvers.stochastic.epochs import Epochs, Training, Validation
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 N_ROWS = 10
@@ -99,7 +99,8 @@ def run(scheme, rules, *, scores=None, start=None, **hooks):
 
     def score(_parameters):
         yield Pass(RowCountKernel(), None, "score", blocks=HELD_OUT, n_passes=0.5)
-        return next(told)
+        score = next(told)
+        return Validation(score, -score)
 
     problem = Training(BLOCKS, scheme, None if told is None else score)
     fit = Fit(
@@ -173,7 +174,7 @@ def test_history_has_an_entry_an_epoch(rules, values, scored):
             "seconds": n - 1.0,
             "bytes_read": 100 * n,  # of rows trained on
         }
-        | ({"validation_score": values[n - 1]} if scored else {})
+        | ({"validation_score": values[n - 1], "validation_loss": -values[n - 1]} if scored else {})
         for n in range(1, solution.n_iter + 1)
     ]
     assert solution.n_passes == solution.history[-1]["pass"]
