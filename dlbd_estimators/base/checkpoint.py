@@ -37,8 +37,7 @@ from dlbd_estimators.solvers.random_states import Frozen, freeze, set_to, thaw
 from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
 from dlbd_estimators.solvers.solver import State
 
-#: Placeholder in a path, for a hash of the fit's parameters and data.
-_OWN = "{}"
+_OWN = "{}"  #: Placeholder in a path, for a hash of the fit's parameters and data.
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
 #: Raised by reading a state from a file that has a right checksum but holds something else.
