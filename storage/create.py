@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from storage.credentials import without_credentials
 from storage.dataset import Dataset
 from storage.entries import StoredFile
 from storage.group import create_group
@@ -185,7 +186,7 @@ def store_arrays(
         feature_names=names,
         target=target,
         classes=labels,
-        source=source,
+        source=None if source is None else without_credentials(source),
         shuffle_seed=None if seed is None else int(seed),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from storage.credentials import without_credentials
 from storage.errors import UnsupportedURL
 from storage.local_files import LocalFiles
 from storage.store import Store
@@ -58,9 +59,9 @@ def store_at(url: Any) -> Store:
 
     if scheme[1].lower() not in SCHEMES or scheme[2] == "::":
         raise UnsupportedURL(
-            f"cannot store or open {text!r}: besides local paths and file:///absolute/path URLs, "
-            f"these schemes are supported: {', '.join(sorted(SCHEMES))}. For others, open the "
-            f"store with zarr and pass it: "
+            f"cannot store or open {without_credentials(text)!r}: besides local paths and "
+            f"file:///absolute/path URLs, these schemes are supported: "
+            f"{', '.join(sorted(SCHEMES))}. For others, open the store with zarr and pass it: "
             f"storage.open_dataset(zarr.storage.FsspecStore.from_url(...))"
         )
     return Objects(AtURL(text.rstrip("/")))

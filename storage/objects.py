@@ -15,6 +15,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.core.buffer import Buffer, numpy_buffer_prototype
 from zarr.core.sync import sync
 
+from storage.credentials import without_credentials
 from storage.errors import StorageError, StoreUnreachable, UnsupportedURL
 from storage.layout import ARRAYS
 from storage.store import Bytes, Store, check_size
@@ -55,8 +56,8 @@ class Objects(Store):
 
     @property
     def location(self) -> str:
-        """The URL, or the text form of the store object."""
-        return self.opener.name
+        """The URL without credentials, or the text form of the store object."""
+        return without_credentials(self.opener.name)
 
     @property
     def url(self) -> str:
@@ -205,4 +206,4 @@ def _buffer(content: bytes) -> Buffer:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return without_credentials(str(error).strip().partition("\n")[0])

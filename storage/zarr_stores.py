@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.core.sync import sync
 from zarr.storage import MemoryStore, StorePath
 
+from storage.credentials import without_credentials
 from storage.errors import UnsupportedURL
 
 __all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Opener", "UserStore"]
@@ -61,7 +62,7 @@ class AtURL:
         The URL, without a slash at its end.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may contain credentials
 
     @property
     def name(self) -> str:
@@ -162,8 +163,8 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
         from zarr.storage import ObjectStore
     except ImportError as error:
         raise UnsupportedURL(
-            f"{url} is no local path: stores on the network are reached by obstore, which is not "
-            f"installed (pip install 'dlbd-estimators[cloud]')"
+            f"{without_credentials(url)} is no local path: stores on the network are reached by "
+            f"obstore, which is not installed (pip install 'dlbd-estimators[cloud]')"
         ) from error
     # obstore refuses unencrypted connections by default; a URL with "http:" asks for one.
     endpoint = dict(settings).get("AWS_ENDPOINT_URL", dict(settings).get("AWS_ENDPOINT", url))
@@ -171,5 +172,5 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
         store = from_url(url, client_options={"allow_http": endpoint.startswith("http:")})
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UnsupportedURL(f"cannot open {url}: {reason}") from error
+        raise UnsupportedURL(without_credentials(f"cannot open {url}: {reason}")) from None
     return ObjectStore(store)

@@ -28,6 +28,7 @@ from dlbd_estimators.base.parameters import invalid_parameter
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
+from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch
 from dlbd_estimators.solvers.fit import Fit
@@ -36,8 +37,7 @@ from dlbd_estimators.solvers.random_states import Frozen, freeze, set_to, thaw
 from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
 from dlbd_estimators.solvers.solver import State
 
-#: Placeholder in a path, for a hash of the fit's parameters and data.
-_OWN = "{}"
+_OWN = "{}"  #: Placeholder in a path, for a hash of the fit's parameters and data.
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
 #: Raised by reading a state from a file that has a right checksum but holds something else.
@@ -336,7 +336,7 @@ class FitCheckpoint:
 
     @property
     def _where(self) -> str:
-        return repr(self._url if self._folder is None else self._folder.url)
+        return repr(without_credentials(self._folder.url if self._folder else str(self._url)))
 
 
 def _checked(estimator: Any, given: Any) -> str:

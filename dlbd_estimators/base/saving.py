@@ -16,6 +16,7 @@ import sklearn
 
 from dlbd_estimators.base import versions
 from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder, cannot_save
+from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.folders import Folder, folder_at
 from dlbd_estimators.engine.packed_file import MODEL, pack, unpack
 from dlbd_estimators.exceptions import ModelDamaged
@@ -146,13 +147,11 @@ def load(url: str | os.PathLike[str]) -> Any:
         ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
     ) as error:  # fmt: skip
         raise ModelDamaged(
-            f"{os.fspath(url)!r} cannot be loaded as a model{origin}: {error}. Save the model "
+            f"{_shown(url)} cannot be loaded as a model{origin}: {error}. Save the model "
             f"again, or use another copy of the file."
         ) from error
     except IsADirectoryError as error:
-        raise IsADirectoryError(
-            f"{os.fspath(url)!r} is a folder, not the file of a model."
-        ) from error
+        raise IsADirectoryError(f"{_shown(url)} is a folder, not the file of a model.") from error
     versions.warn_of_others(type(model).__name__, written)
     return model
 
@@ -214,8 +213,12 @@ def _place(url: str | os.PathLike[str], *, make: bool) -> tuple[Folder, str]:
         path = os.path.abspath(path)
     parent, _, name = path.rpartition("/")
     if not name:
-        raise ValueError(f"{os.fspath(url)!r} does not end with the name of a file.")
+        raise ValueError(f"{_shown(url)} does not end with the name of a file.")
     return folder_at(parent or "/", make=make), name
+
+
+def _shown(url: str | os.PathLike[str]) -> str:
+    return repr(without_credentials(os.fsdecode(url)))
 
 
 def _name_of(kind: type) -> str | None:

@@ -34,6 +34,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dlbd_estimators.engine.cost import TotalCost
+from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.monitoring.phases import loading_rate, phases
 
@@ -89,7 +90,9 @@ class FitEvents:
         self._emit(
             "fit_started",
             estimator=estimator,
-            parameters={name: repr(value) for name, value in parameters.items()},
+            parameters={
+                name: without_credentials(repr(value)) for name, value in parameters.items()
+            },
             step=step,
             max_steps=max_steps,
             tol=tol,

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
+from storage.credentials import without_credentials
 from storage.dataset import Dataset
 from storage.errors import InvalidData
 from storage.frames import is_frame
@@ -171,13 +172,14 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         else:
             found = [path] if filesystem.exists(path) else []
         if not found:
-            raise FileNotFoundError(f"no file is at {each}")
+            raise FileNotFoundError(f"no file is at {without_credentials(each)}")
         paths += found
     for path in paths:
         kinds.add(_kind(filesystem, path))
     if len(kinds) > 1:
         raise InvalidData(f"the source has files of several kinds, {' and '.join(sorted(kinds))}: "
                           f"ingest each kind separately")  # fmt: skip
+    given = [*map(without_credentials, given)]
     description = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
     kind = kinds.pop()
     if kind != "CSV" and csv is not None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tracemalloc
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,3 +252,10 @@ def test_codes_without_a_class(tmp_path):
     manifest.write_bytes(signed_again(manifest.read_bytes(), files))
     with pytest.raises(storage.DatasetCorrupt, match="names 2 classes"):
         storage.open_dataset(data.path).labels.compute(scheduler="synchronous")
+
+
+def test_more_chunks_than_a_manifest_lists_are_refused_before_a_chunk_is_written(tmp_path):
+    X = da.zeros((2_000_000, 1), chunks=10**6)
+    with pytest.raises(ValueError, match=r"would have 4,000,000.*chunk_nbytes"):
+        storage.create_dataset(tmp_path / "d", X, X[:, 0], chunk_nbytes=8, block_nbytes=16)
+    assert not (tmp_path / "d").exists()
