@@ -120,9 +120,9 @@ class Watched:
 class Slow(Learner):
     """Learns a fill when the next one has been read, and keeps what it was given."""
 
-    def learn(self, replica, rows, order, learning_rate, n_threads=1):
-        number = len(self.seen)
-        following = self.fills[number + 1] if number + 1 < len(self.fills) else ()
+    def learn(self, replica, rows, order, learning_rate, n_threads=1, number=0):
+        fill = len(self.seen)
+        following = self.fills[fill + 1] if fill + 1 < len(self.fills) else ()
         self.loader.wait_for(following)
         self.seen.append((rows.X.copy(), rows.y.copy(), set(self.loader.read_)))
         return replica, 0.0
