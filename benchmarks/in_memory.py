@@ -150,8 +150,9 @@ def bad_scales(workload: Workload, table: Table) -> None:
         )
         theirs = timed_fit(tight, X, y)
         # As ``tol`` is defined: in standard units, relative to the largest coefficient.
-        difference = spread * np.abs(ours.coef - theirs.coef)
-        errors.append(float(difference.max() / (spread * np.abs(theirs.coef)).max()))
+        reference = theirs.model.coef_[0]
+        difference = spread * np.abs(ours.model.coef_[0] - reference)
+        errors.append(float(difference.max() / (spread * np.abs(reference)).max()))
         apart.append(float(np.abs(ours.coef / theirs.coef - 1).max()))
     table.claim(
         "ill-conditioned",
