@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
@@ -27,12 +28,57 @@ class RowSelection:
     column: str
 
     @abstractmethod
-    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
-        """Return masks of the selected rows, and of the rows without a value to select by."""
+    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
+        """Return the number or time by which each row is selected, and where it is missing."""
 
     @abstractmethod
+    def _limits(self) -> tuple[Any, Any]:
+        """Return the smallest selected number or time, and the first beyond; None for no limit."""
+
+    def _kind(self) -> tuple[Any, ...]:
+        """Return what two selections have in common if their limits can be compared."""
+        return type(self), self.column
+
+    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
+        """Return which rows are selected, and which have no value to select by.
+
+        Parameters
+        ----------
+        values : pyarrow.ChunkedArray
+            Values of the column.
+
+        Returns
+        -------
+        selected, missing : ndarray of bool of shape (n_rows,)
+            Masks of the rows.
+        """
+        measured, missing = self._measure(values)
+        low, high = self._limits()
+        selected = ~missing
+        if low is not None:
+            selected &= measured >= low
+        if high is not None:
+            selected &= measured < high
+        return selected, missing
+
     def overlaps(self, other: RowSelection) -> bool:
-        """Return whether some rows are in both selections, as far as that is known."""
+        """Return whether some rows are in both selections, as far as that is known.
+
+        Parameters
+        ----------
+        other : HashSplit or TimeSplit
+            Another selection.
+
+        Returns
+        -------
+        bool
+            False also if the selections are by different columns, hashes or kinds.
+        """
+        if self._kind() != other._kind():
+            return False
+        (low, high), (other_low, other_high) = self._limits(), other._limits()
+        begins_before = low is None or other_high is None or low < other_high
+        return bool(begins_before and (other_low is None or high is None or other_low < high))
 
     def to_json(self) -> dict[str, Any]:
         """Return the selection as plain values, for JSON.
@@ -86,19 +132,7 @@ class HashSplit(RowSelection):
                 f"start and stop must be a range in [0, 1], got {self.start} to {self.stop}"
             )
 
-    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
-        """Return which rows are selected, and which have no key.
-
-        Parameters
-        ----------
-        values : pyarrow.ChunkedArray
-            Values of the column.
-
-        Returns
-        -------
-        selected, missing : ndarray of bool of shape (n_rows,)
-            Masks of the rows.
-        """
+    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
         import pandas as pd
 
         texts = pa.chunked_array([as_texts(each) for each in values.chunks], pa.large_string())
@@ -107,26 +141,13 @@ class HashSplit(RowSelection):
         # SipHash with a key of 16 characters.
         hashes = pd.util.hash_array(keys, encoding="utf8", hash_key=f"{self.seed % 10**16:016d}")
         # The upper 53 bits, which a float holds exactly.
-        numbers = (hashes >> np.uint64(11)) * 2.0**-53
-        return (numbers >= self.start) & (numbers < self.stop) & ~missing, missing
+        return (hashes >> np.uint64(11)) * 2.0**-53, missing
 
-    def overlaps(self, other: RowSelection) -> bool:
-        """Return whether some rows are in both selections, as far as that is known.
+    def _limits(self) -> tuple[float, float]:
+        return self.start, self.stop
 
-        Parameters
-        ----------
-        other : HashSplit or TimeSplit
-            Another selection.
-
-        Returns
-        -------
-        bool
-            False also if the selections are by different columns, hashes or kinds.
-        """
-        if not isinstance(other, HashSplit):
-            return False
-        same_hash = (self.column, self.seed) == (other.column, other.seed)
-        return same_hash and self.start < other.stop and other.start < self.stop
+    def _kind(self) -> tuple[Any, ...]:
+        return *super()._kind(), self.seed
 
     def __str__(self) -> str:
         seed = f" (seed {self.seed})" if self.seed else ""
@@ -179,47 +200,9 @@ class TimeSplit(RowSelection):
         )
         return low, high
 
-    def mask(self, values: pa.ChunkedArray) -> tuple[Mask, Mask]:
-        """Return which rows are selected, and which have no time.
-
-        Parameters
-        ----------
-        values : pyarrow.ChunkedArray
-            Values of the column.
-
-        Returns
-        -------
-        selected, missing : ndarray of bool of shape (n_rows,)
-            Masks of the rows.
-        """
+    def _measure(self, values: pa.ChunkedArray) -> tuple[npt.NDArray[Any], Mask]:
         times = read_cells(values, "datetime", self.format).values
-        missing = np.isnat(times)
-        low, high = self._limits()
-        selected = ~missing
-        if low is not None:
-            selected &= times >= low
-        if high is not None:
-            selected &= times < high
-        return selected, missing
-
-    def overlaps(self, other: RowSelection) -> bool:
-        """Return whether some rows are in both selections, as far as that is known.
-
-        Parameters
-        ----------
-        other : HashSplit or TimeSplit
-            Another selection.
-
-        Returns
-        -------
-        bool
-            False also if the selections are by different columns, hashes or kinds.
-        """
-        if not isinstance(other, TimeSplit) or self.column != other.column:
-            return False
-        (low, high), (other_low, other_high) = self._limits(), other._limits()
-        begins_before = low is None or other_high is None or low < other_high
-        return bool(begins_before and (other_low is None or high is None or other_low < high))
+        return times, np.isnat(times)
 
     def __str__(self) -> str:
         low = "" if self.start is None else f" from {self.start}"
