@@ -25,6 +25,7 @@ from storage.errors import (
     NotADataset,
     StorageError,
     StoreUnreachable,
+    UnencryptedCluster,
     UnsupportedURL,
     UnsupportedVersion,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "StorageError",
     "StoreUnreachable",
     "TimeSplit",
+    "UnencryptedCluster",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks, store
-from dask.base import compute
 from dask.delayed import delayed
 
+from storage.computing import compute
 from storage.errors import DatasetExists, UnsupportedURL
 from storage.local_files import LocalFiles
 

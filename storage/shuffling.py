@@ -24,9 +24,9 @@ import dask.array as da
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from dask.base import compute
 from dask.delayed import delayed
 
+from storage.computing import compute
 from storage.create import store_arrays
 from storage.dataset import Dataset
 from storage.errors import DatasetCorrupt, NotADataset

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
-from dask.base import compute
 from dask.system import CPU_COUNT
 
 from storage.chunks import write_chunk
+from storage.computing import compute
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array

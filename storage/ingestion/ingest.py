@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-from dask.base import compute
 from dask.delayed import Delayed, delayed
 
+from storage.computing import compute
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
 from storage.errors import InvalidData
