@@ -19,6 +19,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
+from dlbd_estimators.neural_network.loaded_network import check_network
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
@@ -61,6 +62,10 @@ class BaseMLP(SharedParameters, Model, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_network(self)
 
     @with_callbacks
     def fit(

@@ -25,7 +25,7 @@ import numpy as np
 
 from dlbd_estimators.engine.parallel import call_in_threads
 from dlbd_estimators.engine.passes import Pass
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.paths import PathKernel, PathSums
@@ -76,24 +76,24 @@ class LogisticSearchState(NewtonState):
         Standard deviations of the columns.
     rows : PathRows or None
         The rows from which curvature is computed.
-    complete : bool
-        Whether these are all rows.
-    drawn : bool
-        Whether these rows were drawn by importance.
+    complete, drawn : bool
+        Whether these are all rows, and whether they were drawn by importance.
     scores : ndarray of shape (n_splits, n_Cs) or None
         Scores of the models in the last sweep.
     scored_error : float
         Approximate error of a coefficient of these models, relative to the largest coefficient.
-    newton_at : int or None
-        Index of the strength at which Newton's method fits all rows.
-    chosen : int or None
-        Index of the chosen strength; None until one is chosen.
+    newton_at, chosen : int or None
+        Index of the strength at which Newton's method fits all rows, and of the chosen strength.
     averaged : bool
         Whether the search has ended without a refit.
     sweeps : int
         Number of sweeps.
     """
 
+    shapes: ClassVar[Shapes] = {
+        "models": ("n_splits", "n_Cs", "n_parameters"), "before": ("n_splits", "n_Cs", "size"),
+        "scale": ("n_features",), "scores": ("n_splits", "n_Cs"),
+    }  # fmt: skip
     models: FloatArray | None = None
     before: FloatArray | None = None
     slope_before: FloatArray | None = None
