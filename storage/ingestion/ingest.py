@@ -231,7 +231,8 @@ def _refuse_broken(
         )
     if tally.unassigned:
         lines.append(
-            f"rows without a value that the split can be decided by, {tally.unassigned:,}: "
+            f"rows without a value that the split can be decided by (it is missing, or cannot be "
+            f"read), {tally.unassigned:,}: "
             f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
         )
     for name, column in plan.items():
