@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.ingest import ingest
     from storage.ingestion.quality import ColumnQuality, QualityReport
+    from storage.ingestion.repair import repair
     from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "create_dataset",
     "ingest",
     "open_dataset",
+    "repair",
     "shuffle",
     "verify",
 ]
@@ -83,6 +85,7 @@ _INGESTION = {
     "QualityReport": "quality",
     "TimeSplit": "selection",
     "ingest": "ingest",
+    "repair": "repair",
 }
 
 
