@@ -98,7 +98,7 @@ def _write_zarr(
             )
         )
     # In one computation, so that a block of rows is read once for all columns.
-    store(sources, targets, lock=False)
+    compute(store(sources, targets, lock=False, compute=False))
 
 
 _NO_CODES = np.zeros(0, np.int32)

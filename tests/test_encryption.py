@@ -170,6 +170,9 @@ ENTRIES = {
     "ingestion": lambda rows: _ingest(rows.folder),
     "verification": lambda rows: _stored(rows.folder).verify(),
     "shuffling": lambda rows: storage.shuffle(_stored(rows.folder), rows.folder / "s", seed=0),
+    "predictions as Zarr": lambda rows: write_predictions(
+        {"p": rows.X[:, 0]}, str(rows.folder / "p.zarr")
+    ),
     "predictions": lambda rows: write_predictions({"p": rows.X[:, 0]}, str(rows.folder / "p.pq")),
 }
 
