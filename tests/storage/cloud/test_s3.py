@@ -196,10 +196,10 @@ class TestNothingIsLost:
     ):
         begin = Claim.begin
 
-        def be_late(self):
+        def be_late(self, *arguments):
             monkeypatch.setattr(Claim, "begin", begin)
             create(s3, (rows[0] + 1, *rows[1:]))
-            begin(self)
+            begin(self, *arguments)
 
         monkeypatch.setattr(Claim, "begin", be_late)
         with pytest.raises(storage.DatasetExists, match="already at"):
