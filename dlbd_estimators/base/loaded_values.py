@@ -27,12 +27,13 @@ def check_counts(model: Any) -> None:
 
     Raises
     ------
+    AttributeError
+        A parameter is missing.
     ValueError
-        A parameter is missing, or an attribute such as ``n_features_in_`` is not a count.
+        An attribute such as ``n_features_in_`` is not a count.
     """
     held = vars(model)
-    if missing := sorted({*model.get_params(deep=False)} - held.keys()):
-        raise ValueError(f"{type(model).__name__} lacks the parameters {missing}")
+    model.get_params(deep=False)  # reads all parameters
     for name, value in held.items():
         if name.startswith("n_") and name.endswith("_") and value is not None:
             counts = np.asarray(value)
