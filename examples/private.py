@@ -20,7 +20,6 @@ from sklearn.model_selection import train_test_split
 
 from dlbd_estimators import DifferentialPrivacy, LogisticRegression, MLPClassifier
 
-EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 NAMES = ("logistic regression", "network")
 
 
@@ -33,7 +32,9 @@ def models(privacy: DifferentialPrivacy | None) -> list[Any]:
     ]
 
 
-def draw(accuracy: np.ndarray[Any, Any], exact: list[float], path: str) -> None:
+def draw(
+    epsilons: list[float], accuracy: np.ndarray[Any, Any], exact: list[float], path: str
+) -> None:
     """Draw the mean accuracy by epsilon, with its spread, and write the figure."""
     from matplotlib.figure import Figure
 
@@ -41,14 +42,14 @@ def draw(accuracy: np.ndarray[Any, Any], exact: list[float], path: str) -> None:
     axes = figure.subplots()
     for i, name in enumerate(NAMES):
         mean, spread = accuracy[i].mean(axis=1), accuracy[i].std(axis=1)
-        axes.errorbar(EPSILONS, mean, spread, marker="o", capsize=3, color=f"C{i}", label=name)
+        axes.errorbar(epsilons, mean, spread, marker="o", capsize=3, color=f"C{i}", label=name)
         axes.axhline(exact[i], linestyle="--", color=f"C{i}", label=f"{name}, not private")
     axes.set(
         xscale="log",
         xlabel="epsilon (delta = 1e-5)",
         ylabel="accuracy on held-out digits",
-        xticks=EPSILONS,
-        xticklabels=[f"{epsilon:g}" for epsilon in EPSILONS],
+        xticks=epsilons,
+        xticklabels=[f"{epsilon:g}" for epsilon in epsilons],
     )
     axes.minorticks_off()
     axes.legend()
@@ -58,14 +59,15 @@ def draw(accuracy: np.ndarray[Any, Any], exact: list[float], path: str) -> None:
 def main() -> None:
     """Fit, and print or draw the accuracy."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--epsilons", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0, 8.0])
     parser.add_argument("--repeats", type=int, default=1, help="number of fits with each budget")
     parser.add_argument("--figure", help="path of the figure to write")
     options = parser.parse_args()
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    accuracy = np.empty((len(NAMES), len(EPSILONS), options.repeats))
+    accuracy = np.empty((len(NAMES), len(options.epsilons), options.repeats))
     print(f"{'epsilon':>12}  {NAMES[0]:>20}  {NAMES[1]:>20}")
-    for number, epsilon in enumerate(EPSILONS):
+    for number, epsilon in enumerate(options.epsilons):
         privacy = DifferentialPrivacy(
             epsilon=epsilon, delta=1e-5, n_samples=1350, classes=range(10)
         )
@@ -78,7 +80,7 @@ def main() -> None:
     exact = [model.fit(X_train, y_train).score(X_test, y_test) for model in models(None)]
     print(f"{'not private':>12}  {exact[0]:20.3f}  {exact[1]:20.3f}")
     if options.figure:
-        draw(accuracy, exact, options.figure)
+        draw(options.epsilons, accuracy, exact, options.figure)
 
 
 if __name__ == "__main__":
