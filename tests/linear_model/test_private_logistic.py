@@ -50,6 +50,21 @@ def test_the_attack_succeeds_without_noise(monkeypatch):
     assert audited(2.0, 0) > 2.0
 
 
+# The second step begins 1.9 times as far from zero, because of its momentum.
+@pytest.mark.parametrize(("n_steps", "factor"), [(1, 1.0), (2, np.hypot(1.9, 1.0))])
+def test_each_step_has_the_noise_that_the_budget_needs(n_steps, factor):
+    # Rows of zeros have no gradient: the model is noise alone, divided by rows and curvature.
+    n_rows, n_columns, bound = 50, 4_000, 3.0
+    privacy = private(n_rows, max_gradient_norm=bound)
+    options = {"C": np.inf, "fit_intercept": False, "max_iter": n_steps, "privacy": privacy}
+    y = np.arange(n_rows) % 2
+    model = LogisticRegression(**options).fit(np.zeros((n_rows, n_columns)), y)
+    [release] = model.privacy_spent_.releases
+    assert release.n_steps == n_steps
+    expected = factor * release.noise_multiplier * bound / n_rows / (0.25 * bound**2)
+    assert model.coef_.std() == pytest.approx(expected, rel=3.9 / (2 * n_columns) ** 0.5)
+
+
 @VOID
 def test_a_budget_without_end_gives_the_accuracy_of_a_fit_without_noise():
     X, y = load_digits(return_X_y=True)

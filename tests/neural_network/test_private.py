@@ -86,6 +86,20 @@ def test_a_step_is_the_noisy_mean_of_clipped_gradients(rng, monkeypatch):
     np.testing.assert_allclose(before - flat(model), gradients.sum(axis=0) / 50, rtol=1e-9)
 
 
+def test_each_step_has_the_noise_that_the_budget_needs():
+    # Rows of zeros have no gradient for the coefs: these move by noise alone.
+    n_columns, bound, size = 4_000, 3.0, 20
+    X, y = np.zeros((40, n_columns)), np.arange(40) % 2
+    privacy = private(40, max_gradient_norm=bound)
+    model = sgd(batch_size=size, max_iter=1, privacy=privacy, random_state=0).fit(X, y)
+    start = sgd(max_iter=1, random_state=0, learning_rate_init=1e-300, privacy=privacy).fit(X, y)
+    [release] = model.privacy_spent_.releases
+    assert release.n_steps == 2
+    expected = 2**0.5 * release.noise_multiplier * bound / size
+    moved = model.coefs_[0] - start.coefs_[0]
+    assert moved.std() == pytest.approx(expected, rel=3.9 / (2 * n_columns) ** 0.5)
+
+
 def test_it_learns():
     X, y = load_digits(return_X_y=True)
     privacy = private(len(X), 1e3, classes=range(10))
