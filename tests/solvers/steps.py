@@ -62,10 +62,11 @@ def variances(X, weight):
     return np.cov(X.T, aweights=weight, bias=True).diagonal()
 
 
-def relative_error(problem, parameters, X, weight, inverse_diagonal):
+def relative_error(problem, parameters, X, weight, inverse_diagonal, unit=1.0):
     """The largest error of a coefficient for a decrement of one: |dw_j| <= sqrt((H^-1)_jj).
 
-    It is relative to the largest coefficient: of its own target, or of all classes.
+    It is relative to the largest coefficient: of its own target, or of all classes. A coefficient
+    counts as at least a millionth of what a decrement of ``unit`` allows.
     """
     shape, n = problem.packing.shape, problem.packing.n_features
     spread = np.sqrt(variances(X, weight))
@@ -73,7 +74,7 @@ def relative_error(problem, parameters, X, weight, inverse_diagonal):
     size = (np.abs(parameters).reshape(shape)[:, :n] * spread).max(axis=1)
     if not problem.loss.quadratic:
         error, size = error.max(), size.max()
-    return np.max(error / np.maximum(size, 1e-6 * error))
+    return np.max(error / np.maximum(size, 1e-6 * unit * error))
 
 
 def regular(problem, hessian):
