@@ -14,6 +14,7 @@ from dlbd_estimators.solvers.proximal.coordinate_descent import (
     certify,
     error_of_descent,
 )
+from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import answer
 from tests.solvers.proximal.exact import minimum
 from tests.solvers.steps import problem_for, relative_error, small, steps_of
@@ -58,13 +59,14 @@ def dual_gap(rows, targets, l1, coef, *, positive):
 @given(
     seed=st.integers(0, 1_000),
     distance=st.sampled_from([1e-3, 0.1, 3.0]),
+    l1=st.sampled_from([0.5, 0.0]),
     l2=st.sampled_from([0.0, 0.2]),
     positive=st.booleans(),
     fit_intercept=st.booleans(),
 )
-def test_what_residuals_say_of_a_point(seed, distance, l2, positive, fit_intercept):
+def test_what_residuals_say_of_a_point(seed, distance, l1, l2, positive, fit_intercept):
     X, y, weight = small("targets", seed=seed, n=40)
-    total, l1 = weight.sum(), 0.5
+    total = weight.sum()
     problem = problem_for(
         "targets",
         X,
@@ -86,11 +88,14 @@ def test_what_residuals_say_of_a_point(seed, distance, l2, positive, fit_interce
     intercept = rng.normal(size=2) if fit_intercept else np.zeros(2)
     found = measured(problem, certify(problem, coef, intercept, centre, first.model))
     np.testing.assert_allclose(found.value, objective(rows, targets, l1, coef).sum(), rtol=1e-9)
-    gaps = dual_gap(rows, targets, l1, coef, positive=positive)
     spread = (targets**2).sum(axis=0)
-    np.testing.assert_allclose(found.gaps, gaps, rtol=1e-6, atol=1e-12 * spread.max())
+    if l1:
+        gaps = dual_gap(rows, targets, l1, coef, positive=positive)
+        np.testing.assert_allclose(found.gaps, gaps, rtol=1e-6, atol=1e-12 * spread.max())
     above = objective(rows, targets, l1, coef) - objective(rows, targets, l1, best)
     assert (above <= found.gaps + 1e-12 * spread).all()
+    if not (l1 or positive):  # the quadratic itself gives the distance to its minimum
+        np.testing.assert_allclose(found.gaps, above, rtol=1e-5, atol=1e-11 * spread.max())
     if fit_intercept:
         wanted = np.average(y, axis=0, weights=weight) - coef @ centre
         np.testing.assert_allclose(found.intercept, wanted, rtol=1e-9, atol=1e-9)
@@ -146,3 +151,12 @@ def test_two_passes_and_the_objective_after_each(l1, fit_intercept, positive):
     assert states[-1].error_is == "bound"
     slope = np.abs(linear - gram @ best.T).max()
     assert states[-1].gradient_norm == pytest.approx(slope, rel=1e-6, abs=1e-9)
+
+
+def test_what_rounding_ends_is_called_stalled():
+    X, y, weight = small("targets")
+    problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
+    states = steps_of(CoordinateDescent(), problem, tol=0.0)
+    assert len(states) <= 5
+    assert states[-1].status is Status.STALLED
+    assert states[-1].error == min(state.error for state in states) <= 1e-11

@@ -180,6 +180,9 @@ def test_what_a_quadratic_cannot_hold_is_solved_on_a_set_or_refused(rng, monkeyp
     )
     with pytest.raises(ValueError, match=r"More than 20 features .* Strengthen the penalty"):
         Lasso(alpha=1e-4).fit(X, y)
+    classes = np.digitize(X[:, :9].sum(axis=1), [-1.0, 1.0])
+    with pytest.raises(ValueError, match=r"More than 6 features"):  # of three coefficients each
+        LogisticRegression(C=100.0, l1_ratio=1.0, solver="working_set").fit(X, classes)
     with pytest.raises(ValueError, match=r"at most 20 parameters.*working_set"):
         Lasso(alpha=0.05, solver="coordinate_descent").fit(X, y)
     with pytest.raises(ValueError, match=r"at most 20 parameters.*Add an l1 penalty"):

@@ -78,8 +78,9 @@ def test_one_pass_and_its_error(strengths, fit_intercept):
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-def test_a_second_pass_for_the_gradient_squares_the_error(fit_intercept):
-    X, Y, weight = small("targets")
+@pytest.mark.parametrize("noise", [1.0, 200.0])
+def test_a_second_pass_for_the_gradient_squares_the_error(noise, fit_intercept):
+    X, Y, weight = small("targets", noise=noise)
     X = nearly_dependent(X, 1e-6)
     problem = problem_for("targets", X, Y, weight, strength=0.0, fit_intercept=fit_intercept)
     first, second = steps_of(Gram(), problem)

@@ -282,3 +282,16 @@ def test_training_saved_between_two_epochs_goes_on_as_if_it_never_stopped(
         return  # what was asked for was made before
     assert to_bytes(resumed.state) == to_bytes(whole.state)
     assert resumed.status is whole.status
+
+
+def test_an_epoch_that_diverged_has_no_numbers_but_its_rate():
+    state = EpochState.begin(np.zeros(1), SGD(), 1, 0.25)
+    state = replace(state, losses=(3.0,), scores=(0.5,), score=0.5, validation_loss=1.0, n_rounds=7)
+    state = replace(state, within=True, rounds_made=3, trained=20, total=9.0, value=3.0)
+    diverged = state.diverged("too fast")
+    record = diverged.record(1.0)
+    assert np.isnan([record.loss, record.validation_score, record.validation_loss]).all()
+    assert (record.iteration, record.learning_rate, record.rounds) == (2, 0.25, 0)
+    assert np.isnan([diverged.losses[1], diverged.scores[1]]).all()
+    assert (diverged.within, diverged.rounds_made, diverged.trained) == (False, 0, 0)
+    assert (diverged.total, diverged.reason, diverged.status) == (0.0, "too fast", Status.DIVERGED)
