@@ -26,6 +26,7 @@ LOSSES = {
     "two classes": (HalfBinomialLoss(), 1),
     "classes": (HalfMultinomialLoss(), 3),
     "targets": (HalfSquaredError(), 2),
+    "target": (HalfSquaredError(), 1),
 }
 
 

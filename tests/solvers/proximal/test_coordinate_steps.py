@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.solvers.proximal import coordinate_descent
 from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateDescent,
     certify,
@@ -55,13 +56,13 @@ def dual_gap(rows, targets, l1, coef, *, positive):
     return objective(rows, targets, l1, coef) - dual
 
 
-@settings(max_examples=10)
+@pytest.mark.parametrize("l1", [0.5, 0.0])
+@pytest.mark.parametrize("positive", [False, True])
+@settings(max_examples=5)
 @given(
     seed=st.integers(0, 1_000),
     distance=st.sampled_from([1e-3, 0.1, 3.0]),
-    l1=st.sampled_from([0.5, 0.0]),
     l2=st.sampled_from([0.0, 0.2]),
-    positive=st.booleans(),
     fit_intercept=st.booleans(),
 )
 def test_what_residuals_say_of_a_point(seed, distance, l1, l2, positive, fit_intercept):
@@ -151,6 +152,43 @@ def test_two_passes_and_the_objective_after_each(l1, fit_intercept, positive):
     assert states[-1].error_is == "bound"
     slope = np.abs(linear - gram @ best.T).max()
     assert states[-1].gradient_norm == pytest.approx(slope, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("errors", "n_passes", "error", "status"),
+    [
+        ((1e-3, 9e-4), 3, 9e-4, Status.STALLED),  # less than half of it was mended
+        ((1e-3, 4e-4, 1e-4, 9e-5), 5, 9e-5, Status.STALLED),
+        ((1e-3, 2e-3), 3, 1e-3, Status.STALLED),  # the point before was better
+        ((1e-3, 1e-9), 3, 1e-9, Status.CONVERGED),
+        ((2e-8, 1e-8), 3, 1e-8, Status.CONVERGED),
+    ],
+)
+def test_when_corrections_end(errors, n_passes, error, status, monkeypatch):
+    left = list(errors)
+    monkeypatch.setattr(coordinate_descent, "error_of_descent", lambda *_: left.pop(0))
+    X, y, weight = small("targets")
+    problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
+    states = steps_of(CoordinateDescent(), problem, tol=1e-8)
+    assert states[-1].n_passes == n_passes == len(states)
+    assert (states[-1].error, states[-1].status) == (error, status)
+    assert not left
+    if error == errors[0]:
+        np.testing.assert_array_equal(states[-1].parameters, states[0].parameters)
+
+
+def test_float32_products_are_formed_again_if_they_cannot_mend_an_error(monkeypatch):
+    left = [1e-3, 9e-4, 1e-9]
+    monkeypatch.setattr(coordinate_descent, "error_of_descent", lambda *_: left.pop(0))
+    X, y, weight = small("targets")
+    X = X.astype(np.float32)
+    problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
+    states = steps_of(CoordinateDescent(), problem, tol=1e-8)
+    # Moments and certificate, correction; then both again.
+    assert [state.precise for state in states] == [False, False, True, True, True]
+    assert states[0].moments.epsilon == np.finfo(np.float32).eps
+    assert states[-1].moments.epsilon == np.finfo(float).eps
+    assert states[-1].status is Status.CONVERGED
 
 
 def test_what_rounding_ends_is_called_stalled():
