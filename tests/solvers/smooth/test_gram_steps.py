@@ -96,7 +96,7 @@ def test_a_second_pass_for_the_gradient_squares_the_error(noise, fit_intercept):
     assert second.value == pytest.approx(value, rel=1e-8)
     found = [problem.packing.unpack(state.parameters)[0] for state in (first, second)]
     before, after = (np.abs(each / coef - 1).max() for each in found)
-    assert after < 1e-7
+    assert after < 1e-9
     assert after < 0.1 * before
 
 
