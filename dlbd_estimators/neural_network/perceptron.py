@@ -33,6 +33,7 @@ from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.solver import State
+from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
@@ -286,7 +287,9 @@ class BaseMLP(SharedParameters, Model, ABC):
         job.task.status = solution.status.name.lower()
         final = cast(EpochState, solution.state)
         job.advance_random_state(final)
-        if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
+        diverged = solution.status is Status.DIVERGED  # perhaps before the first update
+        no_updates = all(replica.n_updates == 0 for replica in final.replicas)
+        if solution.n_iter and no_updates and not diverged:
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
 
