@@ -22,6 +22,7 @@ from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
+from dlbd_estimators.neural_network.to_torch import ToTorchMixin
 from dlbd_estimators.neural_network.training_problem import training_problem
 from dlbd_estimators.neural_network.training_rows import known_sizes
 from dlbd_estimators.neural_network.validation import (
@@ -40,7 +41,7 @@ from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLB
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 
-class BaseMLP(SharedParameters, Model, ABC):
+class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
     """Fits a network; subclasses define its targets."""
 
     _saved_as: ClassVar[Mapping[str, Any]] = {"_network": Network, "_training": EpochState}
