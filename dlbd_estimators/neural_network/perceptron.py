@@ -16,7 +16,8 @@ from dlbd_estimators.base.validation import Data
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
+from dlbd_estimators.kernels.network import Layers, Network
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule

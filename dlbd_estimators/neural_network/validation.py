@@ -19,7 +19,8 @@ from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.finite_rows import FiniteRowsKernel
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
-from dlbd_estimators.kernels.network import Network, NetworkPredictor
+from dlbd_estimators.kernels.network import Network
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
 from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.solvers.overflow import is_overflow
