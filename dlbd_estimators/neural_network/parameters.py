@@ -107,7 +107,7 @@ class Settings:
             _update(estimator),
             OuterStep(estimator.outer_learning_rate, estimator.outer_momentum),
             _buffer_nbytes(estimator),
-            _dropout(estimator, len(hidden)),
+            dropout_rates(estimator, len(hidden)),
         )
 
 
@@ -147,8 +147,14 @@ def _check_training(estimator: Any) -> None:
         )
 
 
-def _dropout(estimator: Any, n_hidden: int) -> tuple[float, ...]:
-    """Return the rate of each hidden layer; nothing if all are 0."""
+def dropout_rates(estimator: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the rate of dropout of each hidden layer; nothing if all are 0.
+
+    Raises
+    ------
+    ValueError
+        ``dropout`` is out of range, or has not one rate for each hidden layer.
+    """
     rates = estimator.dropout
     listed = [rates] * n_hidden if isinstance(rates, numbers.Real) else rates
     try:

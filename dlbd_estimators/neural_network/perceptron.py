@@ -16,13 +16,15 @@ from dlbd_estimators.base.validation import Data
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
+from dlbd_estimators.kernels.network import Layers, Network
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.progress import progress_attributes
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
+from dlbd_estimators.neural_network.to_torch import ToTorchMixin
 from dlbd_estimators.neural_network.training_problem import training_problem
 from dlbd_estimators.neural_network.training_rows import known_sizes
 from dlbd_estimators.neural_network.validation import (
@@ -34,13 +36,14 @@ from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.solver import State
+from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 
-class BaseMLP(SharedParameters, Model, ABC):
+class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
     """Fits a network; subclasses define its targets."""
 
     _saved_as: ClassVar[Mapping[str, Any]] = {
@@ -289,7 +292,9 @@ class BaseMLP(SharedParameters, Model, ABC):
         job.task.status = solution.status.name.lower()
         final = cast(EpochState, solution.state)
         job.advance_random_state(final)
-        if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
+        diverged = solution.status is Status.DIVERGED  # perhaps before the first update
+        no_updates = all(replica.n_updates == 0 for replica in final.replicas)
+        if solution.n_iter and no_updates and not diverged:
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
 

@@ -81,7 +81,10 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> TargetSpec:
         )
     classes = np.arange(n_labels)
     if known is not None and not np.array_equal(known, classes):
-        raise ValueError(f"y has {n_labels} labels per row, but the classes are {known}.")
+        raise ValueError(
+            f"y has {n_labels} labels per row, but the classes are {known}. If each column of y "
+            f"holds classes, fit one model to each column y[:, j]."
+        )
     return TargetSpec(
         Encoding(labels=True),
         n_labels,
