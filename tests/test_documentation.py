@@ -35,6 +35,7 @@ def code_of(page):
 @pytest.mark.parametrize(("page", "n_blocks"), [
     ("docs/saving.md", 12), ("docs/search.md", 4), ("docs/inference.md", 2),
     ("docs/partial-fit.md", 3), ("docs/storage.md", 2), ("docs/ingest.md", 5),
+    ("docs/privacy.md", 1),
 ])  # fmt: skip
 def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
     code = code_of(page)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.model import Model
+from dlbd_estimators.base.privacy import DifferentialPrivacy, PrivacySpent
 from dlbd_estimators.base.validation import Data
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
@@ -21,6 +21,7 @@ from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
+from dlbd_estimators.neural_network.progress import progress_attributes
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.neural_network.to_torch import ToTorchMixin
@@ -45,7 +46,12 @@ from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
     """Fits a network; subclasses define its targets."""
 
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_network": Network, "_training": EpochState}
+    _saved_as: ClassVar[Mapping[str, Any]] = {
+        "_network": Network,
+        "_training": EpochState,
+        "privacy": DifferentialPrivacy | None,
+        "privacy_spent_": PrivacySpent,
+    }
     _training: EpochState
     history_: list[dict[str, float]]
     best_loss_: float | None
@@ -119,8 +125,8 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
         Warns
         -----
         ConvergenceWarning
-            ``max_iter`` was reached, or training diverged and ``early_stopping`` kept the
-            parameters of the best score.
+            ``max_iter`` was reached without ``privacy``, or training diverged and
+            ``early_stopping`` kept the parameters of the best score.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
@@ -247,7 +253,8 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
         )
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
-        self.__dict__.pop("_training", None)  # from an earlier fit with mini-batches
+        for attribute in ("_training", "privacy_spent_"):  # from an earlier fit with mini-batches
+            self.__dict__.pop(attribute, None)
         self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: Job, name: str) -> None:
@@ -260,11 +267,7 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
         def attributes(state: EpochState, records: Sequence[Record] = records) -> dict[str, Any]:
             return {
                 **self._model_attributes(job, solver.answer(problem, state)),
-                **self._progress_attributes(state, scored=problem.score is not None),
-                "history_": [*earlier, *entries(records)],
-                # Each call draws a new order of rows in memory.
-                "_training": replace(state, random=None, order=None),
-                "n_replicas_": len(state.replicas),
+                **progress_attributes(self, job, problem, state, [*earlier, *entries(records)]),
             }
 
         def on_step(state: EpochState, record: Record) -> bool:
@@ -330,18 +333,6 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
             "n_outputs_": job.targets.n_outputs,
             "out_activation_": job.targets.out_activation,
             "_network": job.network,
-        }
-
-    def _progress_attributes(self, state: EpochState, *, scored: bool) -> dict[str, Any]:
-        return {
-            "n_iter_": state.n_iter,
-            "t_": state.n_seen,
-            "loss_": np.float64(state.losses[-1] if state.losses else np.inf),
-            "loss_curve_": list(state.losses),
-            "best_loss_": None if self.early_stopping else np.float64(state.best_loss),
-            "validation_scores_": list(state.scores) if scored else None,
-            "best_validation_score_": state.best_score if scored else None,
-            "n_passes_": state.n_passes,
         }
 
     def _model(self) -> NetworkPredictor:

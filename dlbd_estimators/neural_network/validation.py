@@ -35,7 +35,8 @@ def check_validation_arguments(
     Raises
     ------
     ValueError
-        An argument is missing, or ``solver="lbfgs"`` has no epochs to validate after.
+        An argument is missing, ``solver="lbfgs"`` has no epochs to validate after, or the training
+        is private.
     """
     if X_val is None and y_val is None:
         if sample_weight_val is not None:
@@ -47,6 +48,11 @@ def check_validation_arguments(
         raise ValueError("X_val is provided, but y_val was not provided.")
     if X_val is None:
         raise ValueError("y_val is provided, but X_val was not provided.")
+    if estimator.privacy is not None:
+        raise ValueError(
+            "X_val and y_val cannot be combined with privacy: their scores, which the model keeps, "
+            "have no noise. Call score(X_val, y_val) after the fit, if these rows are public."
+        )
     if estimator.solver == "lbfgs":
         raise ValueError(
             "X_val and y_val are used after each epoch, but solver='lbfgs' makes full passes. "

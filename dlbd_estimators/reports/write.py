@@ -171,9 +171,9 @@ def _plots(
         return None
     from dlbd_estimators import plots
 
-    drawn: list[Callable[[Any], Any]] = [
-        lambda ax: plots.LossCurveDisplay.from_estimator(model, ax=ax)
-    ]
+    drawn: list[Callable[[Any], Any]] = []
+    if "loss" in model.history_[-1]:  # a private training has none
+        drawn.append(lambda ax: plots.LossCurveDisplay.from_estimator(model, ax=ax))
     if "validation_score" in model.history_[-1]:
         drawn.append(
             lambda ax: plots.LossCurveDisplay.from_estimator(model, y="validation_score", ax=ax)

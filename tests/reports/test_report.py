@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression as SklearnLinearRegression
 from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators import DifferentialPrivacy, LogisticRegression, MLPClassifier, Ridge
 from dlbd_estimators.model_selection import GridSearchCV
 from dlbd_estimators.preprocessing import StandardScaler
 from dlbd_estimators.reports import report
@@ -136,6 +136,16 @@ def test_a_long_fit_of_a_network_is_cut_in_the_middle(data, tmp_path):
     first, last = (f"{entry['loss']:#.6g}" for entry in (model.history_[9], model.history_[40]))
     cells = [text.strip() for text in page.text]
     assert cells.index(first) < cells.index("…") < cells.index(last)
+
+
+def test_a_private_training_has_no_loss_to_show(data, tmp_path):
+    privacy = DifferentialPrivacy(
+        epsilon=1.0, delta=1e-5, n_samples=500, classes=["in time", "late"]
+    )
+    model = LogisticRegression(max_iter=2, privacy=privacy).fit(*data)
+    page = Page(report(model, *data, path=tmp_path / "report.html"))
+    assert "gradient norm" in page.words
+    assert score(page, "accuracy")
 
 
 def test_names_are_text(data, tmp_path):
