@@ -207,8 +207,14 @@ def test_epochs_one_by_one_go_on_as_one_training_would(rules, losses):
 )
 def test_rates_of_eight_epochs_of_which_none_is_better(schedule, rates):
     patience = 1 if schedule == "adaptive" else np.inf
-    losses = [float(epoch) for epoch in range(8)]
-    solution, _ = run(Told(losses), Rules(8, 0.0, patience, schedule, 0.5, 0.7))
+    losses, slowed = [float(epoch) for epoch in range(8)], []
+    solution, _ = run(
+        Told(losses),
+        Rules(8, 0.0, patience, schedule, 0.5, 0.7),
+        on_step=lambda state, _: slowed.append(state.slowed),
+    )
+    lower = [later < rate for rate, later in itertools.pairwise(rates)]
+    assert slowed[:-1] == [schedule == "adaptive" and fell for fell in lower]
     found = [entry["learning_rate"] for entry in solution.history]
     np.testing.assert_allclose(found, rates, rtol=1e-12)
 
