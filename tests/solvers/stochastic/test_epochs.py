@@ -333,3 +333,26 @@ def test_lines_say_what_happens_after_an_epoch():
     assert scored[2].startswith("Validation score did not improve")
     by_loss = replace(solver, score_decides=False)
     assert by_loss.lines(replace(state, score=0.25, n_not_better=3), 0.1)[2].startswith(worse)
+
+
+def test_a_fit_that_continues_has_the_counts_and_the_best_of_the_last():
+    last = replace(
+        EpochState.begin(np.ones(1), SGD(), 1, 0.2),
+        n_passes=3.5,
+        bytes_read=70,
+        n_seen=30,
+        losses=(3.0, 2.0),
+        scores=(0.5, 0.25),
+        best_loss=2.0,
+        best_score=0.5,
+        best_parameters=np.ones(1),
+        n_not_better=1,
+        n_epochs=2,
+    )
+    begun = EpochState.begin(np.zeros(1), SGD(), 1, 0.1)
+    found = begun.continued_from(last)
+    names = ("n_passes", "bytes_read", "n_seen", "losses", "scores", "best_loss", "best_score")
+    for name in (*names, "best_parameters", "n_not_better"):
+        assert getattr(found, name) == getattr(last, name) != getattr(begun, name)
+    for name in ("parameters", "learning_rate", "n_epochs"):
+        assert getattr(found, name) == getattr(begun, name) != getattr(last, name)
