@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ SOLVERS = {
 }
 
 
+@cache
 def begun(name, n_classes):
     """The problem, its rows, the state before the first step, and the solution."""
     X, y, weight = rows_of(np.random.default_rng(5), "weighted", n_classes)
