@@ -111,10 +111,10 @@ def test_minimisers_and_the_work_for_them(n_classes, far, exact, rough, monkeypa
     tilt = 0.01 * rng.normal(size=start.shape)
     if n_classes > 2:
         start, tilt = (
-            (each.reshape(3, 3, -1) - each.reshape(3, 3, -1).mean(axis=1, keepdims=True)).reshape(
-                3, -1
-            )
-            for each in (start, tilt)
+            (
+                models.reshape(3, 3, -1) - models.reshape(3, 3, -1).mean(axis=1, keepdims=True)
+            ).reshape(3, -1)
+            for models in (start, tilt)
         )
     penalty = np.full(start.shape, 0.05)
     before = start.copy()
@@ -152,7 +152,7 @@ def test_a_step_that_goes_too_far_is_halved():
         return slopes(models) - 1.0
 
     found, there = path_rows._damped_step(models, gradient, step.copy(), tilted_slopes)
-    tried = [float(each[0, 0]) for each in gradients[1:]]
+    tried = [float(point[0, 0]) for point in gradients[1:]]
     wanted = [8.0]
     while np.abs(8.0 * gradient).max() * 0.5 * wanted[-1] / 8.0 < wanted[-1] * float(
         tilted_slopes(np.array([[wanted[-1]]]))[0, 0]

@@ -1,4 +1,4 @@
-"""Solvers that are asked for more digits than there are end after few steps, and near the end."""
+"""With a tolerance below rounding error, solvers end after few steps, and at the minimum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Solvers that solve a sample of the blocks first: what they begin with, and their passes."""
+"""Solvers that solve a sample of the blocks first: their start, and their passes."""
 
 from __future__ import annotations
 

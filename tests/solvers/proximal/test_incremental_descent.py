@@ -1,4 +1,4 @@
-"""What coordinate descent on accumulated moments reports, against formulas on whole arrays."""
+"""Errors of coordinate descent on accumulated moments, against formulas on whole arrays."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_moments_that_are_given_need_no_pass(solver):
     half = moments_of(problem)
     [state] = steps_of(solver(Increment(half, half)), problem)
     twice = problem_for(
-        "targets", *(np.concatenate([each, each]) for each in (X, y, weight)), l1=l1
+        "targets", *(np.concatenate([array, array]) for array in (X, y, weight)), l1=l1
     )
     [expected] = steps_of(solver(Increment(None)), twice)
     assert (state.n_passes, expected.n_passes) == (0, 1)

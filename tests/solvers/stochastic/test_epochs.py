@@ -319,7 +319,7 @@ def test_an_epoch_that_diverged_has_no_numbers_but_its_rate():
     assert (diverged.total, diverged.reason, diverged.status) == (0.0, "too fast", Status.DIVERGED)
 
 
-def test_lines_say_what_happens_after_an_epoch():
+def test_lines_after_an_epoch():
     solver = Epochs(2, "adaptive", 1.0, 0.5)
     state = replace(EpochState.begin(np.zeros(1), SGD(), 1, 0.2), value=1.5, n_iter=7)
     assert solver.lines(state, 0.1) == ["Iteration 7, loss = 1.50000000"]
