@@ -322,6 +322,8 @@ def test_an_epoch_that_diverged_has_no_numbers_but_its_rate():
 def test_lines_after_an_epoch():
     solver = Epochs(2, "adaptive", 1.0, 0.5)
     state = replace(EpochState.begin(np.zeros(1), SGD(), 1, 0.2), value=1.5, n_iter=7)
+    assert solver.lines(state, 0.1) == ["Iteration 7"]  # without losses
+    state = replace(state, losses=(1.5,))
     assert solver.lines(state, 0.1) == ["Iteration 7, loss = 1.50000000"]
     worse = "Training loss did not improve more than tol=0.100000 for 2 epochs."
     slowed = solver.lines(replace(state, slowed=True), 0.1)
