@@ -25,6 +25,7 @@ from storage.errors import (
     NotADataset,
     StorageError,
     StoreUnreachable,
+    UnencryptedCluster,
     UnsupportedURL,
     UnsupportedVersion,
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.ingest import ingest
     from storage.ingestion.quality import ColumnQuality, QualityReport
+    from storage.ingestion.repair import repair
     from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
@@ -61,12 +63,14 @@ __all__ = [
     "StorageError",
     "StoreUnreachable",
     "TimeSplit",
+    "UnencryptedCluster",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",
     "create_dataset",
     "ingest",
     "open_dataset",
+    "repair",
     "shuffle",
     "verify",
 ]
@@ -81,6 +85,7 @@ _INGESTION = {
     "QualityReport": "quality",
     "TimeSplit": "selection",
     "ingest": "ingest",
+    "repair": "repair",
 }
 
 

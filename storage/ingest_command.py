@@ -1,4 +1,4 @@
-"""``dlbd ingest``, which stores raw tables, and ``dlbd shuffle``, which shuffles a data set."""
+"""``dlbd ingest``, ``dlbd repair`` and ``dlbd shuffle``, which write data sets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from storage.dataset import Dataset
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
+from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
 
-__all__ = ["ingest", "shuffle"]
+__all__ = ["ingest", "repair", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
@@ -52,6 +53,9 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 @click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
 @click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@click.option(
+    "--resume", is_flag=True, help="Continue an ingest of the same files that was killed."
+)
 @_overwrite
 @_as_json
 def ingest(
@@ -66,6 +70,7 @@ def ingest(
     delimiter: str | None,
     encoding: str | None,
     report: str | None,
+    resume: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -92,10 +97,8 @@ def ingest(
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
     """
-    as_written = {"delimiter": delimiter, "encoding": encoding}
     if (target is None) == (like is None):
         raise click.UsageError("give either --target or --like")
-    given: dict[str, Any] = {name: value for name, value in as_written.items() if value is not None}
     data = ingest_tables(
         list(source),
         url,
@@ -104,8 +107,9 @@ def ingest(
         columns=dict(map(_column, columns)) if columns or like is None else None,
         like=like,
         rows=_rows(by_hash, by_time),
-        csv=CSVFormat(**given) if given else None,
+        csv=_csv(delimiter, encoding),
         overwrite=overwrite,
+        resume=resume,
     )
     if report is not None:
         data.quality.to_html(report)
@@ -113,6 +117,35 @@ def ingest(
         click.echo(json.dumps({"data": url, "quality": data.quality.to_json()}))
     else:
         click.echo(f"{data.quality!r}\n\n{data!r}")
+
+
+@click.command(short_help="Write damaged chunks again from the raw tables.")
+@click.argument("data")
+@click.argument("source", nargs=-1, required=True)
+@click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
+@click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
+@_as_json
+def repair(
+    data: str,
+    source: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Write the damaged and missing chunks of the data set DATA again, from SOURCE.
+
+    DATA was made by `dlbd ingest` from the same SOURCE. A chunk is only written if it has the
+    checksum that was stored; if the source has changed, this is an error.
+
+    \b
+    Examples:
+      dlbd repair trips.zarr january.csv february.csv
+    """
+    report = repair_dataset(data, list(source), csv=_csv(delimiter, encoding))
+    if as_json:
+        click.echo(json.dumps({"data": data, "chunks": report.chunks}))
+    else:
+        click.echo(f"{data}: all {report.chunks:,} chunks are as they were written")
 
 
 @click.command(short_help="Store the rows in random order.")
@@ -144,6 +177,12 @@ def shuffle(
         click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
     else:
         click.echo(repr(mixed))
+
+
+def _csv(delimiter: str | None, encoding: str | None) -> CSVFormat | None:
+    options = {"delimiter": delimiter, "encoding": encoding}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    return CSVFormat(**given) if given else None
 
 
 def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | None:

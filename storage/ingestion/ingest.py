@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numcodecs
+import numpy as np
 import numpy.typing as npt
-from dask.base import compute
+import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
+from storage.computing import compute
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
 from storage.errors import InvalidData
@@ -32,9 +36,9 @@ from storage.writing import writing_to
 if TYPE_CHECKING:
     from storage.location import Location
 
-__all__ = ["ingest"]
+__all__ = ["PARTITION_NBYTES", "ingest", "read_rows"]
 
-_PARTITION_NBYTES = 32 * 2**20
+PARTITION_NBYTES = 32 * 2**20
 _SHOWN_EXAMPLES = 3
 
 
@@ -49,10 +53,11 @@ def ingest(
     rows: HashSplit | TimeSplit | None = None,
     csv: CSVFormat | None = None,
     dtype: npt.DTypeLike | None = None,
-    partition_nbytes: int = _PARTITION_NBYTES,
+    partition_nbytes: int = PARTITION_NBYTES,
     chunk_nbytes: int = CHUNK_NBYTES,
     block_nbytes: int = BLOCK_NBYTES,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Dataset:
     """Check, clean and encode raw tables, and store them as a data set with a quality report.
 
@@ -100,6 +105,10 @@ def ingest(
         Largest size of a block, before compression, in bytes.
     overwrite : bool, default=False
         Whether to replace a data set that is already there.
+    resume : bool, default=False
+        Whether to continue an ingest to the same folder on a disk that was killed, with the same
+        files, options and versions: the source is counted again, and only blocks that are not
+        complete are written. Without such an ingest, this one begins anew.
 
     Returns
     -------
@@ -119,7 +128,8 @@ def ingest(
     NotADataset
         When `like` was made by another function than :func:`~storage.ingest`.
     ValueError, TypeError
-        When names or options contradict one another.
+        When names or options contradict one another; or when `resume` is given for a source in
+        memory, or for an object store.
 
     Examples
     --------
@@ -144,7 +154,9 @@ def ingest(
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
     if rows is not None and not isinstance(rows, RowSelection):
         raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
-    writing_to(store_at(url), overwrite=overwrite)  # only checks that nothing is there
+    writing = writing_to(store_at(url), overwrite=overwrite)  # only checks the place
+    if resume and not writing.resumes:
+        raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
     given = None
     if like is not None:
         _refuse_declarations(target=target, features=features, columns=columns)
@@ -155,6 +167,11 @@ def ingest(
     elif target is None:
         raise TypeError("name the target column, target='...', or a data set with like=")
     found = source_of(source, csv, partition_nbytes)
+    if resume and not found.identity:
+        raise ValueError(
+            f"an ingest resumes from files or a data set only, because {found.description} may "
+            f"have other rows than before: write it to Parquet first, or leave out resume"
+        )
     if given is None:
         assert target is not None
         plan = planned_columns(found, target, features, columns or {})
@@ -163,14 +180,16 @@ def ingest(
     if rows is not None:
         check_names(found, [rows.column])
     count = delayed(partial(tally_rows, plan), traverse=False)
-    tallies = list(compute(*map(count, _read(found, rows, [*plan]))))
+    tallies = list(compute(*map(count, read_rows(found, rows, [*plan]))))
     tally = joined(tallies, plan)
     _refuse_broken(tally, plan, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally)
     description = found.description if rows is None else f"{found.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, tally)
     record = IngestRecord(recipe, report, rows)
-    X, y = encoded_arrays(recipe, _read(found, rows, [*plan]), [each.n_kept for each in tallies])
+    X, y = encoded_arrays(
+        recipe, read_rows(found, rows, [*plan]), [each.n_kept for each in tallies]
+    )
     return store_arrays(
         url,
         X,
@@ -185,10 +204,21 @@ def ingest(
         block_nbytes=block_nbytes,
         overwrite=overwrite,
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
+        signature=_signature(found, csv, record),
+        resume=resume,
     )
 
 
-def _read(source: Source, selection: RowSelection | None, columns: Sequence[str]) -> list[Delayed]:
+def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> str:
+    """Return a hash of the source, how it is read, what was found there, and all steps."""
+    versions = (np.__version__, pa.__version__, numcodecs.__version__)
+    parts = (source.identity, repr(csv), record.to_bytes("").decode(), *versions)
+    return sha256("\n".join(parts).encode()).hexdigest() if source.identity else ""
+
+
+def read_rows(
+    source: Source, selection: RowSelection | None, columns: Sequence[str]
+) -> list[Delayed]:
     """Return the rows of each partition, those that are selected."""
     if selection is None:
         return source.rows(columns)
@@ -231,7 +261,8 @@ def _refuse_broken(
         )
     if tally.unassigned:
         lines.append(
-            f"rows without a value that the split can be decided by, {tally.unassigned:,}: "
+            f"rows without a value that the split can be decided by (it is missing, or cannot be "
+            f"read), {tally.unassigned:,}: "
             f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
         )
     for name, column in plan.items():

@@ -283,6 +283,26 @@ def test_a_cluster_computes_the_same(dlbd, data, models, cluster, tmp_path):
 
 
 @pytest.mark.cluster
+def test_data_sets_are_checked_and_repaired_on_a_cluster(dlbd, cluster, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n" + "\n".join(f"{number},{number % 2}" for number in range(50)))
+    place = ["--cluster", cluster.scheduler_address]
+    words = ["ingest", table, "-o", tmp_path / "d", "--target", "y", *place]
+    done = dlbd(*words, "--resume")
+    assert done.exit_code == 0, done.output
+    before = cluster.scheduler.transition_counter
+    done = dlbd("verify", tmp_path / "d", *place)
+    assert done.exit_code == 0, done.output
+    assert "all 2 chunks are as they were written" in done.output
+    assert cluster.scheduler.transition_counter > before  # tasks have run there
+    (tmp_path / "d" / "X" / "c.0.0").unlink()
+    says(dlbd("verify", tmp_path / "d", *place), "1 of 2 chunks")
+    done = dlbd("repair", tmp_path / "d", table, *place)
+    assert done.exit_code == 0, done.output
+    assert dlbd("verify", tmp_path / "d").exit_code == 0
+
+
+@pytest.mark.cluster
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_watch_shows_the_fits_of_others(dlbd, data, client, form):
     rows = storage.open_dataset(data / "delay.zarr")
@@ -503,7 +523,7 @@ def test_all_estimators_can_be_fitted():
 
 
 @pytest.mark.parametrize("name", [
-    "fit", "info", "ingest", "predict", "report", "score", "shuffle", "verify", "watch",
+    "fit", "info", "ingest", "predict", "repair", "report", "score", "shuffle", "verify", "watch",
 ])  # fmt: skip
 def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     text = dlbd(name, "--help").stdout
@@ -515,7 +535,7 @@ def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     command = {"info": command_line.info, "verify": command_line.verify, "fit": fit.fit}
     command |= {"predict": predict.predict, "report": report.report, "score": score.score}
     command |= {"watch": watch.watch, "ingest": ingest_command.ingest}
-    command |= {"shuffle": ingest_command.shuffle}
+    command |= {"shuffle": ingest_command.shuffle, "repair": ingest_command.repair}
     for words in examples:
         assert words[1] == name
         with click.Context(command[name]) as context:
