@@ -131,6 +131,9 @@ def test_the_loss_told_is_that_before_the_step(rng):
     model = LogisticRegression(C=np.inf).partial_fit(X, y, [0, 1])
     assert model.history_[0]["loss"] == pytest.approx(np.log(2))
     assert "error" not in model.history_[0]
+    plain = LogisticRegression(C=np.inf, fit_intercept=False).partial_fit(X, y, [0, 1])
+    slope = np.abs(X.T @ (0.5 - y)).max() / len(X)
+    assert plain.history_[0]["gradient_norm"] == pytest.approx(slope, rel=1e-9)
     model = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
     assert model.history_[0]["loss"] < np.log(2)
     assert model.n_samples_seen_ == 2 * N

@@ -122,7 +122,7 @@ def remainder(change):
 
 
 def assert_same_steps(states, expected, rtol=1e-6):
-    """What each state says of its step is what the reference says."""
+    """Values, errors and other facts of each step are those of the reference."""
     assert len(states) == len(expected)
     for name in expected[0]:
         found = [getattr(state, name) for state in states]

@@ -27,7 +27,8 @@ def rows_of(n_classes, n=150):
     X = rng.normal(size=(n, 3))
     y = (X @ rng.normal(size=(3, n_classes)) + rng.gumbel(size=(n, n_classes))).argmax(axis=1)
     times = rng.integers(0, 3, (n, 3)).astype(float)
-    return PathRows(X, y.astype(float), rng.uniform(0.5, 2.0, n), times)
+    weight = rng.uniform(0.5, 2.0, n)
+    return PathRows(X, y.astype(float), weight, np.ones(n), times)
 
 
 def weights_of(rows):
@@ -60,7 +61,7 @@ def test_gradients_and_hessians_are_those_of_the_splits(n_classes, fit_intercept
         Packing(1 if n_classes == 2 else n_classes, 3, fit_intercept),
     )
     tilted, weights = Tilted.of(rows, packing, SPLITS), weights_of(rows)
-    np.testing.assert_allclose(tilted.weights, weights, rtol=1e-12)
+    np.testing.assert_allclose(tilted.weights, weights.T, rtol=1e-12)
     models = rng.normal(size=(3, 2, packing.size))
     found = tilted.gradient(models)
     for split in range(3):
@@ -110,10 +111,10 @@ def test_minimisers_and_the_work_for_them(n_classes, far, exact, rough, monkeypa
     tilt = 0.01 * rng.normal(size=start.shape)
     if n_classes > 2:
         start, tilt = (
-            (each.reshape(3, 3, -1) - each.reshape(3, 3, -1).mean(axis=1, keepdims=True)).reshape(
-                3, -1
-            )
-            for each in (start, tilt)
+            (
+                models.reshape(3, 3, -1) - models.reshape(3, 3, -1).mean(axis=1, keepdims=True)
+            ).reshape(3, -1)
+            for models in (start, tilt)
         )
     penalty = np.full(start.shape, 0.05)
     before = start.copy()
@@ -137,7 +138,7 @@ def assert_about(counts, expected):
 
 def test_a_step_that_goes_too_far_is_halved():
     X, y = np.linspace(-1.0, 1.0, 40)[:, None], np.arange(40) % 2
-    tilted = Tilted(X, y, np.full((40, 1), 1 / 40), Packing(1, 1, False))
+    tilted = Tilted(X, y, np.full((1, 40), 1 / 40), Packing(1, 1, False))
     gradients = []
 
     def slopes(models):
@@ -151,7 +152,7 @@ def test_a_step_that_goes_too_far_is_halved():
         return slopes(models) - 1.0
 
     found, there = path_rows._damped_step(models, gradient, step.copy(), tilted_slopes)
-    tried = [float(each[0, 0]) for each in gradients[1:]]
+    tried = [float(point[0, 0]) for point in gradients[1:]]
     wanted = [8.0]
     while np.abs(8.0 * gradient).max() * 0.5 * wanted[-1] / 8.0 < wanted[-1] * float(
         tilted_slopes(np.array([[wanted[-1]]]))[0, 0]
@@ -185,6 +186,7 @@ def test_as_many_rows_are_drawn_as_there_is_room_for(n_classes, monkeypatch):
     monkeypatch.setattr(path_sample, "_MOST_ROWS", 400)
     rng, n = np.random.default_rng(1), 6000
     X = rng.normal(size=(n, 3)) * [1.0, 20.0, 0.1] + [0.0, 5.0, 0.0]
+    X[:, 2] = 0.05 * (X[:, 0] + 0.5 * X[:, 2] / 0.1)  # a metric that is not diagonal
     y = (X[:, 0] * 2 > rng.logistic(size=n)).astype(float) + (n_classes == 3) * (
         rng.random(n) < 0.3
     )
@@ -195,7 +197,9 @@ def test_as_many_rows_are_drawn_as_there_is_room_for(n_classes, monkeypatch):
     packing, scale, mean = problem.packing, X.std(axis=0), X.mean(axis=0)
     problem = replace(problem, known=Known(weight.sum(), centre=mean))
     first = rng.choice(n, 500, replace=False)
-    sample = PathRows((X - mean)[first] / scale, y[first], weight[first], np.ones((500, 1)))
+    sample = PathRows(
+        (X - mean)[first] / scale, y[first], weight[first], np.ones(500), np.ones((500, 1))
+    )
     middle = rng.normal(size=packing.size)
     rates = path_sample.importance_rates(problem, sample, middle, scale)
     drawn = RowSampleKernel(packing, 1)(DividedBlock(X, y, weight, (np.arange(n),)), rates)
@@ -219,11 +223,11 @@ def test_columns_of_drawn_rows_are_weighted():
     rng = np.random.default_rng(0)
     X, weight = rng.normal([0.0, 1e6], size=(30, 2)), rng.integers(0, 3, 30).astype(float)
     halves = [X[:10], X[10:]], [weight[:10], weight[10:]]
-    mean, variance = path_sample.columns_of(DrawnRows(halves[0], [], halves[1], []))
+    mean, variance = path_sample.columns_of(DrawnRows(halves[0], [], halves[1], [], []))
     np.testing.assert_allclose(mean, np.average(X, axis=0, weights=weight), rtol=1e-12)
     expected = np.cov(X.T, aweights=weight, bias=True).diagonal()
     np.testing.assert_allclose(variance, expected, rtol=1e-6)
-    mean, variance = path_sample.columns_of(DrawnRows([X], [], [np.zeros(30)], []))
+    mean, variance = path_sample.columns_of(DrawnRows([X], [], [np.zeros(30)], [], []))
     np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(variance, X.var(axis=0), rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""What a problem asks for: the entries of a pass's matrices, which limit how many run together."""
+"""Requests of a problem: the entries of matrices limit how many passes run together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.solvers.dense import problem_of
         (Order.HESSIAN, {"per_output": 2}, 3 * 5**2),
     ],
 )
-def test_a_pass_tells_the_entries_of_its_matrices(order, options, n_entries, rng):
+def test_a_pass_has_the_number_of_entries_of_its_matrices(order, options, n_entries, rng):
     X = rng.normal(size=(20, 4))
     problem = problem_of(X, np.arange(20.0) % 3, HalfMultinomialLoss(), n_outputs=3)
     asked = next(problem.evaluate(np.zeros(15), order, "label", **options))

@@ -1,8 +1,9 @@
-"""Solvers that solve a sample of the blocks first: what they begin with, and their passes."""
+"""Solvers that solve a sample of the blocks first: their start, and their passes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ SOLVERS = {
 }
 
 
+@cache
 def begun(name, n_classes):
     """The problem, its rows, the state before the first step, and the solution."""
     X, y, weight = rows_of(np.random.default_rng(5), "weighted", n_classes)

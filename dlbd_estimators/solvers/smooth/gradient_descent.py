@@ -195,15 +195,14 @@ def _backtrack(state: DescentState, value: float) -> DescentState:
     assert state.accepted is not None
     assert state.accepted_gradient is not None
     smoothness = 2.0 * state.smoothness
-    descended = state.accepted - state.accepted_gradient / smoothness
+    # Without momentum, the next step does not depend on `descended`.
     return replace(
         state,
         value=value,
         error=np.inf,
         step=1.0 / smoothness,
         status=Status.STALLED if smoothness > _LARGEST_SMOOTHNESS else None,
-        trial=descended,
-        descended=descended,
+        trial=state.accepted - state.accepted_gradient / smoothness,
         momentum=1.0,
         smoothness=smoothness,
     )

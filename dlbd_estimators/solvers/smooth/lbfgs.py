@@ -170,6 +170,8 @@ class LBFGS(Minimizer[LBFGSState]):
         poor = rate > _POOR and np.isfinite(state.decrement)
         n_poor = state.n_poor + 1 if poor or state.factor is None else 0
         max_poor = _MAX_POOR if state.factor else _MAX_WITHOUT_HESSIAN
+        # Within rounding error, steps are poor with any Hessian.
+        limited = state.singular or (state.factor is not None and slope <= noise)
         diagnosis = yield from diagnose_step(
             problem,
             direction,
@@ -205,7 +207,7 @@ class LBFGS(Minimizer[LBFGSState]):
             n_settled=n_settled,
             long_steps=diagnosis.long_steps,
             n_poor=n_poor,
-            renews=n_poor >= max_poor and not state.singular,
+            renews=n_poor >= max_poor and not limited,
         )
 
 

@@ -1,4 +1,4 @@
-"""What coordinate descent reports of a point: objective, duality gap and error, by formulas."""
+"""Objective, duality gap and error that coordinate descent reports, against formulas."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def centred(X, y, weight, l2, *, fit_intercept):
 
 
 def measured(problem, asks):
-    """What a generator returns if its passes run on the problem's blocks."""
+    """Return the result of a generator whose passes run on the blocks of the problem."""
 
     def run(asked):
         with ThreadExecutor(1) as executor:
@@ -65,7 +65,7 @@ def dual_gap(rows, targets, l1, coef, *, positive):
     l2=st.sampled_from([0.0, 0.2]),
     fit_intercept=st.booleans(),
 )
-def test_what_residuals_say_of_a_point(seed, distance, l1, l2, positive, fit_intercept):
+def test_the_certificate_of_a_point(seed, distance, l1, l2, positive, fit_intercept):
     X, y, weight = small("targets", seed=seed, n=40)
     total = weight.sum()
     problem = problem_for(
@@ -100,7 +100,7 @@ def test_what_residuals_say_of_a_point(seed, distance, l1, l2, positive, fit_int
     if fit_intercept:
         wanted = np.average(y, axis=0, weights=weight) - coef @ centre
         np.testing.assert_allclose(found.intercept, wanted, rtol=1e-9, atol=1e-9)
-    # What no norm balances of the gradient, in the metric of the Hessian.
+    # The part of the gradient that the norm does not balance, in the metric of the Hessian.
     descent = (linear - gram @ coef.T).T
     np.testing.assert_allclose(found.descent, descent, atol=1e-9 * np.abs(linear).max())
     size = descent if positive else np.abs(descent)
@@ -191,7 +191,7 @@ def test_float32_products_are_formed_again_if_they_cannot_mend_an_error(monkeypa
     assert states[-1].status is Status.CONVERGED
 
 
-def test_what_rounding_ends_is_called_stalled():
+def test_a_fit_that_rounding_ends_is_stalled():
     X, y, weight = small("targets")
     problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
     states = steps_of(CoordinateDescent(), problem, tol=0.0)

@@ -1,4 +1,4 @@
-"""Which features enter the working set at each step, and what the steps report."""
+"""Features that enter the working set at each step, and the reports of these steps."""
 
 from __future__ import annotations
 

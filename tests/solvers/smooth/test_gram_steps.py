@@ -1,4 +1,4 @@
-"""What least squares by moments report after each pass, against formulas on whole arrays."""
+"""Reports of least squares by moments after each pass, against formulas on whole arrays."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_second_pass_for_the_gradient_squares_the_error(noise, fit_intercept):
     assert second.n_passes == 2
     assert second.value == pytest.approx(value, rel=1e-8)
     found = [problem.packing.unpack(state.parameters)[0] for state in (first, second)]
-    before, after = (np.abs(each / coef - 1).max() for each in found)
+    before, after = (np.abs(one / coef - 1).max() for one in found)
     assert after < 1e-9
     assert after < 0.1 * before
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize, special
 from sklearn import linear_model, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
@@ -64,6 +65,28 @@ def test_without_hidden_layers_it_finds_the_minimum(alpha, weighted):
     assert result.state.value == pytest.approx(least, rel=1e-7)
     minimum = np.append(model.coef_, model.intercept_)
     np.testing.assert_allclose(result.parameters, minimum, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 3.0])
+@pytest.mark.parametrize("far", [0.0, 5.0])
+def test_steps_and_evaluations_are_those_of_scipy(alpha, far):
+    X, y = task("binary")
+    X, y = X * [1.0, 1.0, 2.0, 3.0, 5.0], y.astype(float)
+
+    def objective(w):
+        raw = X @ w[:5] + w[5]
+        residual = (special.expit(raw) - y) / len(X)
+        value = np.mean(np.logaddexp(0.0, raw) - y * raw) + alpha / 2 * w[:5] @ w[:5] / len(X)
+        return value, np.append(residual @ X + alpha * w[:5] / len(X), residual.sum())
+
+    start = far * np.random.default_rng(0).normal(size=6)
+    result, passes = found(logistic(alpha), from_arrays(X, y, None), start, tol=1e-6)
+    other = optimize.minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-6, "maxcor": 10}
+    )
+    assert (result.n_iter, len(passes)) == (other.nit, other.nfev)
+    assert result.state.n_evaluations == other.nfev
+    np.testing.assert_allclose(result.parameters, other.x, rtol=1e-4, atol=1e-6)
 
 
 def test_with_hidden_layers_it_ends_where_scikit_learn_does():

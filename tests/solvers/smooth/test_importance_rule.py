@@ -1,0 +1,53 @@
+"""The rule by which a pass keeps rows, against its formulas on whole arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.smooth import important_rows
+from dlbd_estimators.solvers.smooth.important_rows import importance_rule, most_rows
+from tests.solvers.dense import dense_derivatives
+from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
+from tests.solvers.steps import regular
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_norms_limit_and_curvature(n_classes):
+    rng = np.random.default_rng(3)
+    X, y, weight = rows_of(rng, "weighted", n_classes)
+    X = X * [1.0, 30.0, 0.1] + [0.0, 5.0, 1.0]
+    problem = in_blocks(X, y, weight, n_classes)
+    point = rng.normal(size=problem.packing.size) * 0.01
+    hessian = regular(problem, dense_derivatives(problem, X, y, point, weight)[2])
+    mean = np.average(X, axis=0, weights=weight)
+    variance = np.cov(X.T, aweights=weight, bias=True).diagonal()
+    rule = importance_rule(problem, hessian, Columns(mean, variance), weight.sum())
+    outputs, width = problem.packing.shape
+    parts = hessian.reshape(outputs, width, outputs, width)
+    own = np.mean([parts[k, :, k] for k in range(outputs)], axis=0)
+    Z = np.column_stack([X, np.ones(len(X))])
+    norms = np.einsum("ia,ab,ib->i", Z, np.linalg.inv(own), Z)
+    np.testing.assert_allclose(((Z @ rule.directions) ** 2).sum(axis=1), norms, rtol=1e-8)
+    n_rows = most_rows(problem)
+    assert rule.limit == pytest.approx(1.25 * n_rows / (weight.sum() * problem.packing.size**0.5))
+    typical = np.median(np.diag(own)[:3] / (variance + mean**2))
+    assert rule.curvature == pytest.approx(0.1 * outputs * typical, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "n_rows"),
+    [
+        ({}, 1_600),  # a quarter of 6,400
+        ({"_SHARE": 1.0}, 6_400),
+        ({"_SHARE": 1.0, "_ROWS": 700}, 700),
+        ({"_SHARE": 1.0, "_ROWS": 50}, 100),  # twenty-five for each of four parameters
+    ],
+)
+def test_the_number_of_rows_kept(changed, n_rows, monkeypatch):
+    for name, value in changed.items():
+        monkeypatch.setattr(important_rows, name, value)
+    X, y, weight = rows_of(np.random.default_rng(3), "plain")
+    assert important_rows._ROWS in (20_000, changed.get("_ROWS"))
+    assert most_rows(in_blocks(X, y, weight)) == n_rows
