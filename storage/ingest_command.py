@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from storage.dataset import Dataset
+from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
@@ -16,10 +17,14 @@ from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
 
-__all__ = ["ingest", "shuffle"]
+__all__ = ["append", "ingest", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
+_delimiter = click.option(
+    "--delimiter", metavar="CHAR", help="What separates the fields of CSV files."
+)
+_encoding = click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 _LISTS = ("categories", "parts")
 _NUMBERS = ("minimum", "maximum", "fill_value")
 _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
@@ -49,8 +54,8 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     metavar="COLUMN,START,STOP",
     help="Ingest the rows of this time; leave START or STOP empty for no limit.",
 )
-@click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
-@click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
+@_delimiter
+@_encoding
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
 @_overwrite
 @_as_json
@@ -92,10 +97,8 @@ def ingest(
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
     """
-    as_written = {"delimiter": delimiter, "encoding": encoding}
     if (target is None) == (like is None):
         raise click.UsageError("give either --target or --like")
-    given: dict[str, Any] = {name: value for name, value in as_written.items() if value is not None}
     data = ingest_tables(
         list(source),
         url,
@@ -104,7 +107,7 @@ def ingest(
         columns=dict(map(_column, columns)) if columns or like is None else None,
         like=like,
         rows=_rows(by_hash, by_time),
-        csv=CSVFormat(**given) if given else None,
+        csv=_csv(delimiter, encoding),
         overwrite=overwrite,
     )
     if report is not None:
@@ -113,6 +116,43 @@ def ingest(
         click.echo(json.dumps({"data": url, "quality": data.quality.to_json()}))
     else:
         click.echo(f"{data.quality!r}\n\n{data!r}")
+
+
+@click.command(short_help="Append raw tables to a data set.")
+@click.argument("data")
+@click.argument("source", nargs=-1, required=True)
+@_delimiter
+@_encoding
+@click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@_as_json
+def append(
+    data: str,
+    source: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    report: str | None,
+    as_json: bool,
+) -> None:
+    """Append the rows of raw tables to the data set DATA, as its next version.
+
+    The rows of SOURCE go through the same steps as those that "dlbd ingest" has stored: the same
+    columns, rules, categories and imputed values. Nothing is stored if an error occurs. Programs
+    that read DATA continue with the rows that they have opened. "dlbd info" lists the versions.
+
+    \b
+    Examples:
+      dlbd append trips.zarr march.csv
+      dlbd append s3://bucket/trips.zarr march.parquet april.parquet --report quality.html
+    """
+    newer = append_rows(data, list(source), csv=_csv(delimiter, encoding))
+    quality = newer.quality_of(newer.version)
+    if report is not None:
+        quality.to_html(report)
+    if as_json:
+        facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
+        click.echo(json.dumps(facts | {"quality": quality.to_json()}))
+    else:
+        click.echo(f"{quality!r}\n\n{newer!r}")
 
 
 @click.command(short_help="Store the rows in random order.")
@@ -144,6 +184,12 @@ def shuffle(
         click.echo(json.dumps({"data": url, "n_samples": mixed.n_samples, "seed": seed}))
     else:
         click.echo(repr(mixed))
+
+
+def _csv(delimiter: str | None, encoding: str | None) -> CSVFormat | None:
+    options: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding}
+    given = {name: value for name, value in options.items() if value is not None}
+    return CSVFormat(**given) if given else None
 
 
 def _rows(by_hash: str | None, by_time: str | None) -> HashSplit | TimeSplit | None:

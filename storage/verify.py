@@ -62,7 +62,7 @@ def verify_files(store: Store, manifest: Manifest) -> None:
     MetadataCorrupt
         When a file is missing or changed.
     """
-    for key in manifest.files or ():
+    for key in manifest.listed_files:
         try:
             found = StoredFile.of(read_metadata(store, key))
         except (FileNotFoundError, IsADirectoryError):

@@ -20,7 +20,7 @@ from dask.array.core import map_blocks
 from dask.base import compute
 from dask.system import CPU_COUNT
 
-from storage.chunks import write_chunk
+from storage.chunks import read_chunks, write_chunk
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
@@ -28,7 +28,32 @@ from storage.layout import ArrayLayout, row_chunks
 from storage.promises import as_promised
 from storage.store import Store
 
-__all__ = ["BlockWriter", "write_arrays"]
+__all__ = ["BlockWriter", "LastChunk", "write_arrays"]
+
+
+@dataclass(frozen=True)
+class LastChunk:
+    """The last chunk of an array, which is not full: appended rows fill it up.
+
+    Attributes
+    ----------
+    layout : ArrayLayout
+        The array before the append.
+    nbytes, checksum : int
+        The manifest's entry of the chunk.
+    """
+
+    layout: ArrayLayout
+    nbytes: int
+    checksum: int
+
+    def read(self, store: Store) -> npt.NDArray[np.generic]:
+        """Return the rows of the chunk, which are compared with the manifest."""
+        chunk = self.layout.n_chunks - 1
+        start, stop = self.layout.rows_of(chunk)
+        rows = self.layout.empty_rows(stop - start)
+        read_chunks(store, self.layout, [chunk], [(self.nbytes, self.checksum)], rows)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -47,6 +72,12 @@ class BlockWriter:
         Wait until the disk has each chunk.
     n_codes : int or None
         If given, values must be integer codes below this number.
+    first_row : int
+        First row to write. Rows before it are stored already.
+    last_chunk : LastChunk or None
+        The chunk of the row before `first_row`, if `first_row` is inside this chunk.
+    spare : bool
+        Write the spare files of the chunks: see :meth:`ArrayLayout.spare_key`.
     """
 
     store: Store
@@ -54,21 +85,24 @@ class BlockWriter:
     block_rows: int
     durable: bool = False
     n_codes: int | None = None
+    first_row: int = 0
+    last_chunk: LastChunk | None = None
+    spare: bool = False
 
     def __call__(self, values: Any, block_id: tuple[int, ...]) -> npt.NDArray[np.object_]:
         """Write one block; return its chunks' manifest entries as a one-element array.
 
         Memory: the block, and one more chunk, decoded and encoded.
         """
-        start = block_id[0] * self.block_rows
-        stop = min(start + self.block_rows, self.layout.n_rows)
+        start, stop = self.rows_of(block_id[0])
         block = self._checked(values, start, stop)
         entries = [
             write_chunk(
                 self.store,
                 self.layout,
                 chunk,
-                self._converted(block, start, chunk),
+                self._rows_of_chunk(block, start, chunk),
+                key=self.layout.spare_key(chunk) if self.spare else self.layout.key(chunk),
                 durable=self.durable,
             )
             for chunk in self.layout.chunks_of(start, stop)
@@ -76,6 +110,21 @@ class BlockWriter:
         result = np.empty((1,) * block.ndim, dtype=object)
         result.flat[0] = entries
         return result
+
+    def rows_of(self, block: int) -> tuple[int, int]:
+        """Return the first row of a block, counted from the first written one, and its end."""
+        first = self.first_row // self.block_rows + block
+        start = max(first * self.block_rows, self.first_row)
+        return start, min((first + 1) * self.block_rows, self.layout.n_rows)
+
+    def _rows_of_chunk(
+        self, block: npt.NDArray[np.generic], start: int, chunk: int
+    ) -> npt.NDArray[np.generic]:
+        first, stop = self.layout.rows_of(chunk)
+        rows = self._converted(block[max(first - start, 0) : stop - start], max(first, start))
+        if self.last_chunk is None or first >= self.first_row:
+            return rows
+        return np.concatenate([self.last_chunk.read(self.store), rows])
 
     def _checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
         """Check the values that were computed: a Dask array only promises their shape and dtype."""
@@ -95,12 +144,8 @@ class BlockWriter:
             )
         return values
 
-    def _converted(
-        self, block: npt.NDArray[np.generic], start: int, chunk: int
-    ) -> npt.NDArray[np.generic]:
-        first, stop = self.layout.rows_of(chunk)
-        rows = block[first - start : stop - start]
-        where = f"rows {first} to {stop - 1} of {self.layout.name}"
+    def _converted(self, rows: npt.NDArray[np.generic], first: int) -> npt.NDArray[np.generic]:
+        where = f"rows {first} to {first + len(rows) - 1} of {self.layout.name}"
         self._check_digits(rows, first)
         try:
             with np.errstate(over="raise"):
@@ -164,7 +209,7 @@ def write_arrays(
 
 
 def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
-    chunks = row_chunks(writer.layout, writer.block_rows)
+    chunks = row_chunks(writer.layout, writer.block_rows, writer.first_row)
     # Rechunking by "p2p" would write every row to disk one more time.
     blocks = as_promised(writer.layout.name, array).rechunk(chunks, method="tasks")
     ones = tuple((1,) * len(sizes) for sizes in chunks)
@@ -177,13 +222,13 @@ def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
 def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[StoredChunk, ...]:
     # da.from_array would copy the whole array first.
     def write(block: int) -> npt.NDArray[np.object_]:
-        start = block * writer.block_rows
+        start, stop = writer.rows_of(block)
         index = (block, *(0 for _ in writer.layout.row_shape))
-        return writer(array[start : start + writer.block_rows], index)
+        return writer(array[start - writer.first_row : stop - writer.first_row], index)
 
     pool = ThreadPoolExecutor(CPU_COUNT, "write")
     try:
-        n_blocks = len(row_chunks(writer.layout, writer.block_rows)[0])
+        n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
         return tuple(
             entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
         )
