@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
+import textwrap
 from itertools import pairwise
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -19,7 +23,6 @@ from hypothesis import strategies as st
 import storage
 from dlbd_estimators.linear_model import Ridge
 from storage import appending, completion
-from storage.local_files import LocalFiles
 from tests.storage.strategies import as_input, as_weights, values
 
 SMALL = {"chunk_nbytes": 200, "block_nbytes": 700}
@@ -145,72 +148,70 @@ def test_workers_append_and_read_the_same_bytes(tmp_path, data):
         np.testing.assert_array_equal(*entries)
 
 
-class Interrupted(BaseException):
-    """Ends an append as a kill does: nothing is cleaned up."""
+KILLED = textwrap.dedent("""
+    import os, shutil, signal, sys
+    import numpy as np
+    import storage
+    from storage import local_files
 
+    class Killed:
+        # The module os, with functions that end the process before their step-th change of a disk.
+        def __init__(self, step):
+            self.left = step
 
-def interrupted_at(monkeypatch, step, action):
-    """Run `action`, and end it before its step-th change of a file."""
-    count = 0
+        def __getattr__(self, name):
+            self.left -= name in ("rename", "link", "unlink", "makedirs")
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return getattr(os, name)
 
-    def counted(change):
-        def run(self, *args, **kwargs):
-            nonlocal count
-            count += 1
-            if count >= step:
-                raise Interrupted
-            return change(self, *args, **kwargs)
-
-        return run
-
-    with monkeypatch.context() as patch:
-        for name in ("write", "create", "copy", "delete"):
-            patch.setattr(LocalFiles, name, counted(getattr(LocalFiles, name)))
-        try:
-            return action()
-        except Interrupted:
-            return None
+    folder = sys.argv[1]
+    X, y = np.load(f"{folder}/X.npy"), np.load(f"{folder}/y.npy")
+    for number, step in enumerate(range(1, 200, 4)):
+        shutil.copytree(f"{folder}/d", f"{folder}/{number}")
+        child = os.fork()
+        if not child:
+            local_files.os = Killed(step)
+            storage.append(f"{folder}/{number}", X, y)
+            os._exit(0)
+        if not os.waitpid(child, 0)[1]:
+            break
+""")
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_an_append_that_is_stopped_before_any_step_leaves_a_whole_version(
-    data, tmp_path, monkeypatch
-):
+def test_a_killed_append_leaves_a_whole_version_wherever_it_was_killed(data, tmp_path):
     expected = {"X": X, "y": Y}
     data = storage.create_dataset(
         data.path, X[:50], Y[:50], overwrite=True, chunk_nbytes=600, block_nbytes=1_400
     )
-    before = storage.append(data, X[50:61], Y[50:61])
-    finished, numbers = None, []
-    for step in range(1, 200):
-        path = tmp_path / f"copy{step}"
-        shutil.copytree(before.path, path)
-        opened = storage.open_dataset(path)
-
-        def action(opened=opened):
-            return storage.append(opened, X[61:110], Y[61:110])
-
-        finished = interrupted_at(monkeypatch, step, action)
-        now = storage.open_dataset(path)
-        for each in (opened, now, storage.open_dataset(path, version=1)):
+    storage.append(data, X[50:61], Y[50:61])
+    np.save(tmp_path / "X.npy", X[61:80])
+    np.save(tmp_path / "y.npy", Y[61:80])
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        check=True, cwd=Path(storage.__file__).parents[1],
+    )  # fmt: skip
+    numbers = []
+    for number in range(len(list(tmp_path.glob("[0-9]*")))):
+        path = tmp_path / str(number)
+        old, now = storage.open_dataset(path, version=1), storage.open_dataset(path)
+        for each in (old, now):
             same(each, expected)
         numbers.append(now.version)
-        assert zarr_shows(path, expected) in {61, now.n_samples}
         # The next append is not disturbed, and completes what was left.
-        newest = storage.append(path, X[now.n_samples : 120], Y[now.n_samples : 120])
+        shown = zarr_shows(path, expected)
+        newest = storage.append(path, X[now.n_samples : 90], Y[now.n_samples : 90])
         assert newest.version == now.version + 1
         newest.verify()
-        same(opened, expected)
-        assert zarr_shows(path, expected) == 120
+        same(old, expected)
+        assert shown in {61, now.n_samples}
+        assert zarr_shows(path, expected) == 90
         kept = {each.folder for each in newest.history.appended} | {"version-1"}
         assert {each.name for each in path.glob("version-*")} == kept
-        shutil.rmtree(path)
-        if finished is not None:
-            break
-    assert finished.version == 3
-    # Many steps before the commit, and many after it, were tried.
-    assert min(numbers.count(2), numbers.count(3)) > 5
+    # It was killed many times before the commit, and after it.
     assert numbers == sorted(numbers)
+    assert min(numbers.count(2), numbers.count(3)) > 3
 
 
 def test_of_two_appends_at_once_the_second_fails_and_changes_nothing(data, monkeypatch):
