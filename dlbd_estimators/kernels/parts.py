@@ -137,7 +137,7 @@ class TrainingRowsKernel(Kernel[Partial]):
 
     def __call__(self, block: Block, parameters: Any) -> Partial:
         assert isinstance(block, DividedBlock)
-        weight = multiplicity(block, len(block.parts))[:, list(self.parts)].sum(axis=1)
+        weight = multiplicity(block, len(block.parts))[list(self.parts)].sum(axis=0)
         if block.weight is not None:
             weight *= block.weight
         return self.kernel(Block(block.X, block.y, weight), parameters)
@@ -164,15 +164,14 @@ def multiplicity(block: DividedBlock, n_parts: int) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (block.n_rows, n_parts)
+    ndarray of shape (n_parts, block.n_rows)
     """
-    times = np.zeros((block.n_rows, n_parts))
-    for part in range(n_parts):
-        rows = block.parts[part]
+    times = np.zeros((n_parts, block.n_rows))
+    for count, rows in zip(times, block.parts, strict=False):
         if isinstance(rows, slice):
-            times[rows, part] += 1.0
+            count[rows] += 1.0
         else:  # a row that occurs twice counts twice
-            times[:, part] += np.bincount(rows, minlength=block.n_rows)
+            count += np.bincount(rows, minlength=block.n_rows)
     return times
 
 

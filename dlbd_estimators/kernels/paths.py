@@ -61,6 +61,8 @@ class PathKernel(Kernel[PathSums]):
         Subtracted from the features.
     gradients : bool
         Whether to compute gradients; False computes scores only.
+    dtype : {"float64", "float32"}
+        Precision of the arithmetic within a tile. Sums over tiles are always float64.
     """
 
     packing: Packing
@@ -68,64 +70,62 @@ class PathKernel(Kernel[PathSums]):
     factors: FloatArray | None = field(default=None, repr=False)
     centre: FloatArray | None = field(default=None, repr=False)
     gradients: bool = True
+    dtype: str = "float64"
 
     def __call__(self, block: Block, parameters: FloatArray) -> PathSums:
         assert isinstance(block, DividedBlock)
         n_splits, n_models, _ = parameters.shape
         outputs, width = self.packing.shape
         n = self.packing.n_features
-        rows = parameters.reshape(-1, width)
-        constants = rows[:, n] if self.packing.fit_intercept else np.zeros(len(rows))
-        columns = np.ascontiguousarray(rows[:, :n].T)
+        models = parameters.reshape(-1, width)
+        coef = np.ascontiguousarray(models[:, :n], dtype=self.dtype)
+        constants = models[:, n:].astype(self.dtype)  # no column without intercepts
         train, test = roles(block, self.splits)
-        gradient = np.zeros(rows.shape)
+        gradient = np.zeros(models.shape)
         sums = PathSums(
             None,
             np.zeros(n_splits),
             np.zeros((n_splits, n_models)),
             np.zeros((n_splits, n_models)),
         )
-        size = tile_rows(max(n, len(rows)))
-        wide = scratch("wide", (min(size, block.n_rows), n))
+        size = tile_rows(max(n, len(models))) * 8 // coef.itemsize
         for tile in tiles(block.n_rows, size):
             label = block.y[tile].astype(np.intp)
             weight = np.ones(len(label)) if block.weight is None else block.weight[tile]
-            X = centred_tile(block.X[tile], self.centre, wide)
-            raw = np.asarray(X @ columns)
-            raw += constants
-            raw = raw.reshape(len(X), n_splits, n_models, outputs)
+            X = self._centred(block.X[tile])
+            # One row of predictions per model, because NumPy is fastest along long rows.
+            raw = np.matmul(coef, X.T, out=scratch("raw", (len(models), len(X)), self.dtype))
+            if self.packing.fit_intercept:
+                raw += constants
+            raw = raw.reshape(n_splits, n_models, outputs, len(X))
             plain = weight if self.factors is None else weight / self.factors[label]
-            self._score(sums, raw, label, plain, test[tile])
+            _add_scores(sums, raw, label, plain * test[:, tile])
             if self.gradients:
-                residual = residuals(raw, label, train[tile] * weight[:, None])
-                flat = residual.reshape(len(X), -1)
-                gradient[:, :n] += flat.T @ X
+                residual = residuals(raw, label, weight * train[:, tile]).reshape(len(models), -1)
+                gradient[:, :n] += residual @ X
                 if self.packing.fit_intercept:
-                    gradient[:, n] += flat.sum(axis=0)
+                    gradient[:, n] += residual.sum(axis=1)
         if self.gradients:
             sums.gradient = gradient.reshape(parameters.shape)
         return sums
 
-    def _score(
-        self,
-        sums: PathSums,
-        raw: FloatArray,
-        label: NDArray[np.intp],
-        weight: FloatArray,
-        test: FloatArray,
-    ) -> None:
-        """Add the scores of the models of each split on the test rows of a tile."""
-        split_of_row, tested = np.nonzero(test.T)  # ascending by split
-        if not len(tested):
-            return
-        times = weight[tested] * test[tested, split_of_row]
-        losses, wrong = _scores(raw[tested, split_of_row], label[tested])
-        edges = np.searchsorted(split_of_row, np.arange(raw.shape[1] + 1))
-        for split in range(raw.shape[1]):
-            rows = slice(edges[split], edges[split + 1])
-            sums.weight[split] += times[rows].sum()
-            sums.wrong[split] += times[rows] @ wrong[rows]
-            sums.losses[split] += times[rows] @ losses[rows]
+    def _centred(self, X: FloatArray) -> FloatArray:
+        """Return the features of a tile minus the centre, in the precision of the kernel."""
+        if self.centre is None and X.dtype == self.dtype:
+            return X
+        if self.dtype == "float64":
+            return centred_tile(X, self.centre, scratch("wide", X.shape))
+        narrow = scratch("narrow", X.shape, self.dtype)
+        if self.centre is None:
+            np.copyto(narrow, X, casting="same_kind")
+        elif X.dtype == self.dtype:  # no rounding error but that of the result
+            nearest = self.centre.astype(self.dtype)
+            np.subtract(X, nearest, out=narrow)
+            narrow -= (self.centre - nearest).astype(self.dtype)
+        else:
+            centred = centred_tile(X, self.centre, scratch("wide", X.shape))
+            np.copyto(narrow, centred, casting="same_kind")
+        return narrow
 
     def combine(self, left: PathSums, right: PathSums) -> PathSums:
         if left.gradient is not None and right.gradient is not None:
@@ -153,11 +153,11 @@ def roles(block: DividedBlock, splits: Splits) -> tuple[FloatArray, FloatArray]:
 
     Returns
     -------
-    train, test : ndarray of shape (n_rows, n_splits)
+    train, test : ndarray of shape (n_splits, n_rows)
     """
     times = multiplicity(block, splits.n_parts)
     train, test = (
-        np.column_stack([times[:, list(parts)].sum(axis=1) for parts in sides])
+        np.array([times[list(parts)].sum(axis=0) for parts in sides])
         for sides in (splits.train, splits.test)
     )
     return train, test
@@ -168,28 +168,52 @@ def residuals(raw: FloatArray, label: NDArray[np.intp], weight: FloatArray) -> F
 
     Parameters
     ----------
-    raw : ndarray of shape (n_rows, n_splits, n_models, n_outputs)
+    raw : ndarray of shape (n_splits, n_models, n_outputs, n_rows)
         Raw predictions; overwritten by the result.
     label : ndarray of shape (n_rows,)
         Classes.
-    weight : ndarray of shape (n_rows, n_splits)
+    weight : ndarray of shape (n_splits, n_rows)
         Weight of each row in each split.
     """
-    factor = weight[:, :, None, None]
-    if raw.shape[-1] == 1:
-        np.negative(raw, out=raw)
+    if raw.shape[2] == 1:
+        sign = np.where(label == 1, 1.0, -1.0)
+        raw *= sign.astype(raw.dtype)
         with np.errstate(over="ignore"):  # 1 / inf = 0 is the right limit
             np.exp(raw, out=raw)
         raw += 1.0
-        np.divide(factor, raw, out=raw)
-        raw -= factor * label[:, None, None, None]
-        return raw
-    raw -= raw.max(axis=-1, keepdims=True)
+        factor = (-sign * weight).astype(raw.dtype)
+        return np.divide(factor[:, None, None], raw, out=raw)
+    raw -= raw.max(axis=2, keepdims=True)
     np.exp(raw, out=raw)
-    raw /= raw.sum(axis=-1, keepdims=True)
-    raw[np.arange(len(raw)), :, :, label] -= 1.0
-    raw *= factor
+    raw /= raw.sum(axis=2, keepdims=True)
+    raw[:, :, label, np.arange(len(label))] -= 1.0
+    raw *= weight.astype(raw.dtype)[:, None, None]
     return raw
+
+
+def _add_scores(
+    sums: PathSums, raw: FloatArray, label: NDArray[np.intp], weight: FloatArray
+) -> None:
+    """Add the scores of all models on the test rows of a tile.
+
+    Parameters
+    ----------
+    sums : PathSums
+        Sums to which the scores are added.
+    raw : ndarray of shape (n_splits, n_models, n_outputs, n_rows)
+        Raw predictions.
+    label : ndarray of shape (n_rows,)
+        Classes.
+    weight : ndarray of shape (n_splits, n_rows)
+        Weight of each row in the test of each split.
+    """
+    for split, weight_in_split in enumerate(weight):
+        tested = np.flatnonzero(weight_in_split)
+        times = weight_in_split[tested]
+        losses, wrong = _scores(np.take(raw[split], tested, axis=-1), label[tested])
+        sums.weight[split] += times.sum()
+        sums.wrong[split] += wrong @ times
+        sums.losses[split] += losses @ times
 
 
 def _scores(raw: FloatArray, label: NDArray[np.intp]) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -197,18 +221,21 @@ def _scores(raw: FloatArray, label: NDArray[np.intp]) -> tuple[FloatArray, NDArr
 
     Parameters
     ----------
-    raw : ndarray of shape (n_rows, n_models, n_outputs)
+    raw : ndarray of shape (n_models, n_outputs, n_rows)
         Raw predictions.
     label : ndarray of shape (n_rows,)
         Classes.
+
+    Returns
+    -------
+    losses, wrong : ndarray of shape (n_models, n_rows)
     """
-    if raw.shape[-1] == 1:
-        raw, positive = raw[..., 0], label[:, None]
+    if raw.shape[1] == 1:
+        raw, positive = raw[:, 0], label == 1
         losses = np.log1p(np.exp(-np.abs(raw)))
-        losses += np.maximum(raw, 0.0)
-        losses -= positive * raw
-        return losses, (raw > 0.0) != (positive == 1)
-    own = np.take_along_axis(raw, label[:, None, None], axis=-1)[..., 0]
-    highest = raw.max(axis=-1)
-    losses = np.log(np.exp(raw - highest[..., None]).sum(axis=-1)) + highest - own
-    return losses, raw.argmax(axis=-1) != label[:, None]
+        losses += np.maximum(np.where(positive, -raw, raw), 0.0)
+        return losses, (raw > 0.0) != positive
+    own = raw[:, label, np.arange(len(label))]
+    highest = raw.max(axis=1)
+    losses = np.log(np.exp(raw - highest[:, None]).sum(axis=1)) + highest - own
+    return losses, raw.argmax(axis=1) != label

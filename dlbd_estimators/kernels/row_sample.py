@@ -56,6 +56,8 @@ class DrawnRows:
         Features and labels.
     weight : list of ndarray
         Sample weights, divided by the probability to draw the row.
+    probability : list of ndarray
+        Probability to draw the row.
     parts : list of ndarray of shape (n_rows, n_parts)
         How often a row occurs in each part.
     """
@@ -63,6 +65,7 @@ class DrawnRows:
     X: list[FloatArray]
     y: list[FloatArray]
     weight: list[FloatArray]
+    probability: list[FloatArray]
     parts: list[FloatArray]
 
 
@@ -90,11 +93,11 @@ class RowSampleKernel(Kernel[DrawnRows]):
         else:
             probability = np.minimum(rate * weight * self._importance(block, parameters), 1.0)
             kept = np.flatnonzero(_random(block) < probability)
-        times = multiplicity(block, self.n_parts)[kept]
+        times = multiplicity(block, self.n_parts)[:, kept].T
+        weight, probability = weight[kept], probability[kept]
         # A copy: views of the rows would keep the whole block in memory.
-        return DrawnRows(
-            [block.X[kept]], [block.y[kept]], [weight[kept] / probability[kept]], [times]
-        )
+        X, y = block.X[kept], block.y[kept]
+        return DrawnRows([X], [y], [weight / probability], [probability], [times])
 
     def _importance(self, block: Block, rates: SamplingRates) -> FloatArray:
         """Return the square root of each row's curvature times leverage; ones without a model."""
@@ -113,6 +116,7 @@ class RowSampleKernel(Kernel[DrawnRows]):
         left.X += right.X
         left.y += right.y
         left.weight += right.weight
+        left.probability += right.probability
         left.parts += right.parts
         return left
 

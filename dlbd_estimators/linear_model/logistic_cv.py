@@ -32,7 +32,8 @@ from dlbd_estimators.linear_model.logistic_paths import (
 from dlbd_estimators.linear_model.row_scores import scores_of_classifiers
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.solvers import Solution
-from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
+from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
+from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
 
 
 class LogisticRegressionCV(LogisticRegression):
@@ -203,8 +204,7 @@ class LogisticRegressionCV(LogisticRegression):
         ------
         ValueError
             X or sample_weight holds NaN or infinity, lengths differ, y has a single class, a fold
-            has no training row of a class, there are more folds than rows, or a parameter is out
-            of range.
+            has no training row of a class, folds outnumber rows, or a parameter is out of range.
         TypeError
             X is not numeric, or X is lazy and the splitter or the scorer needs rows in memory.
         MemoryError

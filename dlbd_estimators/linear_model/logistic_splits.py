@@ -26,7 +26,8 @@ from dlbd_estimators.linear_model.logistic_paths import SearchData
 from dlbd_estimators.linear_model.search import search
 from dlbd_estimators.linear_model.split_fits import Scaling, SplitFits
 from dlbd_estimators.solvers import Problem, Solution
-from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch, LogisticSearchState
+from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
+from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
 from dlbd_estimators.solvers.smooth.path_sample import none_if_zero, packed_scale
 
 #: Largest error of a coefficient before the last step, which reduces it at least tenfold. Scores

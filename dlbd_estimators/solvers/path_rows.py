@@ -45,6 +45,8 @@ class PathRows:
         Class numbers, from 0.
     weight : ndarray of shape (n_rows,)
         Sample weights, divided by the probability that the row is drawn.
+    probability : ndarray of shape (n_rows,)
+        Probability that the row is drawn.
     times : ndarray of shape (n_rows, n_parts)
         How often each part contains each row.
     """
@@ -52,6 +54,7 @@ class PathRows:
     X: FloatArray
     y: FloatArray
     weight: FloatArray
+    probability: FloatArray
     times: FloatArray
 
     @classmethod
@@ -68,8 +71,8 @@ class PathRows:
         X = np.concatenate(drawn.X).astype(np.float64)
         X -= centre
         X /= scale
-        y, weight = np.concatenate(drawn.y), np.concatenate(drawn.weight)
-        return cls(X, y, weight, np.concatenate(drawn.parts))
+        columns = drawn.y, drawn.weight, drawn.probability, drawn.parts
+        return cls(X, *(np.concatenate(column) for column in columns))
 
     def block(self) -> DividedBlock:
         """Return the rows as a divided block."""
@@ -90,7 +93,7 @@ class Tilted:
         Features of the rows.
     label : ndarray of shape (n_rows,)
         Class numbers of the rows.
-    weights : ndarray of shape (n_rows, n_splits)
+    weights : ndarray of shape (n_splits, n_rows)
         Training weight of each row in each split; the weights of a split add up to 1.
     packing : Packing
         Order of a model's parameters.
@@ -115,27 +118,28 @@ class Tilted:
             The parts that each split trains on.
         """
         times = [rows.times[:, list(parts)].sum(axis=1) for parts in splits.train]
-        weights = np.column_stack(times) * rows.weight[:, None]
-        weights /= np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+        weights = np.array(times) * rows.weight
+        weights /= np.maximum(weights.sum(axis=1), np.finfo(float).tiny)[:, None]
         return cls(rows.X, rows.y.astype(np.intp), weights, packing)
 
     def gradient(self, models: FloatArray) -> FloatArray:
         """Return the gradients of the mean losses of models (n_splits, n_models, size)."""
         n, (outputs, width) = self.packing.n_features, self.packing.shape
         flat = models.reshape(-1, width)
-        columns = np.ascontiguousarray(flat[:, :n].T)
+        coef, constants = np.ascontiguousarray(flat[:, :n]), flat[:, n:]
         gradient = np.zeros(flat.shape)
         # By tiles, because both products read the rows: the second one from the processor's cache.
         for tile in tiles(len(self.X), tile_rows(n)):
             X = self.X[tile]
-            raw = X @ columns
+            raw = coef @ X.T
             if self.packing.fit_intercept:
-                raw += flat[:, n]
-            raw = raw.reshape(len(X), *models.shape[:2], outputs)
-            residual = residuals(raw, self.label[tile], self.weights[tile]).reshape(len(X), -1)
-            gradient[:, :n] += residual.T @ X
+                raw += constants
+            raw = raw.reshape(*models.shape[:2], outputs, len(X))
+            residual = residuals(raw, self.label[tile], self.weights[:, tile])
+            residual = residual.reshape(len(flat), -1)
+            gradient[:, :n] += residual @ X
             if self.packing.fit_intercept:
-                gradient[:, n] += residual.sum(axis=0)
+                gradient[:, n] += residual.sum(axis=1)
         return gradient.reshape(models.shape)
 
     def metric(self, weight: FloatArray, model: FloatArray, penalty: FloatArray) -> Factor:
@@ -182,7 +186,7 @@ class Tilted:
             return np.asarray(self.gradient(at[:, None])[:, 0] + tilt + penalty * at)
 
         models, gradient = models.copy(), slopes(models)
-        mean = self.weights.mean(axis=1), models.mean(axis=0), penalty.mean(axis=0)
+        mean = self.weights.mean(axis=0), models.mean(axis=0), penalty.mean(axis=0)
         metrics = [self.metric(*mean)] * len(models)
         first = last = np.full(len(models), np.inf)
         unfinished = np.ones(len(models), dtype=bool)
@@ -199,7 +203,7 @@ class Tilted:
             if not unfinished.any():
                 break
             for split in np.flatnonzero(unfinished & (length > _SLOW * last)).tolist():
-                metrics[split] = self.metric(self.weights[:, split], models[split], penalty[split])
+                metrics[split] = self.metric(self.weights[split], models[split], penalty[split])
             last = length
         return models
 

@@ -19,6 +19,8 @@ from dlbd_estimators.kernels.paths import PathKernel
 from dlbd_estimators.kernels.row_sample import RowSampleKernel, SamplingRates
 from tests.strategies import cuts, features, random_generators, weights
 
+DTYPES = ("float64", "float32")
+
 
 @st.composite
 def cases(draw):
@@ -79,11 +81,26 @@ def test_each_model_has_the_gradient_and_the_scores_that_it_has_alone(case):
     np.testing.assert_array_equal(scores.losses, sums.losses)
 
 
+@given(cases(), st.sampled_from([0.0, 1e4]))
+def test_float32_differs_by_rounding_errors_of_centred_rows(case, far):
+    block, _, kernel, models = case
+    centre = (0.0 if kernel.centre is None else kernel.centre) + far
+    X = block.X + np.asarray(far, dtype=block.X.dtype)
+    kernel, block = replace(kernel, centre=centre + np.zeros(X.shape[1])), replace(block, X=X)
+    exact, rounded = (replace(kernel, dtype=each)(block, models) for each in DTYPES)
+    weight = 1.0 if block.weight is None else block.weight.sum()
+    row = 1.0 + np.abs(X - kernel.centre).max()
+    size = 1e-6 * block.n_rows * (1.0 + weight) * row * (1.0 + row * np.abs(models).sum())
+    for name in ("gradient", "losses", "weight"):
+        np.testing.assert_allclose(getattr(rounded, name), getattr(exact, name), atol=size)
+    assert rounded.gradient.dtype == rounded.losses.dtype == np.float64
+
+
 def cut_up(block, sizes):
     times = multiplicity(block, len(block.parts)).astype(int)
     edges = np.cumsum([0, *sizes])
     for first, last in pairwise(edges):
-        parts = tuple(np.repeat(np.arange(last - first), each) for each in times[first:last].T)
+        parts = tuple(np.repeat(np.arange(last - first), each) for each in times[:, first:last])
         weight = None if block.weight is None else block.weight[first:last]
         yield DividedBlock(block.X[first:last], block.y[first:last], weight, parts)
 
@@ -114,7 +131,7 @@ def test_all_rows_are_drawn_once_where_their_chance_is_one(case):
     np.testing.assert_array_equal(drawn.y[0], block.y)
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
     np.testing.assert_array_equal(drawn.weight[0], weight)
-    np.testing.assert_array_equal(drawn.parts[0], multiplicity(block, len(block.parts)))
+    np.testing.assert_array_equal(drawn.parts[0], multiplicity(block, len(block.parts)).T)
 
 
 @given(random_generators(), st.booleans())

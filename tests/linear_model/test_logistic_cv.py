@@ -22,6 +22,7 @@ from dlbd_estimators.model_selection import KFold, ShuffleSplit
 from dlbd_estimators.solvers import minimize
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
 from dlbd_estimators.solvers.smooth import path_sample
+from dlbd_estimators.solvers.smooth.logistic_search import LogisticSearch
 from tests.strategies import cuts
 
 N = 240
@@ -142,6 +143,59 @@ def test_sweeps_come_as_near_as_they_say(given, n_classes, rng, monkeypatch):
     alone = LogisticRegression(C=found.C_, tol=1e-10, **factors).fit(X, y)
     size = np.abs(alone.coef_ * spread).max()
     np.testing.assert_allclose(found.coef_ * spread, alone.coef_ * spread, atol=1e-6 * size)
+
+
+def test_drawn_rows_correct_the_step_of_the_refit(monkeypatch):
+    few_rows_here(monkeypatch, 7_000)
+    n, rng = 16_000, np.random.default_rng(1)
+    X, y = data(rng, n, p=20)
+    lazy = da.from_array(X, chunks=(400, -1)), da.from_array(y, chunks=400)
+    found = LogisticRegressionCV(Cs=[1.0], cv=rng.integers(0, 3, n), **NEW).fit(*lazy)
+    # Three sweeps and the sample; without the correction one more pass.
+    assert found.n_passes_ == pytest.approx(3.1)
+    assert found.history_[-1]["error_is"] == "estimate"
+    assert largest_error(found, X, y) <= found.history_[-1]["error"] <= 1e-7
+
+
+def test_coefficients_sum_to_zero_over_the_classes(rng, monkeypatch):
+    few_rows_here(monkeypatch)
+    n = 16_000
+    X, y = data(rng, n, 3)
+    lazy = da.from_array(X, chunks=(400, -1)), da.from_array(y, chunks=400)
+    found = LogisticRegressionCV(Cs=CS, cv=rng.integers(0, 3, n), **NEW).fit(*lazy)
+    size = np.abs(found.coef_).max()
+    np.testing.assert_allclose(found.coef_.sum(axis=0), 0.0, atol=1e-14 * size)
+    assert largest_error(found, X, y) <= found.history_[-1]["error"] + 1e-11
+
+
+def largest_error(found, X, y):
+    """Return the largest error of a coefficient, in standard units, relative to the largest."""
+    alone = LogisticRegression(C=found.C_, tol=1e-12).fit(X, y)
+    spread = X.std(axis=0)
+    error = np.abs((found.coef_ - alone.coef_) * spread).max()
+    return error / np.abs(alone.coef_ * spread).max()
+
+
+def test_sweeps_in_float32_that_do_not_come_nearer_are_repeated_in_float64(rng, monkeypatch):
+    few_rows_here(monkeypatch)
+    dtypes = []
+    scored = LogisticSearch._scored
+
+    def recorded(self, problem, state, *args):
+        dtypes.append(state.dtype)
+        return scored(self, problem, state, *args)
+
+    monkeypatch.setattr(LogisticSearch, "_scored", recorded)
+    n = 8_000
+    Z = rng.normal(size=(n, 4))
+    X = Z[:, :1] + 1e-4 * Z  # differences of the columns are lost in float32
+    y = (1e3 * (X[:, 1] - X[:, 2]) + rng.logistic(size=n) > 0).astype(int)
+    lazy = da.from_array(X, chunks=(200, -1)), da.from_array(y, chunks=200)
+    found = LogisticRegressionCV(Cs=[1e6], cv=np.arange(n) % 3, **NEW).fit(*lazy)
+    assert dtypes[0] == "float32"
+    assert dtypes[-1] == "float64"
+    alone = LogisticRegression(C=1e6, tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(found.coef_, alone.coef_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("cv", [

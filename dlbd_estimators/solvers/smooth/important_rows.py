@@ -81,7 +81,7 @@ def importance_rule(
     """
     packing = problem.packing
     outputs, width = packing.shape
-    if not problem.samples or problem.loss.quadratic or _underflows_float32(columns):
+    if not problem.samples or problem.loss.quadratic or underflows_float32(columns):
         return None
     n_rows = most_rows(problem)
     room = packing.size**2 + 2 * n_rows * row_nbytes(packing.n_features) // 8
@@ -123,7 +123,7 @@ def most_rows(problem: Problem) -> int:
     return min(wanted, int(_SHARE * n_rows), room, _MOST_NBYTES // row)
 
 
-def _underflows_float32(columns: Columns) -> bool:
+def underflows_float32(columns: Columns) -> bool:
     """Return whether a column varies too little for float32."""
     spread = np.sqrt(columns.variance)
     return bool(np.any((spread > 0) & (spread < _LEAST_SPREAD)))

@@ -9,16 +9,17 @@ About a tenth of the previous error remains, or less.
 
 The search starts from a sample of the blocks. It ends when no coefficient of a scored model is
 wrong by more than a thousandth of the largest. Scores have far smaller errors: near the border
-between two classes, about as many rows become right as wrong. From the second sweep on, Newton's
-method fits all rows at the strength with the best score, in the same sweeps. It starts from the
-minimum for the sample with the mean tilt of the splits. If this process can hold all rows, one pass
+between two classes, about as many rows become right as wrong. In the last sweep, Newton's method
+also fits all rows, at the strength with the best score until then. It starts from the minimum for
+the sample with the mean tilt of the splits, and the rows of the sample correct its steps. Sweeps
+compute in float32 as long as this makes no step longer. If this process can hold all rows, one pass
 reads them and the search needs no further pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,12 +37,15 @@ from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
+from dlbd_estimators.solvers.smooth.important_rows import underflows_float32, usable_rows
+from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
+from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.path_sample import (
     coefs,
     columns_of,
     first_sample,
     importance_rates,
+    kept_rows,
     most_rows,
     none_if_zero,
     packed_scale,
@@ -51,6 +55,11 @@ from dlbd_estimators.solvers.solver import PassGenerator, State
 
 #: Relative length of the last step on a sample of the rows, and on all rows.
 _ENOUGH, _EXACT = 1e-3, 1e-12
+#: A sweep that leaves a larger share of the error before it is followed by sweeps in float64.
+_SLOW = 1 / 3
+#: Newton's method begins if the error is below this multiple of the accuracy: the next sweep is
+#: probably the last, and the best strength will probably remain the best.
+_NEARLY = 30
 #: Fields of Newton's state at a strength that it has not tried yet.
 _UNTRIED: dict[str, Any] = {
     "base": None, "base_value": np.inf, "slope": 0.0, "tried_step": 1.0, "rank": 0, "best": np.inf,
@@ -60,58 +69,6 @@ _UNTRIED: dict[str, Any] = {
 
 #: A function that returns the scores of models (n_splits, n_models, size) for original features.
 ModelScores = Callable[[FloatArray], FloatArray]
-
-
-@dataclass(frozen=True)
-class LogisticSearchState(NewtonState):
-    """The state of :class:`LogisticSearch`: adds models, the sample of rows, scores and choice.
-
-    Attributes
-    ----------
-    models : ndarray of shape (n_splits, n_Cs, size) or None
-        Models in standard units, which the next sweep evaluates.
-    before, slope_before : ndarray or None
-        Steps that led to these models, and the absolute slopes at the beginning of these steps.
-    scale : ndarray of shape (n_features,) or None
-        Standard deviations of the columns.
-    rows : PathRows or None
-        The rows from which curvature is computed.
-    complete : bool
-        Whether these are all rows.
-    drawn : bool
-        Whether these rows were drawn by importance.
-    scores : ndarray of shape (n_splits, n_Cs) or None
-        Scores of the models in the last sweep.
-    scored_error : float
-        Approximate error of a coefficient of these models, relative to the largest coefficient.
-    newton_at : int or None
-        Index of the strength at which Newton's method fits all rows.
-    chosen : int or None
-        Index of the chosen strength; None until one is chosen.
-    averaged : bool
-        Whether the search has ended without a refit.
-    sweeps : int
-        Number of sweeps.
-    """
-
-    models: FloatArray | None = None
-    before: FloatArray | None = None
-    slope_before: FloatArray | None = None
-    scale: FloatArray | None = None
-    rows: PathRows | None = None
-    complete: bool = False
-    drawn: bool = False
-    scores: FloatArray | None = None
-    scored_error: float = np.inf
-    newton_at: int | None = None
-    chosen: int | None = None
-    averaged: bool = False
-    sweeps: int = 0
-
-    def meets(self, tol: float) -> bool:
-        # Newton's method must have evaluated the chosen model.
-        proved = self.chosen is not None and self.base is not None and super().meets(tol)
-        return proved or self.averaged
 
 
 class LogisticSearch(Minimizer[LogisticSearchState]):
@@ -183,6 +140,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             scale=scale,
             rows=rows,
             complete=complete,
+            dtype="float64" if underflows_float32(Columns(mean, variance)) else "float32",
         )
         tilted = Tilted.of(rows, packing, self.splits)
         penalty = self._penalty(packing, scale)
@@ -206,10 +164,13 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
     ) -> PassGenerator[LogisticSearchState]:
         """Make a step of Newton's method on all rows at one strength."""
         at_strength = replace(problem, penalty=L2(1.0 / float(self.Cs[index])))
+        if state.drawn and state.rows is not None and state.scale is not None:
+            kept = usable_rows(problem, kept_rows(state.rows, state.scale))
+            state = replace(state, kept=kept)
         found = yield from Newton().step(at_strength, state, tol)
         assert isinstance(found, LogisticSearchState)
         # No rule to keep rows: this process already holds as many rows for the search.
-        return replace(found, rule=None)
+        return replace(found, rule=None, kept=None)
 
     def _sweep(
         self, problem: Problem, state: LogisticSearchState, tol: float
@@ -224,7 +185,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             sums = PathKernel(packing, self.splits, self.factors)(rows.block(), models)
             return self._scored(problem, state, sums, models, np.zeros_like(models), 0.0)
         units = packed_scale(packing, scale)
-        kernel: Any = PathKernel(packing, self.splits, self.factors, none_if_zero(problem.centre))
+        centre, dtype = none_if_zero(problem.centre), state.dtype
+        kernel: Any = PathKernel(packing, self.splits, self.factors, centre, dtype=dtype)
         point: Any = models / units
         if state.drawn:
             sums, state = yield from self._sweep_with_newton(problem, state, tol, kernel, point)
@@ -253,8 +215,12 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             step[overshot] = -state.before[overshot] / 2.0
         length = lengths(coefs(packing, step), coefs(packing, models + step))
         error = float(np.where(overshot, np.inf, length).max())
+        if error > _SLOW * state.scored_error:
+            dtype = "float64"  # rounding may have made the step too long
         initial_slopes = np.abs((step * slopes).sum(axis=-1))
-        state = replace(state, before=step, slope_before=initial_slopes, rows=rows, drawn=True)
+        state = replace(
+            state, before=step, slope_before=initial_slopes, rows=rows, drawn=True, dtype=dtype
+        )
         return self._scored(problem, state, sums, models + step, tilt, error)
 
     def _sweep_with_newton(
@@ -314,7 +280,7 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
             each = np.argmax(scores, axis=1)
             mean = models[np.arange(len(each)), each].mean(axis=0)
             return replace(state, parameters=mean / units, averaged=True)
-        if state.newton_at == best or not self.refit:
+        if state.newton_at == best or not self.refit or error > _NEARLY * self.accuracy:
             return state
         start = self._start(problem, state, tilt[:, best], best)
         return replace(state, **_UNTRIED, parameters=start / units, newton_at=best)
@@ -332,7 +298,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
         enough = _EXACT if state.complete else _ENOUGH
         initial, mean_tilt = (each.mean(axis=0)[None] for each in (state.models[:, best], tilt))
-        return np.asarray(tilted.minimise(initial, mean_tilt, penalty, enough)[0])
+        # Gradients in float32 leave a small shift, which no step of Newton's method removes.
+        return problem.without_shift(tilted.minimise(initial, mean_tilt, penalty, enough)[0])
 
     def original(self, problem: Problem, models: FloatArray) -> FloatArray:
         """Return models for the original features, from models for centred features."""

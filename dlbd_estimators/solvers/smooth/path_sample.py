@@ -6,6 +6,7 @@ import numpy as np
 from scipy import linalg
 
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.importance import ImportantRows
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.row_sample import (
     DrawnRows,
@@ -58,6 +59,21 @@ def importance_rates(
     projection[:-1] /= scale[:, None]
     model = middle / packed_scale(packing, scale)
     return SamplingRates(rate, none_if_zero(problem.centre), model, projection)
+
+
+def kept_rows(rows: PathRows, scale: FloatArray) -> ImportantRows:
+    """Return drawn rows in original units, for the correction of a step of Newton's method.
+
+    Parameters
+    ----------
+    rows : PathRows
+        Rows drawn by importance.
+    scale : ndarray of shape (n_features,)
+        Standard deviations of the columns.
+    """
+    X, probability = (rows.X * scale).astype(np.float32), rows.probability
+    priority, limit = np.zeros_like(probability), np.ones_like(probability)
+    return ImportantRows(X, rows.y, rows.weight * probability, probability, priority, limit)
 
 
 def most_rows(packing: Packing) -> int:
