@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,31 +73,69 @@ def append_arrays(
     _check_arrays(current, inputs.arrays, column_names(X))
     arrays = inputs.with_known_rows()
     n_added = _common_rows(arrays)
-    # A version that was committed by a writer that was killed then.
-    appended = current.history.appended
-    old = tuple(current.layouts.values())
-    n_first = current.versions[0].n_samples
-    if appended and not is_complete(store, appended[-1]):
-        complete(store, old, n_first, appended)
-    number = current.version + 1
-    folder = new_folder(number)
-    version = Version(
-        number,
-        current.n_samples + n_added,
-        n_added,
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        None if source is None else without_credentials(source),
-    )
-    growing = Appended(data.schema.dataset_id, version, folder, {}, {})
-    layouts = layouts_at(old, n_first, (*appended, growing))
-    check_number_of_chunks(layouts)
+    old, history = tuple(current.layouts.values()), current.history
+    if history.appended and not is_complete(store, history.appended[-1]):
+        # Its writer was killed after the commit, or has not finished yet.
+        complete(store, old, history.first.n_samples, history.appended)
+    new = _NewVersion.after(current, store, n_added, source)
+    check_number_of_chunks(new.layouts)
     try:
+        manifest = new.write(arrays, quality)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            store.delete(new.folder)
+        if isinstance(error, OSError):
+            current.reader("X").check_identity()
+            if _has_version(store, new.version.number):
+                raise new.conflict() from error
+        error.add_note(
+            f"Nothing was appended to {store.location}, which is unchanged. Rows in messages are "
+            f"numbered as in the whole data set: the appended ones begin with {current.n_samples}."
+        )
+        raise
+    new.commit(manifest)
+    _finish(store, old, history.first.n_samples, (*history.appended, manifest))
+    return open_stored(store)
+
+
+@dataclass(frozen=True)
+class _NewVersion:
+    """A version that is about to be written."""
+
+    store: Appendable
+    current: Dataset
+    version: Version
+    folder: str
+    layouts: tuple[ArrayLayout, ...]
+
+    @classmethod
+    def after(
+        cls, current: Dataset, store: Appendable, n_added: int, source: str | None
+    ) -> _NewVersion:
+        """Return the version that follows the newest one."""
+        version = Version(
+            current.version + 1,
+            current.n_samples + n_added,
+            n_added,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            None if source is None else without_credentials(source),
+        )
+        folder = new_folder(version.number)
+        growing = Appended(current.schema.dataset_id, version, folder, {}, {})
+        history, old = current.history, tuple(current.layouts.values())
+        layouts = layouts_at(old, history.first.n_samples, (*history.appended, growing))
+        return cls(store, current, version, folder, layouts)
+
+    def write(self, arrays: Mapping[str, Array], quality: bytes | None) -> Appended:
+        """Write all files but the manifest, and return the manifest."""
+        store, folder = self.store, self.folder
         store.make_folder(folder)
         store.make_folder(VERSIONS)
-        entries = write_arrays(arrays, _writers(current, layouts))
-        if number == 2:
-            keep_last_chunks(store, old)
-        metadata = grown_metadata(store, [layout.name for layout in layouts], version.n_samples)
+        entries = write_arrays(arrays, _writers(self.current, self.layouts))
+        if self.current.version == 1:
+            keep_last_chunks(store, tuple(self.current.layouts.values()))
+        names = [layout.name for layout in self.layouts]
+        metadata = grown_metadata(store, names, self.version.n_samples)
         write_metadata(store, folder, metadata)
         files = {key: StoredFile.of(content) for key, content in metadata.items()}
         if quality is not None:
@@ -104,23 +143,38 @@ def append_arrays(
             files[f"{folder}/{QUALITY}"] = StoredFile.of(quality)
         for name in (folder, VERSIONS, ""):
             store.sync_folder(name)
-        manifest = Appended(growing.dataset_id, version, folder, files, entries)
-        committed = store.create(version_key(number), manifest.to_bytes(layouts))
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            store.delete(folder)
-        if isinstance(error, OSError) and _has_version(store, number):
-            raise _conflict(current, number) from error
-        error.add_note(
-            f"Nothing was appended to {store.location}, which is unchanged. Rows in messages are "
-            f"numbered as in the whole data set: the appended ones begin with {current.n_samples}."
+        return Appended(self.current.schema.dataset_id, self.version, folder, files, entries)
+
+    def commit(self, manifest: Appended) -> None:
+        """Write the manifest, unless another writer has committed a version of this number.
+
+        Raises
+        ------
+        AppendConflict
+            When another writer has.
+        """
+        number = self.version.number
+        try:
+            committed = self.store.create(version_key(number), manifest.to_bytes(self.layouts))
+        except BaseException as error:
+            # A server may have written the manifest, but its answer was lost: keep the chunks.
+            error.add_note(
+                f"It is not known whether the rows were appended to {self.store.location}: they "
+                f"were if it has a version {number} of {self.version.n_samples} rows. Open it to "
+                f"see"
+            )
+            raise
+        if not committed:
+            self.store.delete(self.folder)
+            raise self.conflict()
+
+    def conflict(self) -> AppendConflict:
+        """Return the error for an append that came second."""
+        return AppendConflict(
+            f"another append to {self.store.location} was committed first, as version "
+            f"{self.version.number}: nothing of this one was kept; append again, which puts the "
+            f"rows after those of the other"
         )
-        raise
-    if not committed:
-        store.delete(folder)
-        raise _conflict(current, number)
-    _finish(store, old, n_first, (*appended, manifest))
-    return open_stored(store)
 
 
 def appendable(data: Dataset) -> Appendable:
@@ -147,17 +201,20 @@ def appendable(data: Dataset) -> Appendable:
 def _finish(
     store: Appendable, old: Sequence[ArrayLayout], n_first: int, appended: Sequence[Appended]
 ) -> None:
-    """Complete a committed version. If that fails, the rows are appended all the same."""
+    """Complete a committed version. If that fails, the rows are appended all the same.
+
+    An error would make a caller append them once more, so it becomes a warning.
+    """
     try:
         store.sync_folder(VERSIONS)
         complete(store, old, n_first, appended)
         for folder in abandoned(store.names(), appended):
             store.delete(folder)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the rows are stored
         warn_user(
             f"the rows were appended to {store.location} as version "
             f"{appended[-1].version.number}, but zarr alone still shows the version before, until "
-            f"the next append: {error}",
+            f"the next append ({type(error).__name__}: {error})",
             RuntimeWarning,
         )
 
@@ -245,10 +302,3 @@ def _has_version(store: Appendable, number: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _conflict(current: Dataset, number: int) -> AppendConflict:
-    return AppendConflict(
-        f"another append to {current.store.location} was committed first, as version {number}: "
-        f"nothing of this one was kept; append again, which puts the rows after those of the other"
-    )
