@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.ingest import ingest
     from storage.ingestion.quality import ColumnQuality, QualityReport
+    from storage.ingestion.repair import repair
     from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "create_dataset",
     "ingest",
     "open_dataset",
+    "repair",
     "shuffle",
     "verify",
 ]
@@ -89,6 +91,7 @@ _INGESTION = {
     "QualityReport": "quality",
     "TimeSplit": "selection",
     "append": "append",
+    "repair": "repair",
     "ingest": "ingest",
 }
 

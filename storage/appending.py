@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     Appendable = LocalFiles | Objects
 
-__all__ = ["append_arrays"]
+__all__ = ["append_arrays", "appendable", "check_arrays"]
 
 
 def append_arrays(
@@ -70,7 +70,7 @@ def append_arrays(
     current = open_stored(store)
     if current.schema.dataset_id != data.schema.dataset_id:
         data.reader("X").check_identity()
-    _check_arrays(current, inputs.arrays, column_names(X))
+    check_arrays(current, inputs.arrays, column_names(X))
     arrays = inputs.with_known_rows()
     n_added = _common_rows(arrays)
     old, history = tuple(current.layouts.values()), current.history
@@ -240,14 +240,14 @@ def _writers(current: Dataset, layouts: Sequence[ArrayLayout]) -> dict[str, Bloc
     return writers
 
 
-def _check_arrays(
+def check_arrays(
     current: Dataset, arrays: Mapping[str, Array], names: Sequence[str] | None
 ) -> None:
     """Check that the new arrays have the names, shapes and dtypes of the stored ones."""
     place = current.store.location
     for name in sorted(arrays.keys() ^ current.layouts.keys()):
         has = "has" if name in current.layouts else "has no"
-        raise ValueError(f"{place} {has} {name}, so appended rows must have it, too, or not either")
+        raise ValueError(f"{place} {has} {name}, and the rows that are given must be like its own")
     named = given_names(current.feature_names)
     if names is not None and named and tuple(names) != current.feature_names:
         wrong = next(
@@ -255,7 +255,7 @@ def _check_arrays(
             (f"{len(names)} columns", f"{current.n_features} columns"),
         )
         raise ValueError(
-            f"the appended X has {wrong[0]!r} where {place} has {wrong[1]!r}: select its columns, "
+            f"X has {wrong[0]!r} where {place} has {wrong[1]!r}: select its columns, "
             f"X[list(data.feature_names)]"
         )
     for name, array in arrays.items():
@@ -263,12 +263,11 @@ def _check_arrays(
         shape = tuple(map(int, array.shape[1:]))
         if shape != layout.row_shape:
             raise ValueError(
-                f"the appended {name} has rows of shape {shape}, those of {place} have "
-                f"{layout.row_shape}"
+                f"{name} has rows of shape {shape}, those of {place} have {layout.row_shape}"
             )
         if not _converts(array.dtype, np.dtype(layout.dtype), coded=_is_coded(current, name)):
             raise TypeError(
-                f"the appended {name} has dtype {array.dtype}, and {place} stores "
+                f"{name} has dtype {array.dtype}, and {place} stores "
                 f"{layout.dtype}, which cannot hold all its values: convert it with "
                 f"astype({layout.dtype!r})"
             )

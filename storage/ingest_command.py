@@ -13,11 +13,12 @@ from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
+from storage.ingestion.repair import repair as repair_chunks
 from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
 
-__all__ = ["append", "ingest", "shuffle"]
+__all__ = ["append", "ingest", "repair", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
@@ -153,6 +154,36 @@ def append(
         click.echo(json.dumps(facts | {"quality": quality.to_json()}))
     else:
         click.echo(f"{quality!r}\n\n{newer!r}")
+
+
+@click.command(short_help="Write damaged chunks again from raw tables.")
+@click.argument("data")
+@click.argument("source", nargs=-1, required=True)
+@_delimiter
+@_encoding
+@_as_json
+def repair(
+    data: str,
+    source: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Write the damaged or missing chunks of the data set DATA again.
+
+    SOURCE are the raw tables that DATA was made of, in the same order, with those that were
+    appended. A file is replaced only by one that has the size and checksum of the original.
+
+    \b
+    Examples:
+      dlbd repair trips.zarr january.csv february.csv
+      dlbd repair s3://bucket/trips.zarr trips.parquet --json
+    """
+    repaired = repair_chunks(data, list(source), csv=_csv(delimiter, encoding))
+    if as_json:
+        click.echo(json.dumps({"data": data, "repaired": list(repaired)}))
+    else:
+        click.echo("\n".join([f"{data}: {len(repaired):,} chunks were repaired", *repaired]))
 
 
 @click.command(short_help="Store the rows in random order.")

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from storage.appending import append_arrays
 from storage.dataset import Dataset
-from storage.errors import InvalidData, NotADataset
+from storage.errors import InvalidData
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.encoded_source import encode_source
-from storage.ingestion.plan import columns_of_recipe
-from storage.ingestion.record import IngestRecord
-from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.like_stored import RowsLikeStored
 from storage.metadata import check_readable
 from storage.opening import open_dataset
 
@@ -98,36 +95,16 @@ def append(
     (2, [0, 1, 2, 7, 8], [7, 8])
     """
     known = data if isinstance(data, Dataset) else open_dataset(data)
-    record = _record_of(known)
-    if record is None:
-        if y is None or csv is not None:
-            raise ValueError(
-                f"{known.store.location} was made of arrays: append X and y, storage.append(data, "
-                f"X, y), without csv="
-            )
-        return append_arrays(known, source, y, sample_weight)
-    if y is not None or sample_weight is not None:
-        raise ValueError(
-            f"{known.store.location} was made by storage.ingest: append raw rows, "
-            f"storage.append(data, source), which go through the same steps"
-        )
-    raw = source_of(source, csv, PARTITION_NBYTES)
-    plan = columns_of_recipe(raw, record.recipe)
-    encoded = encode_source(raw, plan, record.recipe, record.rows, csv)
+    rows = RowsLikeStored.of(known, source, y, sample_weight, csv)
+    if rows.report is None:
+        return append_arrays(known, rows.X, rows.y, rows.sample_weight)
     return append_arrays(
         known,
-        encoded.X,
-        encoded.y,
-        source=encoded.report.source,
-        quality=_content(encoded.report.to_json()),
+        rows.X,
+        rows.y,
+        source=rows.report.source,
+        quality=_content(rows.report.to_json()),
     )
-
-
-def _record_of(known: Dataset) -> IngestRecord | None:
-    try:
-        return IngestRecord.of(known)
-    except NotADataset:
-        return None
 
 
 def _content(report: Any) -> bytes:

@@ -94,6 +94,10 @@ def test_append_adds_a_version_that_info_lists(dlbd, trips):
     info = json_from(dlbd("info", place, "--version", 2, "--json"))
     assert (info["version"], info["n_samples"]) == (2, 3)
     assert [each["n_added"] for each in info["versions"]] == [2, 1, 2]
+    (place / "X" / "c.0.0").unlink()
+    sources = [trips / "1.csv", trips / "2.csv", trips / "1.csv"]
+    assert json_from(dlbd("repair", place, *sources, "--json"))["repaired"] == ["X/c.0.0"]
+    assert "0 chunks were repaired" in dlbd("repair", place, *sources).stdout
     failed = dlbd("append", trips / "nothing.zarr", trips / "1.csv")
     assert failed.exit_code == 1
     assert "nothing is there" in failed.stderr
@@ -521,7 +525,8 @@ def test_all_estimators_can_be_fitted():
 
 
 @pytest.mark.parametrize("name", [
-    "append", "fit", "info", "ingest", "predict", "report", "score", "shuffle", "verify", "watch",
+    "append", "fit", "info", "ingest", "predict", "repair", "report", "score", "shuffle",
+    "verify", "watch",
 ])  # fmt: skip
 def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     text = dlbd(name, "--help").stdout
@@ -534,6 +539,7 @@ def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     command |= {"predict": predict.predict, "report": report.report, "score": score.score}
     command |= {"watch": watch.watch, "ingest": ingest_command.ingest}
     command |= {"shuffle": ingest_command.shuffle, "append": ingest_command.append}
+    command |= {"repair": ingest_command.repair}
     for words in examples:
         assert words[1] == name
         with click.Context(command[name]) as context:
