@@ -159,9 +159,9 @@ def _copy_all(store: Appendable, moves: Sequence[tuple[str, str]]) -> None:
 
 
 def abandoned(names: Sequence[str], appended: Sequence[Appended]) -> Iterator[str]:
-    """Yield the folders of appends that were stopped, or that were overtaken by another one."""
+    """Yield the folders of appends and repairs that were stopped, or that came second."""
     kept = {FIRST_FOLDER, *(each.folder for each in appended)}
-    numbers = {f"version-{each.version.number}-" for each in appended}
+    numbers = {f"{FIRST_FOLDER}-", *(f"version-{each.version.number}-" for each in appended)}
     for name in names:
         if name not in kept and any(map(name.startswith, numbers)):
             yield name
