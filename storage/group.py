@@ -243,8 +243,8 @@ def check_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) ->
         problem = "a block is not a whole number of chunks"
     elif isinstance(schema.target, tuple) and by_name["y"].row_shape != (len(schema.target),):
         problem = f"{len(schema.target)} names of targets"
-    elif schema.block_rows >= schema.n_samples + by_name["X"].chunk_rows:
-        problem = f"blocks of {schema.block_rows} rows in {schema.n_samples=}"
+    elif schema.block_rows >= MAX_SIZE:
+        problem = f"blocks of {schema.block_rows} rows"
     elif schema.classes is not None and (
         by_name["y"].row_shape or np.dtype(by_name["y"].dtype).kind == "f"
     ):

@@ -58,6 +58,12 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 @_delimiter
 @_encoding
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@click.option(
+    "--expected-rows",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Rows after later appends; chunks get the size for so many.",
+)
 @_overwrite
 @_as_json
 def ingest(
@@ -72,6 +78,7 @@ def ingest(
     delimiter: str | None,
     encoding: str | None,
     report: str | None,
+    expected_rows: int | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -109,6 +116,7 @@ def ingest(
         like=like,
         rows=_rows(by_hash, by_time),
         csv=_csv(delimiter, encoding),
+        expected_rows=expected_rows,
         overwrite=overwrite,
     )
     if report is not None:

@@ -42,6 +42,7 @@ def ingest(
     partition_nbytes: int = PARTITION_NBYTES,
     chunk_nbytes: int = CHUNK_NBYTES,
     block_nbytes: int = BLOCK_NBYTES,
+    expected_rows: int | None = None,
     overwrite: bool = False,
 ) -> Dataset:
     """Check, clean and encode raw tables, and store them as a data set with a quality report.
@@ -88,6 +89,9 @@ def ingest(
         Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
         Largest size of a block, before compression, in bytes.
+    expected_rows : int, optional
+        Rows that the data set will have after later calls of :func:`~storage.append`. Chunks and
+        blocks get the sizes for so many rows, and keep them. None means the rows that are given.
     overwrite : bool, default=False
         Whether to replace a data set that is already there.
 
@@ -129,7 +133,7 @@ def ingest(
     ...     data.feature_names, data.classes, data.quality.columns["distance"].mean
     (('distance', 'carrier_AA', 'carrier_DL', 'carrier_UA'), (False, True), 786.6666666666666)
     """
-    check_sizes(chunk_nbytes, block_nbytes)
+    check_sizes(chunk_nbytes, block_nbytes, expected_rows)
     if partition_nbytes < 1:
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
     if rows is not None and not isinstance(rows, RowSelection):
@@ -165,6 +169,7 @@ def ingest(
         dtype=dtype,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
+        expected_rows=expected_rows,
         overwrite=overwrite,
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
     )

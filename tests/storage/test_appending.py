@@ -119,6 +119,23 @@ def test_old_chunks_are_not_written_again(data):
     ]
 
 
+def test_chunks_have_the_size_for_the_expected_rows(tmp_path):
+    planned = storage.create_dataset(tmp_path / "all", X, Y, **SMALL)
+    data = storage.create_dataset(tmp_path / "d", X[:2], Y[:2], expected_rows=200, **SMALL)
+    same(data, {"X": X, "y": Y})
+    assert zarr_shows(data.path, {"X": X, "y": Y}) == 2
+    assert repr(data)
+    data.verify()
+    for stop in (9, 200):
+        data = storage.append(data, X[data.n_samples : stop], Y[data.n_samples : stop])
+    for name, layout in planned.layouts.items():
+        assert data.layouts[name].chunk_rows == layout.chunk_rows
+    assert data.X.chunks == planned.X.chunks
+    same(data, {"X": X, "y": Y})
+    with pytest.raises(ValueError, match="expected_rows must be 1 or more, got 0"):
+        storage.create_dataset(tmp_path / "e", X, Y, expected_rows=0)
+
+
 def test_a_fit_in_batches_of_new_rows_is_the_fit_of_all_rows(data, rng):
     target = X @ [1.0, -2.0, 0.5] + rng.normal(size=200)
     data = storage.create_dataset(data.path, X[:50], target[:50], overwrite=True, **SMALL)
