@@ -133,6 +133,31 @@ def ten_classes(workload: Workload, table: Table) -> None:
     )
 
 
+def many_classes(workload: Workload, table: Table) -> None:
+    """Compare multinomial fits of 30 and 100 classes with scikit-learn's two fastest solvers."""
+    for n_classes in (30, 100):
+        X, y, _ = float64_rows(workload.multinomial_rows, 50, n_classes, seed=n_classes)
+        theirs = {
+            solver: linear_model.LogisticRegression(solver=solver, tol=1e-7, max_iter=1000)
+            for solver in ("lbfgs", "newton-cg")
+        }
+        contestants: dict[str, Callable[[], Fit]] = {
+            "ours": lambda X=X, y=y: timed_fit(LogisticRegression(), X, y),
+            **{
+                solver: lambda model=model, X=X, y=y: timed_fit(model, X, y)
+                for solver, model in theirs.items()
+            },
+        }
+        fits = in_turns(contestants, min(workload.repeats, 2), warm_up=False)
+        fastest = min(theirs, key=lambda solver: np.median([f.seconds for f in fits[solver]]))
+        ours = fits["ours"][-1]
+        note = (
+            f"{ours.model.solver_} against {fastest} at tol 1e-7; coefficients differ by "
+            f"{difference(ours, fits[fastest][-1]):.0e}"
+        )
+        _record(table, f"classes-{n_classes}", fits, fastest, note)
+
+
 def bad_scales(workload: Workload, table: Table) -> None:
     """Check each coefficient, on columns whose scales span six orders of magnitude."""
     X, _, _ = float64_rows(workload.scaled_rows, 30, 2, seed=2)

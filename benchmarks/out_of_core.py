@@ -23,6 +23,7 @@ import lasso
 import on_disk
 import pipelines
 import same_bits
+import small_problems
 from lines import Line
 from program import Measurement, Program
 from workload import Workload
@@ -65,7 +66,7 @@ LINES = {
         "tol 1e-8",
         0.5,
     ),
-    "intelex": Line.at_most("the same / scikit-learn-intelex's lbfgs, tol 1e-8", 0.7),
+    "intelex": Line.at_most("the same / scikit-learn-intelex's lbfgs, tol 1e-8", 0.45),
     "dask-ml": Line.at_most(
         'the out-of-core fit / dask-ml 2025.1 LogisticRegression(solver="newton")', 0.15
     ),
@@ -74,18 +75,25 @@ LINES = {
         "page cache warm, no memory limit",
         1.0,
     ),
-    "intelex-ridge": Line.at_most("in memory, the same X, Ridge: wall / intelex's Ridge", 1.0),
+    "intelex-ridge": Line.at_most("in memory, the same X, Ridge: wall / intelex's Ridge", 0.55),
     "multinomial": Line.at_most(
         "in memory, multinomial {multinomial_rows} x 50, 10 classes: wall / scikit-learn's "
         "fastest solver that comes within 1e-6",
-        0.7,
+        0.5,
     ),
+    "classes-30": Line.at_most(
+        "in memory, multinomial {multinomial_rows} x 50, 30 classes: wall / the faster of "
+        "scikit-learn's lbfgs and newton-cg, tol 1e-7",
+        0.5,
+    ),
+    "classes-100": Line.at_most("the same, 100 classes", 0.5),
     "lasso": Line.at_most(
         "in memory, Lasso, {lasso_rows} x 200 float64, at no larger a duality gap: wall / "
         "scikit-learn's Lasso",
-        0.5,
+        0.3,
     ),
-    "lasso-intelex": Line.at_most("the same / scikit-learn-intelex's Lasso", 1.0),
+    "lasso-intelex": Line.at_most("the same / scikit-learn-intelex's Lasso", 0.3),
+    **small_problems.LINES,
     "ill-conditioned": Line.at_most(
         "columns of scales 1e-3 to 1e3, default settings: largest error of a coefficient in "
         "standard units, relative to the largest coefficient",
@@ -128,6 +136,8 @@ def measurements(peers: bool) -> list[Measurement]:
         *found,
         (partial(in_memory.two_classes, peers=peers), ("lbfgs", *with_peers)),
         (in_memory.ten_classes, ("multinomial",)),
+        (in_memory.many_classes, ("classes-30", "classes-100")),
+        (small_problems.against_scikit_learn, tuple(small_problems.LINES)),
         (
             partial(lasso.against_peers, peers=peers),
             ("lasso", *(("lasso-intelex",) if peers else ())),

@@ -124,7 +124,7 @@ def tile_rows(n_columns: int, *, products: bool = True) -> int:
     row = 8 * max(n_columns, 1)
     smallest = _TILE_NBYTES if products else _TILE_NBYTES_MAX
     rows = max(smallest // row, min(4 * n_columns, _TILE_NBYTES_MAX // row))
-    return int(np.clip(rows, 8, 8192))
+    return min(max(rows, 8), 8192)
 
 
 def tiles(n_rows: int, size: int) -> Iterator[slice]:
