@@ -234,7 +234,7 @@ def test_what_cannot_be_appended(tmp_path, data):
         (data, (X, Y + 0.5), TypeError, r"y has dtype float64.*astype\('int64'\)"),
         (small, (X, Y), TypeError, "X has dtype float64"),
         (named, (frame[["b", "a", "c"]], Y % 2 == 1), ValueError, "'b' where .* has 'a'"),
-        (data, (X, None), ValueError, "append X and y"),
+        (data, (X, None), ValueError, "give X and y"),
         (tmp_path / "nothing", (X, Y), storage.DatasetNotFound, "nothing is there"),
         (storage.open_dataset(tmp_path / "n", columns=["a"]), (X, Y), ValueError, "some of its"),
     ]:

@@ -73,10 +73,10 @@ def test_a_split_selects_among_appended_rows_too(tmp_path):
 
 
 def test_arrays_and_raw_rows_are_not_mixed(tmp_path, data):
-    with pytest.raises(ValueError, match="append raw rows"):
+    with pytest.raises(ValueError, match="give raw rows"):
         storage.append(data, data.X, data.y)
     arrays = storage.create_dataset(tmp_path / "arrays", np.eye(3), np.arange(3))
-    with pytest.raises(ValueError, match="append X and y"):
+    with pytest.raises(ValueError, match="give X and y"):
         storage.append(arrays, rows(9, 2))
     newer = storage.append(arrays, np.eye(3), np.arange(3))
     with pytest.raises(storage.NotADataset, match=r"version 2 .* no quality report"):
