@@ -1,6 +1,7 @@
-"""Count how often LogisticRegression with default parameters reads data of many kinds.
+"""Count how often LogisticRegression reads data of many kinds, by default with default parameters.
 
     python benchmarks/passes.py [--quick] [--rows N] [--features P] [--seed S] [--dtype float32]
+                                [--solver auto] [--max-iter N]
 
 The count of passes does not depend on the machine. The error is the largest difference of a
 coefficient to scikit-learn's newton-cholesky at tol 1e-12, relative to the largest coefficient,
@@ -19,6 +20,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 from sklearn import linear_model
+from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression
 
@@ -113,15 +115,18 @@ def problems(n_rows: int, n_features: int = 40, seed: int = 0) -> dict[str, Call
     }
 
 
-def measure(problem: Problem, dtype: str) -> tuple[float, float]:
-    """Fit with default parameters; return the passes, and the largest error of a coefficient."""
+def measure(problem: Problem, dtype: str, **options: Any) -> tuple[float, float]:
+    """Fit with these parameters; return the passes, and the largest error of a coefficient."""
     X, y = problem.rows()
     X = X.astype(dtype)
     lengths = len(X) // N_BLOCKS
     lazy = [da.from_array(X, chunks=(lengths, -1)), da.from_array(y, chunks=lengths)]
     if problem.weight is not None:
         lazy.append(da.from_array(problem.weight, chunks=lengths))
-    model = LogisticRegression(C=problem.C).fit(*lazy)
+    with warnings.catch_warnings():
+        # The error shows whether a solver has converged.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=problem.C, **options).fit(*lazy)
     peer = linear_model.LogisticRegression(
         C=problem.C, solver="newton-cholesky", tol=1e-12, max_iter=1000
     )
@@ -144,14 +149,18 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
+    parser.add_argument("--solver", default="auto", help="the solver, such as gradient_descent")
+    parser.add_argument("--max-iter", type=int, default=100)
     given = parser.parse_args()
+    options = {"solver": given.solver, "max_iter": given.max_iter}
     n_rows = given.rows // 10 if given.quick else given.rows
     size = f"{n_rows:,} x {given.features} {given.dtype}"
-    print(f"LogisticRegression(), {size} in {N_BLOCKS} blocks, seed {given.seed}\n")
+    model = f"LogisticRegression(solver={given.solver!r})"
+    print(f"{model}, {size} in {N_BLOCKS} blocks, seed {given.seed}\n")
     print(f"{'shape':<30}{'passes':>8}{'error':>10}")
     found = []
     for name, make in problems(n_rows, given.features, given.seed).items():
-        passes, error = measure(make(), given.dtype)
+        passes, error = measure(make(), given.dtype, **options)
         found.append((passes, error))
         print(f"{name:<30}{passes:>8.2f}{error:>10.0e}", flush=True)
     passes, errors = np.transpose(found)

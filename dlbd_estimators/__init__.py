@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlbd_estimators.base.privacy import DifferentialPrivacy
     from dlbd_estimators.base.saving import load, save
     from dlbd_estimators.base.to_sklearn import to_sklearn
     from dlbd_estimators.base.versions import InconsistentVersionWarning, __version__
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dlbd_estimators.neural_network import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "DifferentialPrivacy",
     "ElasticNet",
     "ElasticNetCV",
     "InconsistentVersionWarning",
@@ -54,6 +56,7 @@ __all__ = [
 
 # Modules of the public names that linear_model does not have.
 _ELSEWHERE = {
+    "DifferentialPrivacy": "base.privacy",
     "InconsistentVersionWarning": "base.versions",
     "MLPClassifier": "neural_network",
     "MLPRegressor": "neural_network",

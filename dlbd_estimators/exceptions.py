@@ -6,6 +6,7 @@ ValueError
 |-- CheckpointMismatch    a checkpoint belongs to other data or parameters (the message lists them)
 |-- CheckpointDamaged     all checkpoints in a folder are damaged
 |-- ModelDamaged          a file is damaged, or is not a saved model
+|-- PrivacyBudgetSpent    partial_fit would spend more than the budget of its DifferentialPrivacy
 |-- LengthMismatch        X, y or sample_weight have different numbers of rows
 `-- BadBlock              one block cannot be used; the message names block, row and column
     `-- NonFiniteValues   NaN or infinity in X, y or sample_weight
@@ -47,6 +48,10 @@ class CheckpointDamaged(ValueError):
 
 class ModelDamaged(ValueError):
     """A file is damaged, or is not a saved model."""
+
+
+class PrivacyBudgetSpent(ValueError):
+    """A call of ``partial_fit`` would spend more than the privacy budget of the model."""
 
 
 class LengthMismatch(ValueError):

@@ -131,6 +131,15 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
+def torch(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """PyTorch, where it is installed: it is large, and no dependency of the tests."""
+    torch = pytest.importorskip("torch", reason="PyTorch is large, and no dependency of the tests")
+    # Its optimizers set this variable at their first use, which would be in the middle of a test.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("torch")))
+    return torch
+
+
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two worker processes of one thread each, shared by all tests: leave it as you found it.
 

@@ -33,8 +33,9 @@ def code_of(page):
 # Dask's to_parquet passes pandas a keyword that it deprecates.
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 @pytest.mark.parametrize(("page", "n_blocks"), [
-    ("docs/saving.md", 10), ("docs/search.md", 4), ("docs/inference.md", 2),
+    ("docs/saving.md", 12), ("docs/search.md", 4), ("docs/inference.md", 2),
     ("docs/partial-fit.md", 4), ("docs/storage.md", 4), ("docs/ingest.md", 6),
+    ("docs/privacy.md", 1),
 ])  # fmt: skip
 def test_the_code_of_a_page_runs(page, n_blocks, tmp_path, monkeypatch):
     code = code_of(page)

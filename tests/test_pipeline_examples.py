@@ -1,4 +1,4 @@
-"""The examples of pipelines, as a user runs them, on little data."""
+"""The examples of pipelines and of private training, as a user runs them, on little data."""
 
 from __future__ import annotations
 
@@ -27,3 +27,31 @@ def test_pipeline(name: str, figure: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert figure in done.stdout
     assert "\nthe same as scikit-learn's pipeline" in done.stdout
+
+
+def test_private_training(tmp_path: Path) -> None:
+    figure = tmp_path / "privacy.png"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "examples/private.py",
+            "--epsilons",
+            "1",
+            "8",
+            "--figure",
+            str(figure),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, *rows = done.stdout.splitlines()
+    assert first.split() == ["epsilon", "logistic", "regression", "network"]
+    assert [row.split()[0] for row in rows] == ["1", "8", "not"]
+    assert min(float(word) for word in rows[1].split()[1:]) > 0.8
+    assert figure.stat().st_size > 10_000

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from math import isfinite, sqrt
+from math import floor, isfinite, log2, sqrt
 from operator import add
 
 import numpy as np
@@ -26,6 +26,8 @@ from dlbd_estimators.kernels.updates import Update
 #: Floating-point operations that justify a shard: a thread loses some 0.1 ms per batch, because it
 #: waits twice for the others.
 _SHARD_FLOPS = 1e8
+#: Rows that justify a shard: the products of each shard rearrange all coefs of a layer in memory.
+_SHARD_ROWS = 100
 _MAX_SHARDS = 16
 #: Added to the norm of a gradient, as PyTorch does.
 _CLIP_EPSILON = 1e-6
@@ -103,7 +105,9 @@ class Learner:
     def n_shards(self) -> int:
         """Number of shards of a batch: the largest number of threads that can share it."""
         flops = 6.0 * self.batch_size * self.network.layers.n_weights
-        return int(np.clip(flops // _SHARD_FLOPS, 1, _MAX_SHARDS))
+        most = min(flops / _SHARD_FLOPS, self.batch_size / _SHARD_ROWS, _MAX_SHARDS)
+        # A power of two: with three shards, one of two threads would wait for the other.
+        return int(2 ** floor(log2(max(most, 1.0))))
 
     def learn(
         self,

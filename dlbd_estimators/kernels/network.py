@@ -28,9 +28,8 @@ import numpy as np
 from dlbd_estimators.kernels.activations import Activation
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.dropout import Mask
-from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
+from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.losses import Loss
-from dlbd_estimators.kernels.predictors import Predictor
 
 #: Layers with fewer coefs than this are not cut into panels.
 _SMALL_LAYER = 2**14
@@ -124,6 +123,8 @@ class Workspace:
         The flat gradient; ``coefs`` and ``intercepts`` are views of it.
     outputs, errors : list of ndarray of shape (n_rows, width)
         For each layer its output, and the derivative of the loss with respect to its ``z``.
+    ones : ndarray of shape (n_rows,)
+        Ones; they are not changed.
     """
 
     def __init__(self, layers: Layers, n_rows: int, dtype: Any) -> None:
@@ -131,6 +132,7 @@ class Workspace:
         self.coefs, self.intercepts = layers.unpack(self.gradient)
         self.outputs = [np.empty((n_rows, width), dtype) for width in layers.units[1:]]
         self.errors = [np.empty((n_rows, width), dtype) for width in layers.units[1:]]
+        self.ones = np.ones(n_rows, dtype)
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,8 @@ class Network:
         assert pointwise.gradient is not None
         np.multiply(pointwise.gradient, factor * self.scale, out=errors[-1])
         for layer in range(len(coefs) - 1, 0, -1):
-            np.matmul(errors[layer], coefs[layer].T, out=errors[layer - 1])
+            # With a single output, `matmul` does not call BLAS, and takes four times as long.
+            np.dot(errors[layer], coefs[layer].T, out=errors[layer - 1])
             if masks and (mask := masks[layer - 1]):
                 mask.backpropagate(self.activation, outputs[layer - 1], errors[layer - 1])
             else:
@@ -270,8 +273,10 @@ class Network:
                 inputs = outputs[layer - 1] if layer else X
                 np.matmul(inputs[:, units].T, error, out=coef[units])
         if panel == n_panels - 1:
+            # A product with ones takes a third of the time of a sum over the rows.
+            ones = workspace.ones[: len(X)]
             for error, intercept in zip(errors, workspace.intercepts, strict=True):
-                error.sum(axis=0, out=intercept)
+                np.dot(ones, error, out=intercept)
 
     def value_and_gradient(
         self,
@@ -313,38 +318,3 @@ class Network:
         np.multiply(weights, self.alpha * factor, out=spare)
         gradient += spare
         return 0.5 * self.alpha * factor * float(weights @ weights)
-
-
-@dataclass(frozen=True)
-class NetworkPredictor(Predictor):
-    """A trained network.
-
-    Parameters
-    ----------
-    network : Network
-        Shapes and activation.
-    parameters : ndarray of shape (size,)
-        The flat vector of parameters.
-    """
-
-    network: Network
-    parameters: FloatArray
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.parameters.dtype
-
-    def astype(self, dtype: Any) -> NetworkPredictor:
-        return NetworkPredictor(self.network, self.parameters.astype(dtype, copy=False))
-
-    def __call__(self, X: FloatArray) -> FloatArray:
-        # In tiles: hidden layers may be much wider than the rows.
-        units = self.network.layers.units
-        size = min(tile_rows(max(units)), max(len(X), 1))
-        coefs, intercepts = self.network.layers.unpack(self.parameters)
-        outputs = [np.empty((size, width), self.dtype) for width in units[1:]]
-        raw = np.empty((len(X), units[-1]), self.dtype)
-        for rows in tiles(len(X), size):
-            tile_outputs = [output[: rows.stop - rows.start] for output in outputs]
-            raw[rows] = self.network.raw(X[rows], coefs, intercepts, tile_outputs)
-        return raw

@@ -27,6 +27,7 @@ from dlbd_estimators.linear_model.logistic_parameters import (
 )
 from dlbd_estimators.linear_model.logistic_splits import fit_logistic_on_splits, may_share
 from dlbd_estimators.linear_model.online_logistic import OnlineLogistic
+from dlbd_estimators.linear_model.private_logistic import check_privacy, fit_privately
 from dlbd_estimators.linear_model.solver_names import check_liblinear
 from dlbd_estimators.linear_model.sparse_coefficients import SparseCoefficients, dense
 from dlbd_estimators.linear_model.split_fits import FitOnSplits
@@ -99,6 +100,11 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         Whether to keep the sums from which ``inference.coefficient_table(model)`` computes standard
         errors without X, ``8 n_coefficients^2`` bytes. It takes one more pass, at the solution. Not
         with an l1 penalty or ``class_weight``.
+    privacy : DifferentialPrivacy, optional
+        Fits by exactly ``max_iter`` noisy gradient steps, each of which reads all rows; ``tol`` has
+        no effect. A row ``[x, 1]`` longer than ``max_gradient_norm`` (divided by ``sqrt(2)`` for
+        three classes or more) is shortened to it, so divide the columns by public scales first.
+        Parameters that would reveal rows are refused. See ``docs/privacy.md``.
 
     Attributes
     ----------
@@ -122,7 +128,11 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         Number of passes over the features. A pass over a sample counts as the sample's share of
         the rows. The pass that finds the classes reads only the labels, and is not counted.
     history_ : list of dict
-        One entry for each step; see :class:`dlbd_estimators.solvers.history.Record`.
+        One entry for each step; see :class:`dlbd_estimators.solvers.history.Record`. With
+        ``privacy``, there is no loss, time or number of bytes.
+    privacy_spent_ : PrivacySpent
+        The budget that the fit has spent: ``epsilon``, ``delta`` and ``releases``. Only with
+        ``privacy``.
 
     Notes
     -----
@@ -164,6 +174,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         n_jobs: int | None = None,
         checkpoint: Any = None,
         store_covariance: bool = False,
+        privacy: Any = None,
     ) -> None:
         self.penalty = penalty
         self.C = C
@@ -181,6 +192,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
         self.store_covariance = store_covariance
+        self.privacy = privacy
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
@@ -205,7 +217,7 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         ValueError
             X or sample_weight holds NaN or infinity (the message names block, row and column),
             lengths differ, y has a single class, the solver is unknown, or a parameter is out of
-            range.
+            range or does not fit ``privacy``.
         TypeError
             X is not numeric.
         MemoryError
@@ -223,8 +235,14 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
         no_errors = "class_weight depends on them" if self.class_weight is not None else None
         no_errors = "an l1 penalty chooses them" if penalty.l1_ratio > 0 else no_errors
         check_storable(self, reason=no_errors)
+        if self.privacy is not None:
+            check_privacy(self, penalty)
         with fit_task(self, X, y, sample_weight) as task:
-            self._fit(X, y, sample_weight, penalty, solver, task)
+            if self.privacy is not None:
+                fit_privately(self, X, y, sample_weight, penalty, task)
+            else:
+                self._fit(X, y, sample_weight, penalty, solver, task)
+                self.__dict__.pop("privacy_spent_", None)
         # The model describes only these rows: partial_fit must not continue from older batches.
         for attribute in ("_running", "n_samples_seen_"):
             self.__dict__.pop(attribute, None)

@@ -41,9 +41,10 @@ def may_share(model: Any) -> bool:
 
     They cannot with an l1 part, or without a penalty, because classes may be separable. They also
     cannot if class weights depend on the split, or if a fit has its own checkpoint, start or
-    output.
+    output, or is private.
     """
     plain = model.penalty == UNSET and model.l1_ratio is not None and model.n_jobs is None
+    plain = plain and model.privacy is None
     plain = plain and model.checkpoint is None and not (model.warm_start or model.verbose)
     if not plain or isinstance(model.class_weight, str):
         return False

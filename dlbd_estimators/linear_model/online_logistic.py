@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from dlbd_estimators.base.callbacks import fit_task
 from dlbd_estimators.base.class_weights import class_factors
+from dlbd_estimators.base.privacy import DifferentialPrivacy, PrivacySpent
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.base.validation import training_data
 from dlbd_estimators.base.xarray_input import accepts_xarray
@@ -40,11 +41,17 @@ def _has_smooth_penalty(estimator: Any) -> bool:
     Raises
     ------
     AttributeError
-        The estimator has an l1 penalty, or searches for ``C``. The message gives advice.
+        The estimator has an l1 penalty, searches for ``C``, or is private. The message gives
+        advice.
     """
     if "C" not in estimator.get_params(deep=False):
         raise AttributeError(
             "A search for the strength of the penalty has no partial_fit: it needs all rows."
+        )
+    if estimator.privacy is not None:
+        raise AttributeError(
+            "partial_fit cannot be combined with privacy: its Hessians have no noise. Pass all "
+            "rows to fit, or take MLPClassifier(hidden_layer_sizes=(), privacy=...)."
         )
     if has_l1_part(estimator):
         raise AttributeError(
@@ -66,6 +73,8 @@ class OnlineLogistic:
     _saved_as: ClassVar[Mapping[str, Any]] = {
         "_running": RunningCurvature,
         "_stored": SandwichSums,
+        "privacy": DifferentialPrivacy | None,
+        "privacy_spent_": PrivacySpent,
     }
 
     @available_if(_has_smooth_penalty)
@@ -108,7 +117,7 @@ class OnlineLogistic:
         MemoryError
             The Hessian, or a block, does not fit in the memory of a worker.
         AttributeError
-            There is an l1 penalty, or the estimator searches for ``C``.
+            There is an l1 penalty, or the estimator searches for ``C`` or is private.
 
         Warns
         -----

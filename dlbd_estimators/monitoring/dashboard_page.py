@@ -185,11 +185,12 @@ class TrainingView:
     def _name_losses(self, drawn: list[Fit]) -> None:
         """Name the kind of fits whose losses are drawn, if these are not all fits."""
         kinds = dict.fromkeys(fit.kind for fit in drawn)
-        title = "Loss"
-        if len(kinds) > 1:
-            title = f"Loss of {drawn[0].kind} only: other fits have another kind of loss"
+        title = f"Loss of {drawn[0].kind} only" if len(kinds) > 1 else "Loss"
+        # Half of a page of 1,400 pixels has room for about sixty characters.
         if any(value is not None for fit in drawn for value in fit.columns["validation_loss"]):
-            title += " (dashed: of validation rows)"
+            title += " (dashed: validation rows)"
+        elif len(kinds) > 1:
+            title += ": other fits have another kind of loss"
         for fig in self._losses:
             fig.title.text = title
 

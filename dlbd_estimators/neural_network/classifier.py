@@ -12,6 +12,7 @@ from dlbd_estimators.base.xarray_input import accepts_xarray
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.neural_network.parameters import has_batches
 from dlbd_estimators.neural_network.perceptron import BaseMLP
+from dlbd_estimators.neural_network.private_parameters import declared_class_targets
 from dlbd_estimators.neural_network.shared_parameters import with_shared_parameters
 from dlbd_estimators.neural_network.sklearn_counterparts import CLASSIFIER
 from dlbd_estimators.neural_network.targets import (
@@ -113,6 +114,8 @@ class MLPClassifier(ClassPredictions, BaseMLP):
         known = None if fresh and not incremental else getattr(self, "classes_", classes)
         if data.y_shape:
             return label_targets(self, data.y_shape[0], known)
+        if self.privacy is not None:
+            return declared_class_targets(self, known)
         return class_targets(self, executor, data, known, incremental=incremental)
 
     def __sklearn_tags__(self) -> Any:

@@ -20,6 +20,7 @@ from dlbd_estimators.base.parameters import (
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.kernels.activations import ACTIVATIONS, Activation
 from dlbd_estimators.kernels.updates import SGD, Adam, Update
+from dlbd_estimators.neural_network.private_parameters import check_privacy
 from dlbd_estimators.solvers.stochastic.outer_optimizer import OuterStep
 from dlbd_estimators.solvers.stochastic.schedules import EpochSchedule
 
@@ -92,6 +93,7 @@ class Settings:
             check_flag(estimator, name)
         check_verbose(estimator)
         _check_training(estimator)
+        check_privacy(estimator)
         check_number(estimator, "outer_learning_rate", low=0.0, open_low=True)
         check_number(estimator, "outer_momentum", low=0.0, high=1.0, open_high=True)
         if estimator.solver == "lbfgs" and estimator.n_replicas not in ("auto", 1):
@@ -105,7 +107,7 @@ class Settings:
             _update(estimator),
             OuterStep(estimator.outer_learning_rate, estimator.outer_momentum),
             _buffer_nbytes(estimator),
-            _dropout(estimator, len(hidden)),
+            dropout_rates(estimator, len(hidden)),
         )
 
 
@@ -145,8 +147,14 @@ def _check_training(estimator: Any) -> None:
         )
 
 
-def _dropout(estimator: Any, n_hidden: int) -> tuple[float, ...]:
-    """Return the rate of each hidden layer; nothing if all are 0."""
+def dropout_rates(estimator: Any, n_hidden: int) -> tuple[float, ...]:
+    """Return the rate of dropout of each hidden layer; nothing if all are 0.
+
+    Raises
+    ------
+    ValueError
+        ``dropout`` is out of range, or has not one rate for each hidden layer.
+    """
     rates = estimator.dropout
     listed = [rates] * n_hidden if isinstance(rates, numbers.Real) else rates
     try:

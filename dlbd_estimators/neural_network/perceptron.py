@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from dlbd_estimators.base.callbacks import FitTask, fit_task, with_callbacks
 from dlbd_estimators.base.model import Model
+from dlbd_estimators.base.privacy import DifferentialPrivacy, PrivacySpent
 from dlbd_estimators.base.validation import Data
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor
+from dlbd_estimators.kernels.network import Layers, Network
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
+from dlbd_estimators.neural_network.progress import progress_attributes
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
 from dlbd_estimators.neural_network.targets import TargetSpec
+from dlbd_estimators.neural_network.to_torch import ToTorchMixin
 from dlbd_estimators.neural_network.training_problem import training_problem
 from dlbd_estimators.neural_network.training_rows import known_sizes
 from dlbd_estimators.neural_network.validation import (
@@ -33,16 +36,22 @@ from dlbd_estimators.solvers.driver import minimize
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.solver import State
+from dlbd_estimators.solvers.status import Status
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs
 from dlbd_estimators.solvers.stochastic.full_batch import FullBatch, FullBatchLBFGS
 from dlbd_estimators.solvers.stochastic.one_epoch import EpochScheme
 
 
-class BaseMLP(SharedParameters, Model, ABC):
+class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
     """Fits a network; subclasses define its targets."""
 
-    _saved_as: ClassVar[Mapping[str, Any]] = {"_network": Network, "_training": EpochState}
+    _saved_as: ClassVar[Mapping[str, Any]] = {
+        "_network": Network,
+        "_training": EpochState,
+        "privacy": DifferentialPrivacy | None,
+        "privacy_spent_": PrivacySpent,
+    }
     _training: EpochState
     history_: list[dict[str, float]]
     best_loss_: float | None
@@ -116,8 +125,8 @@ class BaseMLP(SharedParameters, Model, ABC):
         Warns
         -----
         ConvergenceWarning
-            ``max_iter`` was reached, or training diverged and ``early_stopping`` kept the
-            parameters of the best score.
+            ``max_iter`` was reached without ``privacy``, or training diverged and
+            ``early_stopping`` kept the parameters of the best score.
         """
         check_validation_arguments(self, X_val, y_val, sample_weight_val)
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
@@ -244,7 +253,8 @@ class BaseMLP(SharedParameters, Model, ABC):
         )
         solution = minimize(job.executor, job.resumed(fit, records))
         job.task.status = solution.status.name.lower()
-        self.__dict__.pop("_training", None)  # from an earlier fit with mini-batches
+        for attribute in ("_training", "privacy_spent_"):  # from an earlier fit with mini-batches
+            self.__dict__.pop(attribute, None)
         self.__dict__.update(attributes(solution.state))
 
     def _fit_in_batches(self, job: Job, name: str) -> None:
@@ -257,11 +267,7 @@ class BaseMLP(SharedParameters, Model, ABC):
         def attributes(state: EpochState, records: Sequence[Record] = records) -> dict[str, Any]:
             return {
                 **self._model_attributes(job, solver.answer(problem, state)),
-                **self._progress_attributes(state, scored=problem.score is not None),
-                "history_": [*earlier, *entries(records)],
-                # Each call draws a new order of rows in memory.
-                "_training": replace(state, random=None, order=None),
-                "n_replicas_": len(state.replicas),
+                **progress_attributes(self, job, problem, state, [*earlier, *entries(records)]),
             }
 
         def on_step(state: EpochState, record: Record) -> bool:
@@ -286,7 +292,9 @@ class BaseMLP(SharedParameters, Model, ABC):
         job.task.status = solution.status.name.lower()
         final = cast(EpochState, solution.state)
         job.advance_random_state(final)
-        if solution.n_iter and all(replica.n_updates == 0 for replica in final.replicas):
+        diverged = solution.status is Status.DIVERGED  # perhaps before the first update
+        no_updates = all(replica.n_updates == 0 for replica in final.replicas)
+        if solution.n_iter and no_updates and not diverged:
             raise ValueError("The weights of all rows are zero: there is nothing to fit.")
         self.__dict__.update(attributes(final, solution.records))
 
@@ -325,18 +333,6 @@ class BaseMLP(SharedParameters, Model, ABC):
             "n_outputs_": job.targets.n_outputs,
             "out_activation_": job.targets.out_activation,
             "_network": job.network,
-        }
-
-    def _progress_attributes(self, state: EpochState, *, scored: bool) -> dict[str, Any]:
-        return {
-            "n_iter_": state.n_iter,
-            "t_": state.n_seen,
-            "loss_": np.float64(state.losses[-1] if state.losses else np.inf),
-            "loss_curve_": list(state.losses),
-            "best_loss_": None if self.early_stopping else np.float64(state.best_loss),
-            "validation_scores_": list(state.scores) if scored else None,
-            "best_validation_score_": state.best_score if scored else None,
-            "n_passes_": state.n_passes,
         }
 
     def _model(self) -> NetworkPredictor:

@@ -100,6 +100,14 @@ class SharedParameters:
         later ``fit`` with the same parameters and data continues from there, with the same bits.
         ``{}`` in it is replaced by what distinguishes one fit from another, as a search needs. See
         ``docs/reliability.md``. ``partial_fit`` writes nothing.
+    privacy : DifferentialPrivacy, optional
+        Trains by noisy steps on random samples of the rows (DP-SGD), for exactly ``max_iter``
+        epochs; ``tol`` and ``n_iter_no_change`` have no effect, because no exact loss is known.
+        ``batch_size`` is the expected number of rows of a step. In this process, a step takes all
+        columns of its rows in float64. A pass over the data fills the buffer of ``buffer_size``
+        with the rows of the next steps. Calls of ``partial_fit`` share the budget: the noise is
+        that of ``max_iter`` calls. Parameters that would reveal rows are refused. See
+        ``docs/privacy.md``.
 
     Attributes
     ----------
@@ -107,12 +115,12 @@ class SharedParameters:
         Weights of each layer.
     intercepts_ : list of ndarray of shape (units of the next layer,)
         Intercepts of each layer.
-    loss_ : float
-        Mean of the objective over the mini-batches of the last epoch.
+    loss_ : float or None
+        Mean of the objective over the mini-batches of the last epoch; None with ``privacy``.
     best_loss_ : float or None
-        Smallest loss of an epoch; None with ``early_stopping``.
+        Smallest loss of an epoch; None with ``early_stopping`` or ``privacy``.
     loss_curve_ : list of float
-        Loss of each epoch.
+        Loss of each epoch; empty with ``privacy``.
     validation_scores_ : list of float or None
         Score of the validation rows after each epoch, with ``early_stopping`` or ``X_val``.
     best_validation_score_ : float or None
@@ -139,7 +147,10 @@ class SharedParameters:
         One entry per epoch: ``iteration``, ``pass``, ``loss``, ``learning_rate``, ``rounds``,
         ``seconds``, ``bytes_read`` (decoded, of rows trained on) and, with ``early_stopping`` or
         ``X_val``, ``validation_score`` and ``validation_loss`` (the mean loss of the validation
-        rows, without the penalty).
+        rows, without the penalty). With ``privacy``, there is no loss, time or number of bytes.
+    privacy_spent_ : PrivacySpent
+        The budget that the training has spent: ``epsilon``, ``delta`` and ``releases``. Only with
+        ``privacy``.
     """
 
     def __init__(
@@ -177,6 +188,7 @@ class SharedParameters:
         outer_learning_rate: float = 1.0,
         outer_momentum: float = 0.5,
         checkpoint: Any = None,
+        privacy: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -210,6 +222,7 @@ class SharedParameters:
         self.outer_learning_rate = outer_learning_rate
         self.outer_momentum = outer_momentum
         self.checkpoint = checkpoint
+        self.privacy = privacy
 
 
 def with_shared_parameters(cls: Class) -> Class:

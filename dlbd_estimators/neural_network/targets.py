@@ -81,7 +81,10 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> TargetSpec:
         )
     classes = np.arange(n_labels)
     if known is not None and not np.array_equal(known, classes):
-        raise ValueError(f"y has {n_labels} labels per row, but the classes are {known}.")
+        raise ValueError(
+            f"y has {n_labels} labels per row, but the classes are {known}. If each column of y "
+            f"holds classes, fit one model to each column y[:, j]."
+        )
     return TargetSpec(
         Encoding(labels=True),
         n_labels,
@@ -93,7 +96,7 @@ def label_targets(estimator: Any, n_labels: int, known: Any) -> TargetSpec:
 
 
 def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
-    """Return the classes that a caller of ``partial_fit`` passed, sorted.
+    """Return the classes that a caller of ``partial_fit`` passed or declared, sorted.
 
     Raises
     ------
@@ -102,6 +105,9 @@ def classes_of(estimator: Any, classes: Any) -> NDArray[Any] | None:
     """
     last = getattr(estimator, "classes_", None)
     if classes is None:
+        declared = getattr(estimator.privacy, "classes", None)
+        if last is None and declared is not None:
+            return np.asarray(declared)
         if last is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return None
@@ -145,11 +151,17 @@ def class_targets(
     if known is not None:
         _check_known(counts, known, incremental=incremental)
         counts = _counts_of_all(counts, known)
-    labels = counts.labels
+    return target_spec_of_classes(Encoding(counts.labels, class_factors(estimator, counts)))
+
+
+def target_spec_of_classes(encoding: Encoding) -> TargetSpec:
+    """Return the properties of a network for the classes of an encoding."""
+    labels = encoding.classes
+    assert labels is not None
     # A single class has one output, as in scikit-learn: for a second class that never occurs.
     binary = len(labels) <= 2
     return TargetSpec(
-        Encoding(labels, class_factors(estimator, counts)),
+        encoding,
         1 if binary else len(labels),
         HalfBinomialLoss() if binary else HalfMultinomialLoss(),
         WrongClass() if len(labels) > 1 else OtherClass(),

@@ -11,6 +11,7 @@ from dlbd_estimators.kernels.dropout import Dropout
 from dlbd_estimators.kernels.learner import Learner
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import batch_size
+from dlbd_estimators.neural_network.private_training import private_problem
 from dlbd_estimators.neural_network.replicas import count_replicas, epoch_layout
 from dlbd_estimators.neural_network.training_rows import (
     Holdout,
@@ -39,8 +40,12 @@ def training_problem(estimator: Any, job: Job, name: str) -> Training:
     Raises
     ------
     ValueError
-        Rows cannot be held out, or the buffer or the number of replicas does not fit the data.
+        Rows cannot be held out, the buffer or the number of replicas does not fit the data, or
+        private training is impossible or would spend too much.
     """
+    if estimator.privacy is not None:
+        return private_problem(estimator, job, name)
+    vars(estimator).pop("privacy_spent_", None)  # of earlier calls: from now on, it is not private
     blocks, score, holdout = job.blocks, None, None
     n_replicas = count_replicas(estimator, blocks)
     if job.validation is not None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlbd_estimators.base.class_weights import plain
 from dlbd_estimators.base.prediction import determination
@@ -16,9 +17,10 @@ from dlbd_estimators.blocks.validation_rows import ValidationRows
 from dlbd_estimators.engine.executor import Executor
 from dlbd_estimators.engine.passes import Pass, PassGenerator
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.finite_rows import FiniteRowsKernel
 from dlbd_estimators.kernels.labels import LabelCounts, LabelKernel
-from dlbd_estimators.kernels.network import Network, NetworkPredictor
-from dlbd_estimators.kernels.row_counts import RowCountKernel
+from dlbd_estimators.kernels.network import Network
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums, SquaredErrors
 from dlbd_estimators.neural_network.targets import TargetSpec
 from dlbd_estimators.solvers.overflow import is_overflow
@@ -33,7 +35,8 @@ def check_validation_arguments(
     Raises
     ------
     ValueError
-        An argument is missing, or ``solver="lbfgs"`` has no epochs to validate after.
+        An argument is missing, ``solver="lbfgs"`` has no epochs to validate after, or the training
+        is private.
     """
     if X_val is None and y_val is None:
         if sample_weight_val is not None:
@@ -45,6 +48,11 @@ def check_validation_arguments(
         raise ValueError("X_val is provided, but y_val was not provided.")
     if X_val is None:
         raise ValueError("y_val is provided, but X_val was not provided.")
+    if estimator.privacy is not None:
+        raise ValueError(
+            "X_val and y_val cannot be combined with privacy: their scores, which the model keeps, "
+            "have no noise. Call score(X_val, y_val) after the fit, if these rows are public."
+        )
     if estimator.solver == "lbfgs":
         raise ValueError(
             "X_val and y_val are used after each epoch, but solver='lbfgs' makes full passes. "
@@ -69,12 +77,14 @@ def naming_validation_data() -> Iterator[None]:
 def validation_rows(
     executor: Executor, given: Data, y_shape: tuple[int, ...], targets: TargetSpec, name: str
 ) -> Blocks:
-    """Return the blocks of the validation data, after a pass over their targets and weights.
+    """Return the blocks of the validation data, after a pass that checks all of their values.
+
+    Without this pass, training would go on for a whole epoch before a NaN in these rows is found.
 
     Parameters
     ----------
     executor : Executor
-        Runs the pass.
+        Runs the pass, and keeps the blocks that fit in its cache for the first validation.
     given : Data
         The validation data.
     y_shape : tuple of int
@@ -87,20 +97,29 @@ def validation_rows(
     Raises
     ------
     ValueError
-        ``y_val`` has another number of columns than y, or a class that y does not have.
+        ``y_val`` has another number of columns than y, or a class that y does not have, or the
+        weights of all rows are zero.
+    NonFiniteValues
+        ``X_val`` or ``y_val`` hold NaN or infinity.
     """
     if given.y_shape != y_shape:
         raise ValueError(
             f"A row of y_val has the shape {given.y_shape}, but a row of y has {y_shape}. Pass "
             f"the same targets in both."
         )
-    blocks, classes = given.blocks, targets.encoding.classes
-    if classes is None:
-        blocks = blocks.encoded(targets.encoding)
-        executor.map_reduce(
-            RowCountKernel(), None, blocks, name=f"{name}-validation-rows", features=False
-        )
-        return ValidationRows.of(blocks)
+    if targets.encoding.classes is not None:
+        _check_classes(executor, given.blocks, targets.encoding.classes, name)
+    blocks = ValidationRows.of(given.blocks.encoded(targets.encoding))
+    weight = executor.map_reduce(
+        FiniteRowsKernel(), None, blocks, name=f"{name}-validation-rows"
+    ).partial
+    if weight == 0:
+        raise ValueError("The weights of all rows are zero: there is nothing to score.")
+    return blocks
+
+
+def _check_classes(executor: Executor, blocks: Blocks, classes: NDArray[Any], name: str) -> None:
+    """Refuse rows of classes that the training data do not have."""
     counts: LabelCounts = executor.map_reduce(
         LabelKernel(),
         None,
@@ -115,7 +134,6 @@ def validation_rows(
             f"{[plain(label) for label in classes]}. Drop the rows of other classes from X_val "
             f"and y_val, or train on them, too."
         )
-    return ValidationRows.of(blocks.encoded(targets.encoding))
 
 
 def given_rows_score(blocks: Blocks, errors: Errors, network: Network, name: str) -> Score:
@@ -125,8 +143,6 @@ def given_rows_score(blocks: Blocks, errors: Errors, network: Network, name: str
         with naming_validation_data():
             # Passes over the training data are counted; this one reads other rows.
             sums = yield _request(blocks, errors, network, parameters, name, 0.0)
-            if sums.weight == 0:
-                raise ValueError("The weights of all rows are zero: there is nothing to score.")
         return _validation(errors, network, sums)
 
     return score

@@ -22,16 +22,17 @@ from dlbd_estimators.reports.scores import scores
 
 #: Number of steps of a long fit that are listed: half of them the first, half of them the last.
 _LISTED = 20
-_COLUMNS = (
-    "iteration",
-    "pass",
-    "loss",
-    "validation_loss",
-    "error",
-    "gradient_norm",
-    "validation_score",
-    "seconds",
-)
+#: Columns of the table of steps, with their formats: losses keep their zeros, to be aligned.
+_COLUMNS = {
+    "iteration": ",",
+    "pass": ".6g",
+    "loss": "#.6g",
+    "validation_loss": "#.6g",
+    "error": ".6g",
+    "gradient_norm": ".6g",
+    "validation_score": ".4f",
+    "seconds": ".3f",
+}
 
 
 def report(
@@ -141,19 +142,18 @@ def _page(
 
 def _history(history: list[dict[str, float]]) -> Table:
     columns = [name for name in _COLUMNS if any(name in entry for entry in history)]
-    listed, note = history, ""
+    listed, note, half = history, "", _LISTED // 2
     if len(history) > _LISTED:
-        half = _LISTED // 2
         listed = [*history[:half], *history[-half:]]
         note = f"The first and the last {half} of {len(history):,} steps."
-    rows = [[_text(entry.get(name)) for name in columns] for entry in listed]
+    rows = [[_text(entry.get(name), _COLUMNS[name]) for name in columns] for entry in listed]
+    if note:
+        rows.insert(half, ["…"] + [""] * (len(columns) - 1))
     return Table("Steps", [name.replace("_", " ") for name in columns], rows, note)
 
 
-def _text(value: float | None) -> str:
-    if value is None or not isfinite(value):
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+def _text(value: float | None, form: str) -> str:
+    return "" if value is None or not isfinite(value) else format(value, form)
 
 
 def _plots(
@@ -171,9 +171,9 @@ def _plots(
         return None
     from dlbd_estimators import plots
 
-    drawn: list[Callable[[Any], Any]] = [
-        lambda ax: plots.LossCurveDisplay.from_estimator(model, ax=ax)
-    ]
+    drawn: list[Callable[[Any], Any]] = []
+    if "loss" in model.history_[-1]:  # a private training has none
+        drawn.append(lambda ax: plots.LossCurveDisplay.from_estimator(model, ax=ax))
     if "validation_score" in model.history_[-1]:
         drawn.append(
             lambda ax: plots.LossCurveDisplay.from_estimator(model, y="validation_score", ax=ax)

@@ -20,8 +20,8 @@ class Record:
         Number of the step, from 1.
     n_passes : float
         Passes over the data until the end of the step; users see it as ``pass``.
-    loss : float
-        The objective in the step's last pass.
+    loss : float or None
+        The objective in the step's last pass; None in private training.
     gradient_norm, error, error_is, step : float or str or None
         Values of a linear model's solver; see
         :class:`~dlbd_estimators.solvers.minimizer.MinimizerState`.
@@ -31,8 +31,8 @@ class Record:
         Number of rounds of the epoch; a network's replicas are synchronised after each.
     seconds : float
         Seconds since the fit began.
-    bytes_read : int
-        Bytes read until the end of the step.
+    bytes_read : int or None
+        Bytes read until the end of the step; None in private training.
     validation_score : float or None
         Score on the validation rows.
     validation_loss : float or None
@@ -41,7 +41,7 @@ class Record:
 
     iteration: int
     n_passes: float
-    loss: float
+    loss: float | None
     gradient_norm: float | None = None
     error: float | None = None
     error_is: str | None = None
@@ -49,7 +49,7 @@ class Record:
     learning_rate: float | None = None
     rounds: int | None = None
     seconds: float
-    bytes_read: int
+    bytes_read: int | None
     validation_score: float | None = None
     validation_loss: float | None = None
 

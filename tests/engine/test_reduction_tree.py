@@ -14,6 +14,7 @@ from dlbd_estimators.engine.reduction_tree import (
     reduce_range,
     split,
     stratified,
+    uncovered,
     within,
 )
 
@@ -103,3 +104,13 @@ def test_the_parent_of_a_node_is_the_one_that_splits_into_it(n, data):
         assert parent(node, n) == above
         assert within(node, above)
         assert not within(above, node)
+
+
+@given(st.integers(1, 60), st.data())
+def test_uncovered_nodes_are_the_largest_that_hold_no_covered_block(n, data):
+    covered = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    found = uncovered((0, n), covered)
+    # Of all nodes: those without a covered block whose parents have one.
+    every = sorted({node for depth in range(8) for node in nodes(n, depth)})
+    free = [node for node in every if not covered[slice(*node)].any()]
+    assert found == [node for node in free if parent(node, n) not in free]

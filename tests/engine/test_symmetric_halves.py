@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlbd_estimators.engine import symmetric_halves
 from dlbd_estimators.engine.bundle import BundleResult
 from dlbd_estimators.engine.cost import Cost
 from dlbd_estimators.engine.held_partials import Held, held_if_large, join_held, large_nbytes
@@ -59,6 +61,27 @@ def test_halves_of_symmetric_matrices_make_the_same_bits(array):
     assert whole.dtype == array.dtype
     assert whole.flags.c_contiguous
     np.testing.assert_array_equal(bits(whole), bits(array))
+
+
+class FilledMemory:
+    """NumPy, but new memory holds 7 everywhere: otherwise it may hold the expected numbers."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    @staticmethod
+    def empty(shape, dtype):
+        return np.full(shape, 7, dtype)
+
+
+@pytest.mark.parametrize("n", [64, 129, 300])
+def test_each_entry_of_a_whole_matrix_is_written(n, rng, monkeypatch):
+    monkeypatch.setattr(symmetric_halves, "np", FilledMemory())
+    root = rng.normal(size=(2, n, n))
+    array = root + root.swapaxes(1, 2)
+    half = Half.of(array)
+    assert half.upper[0, : n + 2].tolist() == [*array[0, 0], *array[0, 1, 1:3]]
+    np.testing.assert_array_equal(half.full_matrices(), array)
 
 
 @given(symmetric(), st.data())

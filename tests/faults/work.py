@@ -6,8 +6,9 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import dask.array as da
 import numpy as np
 
 import storage
+from dlbd_estimators import DifferentialPrivacy
 from dlbd_estimators.compose import ColumnTransformer
 from dlbd_estimators.linear_model import (
     ElasticNetCV,
@@ -101,6 +103,16 @@ def _l1(solver: str) -> Callable:
     return lambda: LogisticRegression(solver=solver, C=0.5, l1_ratio=1.0, max_iter=3)
 
 
+def _private(model: Callable) -> Callable:
+    def fit(rows: Rows) -> list[np.ndarray]:
+        budget = {"epsilon": 1.0, "delta": 1e-4, "n_samples": N, "classes": [0, 1]}
+        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of the fixed seed
+            privacy = DifferentialPrivacy(**budget, seed=1)
+            return bits(model(privacy=privacy).fit(rows.X, rows.labels))
+
+    return fit
+
+
 def _network(**options: object) -> Callable:
     given = {"max_iter": 2, "batch_size": 20, "n_iter_no_change": 9, "random_state": 0, **options}
     return lambda: MLPClassifier((4,), **given)
@@ -166,6 +178,10 @@ WORK: dict[str, Callable] = {
     "network, two replicas": _classification(_network(n_replicas=2, early_stopping=True)),
     "network, passes": _regression(
         lambda: MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=3, random_state=0)
+    ),
+    "private logistic regression": _private(partial(LogisticRegression, max_iter=3)),
+    "private network": _private(
+        partial(MLPClassifier, (4,), max_iter=2, batch_size=N, random_state=0)
     ),
     "RidgeCV": _regression(lambda: RidgeCV(cv=3)),
     "LassoCV": _regression(lambda: LassoCV(alphas=[0.01, 0.1], cv=3)),

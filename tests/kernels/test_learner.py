@@ -18,13 +18,9 @@ from dlbd_estimators.kernels.dropout import Dropout, Mask
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.learner import Learner, Replica
 from dlbd_estimators.kernels.losses import HalfPoissonDeviance, HalfSquaredError
-from dlbd_estimators.kernels.network import (
-    Layers,
-    Network,
-    NetworkPredictor,
-    Workspace,
-)
+from dlbd_estimators.kernels.network import Layers, Network, Workspace
 from dlbd_estimators.kernels.network import cut as rows_of_shard
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.kernels.updates import SGD, Adam
 from tests.strategies import DTYPES, in_dtype, networks, random_generators, rows_of
 
@@ -86,6 +82,7 @@ def learned(course, n_threads=1, cut=None, rate=RATE):
     with pytest.MonkeyPatch.context() as patch:
         if cut is not None:
             patch.setattr(learner_module, "_SHARD_FLOPS", cut[0])
+            patch.setattr(learner_module, "_SHARD_ROWS", 1)
             patch.setattr(network_module, "_SMALL_LAYER", cut[1])
         return learner.learn(replica.copy(), rows, order, rate, n_threads)
 
@@ -158,6 +155,7 @@ def test_learning_is_a_plain_loop_over_batches(course, cut, n_threads):
     with pytest.MonkeyPatch.context() as patch:
         if cut is not None:  # masks are drawn by shard
             patch.setattr(learner_module, "_SHARD_FLOPS", cut[0])
+            patch.setattr(learner_module, "_SHARD_ROWS", 1)
         expected = plainly_learned(course)
     assert_same(learned(course, n_threads, cut), expected, 1e-9)
 
@@ -336,5 +334,21 @@ def test_no_rows_teach_nothing(order):
 def test_shards_are_as_many_as_the_shapes_alone_say(batch_size, units):
     network = Network(Layers(tuple(units)), ACTIVATIONS["tanh"], HalfSquaredError())
     n_shards = Learner(network, SGD(), batch_size).n_shards
-    assert 1 <= n_shards <= 16
+    assert n_shards in (1, 2, 4, 8, 16)
+    assert n_shards == 1 or batch_size >= 100 * n_shards
     assert n_shards <= Learner(network, SGD(), 2 * batch_size).n_shards
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "units", "n_shards"),
+    [
+        (200, (784, 256, 10), 2),
+        (200, (68, 64, 32, 1), 1),
+        (199, (784, 1024, 1024, 10), 1),
+        (500, (784, 1024, 1024, 10), 4),
+        (10_000, (784, 1024, 1024, 10), 16),
+    ],
+)
+def test_a_shard_has_enough_work_and_enough_rows(batch_size, units, n_shards):
+    network = Network(Layers(units), ACTIVATIONS["tanh"], HalfSquaredError())
+    assert Learner(network, SGD(), batch_size).n_shards == n_shards

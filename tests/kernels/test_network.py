@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from sklearn.neural_network._base import squared_loss
 
 import dlbd_estimators.kernels.network as network_module
+import dlbd_estimators.kernels.network_predictor as predictor_module
 from dlbd_estimators.kernels.activations import ACTIVATIONS
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.losses import HalfSquaredError
-from dlbd_estimators.kernels.network import Layers, Network, NetworkPredictor, Workspace
+from dlbd_estimators.kernels.network import Layers, Network, Workspace
 from dlbd_estimators.kernels.network_kernels import NetworkKernel
+from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from tests.kernels.plain_network import (
     assert_close,
     autograd_objective,
@@ -208,7 +210,7 @@ def test_predictions_are_those_of_the_plain_formula(problem, n_rows, tile, order
     predictor = NetworkPredictor(problem.network, problem.parameters)
     with pytest.MonkeyPatch.context() as patch:
         if tile is not None:
-            patch.setattr(network_module, "tile_rows", lambda *_: tile)
+            patch.setattr(predictor_module, "tile_rows", lambda *_: tile)
         raw = predictor(X)
     expected, _ = plain_raw(problem, problem.parameters.astype(float), X.astype(float))
     assert raw.dtype == predictor.dtype == dtype

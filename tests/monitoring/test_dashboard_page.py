@@ -26,3 +26,18 @@ def test_numbers_that_change_are_no_reason_to_walk_through_all_models(monkeypatc
         view.update()
     assert "data" in {getattr(each, "attr", None) for each in changes}
     assert not walks
+
+
+def test_the_title_of_the_losses_fits_on_half_a_page():
+    linear = [started("a", "LogisticRegression"), step(1, "a")]
+    network = [started("b", "MLPClassifier"), step(1, "b", validation_loss=0.5)]
+    titles = []
+    for events in (linear, network, [*linear, *network]):
+        view = TrainingView(log_of(*events))
+        view.update()
+        titles.append(view._losses[0].title.text)
+    assert titles == [
+        "Loss",
+        "Loss (dashed: validation rows)",
+        "Loss of MLPClassifier only (dashed: validation rows)",
+    ]

@@ -17,7 +17,7 @@ from tests.inputs import CLASSES, NUMBERS, as_kind, in_chunks, names, perceptron
 KINDS = [*CLASSES, *NUMBERS]
 OURS = {
     "n_replicas", "buffer_size", "outer_learning_rate", "outer_momentum", "checkpoint",
-    "warmup_epochs", "dropout", "clip_norm", "decoupled_weight_decay",
+    "warmup_epochs", "dropout", "clip_norm", "decoupled_weight_decay", "privacy",
 }  # fmt: skip
 OUR_ATTRIBUTES = {"history_", "n_passes_", "n_replicas_"}
 # scikit-learn's lbfgs reports its last loss alone.

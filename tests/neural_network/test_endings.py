@@ -79,6 +79,19 @@ def test_a_network_that_diverges_keeps_its_best(data):
     assert np.isfinite(model.predict(X)).all()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_warm_start_that_diverges_at_once_keeps_the_earlier_model():
+    X, y = task("number", n=300)
+    model = MLPRegressor(**{**DIVERGING, "learning_rate_init": 0.01}, warm_start=True).fit(X, y)
+    before, best = model.predict(X), model.best_validation_score_
+    # The weights are so large that the first batch already has no finite loss.
+    model.coefs_ = [1e200 * coef for coef in model.coefs_]
+    model.fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert model.best_validation_score_ == best
+    assert np.isnan(model.validation_scores_[-1])
+
+
 def test_a_network_that_diverges_before_a_score_is_an_error():
     X, y = task("number", n=300)
     with pytest.raises(Diverged):
@@ -92,3 +105,5 @@ def test_several_classes_for_each_row_are_refused_with_a_way_out(data):
     X, y, _ = as_kind(data, X, y)
     with pytest.raises(ValueError, match=r"fit one model to each (column )?y\[:, j\]"):
         MLPClassifier((2,), max_iter=2).fit(X, y)
+    with pytest.raises(ValueError, match=r"fit one model to each (column )?y\[:, j\]"):
+        MLPClassifier((2,), max_iter=2).partial_fit(X, y, classes=[0, 1, 2])

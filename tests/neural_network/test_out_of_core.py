@@ -182,6 +182,7 @@ def test_sorted_data_train_as_well_as_others(kind, n_replicas):
 def test_any_number_of_threads_gives_the_same_bits(n_replicas, early_stopping, monkeypatch):
     # Replicas alone have threads left, if a batch is worth some.
     monkeypatch.setattr(learner, "_SHARD_FLOPS", 2e3)
+    monkeypatch.setattr(learner, "_SHARD_ROWS", 1)
     X, y = in_chunks(60, *task("classes", n=500))
     options = {"n_replicas": n_replicas, "early_stopping": early_stopping, "solver": "adam"}
     options |= {"buffer_size": 2 * 2 * 60 * 5 * 8}
@@ -197,6 +198,7 @@ def test_any_number_of_threads_gives_the_same_bits(n_replicas, early_stopping, m
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_any_number_of_threads_gives_the_same_bits_in_memory(solver, monkeypatch):
     monkeypatch.setattr(learner, "_SHARD_FLOPS", 1e4)
+    monkeypatch.setattr(learner, "_SHARD_ROWS", 1)
     X, y = task("classes")
     models = []
     for n_threads in (1, 2, 3):

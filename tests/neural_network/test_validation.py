@@ -187,10 +187,26 @@ def test_the_loss_curve_has_both():
     assert LossCurveDisplay.from_estimator(fit("number", rows, {})).validation_line_ is None
 
 
-def with_nan(array):
-    array = array.copy()
-    array[3] = np.nan
-    return array
+class NoEpoch:
+    """A callback that fails the test when an epoch begins."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        assert context.task_name != "epoch"
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+def rows_with(value):
+    X = np.zeros((100, 5))
+    X[93, 2] = value
+    return X
 
 
 @pytest.mark.parametrize(
@@ -206,16 +222,18 @@ def with_nan(array):
         ({"y_val": np.full(100, 7)}, ValueError, r"y_val has rows of the classes \[7\]"),
         ({"y_val": np.zeros(99)}, ValueError, "validation data .*inconsistent numbers"),
         ({"X_val": np.zeros((100, 3))}, ValueError, "validation data .*3 features"),
-        ({"X_val": with_nan(np.zeros((100, 5)))}, NonFiniteValues, "validation data .*X contains"),
+        ({"X_val": rows_with(np.nan)}, NonFiniteValues, "validation data .*NaN .*column 2"),
+        ({"X_val": rows_with(np.inf)}, NonFiniteValues, "validation data .*infinity .*column 2"),
         ({"y_val": np.zeros((100, 2))}, ValueError, "shape of|A row of y_val"),
         ({"sample_weight_val": np.zeros(100)}, ValueError, "validation data .*zero"),
         ({"sample_weight_val": -np.ones(100)}, ValueError, "validation data .*at least 0"),
     ],
 )
-def test_bad_rows_are_named_and_change_nothing(change, error, message):
+def test_bad_rows_are_named_before_training_and_change_nothing(change, error, message):
     rows, val = parts("classes")
     model = perceptron("classes", max_iter=1).fit(*rows)
     before = flat(model)
+    model.set_callbacks(NoEpoch())
     given = {**val, **change}
     for data in (given, lazily((), given)[1]):
         with pytest.raises(error, match=f"(?s){message}"):

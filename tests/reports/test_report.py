@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression as SklearnLinearRegression
 from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from dlbd_estimators import LogisticRegression, MLPClassifier, Ridge
+from dlbd_estimators import DifferentialPrivacy, LogisticRegression, MLPClassifier, Ridge
 from dlbd_estimators.model_selection import GridSearchCV
 from dlbd_estimators.preprocessing import StandardScaler
 from dlbd_estimators.reports import report
@@ -73,7 +73,7 @@ def test_two_classes(data, tmp_path):
     assert score(page, "area under the ROC curve") == f"{area:.4f}"
     assert "predicted late" in page.words
     for entry in model.history_:
-        assert f"{entry['loss']:.6g}" in page.words
+        assert f"{entry['loss']:#.6g}" in page.words
     assert path.read_text().count("<svg") >= 4
     outside = [link for link in page.links if not link.startswith(("#", "data:"))]
     assert not [link for link in outside if "scikit-learn.org" not in link]
@@ -133,6 +133,19 @@ def test_a_long_fit_of_a_network_is_cut_in_the_middle(data, tmp_path):
     page = Page(report(model, *data, path=tmp_path / "page.html"))
     assert "The first and the last 10 of 50 steps." in " ".join(page.text)
     assert "validation score" in page.words
+    first, last = (f"{entry['loss']:#.6g}" for entry in (model.history_[9], model.history_[40]))
+    cells = [text.strip() for text in page.text]
+    assert cells.index(first) < cells.index("…") < cells.index(last)
+
+
+def test_a_private_training_has_no_loss_to_show(data, tmp_path):
+    privacy = DifferentialPrivacy(
+        epsilon=1.0, delta=1e-5, n_samples=500, classes=["in time", "late"]
+    )
+    model = LogisticRegression(max_iter=2, privacy=privacy).fit(*data)
+    page = Page(report(model, *data, path=tmp_path / "report.html"))
+    assert "gradient norm" in page.words
+    assert score(page, "accuracy")
 
 
 def test_names_are_text(data, tmp_path):

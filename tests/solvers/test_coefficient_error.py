@@ -70,6 +70,21 @@ def test_newtons_bound_is_never_below_the_true_error(seed, kind, strength, tol):
     assert last["error"] <= tol
 
 
+@pytest.mark.parametrize("kind", ["two classes", "classes"])
+def test_the_last_bound_is_seldom_above_a_thousand_times_the_true_error(kind):
+    """A step may be far better than any bound: one of twelve. Below 1e-12 is only rounding."""
+    ratios = []
+    for seed in range(12):
+        X, y = drawn(seed, kind)
+        problem = problem_for(kind, X, y, 1.0)
+        best = run(Newton(), problem, tol=1e-12, quiet=True)
+        found = run(Newton(), problem, tol=1e-6)
+        truth = true_error(problem, X, found.parameters, best.parameters)
+        ratios.append(found.history[-1]["error"] / max(truth, 1e-12))
+    assert sum(ratio > 1_000.0 for ratio in ratios) <= 1
+    assert np.median(ratios) <= 100.0
+
+
 @given(
     seed=st.integers(0, 10_000),
     kind=st.sampled_from(sorted(LOSSES)),

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.kernels.losses import HalfBinomialLoss
+from dlbd_estimators.solvers.factor import Factor, dependent_columns, needs_float64
+from tests.solvers.dense import problem_of
 from tests.strategies import random_generators
 
 
@@ -103,3 +105,35 @@ def test_the_diagonal_of_the_inverse(seed, singular):
     matrix = root.T @ root
     expected = np.diag(np.linalg.pinv(matrix, rcond=1e-12, hermitian=True))
     np.testing.assert_allclose(Factor.of(matrix).inverse_diagonal(), expected, rtol=1e-6)
+
+
+def correlated(condition, n=3):
+    """A matrix of unit diagonal and about this condition number: its last two columns agree."""
+    matrix = np.eye(n)
+    matrix[-1, -2] = matrix[-2, -1] = 1.0 - 2.0 / condition
+    return matrix
+
+
+@pytest.mark.parametrize(("condition", "named"), [(3e9, ()), (3e10, (1, 2))])
+def test_columns_are_called_dependent_beyond_ten_digits(condition, named):
+    problem = problem_of(np.zeros((2, 3)), np.arange(2.0), HalfBinomialLoss(), fit_intercept=False)
+    assert dependent_columns(problem, Factor.of(correlated(condition))) == named
+
+
+def test_an_intercept_is_no_column():
+    problem = problem_of(np.zeros((2, 2)), np.arange(2.0), HalfBinomialLoss())
+    assert dependent_columns(problem, Factor.of(correlated(1e11))) == (1,)
+
+
+def test_a_float32_matrix_is_formed_again_if_a_thousandth_would_be_lost():
+    limit = 1e-3 / (4 * np.finfo(np.float32).eps)
+    for share, needed in ((0.8, False), (1.3, True)):
+        factor = Factor.of(correlated(share * limit, n=2))
+        assert factor.condition == pytest.approx(share * limit, rel=0.02)
+        assert needs_float64(factor, "float32") == needed
+        assert not needs_float64(factor, "float64")
+
+
+@pytest.mark.parametrize(("condition", "rank"), [(1e13, 3), (2e15, 2)])
+def test_a_matrix_is_singular_beyond_fourteen_digits(condition, rank):
+    assert Factor.of(correlated(condition)).rank == rank

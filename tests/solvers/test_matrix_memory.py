@@ -16,7 +16,7 @@ from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.losses import HalfSquaredError
 from dlbd_estimators.solvers import matrix_memory
-from dlbd_estimators.solvers.matrix_memory import largest_side, matrices_fit
+from dlbd_estimators.solvers.matrix_memory import largest_side, matrices_fit, sweep_fits
 from dlbd_estimators.solvers.smooth import newton_cg
 from tests.blocks.test_dask_blocks import never
 from tests.solvers.dense import problem_of
@@ -105,6 +105,16 @@ def test_solvers_that_can_do_without_do(data):
     for solver in ("lbfgs", "newton_cg"):
         model = LogisticRegression(solver=solver).fit(X, y > 0)
         np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-5)
+
+
+def test_a_megabyte_fits_anywhere(data, monkeypatch):
+    monkeypatch.setattr(ThreadExecutor, "matrix_room", lambda *_: MatrixRoom(8, 1, 1))
+    problem = problem_of(*data, HalfSquaredError())
+    with ThreadExecutor(1) as executor:
+        for n_entries, fits in ((2**17, True), (2**17 + 1, False)):
+            assert matrices_fit(problem, n_entries) == fits
+            assert sweep_fits(executor, problem.blocks, n_entries) == fits
+    assert largest_side(problem) == math.isqrt(2**17)
 
 
 def test_real_memory_decides(data):

@@ -151,6 +151,29 @@ def test_intact_data_reads_exactly(intact):
     np.testing.assert_array_equal(dataset.X.compute(), X)
 
 
+def test_chosen_columns_and_padded_chunks_read_exactly(intact):
+    dataset, X = intact
+    layout, out = dataset.layouts["X"], np.empty((100, 2))
+    files = [file_of(dataset, "X", chunk).read_bytes() for chunk in range(3)]
+    entries = [(len(file), int(google_crc32c.value(file[:-4]))) for file in files]
+    chunks.read_chunks(dataset.store, layout, range(3), entries, out, columns=(2, 0))
+    np.testing.assert_array_equal(out, X[:, [2, 0]])
+
+
+def test_a_chunk_that_is_not_compressed_is_read_into_its_rows(intact, monkeypatch):
+    dataset, X = intact
+    keys, read_into = [], LocalFiles.read_into
+
+    def noted(self, key, parts):
+        keys.append(key)
+        return read_into(self, key, parts)
+
+    monkeypatch.setattr(LocalFiles, "read_into", noted)
+    np.testing.assert_array_equal(dataset.X.compute(scheduler="synchronous"), X)
+    layout = dataset.layouts["X"]
+    assert keys == [layout.key(chunk) for chunk in range(3) if stored_as_is(dataset, chunk)]
+
+
 @given(array=values((50, 2), ("float32", "float64", "int16", "bool")), rows=st.integers(1, 60))
 def test_one_chunk_round_trip(array, rows):
     layout = ArrayLayout("X", array.dtype.name, 50, (2,), rows)

@@ -127,8 +127,7 @@ def _step(
     assert evaluation.hessian is not None
     assert problem.l1 is not None
     packing = problem.packing
-    total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
-    l1 = problem.l1.strength / total
+    l1 = problem.l1.strength / (1.0 if problem.l1.of_mean else evaluation.weight)
     centring = Centring(packing, columns.mean)
     hessian, gradient = centring.matrix(evaluation.hessian), centring.gradient(evaluation.gradient)
     coefs, free = _positions(packing)
@@ -169,10 +168,9 @@ def _min_norm_subgradient(
 ) -> FloatArray:
     """Return the subgradient of least norm, which is zero at a minimum."""
     assert problem.l1 is not None
-    total = 1.0 if problem.l1.of_mean else float(problem.total_weight or np.nan)
     coefs, _ = _positions(problem.packing)
     strength = np.zeros(len(parameters))
-    strength[coefs] = problem.l1.strength / total
+    strength[coefs] = problem.l1.strength / (1.0 if problem.l1.of_mean else evaluation.weight)
     gradient = evaluation.gradient
     least = np.sign(gradient) * np.maximum(np.abs(gradient) - strength, 0.0)
     if problem.l1.positive:

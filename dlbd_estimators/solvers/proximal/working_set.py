@@ -74,8 +74,6 @@ class _Restricted(Problem):
             Packing(packing.n_outputs, len(features), packing.fit_intercept),
             name=problem.name,
             l1=problem.l1,
-            n_rows=problem.n_rows,
-            room=problem.room,
             known=replace(problem.known, centre=problem.centre[features]),
             features=features,
         )
@@ -102,7 +100,9 @@ class WorkingSet(Minimizer[WorkingState]):
         columns = state.columns
         if problem.loss.quadratic and columns is not None:
             coef, intercept = problem.packing.unpack(state.parameters)
-            certificate = yield from certify(problem, coef, intercept, columns.mean, None)
+            # Only an intercept makes the gradient that of centred columns.
+            centre = columns.mean if problem.packing.fit_intercept else np.zeros_like(columns.mean)
+            certificate = yield from certify(problem, coef, intercept, centre, None)
             descent, value, gaps = certificate.descent, certificate.value, certificate.gaps
         else:
             evaluation = yield from problem.evaluate(
@@ -181,7 +181,6 @@ def _solve(
     return replace(
         state,
         parameters=problem.packing.pack(coef, intercept),
-        error=np.inf,
         features=features,
         set_error=inner.error,
     )

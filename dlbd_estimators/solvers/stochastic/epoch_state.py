@@ -140,6 +140,10 @@ class EpochState(State):
             n_epochs=last.n_epochs,
         )
 
+    def kept(self) -> EpochState:
+        """Return what a fitted estimator keeps, to continue: each call draws new orders of rows."""
+        return replace(self, random=None, order=None)
+
     def meets(self, tol: float) -> bool:
         return self.status is Status.CONVERGED
 

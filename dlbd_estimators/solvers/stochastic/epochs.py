@@ -152,6 +152,8 @@ class Epochs(Solver[Training, EpochState]):
 
     def lines(self, state: EpochState, tol: float) -> list[str]:
         """Return what scikit-learn prints after an epoch."""
+        if not state.losses:  # private training knows no loss
+            return [f"Iteration {state.n_iter}"]
         lines = [f"Iteration {state.n_iter}, loss = {state.value:.8f}"]
         if state.score is not None:
             lines.append(f"Validation score: {state.score:f}")
@@ -171,7 +173,7 @@ class Epochs(Solver[Training, EpochState]):
             rate = self.learning_rate / math.pow(state.n_seen + 1, self.power_t)
         if self.by_epoch is not None:
             rate = self.by_epoch.rate(state.n_epochs)
-        status = Status.DONE if self.once else None
+        status = Status.DONE if self.once else state.status
         if state.n_not_better <= self.patience:
             return replace(state, learning_rate=rate, status=status)
         if self.schedule == "adaptive" and rate > _SMALLEST_RATE:

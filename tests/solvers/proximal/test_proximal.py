@@ -154,6 +154,17 @@ def test_working_set_finds_the_same_as_the_whole(model, targets, positive, rng):
     assert ((model.coef_ == 0) == (whole == 0)).all()
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_working_set_and_columns_whose_means_are_not_zero(fit_intercept, rng):
+    X = rng.normal(size=(200, 100)) + 3.0
+    y = X[:, :5] @ rng.normal(size=5) + rng.normal(size=200) + 5.0
+    options = {"alpha": 0.1, "fit_intercept": fit_intercept}
+    model = Lasso(**options, solver="working_set").fit(X, y)
+    other = linear_model.Lasso(**options, tol=1e-12, max_iter=100_000).fit(X, y)
+    np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-6)
+    assert model.dual_gap_ <= 1e-9 * y.var()
+
+
 def test_what_a_quadratic_cannot_hold_is_solved_on_a_set_or_refused(rng, monkeypatch):
     X = rng.normal(size=(200, 40))
     y = X[:, 0] + 0.1 * rng.normal(size=200)
@@ -169,6 +180,9 @@ def test_what_a_quadratic_cannot_hold_is_solved_on_a_set_or_refused(rng, monkeyp
     )
     with pytest.raises(ValueError, match=r"More than 20 features .* Strengthen the penalty"):
         Lasso(alpha=1e-4).fit(X, y)
+    classes = np.digitize(X[:, :9].sum(axis=1), [-1.0, 1.0])
+    with pytest.raises(ValueError, match=r"More than 6 features"):  # of three coefficients each
+        LogisticRegression(C=100.0, l1_ratio=1.0, solver="working_set").fit(X, classes)
     with pytest.raises(ValueError, match=r"at most 20 parameters.*working_set"):
         Lasso(alpha=0.05, solver="coordinate_descent").fit(X, y)
     with pytest.raises(ValueError, match=r"at most 20 parameters.*Add an l1 penalty"):

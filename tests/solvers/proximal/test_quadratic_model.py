@@ -89,3 +89,31 @@ def test_units_of_a_column_cost_no_digits():
 def test_nothing_to_explain_gives_zeros(n):
     model = Model.of(np.zeros((n, n)))
     assert not model.minimise(np.zeros(n), 1.0, positive=False, start=np.ones(n), gap=1e-16).any()
+
+
+def test_of_a_singular_matrix_distances_are_those_in_its_block(rng):
+    rows = rng.normal(size=(3, 5))
+    model = Model.of(rows.T @ rows)
+    assert not model.regular
+    point, slope = np.array([0.0, 2.0, 0.0, 0.0, -1.0]), np.array([0.0, 0.3, 0.5, 0.0, 0.0])
+    kept = [1, 2, 4]
+    block = (rows.T @ rows)[np.ix_(kept, kept)]
+    expected = np.sqrt(slope[kept] @ np.linalg.solve(block, slope[kept]))
+    assert model.distance(slope, point) == pytest.approx(expected, rel=1e-9)
+    assert model.distance(np.zeros(5), np.zeros(5)) == 0.0
+    inverse = np.linalg.inv((rows.T @ rows)[np.ix_([1, 4], [1, 4])])
+    np.testing.assert_allclose(
+        model.inverse_diagonal(point), [0.0, inverse[0, 0], 0.0, 0.0, inverse[1, 1]], rtol=1e-9
+    )
+    np.testing.assert_array_equal(model.inverse_diagonal(np.zeros(5)), 0.0)
+
+
+def test_of_a_regular_matrix_distances_are_those_of_the_inverse(rng):
+    rows = rng.normal(size=(9, 4)) * [1.0, 1e-3, 1e3, 1.0]
+    matrix, slope = rows.T @ rows, rng.normal(size=4)
+    model = Model.of(matrix)
+    assert model.regular
+    expected = np.sqrt(slope @ np.linalg.solve(matrix, slope))
+    assert model.distance(slope, np.zeros(4)) == pytest.approx(expected, rel=1e-9)
+    diagonal = np.diag(np.linalg.inv(matrix))
+    np.testing.assert_allclose(model.inverse_diagonal(np.zeros(4)), diagonal, rtol=1e-9)

@@ -197,6 +197,22 @@ def test_epochs_one_by_one_go_on_as_one_training_would(rules, losses):
         assert state.losses == whole.state.losses
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.5] * 8),
+        ("invscaling", [0.5 / rows**0.7 for rows in (1, 11, 21, 31, 41, 51, 61, 71)]),
+        ("adaptive", [0.5, 0.5, 0.5, 0.1, 0.1, 0.02, 0.02, 0.004]),
+    ],
+)
+def test_rates_of_eight_epochs_of_which_none_is_better(schedule, rates):
+    patience = 1 if schedule == "adaptive" else np.inf
+    losses = [float(epoch) for epoch in range(8)]
+    solution, _ = run(Told(losses), Rules(8, 0.0, patience, schedule, 0.5, 0.7))
+    found = [entry["learning_rate"] for entry in solution.history]
+    np.testing.assert_allclose(found, rates, rtol=1e-12)
+
+
 def test_a_score_that_is_no_number_is_never_the_best():
     patient = Rules(4, 0.0, np.inf, "constant", 1.0, 0.5)
     solution, _ = run(Told([1.0] * 4), patient, scores=[np.nan, 0.5, np.nan, 0.25])
@@ -282,3 +298,32 @@ def test_training_saved_between_two_epochs_goes_on_as_if_it_never_stopped(
         return  # what was asked for was made before
     assert to_bytes(resumed.state) == to_bytes(whole.state)
     assert resumed.status is whole.status
+
+
+def test_an_epoch_that_diverged_has_no_numbers_but_its_rate():
+    state = EpochState.begin(np.zeros(1), SGD(), 1, 0.25)
+    state = replace(state, losses=(3.0,), scores=(0.5,), score=0.5, validation_loss=1.0, n_rounds=7)
+    state = replace(state, within=True, rounds_made=3, trained=20, total=9.0, value=3.0)
+    diverged = state.diverged("too fast")
+    record = diverged.record(1.0)
+    assert np.isnan([record.loss, record.validation_score, record.validation_loss]).all()
+    assert (record.iteration, record.learning_rate, record.rounds) == (2, 0.25, 0)
+    assert np.isnan([diverged.losses[1], diverged.scores[1]]).all()
+    assert (diverged.within, diverged.rounds_made, diverged.trained) == (False, 0, 0)
+    assert (diverged.total, diverged.reason, diverged.status) == (0.0, "too fast", Status.DIVERGED)
+
+
+def test_lines_say_what_happens_after_an_epoch():
+    solver = Epochs(2, "adaptive", 1.0, 0.5)
+    state = replace(EpochState.begin(np.zeros(1), SGD(), 1, 0.2), value=1.5, n_iter=7)
+    assert solver.lines(state, 0.1) == ["Iteration 7, loss = 1.50000000"]
+    worse = "Training loss did not improve more than tol=0.100000 for 2 epochs."
+    slowed = solver.lines(replace(state, slowed=True), 0.1)
+    assert slowed[1:] == [f"{worse} Setting learning rate to 0.200000"]
+    assert solver.lines(replace(state, n_not_better=3), 0.1)[1:] == [f"{worse} Stopping."]
+    assert len(solver.lines(replace(state, n_not_better=2), 0.1)) == 1
+    scored = solver.lines(replace(state, score=0.25, n_not_better=3), 0.1)
+    assert scored[1] == "Validation score: 0.250000"
+    assert scored[2].startswith("Validation score did not improve")
+    by_loss = replace(solver, score_decides=False)
+    assert by_loss.lines(replace(state, score=0.25, n_not_better=3), 0.1)[2].startswith(worse)

@@ -109,3 +109,37 @@ def test_the_trials_are_those_of_scipy(name, first):
     _, mine = run(function, first)
     np.testing.assert_allclose(mine, theirs[: len(mine)], rtol=1e-9)
     assert abs(len(theirs) - len(mine)) <= (1 if len(mine) == 20 else 0)
+
+
+def test_the_trials_are_those_of_scipy_whatever_values_and_slopes_they_bring():
+    """Random answers reach every case of the method; no function has to have them."""
+    dcsrch = pytest.importorskip("scipy.optimize._dcsrch")
+    most = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        scale = 10.0 ** rng.uniform(-2, 2)
+        values = np.cumsum(rng.normal(-0.5, 1.0, 24) * 0.7 ** np.arange(24)) * scale
+        slopes = rng.normal(-0.3, 1.0, 24) * 10.0 ** rng.uniform(-1.5, 0.5, 24)
+        first, slope = 10.0 ** rng.uniform(-3, 3), -(10.0 ** rng.uniform(-1, 1))
+        search, mine = LineSearch.along(0.0, slope, first), []
+        with np.errstate(all="ignore"):
+            while search.found is None:
+                mine.append(search.step)
+                search = search.advance(values[len(mine)], slopes[len(mine)])
+            expected = []
+
+            def value(step, expected=expected, values=values):
+                expected.append(float(step))
+                return np.float64(values[len(expected)])
+
+            def slope_there(_, expected=expected, slopes=slopes):
+                return np.float64(slopes[len(expected)])
+
+            other = dcsrch.DCSRCH(value, slope_there, 1e-3, 0.9, 0.1, 0.0, LONGEST)
+            end = other(first, np.float64(0.0), np.float64(slope), maxiter=21)
+        np.testing.assert_allclose(mine, expected[: len(mine)], rtol=1e-9, err_msg=str(seed))
+        assert len(expected) - len(mine) == (1 if len(expected) == 21 else 0)
+        if end[3].startswith(b"CONV"):
+            assert search.found
+        most = max(most, len(mine))
+    assert most > 8  # long searches are among them

@@ -51,8 +51,7 @@ def test_rates_are_those_of_the_documented_recursions(schedule):
 
 
 @given(schedules())
-def test_rates_are_those_of_pytorch(schedule):
-    torch = pytest.importorskip("torch", reason="PyTorch is large, and no dependency of the tests")
+def test_rates_are_those_of_pytorch(torch, schedule):
     schedulers = torch.optim.lr_scheduler
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], schedule.learning_rate)
     w, n_epochs = schedule.warmup_epochs, schedule.n_epochs or 20

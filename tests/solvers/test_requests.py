@@ -1,0 +1,30 @@
+"""What a problem asks for: the entries of a pass's matrices, which limit how many run together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlbd_estimators.kernels.arrays import Order
+from dlbd_estimators.kernels.importance import Importance
+from dlbd_estimators.kernels.losses import HalfMultinomialLoss
+from tests.solvers.dense import problem_of
+
+
+@pytest.mark.parametrize(
+    ("order", "options", "n_entries"),
+    [
+        (Order.GRADIENT, {}, 0),
+        (Order.HESSIAN, {}, 15**2),
+        (Order.HESSIAN, {"per_output": 2}, 3 * 5**2),
+    ],
+)
+def test_a_pass_tells_the_entries_of_its_matrices(order, options, n_entries, rng):
+    X = rng.normal(size=(20, 4))
+    problem = problem_of(X, np.arange(20.0) % 3, HalfMultinomialLoss(), n_outputs=3)
+    asked = next(problem.evaluate(np.zeros(15), order, "label", **options))
+    assert asked.n_entries == n_entries
+    rule = Importance(np.eye(5), 1.0, 100, 20, curvature=0.1, seed=0)
+    asked = next(problem.evaluate(np.zeros(15), order, "label", importance=rule, **options))
+    assert asked.n_entries == n_entries + rule.nbytes // 8
+    assert rule.nbytes > 0
