@@ -108,7 +108,7 @@ class Torch(PeerWithArrays):
         model = IMAGES.model()
         answer = self.ask(
             {
-                "hidden": IMAGES.hidden,
+                "hidden": [IMAGES.hidden],
                 "classes": CLASSES,
                 "epochs": self._epochs,
                 "threads": threads,

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,22 +21,27 @@ def main() -> None:
     os.dup2(2, 1)
     X = torch.from_numpy(np.load(sys.argv[1]))
     y = torch.from_numpy(np.load(sys.argv[2]).astype(np.int64))
+    held_out = [torch.from_numpy(np.load(path)) for path in sys.argv[3:]]
     for line in sys.stdin:
         request = json.loads(line)
         torch.set_num_threads(request["threads"])
-        torch.manual_seed(0)
-        model = torch.nn.Sequential(
-            torch.nn.Linear(X.shape[1], request["hidden"]),
-            torch.nn.ReLU(),
-            torch.nn.Linear(request["hidden"], request["classes"]),
-        )
+        torch.manual_seed(request.get("seed", 0))
+        units = [X.shape[1], *request["hidden"], request["classes"]]
+        layers: list[torch.nn.Module] = []
+        for fan_in, fan_out in pairwise(units):
+            layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
+        model = torch.nn.Sequential(*layers[:-1])
         seconds, loss = train(model, X, y, request)
         answer = {"seconds": seconds, "loss": loss, "threads": torch.get_num_threads()}
+        if "probabilities" in request:  # of the rows that are held out
+            with torch.no_grad():
+                predicted = torch.softmax(model(held_out[0]).double(), dim=1)
+            np.save(request["probabilities"], predicted.numpy())
         print(json.dumps(answer), file=answers, flush=True)
 
 
 def train(
-    model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, request: dict[str, int]
+    model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, request: dict[str, Any]
 ) -> tuple[float, float]:
     """Return the seconds of all epochs, and the mean loss of the batches of the last epoch."""
     criterion = torch.nn.CrossEntropyLoss()

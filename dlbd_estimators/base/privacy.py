@@ -44,9 +44,9 @@ class DifferentialPrivacy:
         All class labels, for a classifier: which labels occur is a fact about the rows. None for
         regressions, for several labels per row, and if ``partial_fit`` is called with ``classes``.
     seed : int, optional
-        Seed of the noise and of the sampling, for tests. **The model is then not private**: who
-        knows the seed can subtract the noise. None draws a new secret seed from the operating
-        system in each fit.
+        Seed of the noise and of the sampling, for tests. **The model is then not private**:
+        anyone who knows the seed can subtract the noise. None draws a new secret seed from the
+        operating system in each fit.
 
     Raises
     ------
@@ -119,9 +119,9 @@ class DifferentialPrivacy:
         """
         if self.seed is not None:
             warn_user(
-                f"DifferentialPrivacy(seed={self.seed}) gives the same noise in each fit, and who "
-                f"knows the seed can subtract it: this model is NOT private. Leave seed out, "
-                f"except in tests.",
+                f"DifferentialPrivacy(seed={self.seed}) gives the same noise in each fit, and "
+                f"anyone who knows the seed can subtract it: this model is NOT private. Leave "
+                f"seed out, except in tests.",
                 UserWarning,
             )
 

@@ -150,6 +150,8 @@ def throughput(curves: ColumnDataSource, points: ColumnDataSource) -> Any:
     )
     # The possible rate is often ten times the actual one, which would then look like a flat line.
     fig.y_range = DataRange1d(renderers=drawn, start=0)
+    # Otherwise Bokeh writes the rates of small fits as "5.000e-3".
+    fig.yaxis.formatter = PrintfTickFormatter(format="%.3g")
     return fig
 
 
