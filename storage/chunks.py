@@ -162,16 +162,16 @@ def _read_under_keys(
     """Read chunks under their keys; yield the number of chunks that were read so far."""
     as_is = store.reads_into and columns is None
     size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
-    others = [each for each in wanted if not (as_is and each.nbytes == size_as_is)]
+    others = [request for request in wanted if not (as_is and request.nbytes == size_as_is)]
     files = store.read_each(
-        [layout.key(each.chunk) for each in others], [each.nbytes for each in others]
+        [layout.key(request.chunk) for request in others], [request.nbytes for request in others]
     )
-    for n_read, each in enumerate(wanted, 1):
-        with _corrupt_if_wrong(store, layout, each.chunk):
-            if as_is and each.nbytes == size_as_is:
-                _read_as_is(store, layout, each.chunk, each.checksum, each.out)
+    for n_read, request in enumerate(wanted, 1):
+        with _corrupt_if_wrong(store, layout, request.chunk):
+            if as_is and request.nbytes == size_as_is:
+                _read_as_is(store, layout, request.chunk, request.checksum, request.out)
             else:
-                _decode_checked(next(files), layout, each, columns)
+                _decode_checked(next(files), layout, request, columns)
         yield n_read
 
 

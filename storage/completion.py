@@ -5,10 +5,10 @@ newest version are copied to zarr's keys, then the metadata of the arrays, and l
 the group, which repeats that of the arrays. Until the last step zarr shows the version before:
 chunks beyond its rows are not read, and a chunk that was filled up begins with the old rows.
 
-A writer that is killed after its commit leaves the rest of these steps to the next append. A writer
-that is slow may repeat the steps of an old version after those of a newer one. So every chunk whose
-content differs between versions keeps its spare file, and so does the metadata: readers always find
-them, and the slow writer then repeats the steps of the newest version, too.
+If a writer is killed after its commit, the next append does the rest of these steps. A slow writer
+may repeat the steps of an old version after those of a newer one. So every chunk whose content
+differs between versions keeps its spare file, and so does the metadata: readers always find them,
+and the slow writer then repeats the steps of the newest version, too.
 """
 
 from __future__ import annotations
@@ -160,8 +160,11 @@ def _copy_all(store: Appendable, moves: Sequence[tuple[str, str]]) -> None:
 
 def abandoned(names: Sequence[str], appended: Sequence[Appended]) -> Iterator[str]:
     """Yield the folders of appends and repairs that were stopped, or that came second."""
-    kept = {FIRST_FOLDER, *(each.folder for each in appended)}
-    numbers = {f"{FIRST_FOLDER}-", *(f"version-{each.version.number}-" for each in appended)}
+    kept = {FIRST_FOLDER, *(addition.folder for addition in appended)}
+    numbers = {
+        f"{FIRST_FOLDER}-",
+        *(f"version-{addition.version.number}-" for addition in appended),
+    }
     for name in names:
         if name not in kept and any(map(name.startswith, numbers)):
             yield name

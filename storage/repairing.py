@@ -58,14 +58,14 @@ def repair_chunks(data: Dataset, X: Any, y: Any, sample_weight: Any = None) -> t
     folder = new_folder(data.version)
     store.make_folder(folder)
     try:
-        found = compute(*(_written(data, arrays[each.array], each, folder) for each in bad))
+        found = compute(*(_written(data, arrays[chunk.array], chunk, folder) for chunk in bad))
         _check_same(data, bad, found)
-        for each in bad:
-            _replace(store, data, each, folder, newest=1 + len(newer))
+        for chunk in bad:
+            _replace(store, data, chunk, folder, newest=1 + len(newer))
     finally:
         with contextlib.suppress(OSError):
             store.delete(folder)
-    return tuple(each.key for each in bad)
+    return tuple(chunk.key for chunk in bad)
 
 
 def _written(data: Dataset, array: Array, bad: ChunkCorrupt, folder: str) -> Delayed:
@@ -97,10 +97,10 @@ def _write(writer: BlockWriter, chunk: int, rows: npt.NDArray[np.generic]) -> St
 
 def _check_same(data: Dataset, bad: Sequence[ChunkCorrupt], found: Sequence[StoredChunk]) -> None:
     others = []
-    for each, entry in zip(bad, found, strict=True):
-        entries = data.manifest.arrays[each.array].run(each.chunk, each.chunk + 1)
+    for chunk, entry in zip(bad, found, strict=True):
+        entries = data.manifest.arrays[chunk.array].run(chunk.chunk, chunk.chunk + 1)
         if entry != next(iter(entries)):
-            others.append(each.where)
+            others.append(chunk.where)
     if others:
         raise InvalidData(
             f"the rows given are not those of {data.store.location}, which was not changed: their "

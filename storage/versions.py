@@ -1,4 +1,4 @@
-"""Versions of a data set: version 1 is what was created, and each append commits another one.
+"""Versions of a data set: the created rows are version 1, and an append commits another one.
 
 A version has all rows of the version before, and the appended rows after them. Its manifest lists
 only the chunks that it adds::
@@ -119,7 +119,7 @@ class Appended:
     dataset_id : str
         Identity of the data set.
     version : Version
-        What the version is.
+        Number, rows, time and source of the version.
     folder : str
         Folder of its spare files.
     files : mapping of str to StoredFile
@@ -200,7 +200,7 @@ class History:
     @property
     def versions(self) -> tuple[Version, ...]:
         """All versions, the newest last."""
-        return (self.first, *(each.version for each in self.appended))
+        return (self.first, *(addition.version for addition in self.appended))
 
     def checked(self, version: object) -> int:
         """Return the number of a version that exists.
@@ -279,8 +279,8 @@ def layouts_at(
     appended : sequence of Appended
         The versions from 2 on.
     """
-    n_rows = [n_samples, *(each.version.n_samples for each in appended)]
-    folders = [FIRST_FOLDER, *(each.folder for each in appended)]
+    n_rows = [n_samples, *(addition.version.n_samples for addition in appended)]
+    folders = [FIRST_FOLDER, *(addition.folder for addition in appended)]
     return tuple(
         replace(
             layout,
@@ -311,27 +311,27 @@ def manifest_at(
     chunk_rows = {layout.name: layout.chunk_rows for layout in layouts}
     parts = {name: [entries] for name, entries in base.arrays.items()}
     n_rows = rows_of(base)
-    for each in appended[: number - 1]:
-        before, n_rows = n_rows, each.version.n_samples
-        fits = before == n_rows - each.version.n_added
-        fits &= each.arrays.keys() == parts.keys() == chunk_rows.keys()
-        for name, entries in each.arrays.items() if fits else ():
+    for addition in appended[: number - 1]:
+        before, n_rows = n_rows, addition.version.n_samples
+        fits = before == n_rows - addition.version.n_added
+        fits &= addition.arrays.keys() == parts.keys() == chunk_rows.keys()
+        for name, entries in addition.arrays.items() if fits else ():
             # The first added row may be inside the last chunk, which is then replaced.
             full = before % chunk_rows[name] == 0
             parts[name][-1] = parts[name][-1].run(0, len(parts[name][-1]) - (not full))
             parts[name].append(entries)
             fits &= before // chunk_rows[name] == ceil(n_rows / chunk_rows[name]) - len(entries)
         if not fits:
-            key = version_key(each.version.number)
+            key = version_key(addition.version.number)
             raise damaged(store, key, "its chunks do not follow those of the version before")
-    arrays = {name: ChunkEntries.joined(each) for name, each in parts.items()}
+    arrays = {name: ChunkEntries.joined(runs) for name, runs in parts.items()}
     return with_later_files(replace(base, arrays=arrays), appended)
 
 
 def with_later_files(manifest: Manifest, appended: Sequence[Appended]) -> Manifest:
     """Return the manifest with the files of metadata of all these versions."""
     later: dict[str, list[StoredFile]] = defaultdict(list)
-    for each in appended:
-        for key, file in each.files.items():
+    for addition in appended:
+        for key, file in addition.files.items():
             later[key].append(file)
     return replace(manifest, later_files=dict(later))

@@ -83,12 +83,14 @@ def encode_source(
     recipe = given or Recipe.fitted(plan, tally)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, tally)
-    X, y = encoded_arrays(recipe, _read(source, rows, [*plan]), [each.n_kept for each in tallies])
+    X, y = encoded_arrays(
+        recipe, _read(source, rows, [*plan]), [counts.n_kept for counts in tallies]
+    )
     return EncodedSource(recipe, report, X, y)
 
 
 def _read(source: Source, selection: RowSelection | None, columns: Sequence[str]) -> list[Delayed]:
-    """Return the rows of each partition, those that are selected."""
+    """Return the selected rows of each partition."""
     if selection is None:
         return source.rows(columns)
     wanted = [*columns, *({selection.column} - {*columns})]
