@@ -17,7 +17,8 @@ MemoryError
 FloatingPointError, ValueError
 `-- Diverged              loss or parameters no longer finite (the message names the step or epoch)
 RuntimeError
-`-- WorkersLost           all workers that read a certain block died
+|-- WorkersLost           all workers that read a certain block died
+`-- UnencryptedCluster    Dask requires encryption, and connections to a cluster have none
 TimeoutError
 `-- ClusterError          a fit waited too long for its cluster, or lost it
     `-- NoWorkers         the cluster has no worker that can run a task
@@ -84,6 +85,10 @@ class Diverged(FloatingPointError, ValueError):
 
 class WorkersLost(RuntimeError):
     """All workers that read a certain block died."""
+
+
+class UnencryptedCluster(RuntimeError):
+    """Dask's configuration requires encryption, and connections to a cluster have none."""
 
 
 class ClusterError(TimeoutError):

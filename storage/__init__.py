@@ -26,6 +26,7 @@ from storage.errors import (
     NotADataset,
     StorageError,
     StoreUnreachable,
+    UnencryptedCluster,
     UnsupportedURL,
     UnsupportedVersion,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "StorageError",
     "StoreUnreachable",
     "TimeSplit",
+    "UnencryptedCluster",
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",
@@ -91,8 +93,8 @@ _INGESTION = {
     "QualityReport": "quality",
     "TimeSplit": "selection",
     "append": "append",
-    "repair": "repair",
     "ingest": "ingest",
+    "repair": "repair",
 }
 
 

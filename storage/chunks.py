@@ -28,7 +28,7 @@ from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
 from storage.store import Bytes, Store, UnexpectedFile
 
-__all__ = ["encode_chunk", "read_chunks", "write_chunk"]
+__all__ = ["encode_chunk", "encoded_file", "read_chunks", "write_chunk"]
 
 # zarr sets this too, but a worker that only reads never imports zarr. Blosc's own threads would
 # multiply with Dask's, and its global state takes a lock.
@@ -83,6 +83,15 @@ def write_chunk(
     StoredChunk
         The manifest's entry.
     """
+    content, entry = encoded_file(layout, values)
+    store.write(key or layout.key(chunk), content, durable=durable)
+    return entry
+
+
+def encoded_file(
+    layout: ArrayLayout, values: npt.NDArray[np.generic]
+) -> tuple[tuple[bytes, bytes], StoredChunk]:
+    """Return the parts of a chunk's file and the manifest's entry, as :func:`write_chunk` does."""
     rows = values.shape[0]
     stored = np.ascontiguousarray(values, dtype=layout.stored_dtype)
     n_nan = int(np.count_nonzero(np.isnan(stored))) if stored.dtype.kind == "f" else 0
@@ -93,8 +102,7 @@ def write_chunk(
     frame = encode_chunk(stored)
     checksum = int(google_crc32c.value(frame))
     trailer = checksum.to_bytes(_TRAILER, "little")
-    store.write(key or layout.key(chunk), (frame, trailer), durable=durable)
-    return StoredChunk(rows, len(frame) + _TRAILER, checksum, n_nan)
+    return (frame, trailer), StoredChunk(rows, len(frame) + _TRAILER, checksum, n_nan)
 
 
 def read_chunks(

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from storage.errors import DatasetExists
 from storage.group import FILES, foreign_entries
 from storage.manifest import MANIFEST
 from storage.objects import Objects
+from storage.store import Store
 from storage.zarr_stores import Opener
 
 __all__ = ["Claim"]
@@ -68,6 +69,8 @@ class Claim:
         Where the data set is written, as long as the claim holds.
     durable : bool
         False: an object store confirms a file only when it is safe.
+    resumes : bool
+        False: the files of another writer are never used.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Claim:
     """
 
     durable = False
+    resumes = False
 
     def __init__(self, store: Objects, *, overwrite: bool) -> None:
         mark = {
@@ -89,7 +93,7 @@ class Claim:
         store.check_writable()
         self._check_target()
 
-    def begin(self) -> None:
+    def begin(self, signature: str = "", usable: Callable[[Store], bool] | None = None) -> None:
         """Claim the place. With `overwrite`, first remove the files of an unfinished data set.
 
         The place is checked again: another writer may have claimed it while rows were counted.

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dask.base import compute
 from dask.delayed import delayed
 
+from storage.computing import compute
 from storage.entries import StoredFile
 from storage.group import METADATA
 from storage.layout import FIRST_FOLDER, ArrayLayout

@@ -19,8 +19,10 @@ from storage.location import store_at
 from storage.manifest import Manifest, check_number_of_chunks
 from storage.naming import check_classes, check_features, check_target_names
 from storage.opening import open_dataset
+from storage.resuming import Unfinished, finished_blocks, unfinished_in
 from storage.schema import Label, Schema
-from storage.writer import BlockWriter, write_arrays
+from storage.store import Store
+from storage.writer import BlockWriter, Finished, write_arrays
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
@@ -162,11 +164,14 @@ def store_arrays(
     expected_rows: int | None,
     overwrite: bool,
     more_files: Callable[[str], Mapping[str, bytes]] | None = None,
+    signature: str = "",
+    resume: bool = False,
 ) -> Dataset:
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
     `more_files` takes the identity of the new data set, and returns the content of each file by
-    its name.
+    its name. `signature` identifies the source of the arrays and all parameters; with `resume`, the
+    complete blocks of a killed writing with this signature are kept.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -197,9 +202,21 @@ def store_arrays(
         shuffle_seed=None if seed is None else int(seed),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    unfinished: list[Unfinished] = []
+
+    def is_usable(store: Store) -> bool:
+        found = unfinished_in(store, schema, layouts)
+        unfinished.extend([] if found is None else [found])
+        return found is not None
+
     try:
-        writing.begin()
-        files = create_group(writing.store, schema, layouts)
+        writing.begin(signature, is_usable if resume else None)
+        finished: Finished = {}
+        if unfinished:
+            schema, files = unfinished[0].schema, unfinished[0].files
+            finished = finished_blocks(writing.store, layouts, block_rows)
+        else:
+            files = create_group(writing.store, schema, layouts)
         more = {} if more_files is None else more_files(schema.dataset_id)
         for key, content in more.items():
             writing.store.write(key, [content], durable=writing.durable)
@@ -214,7 +231,7 @@ def store_arrays(
             )
             for layout in layouts
         }
-        entries = write_arrays(arrays, writers)
+        entries = write_arrays(arrays, writers, finished)
         writing.commit(Manifest(schema.dataset_id, entries, files).to_bytes(layouts))
     except BaseException as error:
         writing.discard()

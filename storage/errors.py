@@ -14,6 +14,7 @@
     ├── UnsupportedURL       (NotImplementedError)  no store opens it, or it is read-only
     ├── StoreUnreachable     (ConnectionError)      an object store does not answer
     ├── InvalidData          (ValueError)           raw data does not match its declaration
+    ├── UnencryptedCluster   (RuntimeError)         Dask requires encryption, a cluster has none
     └── DatasetCorrupt       (OSError)              stored bytes are not those written
         ├── MetadataCorrupt  (OSError, ValueError)  zarr.json, ingest.json or manifest.json
         └── ChunkCorrupt     (OSError)              one chunk's file
@@ -74,6 +75,10 @@ class StoreUnreachable(StorageError, ConnectionError):
 
 class InvalidData(StorageError, ValueError):
     """Raw data cannot be read, or its values do not match the declaration of their column."""
+
+
+class UnencryptedCluster(StorageError, RuntimeError):
+    """Dask's configuration requires encryption, and connections to a cluster have none."""
 
 
 class DatasetCorrupt(StorageError, OSError):

@@ -1,4 +1,4 @@
-"""``dlbd ingest``, which stores raw tables, and ``dlbd shuffle``, which shuffles a data set."""
+"""``dlbd ingest``, ``dlbd repair`` and ``dlbd shuffle``, which write data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
-from storage.ingestion.repair import repair as repair_chunks
+from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
@@ -64,6 +64,9 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     type=click.IntRange(1),
     help="Rows after later appends; chunks get the size for so many.",
 )
+@click.option(
+    "--resume", is_flag=True, help="Continue an ingest of the same files that was killed."
+)
 @_overwrite
 @_as_json
 def ingest(
@@ -79,6 +82,7 @@ def ingest(
     encoding: str | None,
     report: str | None,
     expected_rows: int | None,
+    resume: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -118,6 +122,7 @@ def ingest(
         csv=_csv(delimiter, encoding),
         expected_rows=expected_rows,
         overwrite=overwrite,
+        resume=resume,
     )
     if report is not None:
         data.quality.to_html(report)
@@ -164,7 +169,7 @@ def append(
         click.echo(f"{quality!r}\n\n{newer!r}")
 
 
-@click.command(short_help="Write damaged chunks again from raw tables.")
+@click.command(short_help="Write damaged chunks again from the raw tables.")
 @click.argument("data")
 @click.argument("source", nargs=-1, required=True)
 @_delimiter
@@ -177,21 +182,20 @@ def repair(
     encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Write the damaged or missing chunks of the data set DATA again.
+    """Write the damaged and missing chunks of the data set DATA again, from SOURCE.
 
-    SOURCE are the raw tables that DATA was made of, in the same order, with those that were
-    appended. A file is replaced only by one that has the size and checksum of the original.
+    DATA was made by `dlbd ingest` from the same SOURCE. A chunk is only written if it has the
+    checksum that was stored; if the source has changed, this is an error.
 
     \b
     Examples:
       dlbd repair trips.zarr january.csv february.csv
-      dlbd repair s3://bucket/trips.zarr trips.parquet --json
     """
-    repaired = repair_chunks(data, list(source), csv=_csv(delimiter, encoding))
+    report = repair_dataset(data, list(source), csv=_csv(delimiter, encoding))
     if as_json:
-        click.echo(json.dumps({"data": data, "repaired": list(repaired)}))
+        click.echo(json.dumps({"data": data, "chunks": report.chunks}))
     else:
-        click.echo("\n".join([f"{data}: {len(repaired):,} chunks were repaired", *repaired]))
+        click.echo(f"{data}: all {report.chunks:,} chunks are as they were written")
 
 
 @click.command(short_help="Store the rows in random order.")

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
-from dask.base import compute
 
 from storage.columns import advice_for, number_dtype
+from storage.computing import compute
 from storage.kinds import as_arrays
 from storage.shuffles import check_same_shuffle
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks, store
-from dask.base import compute
 from dask.delayed import delayed
 
-from storage.errors import DatasetExists, UnsupportedURL
+from storage.computing import compute
+from storage.errors import DatasetExists
 from storage.local_files import LocalFiles
+from storage.location import store_at
+from storage.store import Store
 
 __all__ = ["write_predictions"]
 
 _PARQUET = (".parquet", ".pq")
+#: The name that Spark gives to the mark of a complete folder.
+_COMPLETE = "_SUCCESS"
 
 
 def write_predictions(
@@ -35,9 +42,11 @@ def write_predictions(
     columns : dict of str to dask.array.Array of shape (n_rows,) or (n_rows, n_outputs)
         All arrays have the same blocks of rows, of known length.
     target : str
-        A local path. If it ends in ``.parquet`` or ``.pq``, it becomes a folder with a Parquet
-        file for each block; an array of several outputs becomes several columns. Otherwise it
-        becomes a Zarr group with an array for each column.
+        A local path, or the URL of an object store. If it ends in ``.parquet`` or ``.pq``, it
+        becomes a folder with a Parquet file for each block; an array of several outputs becomes
+        several columns. Otherwise it becomes a Zarr group with an array for each column. On a disk,
+        the folder gets its name when it is complete. In an object store, a complete one has a file
+        ``_SUCCESS``.
     classes : sequence, optional
         All labels that a column of text can have, sorted. Zarr has no standard format for text.
         So the Zarr array holds the number of each label, and its attribute ``classes`` the labels.
@@ -47,35 +56,62 @@ def write_predictions(
     DatasetExists
         When something is at `target` already.
     UnsupportedURL
-        When `target` is not a local path.
+        When `target` is the URL of a web server, which is read-only, or no store opens it.
     OSError
         When `target` cannot be written. What was written is removed.
     """
-    if "://" in target:
-        raise UnsupportedURL(f"predictions are written to local folders, and {target} is a URL")
-    path = Path(target).absolute()
+    place = store_at(target)
+    if not isinstance(place, LocalFiles):
+        _write_objects(columns, place, target, classes)
+        return
+    path = Path(place.root)
     if path.exists():
         raise DatasetExists(f"{path} is there already: delete it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = LocalFiles(str(path)).sibling("writing")
-    new = Path(files.root)
+    files = place.sibling("writing")
+    Path(files.root).mkdir()
     try:
-        if path.suffix in _PARQUET:
-            _write_parquet(columns, new)
-        else:
-            _write_zarr(columns, new, classes)
-        new.rename(path)
+        _write(columns, files, target, classes)
+        Path(files.root).rename(path)
     except BaseException:
         files.remove_all()
         raise
 
 
+def _write_objects(
+    columns: Mapping[str, DaskArray], place: Store, target: str, classes: Sequence[Any] | None
+) -> None:
+    from storage.objects import Objects  # imports zarr
+
+    assert isinstance(place, Objects)
+    place.check_writable()
+    if place.names():
+        raise DatasetExists(f"{place.location} is there already: delete it, or choose another name")
+    try:
+        _write(columns, place, target, classes)
+        place.write(_COMPLETE, [b""])
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for name in place.names():
+                place.delete(name)
+        raise
+
+
+def _write(
+    columns: Mapping[str, DaskArray], place: Store, target: str, classes: Sequence[Any] | None
+) -> None:
+    if target.endswith(_PARQUET):
+        _write_parquet(columns, place)
+    else:
+        _write_zarr(columns, place, classes)
+
+
 def _write_zarr(
-    columns: Mapping[str, DaskArray], path: Path, classes: Sequence[Any] | None
+    columns: Mapping[str, DaskArray], place: Store, classes: Sequence[Any] | None
 ) -> None:
     import zarr
 
-    group = zarr.create_group(path, zarr_format=3)
+    group = zarr.create_group(place.for_zarr(), zarr_format=3)
     sources: list[DaskArray] = []
     targets: list[Any] = []
     for name, array in columns.items():
@@ -87,18 +123,30 @@ def _write_zarr(
         rows = max(1, *array.chunks[0])
         array = array.rechunk({0: rows, 1: -1} if array.ndim == 2 else {0: rows})
         sources.append(array)
-        targets.append(
-            group.create_array(
-                name,
-                shape=array.shape,
-                chunks=(rows, *array.shape[1:]),
-                dtype=array.dtype,
-                attributes=attributes,
-                dimension_names=("sample", "output")[: array.ndim],
-            )
+        group.create_array(
+            name,
+            shape=array.shape,
+            chunks=(rows, *array.shape[1:]),
+            dtype=array.dtype,
+            attributes=attributes,
+            dimension_names=("sample", "output")[: array.ndim],
         )
+        targets.append(_ZarrArray(place, name))
     # In one computation, so that a block of rows is read once for all columns.
-    store(sources, targets, lock=False)
+    compute(store(sources, targets, lock=False, compute=False))
+
+
+@dataclass(frozen=True)
+class _ZarrArray:
+    """An array that each task opens again, so that no client with its credentials is sent."""
+
+    place: Store
+    name: str
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        import zarr
+
+        zarr.open_array(self.place.for_zarr(), path=self.name, mode="r+")[index] = values
 
 
 _NO_CODES = np.zeros(0, np.int32)
@@ -115,28 +163,28 @@ class _Codes:
         return np.array([numbers[label] for label in labels.tolist()], np.int32)
 
 
-def _write_parquet(columns: Mapping[str, DaskArray], path: Path) -> None:
-    path.mkdir()
+def _write_parquet(columns: Mapping[str, DaskArray], place: Store) -> None:
     blocks = {name: array.to_delayed().ravel() for name, array in columns.items()}
     n_blocks = len(next(iter(blocks.values())))
     digits = len(str(n_blocks))  # so that the order of names is that of the rows
     tasks = [
-        delayed(_write_part, pure=False)(
-            path / f"part.{number:0{digits}}.parquet",
-            {name: each[number] for name, each in blocks.items()},
+        delayed(partial(_write_part, place, f"part.{number:0{digits}}.parquet"), pure=False)(
+            {name: each[number] for name, each in blocks.items()}
         )
         for number in range(n_blocks)
     ]
     compute(*tasks)
 
 
-def _write_part(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+def _write_part(place: Store, name: str, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     import pandas as pd
 
     flat: dict[str, npt.NDArray[Any]] = {}
-    for name, values in columns.items():
+    for column, values in columns.items():
         if values.ndim == 1:
-            flat[name] = values
+            flat[column] = values
         else:
-            flat.update({f"{name}_{k}": values[:, k] for k in range(values.shape[1])})
-    pd.DataFrame(flat).to_parquet(path, index=False)
+            flat.update({f"{column}_{k}": values[:, k] for k in range(values.shape[1])})
+    content = io.BytesIO()
+    pd.DataFrame(flat).to_parquet(content, index=False)
+    place.write(name, [content.getvalue()])

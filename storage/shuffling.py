@@ -24,9 +24,9 @@ import dask.array as da
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from dask.base import compute
 from dask.delayed import delayed
 
+from storage.computing import compute
 from storage.create import store_arrays
 from storage.dataset import Dataset
 from storage.errors import DatasetCorrupt, NotADataset
@@ -130,9 +130,12 @@ def shuffle(
         blocks = zip(*(array.to_delayed().ravel() for array in arrays.values()), strict=True)
         deal = delayed(_Deal(str(folder), seed, tuple(arrays)), traverse=False)
         compute(*(deal(number, *of_each) for number, of_each in enumerate(blocks)))
+        mixed = {name: _collected(folder, seed, name, array) for name, array in arrays.items()}
         return store_arrays(
             url,
-            **{name: _collected(folder, seed, name, array) for name, array in arrays.items()},
+            mixed["X"],
+            mixed["y"],
+            mixed.get("sample_weight"),
             feature_names=data.feature_names if given_names(data.feature_names) else None,
             target=data.target,
             classes=data.classes,

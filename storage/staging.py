@@ -3,7 +3,8 @@
 Everything is written into a hidden folder next to the target, on the same file system, so that a
 rename can move it. The target changes in a single step at the end. Until then the old data set can
 be read. If anything fails, only the hidden folder is removed. A process that is killed leaves its
-hidden folder behind; the folder's name is random, so a retry is not disturbed.
+hidden folder behind. The next writing to the same target continues in it, if that was requested and
+it is the same work, or removes it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from storage.errors import DatasetExists
 from storage.group import foreign_entries
 from storage.local_files import LocalFiles
 from storage.manifest import MANIFEST
+from storage.resuming import SIGNATURE, leftovers, lock
+from storage.store import Store, UnexpectedFile
 
 __all__ = ["Staging"]
 
 _AT_FDCWD = -100
+#: Largest size of a signature, in bytes.
+_MOST_BYTES = 1000
 _RENAME_EXCHANGE = 2
 # Errors of a kernel or a file system that does not support the exchange of two folders.
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM})
@@ -74,6 +80,8 @@ class Staging:
         is replaced: the new one must be safe before the old one is removed. Otherwise a power cut
         may damage the new data set, but its checksums show it, and it can be written again.
         Waiting for the disk takes 1.4 to 5 times as long as writing.
+    resumes : bool
+        True: it can continue in the folder of a writing that was killed.
 
     Raises
     ------
@@ -81,25 +89,49 @@ class Staging:
         When something is at the target that must not be replaced.
     """
 
+    resumes = True
+
     def __init__(self, target: LocalFiles, *, overwrite: bool) -> None:
         self.target = Path(target.root)
         self.store = target.sibling("writing")
         self.folder = Path(self.store.root)
         self.overwrite = overwrite
         self.durable = overwrite and self.target.exists()
+        self.continued = False
+        self._lock: int | None = None
         _check_target(self.target, overwrite=overwrite)
 
-    def begin(self) -> None:
-        """Make the hidden folder, and the parents of the target."""
+    def begin(self, signature: str = "", usable: Callable[[Store], bool] | None = None) -> None:
+        """Make the hidden folder, or find one to continue in; remove those of dead writings."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.mkdir()
+        for folder, descriptor in leftovers(self.target):
+            files = LocalFiles(str(folder))
+            same = self._lock is None and usable is not None and _has(files, signature)
+            if same and usable is not None and usable(files):
+                self.store, self.folder, self._lock = files, folder, descriptor
+                continue
+            files.remove_all()
+            os.close(descriptor)
+        if self._lock is not None:
+            self.continued = True
+            return
+        # It is locked before it has the name by which another writing would take it for dead.
+        new = self.folder.with_suffix(".starting")
+        new.mkdir()
+        self._lock = lock(new)
+        new.rename(self.folder)
+        if signature:
+            self.store.write(SIGNATURE, [signature.encode()])
 
     def commit(self, manifest: bytes) -> None:
         """Write the manifest, move the folder to the target, and remove the old data set."""
         self.store.remove_partial_files()
+        if self.durable and self.continued:
+            os.sync()  # the killed writing may not have waited for the disk
         self.store.write(MANIFEST, [manifest], durable=True)
         for folder, _, _ in os.walk(self.folder):
             _sync_folder(Path(folder))
+        (self.folder / SIGNATURE).unlink(missing_ok=True)
         # Check again: another process may have written to the target meanwhile.
         _check_target(self.target, overwrite=self.overwrite)
         try:
@@ -118,8 +150,19 @@ class Staging:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the hidden folder, if it is there."""
+        """Remove the hidden folder, if it is there, and its lock."""
         self.store.remove_all()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _has(files: LocalFiles, signature: str) -> bool:
+    """Return whether a folder has this signature."""
+    try:
+        return files.read_bytes(SIGNATURE, _MOST_BYTES).decode(errors="replace") == signature
+    except (OSError, ValueError, UnexpectedFile):
+        return False
 
 
 def _is_empty_folder(path: Path) -> bool:

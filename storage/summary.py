@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
-from dask.base import compute
 
 from storage.arrays import StoredArrays
+from storage.computing import compute
 from storage.tables import arrays_of, column_labels
 
 if TYPE_CHECKING:

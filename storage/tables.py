@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
-from dask.base import compute
 
 from storage.arrays import StoredArrays
 from storage.blocks import BlockReader, ExpectedChunks
+from storage.computing import compute
 from storage.schema import Label
 
 if TYPE_CHECKING:

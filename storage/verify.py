@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from dask.base import compute
 from dask.delayed import Delayed, delayed
 
 from storage.chunks import read_chunks
+from storage.computing import compute
 from storage.entries import ChunkEntries, StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, DatasetCorrupt
 from storage.layout import ArrayLayout

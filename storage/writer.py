@@ -8,19 +8,19 @@ writes parts of one chunk from several tasks, and loses some.)
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
-from dask.base import compute
 from dask.system import CPU_COUNT
 
 from storage.chunks import read_chunks, write_chunk
+from storage.computing import compute
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
@@ -28,7 +28,10 @@ from storage.layout import ArrayLayout, row_chunks
 from storage.promises import as_promised
 from storage.store import Store
 
-__all__ = ["BlockWriter", "LastChunk", "write_arrays"]
+__all__ = ["BlockWriter", "Finished", "LastChunk", "write_arrays"]
+
+#: The manifest's entries of written blocks, by array and by the number of the block.
+Finished: TypeAlias = Mapping[str, Mapping[int, Sequence[StoredChunk]]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class BlockWriter:
         Wait until the disk has each chunk.
     n_codes : int or None
         If given, values must be integer codes below this number.
+    blocks : tuple of int or None
+        Numbers of the blocks to write, if some are not written; None means all.
     first_row : int
         First row to write. Rows before it are stored already.
     last_chunk : LastChunk or None
@@ -85,6 +90,7 @@ class BlockWriter:
     block_rows: int
     durable: bool = False
     n_codes: int | None = None
+    blocks: tuple[int, ...] | None = None
     first_row: int = 0
     last_chunk: LastChunk | None = None
     spare: bool = False
@@ -94,8 +100,9 @@ class BlockWriter:
 
         Memory: the block, and one more chunk, decoded and encoded.
         """
-        start, stop = self.rows_of(block_id[0])
-        block = self._checked(values, start, stop)
+        number = block_id[0] if self.blocks is None else self.blocks[block_id[0]]
+        start, stop = self.rows_of(number)
+        block = self.checked(values, start, stop)
         entries = [
             write_chunk(
                 self.store,
@@ -120,13 +127,12 @@ class BlockWriter:
     def _rows_of_chunk(
         self, block: npt.NDArray[np.generic], start: int, chunk: int
     ) -> npt.NDArray[np.generic]:
-        first, stop = self.layout.rows_of(chunk)
-        rows = self._converted(block[max(first - start, 0) : stop - start], max(first, start))
-        if self.last_chunk is None or first >= self.first_row:
+        rows = self.converted(block, start, chunk)
+        if self.last_chunk is None or self.layout.rows_of(chunk)[0] >= self.first_row:
             return rows
         return np.concatenate([self.last_chunk.read(self.store), rows])
 
-    def _checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
+    def checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
         """Check the values that were computed: a Dask array only promises their shape and dtype."""
         where = f"rows {start} to {stop - 1} of {self.layout.name}"
         if isinstance(values, np.ma.MaskedArray) or not isinstance(values, np.ndarray):
@@ -144,8 +150,14 @@ class BlockWriter:
             )
         return values
 
-    def _converted(self, rows: npt.NDArray[np.generic], first: int) -> npt.NDArray[np.generic]:
-        where = f"rows {first} to {first + len(rows) - 1} of {self.layout.name}"
+    def converted(
+        self, block: npt.NDArray[np.generic], start: int, chunk: int
+    ) -> npt.NDArray[np.generic]:
+        """Return the rows of a chunk in the stored dtype, from a block that begins at `start`."""
+        first, stop = self.layout.rows_of(chunk)
+        first = max(first, start)
+        rows = block[first - start : stop - start]
+        where = f"rows {first} to {stop - 1} of {self.layout.name}"
         self._check_digits(rows, first)
         try:
             with np.errstate(over="raise"):
@@ -188,54 +200,71 @@ class BlockWriter:
 
 
 def write_arrays(
-    arrays: Mapping[str, Array], writers: Mapping[str, BlockWriter]
+    arrays: Mapping[str, Array],
+    writers: Mapping[str, BlockWriter],
+    finished: Finished | None = None,
 ) -> dict[str, ChunkEntries]:
-    """Write all chunks of all arrays; return the manifest's entries of each array.
+    """Write the chunks of all arrays; return the manifest's entries of each array.
+
+    `finished` has the entries of blocks that are written already, by array and number. Dask does
+    not compute these blocks.
 
     NumPy arrays are written by threads of this process, which already has their bytes. Dask arrays
     are written where Dask computes, on the active cluster or on threads, in one computation, so
     that tasks that X and y have in common run once.
     """
-    entries: dict[str, tuple[StoredChunk, ...]] = {}
+    entries: dict[str, dict[int, Sequence[StoredChunk]]] = {}
     lazy: dict[str, DaskArray] = {}
     for name, array in arrays.items():
-        if isinstance(array, DaskArray):
+        writer, entries[name] = writers[name], dict((finished or {}).get(name, {}))
+        n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
+        missing = tuple(block for block in range(n_blocks) if block not in entries[name])
+        writers = {**writers, name: replace(writer, blocks=missing)}
+        if not isinstance(array, DaskArray):
+            entries[name] |= _write_numpy(array, writers[name])
+        elif missing:
             lazy[name] = _writing(array, writers[name])
-        else:
-            entries[name] = _write_numpy(array, writers[name])
     results = compute(*lazy.values())
-    entries.update((name, _entries(found)) for name, found in zip(lazy, results, strict=True))
-    return {name: ChunkEntries.from_chunks(entries[name]) for name in arrays}
+    for name, found in zip(lazy, results, strict=True):
+        entries[name] |= zip(writers[name].blocks or (), found.flat, strict=True)
+    return {
+        name: ChunkEntries.from_chunks(
+            chunk for block in sorted(entries[name]) for chunk in entries[name][block]
+        )
+        for name in arrays
+    }
 
 
 def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
     chunks = row_chunks(writer.layout, writer.block_rows, writer.first_row)
     # Rechunking by "p2p" would write every row to disk one more time.
     blocks = as_promised(writer.layout.name, array).rechunk(chunks, method="tasks")
-    ones = tuple((1,) * len(sizes) for sizes in chunks)
+    assert writer.blocks is not None
+    if len(writer.blocks) < len(chunks[0]):
+        blocks = blocks.blocks[list(writer.blocks)]
+    ones = tuple((1,) * len(sizes) for sizes in blocks.chunks)
     meta = np.empty((0,) * len(chunks), dtype=object)
     name = f"write-{writer.layout.name}-{uuid.uuid4().hex}"
     writing: DaskArray = map_blocks(writer, blocks, name=name, chunks=ones, meta=meta)
     return writing
 
 
-def _write_numpy(array: npt.NDArray[np.generic], writer: BlockWriter) -> tuple[StoredChunk, ...]:
+def _write_numpy(
+    array: npt.NDArray[np.generic], writer: BlockWriter
+) -> dict[int, Sequence[StoredChunk]]:
     # da.from_array would copy the whole array first.
-    def write(block: int) -> npt.NDArray[np.object_]:
-        start, stop = writer.rows_of(block)
-        index = (block, *(0 for _ in writer.layout.row_shape))
-        return writer(array[start - writer.first_row : stop - writer.first_row], index)
+    numbers = writer.blocks or ()
+
+    def write(position: int) -> Sequence[StoredChunk]:
+        start, stop = writer.rows_of(numbers[position])
+        index = (position, *(0 for _ in writer.layout.row_shape))
+        found: Any = writer(array[start - writer.first_row : stop - writer.first_row], index)
+        entries: list[StoredChunk] = found.flat[0]
+        return entries
 
     pool = ThreadPoolExecutor(CPU_COUNT, "write")
     try:
-        n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
-        return tuple(
-            entry for found in pool.map(write, range(n_blocks)) for entry in _entries(found)
-        )
+        return dict(zip(numbers, pool.map(write, range(len(numbers))), strict=True))
     finally:
         # After an error, the blocks that have not started are cancelled.
         pool.shutdown(cancel_futures=True)
-
-
-def _entries(blocks: Any) -> tuple[StoredChunk, ...]:
-    return tuple(entry for entries in blocks.flat for entry in entries)

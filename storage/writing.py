@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from storage.local_files import LocalFiles
@@ -18,16 +19,28 @@ class Writing(Protocol):
     ----------
     durable : bool
         Whether each file must be safe on disk before the next step.
+    resumes : bool
+        Whether it can continue from the files of a writing that was killed.
     """
 
     durable: bool
+    resumes: bool
 
     @property
     def store(self) -> Store:
         """Where files are written."""
 
-    def begin(self) -> None:
-        """Prepare the place. Nothing is changed before this call."""
+    def begin(self, signature: str = "", usable: Callable[[Store], bool] | None = None) -> None:
+        """Prepare the place. Nothing is changed before this call.
+
+        Parameters
+        ----------
+        signature : str, default=""
+            Identifies the work, so that another writing can continue from it; empty if none can.
+        usable : callable, optional
+            Returns whether the files of a killed writing with this signature can be used. If so,
+            this writing continues in their place. None means a new beginning.
+        """
 
     def commit(self, manifest: bytes) -> None:
         """Make the written files the data set, in one step."""

@@ -7,9 +7,10 @@ A checkpoint holds the solver's state, the records of the steps, and the fingerp
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from dlbd_estimators import exceptions
 from dlbd_estimators.base.fingerprint import (
     Fingerprint,
     differences,
@@ -25,6 +27,7 @@ from dlbd_estimators.base.fingerprint import (
     text_of,
 )
 from dlbd_estimators.base.parameters import invalid_parameter
+from dlbd_estimators.base.saved_checkpoint import NOT_A_STATE, SavedCheckpoint
 from dlbd_estimators.base.user_warnings import warn_user
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.checkpoint import CheckpointFolder
@@ -34,57 +37,12 @@ from dlbd_estimators.exceptions import CheckpointDamaged, CheckpointMismatch
 from dlbd_estimators.solvers.fit import Fit
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.random_states import Frozen, freeze, set_to, thaw
-from dlbd_estimators.solvers.saving import Arrays, from_facts, to_facts
+from dlbd_estimators.solvers.saving import Arrays, to_facts
 from dlbd_estimators.solvers.solver import State
 
 _OWN = "{}"  #: Placeholder in a path, for a hash of the fit's parameters and data.
 #: Largest number of differences that an error message lists.
 _MOST_LINES = 20
-#: Raised by reading a state from a file that has a right checksum but holds something else.
-_NOT_A_STATE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
-
-
-@dataclass(frozen=True)
-class SavedCheckpoint:
-    """The content of a checkpoint file.
-
-    Attributes
-    ----------
-    fingerprint : dict of str to str
-        Fingerprint of the fit that wrote the checkpoint.
-    solver : str
-        Name of the solver.
-    random : tuple or None
-        State of the RandomState at the start of the fit; None if the fit used an integer seed.
-    records : tuple of Record
-        Records of the completed steps.
-    state, arrays : object, list of ndarray
-        State of the solver, as facts and the arrays they refer to. Each solver defines its own.
-    """
-
-    fingerprint: Fingerprint
-    solver: str
-    random: Frozen | None
-    records: tuple[Record, ...]
-    state: Any
-    arrays: Arrays
-
-    @classmethod
-    def of(cls, facts: Any, arrays: Arrays) -> SavedCheckpoint:
-        """Return the checkpoint that a file holds, after checking its content.
-
-        Raises
-        ------
-        CheckpointDamaged
-            The content is not that of a checkpoint.
-        """
-        try:
-            fingerprint = {str(label): str(text) for label, text in facts["fingerprint"].items()}
-            random = from_facts(facts["random"], arrays, Frozen | None)
-            records = from_facts(facts["records"], arrays, tuple[Record, ...])
-            return cls(fingerprint, str(facts["solver"]), random, records, facts["state"], arrays)
-        except _NOT_A_STATE as error:
-            raise CheckpointDamaged(f"it does not hold what a fit writes ({error})") from error
 
 
 class FitCheckpoint:
@@ -113,6 +71,7 @@ class FitCheckpoint:
         self._found: SavedCheckpoint | None = None
         self._random: Frozen | None = None
         self._number = 0
+        self._resumed = False
         self._failures: list[str] = []  # shared with all parts: the user is warned once
 
     @property
@@ -252,26 +211,50 @@ class FitCheckpoint:
             self._refuse(
                 [f"max_iter: {state.n_iter} steps in the checkpoint, {fit.max_iter} in this fit"]
             )
-        self._found = None  # the state owns its arrays from here on
+        self._found, self._resumed = None, True  # the state owns its arrays from here on
         records.extend(earlier)
         clock, before = fit.clock, earlier[-1].seconds if earlier else 0.0
-        return replace(fit, start=state, earlier=earlier, clock=lambda: before + clock())
+        return replace(
+            fit,
+            start=state,
+            earlier=earlier,
+            clock=lambda: before + clock(),
+            on_error=lambda error: self._error_after(fit, error),
+        )
 
     def _state(self, fit: Fit, n_parameters: int) -> State:
-        found = self._found
-        assert found is not None
+        assert self._found is not None
         try:
-            state: State = from_facts(found.state, found.arrays, fit.solver.state)
-            if found.solver != fit.solver.name or state.parameters.shape != (n_parameters,):
-                raise ValueError(
-                    f"it is of {found.solver}, for parameters of shape {state.parameters.shape}"
-                )
-        except _NOT_A_STATE as error:
-            raise CheckpointDamaged(
-                f"The checkpoint in {self._where} does not hold a state of the solver "
-                f"{fit.solver.name}: {error}. Delete the checkpoint to start again."
-            ) from error
-        return state
+            return self._found.state_of(fit, n_parameters)
+        except NOT_A_STATE as error:
+            raise self._not_a_state(fit, error) from error
+
+    def _not_a_state(self, fit: Fit, error: Exception) -> CheckpointDamaged:
+        return CheckpointDamaged(
+            f"The checkpoint in {self._where} does not hold a state of the solver "
+            f"{fit.solver.name}: {error}. Delete the checkpoint to start again."
+        )
+
+    def _error_after(self, fit: Fit, error: Exception) -> Exception:
+        """Return the error to raise if a solver fails after it continued from a checkpoint.
+
+        A solver does not fail on its own states, so the state is not one that it has written.
+        """
+        if not isinstance(error, NOT_A_STATE) or type(error).__module__ == exceptions.__name__:
+            return error
+        named = self._not_a_state(fit, error)
+        named.__cause__ = error
+        return named
+
+    @contextmanager
+    def checks_results(self, fit: Fit) -> Iterator[None]:
+        """Name the checkpoint in errors about the results of a fit that continued from it."""
+        try:
+            yield
+        except Exception as error:
+            if self._resumed and (named := self._error_after(fit, error)) is not error:
+                raise named from error
+            raise
 
     def _save(self, solver: str, state: State, records: Sequence[Record], finished: bool) -> None:
         """Write a checkpoint; if that fails, warn once and let the fit go on."""

@@ -205,29 +205,27 @@ class ValueDecoder:
         """
         if type(facts) in _PLAIN:
             return facts
-        read = {
+        read: dict[str, Callable[[Any], Any]] = {
             "list": self._all,
             "tuple": lambda held: tuple(self._all(held)),
             "dict": lambda pairs: {self.of(key): self.of(value) for key, value in pairs},
             "scalar": lambda held: self.of(held)[()],
             "slice": lambda ends: slice(*self._all(ends)),
-            "array": self._arrays.__getitem__,
+            "array": lambda number: self._arrays[_index(number)],
             "dtype": _dtype,
             "type": _TYPES.__getitem__,
             "random_state": lambda held: thaw(from_facts(held, self._arrays, Frozen)),
             "missing": _missing,
-            "again": self._objects.__getitem__,
+            "again": lambda number: self._objects[_index(number)],
             "viewed": lambda k: (
-                self._arrays[k].view(_dtype(facts["dtype"])).reshape(facts["shape"])
+                self._arrays[_index(k)].view(_dtype(facts["dtype"])).reshape(facts["shape"])
             ),
             "objects": lambda held: _objects(self._all(held), facts["shape"]),
-            "sparse": lambda held: _SPARSE[facts["format"]](
-                tuple(self._all(held)), shape=tuple(facts["shape"])
-            ),
+            "sparse": lambda held: _sparse(facts["format"], self._all(held), facts["shape"]),
             "object": lambda name: self._object(name, facts["holds"]),
         }
         key = next(iter(facts), "")
-        return read[key](facts[key])  # type: ignore[operator]
+        return read[key](facts[key])
 
     def _all(self, facts: list[Any]) -> list[Any]:
         return [self.of(each) for each in facts]
@@ -242,6 +240,9 @@ class ValueDecoder:
                 vars(new)[key] = from_facts(each["kept"], self._arrays, kept[key])
             else:
                 vars(new)[key] = self.of(each)
+        check = getattr(kind, "_check_loaded", None)
+        if check is not None:
+            check(new)
         return new
 
 
@@ -276,6 +277,19 @@ def _dtype(text: str) -> np.dtype[Any]:
     if dtype.kind not in _KINDS:
         raise ValueError(f"no array has dtype {dtype}")
     return dtype
+
+
+def _index(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r:.50} is not the number of an array or object")
+    return number
+
+
+def _sparse(kind: str, parts: list[Any], shape: list[int]) -> Any:
+    matrix = _SPARSE[kind](tuple(parts), shape=tuple(shape))
+    # SciPy does not check that indices are within the shape. It would write outside of its memory.
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 def _objects(values: list[Any], shape: list[int]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import sklearn
 
 from dlbd_estimators.base import versions
+from dlbd_estimators.base.loaded_values import check_counts
 from dlbd_estimators.base.saved_values import ValueDecoder, ValueEncoder, cannot_save
 from dlbd_estimators.engine.credentials import without_credentials
 from dlbd_estimators.engine.folders import Folder, folder_at
@@ -183,6 +184,16 @@ class Savable:
     """
 
     _saved_as: ClassVar[Mapping[str, Any]] = {}
+
+    def _check_loaded(self) -> None:
+        """Check the attributes that a file has set; a subclass adds what it knows about its own.
+
+        Raises
+        ------
+        ValueError, TypeError, LookupError, AttributeError
+            They do not fit together.
+        """
+        check_counts(self)
 
     def save(self, url: str | os.PathLike[str]) -> None:
         """Write this estimator to a file that holds no code; ``dlbd_estimators.load`` reads it.

@@ -15,7 +15,7 @@ from dlbd_estimators.cli.rows import open_for
 @click.argument("data")
 @click.option(
     "-o", "--out", required=True, metavar="FOLDER",
-    help="Parquet files if it ends in .parquet, else a Zarr group.",
+    help="A folder or URL: Parquet files if it ends in .parquet, else a Zarr group.",
 )  # fmt: skip
 @click.option("--probabilities", is_flag=True, help="Also write the probabilities of the classes.")
 @as_json
@@ -24,12 +24,14 @@ def predict(model: str, data: str, out: str, probabilities: bool, as_json: bool)
     """Write what the saved MODEL predicts for the rows of the data set DATA to FOLDER.
 
     Blocks are read, predicted and written one after the other, so neither DATA nor the predictions
-    need to fit in memory. Rows keep their order. FOLDER appears when it is complete.
+    need to fit in memory. Rows keep their order. On a disk, FOLDER appears when it is complete. It
+    may also be the URL of an object store, where a complete one has a file _SUCCESS.
 
     \b
     Examples:
       dlbd predict late.model flights-2014.zarr -o late.parquet
       dlbd predict late.model flights-2014.zarr --probabilities -o late.zarr
+      dlbd predict late.model flights-2014.zarr -o s3://bucket/late.parquet
     """
     fitted = load(model)
     if probabilities and not hasattr(fitted, "predict_proba"):

@@ -1,9 +1,11 @@
 """Commands and functions that other packages add to the command line, by entry points.
 
+``dlbd.commands``: any name, a click command. ``dlbd.computing_commands``: the same, for a command
+that computes with Dask; it also gets the options ``--cluster``, ``--workers`` and ``--memory``.
+
 ================== ======= =========================================================================
 group              name    object
 ================== ======= =========================================================================
-``dlbd.commands``  any     a click command
 ``dlbd.data``      open    ``open(url, columns=None)``: an object with ``X``, ``y``, ``labels``,
                            ``classes``, ``sample_weight`` (lazy arrays, or None), ``feature_names``
                            and ``target``
@@ -13,17 +15,20 @@ group              name    object
 
 from __future__ import annotations
 
+from copy import copy
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
-COMMANDS, DATA = "dlbd.commands", "dlbd.data"
+from dlbd_estimators.cli.options import where_it_runs
+
+COMMANDS, COMPUTING, DATA = "dlbd.commands", "dlbd.computing_commands", "dlbd.data"
 
 
 def command_names() -> list[str]:
     """Return the names of the commands that other packages add."""
-    return sorted(set(entry_points(group=COMMANDS).names))
+    return sorted({*entry_points(group=COMMANDS).names, *entry_points(group=COMPUTING).names})
 
 
 def command(name: str) -> click.Command | None:
@@ -31,7 +36,19 @@ def command(name: str) -> click.Command | None:
     for found in entry_points(group=COMMANDS, name=name):
         loaded: click.Command = found.load()
         return loaded
+    for found in entry_points(group=COMPUTING, name=name):
+        return _with_place(found.load())
     return None
+
+
+def _with_place(command: click.Command) -> click.Command:
+    """Return a copy of a command with the options that determine where Dask computes."""
+    assert command.callback is not None
+    placed = copy(command)
+    placed.callback = where_it_runs(command.callback)
+    options: list[click.Parameter] = vars(placed.callback)["__click_params__"]
+    placed.params = [*command.params, *reversed(options)]
+    return placed
 
 
 def data_function(name: str) -> Any:

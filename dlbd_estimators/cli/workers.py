@@ -10,9 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from dask.utils import parse_bytes
-from distributed import Client, LocalCluster
-from distributed.comm import connect
+from distributed import Client, LocalCluster, Security
+from distributed.comm import connect, normalize_address
 
+from dlbd_estimators.engine.encryption import check_encryption
 from dlbd_estimators.engine.select import check_cluster
 from dlbd_estimators.monitoring.plugin import TOPIC
 
@@ -32,8 +33,10 @@ def connected(address: str) -> Iterator[None]:
         The scheduler does not answer.
     NoWorkers, MissingPackage
         The cluster has no workers, and none joined in time; or its workers lack this package.
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the address has none.
     ValueError
-        The text is not an address.
+        The text is not an address, or TLS certificates are not configured.
     """
     with _client(address, active=True):
         # Dask itself, which writes the predictions, would wait for workers forever.
@@ -65,9 +68,11 @@ def fit_events(address: str) -> Iterator[Any]:
 @contextmanager
 def _client(address: str, *, active: bool) -> Iterator[Client]:
     """Connect to a scheduler, if it answers in time."""
+    check_encryption(normalize_address(address))
+    certificates = _certificates(address)
     try:
         # Test the address first: a client that cannot connect would remain Dask's default client.
-        asyncio.run(asyncio.wait_for(_ask(address), CONNECT_SECONDS))
+        asyncio.run(asyncio.wait_for(_ask(address, certificates), CONNECT_SECONDS))
     except OSError as error:
         raise TimeoutError(
             f"No scheduler answers at {address} within {CONNECT_SECONDS:g} s. Is it running, and "
@@ -77,8 +82,27 @@ def _client(address: str, *, active: bool) -> Iterator[Client]:
         yield client
 
 
-async def _ask(address: str) -> None:
-    comm = await connect(address, timeout=CONNECT_SECONDS)
+def _certificates(address: str) -> dict[str, Any]:
+    """Return the options of a connection that contain the certificates, which Dask configures."""
+    try:
+        options: dict[str, Any] = Security().get_connection_args("client")
+    except OSError as error:
+        raise ValueError(
+            f"The certificates that the Dask configuration names under distributed.comm.tls cannot "
+            f"be read: {error}"
+        ) from error
+    if normalize_address(address).startswith("tls://") and options["ssl_context"] is None:
+        raise ValueError(
+            f"A connection to {address} needs certificates. Name their files in the Dask "
+            f"configuration: distributed.comm.tls.ca-file, distributed.comm.tls.client.cert and "
+            f"distributed.comm.tls.client.key, for --workers also those of scheduler and worker "
+            f"(or set environment variables such as DASK_DISTRIBUTED__COMM__TLS__CA_FILE)."
+        )
+    return options
+
+
+async def _ask(address: str, options: dict[str, Any]) -> None:
+    comm = await connect(address, timeout=CONNECT_SECONDS, **options)
     await comm.close()
 
 
@@ -89,8 +113,10 @@ def started(n_workers: int, memory: str) -> Iterator[None]:
     Raises
     ------
     ValueError
-        ``memory`` is not a size.
+        ``memory`` is not a size; or Dask requires encryption, but certificates are not configured.
     """
+    if Security().require_encryption:
+        _certificates("tls://127.0.0.1")
     limit = memory if memory == "auto" else parse_bytes(memory)
     with (
         tempfile.TemporaryDirectory(prefix="dlbd-workers-") as scratch,

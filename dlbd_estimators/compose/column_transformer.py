@@ -36,6 +36,18 @@ class _LazyColumns(LazyTransformer):
     transformers: Any
     remainder: Any
     transformer_weights: Any
+    n_features_in_: int
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        for name, _, columns in vars(self).get("transformers_", ()):
+            chosen = columns if isinstance(columns, list) else []
+            kinds = {type(column) for column in chosen}
+            numbers, names = kinds == {int}, kinds == {str} and hasattr(self, "feature_names_in_")
+            if not (numbers or names or kinds <= {bool}) or (
+                numbers and not all(0 <= column < self.n_features_in_ for column in chosen)
+            ):
+                raise ValueError(f"the transformer {name!r} has no columns {chosen!r:.50}")
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Fit all transformers.

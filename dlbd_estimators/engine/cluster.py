@@ -54,6 +54,8 @@ class ClusterExecutor(Executor):
 
     Raises
     ------
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the cluster has none.
     NoWorkers
         The cluster has no worker that may take a task, and none came in time.
     MissingPackage

@@ -1,6 +1,6 @@
-"""Check that a cluster can run passes: it has workers, and they have the packages.
+"""Check that a cluster can run passes: it is encrypted if it must be, has workers, and packages.
 
-Both are checked before the first task is sent. Otherwise Dask would hold tasks for ever if there is
+All is checked before the first task is sent. Otherwise Dask would hold tasks for ever if there is
 no worker for them. And a worker that cannot unpickle a task drops its connection to the scheduler,
 connects again, and receives the same task again.
 """
@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 import cloudpickle
 from dask import get_annotations
 
+from dlbd_estimators.engine.encryption import check_encryption
 from dlbd_estimators.engine.placement import Placement, Workers, limits, place
 from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.engine.watch import address, check_connection
@@ -73,11 +74,14 @@ def find_ready_workers(
 
     Raises
     ------
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the cluster has none.
     NoWorkers
         There is no such worker, and none came in time.
     MissingPackage
         Workers or the scheduler cannot import some of the modules.
     """
+    check_encryption(address(client))
     annotations = get_annotations()
 
     def find() -> Placement:
@@ -85,6 +89,7 @@ def find_ready_workers(
         return place(dict(sorted(workers.items())), annotations)
 
     placement = wait_for_workers(client, find, annotations, work)
+    check_encryption(address(client), placement.workers)
     check_packages(client, placement.workers, modules)
     return placement
 

@@ -29,6 +29,8 @@ def executor_for(*data: BlockSequence) -> Executor:
 
     Raises
     ------
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the cluster has none.
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
@@ -54,6 +56,8 @@ def active_cluster() -> Remote | None:
 
     Raises
     ------
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the cluster has none.
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage
@@ -76,6 +80,8 @@ def check_cluster() -> None:
 
     Raises
     ------
+    UnencryptedCluster
+        The Dask configuration requires encryption, and the cluster has none.
     NoWorkers
         The client's cluster has no worker that may take a task, and none came in time.
     MissingPackage

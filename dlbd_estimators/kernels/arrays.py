@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 
 #: A float32 or float64 array; each docstring states which if it matters.
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+
+#: For each array of a data class, the names of its axes' lengths; the same name, the same length.
+Shapes: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 class Order(IntEnum):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.packing import Packing
 
 #: Number of rows whose mean centres a block; any constant near the mean would do.
@@ -52,6 +53,8 @@ class Centring:
     mean : ndarray of shape (n_features,)
         Value subtracted from each feature; zero has no effect.
     """
+
+    shapes: ClassVar[Shapes] = {"mean": ("n_features",)}
 
     packing: Packing
     mean: FloatArray

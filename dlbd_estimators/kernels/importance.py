@@ -24,10 +24,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.kernel import Block
 
 #: A range of blocks keeps at most this multiple of its share of the rows kept in all blocks.
@@ -52,6 +53,11 @@ class ImportantRows:
     limit : ndarray of shape (n_rows,)
         Threshold of the row: it was kept because its priority is below this number.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "X": ("n_rows", "n_features"), "weight": ("n_rows",), "score": ("n_rows",),
+        "priority": ("n_rows",), "limit": ("n_rows",),
+    }  # fmt: skip
 
     X: FloatArray
     y: FloatArray
@@ -107,6 +113,8 @@ class Importance:
     seed, block : int
         Seed of the random numbers, and number of the block that they are for.
     """
+
+    shapes: ClassVar[Shapes] = {"directions": ("width", "n_directions")}
 
     directions: FloatArray = field(repr=False)
     limit: float

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import reduce
 from math import floor, isfinite, log2, sqrt
 from operator import add
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.dropout import Dropout, Mask
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.lockstep import Wait, in_lockstep
@@ -46,6 +47,8 @@ class Replica:
     n_updates : int
         Number of updates made.
     """
+
+    shapes: ClassVar[Shapes] = {"parameters": ("n_parameters",), "moments": ("n_parameters",)}
 
     parameters: FloatArray
     moments: tuple[FloatArray, ...]

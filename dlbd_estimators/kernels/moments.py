@@ -10,10 +10,11 @@ an intercept, the moments are about zero instead of the mean.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.centring import centre_of
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 
@@ -25,6 +26,10 @@ class Moments:
     The mean is ``origin + rest``: if it is far from zero, a single float64 cannot hold the digits
     in which the means of blocks differ. ``epsilon`` is the machine epsilon of the products' dtype.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "origin": ("n_columns",), "rest": ("n_columns",), "products": ("n_columns", "n_columns"),
+    }  # fmt: skip
 
     weight: float
     n_rows: int

@@ -6,12 +6,17 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.loaded_values import check_coefficients
 from dlbd_estimators.base.model import Model
 from dlbd_estimators.base.prediction import decision, predict
 
 
 class DecisionFunction(Model):
     """Mixin that adds ``decision_function`` to a linear classifier."""
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_coefficients(self)
 
     def decision_function(self, X: Any) -> Any:
         """Return raw predictions ``x_i W + b``: the class with the largest one is predicted.

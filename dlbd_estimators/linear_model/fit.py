@@ -113,7 +113,9 @@ def solve(
     )
     solution = minimize(executor, checkpoint.resume(fit, problem.packing.size, records))
     task.status = solution.status.name.lower()
-    vars(estimator).update(attributes(solution))
+    with checkpoint.checks_results(fit):
+        found = attributes(solution)
+    vars(estimator).update(found)
     return solution
 
 

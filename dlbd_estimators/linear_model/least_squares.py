@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin
 
 from dlbd_estimators.base.callbacks import fit_task, with_callbacks
+from dlbd_estimators.base.loaded_values import check_coefficients
 from dlbd_estimators.base.number_predictions import NumberPredictions
 from dlbd_estimators.base.prediction import Finish
 from dlbd_estimators.base.validation import training_data
@@ -66,6 +67,10 @@ class LinearRegressorBase(MultiOutputMixin, NumberPredictions):
             "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
             "n_iter_": solution.n_iter,
         }
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_coefficients(self)
 
     def _model(self) -> LinearPredictor:
         coef = np.atleast_2d(self.coef_)

@@ -151,7 +151,9 @@ def search(
     )
     solution = minimize(executor, task.checkpoint.resume(fit, problem.packing.size, records))
     task.status = solution.status.name.lower()
-    vars(estimator).update(attributes(solution))
+    with task.checkpoint.checks_results(fit):
+        found = attributes(solution)
+    vars(estimator).update(found)
 
 
 def check_alphas(estimator: Any, *, open_low: bool) -> FloatArray:

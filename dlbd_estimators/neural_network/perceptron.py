@@ -20,6 +20,7 @@ from dlbd_estimators.kernels.network import Layers, Network
 from dlbd_estimators.kernels.network_predictor import NetworkPredictor
 from dlbd_estimators.neural_network.initial_weights import initial_parameters, last_parameters
 from dlbd_estimators.neural_network.job import Job
+from dlbd_estimators.neural_network.loaded_network import check_network
 from dlbd_estimators.neural_network.parameters import Settings, epoch_schedule
 from dlbd_estimators.neural_network.progress import progress_attributes
 from dlbd_estimators.neural_network.shared_parameters import SharedParameters
@@ -70,6 +71,10 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_network(self)
 
     @with_callbacks
     def fit(

@@ -31,6 +31,7 @@ from dlbd_estimators.preprocessing.lazy import (
     map_rows,
     transform_rows,
 )
+from dlbd_estimators.preprocessing.loaded_encoder import check_encoder
 from dlbd_estimators.preprocessing.shared_statistics import NOTHING, Known
 from dlbd_estimators.preprocessing.widening import cut
 
@@ -70,6 +71,10 @@ class _LazyEncoder(LazyTransformer):
     handle_unknown: str
     min_frequency: Any
     max_categories: Any
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_encoder(self)
 
     def fit(self, X: Any, y: Any = None) -> Any:
         """Find the categories, in one pass over lazy data.

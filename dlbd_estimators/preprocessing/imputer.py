@@ -11,6 +11,7 @@ import sklearn.impute
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.loaded_values import check_fill
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.passes_together import RowPassGenerator, RowsPass, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
@@ -88,6 +89,10 @@ class SimpleImputer(LazyTransformer, sklearn.impute.SimpleImputer):
     >>> SimpleImputer().fit_transform(X).compute().ravel()
     array([1., 2., 3.])
     """
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_fill(self)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the fill values.

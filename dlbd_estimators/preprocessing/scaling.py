@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from dlbd_estimators.base.loaded_values import check_columns
 from dlbd_estimators.engine.passes_together import RowPassGenerator, run_fit
 from dlbd_estimators.preprocessing import shared_statistics
 from dlbd_estimators.preprocessing.lazy import LazyTransformer, map_rows, transform_rows
@@ -27,6 +28,12 @@ from dlbd_estimators.preprocessing.statistics_pass import statistics_by_passes
 _MOST_ROUNDED = {8: 4096.0, 4: 64.0}
 
 
+#: Attributes of scalers with a float for each feature.
+_COLUMNS = (
+    "mean_", "var_", "scale_", "min_", "data_min_", "data_max_", "data_range_", "max_abs_",
+)  # fmt: skip
+
+
 class LazyScaler(LazyTransformer):
     """Base of the scalers: ``fit`` and ``transform`` on lazy data.
 
@@ -35,6 +42,10 @@ class LazyScaler(LazyTransformer):
     """
 
     n_samples_seen_: Any
+
+    def _check_loaded(self) -> None:
+        super()._check_loaded()
+        check_columns(self, _COLUMNS)
 
     def _fit_lazy(self, X: Any, sample_weight: Any = None, *, first: bool) -> Self:
         known = NOTHING if sample_weight is not None else shared_statistics.recorded_for(self, X)

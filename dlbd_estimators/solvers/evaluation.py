@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.importance import ImportantRows
 
 
 @dataclass(frozen=True)
 class Columns:
     """Weighted mean (less the objective's centre) and variance of each feature."""
+
+    shapes: ClassVar[Shapes] = {"mean": ("n_features",), "variance": ("n_features",)}
 
     mean: FloatArray
     variance: FloatArray
@@ -30,6 +33,8 @@ class Known:
     centre : ndarray of shape (n_features,) or None
         Vector that is subtracted from the features; None until a pass has fixed it.
     """
+
+    shapes: ClassVar[Shapes] = {"centre": ("n_features",)}
 
     total_weight: float | None = None
     unit: float = 1.0

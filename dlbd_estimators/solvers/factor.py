@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
 from dlbd_estimators.exceptions import Diverged
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.problem import Problem
 
@@ -77,6 +78,11 @@ class Factor:
     rank : int
         Dimension of the range.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "scale": ("n",), "cholesky": ("n", "n"), "inverse": ("n", "n"), "null": ("n", "n_null"),
+        "weakest": ("n", "n_weakest"),
+    }  # fmt: skip
 
     scale: FloatArray
     cholesky: FloatArray

@@ -69,6 +69,7 @@ class Fit:
     advice: str = "use solver='auto'"
     earlier: Sequence[Record] | None = None
     save: Callable[[State, Sequence[Record], bool], None] | None = None
+    on_error: Callable[[Exception], Exception] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,8 @@ class FitRun:
             state: State = end.value
             self._state = replace(state, n_passes=self._n_passes, bytes_read=self._bytes_read)
         except Exception as error:  # noqa: BLE001  (after any error, the other fits continue)
-            self.fail(error)
+            translate = self.fit.on_error
+            self.fail(error if translate is None or error is reply else translate(error))
         else:
             self.share = 1.0
             if isinstance(request, Pass) and request.indices is not None:

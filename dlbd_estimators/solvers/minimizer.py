@@ -81,6 +81,14 @@ class Minimizer(Solver[Problem, StateT]):
         """Return the number of rows of the square matrix that the method requires; 0 if none."""
         return 0
 
+    def lengths(self, problem: Problem) -> dict[str, int]:
+        n_features, n_outputs = problem.packing.n_features, problem.packing.n_outputs
+        return {
+            "n_features": n_features,
+            "n_outputs": n_outputs,
+            "n_columns": n_features + n_outputs,
+        }
+
     def with_known_facts(self, problem: Problem, state: StateT) -> Problem:
         return problem.with_known(state.known)
 

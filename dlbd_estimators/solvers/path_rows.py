@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.kernels.kernel import Block, tile_rows, tiles
 from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
@@ -50,6 +51,11 @@ class PathRows:
     times : ndarray of shape (n_rows, n_parts)
         How often each part contains each row.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "X": ("n_rows", "n_features"), "y": ("n_rows",), "weight": ("n_rows",),
+        "times": ("n_rows", "n_parts"),
+    }  # fmt: skip
 
     X: FloatArray
     y: FloatArray

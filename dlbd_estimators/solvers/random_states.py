@@ -47,7 +47,25 @@ def _thawed(state: dict[str, Any]) -> np.random.RandomState:
         raise ValueError(f"NumPy has no generator {name!r:.100}")
     random_state = np.random.RandomState(_GENERATORS[name]())
     random_state.set_state(state)
+    # NumPy converts other dtypes, and does not check all numbers.
+    if not _is_same(random_state.get_state(legacy=False), state) or not _is_position(state):
+        raise ValueError(f"{name} has no such state")
     return random_state
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two states are equal, in the dtypes of their arrays, too."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return not isinstance(other, bool) and bool(one == other)
+
+
+def _is_position(state: dict[str, Any]) -> bool:
+    """Return whether the generator's position in its array of numbers is within the array."""
+    inner = state["state"]
+    return "pos" not in inner or 0 <= inner["pos"] <= len(inner["key"])
 
 
 def set_to(random_state: np.random.RandomState, frozen: Frozen) -> None:

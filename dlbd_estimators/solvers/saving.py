@@ -184,7 +184,19 @@ def _plain(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
 
 
 def _whole_array(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:
-    return _array(facts, arrays, "array", annotation)
+    array, wanted = _array(facts, arrays, "array", annotation), _dtype_of(annotation)
+    if wanted is not None and not np.issubdtype(array.dtype, wanted):
+        raise ValueError(f"an array of {array.dtype} is not a value of {annotation}")
+    return array
+
+
+def _dtype_of(annotation: Any) -> Any:
+    """Return the class of the entries in an annotation of an array; None if it names none."""
+    for argument in get_args(annotation):
+        if get_origin(argument) is np.dtype:
+            [entries] = get_args(argument)
+            return None if entries is Any else get_origin(entries) or entries
+    return None
 
 
 def _without_annotation(facts: Any, arrays: Sequence[NDArray[Any]], annotation: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlbd_estimators.blocks.block import Blocks
 from dlbd_estimators.engine.passes import PassGenerator
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.status import Status
 
@@ -72,6 +72,8 @@ class State:
     bytes_read : int
         Number of bytes that these passes read.
     """
+
+    shapes: ClassVar[Shapes] = {"parameters": ("n_parameters",)}
 
     parameters: FloatArray
     value: float = np.inf
@@ -134,6 +136,19 @@ class Solver(ABC, Generic[ProblemT, StateT]):
     def answer(self, problem: ProblemT, state: StateT) -> FloatArray:
         """Return the parameters of a state, as users get them."""
         return state.parameters
+
+    def lengths(self, problem: ProblemT) -> dict[str, int]:
+        """Return lengths of axes of a state's arrays, by the names in the classes' ``shapes``."""
+        return {}
+
+    def check(self, problem: ProblemT, state: StateT) -> None:
+        """Check what only this solver knows about a state that was read from a file.
+
+        Raises
+        ------
+        ValueError
+            It is not a state of this solver for this problem.
+        """
 
     @abstractmethod
     def message(

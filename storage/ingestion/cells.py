@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from storage.errors import InvalidData
 from storage.ingestion.column import Kind
 
-__all__ = ["NULL_TEXTS", "Cells", "as_texts", "read_cells"]
+__all__ = ["NULL_TEXTS", "Cells", "as_texts", "read_cells", "text_at"]
 
 #: Texts that mean a missing value in columns of any kind but category; those of pandas and Arrow.
 NULL_TEXTS = (
@@ -77,6 +77,12 @@ def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = Non
     coded = pc.dictionary_encode(as_texts(array))
     codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
     return Cells(codes, np.zeros(len(codes), bool), tuple(coded.dictionary.to_pylist()))
+
+
+def text_at(values: pa.ChunkedArray, row: int) -> str | None:
+    """Return the text of one raw value, for a message; None if the cell is empty."""
+    text: str | None = as_texts(values.slice(row, 1).combine_chunks())[0].as_py()
+    return text
 
 
 def as_texts(array: pa.Array) -> pa.Array:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from dask.array.core import Array as DaskArray
-from dask.base import compute
 from dask.delayed import Delayed, delayed
 
+from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
@@ -22,7 +22,7 @@ from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
 from storage.ingestion.tally import Tally, joined, tally_rows
 
-__all__ = ["EncodedSource", "encode_source"]
+__all__ = ["EncodedSource", "encode_source", "read_rows"]
 
 _SHOWN_EXAMPLES = 3
 
@@ -77,20 +77,22 @@ def encode_source(
     if rows is not None:
         check_names(source, [rows.column])
     count = delayed(partial(tally_rows, plan), traverse=False)
-    tallies = list(compute(*map(count, _read(source, rows, [*plan]))))
+    tallies = list(compute(*map(count, read_rows(source, rows, [*plan]))))
     tally = joined(tallies, plan)
     _refuse_broken(tally, plan, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, tally)
     X, y = encoded_arrays(
-        recipe, _read(source, rows, [*plan]), [counts.n_kept for counts in tallies]
+        recipe, read_rows(source, rows, [*plan]), [counts.n_kept for counts in tallies]
     )
     return EncodedSource(recipe, report, X, y)
 
 
-def _read(source: Source, selection: RowSelection | None, columns: Sequence[str]) -> list[Delayed]:
-    """Return the selected rows of each partition."""
+def read_rows(
+    source: Source, selection: RowSelection | None, columns: Sequence[str]
+) -> list[Delayed]:
+    """Return the rows of each partition, those that are selected."""
     if selection is None:
         return source.rows(columns)
     wanted = [*columns, *({selection.column} - {*columns})]
@@ -110,7 +112,8 @@ def _refuse_broken(
         )
     if tally.unassigned:
         lines.append(
-            f"rows without a value that the split can be decided by, {tally.unassigned:,}: "
+            f"rows without a value that the split can be decided by (it is missing, or cannot be "
+            f"read), {tally.unassigned:,}: "
             f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
         )
     for name, column in plan.items():

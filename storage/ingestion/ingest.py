@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numcodecs
+import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
@@ -16,7 +20,7 @@ from storage.ingestion.encoded_source import encode_source
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
-from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
 from storage.opening import open_dataset
@@ -44,6 +48,7 @@ def ingest(
     block_nbytes: int = BLOCK_NBYTES,
     expected_rows: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Dataset:
     """Check, clean and encode raw tables, and store them as a data set with a quality report.
 
@@ -94,6 +99,10 @@ def ingest(
         blocks get the sizes for so many rows, and keep them. None means the rows that are given.
     overwrite : bool, default=False
         Whether to replace a data set that is already there.
+    resume : bool, default=False
+        Whether to continue an ingest to the same folder on a disk that was killed, with the same
+        files, options and versions: the source is counted again, and only blocks that are not
+        complete are written. Without such an ingest, this one begins anew.
 
     Returns
     -------
@@ -113,7 +122,8 @@ def ingest(
     NotADataset
         When `like` was made by another function than :func:`~storage.ingest`.
     ValueError, TypeError
-        When names or options contradict one another.
+        When names or options contradict one another; or when `resume` is given for a source in
+        memory, or for an object store.
 
     Examples
     --------
@@ -138,7 +148,9 @@ def ingest(
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
     if rows is not None and not isinstance(rows, RowSelection):
         raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
-    writing_to(store_at(url), overwrite=overwrite)  # only checks that nothing is there
+    writing = writing_to(store_at(url), overwrite=overwrite)  # only checks the place
+    if resume and not writing.resumes:
+        raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
     given = None
     if like is not None:
         _refuse_declarations(target=target, features=features, columns=columns)
@@ -149,6 +161,11 @@ def ingest(
     elif target is None:
         raise TypeError("name the target column, target='...', or a data set with like=")
     found = source_of(source, csv, partition_nbytes)
+    if resume and not found.identity:
+        raise ValueError(
+            f"an ingest resumes from files or a data set only, because {found.description} may "
+            f"have other rows than before: write it to Parquet first, or leave out resume"
+        )
     if given is None:
         assert target is not None
         plan = planned_columns(found, target, features, columns or {})
@@ -172,7 +189,16 @@ def ingest(
         expected_rows=expected_rows,
         overwrite=overwrite,
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
+        signature=_signature(found, csv, record),
+        resume=resume,
     )
+
+
+def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> str:
+    """Return a hash of the source, how it is read, what was found there, and all steps."""
+    versions = (np.__version__, pa.__version__, numcodecs.__version__)
+    parts = (source.identity, repr(csv), record.to_bytes("").decode(), *versions)
+    return sha256("\n".join(parts).encode()).hexdigest() if source.identity else ""
 
 
 def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:

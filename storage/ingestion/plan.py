@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dask.base import compute
-
+from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.infer import resolved_columns

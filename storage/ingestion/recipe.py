@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage.errors import InvalidData
-from storage.ingestion.cells import Mask, as_texts
+from storage.ingestion.cells import Mask, text_at
 from storage.ingestion.column import Column, limit
 from storage.ingestion.rules import Checked, check_column
 from storage.ingestion.tally import ColumnTally, Tally
@@ -114,7 +114,7 @@ class Step:
             wrong = np.flatnonzero(broken & kept)
             if len(wrong) and getattr(self.column, rule) == "error":
                 row = int(wrong[0])
-                value = as_texts(array.slice(row, 1).combine_chunks())[0].as_py()
+                value = text_at(array, row)
                 raise InvalidData(
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"

@@ -1,14 +1,33 @@
-"""Repair a data set from the raw rows or the arrays that it was made of."""
+"""Write the damaged chunks of a data set again, from the raw rows that it was made of."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dask.delayed import delayed
+
+from storage.blocks import BlockReader
+from storage.chunks import encoded_file
+from storage.computing import compute
 from storage.dataset import Dataset
+from storage.entries import StoredChunk
+from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.like_stored import RowsLikeStored
+from storage.ingestion.encoded_source import read_rows
+from storage.ingestion.pieces import encoded_arrays
+from storage.ingestion.plan import columns_of_recipe
+from storage.ingestion.record import IngestRecord
+from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.tally import tally_rows
+from storage.local_files import LocalFiles
 from storage.opening import open_dataset
-from storage.repairing import repair_chunks
+from storage.store import Store
+from storage.verify import VerifyReport
+from storage.writer import BlockWriter
 
 if TYPE_CHECKING:
     from storage.location import Location
@@ -17,63 +36,149 @@ __all__ = ["repair"]
 
 
 def repair(
-    data: Dataset | Location,
+    url: Location,
     source: Any,
-    y: Any = None,
-    sample_weight: Any = None,
     *,
     csv: CSVFormat | None = None,
-) -> tuple[str, ...]:
-    """Write the damaged or missing chunks of a data set again, from the rows that it was made of.
+    partition_nbytes: int = PARTITION_NBYTES,
+) -> VerifyReport:
+    """Write the damaged and missing chunks of a data set again, from its source.
 
-    All chunks are read and compared with the manifest. Only the rows of damaged ones are encoded
-    and written. A file is replaced only by one with the size and checksum that the manifest lists,
-    so wrong rows change nothing. Damaged metadata cannot be repaired.
+    All chunks are read and compared with the manifest. If some are damaged, the source is read as
+    :func:`~storage.ingest` read it, by the rules and steps that are stored in the data set. Intact
+    chunks are not changed. A chunk is written only if it has the size and checksum that the
+    manifest lists.
 
     Parameters
     ----------
-    data : Dataset, str, path-like or zarr.abc.store.Store
-        The data set, or where it is; the newest version, unless an older one is open.
-    source : str, path-like, sequence of these, frame, table, Dataset or array-like
-        If :func:`~storage.ingest` made the data set: the raw rows of all versions in their order,
-        as for :func:`~storage.ingest`. Otherwise X of shape (n_samples, n_features).
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        The target of X; None for raw rows, which hold it.
-    sample_weight : array-like of shape (n_samples,), optional
-        Weights of X. Required if the data set has weights, and refused otherwise.
+    url : str, path-like or zarr.abc.store.Store
+        The data set; :func:`~storage.ingest` must have made it. Its metadata must be intact.
+    source : str, path-like, sequence of these, frame, table or Dataset
+        The raw rows, as for :func:`~storage.ingest`.
     csv : CSVFormat, optional
-        How CSV files of raw rows are written; None means comma (tab in ``.tsv``), UTF-8, and a
-        header.
+        How CSV files are written, as it was given to :func:`~storage.ingest`.
+    partition_nbytes : int, default=32 MiB
+        Approximate size of the part of the source that one task reads, in bytes.
 
     Returns
     -------
-    tuple of str
-        Names of the files that were damaged, and that are right now.
+    VerifyReport
+        The report of :func:`~storage.verify` after the repair.
 
     Raises
     ------
     InvalidData
-        When the rows are not those of the data set, or raw rows cannot be read.
+        When the source has other rows than at the ingest. Chunks that would differ are not
+        written. Another release of numcodecs may also compress the same rows to other bytes.
+    NotADataset
+        When another function than :func:`~storage.ingest` has made the data set.
     MetadataCorrupt
-        When metadata is damaged.
-    ValueError, TypeError
-        When names, shapes, lengths or dtypes are not those of the data set.
-    UnsupportedURL
-        When the store is read-only.
+        When the metadata is damaged, which cannot be repaired.
+    DatasetReplaced
+        When the data set is overwritten meanwhile.
 
     Examples
     --------
     >>> import tempfile
-    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> import pandas as pd
     >>> import storage
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     X, y = np.eye(3), np.arange(3)
-    ...     data = storage.create_dataset(f"{folder}/rows.zarr", X, y)
-    ...     (data.path / "y" / "c.0").unlink()
-    ...     repaired = storage.repair(data, X, y)
-    ...     repaired, data.y.compute().tolist()
-    (('y/c.0',), [0, 1, 2])
+    ...     table = Path(folder, "table.csv")
+    ...     pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]}).to_csv(table, index=False)
+    ...     data = storage.ingest(table, f"{folder}/d.zarr", target="y")
+    ...     Path(folder, "d.zarr", "X", "c.0.0").unlink()
+    ...     storage.repair(f"{folder}/d.zarr", table).chunks
+    2
     """
-    known = data if isinstance(data, Dataset) else open_dataset(data)
-    rows = RowsLikeStored.of(known, source, y, sample_weight, csv)
-    return repair_chunks(known, rows.X, rows.y, rows.sample_weight)
+    data = open_dataset(url)
+    record = IngestRecord.of(data)
+    try:
+        return data.verify()
+    except DatasetCorrupt as error:
+        bad = error.chunks
+        if not bad:
+            raise
+    _check_writable(data.store)
+    _write_again(data, record, source_of(source, csv, partition_nbytes), bad)
+    return data.verify()
+
+
+def _check_writable(store: Store) -> None:
+    if not isinstance(store, LocalFiles):
+        from storage.objects import Objects  # imports zarr
+
+        if isinstance(store, Objects):
+            store.check_writable()
+
+
+def _write_again(
+    data: Dataset, record: IngestRecord, source: Source, bad: Sequence[ChunkCorrupt]
+) -> None:
+    """Write the chunks that the source gives as the manifest lists them; refuse the others."""
+    plan = columns_of_recipe(source, record.recipe)
+    rows = partial(read_rows, source, record.rows, [*plan])
+    count = delayed(partial(tally_rows, plan), traverse=False)
+    n_kept = [tally.n_kept for tally in compute(*map(count, rows()))]
+    if sum(n_kept) != data.n_samples:
+        raise InvalidData(
+            f"{source.description} gives {sum(n_kept):,} rows, and {data.url} has "
+            f"{data.n_samples:,}: it is another source, or it has changed. Nothing was written"
+        )
+    arrays = dict(zip(("X", "y"), encoded_arrays(record.recipe, rows(), n_kept), strict=True))
+    tasks = []
+    for chunk in bad:
+        write = delayed(_Repair.of(data, chunk), traverse=False)
+        [part] = arrays[chunk.array][slice(*chunk.rows)].rechunk(-1).to_delayed().ravel()
+        name = f"repair-{chunk.array}-{chunk.chunk}-{uuid.uuid4().hex}"
+        tasks.append(write(part, dask_key_name=name))
+    written: Sequence[bool] = compute(*tasks)
+    other = [chunk for chunk, right in zip(bad, written, strict=True) if not right]
+    if other:
+        raise InvalidData(
+            f"{source.description} does not give the rows that were stored in {data.url}: "
+            f"{len(other)} of {len(bad)} damaged chunks would differ, such as {other[0].where}. "
+            f"They were not written: the source has changed, it is read with other options, or "
+            f"another release of numcodecs compresses it"
+        )
+
+
+@dataclass(frozen=True)
+class _Repair:
+    """Writes one chunk, if its file is the one that the manifest lists.
+
+    Attributes
+    ----------
+    writer : BlockWriter
+        Converts the rows, and knows the files.
+    reader : BlockReader
+        Knows whether the data set was replaced.
+    chunk : int
+        Number of the chunk.
+    expected : StoredChunk
+        Its entry in the manifest.
+    """
+
+    writer: BlockWriter
+    reader: BlockReader
+    chunk: int
+    expected: StoredChunk
+
+    @classmethod
+    def of(cls, data: Dataset, chunk: ChunkCorrupt) -> _Repair:
+        layout = data.layouts[chunk.array]
+        n_codes = len(data.classes) if data.classes is not None and layout.name == "y" else None
+        writer = BlockWriter(data.store, layout, layout.chunk_rows, durable=True, n_codes=n_codes)
+        [expected] = data.manifest.arrays[chunk.array].run(chunk.chunk, chunk.chunk + 1)
+        return cls(writer, data.reader(chunk.array), chunk.chunk, expected)
+
+    def __call__(self, values: Any) -> bool:
+        layout = self.writer.layout
+        first, stop = layout.rows_of(self.chunk)
+        rows = self.writer.converted(self.writer.checked(values, first, stop), first, self.chunk)
+        content, entry = encoded_file(layout, rows)
+        if entry != self.expected:
+            return False
+        self.reader.check_identity()
+        self.writer.store.write(layout.key(self.chunk), content, durable=True)
+        return True

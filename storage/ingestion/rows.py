@@ -42,7 +42,9 @@ class Rows:
         Positions of the table's rows among all rows that were read, if a split selected some.
     unassigned : tuple of int
         Numbers (from 0, within the partition) of the lines or rows that no split selects, because
-        they have no value to select by.
+        the value to select by is missing or cannot be read.
+    unassigned_values : tuple of (str or None)
+        The texts of these values, for the first few lines or rows.
     """
 
     table: pa.Table
@@ -54,6 +56,7 @@ class Rows:
     empty: tuple[int, ...] = ()
     positions: npt.NDArray[np.intp] | None = None
     unassigned: tuple[int, ...] = ()
+    unassigned_values: tuple[str | None, ...] = ()
 
     def number(self, row: int) -> int:
         """Return the line or row number, within the partition, of a row of the table."""

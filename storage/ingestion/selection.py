@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
-from storage.ingestion.cells import Mask, as_texts, read_cells
+from storage.ingestion.cells import Mask, as_texts, read_cells, text_at
 from storage.ingestion.column import limit, plain_value
 from storage.ingestion.rows import Rows
+from storage.ingestion.tally import EXAMPLES
 from storage.plain_values import from_plain
 
 __all__ = ["HashSplit", "RowSelection", "TimeSplit", "select_rows", "selection_from_json"]
@@ -228,10 +229,13 @@ def select_rows(
 
 
 def _selected(selection: RowSelection, columns: Sequence[str], rows: Rows) -> Rows:
-    selected, missing = selection.mask(rows.table.column(selection.column))
+    values = rows.table.column(selection.column)
+    selected, missing = selection.mask(values)
+    gaps = np.flatnonzero(missing).tolist()
     return replace(
         rows,
         table=rows.table.select([*columns]).filter(pa.array(selected)),
         positions=np.flatnonzero(selected),
-        unassigned=tuple(rows.number(row) - rows.first for row in np.flatnonzero(missing).tolist()),
+        unassigned=tuple(rows.number(row) - rows.first for row in gaps),
+        unassigned_values=tuple(text_at(values, row) for row in gaps[:EXAMPLES]),
     )

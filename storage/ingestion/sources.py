@@ -6,7 +6,7 @@ import glob
 import os
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,8 @@ _NUMPY = (".npy", ".npz")
 #: Number of partitions in the sample that kinds are inferred from, and bytes read of each.
 _SAMPLED = 5
 _SAMPLE_NBYTES = 2**18
+#: What fsspec's file systems call the time or the version of a file's last change.
+_CHANGES = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
 
 Reader = Callable[[Sequence[str]], Rows]
 
@@ -56,6 +58,9 @@ class Source:
         A function for each partition, which reads the columns whose names it is given; or a frame.
     sample : tuple of callable or Dask DataFrame
         The same for the few rows that kinds are inferred from.
+    identity : str
+        Text that changes if the rows change: names, sizes and times of files, or the identity of a
+        data set. Empty for rows in memory and Dask DataFrames.
     """
 
     names: tuple[str, ...]
@@ -63,6 +68,7 @@ class Source:
     texts: bool
     partitions: Any
     sample: Any
+    identity: str = ""
 
     def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
         """Return the rows of each partition as Delayed objects, with these columns."""
@@ -96,7 +102,8 @@ def source_of(source: Any, csv: CSVFormat | None, nbytes: int) -> Source:
         When rows cannot be read from it.
     """
     if isinstance(source, Dataset):
-        source = source.to_dask_dataframe()
+        identity = f"data set {source.schema.dataset_id}, columns {source.columns}"
+        return replace(_dask_frame(source.to_dask_dataframe()), identity=identity)
     if isinstance(source, str | os.PathLike):
         source = [source]
     if isinstance(source, list | tuple) and all(
@@ -184,7 +191,7 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
                           f"ingest each kind separately")  # fmt: skip
     given = [*map(without_credentials, given)]
     description = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
-    kind = kinds.pop()
+    kind, identity = kinds.pop(), _identity(filesystem, paths)
     if kind != "CSV" and csv is not None:
         raise ValueError(f"csv is for CSV files, and {given[0]} is {kind}")
     if kind == "CSV":
@@ -193,12 +200,22 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         blocks = csv_blocks(filesystem, paths, form, nbytes)
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
-        return Source(names, description, texts=True, partitions=tuple(blocks), sample=sample)
+        return Source(names, description, True, tuple(blocks), sample, identity)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
         schemas = tuple(each.without_rows() for each in _evenly_spaced(pieces))
-        return Source(names, description, texts=False, partitions=tuple(pieces), sample=schemas)
-    return _numpy_files(paths, description, nbytes)
+        return Source(names, description, False, tuple(pieces), schemas, identity)
+    return replace(_numpy_files(paths, description, nbytes), identity=identity)
+
+
+def _identity(filesystem: Any, paths: Sequence[str]) -> str:
+    """Return the names of all files, with their sizes and the times when they last changed."""
+    lines = []
+    for name in (name for path in paths for name in _members(filesystem, path)):
+        facts = filesystem.info(name)
+        changed = [facts[key] for key in _CHANGES if facts.get(key) is not None]
+        lines.append(f"{name}: {facts.get('size')} bytes, {changed}")
+    return "\n".join(lines)
 
 
 def _evenly_spaced(partitions: Sequence[Any]) -> list[Any]:

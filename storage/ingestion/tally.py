@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from storage.ingestion.cells import as_texts
+from storage.ingestion.cells import text_at
 from storage.ingestion.column import Column
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import RULES, Checked, check_column
@@ -129,8 +129,8 @@ def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
         malformed,
         len(rows.unassigned),
         tuple(
-            Example(rows.file, rows.unit, number + rows.first, None)
-            for number in rows.unassigned[:EXAMPLES]
+            Example(rows.file, rows.unit, number + rows.first, text and _short(text))
+            for number, text in zip(rows.unassigned, rows.unassigned_values, strict=False)
         ),
         {
             name: _of_column(columns[name], each, ~drop, rows, name)
@@ -190,7 +190,7 @@ def _summary(values: npt.NDArray[Any]) -> Summary | None:
 
 
 def _raw(rows: Rows, name: str, row: int) -> str | None:
-    text = as_texts(rows.table.column(name).slice(row, 1).combine_chunks())[0].as_py()
+    text = text_at(rows.table.column(name), row)
     return None if text is None else _short(text)
 
 

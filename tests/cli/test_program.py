@@ -96,8 +96,7 @@ def test_append_adds_a_version_that_info_lists(dlbd, trips):
     assert [each["n_added"] for each in info["versions"]] == [2, 1, 2]
     (place / "X" / "c.0.0").unlink()
     sources = [trips / "1.csv", trips / "2.csv", trips / "1.csv"]
-    assert json_from(dlbd("repair", place, *sources, "--json"))["repaired"] == ["X/c.0.0"]
-    assert "0 chunks were repaired" in dlbd("repair", place, *sources).stdout
+    assert json_from(dlbd("repair", place, *sources, "--json"))["chunks"] == 2
     failed = dlbd("append", trips / "nothing.zarr", trips / "1.csv")
     assert failed.exit_code == 1
     assert "nothing is there" in failed.stderr
@@ -302,6 +301,26 @@ def test_a_cluster_computes_the_same(dlbd, data, models, cluster, tmp_path):
     done = dlbd(*words, "--cluster", cluster.scheduler_address)
     assert done.exit_code == 0, done.output
     assert (load(out).coef_ == models["delay"].coef_).all()
+
+
+@pytest.mark.cluster
+def test_data_sets_are_checked_and_repaired_on_a_cluster(dlbd, cluster, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n" + "\n".join(f"{number},{number % 2}" for number in range(50)))
+    place = ["--cluster", cluster.scheduler_address]
+    words = ["ingest", table, "-o", tmp_path / "d", "--target", "y", *place]
+    done = dlbd(*words, "--resume")
+    assert done.exit_code == 0, done.output
+    before = cluster.scheduler.transition_counter
+    done = dlbd("verify", tmp_path / "d", *place)
+    assert done.exit_code == 0, done.output
+    assert "all 2 chunks are as they were written" in done.output
+    assert cluster.scheduler.transition_counter > before  # tasks have run there
+    (tmp_path / "d" / "X" / "c.0.0").unlink()
+    says(dlbd("verify", tmp_path / "d", *place), "1 of 2 chunks")
+    done = dlbd("repair", tmp_path / "d", table, *place)
+    assert done.exit_code == 0, done.output
+    assert dlbd("verify", tmp_path / "d").exit_code == 0
 
 
 @pytest.mark.cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -19,6 +20,7 @@ import numpy as np
 import storage
 from dlbd_estimators import DifferentialPrivacy
 from dlbd_estimators.compose import ColumnTransformer
+from dlbd_estimators.inference import coefficient_table
 from dlbd_estimators.linear_model import (
     ElasticNetCV,
     Lasso,
@@ -28,6 +30,7 @@ from dlbd_estimators.linear_model import (
     LogisticRegressionCV,
     Ridge,
     RidgeCV,
+    logistic_regression_path,
 )
 from dlbd_estimators.metrics import confusion_matrix, log_loss, r2_score, roc_auc_score
 from dlbd_estimators.model_selection import GridSearchCV, KFold, train_test_split
@@ -39,6 +42,7 @@ from dlbd_estimators.preprocessing import (
     SimpleImputer,
     StandardScaler,
 )
+from dlbd_estimators.reports import report
 
 N, P, ROWS = 480, 3, 40
 N_BLOCKS = N // ROWS
@@ -154,6 +158,32 @@ def _predict(rows: Rows) -> list[np.ndarray]:
     return [model.predict_proba(rows.X).compute(), np.asarray(model.score(rows.X, rows.labels))]
 
 
+def _path(rows: Rows) -> list[np.ndarray]:
+    found = logistic_regression_path(rows.X, rows.labels, Cs=[0.1, 1.0])
+    return [np.asarray(each) for each in found]
+
+
+def _covariance(rows: Rows) -> list[np.ndarray]:
+    model = LogisticRegression(store_covariance=True).fit(rows.X, rows.labels)
+    table = coefficient_table(model, allow_penalty=True)
+    return [*bits(model), np.asarray(table.covariance)]
+
+
+@cache
+def _model() -> LogisticRegression:
+    return LogisticRegression().fit(*(data()[at] for at in (0, 2)))
+
+
+def _report(rows: Rows) -> list[np.ndarray]:
+    page = rows.folder / f"page-{time.monotonic_ns()}.html"
+    report(_model(), rows.X, rows.labels, path=page)
+    assert [each.name for each in rows.folder.glob(".page*")] == []
+    # The names of the parts of plots and diagrams are random or numbered, and the time is shown.
+    changing = r'(id="|#)[\w-]+|sk-[a-z-]+-id-\d+|\d\d:\d\d|\d{4}-\d\d-\d\d'
+    text = re.sub(changing, "", page.read_text())
+    return [np.frombuffer(text.encode(), np.uint8)]
+
+
 def _write(rows: Rows) -> list[np.ndarray]:
     path = rows.folder / f"written-{time.monotonic_ns()}"
     written = storage.create_dataset(path, rows.X, rows.y, chunk_nbytes=640, block_nbytes=1280)
@@ -206,12 +236,15 @@ WORK: dict[str, Callable] = {
     "train_test_split": _split,
     "predict and score": _predict,
     "write": _write,
+    "logistic_regression_path": _path,
+    "store_covariance": _covariance,
+    "report": _report,
 }
 
 #: Names of the work by what it is, for faults that need one of each kind.
 KINDS = (
     "gram", "newton", "lbfgs", "proximal_newton", "network, two replicas", "LogisticRegressionCV",
-    "StandardScaler", "metrics", "train_test_split", "write",
+    "StandardScaler", "metrics", "train_test_split", "write", "report",
 )  # fmt: skip
 
 

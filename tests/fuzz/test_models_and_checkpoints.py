@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 
 import dlbd_estimators
-from dlbd_estimators.base.checkpoint import SavedCheckpoint
+from dlbd_estimators.base.saved_checkpoint import SavedCheckpoint
 from dlbd_estimators.engine.packed_file import CHECKPOINT, MODEL, pack, unpack
 from dlbd_estimators.exceptions import CheckpointDamaged, ModelDamaged
 from dlbd_estimators.preprocessing import OneHotEncoder, StandardScaler
@@ -93,7 +93,7 @@ def test_models(models, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_contents_of_checkpoints(checkpoints):
     n_valid = 0
-    for case, random in cases(300):
+    for case, random in cases(200):
         _, _, content = random.choice(checkpoints)
         try:
             facts, arrays = unpack(mutated(random, content, CHECKPOINT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import DatasetExists, UnsupportedURL
+from storage.location import store_at
 from storage.predictions import write_predictions
 from tests.strategies import cuts
 
@@ -52,11 +54,37 @@ def test_nothing_is_replaced_and_nothing_is_left(tmp_path, name):
     rows = {"prediction": da.ones(4, chunks=2)}
     with pytest.raises(DatasetExists, match="is there already"):
         write_predictions(rows, str(tmp_path / name))
-    with pytest.raises(UnsupportedURL, match="local folders"):
-        write_predictions(rows, f"s3://bucket/{name}")
+    with pytest.raises(UnsupportedURL, match="can be read, but"):
+        write_predictions(rows, f"https://nowhere.invalid/{name}")
+    with pytest.raises(UnsupportedURL, match="cannot store or open"):
+        write_predictions(rows, f"foo://bucket/{name}")
     broken = {
         "prediction": da.ones(4, chunks=2).map_blocks(lambda block: len(block) // 0, dtype=float)
     }
     with pytest.raises(ZeroDivisionError):
         write_predictions(broken, str(tmp_path / f"new-{name}"))
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["some.parquet", "some.zarr"])
+def test_predictions_in_an_object_store(name):
+    url = f"memory://predictions/{name}"
+    rows = {"prediction": da.arange(5, chunks=2), "probability": da.ones((5, 2), chunks=(2, 2))}
+    broken = {"prediction": da.ones(4, chunks=2).map_blocks(np.linalg.inv, dtype=float)}
+    with pytest.raises(np.linalg.LinAlgError):
+        write_predictions(broken, url)
+    files = store_at(url)
+    assert files.names() == []
+    write_predictions(rows, url)
+    assert "_SUCCESS" in files.names()
+    if name.endswith(".zarr"):
+        group = zarr.open_group(files.for_zarr(), mode="r")
+        np.testing.assert_array_equal(group["prediction"][:], np.arange(5))
+        np.testing.assert_array_equal(group["probability"][:], np.ones((5, 2)))
+    else:
+        parts = sorted(each for each in files.names() if each.startswith("part"))
+        frames = [pd.read_parquet(io.BytesIO(files.read(each).tobytes())) for each in parts]
+        assert pd.concat(frames)["prediction"].tolist() == [0, 1, 2, 3, 4]
+        assert list(frames[0]) == ["prediction", "probability_0", "probability_1"]
+    with pytest.raises(DatasetExists, match="is there already"):
+        write_predictions(rows, url)

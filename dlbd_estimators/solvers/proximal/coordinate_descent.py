@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.residuals import CentredModel, ResidualKernel, ResidualSums
@@ -51,14 +51,13 @@ class CoordinateState(MinimizerState):
         The quadratic model.
     gaps : ndarray of shape (n_outputs,) or None
         Duality gap of each output on the data, in units of the objective.
-    certified : float
-        The coefficients' error at the last point that a pass evaluated, for any duality gap.
-    looked_at : ndarray or None
-        This point.
+    looked_at, certified : ndarray or None, float
+        The last point that a pass evaluated, and the coefficients' error there, for any gap.
     precise : bool
         Whether moments are formed in float64 also for float32 data.
     """
 
+    shapes: ClassVar[Shapes] = {"gaps": ("n_outputs",), "looked_at": ("n_parameters",)}
     moments: Moments | None = None
     model: Model | None = None
     gaps: FloatArray | None = None

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.penalties import L1, L2
@@ -45,6 +45,10 @@ class LassoSearchState(CoordinateState):
     errors : ndarray of shape (n_l1_ratios, n_alphas, n_splits) or None
         Mean squared errors.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "alphas": ("n_l1_ratios", "n_alphas"), "errors": ("n_l1_ratios", "n_alphas", "n_splits"),
+    }  # fmt: skip
 
     alpha: float | None = None
     l1_ratio: float | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from scipy import linalg, optimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.proximal.active_set import polish
 
@@ -44,6 +45,8 @@ class Model:
     inverse : ndarray of shape (rank, n)
         The matrix with ``t = inverse @ h``.
     """
+
+    shapes: ClassVar[Shapes] = {"factor": ("rank", "n"), "inverse": ("rank", "n")}
 
     factor: FloatArray
     inverse: FloatArray

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.kernels.columns import OnColumns
 from dlbd_estimators.kernels.kernel import Kernel
 from dlbd_estimators.kernels.packing import Packing
@@ -51,6 +51,8 @@ class WorkingState(MinimizerState):
     set_error : float
         The error with which the solver of the set ended.
     """
+
+    shapes: ClassVar[Shapes] = {"features": ("n_set",), "gaps": ("n_outputs",)}
 
     columns: Columns | None = None
     features: NDArray[np.intp] | None = None

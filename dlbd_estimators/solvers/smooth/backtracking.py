@@ -7,11 +7,11 @@ one was good enough (Armijo's condition). Only if it was too long is this pass s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.minimizer import MinimizerState
 from dlbd_estimators.solvers.problem import Problem
@@ -40,6 +40,8 @@ class TrialState(MinimizerState):
     long_steps : LongSteps
         The long steps that led to this point.
     """
+
+    shapes: ClassVar[Shapes] = {"base": ("n_parameters",)}
 
     base: FloatArray | None = None
     base_value: float = np.inf

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
@@ -62,6 +62,11 @@ class DescentState(MinimizerState):
     long_steps : LongSteps
         The long steps that led to this point.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "trial": ("n_parameters",), "descended": ("n_parameters",), "accepted": ("n_parameters",),
+        "accepted_gradient": ("n_parameters",),
+    }  # fmt: skip
 
     trial: FloatArray | None = None
     descended: FloatArray | None = None

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.orthogonal import TriangleKernel
 from dlbd_estimators.kernels.packing import Packing
@@ -50,6 +50,8 @@ class GramState(MinimizerState):
     Both are None before the first pass. ``risk`` is the expected relative error of the
     coefficients due to the rounding of the moments.
     """
+
+    shapes: ClassVar[Shapes] = {"singular": ("n_features",)}
 
     risk: float = np.inf
     moments: Moments | None = None

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loop_recursion
@@ -76,6 +76,8 @@ class LBFGSState(TrialState):
     of a row. ``n_poor`` counts the steps that are a reason to form a new Hessian. The next pass
     forms it if ``renews`` is True; no pass does if ``singular`` is True.
     """
+
+    shapes: ClassVar[Shapes] = {"base_gradient": ("n_parameters or 0",), "pairs": ("n_parameters",)}
 
     base_gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: Pairs = ()

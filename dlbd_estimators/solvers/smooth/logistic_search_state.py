@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.path_rows import PathRows
 from dlbd_estimators.solvers.smooth.newton import NewtonState
 
@@ -44,6 +45,13 @@ class LogisticSearchState(NewtonState):
     sweeps : int
         Number of sweeps.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "models": ("n_splits", "n_Cs", "n_parameters"),
+        "before": ("n_splits", "n_Cs", "n_parameters"),
+        "scale": ("n_features",),
+        "scores": ("n_splits", "n_Cs"),
+    }
 
     models: FloatArray | None = None
     before: FloatArray | None = None

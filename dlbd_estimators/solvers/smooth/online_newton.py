@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.linear import LinearKernel, LinearSums
 from dlbd_estimators.kernels.packing import Packing
@@ -47,6 +47,11 @@ class RunningCurvature:
     n_rows : int
         Number of all rows.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "hessian": ("n_parameters", "n_parameters"), "linear": ("n_parameters",),
+        "centre": ("n_features",),
+    }  # fmt: skip
 
     hessian: FloatArray
     linear: FloatArray

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import linalg
 
 from dlbd_estimators.engine.passes import Pass
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.leave_one_out import LeaveOneOutKernel, LeaveOneOutSums, RidgePath
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.one_versus_rest import LabelledKernel
@@ -67,6 +67,8 @@ class RidgeSearchState(GramState):
     errors : ndarray of shape (n_rows, n_alphas, n_targets) or None
         Leave-one-out errors, if they are kept.
     """
+
+    shapes: ClassVar[Shapes] = {"alphas": ("n_targets",), "best_scores": ("n_targets",)}
 
     alphas: FloatArray | None = None
     scores: FloatArray | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.learner import Replica
 from dlbd_estimators.kernels.updates import Update
 from dlbd_estimators.solvers.history import Record
@@ -59,6 +59,11 @@ class EpochState(State):
     reason : str
         Why the training diverged, if it did and the fit ends with an earlier model.
     """
+
+    shapes: ClassVar[Shapes] = {
+        "velocity": ("n_parameters",), "order": ("n_shuffled",),
+        "best_parameters": ("n_parameters",),
+    }  # fmt: skip
 
     replicas: tuple[Replica, ...]
     velocity: FloatArray

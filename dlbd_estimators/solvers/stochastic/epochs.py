@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
+
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.solvers.solver import BaseProblem, PassGenerator, Solver, State
@@ -136,6 +138,24 @@ class Epochs(Solver[Training, EpochState]):
         """Return the parameters with the best score, if the score decides and there is one."""
         decides = problem.score is not None and self.score_decides
         return state.best_parameters if decides else None
+
+    def check(self, problem: Training, state: EpochState) -> None:
+        fresh = problem.scheme.begin(state.parameters, self.first_rate)
+        if [len(each.moments) for each in state.replicas] != [
+            len(each.moments) for each in fresh.replicas
+        ]:
+            raise ValueError("it has other replicas, or replicas with other moments")
+        vectors = [array for each in state.replicas for array in (each.parameters, *each.moments)]
+        if any(array.dtype != state.parameters.dtype for array in vectors):
+            raise ValueError("its replicas have another dtype than its parameters")
+        rows = fresh.order  # these are numbered from 0
+        is_permutation = (
+            state.order is None
+            if rows is None
+            else state.order is not None and np.array_equal(np.sort(state.order), rows)
+        )
+        if not is_permutation or (state.random is None) != (fresh.random is None):
+            raise ValueError("its order of the rows is not a permutation of them")
 
     def message(
         self,

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.engine.passes import Pass
-from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.network import Network
 from dlbd_estimators.kernels.network_kernels import NetworkKernel, NetworkSums
 from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loop_recursion
@@ -73,6 +73,8 @@ class FullBatchState(State):
     ``gradient`` is the gradient at ``parameters``; it is empty before the first pass.
     ``n_evaluations`` counts the evaluations of the objective.
     """
+
+    shapes: ClassVar[Shapes] = {"gradient": ("n_parameters or 0",), "pairs": ("n_parameters",)}
 
     gradient: FloatArray = field(default_factory=lambda: np.zeros(0))
     pairs: Pairs = ()

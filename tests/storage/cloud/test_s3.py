@@ -22,6 +22,7 @@ import storage
 from dlbd_estimators.linear_model import Ridge
 from storage.claim import CLAIM, Claim
 from storage.objects import Objects
+from storage.predictions import write_predictions
 from storage.zarr_stores import AtURL
 
 SMALL = {"chunk_nbytes": 2_000, "block_nbytes": 6_000}
@@ -195,10 +196,10 @@ class TestNothingIsLost:
     ):
         begin = Claim.begin
 
-        def be_late(self):
+        def be_late(self, *arguments):
             monkeypatch.setattr(Claim, "begin", begin)
             create(s3, (rows[0] + 1, *rows[1:]))
-            begin(self)
+            begin(self, *arguments)
 
         monkeypatch.setattr(Claim, "begin", be_late)
         with pytest.raises(storage.DatasetExists, match="already at"):
@@ -233,6 +234,7 @@ class TestNothingIsLost:
 import os, signal, sys, threading
 import numpy as np, storage
 from storage.objects import Objects
+from storage.predictions import write_predictions
 left, lock = [int(sys.argv[2])], threading.Lock()
 def counted(method):
     def write(self, key, *args, **options):
@@ -296,3 +298,18 @@ def test_a_store_of_zarr_is_taken_as_well(s3, rows):
         data.url  # noqa: B018 - asking is what is tested
     storage.verify(s3)
     assert os.environ["AWS_ACCESS_KEY_ID"] not in repr(data)
+
+
+def test_predictions_are_written_by_workers(s3, server, client):
+    rows = {"prediction": da.arange(50, chunks=20)}
+    client.run(lambda: os.environ.update(server))
+    try:
+        write_predictions(rows, s3)
+        write_predictions(rows, f"{s3}.parquet")
+    finally:
+        client.run(lambda: [os.environ.pop(name, None) for name in server])
+    group = zarr.open_group(files(s3).for_zarr(), mode="r")
+    np.testing.assert_array_equal(group["prediction"][:], np.arange(50))
+    assert listed(f"{s3}.parquet") == [
+        "_SUCCESS", "part.0.parquet", "part.1.parquet", "part.2.parquet"
+    ]  # fmt: skip

@@ -105,3 +105,13 @@ def test_a_shuffled_data_set_takes_raw_rows(tmp_path, data):
 def test_a_frame_of_the_same_rows_is_appended_in_one_step(data):
     newer = storage.append(data, pd.concat([rows(5, 2), rows(4, 3)]))
     assert [version.n_added for version in newer.versions] == [50, 9]
+
+
+def test_raw_rows_of_all_versions_repair_it(data):
+    newer = storage.append(data, rows(9, 2))
+    before = newer.X.compute()
+    (data.path / newer.layouts["X"].key(0)).unlink()
+    for spare in data.path.glob("version-*/X.c.*"):
+        spare.unlink()
+    storage.repair(data.path, pd.concat([rows(50, 1), rows(9, 2)]))
+    np.testing.assert_array_equal(newer.X.compute(), before)

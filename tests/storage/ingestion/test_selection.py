@@ -142,11 +142,13 @@ def test_rows_that_no_split_can_take_are_named(tmp_path):
     frame.loc[[25, 30], "customer"] = None
     frame.to_csv(tmp_path / "a.csv", index=False)
     for source, where in ((frame, "row 25 of the DataFrame"), (tmp_path / "a.csv", "line 27 of")):
-        with pytest.raises(storage.InvalidData, match=f"split can be decided by, 2: .*{where}"):
+        with pytest.raises(storage.InvalidData, match=f"decided by .*, 2: nothing in {where}"):
             ingest(source, tmp_path / "d", rows=HashSplit("customer"), partition_nbytes=300)
     frame["day"] = frame.day.astype(str).where(frame.index != 12, "no day")
-    with pytest.raises(storage.InvalidData, match="decided by, 1: nothing in row 12"):
-        ingest(frame, tmp_path / "d", rows=TimeSplit("day"))
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    for source, where in ((frame, "row 12 of the DataFrame"), (tmp_path / "b.csv", "line 14 of")):
+        with pytest.raises(storage.InvalidData, match=f"decided by .*, 1: 'no day' in {where}"):
+            ingest(source, tmp_path / "d", rows=TimeSplit("day"), partition_nbytes=300)
     assert not (tmp_path / "d").exists()
 
 

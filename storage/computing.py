@@ -1,0 +1,57 @@
+"""Compute Dask collections, but never on a cluster that lacks a required encryption.
+
+Dask itself checks ``distributed.comm.require-encryption`` only when a client is created, and not
+if the client has a ``Security`` of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.base
+import dask.config
+
+from storage.errors import UnencryptedCluster
+
+__all__ = ["compute"]
+
+_REQUIRED = "distributed.comm.require-encryption"
+#: Protocols whose connections are encrypted, and the one that never leaves the process.
+_SAFE = frozenset({"tls", "wss", "inproc"})
+
+
+def compute(*collections: Any) -> tuple[Any, ...]:
+    """Compute collections as ``dask.compute`` does, on the active cluster or on threads.
+
+    Raises
+    ------
+    UnencryptedCluster
+        When the Dask configuration requires encryption, and connections to the scheduler or to a
+        worker are not encrypted. Nothing is sent then.
+    """
+    if collections:
+        _check_encryption()
+    results: tuple[Any, ...] = dask.base.compute(*collections)
+    return results
+
+
+def _check_encryption() -> None:
+    # The client of a cluster is found by the method that Dask would call, so that distributed is
+    # not imported where there is no cluster.
+    client = getattr(dask.base.get_scheduler(), "__self__", None)
+    scheduler = getattr(client, "scheduler", None)
+    if client is None or scheduler is None or not dask.config.get(_REQUIRED, None):
+        return
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    for role, address in (
+        ("scheduler", scheduler.address),
+        *(("worker", each) for each in workers),
+    ):
+        if address.partition("://")[0] not in _SAFE:
+            raise UnencryptedCluster(
+                f"the Dask configuration {_REQUIRED} is true, but connections to the {role} at "
+                f"{address} are not encrypted. No data was sent. Start the scheduler and the "
+                f"workers with TLS certificates and --protocol tls, and connect to the tls:// "
+                f"address: see https://distributed.dask.org/en/stable/tls.html. If the network is "
+                f"trusted, set {_REQUIRED} to false"
+            )

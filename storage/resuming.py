@@ -1,0 +1,144 @@
+"""What a writing that was killed has left behind, so that another one continues from it.
+
+A writing on a disk fills a hidden folder, and locks it for as long as its process lives. A folder
+that nobody has locked belongs to a process that is gone. If it has the signature of the same work,
+its complete chunks are kept. Each of them is read and checked by its own checksum.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from dask.delayed import delayed
+
+from storage.chunks import read_chunks
+from storage.computing import compute
+from storage.entries import StoredChunk, StoredFile
+from storage.errors import ChunkCorrupt, StorageError
+from storage.group import INGEST, open_group
+from storage.layout import ArrayLayout, row_chunks
+from storage.schema import Schema
+from storage.store import Store, UnexpectedFile
+
+__all__ = ["SIGNATURE", "Unfinished", "finished_blocks", "leftovers", "lock", "unfinished_in"]
+
+#: File in a hidden folder that identifies the work. It is removed before the folder is committed.
+SIGNATURE = "signature"
+_ENDINGS = "writing|removing"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The metadata of a data set that was not finished.
+
+    Attributes
+    ----------
+    schema : Schema
+        Its schema, with its identity and time.
+    files : dict of str to StoredFile
+        The manifest's entries of its files of metadata.
+    """
+
+    schema: Schema
+    files: dict[str, StoredFile]
+
+
+def lock(folder: Path) -> int | None:
+    """Lock a folder until the process ends.
+
+    Returns
+    -------
+    int or None
+        The descriptor that holds the lock; None if another process holds it, or if the file system
+        has no locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def leftovers(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the hidden folders of dead writings to a target, and the descriptors that lock them."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.({_ENDINGS})")
+    for folder in sorted(target.parent.iterdir()):
+        if not name.fullmatch(folder.name):
+            continue
+        try:
+            descriptor = lock(folder)
+        except OSError:  # it is gone, or is no folder
+            continue
+        if descriptor is not None:
+            yield folder, descriptor
+
+
+def unfinished_in(
+    store: Store, schema: Schema, layouts: Sequence[ArrayLayout]
+) -> Unfinished | None:
+    """Return the metadata in a folder, if it is complete and describes the same data set."""
+    try:
+        store.read_start(INGEST, 1)  # it is written after all other metadata
+        found, found_layouts, files = open_group(store)
+    except (StorageError, OSError):
+        return None
+    same = replace(found, dataset_id=schema.dataset_id, created=schema.created) == schema
+    return Unfinished(found, files) if same and found_layouts == tuple(layouts) else None
+
+
+def finished_blocks(
+    store: Store, layouts: Sequence[ArrayLayout], block_rows: int
+) -> dict[str, dict[int, list[StoredChunk]]]:
+    """Return the manifest's entries of all blocks whose chunks are complete, by array and block.
+
+    The chunks are read where Dask computes, one block in each task.
+    """
+    finished: dict[str, dict[int, list[StoredChunk]]] = {}
+    for layout in layouts:
+        check = delayed(partial(_chunks_of_block, store, layout, block_rows), traverse=False)
+        name = f"resume-{layout.name}-{uuid.uuid4().hex}"
+        n_blocks = len(row_chunks(layout, block_rows)[0])
+        tasks = [check(block, dask_key_name=f"{name}-{block}") for block in range(n_blocks)]
+        found: Sequence[list[StoredChunk] | None] = compute(*tasks)
+        finished[layout.name] = {
+            block: chunks for block, chunks in enumerate(found) if chunks is not None
+        }
+    return finished
+
+
+def _chunks_of_block(
+    store: Store, layout: ArrayLayout, block_rows: int, block: int
+) -> list[StoredChunk] | None:
+    """Return the entries of all chunks of a block; None if one is missing or damaged."""
+    start = block * block_rows
+    stop = min(start + block_rows, layout.n_rows)
+    found = []
+    for chunk in layout.chunks_of(start, stop):
+        entry = _stored_chunk(store, layout, chunk)
+        if entry is None:
+            return None
+        found.append(entry)
+    return found
+
+
+def _stored_chunk(store: Store, layout: ArrayLayout, chunk: int) -> StoredChunk | None:
+    first, stop = layout.rows_of(chunk)
+    values = layout.empty_rows(stop - first)
+    try:
+        content = store.read(layout.key(chunk))
+        size, checksum = len(content), int.from_bytes(content[-4:].tobytes(), "little")
+        read_chunks(store, layout, [chunk], [(size, checksum)], values)
+    except (OSError, UnexpectedFile, ChunkCorrupt):
+        return None
+    n_nan = int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
+    return StoredChunk(stop - first, size, checksum, n_nan)

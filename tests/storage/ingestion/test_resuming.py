@@ -1,0 +1,157 @@
+"""An ingest that is killed at any write continues, and writes only what is not finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from distributed.utils import get_mp_context
+
+import storage
+from storage.local_files import LocalFiles
+from storage.resuming import leftovers, lock
+from storage.staging import Staging
+
+N = 240
+#: Small blocks: eight of X, each of two chunks, and eight of y.
+SIZES = {"chunk_nbytes": 240, "block_nbytes": 720, "partition_nbytes": 700}
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=N), "b": rng.integers(0, 9, N), "y": np.arange(N)})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    return tmp_path / "table.csv"
+
+
+def ingest(table, url, **options):
+    with dask.config.set(scheduler="synchronous"):
+        return storage.ingest(table, url, target="y", **SIZES, **options)
+
+
+def killed_at(number, table, url):
+    """Ingest, and end this process at the write with this number."""
+    write, count = LocalFiles.write, 0
+
+    def counted(self, *arguments, **options):
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, *arguments, **options)
+
+    LocalFiles.write = counted
+    ingest(table, url)
+
+
+def kill(number, table, url):
+    """Start an ingest in another process, which is killed at this write."""
+    process = get_mp_context().Process(target=killed_at, args=(number, str(table), str(url)))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def hidden(folder):
+    return [each for each in folder.iterdir() if each.name.startswith(".")]
+
+
+def chunks(folder):
+    """Return when each chunk's file in a folder was written, and its inode."""
+    return {
+        str(file.relative_to(folder)): (file.stat().st_ino, file.stat().st_mtime_ns)
+        for file in folder.rglob("c.*")
+    }
+
+
+def files(folder):
+    """Return the content of the files that do not name the identity of the data set."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("c.*")}
+
+
+@pytest.fixture
+def whole(table, tmp_path):
+    return files(ingest(table, tmp_path / "whole").path)
+
+
+#: The signature, the group's metadata, ingest.json, chunks, and the manifest.
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 9, 20, -1])
+def test_an_ingest_killed_at_a_write_resumes(number, table, whole, tmp_path, monkeypatch):
+    url = tmp_path / "d"
+    n_writes = 3 + len(whole) + 1
+    kill(number % (n_writes + 1) if number < 0 else number, table, url)
+    assert not url.exists()
+    [left] = hidden(tmp_path)
+    before = chunks(left)
+    assert len(before) == {1: 0, 2: 0, 3: 0, 4: 0, -1: len(whole)}.get(number, number - 4)
+    written = []
+    write = LocalFiles.write
+
+    def noted(self, key, *arguments, **options):
+        written.append(key)
+        write(self, key, *arguments, **options)
+
+    monkeypatch.setattr(LocalFiles, "write", noted)
+    data = ingest(table, url, resume=True)
+    data.verify()
+    assert files(url) == whole
+    assert hidden(tmp_path) == []
+    after = chunks(url)
+    # A block is written again if one of its chunks is missing.
+    kept = {key for key in before if after[key] == before[key]}
+    assert len(before) - len(kept) <= 1
+    assert {key for key in written if "/c." in key} == after.keys() - kept
+
+
+@pytest.mark.parametrize("change", ["rows", "options", "damage", "no resume"])
+def test_an_ingest_of_other_rows_or_options_begins_anew(change, table, tmp_path):
+    url, options = tmp_path / "d", {"resume": True}
+    kill(12, table, url)
+    [left] = hidden(tmp_path)
+    before = chunks(left)
+    damaged = min(key for key in before if key.startswith("X/"))
+    if change == "rows":  # the same size and statistics
+        lines = table.read_text().splitlines()
+        table.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    elif change == "options":
+        options["dtype"] = "float32"
+    elif change == "damage":
+        content = bytearray((left / damaged).read_bytes())
+        content[20] ^= 1
+        (left / damaged).write_bytes(content)
+    else:
+        options = {}
+    data = ingest(table, url, **options)
+    data.verify()
+    wanted = pd.read_csv(table)[["a", "b"]]
+    np.testing.assert_allclose(data.X.compute(scheduler="synchronous"), wanted, rtol=1e-6)
+    same = {key for key, was in before.items() if chunks(url).get(key) == was}
+    # The other chunk of the block is written again, too.
+    first = int(damaged.split(".")[1]) // 2 * 2
+    block = {f"X/c.{first}.0", f"X/c.{first + 1}.0"}
+    assert same == (before.keys() - block if change == "damage" else set())
+    assert hidden(tmp_path) == []
+
+
+def test_the_folder_of_a_living_writer_is_left_alone(table, tmp_path):
+    living = Staging(LocalFiles(str(tmp_path / "d")), overwrite=False)
+    living.begin("signature")
+    assert [*leftovers(tmp_path / "d")] == []
+    assert lock(living.folder) is None
+    ingest(table, tmp_path / "d", resume=True)
+    assert hidden(tmp_path) == [living.folder]
+    living.discard()
+    assert hidden(tmp_path) == []
+
+
+def test_what_cannot_resume_is_refused(table, tmp_path):
+    with pytest.raises(ValueError, match="from files or a data set only, because a pandas"):
+        ingest(pd.read_csv(table), tmp_path / "d", resume=True)
+    with pytest.raises(ValueError, match=r"on a disk only, and memory://"):
+        ingest(table, "memory://resuming/d", resume=True)
+    assert hidden(tmp_path) == []
