@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from storage.create import create_dataset
 from storage.dataset import Dataset
 from storage.errors import (
+    AppendConflict,
     BlockTooLarge,
     ChunkCorrupt,
     DatasetCorrupt,
@@ -29,11 +30,14 @@ from storage.errors import (
     UnsupportedURL,
     UnsupportedVersion,
 )
+from storage.new_rows import NewRows
 from storage.opening import open_dataset, verify
 from storage.shuffling import shuffle
 from storage.verify import VerifyReport
+from storage.versions import Version
 
 if TYPE_CHECKING:
+    from storage.ingestion.append import append
     from storage.ingestion.column import Column
     from storage.ingestion.csv_format import CSVFormat
     from storage.ingestion.encoding import Encoded
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from storage.ingestion.selection import HashSplit, TimeSplit
 
 __all__ = [
+    "AppendConflict",
     "BlockTooLarge",
     "CSVFormat",
     "ChunkCorrupt",
@@ -58,6 +63,7 @@ __all__ = [
     "HashSplit",
     "InvalidData",
     "MetadataCorrupt",
+    "NewRows",
     "NotADataset",
     "QualityReport",
     "StorageError",
@@ -67,6 +73,8 @@ __all__ = [
     "UnsupportedURL",
     "UnsupportedVersion",
     "VerifyReport",
+    "Version",
+    "append",
     "create_dataset",
     "ingest",
     "open_dataset",
@@ -84,6 +92,7 @@ _INGESTION = {
     "HashSplit": "selection",
     "QualityReport": "quality",
     "TimeSplit": "selection",
+    "append": "append",
     "ingest": "ingest",
     "repair": "repair",
 }

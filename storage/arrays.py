@@ -18,6 +18,7 @@ from storage.named_columns import NamedColumns
 from storage.naming import given_names
 from storage.schema import Label, Schema
 from storage.store import Store
+from storage.versions import History, Version
 
 __all__ = ["StoredArrays"]
 
@@ -31,13 +32,15 @@ class StoredArrays:
         schema: Schema,
         layouts: tuple[ArrayLayout, ...],
         manifest: Manifest,
-        columns: tuple[int, ...] | None = None,
+        columns: tuple[int, ...] | None,
+        history: History,
     ) -> None:
         self.store = store
         self.schema = schema
         self.layouts = {layout.name: layout for layout in layouts}
         self.manifest = manifest
         self.columns = columns
+        self.history = history
 
     @property
     def url(self) -> str:
@@ -105,6 +108,16 @@ class StoredArrays:
         return np.dtype(self.layouts["X"].dtype)
 
     @property
+    def version(self) -> int:
+        """Number of the version that was opened."""
+        return self.history.number
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions that existed when the data set was opened, the newest last."""
+        return self.history.versions
+
+    @property
     def nbytes(self) -> int:
         """Bytes that all arrays would take in memory."""
         others = sum(each.nbytes for name, each in self.layouts.items() if name != "X")
@@ -134,5 +147,10 @@ class StoredArrays:
         schema = self.schema
         columns = self.columns if name == "X" else None
         return BlockReader(
-            self.store, schema.dataset_id, self.layouts[name], schema.block_rows, columns
+            self.store,
+            schema.dataset_id,
+            self.layouts[name],
+            schema.block_rows,
+            columns,
+            self.version,
         )

@@ -15,7 +15,8 @@ from storage.chunks import read_chunks
 from storage.entries import ChunkEntries, expected_of, pack_expected
 from storage.errors import BlockTooLarge, ChunkCorrupt, DatasetReplaced
 from storage.layout import ArrayLayout, row_chunks
-from storage.manifest import MANIFEST, identity_line
+from storage.manifest import MANIFEST
+from storage.manifest_text import identity_line
 from storage.store import Store
 
 __all__ = ["BlockReader", "ExpectedChunks", "block_array"]
@@ -40,6 +41,8 @@ class BlockReader:
     columns : tuple of int or None
         Columns to keep, in this order; None for all. A chunk spans all columns, so all are read
         and decoded, one chunk at a time.
+    version : int
+        Number of the version that was opened.
     """
 
     store: Store
@@ -47,6 +50,7 @@ class BlockReader:
     layout: ArrayLayout
     block_rows: int
     columns: tuple[int, ...] | None = None
+    version: int = 1
 
     def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
         """Return the rows of one block.
@@ -147,12 +151,14 @@ def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
 
     The graph is symbolic: one Blockwise layer for any number of blocks. So its pickle is small, and
     Dask fuses row-wise operations into the loading task. The names of the tasks depend only on the
-    data set's identity and the chosen columns: a data set that is opened twice is the same array to
-    a cluster.
+    data set's identity, its version and the chosen columns: a data set that is opened twice is the
+    same array to a cluster.
     """
     layout = reader.layout
     chunks = row_chunks(layout, reader.block_rows)
     name = f"load-{layout.name}-{reader.dataset_id}"
+    if reader.version > 1:
+        name = f"{name}-version-{reader.version}"
     if reader.columns is not None:
         chunks = (chunks[0], (len(reader.columns),))
         name = f"{name}-{tokenize(reader.columns)}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 import google_crc32c
 import numpy as np
@@ -58,6 +58,7 @@ def write_chunk(
     chunk: int,
     values: npt.NDArray[np.generic],
     *,
+    key: str | None = None,
     durable: bool = False,
 ) -> StoredChunk:
     """Write one chunk's file.
@@ -72,6 +73,8 @@ def write_chunk(
         Number of the chunk along the rows.
     values : ndarray
         The chunk's rows in the array's dtype, without padding.
+    key : str, optional
+        Name of the file; None means Zarr's key of the chunk.
     durable : bool, default=False
         Wait until the file is safe on disk.
 
@@ -81,7 +84,7 @@ def write_chunk(
         The manifest's entry.
     """
     content, entry = encoded_file(layout, values)
-    store.write(layout.key(chunk), content, durable=durable)
+    store.write(key or layout.key(chunk), content, durable=durable)
     return entry
 
 
@@ -128,31 +131,86 @@ def read_chunks(
     columns : sequence of int, optional
         The columns that `out` has; None means all.
 
+    A chunk that is not under its Zarr key is read from its spare file: see
+    :meth:`ArrayLayout.spare_key`.
+
     Raises
     ------
     ChunkCorrupt
         When a file is missing, or is not the one that the manifest lists.
     """
-    as_is = store.reads_into and columns is None
-    size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
-    others = [
-        (layout.key(chunk), nbytes)
-        for chunk, (nbytes, _) in zip(chunks, expected, strict=True)
-        if not (as_is and nbytes == size_as_is)
-    ]
-    files = store.read_each([key for key, _ in others], [nbytes for _, nbytes in others])
     first_row, _ = layout.rows_of(chunks[0])
+    left = []
     for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True):
         start, stop = layout.rows_of(chunk)
-        rows = out[start - first_row : stop - first_row]
-        with _corrupt_if_wrong(store, layout, chunk):
-            if as_is and nbytes == size_as_is:
-                _read_as_is(store, layout, chunk, checksum, rows)
+        left.append(_Wanted(chunk, nbytes, checksum, out[start - first_row : stop - first_row]))
+    while left:
+        n_read = 0
+        try:
+            for n_read in _read_under_keys(store, layout, left, columns):  # noqa: B007
+                pass
+        except ChunkCorrupt as error:
+            _read_spare(store, layout, left[n_read], columns, error)
+            n_read += 1
+        left = left[n_read:]
+
+
+class _Wanted(NamedTuple):
+    """A chunk to read: its number, the manifest's entry, and where its rows go."""
+
+    chunk: int
+    nbytes: int
+    checksum: int
+    out: npt.NDArray[np.generic]
+
+
+def _read_under_keys(
+    store: Store, layout: ArrayLayout, wanted: Sequence[_Wanted], columns: Sequence[int] | None
+) -> Iterator[int]:
+    """Read chunks under their keys; yield the number of chunks that were read so far."""
+    as_is = store.reads_into and columns is None
+    size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
+    others = [request for request in wanted if not (as_is and request.nbytes == size_as_is)]
+    files = store.read_each(
+        [layout.key(request.chunk) for request in others], [request.nbytes for request in others]
+    )
+    for n_read, request in enumerate(wanted, 1):
+        with _corrupt_if_wrong(store, layout, request.chunk):
+            if as_is and request.nbytes == size_as_is:
+                _read_as_is(store, layout, request.chunk, request.checksum, request.out)
             else:
-                data = next(files)
-                found = int(google_crc32c.value(data[:-_TRAILER]))
-                _check(data.size, nbytes, found, data[-_TRAILER:], checksum)
-                _decode(data[:-_TRAILER], layout, rows, columns)
+                _decode_checked(next(files), layout, request, columns)
+        yield n_read
+
+
+def _read_spare(
+    store: Store,
+    layout: ArrayLayout,
+    wanted: _Wanted,
+    columns: Sequence[int] | None,
+    error: ChunkCorrupt,
+) -> None:
+    """Read the spare file of a chunk; raise `error` if it is not the chunk that is wanted.
+
+    While an append is being completed, the chunk may move from its spare file to its key between
+    both attempts, so its key is tried once more.
+    """
+    for key in (layout.spare_key(wanted.chunk), layout.key(wanted.chunk)):
+        try:
+            with _corrupt_if_wrong(store, layout, wanted.chunk):
+                _decode_checked(store.read(key, wanted.nbytes), layout, wanted, columns)
+        except ChunkCorrupt:
+            continue
+        return
+    raise error
+
+
+def _decode_checked(
+    data: Bytes, layout: ArrayLayout, wanted: _Wanted, columns: Sequence[int] | None
+) -> None:
+    found = int(google_crc32c.value(data[:-_TRAILER]))
+    _check(data.size, wanted.nbytes, found, data[-_TRAILER:], wanted.checksum)
+    _decode(data[:-_TRAILER], layout, wanted.out, columns)
 
 
 def _read_as_is(

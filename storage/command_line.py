@@ -6,6 +6,7 @@ The program ``dlbd`` finds them by their entry points in ``pyproject.toml``.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -21,9 +22,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.command(short_help="Show what a data set holds.")
 @click.argument("data")
 @click.option("--head", metavar="N", type=click.IntRange(0), help="Show the first N rows, too.")
+@click.option("--version", metavar="K", type=click.IntRange(1), help="Show an older version.")
 @_as_json
-def info(data: str, head: int | None, as_json: bool) -> None:
-    """Show what the data set DATA holds: rows, columns, target, blocks, sizes.
+def info(data: str, head: int | None, version: int | None, as_json: bool) -> None:
+    """Show what the data set DATA holds: rows, columns, target, blocks, sizes, versions.
 
     DATA is a folder, or a URL such as s3://bucket/flights.zarr. Only metadata is read; --head reads
     the blocks of the rows that it shows.
@@ -32,9 +34,10 @@ def info(data: str, head: int | None, as_json: bool) -> None:
     Examples:
       dlbd info flights.zarr
       dlbd info flights.zarr --head 5
+      dlbd info flights.zarr --version 1
       dlbd info s3://bucket/flights.zarr --json
     """
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, version=version)
     rows = None if head is None else dataset.head(head)
     if as_json:
         facts = _facts(dataset)
@@ -86,4 +89,6 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "nbytes_stored": dataset.nbytes_stored,
         "source": dataset.schema.source,
         "written": dataset.schema.created,
+        "version": dataset.version,
+        "versions": [asdict(version) for version in dataset.versions],
     }

@@ -45,6 +45,7 @@ def create_dataset(
     dtype: npt.DTypeLike | None = None,
     chunk_nbytes: int = CHUNK_NBYTES,
     block_nbytes: int = BLOCK_NBYTES,
+    expected_rows: int | None = None,
     overwrite: bool = False,
 ) -> Dataset:
     """Store X, y and sample_weight as a data set of aligned blocks.
@@ -92,6 +93,9 @@ def create_dataset(
         Largest size of a block, before compression, in bytes. A block holds the rows of all arrays
         that one task reads. X counts with the dtype that estimators compute with: float32 if it is
         float32, otherwise float64. A block has at least one chunk.
+    expected_rows : int, optional
+        Rows that the data set will have after later calls of :func:`~storage.append`. Chunks and
+        blocks get the sizes for so many rows, and keep them. None means the rows that are given.
     overwrite : bool, default=False
         Whether to replace a data set that is already there. It can be read until the new one is
         complete and safe on disk. Anything that is not a data set is never replaced. A complete
@@ -138,6 +142,7 @@ def create_dataset(
         dtype=dtype,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
+        expected_rows=expected_rows,
         overwrite=overwrite,
     )
 
@@ -156,6 +161,7 @@ def store_arrays(
     dtype: npt.DTypeLike | None,
     chunk_nbytes: int,
     block_nbytes: int,
+    expected_rows: int | None,
     overwrite: bool,
     more_files: Callable[[str], Mapping[str, bytes]] | None = None,
     signature: str = "",
@@ -168,7 +174,7 @@ def store_arrays(
     complete blocks of a killed writing with this signature are kept.
     """
     place = store_at(url)
-    check_sizes(chunk_nbytes, block_nbytes)
+    check_sizes(chunk_nbytes, block_nbytes, expected_rows)
     inputs = Inputs.of(X, y, sample_weight)
     arrays = inputs.arrays
     dtypes = _dtypes(arrays, dtype)
@@ -181,7 +187,8 @@ def store_arrays(
     writing = writing_to(place, overwrite=overwrite)
     arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
-    layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes)
+    n_planned = max(n_samples, expected_rows or 0)
+    layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes, n_planned)
     check_number_of_chunks(layouts)
     schema = Schema(
         dataset_id=uuid.uuid4().hex,
@@ -236,8 +243,10 @@ def store_arrays(
     return open_dataset(url)
 
 
-def check_sizes(chunk_nbytes: int, block_nbytes: int) -> None:
-    """Raise ValueError unless ``0 < chunk_nbytes <= block_nbytes``."""
+def check_sizes(chunk_nbytes: int, block_nbytes: int, expected_rows: int | None) -> None:
+    """Raise ValueError unless ``0 < chunk_nbytes <= block_nbytes`` and some rows are expected."""
+    if expected_rows is not None and expected_rows < 1:
+        raise ValueError(f"expected_rows must be 1 or more, got {expected_rows}")
     if not 0 < chunk_nbytes <= block_nbytes:
         raise ValueError(
             f"a block is one or more whole chunks, but {chunk_nbytes=} and {block_nbytes=}"
@@ -263,7 +272,11 @@ def _common_length(arrays: Mapping[str, Array]) -> int:
 
 
 def _layouts(
-    arrays: Mapping[str, Array], dtypes: Mapping[str, str], chunk_nbytes: int, block_nbytes: int
+    arrays: Mapping[str, Array],
+    dtypes: Mapping[str, str],
+    chunk_nbytes: int,
+    block_nbytes: int,
+    n_planned: int,
 ) -> tuple[list[ArrayLayout], int]:
     """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
     n_rows = int(arrays["X"].shape[0])
@@ -273,7 +286,7 @@ def _layouts(
         for name, array in arrays.items()
     }
     chunk_rows, block_rows = plan_rows(
-        n_rows,
+        n_planned,
         rows["X"].row_nbytes,
         # Estimators convert blocks of small integers to floats, which are up to eight times larger.
         sum(row.row_nbytes for name, row in rows.items() if name != "X")

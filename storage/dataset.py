@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from storage.arrays import StoredArrays
 from storage.errors import DatasetCorrupt
+from storage.new_rows import NewRows, rows_since
 from storage.representation import as_text
 from storage.summary import summary_frame
 from storage.tables import dask_frame, first_rows, xarray_dataset
 from storage.verify import VerifyReport, verify_arrays, verify_files
+from storage.versions import read_versions, with_later_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +45,8 @@ class Dataset(StoredArrays):
         The list of their chunks.
     columns : tuple of int, optional
         Numbers of the stored columns to keep in X; None means all.
+    history : History
+        Its versions.
 
     Examples
     --------
@@ -201,6 +205,78 @@ class Dataset(StoredArrays):
 
         return IngestRecord.of(self).quality
 
+    def quality_of(self, version: int) -> QualityReport:
+        """Return the quality report of the raw rows that a version has added.
+
+        Parameters
+        ----------
+        version : int
+            Number of the version, from 1: see :attr:`versions`.
+
+        Returns
+        -------
+        QualityReport
+            What was found in the rows of this version only; for version 1 the same as
+            :attr:`quality`.
+
+        Raises
+        ------
+        ValueError
+            When there is no such version.
+        NotADataset
+            When the rows of the version were not made of raw rows.
+        MetadataCorrupt
+            When the stored report is damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> import storage
+        >>> frame = pd.DataFrame({"carrier": ["AA", "UA", "AA"], "delay": [3.0, 9.0, 1.0]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = storage.ingest(frame, f"{folder}/rows.zarr", target="delay")
+        ...     data = storage.append(data, frame[:2])
+        ...     data.quality_of(2).n_rows
+        2
+        """
+        from storage.ingestion.record import quality_of
+
+        return quality_of(self, version)
+
+    def since(self, version: int) -> NewRows:
+        """Return the rows that were added after a version, lazily.
+
+        Parameters
+        ----------
+        version : int
+            Number of the version, from 1: see :attr:`versions`.
+
+        Returns
+        -------
+        NewRows
+            X, y and sample_weight of the rows; they have no rows if the version is the one that was
+            opened.
+
+        Raises
+        ------
+        ValueError
+            When there is no such version, or it is newer than the one that was opened.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import storage
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = storage.create_dataset(f"{folder}/rows.zarr", np.eye(3), np.arange(3))
+        ...     data = storage.append(data, np.eye(3)[:2], np.array([7, 8]))
+        ...     new = data.since(1)
+        ...     new.n_samples, new.y.compute().tolist()
+        (2, [7, 8])
+        """
+        return rows_since(self, version)
+
     def encode(self, raw: Any) -> Encoded:
         """Encode new raw rows with the same steps as the rows that were ingested.
 
@@ -261,7 +337,9 @@ class Dataset(StoredArrays):
             ``zarr.json`` of the group or of an array, or ``ingest.json``, is missing or changed.
         """
         try:
-            verify_files(self.store, self.manifest)
+            # Versions that were appended since have rewritten zarr.json.
+            newer = read_versions(self.store, self.schema.dataset_id)
+            verify_files(self.store, with_later_files(self.manifest, newer))
             return verify_arrays(self.store, self.layouts.values(), self.manifest)
         except DatasetCorrupt:
             # If another data set has replaced this one, its chunks are not damaged: report that.

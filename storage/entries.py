@@ -88,6 +88,12 @@ class ChunkEntries:
             np.fromiter((chunk.n_nan for chunk in listed), np.int64, n),
         )
 
+    @classmethod
+    def joined(cls, parts: Iterable[ChunkEntries]) -> ChunkEntries:
+        """Return the entries of several runs of chunks, one after the other."""
+        columns = zip(*((p.rows, p.nbytes, p.checksums, p.n_nan) for p in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -8,6 +8,7 @@
     ├── NotADataset          (ValueError)           something else is there
     ├── DatasetIncomplete    (ValueError)           half-written: the manifest is missing
     ├── DatasetReplaced      (RuntimeError)         overwritten since it was opened
+    ├── AppendConflict       (RuntimeError)         another append was committed first
     ├── BlockTooLarge        (MemoryError)          memory for one block cannot be allocated
     ├── UnsupportedVersion   (ValueError)           written by a newer release
     ├── UnsupportedURL       (NotImplementedError)  no store opens it, or it is read-only
@@ -50,6 +51,10 @@ class DatasetIncomplete(StorageError, ValueError):
 
 class DatasetReplaced(StorageError, RuntimeError):
     """The data set was overwritten after it was opened: its arrays no longer match the files."""
+
+
+class AppendConflict(StorageError, RuntimeError):
+    """Another append was committed while this one was written: nothing was appended."""
 
 
 class BlockTooLarge(StorageError, MemoryError):

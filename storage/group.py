@@ -10,13 +10,22 @@ import numpy as np
 
 from storage.entries import StoredFile
 from storage.errors import DatasetNotFound, MetadataCorrupt, NotADataset
-from storage.layout import ARRAYS, MAX_CHUNK_NBYTES, ArrayLayout
+from storage.layout import ARRAYS, MAX_CHUNK_NBYTES, MAX_SIZE, ArrayLayout
 from storage.manifest import MANIFEST
 from storage.metadata import check_readable, damaged, read_json, shortened
 from storage.schema import ATTRIBUTE, Schema
 from storage.store import Store
+from storage.versions import is_of_versions
 
-__all__ = ["FILES", "INGEST", "METADATA", "create_group", "foreign_entries", "open_group"]
+__all__ = [
+    "FILES",
+    "INGEST",
+    "METADATA",
+    "check_group",
+    "create_group",
+    "foreign_entries",
+    "open_group",
+]
 
 METADATA = "zarr.json"
 #: Record of the raw data and the ingest of a data set: see :mod:`storage.ingestion.record`.
@@ -31,8 +40,6 @@ _DTYPES = (
     *_WEIGHT_DTYPES,
 )  # fmt: skip
 _DIMENSIONS = {"X": (2,), "y": (1, 2), "sample_weight": (1,)}
-# Positions of rows and bytes must fit into 64 bits.
-_MAX_SIZE = 2**47
 _SECOND_DIMENSION = {"X": "feature", "y": "output"}
 
 
@@ -112,7 +119,8 @@ def open_group(
 ) -> tuple[Schema, tuple[ArrayLayout, ...], dict[str, StoredFile]]:
     """Return the schema and the arrays' layouts of the data set in `store`, and the files read.
 
-    The caller must compare size and checksum of these files with the manifest.
+    The caller must compare size and checksum of these files with the manifest, and then call
+    :func:`check_group`. The number of rows may be that of another version of the data set.
 
     Raises
     ------
@@ -147,7 +155,6 @@ def open_group(
     schema = Schema.from_attribute(attributes[ATTRIBUTE], store.location)
     files = {METADATA: file}
     layouts = tuple(_read_layouts(store, files))
-    _check(store, schema, layouts)
     return schema, layouts, files
 
 
@@ -162,7 +169,8 @@ def foreign_entries(store: Store, names: Sequence[str]) -> list[str] | None:
         return None
     if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:
         return None
-    return sorted(set(names) - {MANIFEST, *FILES})
+    own = {MANIFEST, *FILES}
+    return sorted(name for name in set(names) - own if not is_of_versions(name))
 
 
 def _read_layouts(store: Store, files: dict[str, StoredFile]) -> Iterator[ArrayLayout]:
@@ -210,12 +218,19 @@ def _sizes(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or not 1 <= len(values) <= 2:
         raise ValueError(f"{shortened(values)} is not the shape of an array")
     for value in values:
-        if type(value) is not int or not 1 <= value < _MAX_SIZE:
+        if type(value) is not int or not 1 <= value < MAX_SIZE:
             raise ValueError(f"a size of {shortened(value)}")
     return tuple(values)
 
 
-def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
+def check_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None:
+    """Check that the schema and the layouts of a data set fit together.
+
+    Raises
+    ------
+    MetadataCorrupt
+        When they do not.
+    """
     by_name = {layout.name: layout for layout in layouts}
     problem = None
     if not {"X", "y"} <= by_name.keys():
@@ -228,8 +243,8 @@ def _check(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) -> None
         problem = "a block is not a whole number of chunks"
     elif isinstance(schema.target, tuple) and by_name["y"].row_shape != (len(schema.target),):
         problem = f"{len(schema.target)} names of targets"
-    elif schema.block_rows >= schema.n_samples + by_name["X"].chunk_rows:
-        problem = f"blocks of {schema.block_rows} rows in {schema.n_samples=}"
+    elif schema.block_rows >= MAX_SIZE:
+        problem = f"blocks of {schema.block_rows} rows"
     elif schema.classes is not None and (
         by_name["y"].row_shape or np.dtype(by_name["y"].dtype).kind == "f"
     ):

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from storage.dataset import Dataset
+from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
@@ -17,10 +18,14 @@ from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
 
-__all__ = ["ingest", "repair", "shuffle"]
+__all__ = ["append", "ingest", "repair", "shuffle"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
+_delimiter = click.option(
+    "--delimiter", metavar="CHAR", help="What separates the fields of CSV files."
+)
+_encoding = click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
 _LISTS = ("categories", "parts")
 _NUMBERS = ("minimum", "maximum", "fill_value")
 _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
@@ -50,9 +55,15 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
     metavar="COLUMN,START,STOP",
     help="Ingest the rows of this time; leave START or STOP empty for no limit.",
 )
-@click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
-@click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
+@_delimiter
+@_encoding
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@click.option(
+    "--expected-rows",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Rows after later appends; chunks get the size for so many.",
+)
 @click.option(
     "--resume", is_flag=True, help="Continue an ingest of the same files that was killed."
 )
@@ -70,6 +81,7 @@ def ingest(
     delimiter: str | None,
     encoding: str | None,
     report: str | None,
+    expected_rows: int | None,
     resume: bool,
     overwrite: bool,
     as_json: bool,
@@ -108,6 +120,7 @@ def ingest(
         like=like,
         rows=_rows(by_hash, by_time),
         csv=_csv(delimiter, encoding),
+        expected_rows=expected_rows,
         overwrite=overwrite,
         resume=resume,
     )
@@ -119,11 +132,48 @@ def ingest(
         click.echo(f"{data.quality!r}\n\n{data!r}")
 
 
+@click.command(short_help="Append raw tables to a data set.")
+@click.argument("data")
+@click.argument("source", nargs=-1, required=True)
+@_delimiter
+@_encoding
+@click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
+@_as_json
+def append(
+    data: str,
+    source: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    report: str | None,
+    as_json: bool,
+) -> None:
+    """Append the rows of raw tables to the data set DATA, as its next version.
+
+    The rows of SOURCE go through the same steps as those that "dlbd ingest" has stored: the same
+    columns, rules, categories and imputed values. Nothing is stored if an error occurs. Programs
+    that read DATA continue with the rows that they have opened. "dlbd info" lists the versions.
+
+    \b
+    Examples:
+      dlbd append trips.zarr march.csv
+      dlbd append s3://bucket/trips.zarr march.parquet april.parquet --report quality.html
+    """
+    newer = append_rows(data, list(source), csv=_csv(delimiter, encoding))
+    quality = newer.quality_of(newer.version)
+    if report is not None:
+        quality.to_html(report)
+    if as_json:
+        facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
+        click.echo(json.dumps(facts | {"quality": quality.to_json()}))
+    else:
+        click.echo(f"{quality!r}\n\n{newer!r}")
+
+
 @click.command(short_help="Write damaged chunks again from the raw tables.")
 @click.argument("data")
 @click.argument("source", nargs=-1, required=True)
-@click.option("--delimiter", metavar="CHAR", help="What separates the fields of CSV files.")
-@click.option("--encoding", help="How CSV files are encoded; default: UTF-8.")
+@_delimiter
+@_encoding
 @_as_json
 def repair(
     data: str,
@@ -180,8 +230,8 @@ def shuffle(
 
 
 def _csv(delimiter: str | None, encoding: str | None) -> CSVFormat | None:
-    options = {"delimiter": delimiter, "encoding": encoding}
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    options: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding}
+    given = {name: value for name, value in options.items() if value is not None}
     return CSVFormat(**given) if given else None
 
 

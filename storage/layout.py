@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
@@ -13,7 +14,9 @@ __all__ = [
     "ARRAYS",
     "BLOCK_NBYTES",
     "CHUNK_NBYTES",
+    "FIRST_FOLDER",
     "MAX_CHUNK_NBYTES",
+    "MAX_SIZE",
     "ArrayLayout",
     "plan_rows",
     "row_chunks",
@@ -31,6 +34,12 @@ BLOCK_NBYTES = 32 * 2**20
 
 #: Largest size of a chunk: Blosc stores sizes in 32 bits.
 MAX_CHUNK_NBYTES = 2**31 - 2**16
+
+#: Limit of a number of rows or columns: positions of rows and bytes must fit into 64 bits.
+MAX_SIZE = 2**47
+
+#: Folder of spare files of version 1.
+FIRST_FOLDER = "version-1"
 
 # Chunks of more rows than this have a multiple of it, so that a chunk is a whole number of vector
 # registers for any number of columns.
@@ -53,6 +62,9 @@ class ArrayLayout:
         Shape of one row: ``(p,)`` for X, ``()`` for a column.
     chunk_rows : int
         Rows of each chunk; the last may hold fewer, padded in storage with the fill value.
+    spare_folders : tuple of (int, str)
+        Number of a chunk, and the folder of spare files from this chunk on, sorted. See
+        :meth:`spare_key`.
     """
 
     name: str
@@ -60,6 +72,7 @@ class ArrayLayout:
     n_rows: int
     row_shape: tuple[int, ...]
     chunk_rows: int
+    spare_folders: tuple[tuple[int, str], ...] = ((0, FIRST_FOLDER),)
 
     @property
     def stored_dtype(self) -> np.dtype[np.generic]:
@@ -132,6 +145,16 @@ class ArrayLayout:
         """Return the path of the chunk's file, relative to the data set."""
         return f"{self.name}/{self.file_name(chunk)}"
 
+    def spare_key(self, chunk: int) -> str:
+        """Return the path of the chunk's spare file, relative to the data set.
+
+        A chunk has one if it was appended and is not yet under its key, or if it was the last chunk
+        of a version, and the next version filled it up. See :mod:`storage.versions`.
+        """
+        first = [first for first, _ in self.spare_folders]
+        _, folder = self.spare_folders[bisect_right(first, chunk) - 1]
+        return f"{folder}/{self.name}.{self.file_name(chunk)}"
+
     def empty_rows(
         self, n_rows: int, columns: Sequence[int] | None = None
     ) -> npt.NDArray[np.generic]:
@@ -183,10 +206,12 @@ def side_chunk_rows(chunk_rows: int, block_rows: int, row_nbytes: int, chunk_nby
     return block_rows if block_rows * row_nbytes <= chunk_nbytes else chunk_rows
 
 
-def row_chunks(layout: ArrayLayout, block_rows: int) -> tuple[tuple[int, ...], ...]:
-    """Return Dask's `chunks` of one array that is cut into blocks."""
-    full, rest = divmod(layout.n_rows, block_rows)
-    rows = (block_rows,) * full + ((rest,) if rest else ())
+def row_chunks(
+    layout: ArrayLayout, block_rows: int, first_row: int = 0
+) -> tuple[tuple[int, ...], ...]:
+    """Return Dask's `chunks` of the rows from `first_row` on, which are cut into blocks."""
+    starts = range(first_row - first_row % block_rows, layout.n_rows, block_rows)
+    rows = tuple(min(start + block_rows, layout.n_rows) - max(start, first_row) for start in starts)
     return (rows, *((size,) for size in layout.row_shape))
 
 

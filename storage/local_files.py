@@ -27,6 +27,10 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 _LINK = "is a link: links inside a data set are refused, because they can lead to any other file"
 
 
+#: Errors of a file system that has no hard links.
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
+
+
 class _Scratch(threading.local):
     """A thread's buffer for the bytes of a file, kept between files."""
 
@@ -129,6 +133,88 @@ class LocalFiles(Store):
             with contextlib.suppress(OSError):
                 os.unlink(partial)
             raise
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a file unless it exists; return whether this call has written it.
+
+        The content is safe on disk before the file gets its name, in one step.
+        """
+        partial = f"{key}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
+        self.write(partial, [content], durable=True)
+        try:
+            return self._link(partial, key)
+        finally:
+            os.unlink(f"{self.root}/{partial}")
+
+    def copy(self, key: str, target: str, *, replace: bool) -> None:
+        """Give a file a second name, by a hard link if the file system has them.
+
+        Parameters
+        ----------
+        key : str
+            Name of the file. It is never changed afterwards, only replaced.
+        target : str
+            The second name.
+        replace : bool
+            Whether to replace a file that has this name; if not, it is left as it is.
+        """
+        if not replace:
+            self._link(key, target)
+            return
+        partial = f"{target}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
+        self._link(key, partial)
+        os.rename(f"{self.root}/{partial}", f"{self.root}/{target}")
+        # A rename does nothing if both names already belong to the same file.
+        self.delete(partial)
+
+    def _link(self, key: str, target: str) -> bool:
+        source, path = f"{self.root}/{key}", f"{self.root}/{target}"
+        try:
+            os.link(source, path, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if os.path.lexists(path):
+                return False
+            self.write(target, [self.read(key).tobytes()], durable=True)
+        return True
+
+    def names_in(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder; none if it does not exist."""
+        try:
+            return sorted(os.listdir(f"{self.root}/{folder}"))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def names(self) -> list[str]:
+        """Return the names of files and folders directly below the root."""
+        return self.names_in(".")
+
+    def delete(self, key: str) -> None:
+        """Delete a file, or a folder with all its files, if it is there."""
+        path = f"{self.root}/{key}"
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def make_folder(self, key: str) -> None:
+        """Make a folder, unless it is there."""
+        os.makedirs(f"{self.root}/{key}", exist_ok=True)
+
+    def sync_folder(self, key: str) -> None:
+        """Wait until the names of the files in a folder are safe on disk."""
+        descriptor = os.open(f"{self.root}/{key}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def check_writable(self) -> None:
+        """Return: whether a file can be written on a disk is only known when it is written."""
 
     def kind(self) -> str | None:
         """Return what is at the root: "folder", "file", or None for nothing."""

@@ -106,6 +106,39 @@ class Objects(Store):
         self._run("write", key, self._store.set_if_not_exists(key, _buffer(content)))
         return self.read(key).tobytes() == content
 
+    def copy(self, key: str, target: str, *, replace: bool) -> None:
+        """Write the content of a file under a second name.
+
+        Parameters
+        ----------
+        key : str
+            Name of the file.
+        target : str
+            The second name.
+        replace : bool
+            Whether to replace a file that has this name; if not, it is left as it is.
+        """
+        content = self.read(key).tobytes()
+        if replace:
+            self.write(target, [content])
+        else:
+            self.create(target, content)
+
+    def names_in(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder; none if it does not exist."""
+        store = self._store
+
+        async def listed() -> list[str]:
+            return sorted([name async for name in store.list_dir(folder)])
+
+        return self._run("list", folder, listed())
+
+    def make_folder(self, key: str) -> None:
+        """Return: an object store has no folders, only files."""
+
+    def sync_folder(self, key: str) -> None:
+        """Return: a file is safe as soon as it was written."""
+
     def delete(self, key: str) -> None:
         """Delete a file, or a folder with all its files."""
         self._run("delete", key, self._store.delete(key))

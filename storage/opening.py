@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storage.dataset import Dataset
 from storage.errors import MetadataCorrupt, StorageError
-from storage.group import INGEST, open_group
+from storage.group import INGEST, check_group, open_group
 from storage.location import store_at
 from storage.manifest import Manifest
 from storage.naming import choose_columns
 from storage.store import Store
 from storage.verify import VerifyReport
+from storage.versions import History, Version, layouts_at, manifest_at, read_versions, rows_of
 
 if TYPE_CHECKING:
     from storage.location import Location
 
-__all__ = ["open_dataset", "verify"]
+__all__ = ["open_dataset", "open_stored", "verify"]
 
 
-def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -> Dataset:
+def open_dataset(
+    url: Location, *, columns: Sequence[str | int] | None = None, version: int | None = None
+) -> Dataset:
     """Open a data set that :func:`create_dataset` wrote.
 
     Only metadata is read. Chunks are checked when their blocks are loaded, or all at once by
@@ -35,6 +39,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     columns : sequence of str or int, optional
         Names or numbers (from 0) of the columns of X to keep, in this order; None means all. A
         chunk holds all columns, so fewer columns take less memory, but the same time to read.
+    version : int, optional
+        Number of the version to open, from 1: see :attr:`Dataset.versions`. None means the newest.
 
     Returns
     -------
@@ -44,7 +50,8 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     Raises
     ------
     ValueError, TypeError
-        When `columns` has a column that does not exist, or one that is repeated.
+        When `columns` has a column that does not exist, or one that is repeated, or when there is
+        no such `version`.
     DatasetNotFound
         When nothing is there.
     NotADataset
@@ -71,13 +78,19 @@ def open_dataset(url: Location, *, columns: Sequence[str | int] | None = None) -
     ...     data.X.shape, data.feature_names
     ((3, 2), ('x2', 'x0'))
     """
-    store = store_at(url)
+    return open_stored(store_at(url), columns, version)
+
+
+def open_stored(
+    store: Store, columns: Sequence[str | int] | None = None, version: int | None = None
+) -> Dataset:
+    """Open the data set in a store, as :func:`open_dataset` does."""
     while True:
         # On a disk an overwrite replaces the whole folder. If that happened while the files were
         # read, nothing is damaged: read them again.
         identity = store.identity()
         try:
-            dataset = _open(store, columns)
+            dataset = _open(store, columns, version)
         except StorageError:
             if store.identity() == identity:
                 raise
@@ -121,18 +134,31 @@ def verify(url: Location) -> VerifyReport:
     return open_dataset(url).verify()
 
 
-def _open(store: Store, columns: Sequence[str | int] | None) -> Dataset:
+def _open(store: Store, columns: Sequence[str | int] | None, version: int | None = None) -> Dataset:
     schema, layouts, files = open_group(store)
-    manifest = Manifest.read(store, sum(layout.n_chunks for layout in layouts))
-    if manifest.dataset_id != schema.dataset_id:
+    appended = read_versions(store, schema.dataset_id)
+    if not appended:
+        check_group(store, schema, layouts)
+    base = Manifest.read(store, sum(layout.n_chunks for layout in layouts))
+    if base.dataset_id != schema.dataset_id:
         raise MetadataCorrupt(
             f"zarr.json and manifest.json of {store.location} belong to two different data sets: "
             f"restore them from one copy, or write the data set again"
         )
+    first = Version(1, rows_of(base), rows_of(base), schema.created, schema.source)
+    history = History(first, appended, 1 + len(appended))
+    if version is not None:
+        history = replace(history, number=history.checked(version))
+    manifest = base
+    if appended:
+        layouts = layouts_at(layouts, rows_of(base), appended[: history.number - 1])
+        schema = replace(schema, n_samples=history.versions[history.number - 1].n_samples)
+        check_group(store, schema, layouts)
+        manifest = manifest_at(store, base, layouts, appended, history.number)
     # Nothing that the files say is used before they were compared with the manifest.
     listed = set(manifest.files or ()) - {INGEST}
     for key in sorted(listed | files.keys()):
         manifest.check_file(store, key, files.get(key))
     manifest.check(store, layouts)
     chosen = choose_columns(columns, schema.feature_names)
-    return Dataset(store, schema, layouts, manifest, chosen)
+    return Dataset(store, schema, layouts, manifest, chosen, history)

@@ -7,6 +7,7 @@ from storage.arrays import StoredArrays
 __all__ = ["as_text"]
 
 _NAMES_SHOWN = 6
+_VERSIONS_SHOWN = 4
 
 
 def as_text(data: StoredArrays) -> str:
@@ -29,6 +30,7 @@ def as_text(data: StoredArrays) -> str:
         ("chunks", f"{x.n_chunks:,} of {x.chunk_rows:,} rows of X, {_size(x.chunk_nbytes)}"),
         ("NaN", _nan(data)),
         ("source", _source(data)),
+        *_versions(data),
     ]
     width = max(len(name) for name, _ in lines)
     body = "\n".join(f"  {name:<{width}}  {value}" for name, value in lines if value)
@@ -63,6 +65,21 @@ def _source(data: StoredArrays) -> str:
     shuffled = "" if seed is None else f"shuffled with seed {seed}"
     written = f"written {data.schema.created}"
     return "; ".join(part for part in (data.schema.source, shuffled, written) if part)
+
+
+def _versions(data: StoredArrays) -> list[tuple[str, str]]:
+    """Return lines for the newest versions; none if no rows were appended."""
+    if len(data.versions) == 1:
+        return []
+    lines = [("version", f"{data.version} of {len(data.versions)}")]
+    shown = data.versions[-_VERSIONS_SHOWN:]
+    if len(shown) < len(data.versions):
+        lines.append(("", "..."))
+    for version in shown:
+        rows = f"{version.number}: {version.n_added:,} rows, {version.n_samples:,} in all"
+        source = "" if version.source is None else f"; {version.source}"
+        lines.append(("", f"{rows}; written {version.created}{source}"))
+    return lines
 
 
 def _size(nbytes: float) -> str:

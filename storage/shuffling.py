@@ -144,6 +144,7 @@ def shuffle(
             dtype=None,
             chunk_nbytes=data.layouts["X"].chunk_nbytes,
             block_nbytes=_row_nbytes(data) * data.schema.block_rows,
+            expected_rows=None,
             overwrite=overwrite,
             more_files=_record_of(data),
         )

@@ -20,7 +20,7 @@ from storage.manifest import Manifest
 from storage.metadata import read_metadata
 from storage.store import Store
 
-__all__ = ["VerifyReport", "verify_arrays", "verify_files"]
+__all__ = ["VerifyReport", "damaged_chunks", "verify_arrays", "verify_files"]
 
 # Decoded bytes of one task: large enough that the scheduler of a cluster sees few tasks.
 _TASK_NBYTES = 256 * 2**20
@@ -62,7 +62,7 @@ def verify_files(store: Store, manifest: Manifest) -> None:
     MetadataCorrupt
         When a file is missing or changed.
     """
-    for key in manifest.files or ():
+    for key in manifest.listed_files:
         try:
             found = StoredFile.of(read_metadata(store, key))
         except (FileNotFoundError, IsADirectoryError):
@@ -79,17 +79,24 @@ def verify_arrays(store: Store, layouts: Iterable[ArrayLayout], manifest: Manife
         When a chunk is damaged; the message names all of them.
     """
     started = time.perf_counter()
-    tasks = [
-        _check_task(store, layout, first, chunks)
-        for layout in layouts
-        for first, chunks in _runs(layout, manifest.arrays[layout.name])
-    ]
-    bad = [chunk for found in compute(*tasks) for chunk in found]
+    bad = damaged_chunks(store, layouts, manifest)
     if bad:
         raise DatasetCorrupt.from_chunks(store.location, bad, manifest.n_chunks)
     nan = {name: manifest.n_nan(name) for name in manifest.arrays}
     seconds = time.perf_counter() - started
     return VerifyReport(manifest.n_chunks, manifest.nbytes, nan, seconds)
+
+
+def damaged_chunks(
+    store: Store, layouts: Iterable[ArrayLayout], manifest: Manifest
+) -> list[ChunkCorrupt]:
+    """Read all chunks in parallel, and return an error for each damaged one."""
+    tasks = [
+        _check_task(store, layout, first, chunks)
+        for layout in layouts
+        for first, chunks in _runs(layout, manifest.arrays[layout.name])
+    ]
+    return [chunk for found in compute(*tasks) for chunk in found]
 
 
 def _runs(layout: ArrayLayout, chunks: ChunkEntries) -> Iterator[tuple[int, ChunkEntries]]:

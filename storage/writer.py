@@ -19,7 +19,7 @@ from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
 from dask.system import CPU_COUNT
 
-from storage.chunks import write_chunk
+from storage.chunks import read_chunks, write_chunk
 from storage.computing import compute
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
@@ -28,10 +28,35 @@ from storage.layout import ArrayLayout, row_chunks
 from storage.promises import as_promised
 from storage.store import Store
 
-__all__ = ["BlockWriter", "Finished", "write_arrays"]
+__all__ = ["BlockWriter", "Finished", "LastChunk", "write_arrays"]
 
 #: The manifest's entries of written blocks, by array and by the number of the block.
 Finished: TypeAlias = Mapping[str, Mapping[int, Sequence[StoredChunk]]]
+
+
+@dataclass(frozen=True)
+class LastChunk:
+    """The last chunk of an array, which is not full: appended rows fill it up.
+
+    Attributes
+    ----------
+    layout : ArrayLayout
+        The array before the append.
+    nbytes, checksum : int
+        The manifest's entry of the chunk.
+    """
+
+    layout: ArrayLayout
+    nbytes: int
+    checksum: int
+
+    def read(self, store: Store) -> npt.NDArray[np.generic]:
+        """Return the rows of the chunk, which are compared with the manifest."""
+        chunk = self.layout.n_chunks - 1
+        start, stop = self.layout.rows_of(chunk)
+        rows = self.layout.empty_rows(stop - start)
+        read_chunks(store, self.layout, [chunk], [(self.nbytes, self.checksum)], rows)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,12 @@ class BlockWriter:
         If given, values must be integer codes below this number.
     blocks : tuple of int or None
         Numbers of the blocks to write, if some are not written; None means all.
+    first_row : int
+        First row to write. Rows before it are stored already.
+    last_chunk : LastChunk or None
+        The chunk of the row before `first_row`, if `first_row` is inside this chunk.
+    spare : bool
+        Write the spare files of the chunks: see :meth:`ArrayLayout.spare_key`.
     """
 
     store: Store
@@ -60,6 +91,9 @@ class BlockWriter:
     durable: bool = False
     n_codes: int | None = None
     blocks: tuple[int, ...] | None = None
+    first_row: int = 0
+    last_chunk: LastChunk | None = None
+    spare: bool = False
 
     def __call__(self, values: Any, block_id: tuple[int, ...]) -> npt.NDArray[np.object_]:
         """Write one block; return its chunks' manifest entries as a one-element array.
@@ -67,15 +101,15 @@ class BlockWriter:
         Memory: the block, and one more chunk, decoded and encoded.
         """
         number = block_id[0] if self.blocks is None else self.blocks[block_id[0]]
-        start = number * self.block_rows
-        stop = min(start + self.block_rows, self.layout.n_rows)
+        start, stop = self.rows_of(number)
         block = self.checked(values, start, stop)
         entries = [
             write_chunk(
                 self.store,
                 self.layout,
                 chunk,
-                self.converted(block, start, chunk),
+                self._rows_of_chunk(block, start, chunk),
+                key=self.layout.spare_key(chunk) if self.spare else self.layout.key(chunk),
                 durable=self.durable,
             )
             for chunk in self.layout.chunks_of(start, stop)
@@ -83,6 +117,20 @@ class BlockWriter:
         result = np.empty((1,) * block.ndim, dtype=object)
         result.flat[0] = entries
         return result
+
+    def rows_of(self, block: int) -> tuple[int, int]:
+        """Return the first row of a block, counted from the first written one, and its end."""
+        first = self.first_row // self.block_rows + block
+        start = max(first * self.block_rows, self.first_row)
+        return start, min((first + 1) * self.block_rows, self.layout.n_rows)
+
+    def _rows_of_chunk(
+        self, block: npt.NDArray[np.generic], start: int, chunk: int
+    ) -> npt.NDArray[np.generic]:
+        rows = self.converted(block, start, chunk)
+        if self.last_chunk is None or self.layout.rows_of(chunk)[0] >= self.first_row:
+            return rows
+        return np.concatenate([self.last_chunk.read(self.store), rows])
 
     def checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
         """Check the values that were computed: a Dask array only promises their shape and dtype."""
@@ -107,6 +155,7 @@ class BlockWriter:
     ) -> npt.NDArray[np.generic]:
         """Return the rows of a chunk in the stored dtype, from a block that begins at `start`."""
         first, stop = self.layout.rows_of(chunk)
+        first = max(first, start)
         rows = block[first - start : stop - start]
         where = f"rows {first} to {stop - 1} of {self.layout.name}"
         self._check_digits(rows, first)
@@ -168,7 +217,7 @@ def write_arrays(
     lazy: dict[str, DaskArray] = {}
     for name, array in arrays.items():
         writer, entries[name] = writers[name], dict((finished or {}).get(name, {}))
-        n_blocks = len(row_chunks(writer.layout, writer.block_rows)[0])
+        n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
         missing = tuple(block for block in range(n_blocks) if block not in entries[name])
         writers = {**writers, name: replace(writer, blocks=missing)}
         if not isinstance(array, DaskArray):
@@ -187,7 +236,7 @@ def write_arrays(
 
 
 def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
-    chunks = row_chunks(writer.layout, writer.block_rows)
+    chunks = row_chunks(writer.layout, writer.block_rows, writer.first_row)
     # Rechunking by "p2p" would write every row to disk one more time.
     blocks = as_promised(writer.layout.name, array).rechunk(chunks, method="tasks")
     assert writer.blocks is not None
@@ -207,9 +256,9 @@ def _write_numpy(
     numbers = writer.blocks or ()
 
     def write(position: int) -> Sequence[StoredChunk]:
-        start = numbers[position] * writer.block_rows
+        start, stop = writer.rows_of(numbers[position])
         index = (position, *(0 for _ in writer.layout.row_shape))
-        found: Any = writer(array[start : start + writer.block_rows], index)
+        found: Any = writer(array[start - writer.first_row : stop - writer.first_row], index)
         entries: list[StoredChunk] = found.flat[0]
         return entries
 

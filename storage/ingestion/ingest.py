@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,17 @@ import numcodecs
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from dask.delayed import Delayed, delayed
 
-from storage.computing import compute
 from storage.create import check_sizes, store_arrays
 from storage.dataset import Dataset
-from storage.errors import InvalidData
 from storage.group import INGEST
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.pieces import encoded_arrays
-from storage.ingestion.plan import check_names, columns_of_recipe, planned_columns
-from storage.ingestion.quality import QualityReport
-from storage.ingestion.recipe import Recipe, violation
+from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
-from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit, select_rows
-from storage.ingestion.sources import Source, source_of
-from storage.ingestion.tally import Tally, joined, tally_rows
+from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
+from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
 from storage.opening import open_dataset
@@ -36,10 +29,7 @@ from storage.writing import writing_to
 if TYPE_CHECKING:
     from storage.location import Location
 
-__all__ = ["PARTITION_NBYTES", "ingest", "read_rows"]
-
-PARTITION_NBYTES = 32 * 2**20
-_SHOWN_EXAMPLES = 3
+__all__ = ["ingest"]
 
 
 def ingest(
@@ -56,6 +46,7 @@ def ingest(
     partition_nbytes: int = PARTITION_NBYTES,
     chunk_nbytes: int = CHUNK_NBYTES,
     block_nbytes: int = BLOCK_NBYTES,
+    expected_rows: int | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> Dataset:
@@ -103,6 +94,9 @@ def ingest(
         Largest size of a chunk of X, before compression, in bytes.
     block_nbytes : int, default=32 MiB
         Largest size of a block, before compression, in bytes.
+    expected_rows : int, optional
+        Rows that the data set will have after later calls of :func:`~storage.append`. Chunks and
+        blocks get the sizes for so many rows, and keep them. None means the rows that are given.
     overwrite : bool, default=False
         Whether to replace a data set that is already there.
     resume : bool, default=False
@@ -149,7 +143,7 @@ def ingest(
     ...     data.feature_names, data.classes, data.quality.columns["distance"].mean
     (('distance', 'carrier_AA', 'carrier_DL', 'carrier_UA'), (False, True), 786.6666666666666)
     """
-    check_sizes(chunk_nbytes, block_nbytes)
+    check_sizes(chunk_nbytes, block_nbytes, expected_rows)
     if partition_nbytes < 1:
         raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
     if rows is not None and not isinstance(rows, RowSelection):
@@ -177,31 +171,22 @@ def ingest(
         plan = planned_columns(found, target, features, columns or {})
     else:
         plan = columns_of_recipe(found, given)
-    if rows is not None:
-        check_names(found, [rows.column])
-    count = delayed(partial(tally_rows, plan), traverse=False)
-    tallies = list(compute(*map(count, read_rows(found, rows, [*plan]))))
-    tally = joined(tallies, plan)
-    _refuse_broken(tally, plan, csv, declared_here=given is None)
-    recipe = given or Recipe.fitted(plan, tally)
-    description = found.description if rows is None else f"{found.description}, {rows}"
-    report = QualityReport.of(description, recipe.target.name, plan, tally)
-    record = IngestRecord(recipe, report, rows)
-    X, y = encoded_arrays(
-        recipe, read_rows(found, rows, [*plan]), [each.n_kept for each in tallies]
-    )
+    encoded = encode_source(found, plan, given, rows, csv)
+    recipe = encoded.recipe
+    record = IngestRecord(recipe, encoded.report, rows)
     return store_arrays(
         url,
-        X,
-        y,
+        encoded.X,
+        encoded.y,
         feature_names=recipe.feature_names,
         target=recipe.target.name,
         classes=recipe.target.classes,
-        source=description,
+        source=encoded.report.source,
         seed=None,
         dtype=dtype,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
+        expected_rows=expected_rows,
         overwrite=overwrite,
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
         signature=_signature(found, csv, record),
@@ -214,16 +199,6 @@ def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> s
     versions = (np.__version__, pa.__version__, numcodecs.__version__)
     parts = (source.identity, repr(csv), record.to_bytes("").decode(), *versions)
     return sha256("\n".join(parts).encode()).hexdigest() if source.identity else ""
-
-
-def read_rows(
-    source: Source, selection: RowSelection | None, columns: Sequence[str]
-) -> list[Delayed]:
-    """Return the rows of each partition, those that are selected."""
-    if selection is None:
-        return source.rows(columns)
-    wanted = [*columns, *({selection.column} - {*columns})]
-    return select_rows(selection, source.rows(wanted), columns)
 
 
 def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:
@@ -246,49 +221,3 @@ def _refuse_declarations(**declarations: Any) -> None:
             f"{given[0]} cannot be given with like=: the columns and rules of that data set are "
             f"used again. To change them, ingest the training rows again with other rules"
         )
-
-
-def _refuse_broken(
-    tally: Tally, plan: Mapping[str, Column], csv: CSVFormat | None, *, declared_here: bool
-) -> None:
-    """Raise an error that lists all broken rules whose policy is an error."""
-    lines = []
-    if tally.malformed and (csv is None or csv.on_bad_lines == "error"):
-        lines.append(
-            f"lines with too many or too few fields, {tally.malformed:,} of {tally.n_rows:,}: "
-            f"{_shown(tally.malformed_examples)}. Skip them with "
-            f"csv=storage.CSVFormat(on_bad_lines='skip')"
-        )
-    if tally.unassigned:
-        lines.append(
-            f"rows without a value that the split can be decided by (it is missing, or cannot be "
-            f"read), {tally.unassigned:,}: "
-            f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
-        )
-    for name, column in plan.items():
-        found = tally.columns[name]
-        for rule, count in found.broken.items():
-            if getattr(column, rule) == "error":
-                remedy = (
-                    f"Declare what to do, e.g. columns={{{name!r}: "
-                    f"storage.Column({column.kind!r}, {rule}='drop')}}"
-                    if declared_here
-                    else f"The data set given as like= was ingested with {rule}='error': mend the "
-                    f"rows, or ingest it again with another policy"
-                )
-                lines.append(
-                    f"column {name!r}, {count:,} of {tally.n_rows:,} rows: "
-                    f"{violation(rule, column)}: {_shown(found.examples[rule])}. {remedy}"
-                )
-    if lines:
-        raise InvalidData("the raw data break the declared rules:\n  " + "\n  ".join(lines))
-    if not tally.n_rows:
-        raise InvalidData("the source has no rows, or the split selects none of them")
-    if not tally.n_kept:
-        raise InvalidData(
-            f"no row is left of {tally.n_rows:,}: policies and malformed lines leave out all"
-        )
-
-
-def _shown(examples: Sequence[Any]) -> str:
-    return "; ".join(map(str, examples[:_SHOWN_EXAMPLES]))

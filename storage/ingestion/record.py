@@ -17,11 +17,12 @@ from storage.ingestion.selection import RowSelection, selection_from_json
 from storage.manifest import Manifest
 from storage.metadata import check_readable, damaged, parse_json, read_metadata
 from storage.store import Store
+from storage.versions import QUALITY
 
 if TYPE_CHECKING:
     from storage.arrays import StoredArrays
 
-__all__ = ["IngestRecord"]
+__all__ = ["IngestRecord", "quality_of"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,37 @@ class IngestRecord:
             ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
         ) as error:  # fmt: skip
             raise damaged(store, INGEST, error) from error
+
+
+def quality_of(data: StoredArrays, version: int) -> QualityReport:
+    """Read the quality report of the raw rows that a version has added.
+
+    Raises
+    ------
+    ValueError
+        When there is no such version.
+    NotADataset, MetadataCorrupt, DatasetReplaced
+        As for :meth:`IngestRecord.of`.
+    """
+    if version == 1:
+        return IngestRecord.of(data).quality
+    key = f"{data.history.appended_version(version).folder}/{QUALITY}"
+    try:
+        content = read_metadata(data.store, key)
+    except (FileNotFoundError, IsADirectoryError):
+        data.reader("X").check_identity()
+        data.manifest.check_file(data.store, key, None)
+        raise NotADataset(
+            f"version {version} of {data.store.location} has no quality report: it was made of "
+            f"arrays, not of raw rows"
+        ) from None
+    data.manifest.check_file(data.store, key, StoredFile.of(content))
+    try:
+        return QualityReport.from_json(parse_json(content)["quality"])
+    except (
+        ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
+        raise damaged(data.store, key, error) from error
 
 
 def _checksum_line(body: bytes) -> bytes:

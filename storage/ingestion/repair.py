@@ -17,11 +17,11 @@ from storage.dataset import Dataset
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.ingest import PARTITION_NBYTES, read_rows
+from storage.ingestion.encoded_source import read_rows
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.record import IngestRecord
-from storage.ingestion.sources import Source, source_of
+from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
 from storage.ingestion.tally import tally_rows
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset

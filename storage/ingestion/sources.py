@@ -25,7 +25,10 @@ from storage.ingestion.infer import SAMPLE_ROWS
 from storage.ingestion.parquet_files import parquet_pieces
 from storage.ingestion.rows import Rows, check_names, table_of_frame
 
-__all__ = ["Source", "source_of"]
+__all__ = ["PARTITION_NBYTES", "Source", "source_of"]
+
+#: Approximate size of the part of a source that one task reads, in bytes.
+PARTITION_NBYTES = 32 * 2**20
 
 _CSV = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".parq", ".pq")

@@ -81,6 +81,27 @@ def test_ingest_cleans_tables_by_declared_rules(dlbd, trips):
     assert json_from(dlbd(*words, "--overwrite", "--json"))["quality"]["n_kept"] == 2
 
 
+def test_append_adds_a_version_that_info_lists(dlbd, trips):
+    place = trips / "trips.zarr"
+    assert dlbd("ingest", trips / "1.csv", "-o", place, "--target", "late").exit_code == 0
+    done = dlbd("append", place, trips / "2.csv", "--report", trips / "quality.html")
+    assert done.exit_code == 0, done.output
+    assert "1 of 1 rows kept" in done.stdout
+    assert "1 of 1" in (trips / "quality.html").read_text()
+    facts = json_from(dlbd("append", place, trips / "1.csv", "--json"))
+    assert (facts["version"], facts["n_samples"], facts["quality"]["n_kept"]) == (3, 5, 2)
+    assert "3: 2 rows, 5 in all; written" in dlbd("info", place).stdout
+    info = json_from(dlbd("info", place, "--version", 2, "--json"))
+    assert (info["version"], info["n_samples"]) == (2, 3)
+    assert [each["n_added"] for each in info["versions"]] == [2, 1, 2]
+    (place / "X" / "c.0.0").unlink()
+    sources = [trips / "1.csv", trips / "2.csv", trips / "1.csv"]
+    assert json_from(dlbd("repair", place, *sources, "--json"))["chunks"] == 6
+    failed = dlbd("append", trips / "nothing.zarr", trips / "1.csv")
+    assert failed.exit_code == 1
+    assert "nothing is there" in failed.stderr
+
+
 def test_a_test_set_is_ingested_by_the_steps_of_the_training_set(dlbd, trips):
     train, test = trips / "train.zarr", trips / "test.zarr"
     column = ["-c", "distance:number,minimum=0,out_of_range=missing,missing=impute"]
@@ -523,7 +544,8 @@ def test_all_estimators_can_be_fitted():
 
 
 @pytest.mark.parametrize("name", [
-    "fit", "info", "ingest", "predict", "repair", "report", "score", "shuffle", "verify", "watch",
+    "append", "fit", "info", "ingest", "predict", "repair", "report", "score", "shuffle",
+    "verify", "watch",
 ])  # fmt: skip
 def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     text = dlbd(name, "--help").stdout
@@ -535,7 +557,8 @@ def test_help_teaches_by_examples_that_are_understood(dlbd, name):
     command = {"info": command_line.info, "verify": command_line.verify, "fit": fit.fit}
     command |= {"predict": predict.predict, "report": report.report, "score": score.score}
     command |= {"watch": watch.watch, "ingest": ingest_command.ingest}
-    command |= {"shuffle": ingest_command.shuffle, "repair": ingest_command.repair}
+    command |= {"shuffle": ingest_command.shuffle, "append": ingest_command.append}
+    command |= {"repair": ingest_command.repair}
     for words in examples:
         assert words[1] == name
         with click.Context(command[name]) as context:

@@ -27,7 +27,8 @@ FRAME = pd.DataFrame(
     }
 )
 METADATA = ("zarr.json", "X/zarr.json", "y/zarr.json", "ingest.json")
-EVERY_FILE = (*METADATA, "manifest.json", "X/c.0.0", "y/c.0")
+MANIFESTS = ("manifest.json", "versions/2.json")
+EVERY_FILE = (*METADATA, *MANIFESTS, "X/c.0.0", "y/c.0")
 
 
 class Files(Store):
@@ -68,8 +69,9 @@ def written(tmp_path_factory):
         "delay": storage.Column("number", minimum=0, maximum=30, out_of_range="clip"),
     }
     data = storage.ingest(
-        FRAME, path, target="on_time", columns=columns, rows=storage.HashSplit("delay")
+        FRAME[:12], path, target="on_time", columns=columns, rows=storage.HashSplit("delay")
     )
+    data = storage.append(data, FRAME[12:])
     return {
         str(file.relative_to(path)): file.read_bytes()
         for file in data.path.rglob("*")
@@ -87,6 +89,7 @@ def read_all(files):
             reader, entries = data.reader(name), data.manifest.arrays[name]
             expected = ExpectedChunks(reader, entries)
             facts += [reader(expected[i,]).tolist() for i in range(expected.numblocks[0])]
+        facts += [data.versions, data.since(1).n_samples, data.quality_of(2)]
         facts += [data.quality, repr(data.quality), data.quality.class_balance]
         encoded = data.encode(FRAME)
         facts += [encoded.X.tolist(), encoded.y.tolist(), encoded.kept.tolist()]
@@ -96,14 +99,14 @@ def read_all(files):
 def mutated(random, written, key):
     content = written[key]
     # A manifest is not parsed as JSON, so that only a mutation of its bytes leaves it readable.
-    if key.endswith(".json") and random.random() < (0.2 if key == "manifest.json" else 0.8):
+    if key.endswith(".json") and random.random() < (0.2 if key in MANIFESTS else 0.8):
         return mutated_text(random, json.loads(content))
     return mutated_bytes(random, content)
 
 
 def signed(written, key, content):
     """Return all files with this content of one of them, and right checksums."""
-    if key == "manifest.json":
+    if key in MANIFESTS:
         return {**written, key: signed_manifest(content)}
     files = {**written, key: signed_record(content) if key == "ingest.json" else content}
     listed = {name: files[name] for name in METADATA}
@@ -130,7 +133,7 @@ def test_a_mutated_file_is_noticed_or_changes_nothing(written):
 def test_a_mutated_file_with_right_checksums_is_refused_or_valid(written):
     n_valid = 0
     for case, random in cases(1100):
-        key = random.choice((*METADATA, "manifest.json"))
+        key = random.choice((*METADATA, *MANIFESTS))
         files = signed(written, key, mutated(random, written, key))
         try:
             read_all(files)

@@ -1,0 +1,66 @@
+"""Rows for a data set that exists: raw rows by its stored steps, or arrays like its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from storage.dataset import Dataset
+from storage.errors import NotADataset
+from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.plan import columns_of_recipe
+from storage.ingestion.quality import QualityReport
+from storage.ingestion.record import IngestRecord
+from storage.ingestion.sources import PARTITION_NBYTES, source_of
+
+__all__ = ["RowsLikeStored"]
+
+
+@dataclass(frozen=True)
+class RowsLikeStored:
+    """Rows in the columns of a data set.
+
+    Attributes
+    ----------
+    X, y, sample_weight : array-like
+        The rows; sample_weight may be None.
+    report : QualityReport or None
+        What was found in raw rows; None for arrays.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    report: QualityReport | None
+
+    @classmethod
+    def of(
+        cls, known: Dataset, source: Any, y: Any, sample_weight: Any, csv: CSVFormat | None
+    ) -> RowsLikeStored:
+        """Return raw rows encoded if :func:`~storage.ingest` made the data set, otherwise arrays.
+
+        Raises
+        ------
+        ValueError
+            When arrays are given in place of raw rows, or raw rows in place of arrays.
+        InvalidData
+            When raw rows cannot be read, or break a rule whose policy is an error.
+        """
+        try:
+            record = IngestRecord.of(known)
+        except NotADataset:
+            if y is None or csv is not None:
+                raise ValueError(
+                    f"{known.store.location} was made of arrays: give X and y, without csv="
+                ) from None
+            return cls(source, y, sample_weight, None)
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                f"{known.store.location} was made by storage.ingest: give raw rows, which go "
+                f"through the same steps, without y and sample_weight"
+            )
+        raw = source_of(source, csv, PARTITION_NBYTES)
+        plan = columns_of_recipe(raw, record.recipe)
+        encoded = encode_source(raw, plan, record.recipe, record.rows, csv)
+        return cls(encoded.X, encoded.y, None, encoded.report)
