@@ -22,7 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 #: Work that skips NaN, as scikit-learn's classes do.
 SKIPS_NAN = {"StandardScaler", "MinMaxScaler", "SimpleImputer", "ColumnTransformer"}
 #: Work that reads no rows of a fit: Dask's own functions, or one column.
-READS_OTHERWISE = {"encoders", "metrics", "train_test_split", "predict and score", "write"}
+READS_OTHERWISE = {
+    "encoders",
+    "metrics",
+    "train_test_split",
+    "predict and score",
+    "write",
+    "report",
+}
 FITS = [name for name in WORK if name not in SKIPS_NAN | READS_OTHERWISE]
 
 

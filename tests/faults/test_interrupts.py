@@ -53,7 +53,7 @@ def passes_of(name, folder):
 def interrupt(name, folder, number):
     """Do some work that is interrupted; a network that has a whole epoch may keep it."""
     read = _Interrupts(folder / f"interrupt-{number}", number)
-    if name.startswith("network,"):
+    if "network" in name:
         try:
             run(name, folder, read)
         except KeyboardInterrupt:

@@ -110,7 +110,8 @@ def _l1(solver: str) -> Callable:
 def _private(model: Callable) -> Callable:
     def fit(rows: Rows) -> list[np.ndarray]:
         budget = {"epsilon": 1.0, "delta": 1e-4, "n_samples": N, "classes": [0, 1]}
-        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of the fixed seed
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"DifferentialPrivacy\(seed", UserWarning)
             privacy = DifferentialPrivacy(**budget, seed=1)
             return bits(model(privacy=privacy).fit(rows.X, rows.labels))
 
