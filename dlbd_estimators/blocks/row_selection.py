@@ -40,20 +40,27 @@ class Rows:
     ranges: tuple[tuple[int, int], ...]
     seed: int | None
 
-    def positions(self, labels: Any = None) -> NDArray[np.intp]:
+    def order(self) -> NDArray[np.intp]:
+        """Return the order of the rows of the block, of which ``ranges`` are selected."""
+        if self.seed is None:
+            return np.arange(self.size)
+        # Each block has a separate random stream, so that blocks do not depend on each other.
+        stream = np.random.SeedSequence(self.seed, spawn_key=(1, self.block))
+        return np.random.default_rng(stream).permutation(self.size)
+
+    def positions(
+        self, labels: Any = None, order: NDArray[np.intp] | None = None
+    ) -> NDArray[np.intp]:
         """Return the positions of the rows within their block, ascending.
 
         Parameters
         ----------
         labels : ndarray of shape (size,), optional
             Labels of the rows of the block. The order is then sorted by label.
+        order : ndarray of shape (size,), optional
+            The result of :meth:`order`, if it is known already.
         """
-        if self.seed is None:
-            order = np.arange(self.size)
-        else:
-            # Each block has a separate random stream, so that blocks do not depend on each other.
-            stream = np.random.SeedSequence(self.seed, spawn_key=(1, self.block))
-            order = np.random.default_rng(stream).permutation(self.size)
+        order = self.order() if order is None else order
         if labels is not None:
             self.check(len(labels))
             codes = np.unique(np.asarray(labels), return_inverse=True)[1]

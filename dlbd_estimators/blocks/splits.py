@@ -101,9 +101,12 @@ class SelectedRows(Parts):
         )
 
     def of(self, index: int, n_rows: int) -> tuple[PartRows, ...]:
-        for each in self.rows[index]:
-            each.check(n_rows)
-        return tuple(rows_of(each.positions()) for each in self.rows[index])
+        parts = self.rows[index]
+        for part in parts:
+            part.check(n_rows)
+        # The parts of a division share an order, and shuffling takes most of the time.
+        orders = {seed: part.order() for seed, part in {part.seed: part for part in parts}.items()}
+        return tuple(rows_of(part.positions(order=orders[part.seed])) for part in parts)
 
     def select(self, indices: Sequence[int]) -> SelectedRows:
         return SelectedRows({index: self.rows[index] for index in indices})

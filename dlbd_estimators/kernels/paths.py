@@ -156,10 +156,11 @@ def roles(block: DividedBlock, splits: Splits) -> tuple[FloatArray, FloatArray]:
     train, test : ndarray of shape (n_splits, n_rows)
     """
     times = multiplicity(block, splits.n_parts)
-    train, test = (
-        np.array([times[list(parts)].sum(axis=0) for parts in sides])
-        for sides in (splits.train, splits.test)
-    )
+    members = np.zeros((2, len(splits.train), splits.n_parts))
+    for side, all_parts in enumerate((splits.train, splits.test)):
+        for split, parts in enumerate(all_parts):
+            members[side, split, list(parts)] = 1.0
+    train, test = members @ times
     return train, test
 
 
