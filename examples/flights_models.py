@@ -173,7 +173,7 @@ def train(task: Task, split: Split, client: Client) -> Result:
         rows = task.rows(split)  # timed, too: it may take a pass for means and deviations
         task.model.fit(rows.X_train, target(rows.y_train))
     seconds = time.perf_counter() - began
-    peak = max(peak_memory(client).values())
+    peak = max(peak_memory(client).values(), default=0)
     score = task.model.score(rows.X_test, target(rows.y_test))
     baseline = _baseline(target(split.in_memory.y_train), target(split.in_memory.y_test))
     notes = sorted({str(warning.message) for warning in caught})

@@ -70,7 +70,7 @@ def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, int]:
 def train(client: Client, split: Split) -> list[Result]:
     """Train all models on the cluster."""
     heading("3. Train")
-    idle = max(peak_memory(client).values())
+    idle = max(peak_memory(client).values(), default=0)
     print(f"new worker processes, of {idle / 1e6:.0f} MB before they do anything")
     results = []
     for task in flights_models.tasks():

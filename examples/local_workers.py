@@ -10,9 +10,10 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
@@ -64,7 +65,7 @@ def fresh_workers(client: Client) -> None:
 
 def reset_peak(client: Client) -> None:
     """Start a new measurement of :func:`peak_memory` in every worker."""
-    client.run(_reset_own_peak)
+    _run(client, _reset_own_peak)
 
 
 def peak_memory(client: Client) -> dict[str, int]:
@@ -74,7 +75,7 @@ def peak_memory(client: Client) -> dict[str, int]:
     the allocator keeps. Only Linux can reset the maximum. On other systems it is the largest since
     the worker started.
     """
-    return dict(client.run(_own_peak))
+    return _run(client, _own_peak)
 
 
 def worker_pids(client: Client) -> dict[str, int]:
@@ -106,6 +107,11 @@ def memory_troubles(client: Client, pids_before: dict[str, int]) -> list[str]:
         if nbytes
     ]
     return troubles
+
+
+def _run(client: Client, function: Callable[[], Any]) -> dict[str, Any]:
+    """Call a function in each worker; leave out those that end meanwhile."""
+    return dict(client.run(function, on_error="ignore"))
 
 
 def _reset_own_peak() -> None:

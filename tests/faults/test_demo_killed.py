@@ -47,15 +47,16 @@ def test_no_death_changes_the_table(tmp_path):
 
 def run(out: Path, deaths: dict[str, int]) -> int:
     """Run the demo, with deaths after some lines of its output; return its exit status."""
-    left = dict(deaths)
+    left, lines = dict(deaths), []
     with demo(out) as process:
         assert process.stdout is not None
         for line in process.stdout:
+            lines.append(line)
             start = next((start for start in left if line.startswith(start)), None)
             if start is not None:
                 kill(process.pid, left.pop(start))
         process.wait(timeout=60)
-    assert not left, f"the demo did not print {list(left)}"
+    assert not left, f"the demo did not print {list(left)}, but {''.join(lines[-20:])}"
     return process.returncode
 
 
@@ -81,7 +82,7 @@ def demo(out: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-u", str(ROOT / "examples/flights.py"), "--out", str(out)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
