@@ -62,10 +62,17 @@ def started(function: object, folder: Path, *arguments: str) -> Iterator[subproc
     script = folder / "program.py"
     module = function.__module__.rpartition(".")[2]
     script.write_text(_PROGRAM.format(module=module, function=function.__name__))
+    with in_own_group(str(script), str(folder), *arguments, stderr=subprocess.PIPE) as process:
+        yield process
+
+
+@contextmanager
+def in_own_group(*arguments: str, stderr: int) -> Iterator[subprocess.Popen]:
+    """Start Python with these arguments in a new process group; end the whole group in the end."""
     with subprocess.Popen(
-        [sys.executable, str(script), str(folder), *arguments],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

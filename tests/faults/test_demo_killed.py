@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.faults.processes import ROOT
+from tests.faults.processes import ROOT, in_own_group
 
 pytestmark = [pytest.mark.slow_fault, pytest.mark.timeout(1_200)]
 
@@ -48,7 +46,8 @@ def test_no_death_changes_the_table(tmp_path):
 def run(out: Path, deaths: dict[str, int]) -> int:
     """Run the demo, with deaths after some lines of its output; return its exit status."""
     left, lines = dict(deaths), []
-    with demo(out) as process:
+    script = str(ROOT / "examples" / "flights.py")
+    with in_own_group("-u", script, "--out", str(out), stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
@@ -74,25 +73,6 @@ def workers_of(demo: int) -> list[int]:
     children = psutil.Process(demo).children()
     workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
     return [child.pid for child in sorted(workers, key=psutil.Process.create_time)]
-
-
-@contextmanager
-def demo(out: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the demo; end its whole group in the end."""
-    with subprocess.Popen(
-        [sys.executable, "-u", str(ROOT / "examples/flights.py"), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def results(out: Path) -> list[list[str]]:
