@@ -22,12 +22,13 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 # removes what they write.)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-faults lint demo bench bench-linear bench-mlp clean
+.PHONY: help setup test test-faults soak lint demo bench bench-linear bench-mlp clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
 	@echo 'make test-faults  kill, stop and disturb processes in the middle of fits (some minutes)'
+	@echo 'make soak    fit in a loop while workers are killed  (ARGS="--seconds 600": for longer)'
 	@echo 'make lint    check style, types and public docstrings'
 	@echo 'make demo    from raw flights to models and plots, in out/'
 	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
@@ -48,6 +49,9 @@ test: setup
 
 test-faults: setup
 	.venv/bin/python -m pytest -m slow_fault tests/faults $(ARGS)
+
+soak: setup
+	.venv/bin/python benchmarks/soak.py $(ARGS)
 
 lint: setup
 	.venv/bin/python -m ruff check .
