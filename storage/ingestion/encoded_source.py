@@ -17,9 +17,10 @@ from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import check_names
 from storage.ingestion.quality import QualityReport
-from storage.ingestion.recipe import Recipe, violation
+from storage.ingestion.recipe import Recipe
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
+from storage.ingestion.step import violation
 from storage.ingestion.tally import Tally, joined, tally_rows
 
 __all__ = ["EncodedSource", "encode_source", "read_rows"]

@@ -110,5 +110,7 @@ def _as_target(column: Column) -> Column:
             "the target cannot be imputed or ignored: drop such rows with missing='drop' or "
             "unknown='drop'"
         )
+    if column.reference is not None:
+        raise ValueError("reference leaves out a column of X, and the target is not in X")
     # A row without a target cannot be trained on, so "keep" is not an option.
     return replace(column, missing="error") if column.missing == "keep" else column
