@@ -5,7 +5,7 @@ They are stored with the data set, so that new raw rows go through exactly the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from storage.ingestion.cells import Mask
 from storage.ingestion.column import Column
+from storage.ingestion.lookup import Lookup, columns_to_read, joined_rows
 from storage.ingestion.rules import Checked
 from storage.ingestion.step import Step
 from storage.ingestion.tally import Tally
@@ -42,13 +43,18 @@ class Recipe:
         The steps of X, in the order of its columns.
     target : Step
         The step of y.
+    joins : tuple of Lookup
+        The tables whose columns are added to the raw rows before all other steps.
     """
 
     features: tuple[Step, ...]
     target: Step
+    joins: tuple[Lookup, ...] = ()
 
     @classmethod
-    def fitted(cls, plan: Mapping[str, Column], tally: Tally) -> Recipe:
+    def fitted(
+        cls, plan: Mapping[str, Column], tally: Tally, joins: tuple[Lookup, ...] = ()
+    ) -> Recipe:
         """Return the steps of columns whose values were counted; the target is the last column.
 
         Raises
@@ -59,7 +65,7 @@ class Recipe:
         *features, target = (
             Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
         )
-        return cls(tuple(features), target)
+        return cls(tuple(features), target, joins)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -68,13 +74,13 @@ class Recipe:
 
     @property
     def raw_names(self) -> tuple[str, ...]:
-        """Names of the raw columns that become X."""
-        return tuple(step.name for step in self.features)
+        """Names of the columns that raw rows need, besides the target."""
+        return columns_to_read([step.name for step in self.features], self.joins)
 
     @property
     def may_drop(self) -> bool:
         """Whether a policy can leave out rows."""
-        return any(
+        return any(lookup.unmatched == "drop" for lookup in self.joins) or any(
             "drop" in (step.column.missing, step.column.unparsable, step.column.out_of_range,
                        step.column.unknown)
             for step in (*self.features, self.target)
@@ -91,8 +97,11 @@ class Recipe:
         steps = list(self.features)
         if self.target.name in table.column_names:
             steps.append(self.target)
+        table, unmatched = joined_rows(self.joins, table, where)
         checked = {step.name: step.check(table.column(step.name)) for step in steps}
-        kept = ~self._dropped(checked, table.num_rows)
+        kept = ~self._dropped(checked, unmatched, table.num_rows)
+        for lookup, mask in zip(self.joins, unmatched, strict=True):
+            lookup.refuse_unmatched(table, mask & kept, where)
         cleaned = {
             step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
             for step in steps
@@ -107,17 +116,22 @@ class Recipe:
             return EncodedRows(X, None, kept)
         return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
 
-    def kept(self, table: pa.Table) -> pa.Table:
+    def kept(self, table: pa.Table, where: str) -> pa.Table:
         """Return the raw rows that no policy leaves out."""
         steps = (*self.features, self.target)
-        checked = {step.name: step.check(table.column(step.name)) for step in steps}
-        return table.filter(pa.array(~self._dropped(checked, table.num_rows)))
+        joined, unmatched = joined_rows(self.joins, table, where)
+        checked = {step.name: step.check(joined.column(step.name)) for step in steps}
+        return table.filter(pa.array(~self._dropped(checked, unmatched, table.num_rows)))
 
-    @staticmethod
-    def _dropped(checked: Mapping[str, Checked], n_rows: int) -> Mask:
+    def _dropped(
+        self, checked: Mapping[str, Checked], unmatched: Sequence[Mask], n_rows: int
+    ) -> Mask:
         drop = np.zeros(n_rows, bool)
         for each in checked.values():
             drop |= each.drop
+        for lookup, mask in zip(self.joins, unmatched, strict=True):
+            if lookup.unmatched == "drop":
+                drop |= mask
         return drop
 
     def _y(self, values: Array) -> Array:
@@ -128,14 +142,19 @@ class Recipe:
         return {
             "features": [step.to_json() for step in self.features],
             "target": self.target.to_json(),
+            "joins": [lookup.to_json() for lookup in self.joins],
         }
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
         """Return the recipe with these plain values."""
         features = tuple(Step.from_json(step) for step in plain["features"])
-        recipe = cls(features, Step.from_json(plain["target"]))
-        names = [*recipe.raw_names, recipe.target.name]
+        target = Step.from_json(plain["target"])
+        names = [*(step.name for step in features), target.name]
         if not features or len({*names}) < len(names):
             raise ValueError("its columns are not distinct")
-        return recipe
+        joins = tuple(Lookup.from_json(table) for table in plain.get("joins", ()))
+        added = [name for lookup in joins for name in lookup.added.column_names]
+        if len({*added}) < len(added) or target.name in added:
+            raise ValueError("joined tables add columns twice, or the target")
+        return cls(features, target, joins)
