@@ -26,9 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Which flights from New York will be late?")
     out = Path(__file__).resolve().parent.parent / "out"
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: out")
-    parser.add_argument(
-        "--seed", type=int, default=2013, help="of split and order"
-    )
+    parser.add_argument("--seed", type=int, default=2013, help="of split and order")
     return parser.parse_args()
 
 

@@ -29,7 +29,7 @@ from flights_tables import (
 )
 
 import storage
-from storage import Column, HashSplit
+from storage import Column, HashSplit, Join
 
 #: Share of the flights that the models are trained on.
 TRAIN_SHARE = 0.8
@@ -60,18 +60,23 @@ def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, storage
     hours = {"parse_dates": ["time_hour"]}
     weather = clean_weather(pd.read_csv(raw / "weather.csv", **hours))
     planes = clean_planes(pd.read_csv(raw / "planes.csv"))
-    table = flights.map_partitions(joined, weather, by_hour(flights), planes)
+    hour = ["origin", "time_hour"]
     train = storage.ingest(
-        table,
+        flights,
         scratch / "train.zarr",
         target=TARGET,
         features=[*FEATURES],
         columns={**FEATURES, TARGET: Column("number", missing="drop")},
+        joins=[
+            Join(weather, on=hour, unmatched="keep", name="weather.csv"),
+            Join(by_hour(flights), on=hour, name="departures by hour"),
+            Join(planes, on="tailnum", unmatched="keep", name="planes.csv"),
+        ],
         rows=HashSplit(KEY, stop=TRAIN_SHARE, seed=seed),
         block_nbytes=BLOCK_NBYTES,
     )
     test = storage.ingest(
-        table,
+        flights,
         out / "flights_test.zarr",
         like=train,
         rows=HashSplit(KEY, start=TRAIN_SHARE, seed=seed),
@@ -81,16 +86,6 @@ def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, storage
     # The file is sorted by date, and networks learn from a few neighbouring blocks at a time.
     train = storage.shuffle(train, out / "flights.zarr", seed=seed, overwrite=True)
     return train, test
-
-
-def joined(
-    flights: pd.DataFrame, weather: pd.DataFrame, hours: pd.DataFrame, planes: pd.DataFrame
-) -> pd.DataFrame:
-    """Add the columns of the other tables."""
-    options = {"how": "left", "validate": "many_to_one"}
-    flights = flights.merge(weather, on=["origin", "time_hour"], **options)
-    flights = flights.merge(hours, on=["origin", "time_hour"], **options)
-    return flights.merge(planes, on="tailnum", **options)
 
 
 def read_flights(raw: Path, scratch: Path) -> dd.DataFrame:
