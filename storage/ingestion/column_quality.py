@@ -10,8 +10,11 @@ import numpy as np
 from storage.ingestion.column import Column
 from storage.ingestion.rules import RULES
 from storage.ingestion.tally import ColumnTally, Example
+from storage.quantiles import PERCENTS, quantiles_of
 
 __all__ = ["ColumnQuality"]
+
+_NAMES = tuple(f"{percent}%" for percent in PERCENTS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class ColumnQuality:
         1970).
     categories : dict of str to int or None
         Number of kept rows with each category.
+    quantiles : dict of str to float or None
+        The quantiles of the same rows as `mean`, by ``"1%"``, ``"5%"``, ``"25%"``, ``"50%"``,
+        ``"75%"``, ``"95%"`` and ``"99%"``. They are values of the column, and the same for any
+        number of workers. None for other kinds, and if an older release ingested the rows.
+    rank_error : float, default=0.0
+        Bound on the error of the quantiles, as a share of the rows: at least ``p - rank_error`` and
+        at most ``p + rank_error`` of the values are up to the quantile p. 0 for partitions of up to
+        256 rows, at most 1/256.
 
     Examples
     --------
@@ -63,6 +74,8 @@ class ColumnQuality:
     mean: float | None
     std: float | None
     categories: Mapping[str, int] | None
+    quantiles: Mapping[str, float] | None = None
+    rank_error: float = 0.0
 
     @property
     def range(self) -> str:
@@ -73,13 +86,35 @@ class ColumnQuality:
             return shown + (f", and {len(ranked) - 4:,} more" if len(ranked) > 4 else "")
         if self.minimum is None or self.maximum is None:
             return ""
+        ends = f"{self._text(self.minimum)} to {self._text(self.maximum)}"
+        if self.quantiles is not None:
+            ends = f"{ends}, median {self._text(self.quantiles['50%'])}"
         if self.kind == "datetime":
-            first, last = (
-                np.datetime64(round(each * 1e6), "us").astype("M8[s]")
-                for each in (self.minimum, self.maximum)
-            )
-            return f"{first} to {last}"
-        return f"{self.minimum:.6g} to {self.maximum:.6g}, mean {self.mean:.6g}, std {self.std:.6g}"
+            return ends
+        return f"{ends}, mean {self.mean:.6g}, std {self.std:.6g}"
+
+    @property
+    def distribution(self) -> dict[str, str]:
+        """Minimum, quantiles and maximum in words, by their names; empty without quantiles.
+
+        Raises
+        ------
+        ValueError
+            When some of them are missing.
+        """
+        if self.quantiles is None:
+            return {}
+        if self.minimum is None or self.maximum is None or {*self.quantiles} != {*_NAMES}:
+            raise ValueError(f"the quantiles of {self.name!r} are not complete")
+        quantiles = {name: self.quantiles[name] for name in _NAMES}
+        values = {"minimum": self.minimum, **quantiles, "maximum": self.maximum}
+        return {name: self._text(value) for name, value in values.items()}
+
+    def _text(self, value: float) -> str:
+        """Return six digits of a number; of a datetime, whose value is in seconds, the time."""
+        if self.kind != "datetime":
+            return f"{value:.6g}"
+        return str(np.datetime64(round(value * 1e6), "us").astype("M8[s]"))
 
     @classmethod
     def of(cls, name: str, column: Column, found: ColumnTally) -> ColumnQuality:
@@ -107,8 +142,13 @@ class ColumnQuality:
             numbers = (
                 float(summary.low[0]), float(summary.high[0]), float(summary.mean[0]), std,
             )  # type: ignore[assignment]  # fmt: skip
+        quantiles, error = None, 0.0
+        if numbers[0] is not None:
+            values, error = quantiles_of(found.sketches)
+            quantiles = dict(zip(_NAMES, values, strict=True))
         policies = {rule: str(getattr(column, rule)) for rule in RULES}
         return cls(
             name, str(column.kind), policies, dict(found.broken), dict(found.examples), count,
             *numbers, found.categories if found.categories is None else dict(found.categories),
+            quantiles, error,
         )  # fmt: skip

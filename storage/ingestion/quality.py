@@ -58,9 +58,9 @@ class QualityReport:
     ...     )
     ...     print(data.quality)
     Quality of a pandas DataFrame: 2 of 3 rows kept
-      a (number): 1 to 3, mean 2, std 1.41421
+      a (number): 1 to 3, median 1, mean 2, std 1.41421
           1 missing: drop; nothing in row 1 of the DataFrame
-      b (number, target): 0 to 2, mean 1, std 1.41421
+      b (number, target): 0 to 2, median 0, mean 1, std 1.41421
     """
 
     source: str
@@ -195,7 +195,7 @@ class QualityReport:
         report = from_plain(cls, plain)
         # A report that cannot be shown is damaged: for example one without a policy for a rule.
         for column in report.columns.values():
-            _lines(column, is_target=False)
+            _lines(column, is_target=False), column.distribution
         repr(report), report.class_balance
         return report
 

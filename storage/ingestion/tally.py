@@ -19,6 +19,7 @@ from storage.ingestion.column import Column
 from storage.ingestion.lookup import Lookup, joined_rows
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import RULES, Checked, check_column
+from storage.quantiles import QuantileSketch
 from storage.summary import Summary, summary_of
 
 __all__ = ["EXAMPLES", "ColumnTally", "Example", "JoinTally", "Tally", "joined", "tally_rows"]
@@ -63,6 +64,8 @@ class ColumnTally:
         The first values that broke each rule.
     summary : Summary or None
         Statistics of the kept rows, for numbers and for datetimes (in seconds since 1970).
+    sketches : tuple of QuantileSketch
+        The quantiles of the same rows as `summary`, one sketch for each partition.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
     crowded : bool
@@ -72,6 +75,7 @@ class ColumnTally:
     broken: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     summary: Summary | None = None
+    sketches: tuple[QuantileSketch, ...] = ()
     categories: Mapping[str, int] | None = None
     crowded: bool = False
 
@@ -200,7 +204,10 @@ def _of_column(
     }
     values = checked.values[kept]
     if column.kind in ("number", "datetime"):
-        return ColumnTally(broken, examples, summary=_summary(values))
+        numbers = _numbers(values)
+        summary = summary_of(numbers[:, None]) if len(numbers) else None
+        sketches = (QuantileSketch.of(numbers),)
+        return ColumnTally(broken, examples, summary=summary, sketches=sketches)
     if column.kind == "boolean":
         counts = {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}
         return ColumnTally(broken, examples, categories=counts)
@@ -218,13 +225,11 @@ def _some(counts: Mapping[str, int], column: Column) -> dict[str, int]:
     return dict(sorted(counts.items())[: column.max_categories + 1])
 
 
-def _summary(values: npt.NDArray[Any]) -> Summary | None:
-    if not len(values):
-        return None
-    if values.dtype.kind == "M":
-        seconds = values.astype(np.int64) / 1e6
-        values = np.where(np.isnat(values), np.nan, seconds)
-    return summary_of(values[:, None])
+def _numbers(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return numbers as they are, and times in seconds since 1970."""
+    if values.dtype.kind != "M":
+        return values
+    return np.where(np.isnat(values), np.nan, values.astype(np.int64) / 1e6)
 
 
 def _raw(rows: Rows, name: str, row: int) -> str | None:
@@ -306,6 +311,7 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
         {rule: sum(part.broken.get(rule, 0) for part in parts) for rule in rules},
         {rule: _first(part.examples.get(rule, ()) for part in parts) for rule in rules},
         summary,
+        tuple(sketch for part in parts for sketch in part.sketches),
         categories,
         crowded,
     )
