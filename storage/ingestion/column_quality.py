@@ -10,11 +10,11 @@ import numpy as np
 from storage.ingestion.column import Column
 from storage.ingestion.rules import RULES
 from storage.ingestion.tally import ColumnTally, Example
-from storage.quantiles import PERCENTS, quantiles_of
+from storage.quantiles import SHARES, quantile_name, quantiles_of
 
 __all__ = ["ColumnQuality"]
 
-_NAMES = tuple(f"{percent}%" for percent in PERCENTS)
+_NAMES = tuple(map(quantile_name, SHARES))
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class ColumnQuality:
         ``"75%"``, ``"95%"`` and ``"99%"``. They are values of the column, and the same for any
         number of workers. None for other kinds, and if an older release ingested the rows.
     rank_error : float, default=0.0
-        Bound on the error of the quantiles, as a share of the rows: at least ``p - rank_error`` and
-        at most ``p + rank_error`` of the values are up to the quantile p. 0 for partitions of up to
-        256 rows, at most 1/256.
+        Bound on the error of the quantiles, as a share of the rows: at least ``p - rank_error`` of
+        the values are up to the quantile p, and less than ``p + rank_error`` are below it. 0 if all
+        partitions have up to 256 rows, and at most 1/256.
 
     Examples
     --------

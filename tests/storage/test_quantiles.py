@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from storage.quantiles import N_RUNS, PERCENTS, QuantileSketch, quantiles_of
+from storage.quantiles import N_RUNS, SHARES, QuantileSketch, quantiles_of
 
 VALUES = st.floats(allow_nan=True, allow_infinity=False)
 
@@ -28,22 +28,34 @@ def columns(draw):
     return np.split(values, sorted(edges))
 
 
-@given(columns())
-def test_the_error_of_ranks_is_within_the_bound(parts):
-    sketches = [QuantileSketch.of(part) for part in parts]
+def joined_by_twos(sketches):
+    """One sketch, as a tree of joins gives it, with the number of its levels."""
+    levels = 0
+    while len(sketches) > 1:
+        pairs = [sketches[start : start + 2] for start in range(0, len(sketches), 2)]
+        sketches, levels = [QuantileSketch.joined(pair) for pair in pairs], levels + 1
+    return sketches, levels
+
+
+@given(columns(), st.booleans())
+def test_the_error_of_ranks_is_within_the_bound(parts, by_twos):
+    sketches, levels = [QuantileSketch.of(part) for part in parts], 0
+    if by_twos:
+        sketches, levels = joined_by_twos(sketches)
     values = np.sort(np.concatenate(parts))
     values = values[~np.isnan(values)]
     if not len(values):
         return
     found = quantiles_of(sketches)
-    assert found.error <= 1 / N_RUNS
-    if all(len(part) <= N_RUNS for part in parts):
+    assert found.error <= (1 + levels) / N_RUNS
+    assert all(len(sketch.middles) <= N_RUNS for sketch in sketches)
+    if len(values) <= N_RUNS or (not by_twos and max(map(len, parts)) <= N_RUNS):
         assert found.error == 0
     assert list(found.values) == sorted(found.values)
-    for percent, value in zip(PERCENTS, found.values, strict=True):
+    for share, value in zip(SHARES, found.values, strict=True):
         assert value in values
         slack = found.error * len(values) + 1e-6
-        wanted = max(1, percent * len(values) / 100)
+        wanted = max(1, share * len(values))
         assert np.searchsorted(values, value, "right") >= wanted - slack
         assert np.searchsorted(values, value, "left") < wanted + slack
 
@@ -62,11 +74,11 @@ def test_the_order_of_parts_and_of_their_rows_changes_nothing(parts, random):
 def test_one_part_is_as_exact_as_half_a_run(n):
     values = np.random.default_rng(n).lognormal(sigma=3, size=n)
     found = quantiles_of([QuantileSketch.of(values)])
-    exact = np.quantile(values, np.array(PERCENTS) / 100, method="inverted_cdf")
+    exact = np.quantile(values, np.array(SHARES), method="inverted_cdf")
     if n <= N_RUNS:
         assert found == (tuple(exact.tolist()), 0)
     else:
         run = -(-n // N_RUNS)
         assert found.error == run // 2 / n
         ranks = np.searchsorted(np.sort(values), found.values, "right")
-        assert np.abs(ranks - np.array(PERCENTS) * n / 100).max() <= run // 2 + 1
+        assert np.abs(ranks - np.array(SHARES) * n).max() <= run // 2 + 1

@@ -11,7 +11,7 @@ import pytest
 import storage
 from storage import Column
 from storage.ingestion.quality import QualityReport
-from storage.quantiles import PERCENTS
+from storage.quantiles import SHARES
 
 N = 9_000
 FRAME = pd.DataFrame(
@@ -41,10 +41,10 @@ def test_ranks_among_the_kept_rows_are_within_the_bound(report):
         column = report.columns[name]
         assert column.count == len(values)
         assert 0 < column.rank_error < 0.004
-        for percent, value in zip(PERCENTS, column.quantiles.values(), strict=True):
+        for share, value in zip(SHARES, column.quantiles.values(), strict=True):
             slack = column.rank_error + 1e-9
-            assert (values <= value).mean() >= percent / 100 - slack
-            assert (values < value).mean() <= percent / 100 + slack
+            assert (values <= value).mean() >= share - slack
+            assert (values < value).mean() <= share + slack
     assert report.columns["late"].quantiles is None
 
 
