@@ -15,7 +15,7 @@ from storage.errors import InvalidData
 from storage.frames import is_frame
 from storage.ingestion.join import Join
 from storage.ingestion.keys import KeyIndex, one_array, plain_array
-from storage.ingestion.lookup import MAX_ROWS, Lookup
+from storage.ingestion.lookup import MAX_NBYTES, Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
 
@@ -66,6 +66,13 @@ def load_tables(joins: Sequence[Join], source: Source) -> tuple[JoinedTable, ...
         table = _load(join, names, number)
         names += table.lookup.added.column_names
         tables.append(table)
+        nbytes = sum(loaded.lookup.nbytes for loaded in tables)
+        if nbytes > MAX_NBYTES:
+            raise InvalidData(
+                f"the joined tables have {nbytes:,} bytes with {table.lookup.name}, and at most "
+                f"{MAX_NBYTES:,} are allowed: choose fewer columns=, or merge the tables with Dask "
+                f"and ingest the merged frame"
+            )
     return tuple(tables)
 
 
@@ -94,11 +101,6 @@ def _load(join: Join, names: Sequence[str], number: int) -> JoinedTable:
             f"{part.file} has a line with too many or too few fields: {part.malformed[0][1]!r}"
         )
     table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
-    if table.num_rows > MAX_ROWS:
-        raise InvalidData(
-            f"{where} has {table.num_rows:,} rows, and a joined table has at most {MAX_ROWS:,}: "
-            f"merge the tables with Dask, and ingest the merged frame"
-        )
     plain = pa.table(
         {name: plain_array(table.column(name), f"column {name!r} of {where}")
          for name in table.column_names}

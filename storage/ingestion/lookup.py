@@ -18,13 +18,15 @@ from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, as_texts
 from storage.ingestion.join import Unmatched
 from storage.ingestion.keys import TYPES, KeyIndex, one_array, plain_array, type_name
-from storage.metadata import shortened
 from storage.plain_values import from_plain
 
-__all__ = ["MAX_ROWS", "JoinedRows", "Lookup", "columns_to_read", "joined_rows"]
+__all__ = ["MAX_NBYTES", "JoinedRows", "Lookup", "columns_to_read", "joined_rows"]
 
-#: Most rows of a stored table: a damaged file must not allocate more memory than they need.
-MAX_ROWS = 10_000_000
+#: Most bytes of all joined tables of a data set in memory. Without a limit, a file of a few
+#: kilobytes could be unpacked to many gigabytes.
+MAX_NBYTES = 256 * 2**20
+# A value counts for so many bytes, besides the bytes of its text.
+_VALUE_NBYTES = 8
 #: How the values of each type are stored; texts as positions among the distinct texts.
 _STORED: dict[str, np.dtype[Any]] = {
     "text": np.dtype("<i4"),
@@ -63,14 +65,15 @@ class _StoredColumn:
         numbers = pc.fill_null(array, 0).to_numpy(zero_copy_only=False).astype(_STORED[kind])
         return cls(name, kind, _packed(numbers), _packed(np.packbits(missing)), texts)
 
-    def to_array(self, n_rows: int) -> pa.Array:
-        """Return the values.
+    def to_array(self, n_rows: int, room: int) -> pa.Array:
+        """Return the values, if they take at most `room` bytes.
 
         Raises
         ------
         ValueError, LookupError
-            When they are damaged.
+            When they are damaged, or take more bytes.
         """
+        _check_room(_VALUE_NBYTES * n_rows, room)
         values = _unpacked(self.values, _STORED[self.type], n_rows)
         bits = _unpacked(self.missing, np.dtype("u1"), -(-n_rows // 8))
         missing = np.unpackbits(bits, count=n_rows).astype(bool)
@@ -78,10 +81,17 @@ class _StoredColumn:
             return pa.nulls(n_rows)
         if self.type == "text":
             texts = pa.array(self.texts or (), pa.large_string())
+            sizes = pc.binary_length(texts).to_numpy()
+            _check_room(_VALUE_NBYTES * n_rows + int(sizes[values[~missing]].sum()), room)
             return texts.take(pa.array(values, mask=missing))
         if self.type == "truth value":
             return pa.array(values.astype(bool), mask=missing)
         return pc.cast(pa.array(values, mask=missing), TYPES[self.type])
+
+
+def _check_room(nbytes: int, room: int) -> None:
+    if not 0 <= nbytes <= room:
+        raise ValueError(f"joined tables have at most {MAX_NBYTES:,} bytes, and these have more")
 
 
 def _packed(values: npt.NDArray[Any]) -> str:
@@ -193,19 +203,26 @@ class Lookup:
             "columns": columns,
         }
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the table counts for, at least as many as it takes."""
+        columns = [*self.keys.columns, *self.added.columns]
+        return sum(column.nbytes + _VALUE_NBYTES * len(column) for column in columns)
+
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Lookup:
-        """Return the table with these plain values.
+    def from_json(cls, plain: Mapping[str, Any], room: int = MAX_NBYTES) -> Lookup:
+        """Return the table with these plain values, if it takes at most `room` bytes.
 
         Raises
         ------
         ValueError, TypeError, LookupError
-            When they are damaged.
+            When they are damaged, or take more bytes.
         """
         stored = from_plain(_StoredTable, plain)
-        if not 0 <= stored.n_rows <= MAX_ROWS:
-            raise ValueError(f"a joined table has {shortened(stored.n_rows)} rows")
-        columns = {column.name: column.to_array(stored.n_rows) for column in stored.columns}
+        columns = {}
+        for column in stored.columns:
+            columns[column.name] = column.to_array(stored.n_rows, room)
+            room -= columns[column.name].nbytes
         if not stored.right_on or len(stored.right_on) != len(stored.left_on):
             raise ValueError("the key of a joined table is not named")
         if len(columns) < len(stored.columns):

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from storage.ingestion.cells import Mask
 from storage.ingestion.column import Column
-from storage.ingestion.lookup import Lookup, columns_to_read, joined_rows
+from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read, joined_rows
 from storage.ingestion.rules import Checked
 from storage.ingestion.step import Step
 from storage.ingestion.tally import Tally
@@ -153,7 +153,10 @@ class Recipe:
         names = [*(step.name for step in features), target.name]
         if not features or len({*names}) < len(names):
             raise ValueError("its columns are not distinct")
-        joins = tuple(Lookup.from_json(table) for table in plain.get("joins", ()))
+        joins: tuple[Lookup, ...] = ()
+        for table in plain.get("joins", ()):
+            room = MAX_NBYTES - sum(lookup.nbytes for lookup in joins)
+            joins = (*joins, Lookup.from_json(table, room))
         added = [name for lookup in joins for name in lookup.added.column_names]
         if len({*added}) < len(added) or target.name in added:
             raise ValueError("joined tables add columns twice, or the target")

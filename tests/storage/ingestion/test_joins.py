@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
-from storage import Column, Join
+from storage import Column, Join, metadata
+from storage.ingestion import joined_tables
 from storage.ingestion.joined_tables import load_tables
 from storage.ingestion.lookup import Lookup, joined_rows
 from storage.ingestion.sources import source_of
@@ -321,3 +322,34 @@ def test_the_target_is_a_column_of_the_rows(tmp_path):
     data = ingest(FLIGHTS, tmp_path / "d", joins=joins("drop"))
     with pytest.raises(ValueError, match="joins cannot be given with like="):
         storage.ingest(FLIGHTS, tmp_path / "e", like=data, joins=joins("drop"))
+
+
+def test_too_large_tables_are_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(joined_tables, "MAX_NBYTES", 400)
+    with pytest.raises(storage.InvalidData, match="with planes, and at most 400 are allowed"):
+        ingest(FLIGHTS, tmp_path / "d", joins=joins("keep"))
+    monkeypatch.undo()
+    monkeypatch.setattr(metadata, "_MAX_NBYTES", 2_000)
+    with pytest.raises(storage.InvalidData, match="choose fewer columns of a joined table"):
+        ingest(FLIGHTS, tmp_path / "d", joins=joins("keep"))
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_small_file_is_not_unpacked_to_a_large_table():
+    key = ["airport", "time"]
+    [table] = load_tables([Join(WEATHER, on=key)], source_of(WEATHER[key], None, 99))
+    plain = table.lookup.to_json()
+    size = table.lookup.nbytes
+    assert Lookup.from_json(plain, size).added.equals(table.lookup.added)
+    with pytest.raises(ValueError, match="at most"):
+        Lookup.from_json(plain, size // 2)
+    with pytest.raises(ValueError, match="at most"):
+        Lookup.from_json({**plain, "n_rows": 10**12})
+    with pytest.raises(ValueError, match="has other than"):
+        Lookup.from_json({**plain, "n_rows": 4})
+    # A long text that several rows have is in the file once.
+    airport = plain["columns"][0]
+    airport["texts"] = ("x" * size, *airport["texts"][1:])
+    assert Lookup.from_json(plain).nbytes > 2 * size
+    with pytest.raises(ValueError, match="at most"):
+        Lookup.from_json(plain, 2 * size)
