@@ -22,12 +22,13 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 # removes what they write.)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-faults lint demo bench bench-linear bench-mlp clean
+.PHONY: help setup test test-faults test-spark lint demo bench bench-linear bench-mlp clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
 	@echo 'make test-faults  kill, stop and disturb processes in the middle of fits (some minutes)'
+	@echo 'make test-spark   install pyspark (500 MB), exchange Parquet with Spark (needs Java 17)'
 	@echo 'make lint    check style, types and public docstrings'
 	@echo 'make demo    from raw flights to models and plots, in out/'
 	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
@@ -48,6 +49,10 @@ test: setup
 
 test-faults: setup
 	.venv/bin/python -m pytest -m slow_fault tests/faults $(ARGS)
+
+test-spark: setup
+	.venv/bin/python -m pip install --quiet --editable '.[spark]'
+	.venv/bin/python -m pytest -m spark -n 0 tests/storage/ingestion/test_spark.py $(ARGS)
 
 lint: setup
 	.venv/bin/python -m ruff check .

@@ -43,7 +43,7 @@ def planned_columns(
     """
     declared = _declared_columns(source, target, features, columns)
     sample = compute(*source.rows([*declared], of_sample=True))
-    plan = resolved_columns([*declared], declared, sample, texts=source.texts)
+    plan = resolved_columns([*declared], declared, sample, source.texts)
     plan[target] = _as_target(plan[target])
     return plan
 
