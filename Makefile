@@ -22,12 +22,14 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 # removes what they write.)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-faults test-spark test-stores lint demo bench bench-linear bench-mlp clean
+.PHONY: help setup test test-faults test-spark test-stores soak lint demo bench bench-linear bench-mlp \
+	clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
 	@echo 'make test-faults  kill, stop and disturb processes in the middle of fits (some minutes)'
+	@echo 'make soak    fit in a loop while workers are killed  (ARGS="--seconds 600": for longer)'
 	@echo 'make test-spark   install pyspark (500 MB), exchange Parquet with Spark (needs Java 17)'
 	@echo 'make test-stores  install azurite (190 MB), test data sets at az:// and gs:// (needs npm)'
 	@echo 'make lint    check style, types and public docstrings'
@@ -50,6 +52,9 @@ test: setup
 
 test-faults: setup
 	.venv/bin/python -m pytest -m slow_fault tests/faults $(ARGS)
+
+soak: setup
+	.venv/bin/python benchmarks/soak.py $(ARGS)
 
 test-spark: setup
 	.venv/bin/python -m pip install --quiet --editable '.[spark]'
