@@ -34,13 +34,13 @@ class JoinedTable:
         The table, indexed by its key.
     rows : Rows
         The added columns with their raw types, which show the kinds of the columns.
-    texts : bool
-        Whether all values are texts, as in CSV.
+    texts : frozenset of str
+        Columns whose values are texts that may mean something else, as in CSV.
     """
 
     lookup: Lookup
     rows: Rows
-    texts: bool
+    texts: frozenset[str]
 
 
 def load_tables(joins: Sequence[Join], source: Source) -> tuple[JoinedTable, ...]:
