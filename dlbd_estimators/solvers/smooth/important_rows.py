@@ -28,6 +28,7 @@ from dlbd_estimators.kernels.linear import LinearKernel, LinearSums, raw_predict
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.gauge import fix_gauge
 from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.problem import Problem
 
@@ -144,6 +145,41 @@ def usable_rows(problem: Problem, rows: ImportantRows | None) -> ImportantRows |
     return rows if np.isfinite(rows.X).all() else None
 
 
+def estimated_hessian(problem: Problem, rows: ImportantRows, point: FloatArray) -> FloatArray:
+    """Return the Hessian of F that the kept rows estimate.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem; its total weight is known.
+    rows : ImportantRows
+        The kept rows of all blocks.
+    point : ndarray
+        The parameters at which the Hessian is estimated.
+    """
+    total = problem.total_weight
+    assert total is not None
+    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
+    blocks = _weighted(problem, rows, total)
+    hessian = reduce(kernel.combine, (kernel(block, point) for _, block in blocks)).hessian
+    assert hessian is not None
+    shared = 1.0 if problem.penalty.of_mean else total
+    hessian[np.diag_indices_from(hessian)] += problem.penalty.diagonal(problem.packing) / shared
+    if problem.loss.coupled:
+        fix_gauge(hessian, problem.packing)
+    return np.asarray(hessian)
+
+
+def _weighted(problem: Problem, rows: ImportantRows, total: float) -> list[tuple[slice, Block]]:
+    """Return the kept rows in tiles, with weights that make their sums estimates of means.
+
+    The kernel alone would use larger tiles, whose memory this process would keep.
+    """
+    weight = rows.weight / (rows.probability * total)
+    pieces = tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size))
+    return [(piece, Block(rows.X[piece], rows.y[piece], weight[piece])) for piece in pieces]
+
+
 @dataclass(frozen=True)
 class CorrectedStep:
     """A Newton step corrected by kept rows.
@@ -182,13 +218,10 @@ def corrected(
     assert hessian is not None
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
-    weight = rows.weight / (rows.probability * total)
-    # The kernel alone would use larger tiles, whose memory this process would keep.
-    pieces = list(tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size)))
-    blocks = [Block(rows.X[piece], rows.y[piece], weight[piece]) for piece in pieces]
+    blocks = _weighted(problem, rows, total)
 
     def derivatives(point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for block in blocks))
+        sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for _, block in blocks))
         assert sums.gradient is not None
         assert sums.hessian is not None
         return sums.gradient, sums.hessian
@@ -209,7 +242,7 @@ def corrected(
         if size <= _SETTLED * first_size:
             break
     spread = np.zeros_like(hessian)
-    for piece, block in zip(pieces, blocks, strict=True):
+    for piece, block in blocks:
         spread += _covariance(
             problem, block, rows.probability[piece], evaluation.point, corrected_step
         )
