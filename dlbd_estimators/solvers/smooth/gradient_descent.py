@@ -66,6 +66,9 @@ from dlbd_estimators.solvers.smooth.subsample_start import warm_start
 from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status
 
+#: Limit on the bytes of the kept rows: more than for corrections of Newton's steps, because they
+#: are the metric.
+_ROWS_NBYTES = 5 * 2**20
 #: Number of last steps from which the smallest curvature is taken.
 _WINDOW = 20
 #: Each step is at most this many times as long as the one before.
@@ -117,7 +120,7 @@ class GradientDescent(Minimizer[DescentState]):
             warm.parameters if start is None else start,
             known=problem.known,
             factor=factor if factor.rank == size else None,
-            rule=importance_rule(problem, warm.hessian, warm.columns, warm.weight),
+            rule=importance_rule(problem, warm.hessian, warm.columns, warm.weight, _ROWS_NBYTES),
             from_sample=start is None,
         )
 

@@ -63,7 +63,7 @@ _SETTLED = 1e-3
 
 
 def importance_rule(
-    problem: Problem, hessian: FloatArray, columns: Columns, weight: float
+    problem: Problem, hessian: FloatArray, columns: Columns, weight: float, nbytes: int = _NBYTES
 ) -> Importance | None:
     """Return the rule by which a pass keeps rows.
 
@@ -79,12 +79,14 @@ def importance_rule(
         Moments of the columns.
     weight : float
         Approximate sum of all weights.
+    nbytes : int
+        Limit on the bytes of the kept rows, if they are many for a block and for the Hessian.
     """
     packing = problem.packing
     outputs, width = packing.shape
     if not problem.samples or problem.loss.quadratic or underflows_float32(columns):
         return None
-    n_rows = most_rows(problem)
+    n_rows = most_rows(problem, nbytes)
     room = packing.size**2 + 2 * n_rows * row_nbytes(packing.n_features) // 8
     if n_rows < _FEWEST_PER_PARAMETER * packing.size or not matrices_fit(problem, room):
         return None
@@ -114,11 +116,11 @@ def importance_rule(
     )
 
 
-def most_rows(problem: Problem) -> int:
+def most_rows(problem: Problem, nbytes: int = _NBYTES) -> int:
     """Return the largest number of rows that is kept; the number of all rows must be known."""
     packing, n_rows = problem.packing, problem.n_rows or 0
     row = row_nbytes(packing.n_features)
-    nbytes = max(_NBYTES, _HESSIANS * 8 * packing.size**2)
+    nbytes = max(nbytes, _HESSIANS * 8 * packing.size**2)
     room = max(nbytes // row, int(_SHARE_OF_BLOCK * n_rows / max(problem.blocks.n_blocks, 1)))
     wanted = max(_ROWS, _ROWS_PER_PARAMETER * packing.size)
     return min(wanted, int(_SHARE * n_rows), room, _MOST_NBYTES // row)
