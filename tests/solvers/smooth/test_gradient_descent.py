@@ -8,6 +8,7 @@ import pytest
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.smooth import gradient_descent
 from dlbd_estimators.solvers.smooth.descent_state import DescentState
 from dlbd_estimators.solvers.smooth.gradient_descent import GradientDescent
 from tests.solvers.dense import dense_decrement, dense_derivatives, run
@@ -155,3 +156,35 @@ def test_rows_of_the_first_pass_are_the_metric(kind, n_classes):
     np.testing.assert_allclose(states[-1].parameters, parameters, rtol=1e-4, atol=1e-9)
     assert dense_decrement(problem, X, y, states[-1].parameters, weight) <= 1e-7
     assert all(state.rule is None for state in states)
+
+
+def test_the_step_by_which_an_unbounded_descent_is_recognised(monkeypatch):
+    """It leads from the evaluated point, and is as long as the smallest curvature allows."""
+    seen = []
+    original = gradient_descent.diagnose_step
+
+    def recorded(problem, step, *rest):
+        seen.append(step)
+        return (yield from original(problem, step, *rest))
+
+    monkeypatch.setattr(gradient_descent, "diagnose_step", recorded)
+    X, y, weight = small("two classes")
+    problem = problem_for("two classes", X, y, weight, strength=0.0)
+    states = steps_of(GradientDescent(), problem, start=np.zeros(5), tol=1e-4, max_iter=30)
+    moved = [state for state in states if not state.shortened]
+    points = [np.zeros(5), *(state.parameters for state in states)]
+    tried = [points[k] for k, state in enumerate(states) if not state.shortened]
+    assert len(seen) == len(moved) > 3
+    assert min(moved[-1].curvatures) < 0.5
+    for step, state, point in zip(seen, moved, tried, strict=True):
+        least = min(state.curvatures, default=1.0)
+        wanted = state.origin - point + (state.parameters - state.origin) / least
+        np.testing.assert_allclose(step, wanted, rtol=1e-9, atol=1e-9)
+    # No step in the metric of the columns changes a prediction by more than four.
+    mean, spread = np.average(X, axis=0, weights=weight), np.sqrt(variances(X, weight))
+    Z = np.column_stack([(X - mean) / spread, np.ones(len(X))])
+    radius = np.linalg.norm(Z, axis=1).max()
+    for state in moved[2:]:
+        step = state.parameters - state.origin
+        at_mean = step[4] + step[:4] @ mean
+        assert radius * np.linalg.norm([*(step[:4] * spread), at_mean]) <= 4.0 * (1 + 1e-9)
