@@ -97,6 +97,7 @@ def test_each_step_without_a_sample_is_that_of_the_formulas(kind, fit_intercept,
     np.testing.assert_allclose(states[-1].parameters, parameters, rtol=1e-7, atol=1e-10)
     assert states[-1].error <= 1e-4
     assert states[-1].n_passes == len(expected)
+    assert all(state.slope > 0.0 for state in states[:-1])
     if far and not problem.loss.quadratic:
         assert any(state.shortened for state in states)
 
@@ -188,3 +189,19 @@ def test_the_step_by_which_an_unbounded_descent_is_recognised(monkeypatch):
         step = state.parameters - state.origin
         at_mean = step[4] + step[:4] @ mean
         assert radius * np.linalg.norm([*(step[:4] * spread), at_mean]) <= 4.0 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_without_a_penalty_some_steps_in_a_row_have_to_be_short(sampled):
+    X, y, _ = rows_of(np.random.default_rng(3), "plain", n=6400 if sampled else 600)
+    weight = np.ones(len(X))
+    if sampled:
+        problem = in_blocks(X, y, weight, strength=0.0)
+    else:
+        problem = problem_for("two classes", X, y, weight, strength=0.0)
+    states = steps_of(GradientDescent(), problem, tol=1e-6)
+    needed = 4 if sampled else 10
+    estimated = [state.n_settled for state in states if np.isfinite(state.error)]
+    assert min(estimated) == needed
+    assert states[-1].error <= 1e-6
+    assert dense_decrement(problem, X, y, states[-1].parameters, weight) <= 1e-6
