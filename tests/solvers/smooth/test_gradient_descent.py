@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
 from tests.solvers.smooth.test_lbfgs import standardised
 from tests.solvers.steps import (
     assert_same_steps,
+    largest_change,
     problem_for,
     regular,
     relative_error,
@@ -24,6 +27,7 @@ from tests.solvers.steps import (
     variances,
     without_shift,
 )
+from tests.solvers.test_endings import quasi_separable
 
 
 def reference(problem, X, y, weight, start, tol, metrics):
@@ -181,14 +185,26 @@ def test_the_step_by_which_an_unbounded_descent_is_recognised(monkeypatch):
         least = min(state.curvatures, default=1.0)
         wanted = state.origin - point + (state.parameters - state.origin) / least
         np.testing.assert_allclose(step, wanted, rtol=1e-9, atol=1e-9)
-    # No step in the metric of the columns changes a prediction by more than four.
-    mean, spread = np.average(X, axis=0, weights=weight), np.sqrt(variances(X, weight))
-    Z = np.column_stack([(X - mean) / spread, np.ones(len(X))])
-    radius = np.linalg.norm(Z, axis=1).max()
-    for state in moved[2:]:
-        step = state.parameters - state.origin
-        at_mean = step[4] + step[:4] @ mean
-        assert radius * np.linalg.norm([*(step[:4] * spread), at_mean]) <= 4.0 * (1 + 1e-9)
+
+
+def test_steps_towards_a_separation_of_rows_are_limited():
+    """A longer step would lead to a point without curvature, which looks like a minimum."""
+    X, y = quasi_separable(np.random.default_rng(0), 600, 2, 0.01)
+    weight = np.ones(len(X))
+    problem = problem_for(
+        "two classes", X, y.astype(float), weight, strength=0.0, fit_intercept=False
+    )
+    states = steps_of(GradientDescent(), problem, start=np.zeros(2), tol=1e-4, max_iter=20)
+    assert not states[-1].error <= 1e-4
+    changes, ratios = [], []
+    for before, state in pairwise(states):
+        if state.shortened:
+            continue
+        changes.append(largest_change(problem, state.parameters - state.origin, X, weight))
+        last = before.parameters - before.origin
+        ratios.append((state.origin - before.origin) @ last / (last @ last))
+    assert max(changes) == pytest.approx(4.0)
+    assert 3.9 < max(ratios) <= 4.0 * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("sampled", [True, False])
