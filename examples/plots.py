@@ -19,7 +19,7 @@ mpl.use("Agg")  # files only: works where there is no display
 import matplotlib.pyplot as plt
 
 # Okabe and Ito's colours, which people with any colour vision can distinguish.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 200,
@@ -58,7 +58,7 @@ def loss_by_pass(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
         for (label, passes, losses), colour, marker in zip(
-            curves, (BLUE, ORANGE), ("o", "."), strict=True
+            curves, (BLUE, GREEN, ORANGE), ("o", "s", "."), strict=True
         ):
             excess = np.maximum(losses - best, _ROUNDING)
             shown = passes > 0  # a logarithmic axis cannot show the start at pass 0

@@ -263,7 +263,9 @@ def test_unknown_solvers_and_those_that_cannot(model, lazy, arrays):
     with pytest.raises(ValueError, match=r"must be a str among \{'auto', .*Got 'simplex'"):
         fit(clone(model).set_params(solver="simplex"), *data)
     if isinstance(model, LogisticRegression):
-        with pytest.raises(ValueError, match=r"solver='gram' needs .*quadratic.*'lbfgs', 'newton'"):
+        with pytest.raises(
+            ValueError, match=r"solver='gram' needs .*quadratic.*'lbfgs', 'nesterov', 'newton'"
+        ):
             fit(clone(model).set_params(solver="gram"), *data)
 
 

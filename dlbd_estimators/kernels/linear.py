@@ -108,7 +108,7 @@ class LinearKernel(Kernel[LinearSums]):
         If above zero, the Hessian is computed separately for the parameters of each output, with
         shape (n_outputs, width, width), and estimated from every ``per_output``-th row.
     importance : Importance or None
-        Rule by which the pass also samples rows; needs second derivatives and a known centre.
+        Rule by which the pass also samples rows; needs a known centre.
     """
 
     loss: Loss
@@ -147,24 +147,25 @@ class LinearKernel(Kernel[LinearSums]):
             sums.moments = np.zeros((2, len(sums.shift)))
         hessian = self._hessian_sum(block, len(wide), centre)
         sampler = None if self.importance is None else RowSampler(self.importance, block)
+        order = self.order if sampler is None else Order.HESSIAN  # scores need curvatures
         for rows in tiles(block.n_rows, size):
             narrow, y = block.X[rows], block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
             X = centred_tile(narrow, centre, wide)
             raw = raw_predictions(X, coef, intercept)
-            point = self.loss.evaluate(y, raw, weight, self.order)
+            point = self.loss.evaluate(y, raw, weight, order)
             sums.value += point.value
             sums.weight += len(X) if weight is None else float(weight.sum())
             if point.gradient is not None:
                 add_gradient(gradient, point.gradient, X)
             self._add_statistics(sums, X, y, weight, raw, centre)
-            if point.curvature is not None and hessian is not None:
-                centred = hessian.centred(X, narrow)
-                if sampler is not None:
-                    diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
-                    curvature = diagonal.sum(axis=1)
-                    score = sampler.rule.scores(centred, hessian.offset, weight, curvature)
-                    sampler.add(X, y, weight, score)
+            centred = X if hessian is None else hessian.centred(X, narrow)
+            if sampler is not None and point.curvature is not None:
+                offset = np.zeros(X.shape[1]) if hessian is None else hessian.offset
+                diagonal = self.loss.curvature_of_each(point.curvature, packing.n_outputs)
+                score = sampler.rule.scores(centred, offset, weight, diagonal.sum(axis=1))
+                sampler.add(X, y, weight, score)
+            if hessian is not None and point.curvature is not None:
                 hessian.add(X, centred, point.curvature)
         sums.radius = float(np.sqrt(sums.radius))
         if self.order >= Order.GRADIENT:

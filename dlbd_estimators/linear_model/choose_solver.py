@@ -26,6 +26,7 @@ from dlbd_estimators.solvers.proximal.working_set import WorkingSet
 from dlbd_estimators.solvers.smooth.gradient_descent import GradientDescent
 from dlbd_estimators.solvers.smooth.gram import Gram
 from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
+from dlbd_estimators.solvers.smooth.nesterov import Nesterov
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
 
@@ -38,6 +39,7 @@ SOLVERS: dict[str, type[Minimizer[Any]]] = {
         NewtonCG,
         LBFGS,
         GradientDescent,
+        Nesterov,
         CoordinateDescent,
         ProximalNewton,
         WorkingSet,

@@ -39,12 +39,15 @@ class LinearRegression(IncrementalLeastSquares):
         of threads. A value other than None gives one warning.
     max_iter : int, default=1000
         Largest number of steps of an iterative solver.
-    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent"}, \
-            default="auto"
+    solver : {"auto", "gram", "newton", "newton_cg", "lbfgs", "gradient_descent", "nesterov", \
+            "coordinate_descent"}, default="auto"
         ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent.
         ``"auto"`` chooses ``"coordinate_descent"`` if ``positive`` is True. Otherwise it chooses
         ``"gram"`` for up to 4,000 features, if the workers have memory for a matrix of shape
-        (n_features, n_features), and ``"lbfgs"`` in all other cases.
+        (n_features, n_features), and ``"lbfgs"`` in all other cases. ``"gradient_descent"`` takes
+        gradient steps with momentum in the metric of a sample's Hessian; ``"nesterov"`` takes
+        Nesterov's accelerated steps along the plain gradient of standardised columns, which shows
+        how many more passes they need.
     store_covariance : bool, default=False
         Whether to keep the sums from which ``inference.coefficient_table(model)`` computes standard
         errors without X, ``8 (n_features + 1)^2`` bytes. It takes one more pass, except for float64

@@ -71,14 +71,17 @@ class LogisticRegression(OnlineLogistic, SparseCoefficients, DecisionFunction, C
     random_state : int, RandomState or None, default=None
         Seed of the random choice of a sample of blocks; the fit starts from the solution of this
         sample. None is a fixed seed. The seed changes the solution by less than ``tol``.
-    solver : {"auto", "newton", "newton_cg", "lbfgs", "gradient_descent", "proximal_newton", \
-            "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}, \
-            default="auto"
+    solver : {"auto", "newton", "newton_cg", "lbfgs", "gradient_descent", "nesterov", \
+            "proximal_newton", "working_set", "liblinear", "newton-cg", "newton-cholesky", "sag", \
+            "saga"}, default="auto"
         ``"auto"`` chooses the solver that is expected to be the fastest: ``"newton"`` if a Hessian
         is cheap compared with reading the rows, ``"lbfgs"`` for many rows in memory, and
         ``"newton_cg"`` (Newton's method by conjugate gradients) for many classes or features. If
         ``l1_ratio`` is above 0, it chooses ``"proximal_newton"``, or ``"working_set"`` for many
-        features; the other solvers cannot minimise an l1 penalty. The last five are names of
+        features; the other solvers cannot minimise an l1 penalty. ``"gradient_descent"`` takes
+        gradient steps with momentum in the metric of a sample's Hessian; ``"nesterov"`` takes
+        Nesterov's accelerated steps along the plain gradient of standardised columns, which shows
+        how many more passes they need. The last five are names of
         scikit-learn's solvers: ``"newton-cholesky"`` means ``"newton"``, and the others mean
         ``"auto"``. Each of them refuses the same parameters as in scikit-learn.
     max_iter : int, default=100

@@ -42,8 +42,9 @@ class Ridge(IncrementalLeastSquares):
         the error of its coefficient. It does not depend on the units of X. ``history_`` gives this
         ``"error"`` for each step; ``"error_is"`` is ``"bound"`` or ``"estimate"``.
         ``"gram"`` is a direct solver: it does not stop at ``tol``.
-    solver : {"auto", "gram", "newton", "lbfgs", "gradient_descent", "coordinate_descent", "svd", \
-            "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, default="auto"
+    solver : {"auto", "gram", "newton", "newton_cg", "lbfgs", "gradient_descent", "nesterov", \
+            "coordinate_descent", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga"}, \
+            default="auto"
         ``"gram"`` takes one pass over the data, or two if the columns are nearly dependent and
         the penalty is weak. ``"auto"`` chooses as in :class:`LinearRegression`. The last six are
         names of scikit-learn's solvers. They reach the same minimum, so each of them means

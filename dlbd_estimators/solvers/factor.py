@@ -164,6 +164,12 @@ class Factor:
             return self.centring.parameters(solution)
         return self._solve(right)
 
+    def square_norm(self, vector: FloatArray) -> float:
+        """Return the product of a regular matrix with a vector (n,) from both sides."""
+        if self.centring is not None:
+            vector = self.centring.centred(vector)
+        return float(np.sum((self.cholesky.T @ (vector / self.scale)) ** 2))
+
     def inverse_diagonal(self) -> FloatArray:
         """Return the diagonal of the inverse for centred features.
 

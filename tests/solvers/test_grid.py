@@ -70,7 +70,7 @@ def test_solution_is_the_minimum(name, loss, strength, fit_intercept, kind, rng)
         with pytest.raises(ValueError, match=f"solver='{name}' needs .*(quadratic|l1)"):
             choose(name, problem)
         return
-    if name == "gradient_descent" and kind == "shifted" and not fit_intercept:
+    if name in ("gradient_descent", "nesterov") and kind == "shifted" and not fit_intercept:
         pytest.skip("an ill-conditioned problem that no scaling of single columns mends")
     solution = run(solver, problem, tol=TOL)
     assert solution.status is Status.CONVERGED

@@ -10,6 +10,7 @@ import pytest
 
 from dlbd_estimators.kernels.penalties import L1
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.smooth.gradient_descent import GradientDescent
 from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG
@@ -17,6 +18,7 @@ from tests.solvers.dense import dense_derivatives, run
 from tests.solvers.smooth.test_important_rows import N_BLOCKS, in_blocks, rows_of
 
 SOLVERS = {
+    "gradient_descent": GradientDescent,
     "newton": Newton,
     "newton_cg": NewtonCG,
     "lbfgs": LBFGS,
@@ -63,7 +65,7 @@ def test_the_start_is_the_minimum_of_the_sample(name, n_classes):
     assert decrement <= 0.1 * np.sqrt(problem.packing.size / len(rows))
     assert state.from_sample
     assert state.known.centre is not None
-    if name == "lbfgs":  # the metric is the sample's Hessian, a step before
+    if name in ("gradient_descent", "lbfgs"):  # the metric is the sample's Hessian, a step before
         step, wanted = state.factor.solve(gradient), np.linalg.pinv(hessian, rcond=1e-9) @ gradient
         rows_of_step = (step - wanted).reshape(problem.packing.shape)
         rows_of_step = rows_of_step - rows_of_step.mean(axis=0) * (n_classes > 2)
@@ -72,6 +74,8 @@ def test_the_start_is_the_minimum_of_the_sample(name, n_classes):
 
 #: Blocks that solving the sample reads, steps on all rows, and passes in all.
 WORK = {
+    ("gradient_descent", 2): (20, 6, 6.3125),
+    ("gradient_descent", 3): (28, 6, 6.4375),
     ("lbfgs", 2): (20, 7, 7.3125),
     ("lbfgs", 3): (28, 7, 7.4375),
     ("newton", 2): (20, 2, 2.3125),

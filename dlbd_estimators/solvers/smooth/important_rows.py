@@ -28,6 +28,7 @@ from dlbd_estimators.kernels.linear import LinearKernel, LinearSums, raw_predict
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.gauge import fix_gauge
 from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.problem import Problem
 
@@ -62,7 +63,7 @@ _SETTLED = 1e-3
 
 
 def importance_rule(
-    problem: Problem, hessian: FloatArray, columns: Columns, weight: float
+    problem: Problem, hessian: FloatArray, columns: Columns, weight: float, nbytes: int = _NBYTES
 ) -> Importance | None:
     """Return the rule by which a pass keeps rows.
 
@@ -78,12 +79,14 @@ def importance_rule(
         Moments of the columns.
     weight : float
         Approximate sum of all weights.
+    nbytes : int
+        Limit on the bytes of the kept rows, if they are many for a block and for the Hessian.
     """
     packing = problem.packing
     outputs, width = packing.shape
     if not problem.samples or problem.loss.quadratic or underflows_float32(columns):
         return None
-    n_rows = most_rows(problem)
+    n_rows = most_rows(problem, nbytes)
     room = packing.size**2 + 2 * n_rows * row_nbytes(packing.n_features) // 8
     if n_rows < _FEWEST_PER_PARAMETER * packing.size or not matrices_fit(problem, room):
         return None
@@ -113,11 +116,11 @@ def importance_rule(
     )
 
 
-def most_rows(problem: Problem) -> int:
+def most_rows(problem: Problem, nbytes: int = _NBYTES) -> int:
     """Return the largest number of rows that is kept; the number of all rows must be known."""
     packing, n_rows = problem.packing, problem.n_rows or 0
     row = row_nbytes(packing.n_features)
-    nbytes = max(_NBYTES, _HESSIANS * 8 * packing.size**2)
+    nbytes = max(nbytes, _HESSIANS * 8 * packing.size**2)
     room = max(nbytes // row, int(_SHARE_OF_BLOCK * n_rows / max(problem.blocks.n_blocks, 1)))
     wanted = max(_ROWS, _ROWS_PER_PARAMETER * packing.size)
     return min(wanted, int(_SHARE * n_rows), room, _MOST_NBYTES // row)
@@ -142,6 +145,41 @@ def usable_rows(problem: Problem, rows: ImportantRows | None) -> ImportantRows |
     if rows is None or len(rows.score) < _FEWEST_PER_PARAMETER * problem.packing.size:
         return None
     return rows if np.isfinite(rows.X).all() else None
+
+
+def estimated_hessian(problem: Problem, rows: ImportantRows, point: FloatArray) -> FloatArray:
+    """Return the Hessian of F that the kept rows estimate.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem; its total weight is known.
+    rows : ImportantRows
+        The kept rows of all blocks.
+    point : ndarray
+        The parameters at which the Hessian is estimated.
+    """
+    total = problem.total_weight
+    assert total is not None
+    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
+    blocks = _weighted(problem, rows, total)
+    hessian = reduce(kernel.combine, (kernel(block, point) for _, block in blocks)).hessian
+    assert hessian is not None
+    shared = 1.0 if problem.penalty.of_mean else total
+    hessian[np.diag_indices_from(hessian)] += problem.penalty.diagonal(problem.packing) / shared
+    if problem.loss.coupled:
+        fix_gauge(hessian, problem.packing)
+    return np.asarray(hessian)
+
+
+def _weighted(problem: Problem, rows: ImportantRows, total: float) -> list[tuple[slice, Block]]:
+    """Return the kept rows in tiles, with weights that make their sums estimates of means.
+
+    The kernel alone would use larger tiles, whose memory this process would keep.
+    """
+    weight = rows.weight / (rows.probability * total)
+    pieces = tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size))
+    return [(piece, Block(rows.X[piece], rows.y[piece], weight[piece])) for piece in pieces]
 
 
 @dataclass(frozen=True)
@@ -182,13 +220,10 @@ def corrected(
     assert hessian is not None
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
-    weight = rows.weight / (rows.probability * total)
-    # The kernel alone would use larger tiles, whose memory this process would keep.
-    pieces = list(tiles(len(weight), tile_rows(_TEMPORARIES * problem.packing.size)))
-    blocks = [Block(rows.X[piece], rows.y[piece], weight[piece]) for piece in pieces]
+    blocks = _weighted(problem, rows, total)
 
     def derivatives(point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for block in blocks))
+        sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for _, block in blocks))
         assert sums.gradient is not None
         assert sums.hessian is not None
         return sums.gradient, sums.hessian
@@ -209,7 +244,7 @@ def corrected(
         if size <= _SETTLED * first_size:
             break
     spread = np.zeros_like(hessian)
-    for piece, block in zip(pieces, blocks, strict=True):
+    for piece, block in blocks:
         spread += _covariance(
             problem, block, rows.probability[piece], evaluation.point, corrected_step
         )

@@ -85,6 +85,10 @@ class Standardised:
         """Return the diagonal of the metric's inverse, for centred features."""
         return np.asarray(1.0 / self._scale**2)
 
+    def square_norm(self, step: FloatArray) -> float:
+        """Return the squared length of a step in this metric, for the user's parameters."""
+        return float(np.sum(self.coordinates(step) ** 2))
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return the steepest-descent direction in this metric, for the user's parameters."""
         return self.parameters(self.gradient(gradient))

@@ -51,3 +51,16 @@ def test_the_number_of_rows_kept(changed, n_rows, monkeypatch):
     X, y, weight = rows_of(np.random.default_rng(3), "plain")
     assert important_rows._ROWS in (20_000, changed.get("_ROWS"))
     assert most_rows(in_blocks(X, y, weight)) == n_rows
+
+
+def test_a_limit_on_the_bytes_of_the_rows():
+    """Each row has three features in float32 and five numbers in float64."""
+    X, y, weight = rows_of(np.random.default_rng(3), "plain")
+    problem = in_blocks(X, y, weight)
+    assert most_rows(problem, 52 * 500) == 500
+    columns = Columns(X.mean(axis=0), X.var(axis=0))
+    rules = [
+        importance_rule(problem, np.eye(4), columns, len(X), *limit) for limit in ([], [52 * 500])
+    ]
+    assert [rule.n_rows for rule in rules] == [1_600, 500]
+    assert rules[1].limit == pytest.approx(rules[0].limit * 500 / 1_600)
