@@ -12,7 +12,7 @@ from dask.array.core import map_blocks
 
 from storage.arrays import StoredArrays
 from storage.computing import compute
-from storage.tables import arrays_of, column_labels
+from storage.tables import arrays_of, column_labels, refuse_sparse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,7 @@ def _of_whole_tile(numbers: Floats) -> Summary:
 
 def summary_frame(data: StoredArrays) -> pd.DataFrame:
     """Return a frame of the statistics of all columns, without y if it holds codes of classes."""
+    refuse_sparse(data, "describe", "sum over its blocks, e.g. X.map_blocks(...)")
     import pandas as pd
 
     labels = column_labels(data)
