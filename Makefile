@@ -22,12 +22,16 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 # removes what they write.)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-faults lint demo bench bench-linear bench-mlp clean
+.PHONY: help setup test test-faults test-spark test-stores soak lint demo bench bench-linear bench-mlp \
+	clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
 	@echo 'make test    run the tests               (ARGS="-k gram" picks some)'
 	@echo 'make test-faults  kill, stop and disturb processes in the middle of fits (some minutes)'
+	@echo 'make soak    fit in a loop while workers are killed  (ARGS="--seconds 600": for longer)'
+	@echo 'make test-spark   install pyspark (500 MB), exchange Parquet with Spark (needs Java 17)'
+	@echo 'make test-stores  install azurite (190 MB), test data sets at az:// and gs:// (needs npm)'
 	@echo 'make lint    check style, types and public docstrings'
 	@echo 'make demo    from raw flights to models and plots, in out/'
 	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
@@ -48,6 +52,22 @@ test: setup
 
 test-faults: setup
 	.venv/bin/python -m pytest -m slow_fault tests/faults $(ARGS)
+
+soak: setup
+	.venv/bin/python benchmarks/soak.py $(ARGS)
+
+test-spark: setup
+	.venv/bin/python -m pip install --quiet --editable '.[spark]'
+	.venv/bin/python -m pytest -m spark -n 0 tests/storage/ingestion/test_spark.py $(ARGS)
+
+# The tests of object stores, which `make test` runs on an S3 server, on two others.
+test-stores: setup
+	npm install --silent --no-audit --no-fund --ignore-scripts \
+		--cache .cache/npm --prefix .cache/azurite azurite@3.37.0
+	@for store in azure google; do \
+		echo "DLBD_OBJECT_STORE=$$store"; \
+		DLBD_OBJECT_STORE=$$store .venv/bin/python -m pytest -n 1 tests/storage/cloud $(ARGS) || exit 1; \
+	done
 
 lint: setup
 	.venv/bin/python -m ruff check .

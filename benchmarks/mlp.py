@@ -30,17 +30,28 @@ LINES = {
     "sklearn": Line.at_least(
         "MLPClassifier {network}, batches of 200, Adam, {memory_rows} float32 rows in memory: "
         "samples/s / scikit-learn's",
-        2.0,
+        2.2,
     ),
+    "wide-sklearn": Line.at_least(
+        "the same, {wide}, batches of {wide_batch}: samples/s / scikit-learn's", 1.3
+    ),
+    "small-sklearn": Line.at_least("the same, {small}: samples/s / scikit-learn's", 2.0),
     "torch": Line.at_least(
-        "the same / PyTorch's on CPUs, Adam(fused=True), as many threads, batches gathered from a "
+        "{network} / PyTorch's on CPUs, Adam(fused=True), as many threads, batches gathered from a "
         "permutation",
-        1.0,
+        2.2,
     ),
+    "wide-torch": Line.at_least("the same, {wide}, batches of {wide_batch}", 1.3),
+    "small-torch": Line.at_least("the same, {small}", 2.0),
     "out-of-core": Line.at_least(
         "the same network, {large} rows in Zarr ({large_nbytes}), n_replicas=1 on one worker of "
         "{memory} and one thread: samples/s / in memory on one thread",
         0.7,
+    ),
+    "out-of-core-torch": Line.at_least(
+        "the same, {shared} rows in Zarr, all CPUs: samples/s / PyTorch's, which reads the same "
+        "Zarr by a DataLoader with a worker process",
+        2.0,
     ),
     "workers": Line.at_least(
         "the same, {shared} rows, {shared_epochs} epochs, n_replicas=2: samples/s on 2 workers / "
@@ -80,10 +91,13 @@ def measurements(peers: bool) -> list[Measurement]:
     import mlp_curves
     import mlp_speed
 
-    torch: list[Measurement] = [(mlp_speed.against_torch, ("torch",))] if peers else []
+    torch: list[Measurement] = [
+        (mlp_speed.against_torch, ("torch", "wide-torch", "small-torch")),
+        (mlp_speed.out_of_core_torch, ("out-of-core-torch",)),
+    ]
     return [
-        (mlp_speed.against_sklearn, ("sklearn",)),
-        *torch,
+        (mlp_speed.against_sklearn, ("sklearn", "wide-sklearn", "small-sklearn")),
+        *(torch if peers else []),
         (mlp_speed.out_of_core, ("out-of-core",)),
         (mlp_speed.two_workers, ("workers", "workers-loss")),
         (mlp_cluster.memory, ("memory",)),

@@ -53,19 +53,20 @@ def flights(n_rows: int) -> Rows:
 
     Columns are scaled to the mean and the deviation of the rows to train on.
     """
-    from flights_data import TRAIN_TENTHS, design_matrix, load
+    from flights_data import store
     from flights_targets import BAND_EDGES
 
-    with tempfile.TemporaryDirectory() as scratch:
-        data = load(Path(scratch), seed=2013)
-        features, delay, _ = design_matrix(data)
-        X, y = da.compute(features.astype(np.float32), delay)
-        n_train = sum(features.chunks[0][:TRAIN_TENTHS])
-    y = np.digitize(y, BAND_EDGES, right=True)
-    train = slice(0, min(n_rows, n_train))
-    mean, deviation = X[train].mean(axis=0), X[train].std(axis=0)
-    X = (X - mean) / np.where(deviation > 0, deviation, 1)
-    return Rows(X[train], y[train], X[n_train:], y[n_train:])
+    with tempfile.TemporaryDirectory() as folder:
+        train, test = store(Path(folder), Path(folder), seed=2013)
+        arrays = (train.X[:n_rows], test.X, train.y[:n_rows], test.y)
+        X, X_test, delay, delay_test = da.compute(*arrays)
+    mean, deviation = X.mean(axis=0), X.std(axis=0)
+    X, X_test = (
+        ((rows - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+        for rows in (X, X_test)
+    )
+    y, y_test = (np.digitize(minutes, BAND_EDGES, right=True) for minutes in (delay, delay_test))
+    return Rows(X, y, X_test, y_test)
 
 
 def settings(seed: int) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from distributed import Client
 from lines import Table
-from mlp_workload import CLASSES, IMAGES, NetworkWorkload, Rows
+from mlp_workload import IMAGES, SMALL, WIDE, NetworkWorkload, Problem, Rows
 from on_disk import warm_fit
-from peers import PeerWithArrays
+from peers import Peer, PeerWithArrays
 from sklearn import neural_network
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -23,6 +23,8 @@ from workload import MEMORY, local_workers
 import storage
 
 SAMPLES = " samples/s"
+#: Networks in memory; the keys are the beginnings of the names of their lines.
+SHAPES = {"": IMAGES, "wide-": WIDE, "small-": SMALL}
 
 
 def speed(model: Any, X: npt.NDArray[Any], y: npt.NDArray[Any], threads: int) -> float:
@@ -48,6 +50,7 @@ def _record(
 
 def _in_memory(
     workload: NetworkWorkload,
+    problem: Problem,
     rows: Rows,
     sklearn_speed: Callable[[int], float],
     *,
@@ -61,7 +64,7 @@ def _in_memory(
 
     def contestants(n_threads: int) -> dict[str, Callable[[], float]]:
         return {
-            f"ours {n_threads}": lambda: speed(IMAGES.model(epochs), *rows, n_threads),
+            f"ours {n_threads}": lambda: speed(problem.model(epochs), *rows, n_threads),
             f"theirs {n_threads}": lambda: sklearn_speed(n_threads),
         }
 
@@ -69,70 +72,90 @@ def _in_memory(
     ours, slower = speeds[f"ours {threads}"], speeds[f"theirs {threads}"]
     _record(table, name, ours, slower, f"{threads} threads")
     table.reference(
-        f"in memory, {{network}}: samples/s / {peer}, one thread each",
+        f"in memory, {problem}: samples/s / {peer}, one thread each",
         _compared(speeds["ours 1"], speeds["theirs 1"]),
     )
     # A peer may be faster on one thread than on several threads, which wait for each other.
     fastest = max((speeds["theirs 1"], slower), key=np.median)
     table.reference(
-        f"in memory, {{network}}: samples/s on {threads} threads / {peer}, on the number of "
+        f"in memory, {problem}: samples/s on {threads} threads / {peer}, on the number of "
         f"threads that suits it",
         _compared(ours, fastest),
     )
 
 
 def against_sklearn(workload: NetworkWorkload, table: Table) -> None:
-    """Compare with scikit-learn's MLPClassifier on the same float32 rows."""
-    rows = IMAGES.rows(workload.memory_rows)
-    settings = IMAGES.settings(workload.memory_epochs)
+    """Compare networks of three shapes with scikit-learn's MLPClassifier, on the same rows."""
+    for name, problem in SHAPES.items():
+        settings = problem.settings(workload.memory_epochs)
+        rows = problem.rows(workload.memory_rows)
 
-    def sklearn_speed(n_threads: int) -> float:
-        return speed(neural_network.MLPClassifier(**settings), *rows, n_threads)
+        def sklearn_speed(
+            n_threads: int, settings: dict[str, Any] = settings, rows: Rows = rows
+        ) -> float:
+            return speed(neural_network.MLPClassifier(**settings), *rows, n_threads)
 
-    _in_memory(workload, rows, sklearn_speed, table=table, name="sklearn", peer="scikit-learn's")
+        _in_memory(
+            workload,
+            problem,
+            rows,
+            sklearn_speed,
+            table=table,
+            name=f"{name}sklearn",
+            peer="scikit-learn's",
+        )
 
 
 class Torch(PeerWithArrays):
     """PyTorch on CPUs."""
 
-    def __init__(
-        self, workload: NetworkWorkload, X: npt.NDArray[np.float32], y: npt.NDArray[np.int8]
-    ) -> None:
-        super().__init__("torch", workload.folder, {"X": X, "y": y})
-        self._n_rows, self._epochs = len(X), workload.memory_epochs
+    def __init__(self, workload: NetworkWorkload, problem: Problem, rows: Rows) -> None:
+        super().__init__("torch", workload.folder, dict(zip("Xy", rows, strict=True)))
+        self._epochs, self._problem, self._n_rows = workload.memory_epochs, problem, len(rows[0])
         #: Mean loss of the batches of the last epoch.
         self.loss = np.nan
 
     def speed(self, threads: int) -> float:
         """Return the samples per second of training."""
-        model = IMAGES.model()
-        answer = self.ask(
-            {
-                "hidden": [IMAGES.hidden],
-                "classes": CLASSES,
-                "epochs": self._epochs,
-                "threads": threads,
-                "batch_size": model.batch_size,
-                # The same contribution to the gradient of a batch as our penalty.
-                "weight_decay": model.alpha / model.batch_size,
-            }
-        )
+        answer = self.ask(torch_settings(self._problem, self._epochs) | {"threads": threads})
         assert answer["threads"] == threads
         self.loss = answer["loss"]
         return self._n_rows * self._epochs / answer["seconds"]
 
 
+def torch_settings(problem: Problem, epochs: int) -> dict[str, Any]:
+    """Return what PyTorch's process has to know of a network and its training."""
+    model = problem.model()
+    return {
+        "hidden": problem.hidden,
+        "classes": problem.n_classes,
+        "epochs": epochs,
+        "batch_size": model.batch_size,
+        # The same contribution to the gradient of a batch as our penalty.
+        "weight_decay": model.alpha / model.batch_size,
+    }
+
+
 def against_torch(workload: NetworkWorkload, table: Table) -> None:
-    """Compare with PyTorch, which trains in its own process."""
-    rows = IMAGES.rows(workload.memory_rows)
-    with Torch(workload, *rows) as torch:
-        _in_memory(workload, rows, torch.speed, table=table, name="torch", peer="PyTorch's")
-    ours = timed_fit(IMAGES.model(workload.memory_epochs), *rows).model
-    table.reference(
-        "the same, mean loss of the last epoch's batches, ours and PyTorch's (from other initial "
-        "parameters)",
-        f"{ours.loss_:.4f} and {torch.loss:.4f}",
-    )
+    """Compare networks of three shapes with PyTorch, which trains in its own process."""
+    for name, problem in SHAPES.items():
+        rows = problem.rows(workload.memory_rows)
+        with Torch(workload, problem, rows) as torch:
+            _in_memory(
+                workload,
+                problem,
+                rows,
+                torch.speed,
+                table=table,
+                name=f"{name}torch",
+                peer="PyTorch's",
+            )
+        ours = timed_fit(problem.model(workload.memory_epochs), *rows).model
+        table.reference(
+            f"in memory, {problem}, mean loss of the last epoch's batches, ours and PyTorch's "
+            f"(from other initial parameters)",
+            f"{ours.loss_:.4f} and {torch.loss:.4f}",
+        )
 
 
 def out_of_core(workload: NetworkWorkload, table: Table) -> None:
@@ -155,6 +178,31 @@ def out_of_core(workload: NetworkWorkload, table: Table) -> None:
             warm_up=False,
         )
     _record(table, "out-of-core", speeds["on disk"], speeds["in memory"])
+
+
+def out_of_core_torch(workload: NetworkWorkload, table: Table) -> None:
+    """Compare training on stored rows with PyTorch, which reads the same files by a DataLoader."""
+    data = workload.dataset(workload.shared)
+    arrays = [str(data.path / "X"), str(data.path / "y")]
+    request = torch_settings(IMAGES, 1) | {"threads": len(os.sched_getaffinity(0))}
+    with Peer("torch", workload.folder, arrays, script="torch_zarr") as torch:
+        losses: list[float] = []
+
+        def torch_speed() -> float:
+            answer = torch.ask(request)
+            losses.append(answer["loss"])
+            return data.n_samples / answer["seconds"]
+
+        def own_speed() -> float:
+            fit = timed_fit(IMAGES.model(), data.X, data.y)
+            losses.append(fit.model.loss_)
+            return data.n_samples / fit.seconds
+
+        speeds = in_turns(
+            {"ours": own_speed, "theirs": torch_speed}, workload.repeats, warm_up=True
+        )
+    note = f"losses {losses[-2]:.4f} and {losses[-1]:.4f}"
+    _record(table, "out-of-core-torch", speeds["ours"], speeds["theirs"], note)
 
 
 def _warm_up(data: storage.Dataset, n_replicas: int = 1) -> None:

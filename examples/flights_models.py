@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import dask
-import dask.array as da
 import flights_network
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +33,6 @@ class Split:
     y_train: Any
     X_test: Any
     y_test: Any
-
-    @classmethod
-    def of(cls, X: da.Array, y: da.Array, n_train: int) -> Split:
-        """Split shuffled rows into training and test rows."""
-        return cls(X[:n_train], y[:n_train], X[n_train:], y[n_train:])
 
     @cached_property
     def in_memory(self) -> Split:

@@ -34,10 +34,10 @@ def new_days(split: Split, names: Sequence[str]) -> Split:
         Names of the features.
     """
     number = np.zeros(len(names))
-    for months, name in enumerate(f"month {month}" for month in range(2, 13)):
+    for months, name in enumerate(f"month_{month}" for month in range(2, 13)):
         number[names.index(name)] = months + 1
     for days, weekday in enumerate(WEEKDAYS[1:]):
-        number[names.index(f"weekday {weekday}")] = days + 1
+        number[names.index(f"weekday_{weekday}")] = days + 1
     seen, unseen = (
         np.flatnonzero(((X @ number).compute() % ONE_OF == 0) == out)
         for X, out in ((split.X_train, False), (split.X_test, True))

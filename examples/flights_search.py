@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,10 +23,10 @@ ALPHAS = np.logspace(-2, 6, 33)
 CS = np.logspace(-5, 1, 10)
 
 
-def choose(split: Split, path: Path) -> list[str]:
+def choose(split: Split, path: Path) -> Iterator[str]:
     """Choose alpha of Ridge and C of logistic regression, and plot the scores of the second.
 
-    Return a line about each of the two.
+    Yield a line about each of the two, as soon as it is chosen.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def choose(split: Split, path: Path) -> list[str]:
     began = time.perf_counter()
     ridge = RidgeCV(ALPHAS, cv=N_FOLDS).fit(rows.X_train, minutes(rows.y_train))
     seconds = time.perf_counter() - began
-    chosen = (
+    yield (
         f"delay: RidgeCV takes alpha={ridge.alpha_:.3g} of {len(ALPHAS)} alphas x {N_FOLDS} folds, "
         f"{ridge.n_passes_:.2f} passes in {seconds:.2f} s"
     )
@@ -48,7 +49,7 @@ def choose(split: Split, path: Path) -> list[str]:
         Cs=CS, cv=N_FOLDS, scoring="neg_log_loss", l1_ratios=(0,), use_legacy_attributes=False
     ).fit(rows.X_train, is_late(rows.y_train))
     seconds = time.perf_counter() - began
-    also = (
+    yield (
         f"late > 15 min: LogisticRegressionCV takes C={late.C_:.3g} of {len(CS)} Cs x {N_FOLDS} "
         f"folds, {late.n_passes_:.2f} passes in {seconds:.2f} s"
     )
@@ -57,4 +58,3 @@ def choose(split: Split, path: Path) -> list[str]:
     axes.set_title("Late by more than 15 minutes: log-likelihood by C, five folds", loc="left")
     figure.savefig(path, dpi=200)
     plt.close(figure)
-    return [chosen, also]

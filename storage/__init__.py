@@ -39,10 +39,13 @@ from storage.versions import Version
 if TYPE_CHECKING:
     from storage.ingestion.append import append
     from storage.ingestion.column import Column
+    from storage.ingestion.column_quality import ColumnQuality
     from storage.ingestion.csv_format import CSVFormat
     from storage.ingestion.encoding import Encoded
     from storage.ingestion.ingest import ingest
-    from storage.ingestion.quality import ColumnQuality, QualityReport
+    from storage.ingestion.join import Join
+    from storage.ingestion.join_quality import JoinQuality
+    from storage.ingestion.quality import QualityReport
     from storage.ingestion.repair import repair
     from storage.ingestion.selection import HashSplit, TimeSplit
 
@@ -62,6 +65,8 @@ __all__ = [
     "Encoded",
     "HashSplit",
     "InvalidData",
+    "Join",
+    "JoinQuality",
     "MetadataCorrupt",
     "NewRows",
     "NotADataset",
@@ -87,9 +92,11 @@ __all__ = [
 _INGESTION = {
     "CSVFormat": "csv_format",
     "Column": "column",
-    "ColumnQuality": "quality",
+    "ColumnQuality": "column_quality",
     "Encoded": "encoding",
     "HashSplit": "selection",
+    "Join": "join",
+    "JoinQuality": "join_quality",
     "QualityReport": "quality",
     "TimeSplit": "selection",
     "append": "append",

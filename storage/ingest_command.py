@@ -13,6 +13,7 @@ from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.ingest import ingest as ingest_tables
+from storage.ingestion.join_text import join_from_text
 from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
 from storage.opening import open_dataset
@@ -41,6 +42,11 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 @click.option(
     "-c", "--column", "columns", multiple=True, metavar="NAME:KIND,OPTION=VALUE,...",
     help="Declare a column: number, boolean, category or datetime, and its rules. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--join", "joins", multiple=True, metavar="TABLE,on=COLUMN,...",
+    help="Add the columns of another table by a key: on, left_on, right_on, columns, unmatched, "
+    "name. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--like", metavar="DATA", help="Use the columns, rules and categories of this data set again."
@@ -75,6 +81,7 @@ def ingest(
     target: str,
     features: str | None,
     columns: tuple[str, ...],
+    joins: tuple[str, ...],
     like: str | None,
     by_hash: str | None,
     by_time: str | None,
@@ -95,6 +102,9 @@ def ingest(
     out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
 
+    A joined table fits into memory, and has each key once. A row without a match is an error unless
+    unmatched=drop, or unmatched=keep, which makes the added columns missing.
+
     A test set is ingested with --like, so that it has the columns of the training set and nothing
     is estimated from its rows.
 
@@ -105,6 +115,8 @@ def ingest(
       dlbd ingest trips.csv -o trips.zarr --target late \\
         -c distance:number,minimum=0,out_of_range=drop,missing=impute \\
         -c start:datetime,parts=month|weekday|hour
+      dlbd ingest trips.csv -o trips.zarr --target late \\
+        --join vans.csv,on=van,columns=age|seats,unmatched=keep
       dlbd ingest december.csv -o test.zarr --like trips.zarr
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
@@ -117,6 +129,7 @@ def ingest(
         target=target,
         features=None if features is None else features.split(","),
         columns=dict(map(_column, columns)) if columns or like is None else None,
+        joins=[join_from_text(text) for text in joins],
         like=like,
         rows=_rows(by_hash, by_time),
         csv=_csv(delimiter, encoding),

@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 #: Names of client errors which mean that access was refused, besides PermissionError.
 _REFUSED = frozenset({"PermissionDeniedError", "UnauthenticatedError"})
 _REFUSAL = re.compile(r"status code: 40[13]\b")
+_NO_SUCH_RANGE = re.compile(r"status code: 416\b")
+#: The reason in the answer of a server.
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class Objects(Store):
@@ -93,7 +96,12 @@ class Objects(Store):
     def read_start(self, key: str, nbytes: int) -> bytes:
         """Return the first bytes of a file; all of them if the file is shorter."""
         start = self._store.get(key, numpy_buffer_prototype(), RangeByteRequest(0, nbytes))
-        return self._bytes(key, self._run("read", key, start)).tobytes()
+        try:
+            return self._bytes(key, self._run("read", key, start)).tobytes()
+        except StoreUnreachable as error:
+            if _NO_SUCH_RANGE.search(str(error.__cause__)):  # an empty file has no first byte
+                return b""
+            raise
 
     def write(
         self, key: str, parts: Sequence[bytes | memoryview], *, durable: bool = False
@@ -239,4 +247,9 @@ def _buffer(content: bytes) -> Buffer:
 
 
 def _first_line(error: BaseException) -> str:
-    return without_credentials(str(error).strip().partition("\n")[0])
+    """Return the first line of a message, with the code of the server's answer if it has one."""
+    text = str(error).strip()
+    line, code = text.partition("\n")[0], _CODE.search(text)
+    if code is not None:
+        line = f"{line.partition('<?xml')[0].rstrip(': ')}: {code[1]}"
+    return without_credentials(line)

@@ -1,17 +1,21 @@
-"""Count, mean, standard deviation, minimum and maximum of columns, in one pass over the blocks."""
+"""Count, mean, standard deviation, extremes and quantiles of columns, in one pass over blocks."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from dask.array.core import Array as DaskArray
-from dask.array.core import map_blocks
+from dask.delayed import Delayed, delayed
 
 from storage.arrays import StoredArrays
 from storage.computing import compute
+from storage.quantiles import Quantiles, QuantileSketch, quantile_name, quantiles_of
 from storage.tables import arrays_of, column_labels, refuse_sparse
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 
 # Values converted to float64 at a time: they and the results fit in the processor's cache.
 _TILE_VALUES = 2**15
+#: Sketches of quantiles that one task joins.
+_JOINED = 8
 
 
 @dataclass(frozen=True)
@@ -112,26 +118,54 @@ def _of_whole_tile(numbers: Floats) -> Summary:
     )
 
 
-def summary_frame(data: StoredArrays) -> pd.DataFrame:
-    """Return a frame of the statistics of all columns, without y if it holds codes of classes."""
+def summary_frame(data: StoredArrays, percentiles: Sequence[float]) -> pd.DataFrame:
+    """Return a frame of the statistics of all columns, without y if it holds codes of classes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When a percentile is not a number from 0 to 1.
+    """
     refuse_sparse(data, "describe", "sum over its blocks, e.g. X.map_blocks(...)")
     import pandas as pd
 
+    shares = _checked(percentiles)
     labels = column_labels(data)
     arrays = {
         name: array
         for name, array in arrays_of(data).items()
         if name != "y" or data.classes is None
     }
-    found = compute(*(_of_blocks(array) for array in arrays.values()))
-    parts = []
-    for name, blocks in zip(arrays, found, strict=True):
-        first, *rest = blocks.ravel().tolist()
-        for block in rest:
-            first = first.joined(block)
-        rows = _rows(first)
+    found = compute(*(_statistics(array, with_quantiles=bool(shares)) for array in arrays.values()))
+    parts, errors = [], [0.0]
+    for name, (summaries, sketches) in zip(arrays, found, strict=True):
+        total = summaries[0]
+        for summary in summaries[1:]:
+            total = total.joined(summary)
+        rows = _rows(total)
+        if shares:
+            quantiles = [_quantiles(sketch, shares) for sketch in sketches]
+            errors += [column.error for column in quantiles]
+            values = np.array([column.values for column in quantiles]).T
+            rows |= dict(zip(map(quantile_name, shares), values, strict=True))
+        rows["max"] = rows.pop("max")  # after the quantiles, as in pandas
         parts.append(pd.DataFrame.from_dict(rows, orient="index", columns=labels[name]))
-    return pd.concat(parts, axis=1)
+    frame = pd.concat(parts, axis=1)
+    if shares:
+        frame.attrs["rank_error"] = max(errors)
+    return frame
+
+
+def _checked(percentiles: Sequence[float]) -> list[float]:
+    """Return the percentiles in ascending order, each once."""
+    shares = []
+    for share in percentiles:
+        if isinstance(share, bool) or not isinstance(share, int | float | np.number):
+            raise TypeError(f"percentiles must be numbers from 0 to 1, got {share!r}")
+        if not 0 <= share <= 1:
+            raise ValueError(f"percentiles must be numbers from 0 to 1, got {share}")
+        shares.append(float(share))
+    return sorted(set(shares))
 
 
 def _rows(total: Summary) -> dict[str, Floats]:
@@ -147,15 +181,45 @@ def _rows(total: Summary) -> dict[str, Floats]:
     }
 
 
-def _of_blocks(array: DaskArray) -> DaskArray:
-    """Return one Summary for each block, as an array of objects."""
-    ones = ((1,) * array.numblocks[0], *((1,) for _ in array.shape[1:]))
-    meta = np.empty((0,) * array.ndim, dtype=object)
-    found: DaskArray = map_blocks(_block_summary, array, chunks=ones, meta=meta)
-    return found
+def _quantiles(sketch: QuantileSketch, shares: Sequence[float]) -> Quantiles:
+    if not sketch.count:
+        return Quantiles((np.nan,) * len(shares), 0.0)
+    return quantiles_of([sketch], shares)
 
 
-def _block_summary(block: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
-    result = np.empty((1,) * block.ndim, dtype=object)
-    result.flat[0] = summary_of(block.reshape(len(block), -1))
-    return result
+def _statistics(array: DaskArray, *, with_quantiles: bool) -> Delayed:
+    """Return the summary of each block, and one sketch of each column if they are wanted.
+
+    The sketches of neighbouring blocks are joined in a tree, so that no process holds those of all
+    blocks.
+    """
+    name = f"describe-{uuid.uuid4().hex}"
+    function = delayed(partial(_of_block, with_quantiles), traverse=False)
+    blocks = [function(block, dask_key_name=f"{name}-{number}")
+              for number, block in enumerate(array.to_delayed().ravel())]  # fmt: skip
+    summaries = [block[0] for block in blocks]
+    sketches = [block[1] for block in blocks] if with_quantiles else []
+    while len(sketches) > 1:
+        join = delayed(_joined_sketches, traverse=False)
+        groups = range(0, len(sketches), _JOINED)
+        sketches = [join(*sketches[start : start + _JOINED]) for start in groups]
+    both: Delayed = delayed(_both)(summaries, sketches)
+    return both
+
+
+def _both(
+    summaries: list[Summary], sketches: list[list[QuantileSketch]]
+) -> tuple[list[Summary], list[QuantileSketch]]:
+    return summaries, sketches[0] if sketches else []
+
+
+def _of_block(
+    with_quantiles: bool, block: npt.NDArray[Any]
+) -> tuple[Summary, list[QuantileSketch]]:
+    rows = block.reshape(len(block), -1)
+    columns = rows.T if with_quantiles else ()
+    return summary_of(rows), [QuantileSketch.of(column.astype(np.float64)) for column in columns]
+
+
+def _joined_sketches(*blocks: list[QuantileSketch]) -> list[QuantileSketch]:
+    return [QuantileSketch.joined(parts) for parts in zip(*blocks, strict=True)]

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,12 @@ from storage.layout import ArrayLayout
 from storage.manifest import Manifest
 from storage.metadata import read_metadata
 from storage.store import Store
+from storage.versions import read_versions, with_later_files
 
-__all__ = ["VerifyReport", "damaged_chunks", "verify_arrays", "verify_files"]
+if TYPE_CHECKING:
+    from storage.arrays import StoredArrays
+
+__all__ = ["VerifyReport", "damaged_chunks", "verify_arrays", "verify_dataset", "verify_files"]
 
 # Decoded bytes of one task: large enough that the scheduler of a cluster sees few tasks.
 _TASK_NBYTES = 256 * 2**20
@@ -53,6 +58,27 @@ class VerifyReport:
     nbytes: int
     nan: dict[str, int]
     seconds: float
+
+
+def verify_dataset(data: StoredArrays) -> VerifyReport:
+    """Check all files of metadata and all chunks of an open data set.
+
+    Raises
+    ------
+    MetadataCorrupt, DatasetCorrupt
+        When a file of metadata or a chunk is damaged.
+    DatasetReplaced
+        When another data set has taken the place of this one.
+    """
+    try:
+        # Versions that were appended since have rewritten zarr.json.
+        newer = read_versions(data.store, data.schema.dataset_id)
+        verify_files(data.store, with_later_files(data.manifest, newer))
+        return verify_arrays(data.store, data.layouts.values(), data.manifest)
+    except DatasetCorrupt:
+        # If another data set has replaced this one, its chunks are not damaged: report that.
+        data.reader("X").check_identity()
+        raise
 
 
 def verify_files(store: Store, manifest: Manifest) -> None:

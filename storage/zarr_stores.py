@@ -31,6 +31,14 @@ SCHEMES = READ_ONLY | {_MEMORY, "s3", "s3a", "gs", "az", "azure", "adl", "abfs",
 
 _SETTINGS = ("AWS_", "AZURE_", "GOOGLE_")
 
+#: Environment variables that name another server than that of the provider, by the first letter of
+#: the scheme. The first one that is set counts.
+_ENDPOINTS = {
+    "s": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "g": ("GOOGLE_BASE_URL",),
+    "a": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+
 #: Stores in memory that are in use, by their id. They exist in this process only.
 _in_memory: weakref.WeakValueDictionary[int, MemoryStore] = weakref.WeakValueDictionary()
 
@@ -100,8 +108,15 @@ class UserStore:
 
     @property
     def name(self) -> str:
-        """The text form of the store object."""
-        return str(self.store)
+        """The text form of the store object, or its type if obstore cannot make one."""
+        try:
+            return str(self.store)
+        except BaseException as error:
+            # obstore panics if the name of an Azure account is in the environment. A panic is no
+            # Exception.
+            if type(error).__name__ != "PanicException":
+                raise
+            return type(self.store).__name__
 
     def open(self) -> ZarrStore:
         """Return the store, ready to be used."""
@@ -167,9 +182,11 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
             f"obstore, which is not installed (pip install 'dlbd-estimators[cloud]')"
         ) from error
     # obstore refuses unencrypted connections by default; a URL with "http:" asks for one.
-    endpoint = dict(settings).get("AWS_ENDPOINT_URL", dict(settings).get("AWS_ENDPOINT", url))
+    given = dict(settings)
+    endpoints = [given[name] for name in _ENDPOINTS.get(url[0].lower(), ()) if name in given]
+    server = (endpoints or [url])[0]
     try:
-        store = from_url(url, client_options={"allow_http": endpoint.startswith("http:")})
+        store = from_url(url, client_options={"allow_http": server.lower().startswith("http:")})
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UnsupportedURL(without_credentials(f"cannot open {url}: {reason}")) from None

@@ -17,6 +17,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.centring import centre_of
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.parts import DividedBlock, PartRows
 
 
 @dataclass
@@ -62,30 +63,44 @@ class MomentsKernel(Kernel[Moments]):
     precise: bool = False
 
     def __call__(self, block: Block, parameters: None = None) -> Moments:
-        n_features = block.X.shape[1]
-        targets = block.targets
+        return self.of_rows(block, slice(None))
+
+    def of_rows(self, block: Block, selected: PartRows) -> Moments:
+        """Return the moments of some rows of a block, of which no more than a tile is copied.
+
+        Parameters
+        ----------
+        block : Block
+            Block with the rows.
+        selected : slice or ndarray of int
+            Positions of the rows.
+        """
+        targets = block.targets[selected]
+        weights = None if block.weight is None else block.weight[selected]
+        n_rows, n_features = len(targets), block.X.shape[1]
         width = n_features + targets.shape[1]
         size = tile_rows(width)
         dtype = np.dtype(np.float64) if self.precise else block.X.dtype
-        tile = scratch("wide", (min(size, block.n_rows), width), dtype)
+        tile = scratch("wide", (min(size, n_rows), width), dtype)
         product = scratch("product", (width, width), tile.dtype)
         products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
         shift = np.zeros(width)
         if self.centre:
-            shift[:n_features] = centre_of(block.X, block.weight, size)
-            shift[n_features:] = centre_of(targets, block.weight, size)
+            first = slice(size) if weights is None else np.flatnonzero(weights)[:size]
+            shift[:n_features] = centre_of(_rows(block.X, selected, first), None, size)
+            shift[n_features:] = centre_of(targets, weights, size)
         narrow = shift[:n_features].astype(tile.dtype)
         shift[:n_features] = narrow
-        for rows in tiles(block.n_rows, size):
-            columns = tile[: rows.stop - rows.start]
-            np.subtract(block.X[rows], narrow, out=columns[:, :n_features])
+        for rows in tiles(n_rows, size):
+            columns = tile[: len(targets[rows])]
+            np.subtract(_rows(block.X, selected, rows), narrow, out=columns[:, :n_features])
             columns[:, n_features:] = targets[rows] - shift[n_features:]
             root = np.ones(len(columns), dtype=tile.dtype)
-            if block.weight is None:
+            if weights is None:
                 weight += len(columns)
             else:
-                weight += float(block.weight[rows].sum())
-                root[:] = np.sqrt(block.weight[rows])
+                weight += float(weights[rows].sum())
+                root[:] = np.sqrt(weights[rows])
                 columns *= root[:, None]
             np.matmul(columns.T, columns, out=product)
             products += product
@@ -95,7 +110,7 @@ class MomentsKernel(Kernel[Moments]):
             offset /= weight
             products -= weight * np.outer(offset, offset)
         epsilon = float(np.finfo(tile.dtype).eps)
-        return Moments(weight, block.n_rows, shift, offset, products, epsilon)
+        return Moments(weight, n_rows, shift, offset, products, epsilon)
 
     def combine(self, left: Moments, right: Moments) -> Moments:
         weight = left.weight + right.weight
@@ -115,3 +130,30 @@ class MomentsKernel(Kernel[Moments]):
 
     def is_finite(self, partial: Moments) -> bool:
         return bool(np.isfinite(partial.products).all() and np.isfinite(partial.mean).all())
+
+
+@dataclass(frozen=True)
+class PartMomentsKernel(MomentsKernel):
+    """Second moments of the rows of one part of a divided block.
+
+    Parameters
+    ----------
+    part : int
+        Number of the part.
+    """
+
+    part: int = 0
+
+    def __call__(self, block: Block, parameters: None = None) -> Moments:
+        assert isinstance(block, DividedBlock)
+        return self.of_rows(block, block.parts[self.part])
+
+
+def _rows(X: FloatArray, selected: PartRows, rows: PartRows) -> FloatArray:
+    """Return ``X[selected][rows]``; a copy lies in memory that the next call uses again."""
+    if isinstance(selected, slice):
+        return X[selected][rows]
+    positions = selected[rows]
+    out = scratch("selected", (len(positions), X.shape[1]), X.dtype)
+    # "clip" lets NumPy write to `out` directly; no position is out of range.
+    return np.take(X, positions, axis=0, out=out, mode="clip")

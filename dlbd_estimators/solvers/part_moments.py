@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dlbd_estimators.engine.passes import Pass, PassGenerator
-from dlbd_estimators.kernels.moments import Moments, MomentsKernel
-from dlbd_estimators.kernels.parts import PartKernel, Splits
+from dlbd_estimators.kernels.moments import Moments, PartMomentsKernel
+from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.problem import Problem, check_weight
 
@@ -24,8 +24,7 @@ def ask_part_moments(
         Form products in float64, also for float32 data.
     """
     side = problem.packing.n_features + problem.packing.n_outputs
-    kernel = MomentsKernel(centre=True, precise=precise)
-    kernels = [PartKernel(kernel, part) for part in range(splits.n_parts)]
+    kernels = [PartMomentsKernel(True, precise, part) for part in range(splits.n_parts)]
     room = problem.room
     at_once = len(kernels) if room is None else max(1, room.nbytes // (8 * side**2))
     moments: list[Moments] = []

@@ -29,7 +29,7 @@ _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NAN = r"(?i)^[+-]?nan(\([a-z0-9_]*\))?$"  # as Arrow reads it
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"([+-]?[0-9]+)(\.0*)?")
 # float64 holds every integer up to this one; the next integer is rounded.
 _LARGEST = 2.0**53
 
@@ -107,10 +107,8 @@ def _numbers(array: pa.Array) -> Cells:
     if pa.types.is_boolean(type_):
         array = pc.cast(array, pa.uint8())
     if not (pa.types.is_integer(type_) or pa.types.is_floating(type_) or _is_bool_or_null(type_)):
-        if pa.types.is_decimal(type_):
-            array = pc.cast(array, pa.float64())
-        else:
-            return _numbers_of_texts(as_texts(array))
+        # Decimals, too: Arrow's own cast to float64 does not always return the nearest float.
+        return _numbers_of_texts(as_texts(array))
     present = _valid(array)
     values = _floats(pc.cast(array, pa.float64(), safe=False))
     unparsable = np.isinf(values)
@@ -147,8 +145,8 @@ def _numbers_of_texts(texts: pa.Array) -> Cells:
         unparsable = _valid(texts) & ~nan & ~(good & np.isfinite(values))
     large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) >= _LARGEST)
     for row in large.tolist():
-        text = texts[row].as_py().strip()
-        unparsable[row] |= bool(_INTEGER.fullmatch(text)) and int(text) != int(values[row])
+        integer = _INTEGER.fullmatch(texts[row].as_py().strip())
+        unparsable[row] |= integer is not None and int(integer[1]) != int(values[row])
     return Cells(values, unparsable)
 
 

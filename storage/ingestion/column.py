@@ -29,6 +29,7 @@ _ONLY_FOR = {
     "encoding": ("category",),
     "unknown": ("category",),
     "max_categories": ("category",),
+    "reference": ("category",),
     "parts": ("datetime",),
     "format": ("datetime",),
     "minimum": ("number", "datetime"),
@@ -57,6 +58,10 @@ class Column:
         One column of 0 and 1 for each category, or one column of their numbers from 0.
     max_categories : int, default=1000
         Largest number of categories; more are an error that names the column.
+    reference : str, optional
+        The category without a column of its own: its rows are 0 in the columns of all others. Use
+        it for linear models, whose coefficients then compare the other categories with this one.
+        None means each category has a column.
     parts : sequence of str, default=("year", "month", "weekday", "hour")
         The parts of a datetime that become columns of X: year, month, day, weekday (Monday is 0),
         day_of_year, hour, minute, second. Times with a zone are converted to UTC.
@@ -97,6 +102,7 @@ class Column:
     categories: Sequence[str] | None = None
     encoding: Literal["one-hot", "codes"] = "one-hot"
     max_categories: int = 1000
+    reference: str | None = None
     parts: Sequence[str] = ("year", "month", "weekday", "hour")
     format: str | None = None
     minimum: float | str | None = None
@@ -118,6 +124,7 @@ class Column:
             raise ValueError(
                 "unknown='ignore' needs encoding='one-hot': unknown categories have no code"
             )
+        self._check_reference()
         if self.out_of_range != "error" and self.minimum is None and self.maximum is None:
             raise ValueError("out_of_range has no effect without minimum or maximum")
         for name in ("minimum", "maximum", "fill_value"):
@@ -132,6 +139,22 @@ class Column:
             raise ValueError(f"fill_value {self.fill_value!r} is none of the categories {known}")
         if self.kind is not None:
             self.check_fits(self.kind)
+
+    def _check_reference(self) -> None:
+        reference = self.reference
+        if reference is None:
+            return
+        if not isinstance(reference, str):
+            raise TypeError(f"reference must be a str, as categories are, got {reference!r}")
+        if self.encoding == "codes":
+            raise ValueError("reference needs encoding='one-hot': with codes there is one column")
+        if self.unknown == "ignore":
+            raise ValueError(
+                f"unknown='ignore' encodes unknown categories as 0 in each column, which is the "
+                f"encoding of the reference {reference!r}: choose another policy, or no reference"
+            )
+        if self.categories is not None and reference not in self.categories:
+            raise ValueError(f"reference {reference!r} is none of the categories {self.categories}")
 
     def check_fits(self, kind: Kind) -> None:
         """Refuse options that do not apply to a column of this kind.

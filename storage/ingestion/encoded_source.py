@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from dask.array.core import Array as DaskArray
 from dask.delayed import Delayed, delayed
 
 from storage.computing import compute
-from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import check_names
 from storage.ingestion.quality import QualityReport
-from storage.ingestion.recipe import Recipe, violation
+from storage.ingestion.recipe import Recipe
+from storage.ingestion.refusal import refuse_broken
+from storage.ingestion.rows import Rows
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
 from storage.ingestion.tally import Tally, joined, tally_rows
 
-__all__ = ["EncodedSource", "encode_source", "read_rows"]
-
-_SHOWN_EXAMPLES = 3
+__all__ = ["EncodedSource", "encode_source", "read_rows", "tallies_of"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def encode_source(
     given: Recipe | None,
     rows: RowSelection | None,
     csv: CSVFormat | None,
+    joins: tuple[Lookup, ...] = (),
 ) -> EncodedSource:
     """Count the rows of a source, and return them encoded.
 
@@ -68,6 +69,8 @@ def encode_source(
         The rows that are used; None means all.
     csv : CSVFormat or None
         How CSV files are written.
+    joins : tuple of Lookup
+        The tables to join; those of `given` if steps are given.
 
     Raises
     ------
@@ -76,17 +79,49 @@ def encode_source(
     """
     if rows is not None:
         check_names(source, [rows.column])
-    count = delayed(partial(tally_rows, plan), traverse=False)
-    tallies = list(compute(*map(count, read_rows(source, rows, [*plan]))))
+    joins = given.joins if given is not None else joins
+    columns = columns_to_read([*plan], joins)
+    tallies = tallies_of(read_rows(source, rows, columns), plan, joins)
     tally = joined(tallies, plan)
-    _refuse_broken(tally, plan, csv, declared_here=given is None)
-    recipe = given or Recipe.fitted(plan, tally)
+    refuse_broken(tally, plan, joins, csv, declared_here=given is None)
+    recipe = given or Recipe.fitted(plan, tally, joins)
     description = source.description if rows is None else f"{source.description}, {rows}"
-    report = QualityReport.of(description, recipe.target.name, plan, tally)
+    report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     X, y = encoded_arrays(
-        recipe, read_rows(source, rows, [*plan]), [counts.n_kept for counts in tallies]
+        recipe, read_rows(source, rows, columns), [counts.n_kept for counts in tallies]
     )
     return EncodedSource(recipe, report, X, y)
+
+
+def tallies_of(
+    rows: Sequence[Delayed], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
+) -> list[Tally]:
+    """Count the rows of each partition, on the active cluster or on threads.
+
+    Parameters
+    ----------
+    rows : sequence of Delayed Rows
+        The raw rows of each partition.
+    plan : dict of str to Column
+        The rules of each column that is used.
+    joins : tuple of Lookup
+        The tables to join.
+    """
+    # One task holds the joined tables, because they may be large.
+    shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
+    count = delayed(partial(_tally, plan), traverse=False)
+    return list(compute(*(count(shared, partition) for partition in rows)))
+
+
+@dataclass(frozen=True)
+class _Joins:
+    """The joined tables, as one object in a graph."""
+
+    tables: tuple[Lookup, ...]
+
+
+def _tally(plan: Mapping[str, Column], joins: _Joins, rows: Rows) -> Tally:
+    return tally_rows(plan, joins.tables, rows)
 
 
 def read_rows(
@@ -97,49 +132,3 @@ def read_rows(
         return source.rows(columns)
     wanted = [*columns, *({selection.column} - {*columns})]
     return select_rows(selection, source.rows(wanted), columns)
-
-
-def _refuse_broken(
-    tally: Tally, plan: Mapping[str, Column], csv: CSVFormat | None, *, declared_here: bool
-) -> None:
-    """Raise an error that lists all broken rules whose policy is an error."""
-    lines = []
-    if tally.malformed and (csv is None or csv.on_bad_lines == "error"):
-        lines.append(
-            f"lines with too many or too few fields, {tally.malformed:,} of {tally.n_rows:,}: "
-            f"{_shown(tally.malformed_examples)}. Skip them with "
-            f"csv=storage.CSVFormat(on_bad_lines='skip')"
-        )
-    if tally.unassigned:
-        lines.append(
-            f"rows without a value that the split can be decided by (it is missing, or cannot be "
-            f"read), {tally.unassigned:,}: "
-            f"{_shown(tally.unassigned_examples)}. Mend these rows, or split by another column"
-        )
-    for name, column in plan.items():
-        found = tally.columns[name]
-        for rule, count in found.broken.items():
-            if getattr(column, rule) == "error":
-                remedy = (
-                    f"Declare what to do, e.g. columns={{{name!r}: "
-                    f"storage.Column({column.kind!r}, {rule}='drop')}}"
-                    if declared_here
-                    else f"The data set whose steps are used was ingested with {rule}='error': "
-                    f"mend the rows, or ingest it again with another policy"
-                )
-                lines.append(
-                    f"column {name!r}, {count:,} of {tally.n_rows:,} rows: "
-                    f"{violation(rule, column)}: {_shown(found.examples[rule])}. {remedy}"
-                )
-    if lines:
-        raise InvalidData("the raw data break the declared rules:\n  " + "\n  ".join(lines))
-    if not tally.n_rows:
-        raise InvalidData("the source has no rows, or the split selects none of them")
-    if not tally.n_kept:
-        raise InvalidData(
-            f"no row is left of {tally.n_rows:,}: policies and malformed lines leave out all"
-        )
-
-
-def _shown(examples: Sequence[Any]) -> str:
-    return "; ".join(map(str, examples[:_SHOWN_EXAMPLES]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,12 +78,12 @@ def encode_raw(recipe: Recipe, raw: Any, columns: tuple[int, ...] | None) -> Enc
     if recipe.target.name in names:
         wanted.append(recipe.target.name)
     if not lazy:
-        return _encoded(recipe, wanted, columns, "the raw data", raw)
+        return _encoded(wanted, columns, "the raw data", recipe, raw)
     return _lazy(recipe, wanted, columns, raw)
 
 
 def _encoded(
-    recipe: Recipe, wanted: list[str], columns: tuple[int, ...] | None, where: str, raw: Any
+    wanted: list[str], columns: tuple[int, ...] | None, where: str, recipe: Recipe, raw: Any
 ) -> Encoded:
     table = raw.select(wanted) if isinstance(raw, pa.Table) else table_of_frame(raw, wanted, where)
     X, y, kept = recipe.encode(table, where)
@@ -90,11 +91,12 @@ def _encoded(
 
 
 def _lazy(recipe: Recipe, wanted: list[str], columns: tuple[int, ...] | None, raw: Any) -> Encoded:
+    shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
     pieces = [
         delayed(
-            partial(_encoded, recipe, wanted, columns, f"partition {number} of the raw data"),
+            partial(_encoded, wanted, columns, f"partition {number} of the raw data"),
             traverse=False,
-        )(partition)
+        )(shared, partition)
         for number, partition in enumerate(raw.to_delayed())
     ]
     names = recipe.feature_names

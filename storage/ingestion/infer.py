@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +21,24 @@ SAMPLE_ROWS = 10_000
 
 
 def resolved_columns(
-    names: Sequence[str], declared: Mapping[str, Column], sample: Sequence[Rows], *, texts: bool
+    names: Sequence[str],
+    declared: Mapping[str, Column],
+    sample: Sequence[Rows],
+    texts: Collection[str],
 ) -> dict[str, Column]:
     """Return all columns with their kinds: declared, or inferred from the sample.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns.
+    declared : dict of str to Column
+        The declarations of some of them.
+    sample : sequence of Rows
+        Rows of some partitions.
+    texts : collection of str
+        The columns whose kinds are inferred from how values are written, as in CSV; the types of
+        the others show their kinds.
 
     Raises
     ------
@@ -34,7 +49,7 @@ def resolved_columns(
     for name in names:
         column = declared.get(name, Column())
         if column.kind is None:
-            kind = _kind_in_all(name, sample, texts=texts)
+            kind = _kind_in_all(name, sample, texts=name in texts)
             try:
                 column.check_fits(kind)
             except ValueError as error:

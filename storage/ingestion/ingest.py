@@ -17,6 +17,9 @@ from storage.group import INGEST
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.join import Join
+from storage.ingestion.joined_tables import load_tables
+from storage.ingestion.lookup import Lookup
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
@@ -39,6 +42,7 @@ def ingest(
     target: str | None = None,
     features: Sequence[str] | None = None,
     columns: Mapping[str, Column] | None = None,
+    joins: Sequence[Join] = (),
     like: Dataset | Location | None = None,
     rows: HashSplit | TimeSplit | None = None,
     csv: CSVFormat | None = None,
@@ -76,11 +80,14 @@ def ingest(
     columns : dict of str to Column, optional
         Declarations of raw columns. The kind of a column that is not declared is inferred from a
         sample.
+    joins : sequence of Join, optional
+        Tables whose columns are added to the raw rows by a key, one after the other. The added
+        columns come after those of the source, and may be named in `features` and `columns`.
     like : Dataset, str, path-like or zarr.abc.store.Store, optional
-        A data set that :func:`~storage.ingest` made, whose columns, rules, categories and imputed
-        values are used again. Use it for a test set, so that its X has the columns of the training
-        set and nothing is estimated from the test rows. `target`, `features` and `columns` must
-        then be None.
+        A data set that :func:`~storage.ingest` made, whose columns, joined tables, rules,
+        categories and imputed values are used again. Use it for a test set, so that its X has the
+        columns of the training set and nothing is estimated from the test rows. `target`,
+        `features`, `columns` and `joins` must then not be given.
     rows : HashSplit or TimeSplit, optional
         The rows to ingest, by the hash of a key or by time; None means all. With `like`, rows that
         the other data set has selected by the same column are refused.
@@ -114,7 +121,7 @@ def ingest(
     ------
     InvalidData
         When raw data cannot be read, or break a declared rule. The message names all such columns,
-        with the first lines or rows.
+        with the first lines or rows. Or when a joined table has a key twice.
     FileNotFoundError, PermissionError
         When a file of the source does not exist, or cannot be read.
     DatasetExists
@@ -153,7 +160,7 @@ def ingest(
         raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
     given = None
     if like is not None:
-        _refuse_declarations(target=target, features=features, columns=columns)
+        _refuse_declarations(target=target, features=features, columns=columns, joins=joins or None)
         known = like if isinstance(like, Dataset) else open_dataset(like)
         record = _record_of(known, rows)
         given = record.recipe
@@ -166,12 +173,15 @@ def ingest(
             f"an ingest resumes from files or a data set only, because {found.description} may "
             f"have other rows than before: write it to Parquet first, or leave out resume"
         )
+    lookups: tuple[Lookup, ...] = ()
     if given is None:
         assert target is not None
-        plan = planned_columns(found, target, features, columns or {})
+        tables = load_tables(joins, found)
+        plan = planned_columns(found, target, features, columns or {}, tables)
+        lookups = tuple(table.lookup for table in tables)
     else:
         plan = columns_of_recipe(found, given)
-    encoded = encode_source(found, plan, given, rows, csv)
+    encoded = encode_source(found, plan, given, rows, csv, lookups)
     recipe = encoded.recipe
     record = IngestRecord(recipe, encoded.report, rows)
     return store_arrays(

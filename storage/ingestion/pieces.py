@@ -36,32 +36,34 @@ def encoded_arrays(
     n_kept : sequence of int
         Number of kept rows of each partition.
     """
+    # One task holds the recipe, because its joined tables may be large.
+    shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
     step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
     pieces, lengths = [], []
     name = f"encode-{uuid.uuid4().hex}"
     for number, (each, kept) in enumerate(zip(rows, n_kept, strict=True)):
         starts = range(0, kept, step)
         if len(starts) > 1 and recipe.may_drop:
-            each = delayed(partial(_kept_rows, recipe), traverse=False)(
-                each, dask_key_name=f"{name}-kept-{number}"
+            each = delayed(_kept_rows, traverse=False)(
+                shared, each, dask_key_name=f"{name}-kept-{number}"
             )
         for start in starts:
             part = (start, start + step) if len(starts) > 1 else None
-            encode = delayed(partial(_encode, recipe, part), traverse=False)
-            pieces.append(encode(each, dask_key_name=f"{name}-{number}-{start}"))
+            encode = delayed(partial(_encode, part), traverse=False)
+            pieces.append(encode(shared, each, dask_key_name=f"{name}-{number}-{start}"))
             lengths.append(min(step, kept - start))
     n_features = len(recipe.feature_names)
     X = array_of(pieces, 0, lengths, (n_features,), np.dtype(np.float64))
     return X, array_of(pieces, 1, lengths, (), recipe.target_dtype)
 
 
-def _encode(recipe: Recipe, part: tuple[int, int] | None, rows: Rows) -> EncodedRows:
+def _encode(part: tuple[int, int] | None, recipe: Recipe, rows: Rows) -> EncodedRows:
     table = rows.table if part is None else rows.table.slice(part[0], part[1] - part[0])
     return recipe.encode(table, rows.file)
 
 
 def _kept_rows(recipe: Recipe, rows: Rows) -> Rows:
-    return Rows(recipe.kept(rows.table), rows.file, rows.unit, rows.n_units)
+    return Rows(recipe.kept(rows.table, rows.file), rows.file, rows.unit, rows.n_units)
 
 
 def array_of(

@@ -9,6 +9,7 @@ from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.infer import resolved_columns
+from storage.ingestion.joined_tables import JoinedTable
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.sources import Source
 
@@ -20,6 +21,7 @@ def planned_columns(
     target: str,
     features: Sequence[str] | None,
     columns: Mapping[str, Column],
+    tables: Sequence[JoinedTable] = (),
 ) -> dict[str, Column]:
     """Return the rules of each column that is used, the target last.
 
@@ -33,6 +35,8 @@ def planned_columns(
         The columns that become X; None means all but the target.
     columns : dict of str to Column
         The declared rules. Other columns get the default rules of their kind.
+    tables : sequence of JoinedTable
+        The tables whose columns are added to those of the source.
 
     Raises
     ------
@@ -41,9 +45,20 @@ def planned_columns(
     ValueError, TypeError
         When the arguments contradict one another.
     """
-    declared = _declared_columns(source, target, features, columns)
-    sample = compute(*source.rows([*declared], of_sample=True))
-    plan = resolved_columns([*declared], declared, sample, texts=source.texts)
+    added = [name for table in tables for name in table.rows.table.column_names]
+    if target in added:
+        raise ValueError(
+            f"the target {target!r} is a column of a joined table, and new rows have no target to "
+            f"join: ingest the table with the target, and join the other one"
+        )
+    declared = _declared_columns(source, target, features, columns, added)
+    own = [name for name in declared if name not in added]
+    sample = compute(*source.rows(own, of_sample=True))
+    found = resolved_columns(own, declared, sample, texts=source.texts)
+    for table in tables:
+        names = [name for name in table.rows.table.column_names if name in declared]
+        found |= resolved_columns(names, declared, [table.rows], texts=table.texts)
+    plan = {name: found[name] for name in declared}
     plan[target] = _as_target(plan[target])
     return plan
 
@@ -59,7 +74,7 @@ def columns_of_recipe(source: Source, recipe: Recipe) -> dict[str, Column]:
         When the source lacks a column.
     """
     steps = (*recipe.features, recipe.target)
-    check_names(source, [step.name for step in steps])
+    check_names(source, [*recipe.raw_names, recipe.target.name])
     return {step.name: replace(step.column, categories=step.categories) for step in steps}
 
 
@@ -68,11 +83,13 @@ def _declared_columns(
     target: str,
     features: Sequence[str] | None,
     columns: Mapping[str, Column],
+    added: Sequence[str],
 ) -> dict[str, Column]:
     if isinstance(features, str):
         raise TypeError(f"features must be a sequence of names, got {features!r}")
-    chosen = [*(features if features is not None else (n for n in source.names if n != target))]
-    check_names(source, [target, *chosen, *columns])
+    names = [*source.names, *added]
+    chosen = [*(features if features is not None else (n for n in names if n != target))]
+    check_names(source, [target, *chosen, *columns], added)
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ValueError("features must be distinct names, and must not include the target")
     if not chosen:
@@ -86,17 +103,18 @@ def _declared_columns(
     return {name: columns.get(name, Column()) for name in (*chosen, target)}
 
 
-def check_names(source: Source, names: Sequence[str]) -> None:
-    """Refuse the name of a column that the source does not have.
+def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ()) -> None:
+    """Refuse the name of a column that neither the source has nor a joined table has added.
 
     Raises
     ------
     InvalidData
         When the source lacks a column.
     """
+    known = [*source.names, *added]
     for name in names:
-        if name not in source.names:
-            shown = ", ".join(source.names[:8]) + ", ..." * (len(source.names) > 8)
+        if name not in known:
+            shown = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
             raise InvalidData(
                 f"{source.description} has no column {name!r}: its columns are {shown}"
             )
@@ -110,5 +128,7 @@ def _as_target(column: Column) -> Column:
             "the target cannot be imputed or ignored: drop such rows with missing='drop' or "
             "unknown='drop'"
         )
+    if column.reference is not None:
+        raise ValueError("reference leaves out a column of X, and the target is not in X")
     # A row without a target cannot be trained on, so "keep" is not an option.
     return replace(column, missing="error") if column.missing == "keep" else column

@@ -3,122 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from storage.ingestion.column import Column
-from storage.ingestion.rules import RULES
-from storage.ingestion.tally import ColumnTally, Example, Tally
+from storage.ingestion.column_quality import ColumnQuality
+from storage.ingestion.join_quality import JoinQuality
+from storage.ingestion.lookup import Lookup
+from storage.ingestion.tally import Example, Tally
 from storage.plain_values import from_plain
 
-__all__ = ["ColumnQuality", "QualityReport"]
+__all__ = ["QualityReport"]
 
 _SHOWN = 30
 _MAX_LINES = 20
-
-
-@dataclass(frozen=True)
-class ColumnQuality:
-    """Quality of one raw column; part of a :class:`QualityReport`.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    kind : str
-        ``"number"``, ``"boolean"``, ``"category"`` or ``"datetime"``.
-    policies : dict of str to str
-        The policy of each rule.
-    broken : dict of str to int
-        Number of values that broke each rule, over all raw rows. A value that a policy made
-        missing counts as missing, too. Rows that one rule leaves out do not count for rules whose
-        policy is an error.
-    examples : dict of str to tuple of Example
-        The first values that broke each rule.
-    count : int
-        Number of values in the kept rows, without missing values.
-    minimum, maximum, mean, std : float or None
-        Statistics of the kept rows after cleaning, for numbers and for datetimes (in seconds since
-        1970).
-    categories : dict of str to int or None
-        Number of kept rows with each category.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> import storage
-    >>> frame = pd.DataFrame({"a": [1.0, None, 3.0], "b": [0.0, 1.0, 2.0]})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     data = storage.ingest(frame, f"{folder}/rows.zarr", target="b")
-    ...     data.quality.columns["a"].broken
-    {'missing': 1}
-    """
-
-    name: str
-    kind: str
-    policies: Mapping[str, str]
-    broken: Mapping[str, int]
-    examples: Mapping[str, tuple[Example, ...]]
-    count: int
-    minimum: float | None
-    maximum: float | None
-    mean: float | None
-    std: float | None
-    categories: Mapping[str, int] | None
-
-    @property
-    def range(self) -> str:
-        """Smallest and largest value in words, or the most frequent categories."""
-        if self.categories is not None:
-            ranked = sorted(self.categories.items(), key=lambda each: -each[1])
-            shown = ", ".join(f"{name} {count:,}" for name, count in ranked[:4])
-            return shown + (f", and {len(ranked) - 4:,} more" if len(ranked) > 4 else "")
-        if self.minimum is None or self.maximum is None:
-            return ""
-        if self.kind == "datetime":
-            first, last = (
-                np.datetime64(round(each * 1e6), "us").astype("M8[s]")
-                for each in (self.minimum, self.maximum)
-            )
-            return f"{first} to {last}"
-        return f"{self.minimum:.6g} to {self.maximum:.6g}, mean {self.mean:.6g}, std {self.std:.6g}"
-
-    @classmethod
-    def of(cls, name: str, column: Column, found: ColumnTally) -> ColumnQuality:
-        """Return the quality of a column whose values were counted.
-
-        Parameters
-        ----------
-        name : str
-            Name of the column.
-        column : Column
-            Declaration of the column.
-        found : ColumnTally
-            Counts of the column.
-
-        Returns
-        -------
-        ColumnQuality
-            The counts and the policies.
-        """
-        summary, numbers = found.summary, (None, None, None, None)
-        count = 0 if found.categories is None else sum(found.categories.values())
-        if summary is not None and summary.count[0]:
-            count = int(summary.count[0])
-            std = float(np.sqrt(summary.squares[0] / (count - 1))) if count > 1 else 0.0
-            numbers = (
-                float(summary.low[0]), float(summary.high[0]), float(summary.mean[0]), std,
-            )  # type: ignore[assignment]  # fmt: skip
-        policies = {rule: str(getattr(column, rule)) for rule in RULES}
-        return cls(
-            name, str(column.kind), policies, dict(found.broken), dict(found.examples), count,
-            *numbers, found.categories if found.categories is None else dict(found.categories),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,6 +42,8 @@ class QualityReport:
         The first of these lines.
     columns : dict of str to ColumnQuality
         Quality of each raw column, the target last.
+    joins : tuple of JoinQuality
+        The joined tables.
 
     Examples
     --------
@@ -156,9 +58,9 @@ class QualityReport:
     ...     )
     ...     print(data.quality)
     Quality of a pandas DataFrame: 2 of 3 rows kept
-      a (number): 1 to 3, mean 2, std 1.41421
+      a (number): 1 to 3, median 1, mean 2, std 1.41421
           1 missing: drop; nothing in row 1 of the DataFrame
-      b (number, target): 0 to 2, mean 1, std 1.41421
+      b (number, target): 0 to 2, median 0, mean 1, std 1.41421
     """
 
     source: str
@@ -168,10 +70,16 @@ class QualityReport:
     n_malformed: int
     malformed: tuple[Example, ...]
     columns: Mapping[str, ColumnQuality]
+    joins: tuple[JoinQuality, ...] = ()
 
     @classmethod
     def of(
-        cls, source: str, target: str, columns: Mapping[str, Column], tally: Tally
+        cls,
+        source: str,
+        target: str,
+        columns: Mapping[str, Column],
+        joins: Sequence[Lookup],
+        tally: Tally,
     ) -> QualityReport:
         """Return the report of counted rows.
 
@@ -181,6 +89,8 @@ class QualityReport:
             The source of the rows, and the name of the target.
         columns : dict of str to Column
             Declaration of each column.
+        joins : sequence of Lookup
+            The joined tables.
         tally : Tally
             Counts of all rows.
 
@@ -193,6 +103,11 @@ class QualityReport:
             source, target, tally.n_rows, tally.n_kept, tally.malformed, tally.malformed_examples,
             {name: ColumnQuality.of(name, column, tally.columns[name])
              for name, column in columns.items()},
+            tuple(
+                JoinQuality(join.name, join.left_on, join.keys.num_rows, join.unmatched,
+                            counts.unmatched, counts.examples)
+                for join, counts in zip(joins, tally.joins, strict=True)
+            ),
         )  # fmt: skip
 
     @property
@@ -237,6 +152,7 @@ class QualityReport:
         if self.n_malformed:
             lines.append(f"  lines with too many or too few fields: {self.n_malformed:,} skipped; "
                          f"{self.malformed[0]}")  # fmt: skip
+        lines += [f"  joined with {join}" for join in self.joins]
         # Columns that broke rules are shown first, if not all columns fit.
         ranked = sorted(self.columns.values(), key=lambda each: not each.broken)
         shown = [each.name for each in ranked[:_MAX_LINES]]
@@ -279,7 +195,7 @@ class QualityReport:
         report = from_plain(cls, plain)
         # A report that cannot be shown is damaged: for example one without a policy for a rule.
         for column in report.columns.values():
-            _lines(column, is_target=False)
+            _lines(column, is_target=False), column.distribution
         repr(report), report.class_balance
         return report
 

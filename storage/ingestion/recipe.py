@@ -6,218 +6,23 @@ They are stored with the data set, so that new raw rows go through exactly the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.errors import InvalidData
-from storage.ingestion.cells import Mask, text_at
-from storage.ingestion.column import Column, limit
-from storage.ingestion.rules import Checked, check_column
-from storage.ingestion.tally import ColumnTally, Tally
-from storage.metadata import shortened
-from storage.plain_values import from_plain
-from storage.schema import Label
+from storage.ingestion.cells import Mask
+from storage.ingestion.column import Column
+from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read, joined_rows
+from storage.ingestion.rules import Checked
+from storage.ingestion.step import Step
+from storage.ingestion.tally import Tally
 
-__all__ = ["EncodedRows", "Recipe", "Step", "violation"]
+__all__ = ["EncodedRows", "Recipe"]
 
 Array = npt.NDArray[Any]
-
-#: Codes of a missing value, and of a text that is none of the categories.
-_GAP, _UNKNOWN = -1, -2
-
-
-@dataclass(frozen=True)
-class Step:
-    """How one raw column is checked, cleaned and encoded.
-
-    Attributes
-    ----------
-    name : str
-        The raw column.
-    column : Column
-        Its declaration, with a kind.
-    categories : tuple of str or None
-        The categories, found or declared; None for other kinds.
-    fill : float, str or None
-        The value that replaces missing values, if the policy is to impute.
-    """
-
-    name: str
-    column: Column
-    categories: tuple[str, ...] | None
-    fill: Label | None
-
-    @classmethod
-    def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
-        """Return the step of a column whose values were counted.
-
-        Raises
-        ------
-        InvalidData
-            When there are too many categories, or nothing to impute from.
-        """
-        categories = None
-        if column.kind == "category":
-            if found.crowded:
-                some = ", ".join(map(repr, [*(found.categories or {})][:3]))
-                raise InvalidData(
-                    f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
-                    f"...): leave it out with features=, declare it as another kind, or allow more "
-                    f"with storage.Column('category', max_categories=...)"
-                )
-            categories = _categories(column, found)
-            if not categories:
-                raise InvalidData(
-                    f"column {name!r} has no value in the rows kept: leave it out with features="
-                )
-        fill = column.fill_value if column.missing == "impute" else None
-        if column.missing == "impute" and fill is None:
-            fill = _imputed(column, found)
-            if fill is None and found.broken.get("missing"):
-                raise InvalidData(
-                    f"column {name!r} has no value to impute from: give fill_value, or leave it out"
-                )
-        return cls(name, column, categories, fill)
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns of X that the raw column becomes."""
-        if self.column.kind == "datetime":
-            return tuple(f"{self.name}_{part}" for part in self.column.parts)
-        if self.column.kind == "category" and self.column.encoding == "one-hot":
-            return tuple(f"{self.name}_{category}" for category in self.categories or ())
-        return (self.name,)
-
-    @property
-    def classes(self) -> tuple[Label, ...] | None:
-        """Labels of the codes of y, if this column is the target; None for numbers."""
-        return (False, True) if self.column.kind == "boolean" else self.categories
-
-    def check(self, array: pa.ChunkedArray) -> Checked:
-        """Check raw values by the rules of the column."""
-        return check_column(self.name, array, self.column, self.categories)
-
-    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
-        """Return the values of the kept rows, imputed, with codes in place of categories.
-
-        Raises
-        ------
-        InvalidData
-            When a value breaks a rule whose policy is an error. The message names the row.
-        """
-        for rule, broken in checked.broken.items():
-            wrong = np.flatnonzero(broken & kept)
-            if len(wrong) and getattr(self.column, rule) == "error":
-                row = int(wrong[0])
-                value = text_at(array, row)
-                raise InvalidData(
-                    f"{violation(rule, self.column)} in row {row:,} of {where}, column "
-                    f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
-                )
-        values: Array = checked.values[kept]
-        if self.column.kind == "category":
-            # A missing value has the position -1: it takes the last code.
-            values = np.array([*map(self._code, checked.texts), _GAP])[values]
-        gaps = checked.broken.get("missing")
-        if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            assert self.column.kind is not None
-            fill = limit(self.fill, self.column.kind)
-            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
-        return values
-
-    def _code(self, text: str) -> int:
-        return self._known.get(text, _UNKNOWN)
-
-    @cached_property
-    def _known(self) -> dict[str, int]:
-        return {text: code for code, text in enumerate(self.categories or ())}
-
-    def features(self, values: Array) -> Array:
-        """Return the columns of X, of shape (n_rows, n_columns), for cleaned values."""
-        if self.column.kind == "datetime":
-            return _parts(values, self.column.parts)
-        if self.column.kind != "category":
-            return values.astype(np.float64)[:, None]
-        gaps = values == _GAP
-        if self.column.encoding == "codes":
-            return np.where(gaps, np.nan, values)[:, None]
-        columns: Array = np.equal.outer(values, np.arange(len(self.categories or ()))).astype(float)
-        columns[gaps] = np.nan
-        return columns
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the step as plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Step:
-        """Return the step with these plain values."""
-        step = from_plain(cls, plain)
-        step._check_fit()
-        return step
-
-    def _check_fit(self) -> None:
-        """Check that the parts of a stored step belong together.
-
-        Raises
-        ------
-        ValueError, TypeError
-            When they do not.
-        """
-        kind, categories = self.column.kind, self.categories
-        if kind is None:
-            raise ValueError(f"column {shortened(self.name)} has no kind")
-        if (kind == "category") != (categories is not None):
-            raise ValueError(f"column {shortened(self.name)} is a {kind} with wrong categories")
-        if categories is not None and (not categories or len({*categories}) < len(categories)):
-            raise ValueError(f"the categories of {shortened(self.name)} are not distinct")
-        if self.fill is not None:
-            limit(self.fill, kind)
-
-
-def violation(rule: str, column: Column) -> str:
-    """Return words for a value that breaks a rule."""
-    low = "anything" if column.minimum is None else column.minimum
-    high = "anything" if column.maximum is None else column.maximum
-    return {
-        "unparsable": f"a value that is not a {column.kind}",
-        "out_of_range": f"a value outside {low} to {high}",
-        "unknown": "a value that is none of the categories",
-        "missing": "a missing value",
-    }[rule]
-
-
-def _categories(column: Column, found: ColumnTally) -> tuple[str, ...]:
-    if column.categories is not None:
-        return tuple(column.categories)
-    categories = set(found.categories or ())
-    if categories and column.fill_value is not None:
-        categories.add(str(column.fill_value))  # rows that are imputed with it have it
-    return tuple(sorted(categories))
-
-
-def _imputed(column: Column, found: ColumnTally) -> Label | None:
-    if column.kind == "number":
-        summary = found.summary
-        return None if summary is None or not summary.count[0] else float(summary.mean[0])
-    counts = found.categories or {}
-    if not any(counts.values()):
-        return None
-    most = max(counts, key=lambda each: counts[each])  # the first of several, which are sorted
-    return float(most == "True") if column.kind == "boolean" else most
-
-
-def _parts(times: Array, parts: Sequence[str]) -> Array:
-    import pandas as pd
-
-    index = pd.DatetimeIndex(times)
-    columns = [getattr(index, "day_of_week" if part == "weekday" else part) for part in parts]
-    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
 class EncodedRows(NamedTuple):
@@ -238,13 +43,18 @@ class Recipe:
         The steps of X, in the order of its columns.
     target : Step
         The step of y.
+    joins : tuple of Lookup
+        The tables whose columns are added to the raw rows before all other steps.
     """
 
     features: tuple[Step, ...]
     target: Step
+    joins: tuple[Lookup, ...] = ()
 
     @classmethod
-    def fitted(cls, plan: Mapping[str, Column], tally: Tally) -> Recipe:
+    def fitted(
+        cls, plan: Mapping[str, Column], tally: Tally, joins: tuple[Lookup, ...] = ()
+    ) -> Recipe:
         """Return the steps of columns whose values were counted; the target is the last column.
 
         Raises
@@ -255,7 +65,7 @@ class Recipe:
         *features, target = (
             Step.fitted(name, column, tally.columns[name]) for name, column in plan.items()
         )
-        return cls(tuple(features), target)
+        return cls(tuple(features), target, joins)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -264,13 +74,13 @@ class Recipe:
 
     @property
     def raw_names(self) -> tuple[str, ...]:
-        """Names of the raw columns that become X."""
-        return tuple(step.name for step in self.features)
+        """Names of the columns that raw rows need, besides the target."""
+        return columns_to_read([step.name for step in self.features], self.joins)
 
     @property
     def may_drop(self) -> bool:
         """Whether a policy can leave out rows."""
-        return any(
+        return any(lookup.unmatched == "drop" for lookup in self.joins) or any(
             "drop" in (step.column.missing, step.column.unparsable, step.column.out_of_range,
                        step.column.unknown)
             for step in (*self.features, self.target)
@@ -287,8 +97,11 @@ class Recipe:
         steps = list(self.features)
         if self.target.name in table.column_names:
             steps.append(self.target)
+        table, unmatched = joined_rows(self.joins, table, where)
         checked = {step.name: step.check(table.column(step.name)) for step in steps}
-        kept = ~self._dropped(checked, table.num_rows)
+        kept = ~self._dropped(checked, unmatched, table.num_rows)
+        for lookup, mask in zip(self.joins, unmatched, strict=True):
+            lookup.refuse_unmatched(table, mask & kept, where)
         cleaned = {
             step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
             for step in steps
@@ -303,17 +116,22 @@ class Recipe:
             return EncodedRows(X, None, kept)
         return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
 
-    def kept(self, table: pa.Table) -> pa.Table:
+    def kept(self, table: pa.Table, where: str) -> pa.Table:
         """Return the raw rows that no policy leaves out."""
         steps = (*self.features, self.target)
-        checked = {step.name: step.check(table.column(step.name)) for step in steps}
-        return table.filter(pa.array(~self._dropped(checked, table.num_rows)))
+        joined, unmatched = joined_rows(self.joins, table, where)
+        checked = {step.name: step.check(joined.column(step.name)) for step in steps}
+        return table.filter(pa.array(~self._dropped(checked, unmatched, table.num_rows)))
 
-    @staticmethod
-    def _dropped(checked: Mapping[str, Checked], n_rows: int) -> Mask:
+    def _dropped(
+        self, checked: Mapping[str, Checked], unmatched: Sequence[Mask], n_rows: int
+    ) -> Mask:
         drop = np.zeros(n_rows, bool)
         for each in checked.values():
             drop |= each.drop
+        for lookup, mask in zip(self.joins, unmatched, strict=True):
+            if lookup.unmatched == "drop":
+                drop |= mask
         return drop
 
     def _y(self, values: Array) -> Array:
@@ -324,14 +142,22 @@ class Recipe:
         return {
             "features": [step.to_json() for step in self.features],
             "target": self.target.to_json(),
+            "joins": [lookup.to_json() for lookup in self.joins],
         }
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
         """Return the recipe with these plain values."""
         features = tuple(Step.from_json(step) for step in plain["features"])
-        recipe = cls(features, Step.from_json(plain["target"]))
-        names = [*recipe.raw_names, recipe.target.name]
+        target = Step.from_json(plain["target"])
+        names = [*(step.name for step in features), target.name]
         if not features or len({*names}) < len(names):
             raise ValueError("its columns are not distinct")
-        return recipe
+        joins: tuple[Lookup, ...] = ()
+        for table in plain.get("joins", ()):
+            room = MAX_NBYTES - sum(lookup.nbytes for lookup in joins)
+            joins = (*joins, Lookup.from_json(table, room))
+        added = [name for lookup in joins for name in lookup.added.column_names]
+        if len({*added}) < len(added) or target.name in added:
+            raise ValueError("joined tables add columns twice, or the target")
+        return cls(features, target, joins)

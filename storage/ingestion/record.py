@@ -57,8 +57,9 @@ class IngestRecord:
             check_readable(content)
         except ValueError as error:
             raise InvalidData(
-                f"the categories of all columns do not fit into {INGEST} ({error}): leave out "
-                f"columns with features=, or declare them as another kind"
+                f"the categories of all columns and the joined tables do not fit into {INGEST} "
+                f"({error}): leave out columns with features=, declare them as another kind, or "
+                f"choose fewer columns of a joined table"
             ) from error
         return content
 

@@ -17,12 +17,12 @@ from storage.dataset import Dataset
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.encoded_source import read_rows
+from storage.ingestion.encoded_source import read_rows, tallies_of
+from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
-from storage.ingestion.tally import tally_rows
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset
 from storage.store import Store
@@ -117,9 +117,9 @@ def _write_again(
 ) -> None:
     """Write the chunks that the source gives as the manifest lists them; refuse the others."""
     plan = columns_of_recipe(source, record.recipe)
-    rows = partial(read_rows, source, record.rows, [*plan])
-    count = delayed(partial(tally_rows, plan), traverse=False)
-    n_kept = [tally.n_kept for tally in compute(*map(count, rows()))]
+    joins = record.recipe.joins
+    rows = partial(read_rows, source, record.rows, columns_to_read([*plan], joins))
+    n_kept = [tally.n_kept for tally in tallies_of(rows(), plan, joins)]
     if sum(n_kept) != data.n_samples:
         raise InvalidData(
             f"{source.description} gives {sum(n_kept):,} rows, and {data.url} has "

@@ -22,7 +22,7 @@ from storage.ingestion.compression import COMPRESSED
 from storage.ingestion.csv_files import CSVBlock, csv_blocks, read_header
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.infer import SAMPLE_ROWS
-from storage.ingestion.parquet_files import parquet_pieces
+from storage.ingestion.parquet_files import parquet_pieces, parquet_types
 from storage.ingestion.rows import Rows, check_names, table_of_frame
 
 __all__ = ["PARTITION_NBYTES", "Source", "source_of"]
@@ -52,8 +52,9 @@ class Source:
         Names of the columns.
     description : str
         The source in words, for messages and the report.
-    texts : bool
-        Whether all values are texts, as in CSV; otherwise types show the kinds of columns.
+    texts : frozenset of str
+        The columns whose kinds are inferred from how values are written, as in CSV; the types of
+        the others show their kinds.
     partitions : tuple of callable or Dask DataFrame
         A function for each partition, which reads the columns whose names it is given; or a frame.
     sample : tuple of callable or Dask DataFrame
@@ -65,7 +66,7 @@ class Source:
 
     names: tuple[str, ...]
     description: str
-    texts: bool
+    texts: frozenset[str]
     partitions: Any
     sample: Any
     identity: str = ""
@@ -137,7 +138,7 @@ def _dask_frame(frame: Any) -> Source:
     # Dtypes show the kinds of all columns but those of Python objects.
     objects = any(isinstance(dtype, np.dtype) and dtype.kind == "O" for dtype in frame.dtypes)
     sample = frame if objects else (partial(_rows_in_memory, frame._meta, description),)
-    return Source(names, description, texts=False, partitions=frame, sample=sample)
+    return Source(names, description, texts=frozenset(), partitions=frame, sample=sample)
 
 
 def _rows_of_partition(columns: Sequence[str], number: int, frame: Any) -> Rows:
@@ -154,7 +155,7 @@ def _in_memory(
         for start in range(0, max(n_rows, 1), step)
     )
     sample = (partial(_rows_in_memory, _slice(values, 0, SAMPLE_ROWS), description),)
-    return Source(names, description, texts=False, partitions=pieces, sample=sample)
+    return Source(names, description, texts=frozenset(), partitions=pieces, sample=sample)
 
 
 def _slice(values: Any, start: int, step: int) -> Any:
@@ -200,11 +201,12 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         blocks = csv_blocks(filesystem, paths, form, nbytes)
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
-        return Source(names, description, True, tuple(blocks), sample, identity)
+        return Source(names, description, frozenset(names), tuple(blocks), sample, identity)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
-        schemas = tuple(each.without_rows() for each in _evenly_spaced(pieces))
-        return Source(names, description, False, tuple(pieces), schemas, identity)
+        sample = parquet_types(_evenly_spaced(pieces), pieces)
+        in_folders = frozenset(pieces[0].keys if pieces else ())
+        return Source(names, description, in_folders, tuple(pieces), sample, identity)
     return replace(_numpy_files(paths, description, nbytes), identity=identity)
 
 
@@ -245,15 +247,20 @@ def _bare(path: str) -> str:
 def _members(filesystem: Any, path: str) -> list[str]:
     if not filesystem.isdir(path):
         return [path]
-    return sorted(each for each in filesystem.find(path) if not _hidden(each))
+    return sorted(
+        each for each in filesystem.find(path) if not _hidden(each.removeprefix(path).split("/"))
+    )
 
 
-def _hidden(path: str) -> bool:
-    return path.rpartition("/")[2].startswith(("_", "."))
+def _hidden(parts: Sequence[str]) -> bool:
+    """Return whether a file, or a folder that leads to it, holds no rows by its name."""
+    return any(part.startswith(("_", ".")) for part in parts)
 
 
 def _kind(filesystem: Any, path: str) -> str:
-    names = _members(filesystem, path)[:1] or [path]
+    names = _members(filesystem, path)[:1]
+    if not names:
+        raise InvalidData(f"{path} is a folder without files: it holds no rows")
     name = _bare(names[0])
     for kind, suffixes in (("CSV", _CSV), ("Parquet", _PARQUET), ("NumPy", _NUMPY)):
         if name.endswith(suffixes):
@@ -281,7 +288,9 @@ def _numpy_files(paths: Sequence[str], description: str, nbytes: int) -> Source:
             for start in range(0, max(n_rows, 1), step)
         ]
     sample = tuple(partial(_rows_of_numpy, path, 0, SAMPLE_ROWS) for path in _evenly_spaced(paths))
-    return Source(names, description, texts=False, partitions=tuple(partitions), sample=sample)
+    return Source(
+        names, description, texts=frozenset(), partitions=tuple(partitions), sample=sample
+    )
 
 
 def _columns_of(path: str) -> dict[str, Any]:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from storage.ingestion.cells import text_at
+from storage.ingestion.cells import Mask, text_at
 from storage.ingestion.column import Column
+from storage.ingestion.lookup import Lookup, joined_rows
 from storage.ingestion.rows import Rows
 from storage.ingestion.rules import RULES, Checked, check_column
+from storage.quantiles import QuantileSketch
 from storage.summary import Summary, summary_of
 
-__all__ = ["EXAMPLES", "ColumnTally", "Example", "Tally", "joined", "tally_rows"]
+__all__ = ["EXAMPLES", "ColumnTally", "Example", "JoinTally", "Tally", "joined", "tally_rows"]
 
 #: Examples kept of each column and rule.
 EXAMPLES = 5
@@ -62,6 +64,8 @@ class ColumnTally:
         The first values that broke each rule.
     summary : Summary or None
         Statistics of the kept rows, for numbers and for datetimes (in seconds since 1970).
+    sketches : tuple of QuantileSketch
+        The quantiles of the same rows as `summary`, one sketch for each partition.
     categories : dict of str to int or None
         Number of kept rows with each category or truth value.
     crowded : bool
@@ -71,8 +75,26 @@ class ColumnTally:
     broken: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     summary: Summary | None = None
+    sketches: tuple[QuantileSketch, ...] = ()
     categories: Mapping[str, int] | None = None
     crowded: bool = False
+
+
+@dataclass(frozen=True)
+class JoinTally:
+    """Counts of one joined table.
+
+    Attributes
+    ----------
+    unmatched : int
+        Number of raw rows whose key the table does not have. If the policy is an error, rows that
+        another rule leaves out do not count.
+    examples : tuple of Example
+        The keys of the first such rows.
+    """
+
+    unmatched: int
+    examples: tuple[Example, ...]
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,8 @@ class Tally:
         The first of these.
     columns : dict of str to ColumnTally
         Counts of each column.
+    joins : tuple of JoinTally
+        Counts of each joined table.
     """
 
     n_rows: int
@@ -105,10 +129,13 @@ class Tally:
     unassigned: int
     unassigned_examples: tuple[Example, ...]
     columns: Mapping[str, ColumnTally]
+    joins: tuple[JoinTally, ...] = ()
 
 
-def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
+def tally_rows(columns: Mapping[str, Column], joins: Sequence[Lookup], rows: Rows) -> Tally:
     """Count the rows of one partition. No broken rule raises an error before all are counted."""
+    table, unmatched = joined_rows(joins, rows.table, rows.file)
+    rows = replace(rows, table=table)
     checked = {
         name: check_column(name, rows.table.column(name), column, _declared(column))
         for name, column in columns.items()
@@ -117,6 +144,9 @@ def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
     drop = np.zeros(n_rows, bool)
     for each in checked.values():
         drop |= each.drop
+    for join, mask in zip(joins, unmatched, strict=True):
+        if join.unmatched == "drop":
+            drop |= mask
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, _short(text))
         for number, text in rows.malformed[:EXAMPLES]
@@ -136,7 +166,19 @@ def tally_rows(columns: Mapping[str, Column], rows: Rows) -> Tally:
             name: _of_column(columns[name], each, ~drop, rows, name)
             for name, each in checked.items()
         },
+        tuple(
+            _of_join(join, mask, ~drop, rows) for join, mask in zip(joins, unmatched, strict=True)
+        ),
     )
+
+
+def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: Rows) -> JoinTally:
+    wrong = unmatched & kept if join.unmatched == "error" else unmatched
+    examples = []
+    for row in np.flatnonzero(wrong)[:EXAMPLES].tolist():
+        key = join.key_text(rows.table, row)
+        examples.append(Example(rows.file, rows.unit, rows.number(row), key and _short(key)))
+    return JoinTally(int(wrong.sum()), tuple(examples))
 
 
 def _declared(column: Column) -> tuple[str, ...] | None:
@@ -162,7 +204,10 @@ def _of_column(
     }
     values = checked.values[kept]
     if column.kind in ("number", "datetime"):
-        return ColumnTally(broken, examples, summary=_summary(values))
+        numbers = _numbers(values)
+        summary = summary_of(numbers[:, None]) if len(numbers) else None
+        sketches = (QuantileSketch.of(numbers),)
+        return ColumnTally(broken, examples, summary=summary, sketches=sketches)
     if column.kind == "boolean":
         counts = {"False": int(np.sum(values == 0)), "True": int(np.sum(values == 1))}
         return ColumnTally(broken, examples, categories=counts)
@@ -180,13 +225,11 @@ def _some(counts: Mapping[str, int], column: Column) -> dict[str, int]:
     return dict(sorted(counts.items())[: column.max_categories + 1])
 
 
-def _summary(values: npt.NDArray[Any]) -> Summary | None:
-    if not len(values):
-        return None
-    if values.dtype.kind == "M":
-        seconds = values.astype(np.int64) / 1e6
-        values = np.where(np.isnat(values), np.nan, seconds)
-    return summary_of(values[:, None])
+def _numbers(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return numbers as they are, and times in seconds since 1970."""
+    if values.dtype.kind != "M":
+        return values
+    return np.where(np.isnat(values), np.nan, values.astype(np.int64) / 1e6)
 
 
 def _raw(rows: Rows, name: str, row: int) -> str | None:
@@ -220,6 +263,12 @@ def joined(tallies: Sequence[Tally], columns: Mapping[str, Column]) -> Tally:
             name: _joined_columns([each.columns[name] for each in placed], column)
             for name, column in columns.items()
         },
+        tuple(
+            JoinTally(
+                sum(each.unmatched for each in parts), _first(each.examples for each in parts)
+            )
+            for parts in zip(*(each.joins for each in placed), strict=True)
+        ),
     )
 
 
@@ -238,6 +287,7 @@ def _moved(tally: Tally, begun: Mapping[str, int]) -> Tally:
         malformed_examples=moved(tally.malformed_examples),
         unassigned_examples=moved(tally.unassigned_examples),
         columns=columns,
+        joins=tuple(replace(each, examples=moved(each.examples)) for each in tally.joins),
     )
 
 
@@ -261,6 +311,7 @@ def _joined_columns(parts: Sequence[ColumnTally], column: Column) -> ColumnTally
         {rule: sum(part.broken.get(rule, 0) for part in parts) for rule in rules},
         {rule: _first(part.examples.get(rule, ()) for part in parts) for rule in rules},
         summary,
+        tuple(sketch for part in parts for sketch in part.sketches),
         categories,
         crowded,
     )

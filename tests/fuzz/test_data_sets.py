@@ -68,8 +68,16 @@ def written(tmp_path_factory):
         "carrier": storage.Column("category", missing="impute"),
         "delay": storage.Column("number", minimum=0, maximum=30, out_of_range="clip"),
     }
+    carriers = pd.DataFrame(
+        {"carrier": ["AA", "UA"], "planes": [900, None], "hub": ["DFW", "ORD"], "old": [True, None]}
+    )
     data = storage.ingest(
-        FRAME[:12], path, target="on_time", columns=columns, rows=storage.HashSplit("delay")
+        FRAME[:12],
+        path,
+        target="on_time",
+        columns=columns,
+        joins=[storage.Join(carriers, on="carrier", unmatched="keep")],
+        rows=storage.HashSplit("delay"),
     )
     data = storage.append(data, FRAME[12:])
     return {

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators.kernels.kernel import Block
-from dlbd_estimators.kernels.moments import MomentsKernel
-from dlbd_estimators.kernels.parts import DividedBlock, PartKernel, Splits, rows_of
+from dlbd_estimators.kernels.moments import MomentsKernel, PartMomentsKernel
+from dlbd_estimators.kernels.parts import DividedBlock, Splits, rows_of
 from dlbd_estimators.solvers.moment_scores import about_zero, join
 from tests import strategies
 from tests.strategies import features, random_generators, weights
@@ -31,7 +31,7 @@ def divided(draw):
 
 
 def moments_of(block, part):
-    return PartKernel(MomentsKernel(centre=True), part)(block, None)
+    return PartMomentsKernel(centre=True, part=part)(block, None)
 
 
 def assert_same(left, right):

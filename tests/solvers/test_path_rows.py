@@ -172,6 +172,7 @@ def test_a_step_goes_too_far_if_more_than_half_the_slope_comes_back(slope, befor
     gradient = np.array([[slope / 2.0, 5.0]])
     assert overshoots(step, gradient, np.array([before])).tolist() == [too_far]
     assert not overshoots(step, gradient * 1e-14, np.array([0.0]))[0]  # rounding is no slope
+    assert overshoots(step, np.array([[4e-13, 0.0]]), np.array([0.0]))[0]  # above 1e-13 of the step
 
 
 def test_the_length_of_a_step_is_relative_to_the_largest_parameter():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from dlbd_estimators.engine.packed_file import pack, unpack
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.solvers import Status, minimize
-from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from dlbd_estimators.solvers.saving import from_bytes, from_facts, to_bytes, to_facts
 from tests.solvers.test_together import OF_NUMBERS, classes, fit, numbers
 from tests.strategies import random_generators
 
@@ -58,6 +59,17 @@ def test_a_state_comes_back_as_it_was(name, rng):
         assert type(again) is type(state) is SOLVERS[name].state
         assert repr(again) == repr(state)
         assert to_bytes(again) == to_bytes(state)
+
+
+def test_a_value_without_an_annotation_comes_back_as_it_was():
+    value = (1, "text", None, np.float32(0.5), (np.arange(3.0), True))
+    arrays = []
+    facts = to_facts(value, arrays)
+    again = from_facts(facts, arrays, Any)
+    assert again[:4] == value[:4]
+    assert type(again[3]) is np.float32
+    np.testing.assert_array_equal(again[4][0], value[4][0])
+    assert again[4][1] is True
 
 
 #: Of the fields of a state, by name.

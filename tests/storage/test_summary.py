@@ -102,3 +102,47 @@ def test_infinite_values_are_what_pandas_says(tmp_path):
     np.testing.assert_array_equal(found["x1"], [3, np.inf, np.nan, 0, np.inf])
     np.testing.assert_array_equal(found["x2"], [3, np.nan, np.nan, -np.inf, np.inf])
     assert found["x0"]["std"] == pytest.approx(np.std([1, 2, 4], ddof=1), rel=1e-14)
+
+
+@settings(max_examples=15)
+@given(X=tables(), block=st.integers(1, 20), shares=st.lists(st.floats(0, 1), max_size=3))
+def test_quantiles_of_few_rows_are_exact_for_any_blocks(X, block, shares):
+    nbytes = block * 8 * X.shape[1]
+    with tempfile.TemporaryDirectory() as folder:
+        data = storage.create_dataset(
+            Path(folder) / "d", X, np.arange(len(X)), chunk_nbytes=nbytes, block_nbytes=nbytes
+        )
+        found = data.describe(percentiles=shares)
+    names = [f"{100 * share:g}%" for share in sorted(set(shares))]
+    assert list(found.index) == [*FIGURES[:4], *names, "max"]
+    assert found.attrs.get("rank_error", 0) == 0
+    for column, name in enumerate(data.feature_names):
+        values = X[~np.isnan(X[:, column]), column]
+        expected = (
+            np.quantile(values, sorted(set(shares)), method="inverted_cdf")
+            if len(values)
+            else np.full(len(names), np.nan)
+        )
+        np.testing.assert_array_equal(found[name].iloc[4:-1], expected)
+
+
+def test_quantiles_of_many_blocks_are_within_the_bound(tmp_path):
+    X = np.random.default_rng(0).lognormal(sigma=2, size=(40_000, 2)).astype(np.float32)
+    nbytes = X.nbytes // 20
+    data = storage.create_dataset(
+        tmp_path / "d", X, X[:, 0], chunk_nbytes=nbytes, block_nbytes=nbytes
+    )
+    shares = [0.01, 0.5, 0.99]
+    found = data.describe(shares)
+    assert 0 < found.attrs["rank_error"] <= 3 / 256
+    ranks = [np.searchsorted(np.sort(X[:, 0]), found.loc[name, "x0"]) / len(X)
+             for name in ("1%", "50%", "99%")]  # fmt: skip
+    np.testing.assert_allclose(ranks, shares, atol=found.attrs["rank_error"] + 1e-4)
+
+
+@pytest.mark.parametrize(("share", "error"), [(50, ValueError), (-0.1, ValueError),
+                                              (np.nan, ValueError), ("1%", TypeError)])  # fmt: skip
+def test_a_percentile_that_is_no_share_is_refused(tmp_path, share, error):
+    data = storage.create_dataset(tmp_path / "d", np.eye(3), np.arange(3))
+    with pytest.raises(error, match="numbers from 0 to 1"):
+        data.describe([share])

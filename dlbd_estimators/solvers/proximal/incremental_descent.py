@@ -20,12 +20,14 @@ from dlbd_estimators.solvers.kept_moments import Increment
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.proximal.coordinate_descent import (
-    CoordinateDescent,
-    CoordinateState,
+from dlbd_estimators.solvers.proximal.certificate import (
     duality_gaps,
     error_of_descent,
     l2_strength,
+)
+from dlbd_estimators.solvers.proximal.coordinate_descent import (
+    CoordinateDescent,
+    CoordinateState,
     solve_moments,
 )
 from dlbd_estimators.solvers.smooth.gram import rounding_risk

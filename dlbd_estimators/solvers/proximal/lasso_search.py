@@ -27,6 +27,7 @@ from dlbd_estimators.solvers.proximal.coefficient_path import CoefficientPath, s
 from dlbd_estimators.solvers.proximal.coordinate_descent import (
     CoordinateDescent,
     CoordinateState,
+    begins_precise,
     solve_moments,
 )
 from dlbd_estimators.solvers.solver import PassGenerator, State
@@ -95,7 +96,8 @@ class LassoSearch(Minimizer[LassoSearchState]):
 
     def init(self, problem: Problem, start: FloatArray | None) -> PassGenerator[LassoSearchState]:
         yield from ()  # it begins without a pass
-        return LassoSearchState(np.zeros(problem.packing.size), known=problem.known)
+        start = np.zeros(problem.packing.size)
+        return LassoSearchState(start, known=problem.known, precise=begins_precise(problem))
 
     def step(
         self, problem: Problem, state: LassoSearchState, tol: float
@@ -106,7 +108,7 @@ class LassoSearch(Minimizer[LassoSearchState]):
 
     def _search(self, problem: Problem, state: LassoSearchState) -> PassGenerator[LassoSearchState]:
         splits, fitted = self.splits, problem.packing.fit_intercept
-        partials = yield from ask_part_moments(problem, splits, precise=False)
+        partials = yield from ask_part_moments(problem, splits, precise=state.precise)
         all_moments = join(partials, splits.all_rows)
         all_moments = all_moments if fitted else about_zero(all_moments)
         alphas = self._grids(all_moments)

@@ -24,7 +24,8 @@ from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
 from dlbd_estimators.solvers.matrix_memory import largest_side
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
-from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent, certify
+from dlbd_estimators.solvers.proximal.certificate import certify
+from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.solver import PassGenerator, State
 from dlbd_estimators.solvers.status import Status

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.penalties import L1
 from dlbd_estimators.solvers.proximal import coordinate_descent
-from dlbd_estimators.solvers.proximal.coordinate_descent import (
-    CoordinateDescent,
-    certify,
-    error_of_descent,
-)
+from dlbd_estimators.solvers.proximal.certificate import certify, error_of_descent
+from dlbd_estimators.solvers.proximal.coordinate_descent import CoordinateDescent
 from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import answer
 from tests.solvers.proximal.exact import minimum
@@ -177,7 +174,30 @@ def test_when_corrections_end(errors, n_passes, error, status, monkeypatch):
         np.testing.assert_array_equal(states[-1].parameters, states[0].parameters)
 
 
+def test_products_of_few_float32_columns_need_no_correction():
+    X, y, weight = small("targets")
+    X = X.astype(np.float32)
+    problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
+    states = steps_of(CoordinateDescent(), problem, tol=1e-8)
+    assert [state.status for state in states] == [None, Status.CONVERGED]
+    assert states[-1].error <= 1e-12
+
+
+def test_products_of_many_float32_columns_are_corrected(monkeypatch):
+    X, y, weight = small("targets")
+    X = X.astype(np.float32)
+    monkeypatch.setattr(coordinate_descent, "_FEW_FEATURES", X.shape[1] - 1)
+    problem = problem_for("targets", X, y, weight, strength=1.0, l1=L1(0.5 * weight.sum()))
+    states = steps_of(CoordinateDescent(), problem, tol=1e-10)
+    assert states[0].moments.epsilon == np.finfo(np.float32).eps
+    assert [state.status for state in states] == [None, None, Status.CONVERGED]
+    monkeypatch.setattr(coordinate_descent, "_FEW_FEATURES", X.shape[1])
+    precise = steps_of(CoordinateDescent(), problem, tol=1e-10)
+    np.testing.assert_allclose(states[-1].parameters, precise[-1].parameters, rtol=1e-9)
+
+
 def test_float32_products_are_formed_again_if_they_cannot_mend_an_error(monkeypatch):
+    monkeypatch.setattr(coordinate_descent, "_FEW_FEATURES", 0)
     left = [1e-3, 9e-4, 1e-9]
     monkeypatch.setattr(coordinate_descent, "error_of_descent", lambda *_: left.pop(0))
     X, y, weight = small("targets")

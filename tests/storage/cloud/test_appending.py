@@ -33,8 +33,8 @@ def appended(place):
     return third
 
 
-def test_versions_in_s3(s3):
-    data = appended(s3)
+def test_versions_in_an_object_store(place):
+    data = appended(place)
     group = zarr.open_group(data.store.for_zarr(), mode="r")
     np.testing.assert_array_equal(group["X"][:], X)
     # A chunk of appended rows is stored once.
@@ -49,8 +49,8 @@ def test_versions_in_other_stores():
     appended(FsspecStore.from_url("memory://here", read_only=False))
 
 
-def test_of_two_appends_to_s3_the_second_fails(s3, monkeypatch):
-    data = storage.create_dataset(s3, X[:50], Y[:50], **SMALL)
+def test_of_two_appends_to_an_object_store_the_second_fails(place, monkeypatch):
+    data = storage.create_dataset(place, X[:50], Y[:50], **SMALL)
     write_arrays, seen = appending.write_arrays, []
 
     def overtaken(arrays, writers):
@@ -62,9 +62,9 @@ def test_of_two_appends_to_s3_the_second_fails(s3, monkeypatch):
     monkeypatch.setattr(appending, "write_arrays", overtaken)
     with pytest.raises(storage.AppendConflict, match="committed first, as version 2"):
         storage.append(data, X[50:60] + 1, Y[50:60])
-    same(storage.open_dataset(s3))
+    same(storage.open_dataset(place))
     same(data)
-    assert storage.open_dataset(s3).n_samples == 90
+    assert storage.open_dataset(place).n_samples == 90
 
 
 class Interrupted(BaseException):

@@ -14,9 +14,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr.storage
+from obstore.store import from_url
 
 import storage
 from storage.local_files import LocalFiles
+from storage.zarr_stores import AtURL, UserStore
 
 X, Y = np.arange(600.0).reshape(200, 3), np.arange(200) % 2
 SMALL = {"chunk_nbytes": 480, "block_nbytes": 2_000}
@@ -178,3 +180,31 @@ def test_without_obstore_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(storage.UnsupportedURL, match=r"pip install 'dlbd-estimators\[cloud\]'"):
         storage.open_dataset("gs://bucket/never-opened-before")
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("s3://bucket/x", "AWS_ENDPOINT_URL"),
+        ("s3://bucket/x", "AWS_ENDPOINT_URL_S3"),
+        ("gs://bucket/x", "GOOGLE_BASE_URL"),
+        ("az://bucket/x", "AZURE_STORAGE_ENDPOINT"),
+        ("abfs://bucket/x", "AZURE_ENDPOINT"),
+    ],
+)
+def test_a_server_without_encryption_is_reached_only_if_its_address_asks_for_it(
+    url, variable, monkeypatch
+):
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    for address, allowed in (("http://127.0.0.1:1", True), ("https://127.0.0.1:1", False)):
+        monkeypatch.setenv(variable, address)
+        client = AtURL(url).open().store.client_options
+        assert client["allow_http"] in (allowed, str(allowed).lower())
+
+
+def test_a_store_of_azure_without_a_text_form_has_a_name(monkeypatch, capfd):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    store = zarr.storage.ObjectStore(from_url("az://bucket/x"))
+    assert UserStore(store).name in ("ObjectStore", "object_store://AzureStore")
+    capfd.readouterr()  # the panic is printed

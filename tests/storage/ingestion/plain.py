@@ -73,7 +73,7 @@ def features_of(values, column):
         if column.encoding == "codes":
             return [[math.nan if each is None else known.index(each) for each in values]]
         return [[math.nan if each is None else float(each == one) for each in values]
-                for one in known]  # fmt: skip
+                for one in known if one != column.reference]  # fmt: skip
     return [[math.nan if each is None else float(each) for each in values]]
 
 

@@ -36,6 +36,8 @@ def column_of(kind, draw):
             options["unknown"] = draw(st.sampled_from(["drop", "missing"]))
             if options["missing"] == "impute":
                 options["fill_value"] = "b c"
+            if options["encoding"] == "one-hot" and draw(st.booleans()):
+                options["reference"] = draw(st.sampled_from(TEXTS[:2]))
         elif options["missing"] == "impute" and draw(st.booleans()):
             options["fill_value"] = draw(st.sampled_from(["b c", "none of these"]))
     if kind == "number" and options["missing"] == "impute" and draw(st.booleans()):

@@ -1,0 +1,258 @@
+"""The step of one raw column: how it is checked, cleaned and encoded, with estimated values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.errors import InvalidData
+from storage.ingestion.cells import Mask, text_at
+from storage.ingestion.column import Column, limit
+from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.tally import ColumnTally
+from storage.metadata import shortened
+from storage.plain_values import from_plain
+from storage.schema import Label
+
+__all__ = ["Step", "violation"]
+
+Array = npt.NDArray[Any]
+
+#: Codes of a missing value, and of a text that is none of the categories.
+_GAP, _UNKNOWN = -1, -2
+# As many digits as an int converts quickly; longer texts are sorted as texts.
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one raw column is checked, cleaned and encoded.
+
+    Attributes
+    ----------
+    name : str
+        The raw column.
+    column : Column
+        Its declaration, with a kind.
+    categories : tuple of str or None
+        The categories, found or declared; None for other kinds.
+    fill : float, str or None
+        The value that replaces missing values, if the policy is to impute.
+    """
+
+    name: str
+    column: Column
+    categories: tuple[str, ...] | None
+    fill: Label | None
+
+    @classmethod
+    def fitted(cls, name: str, column: Column, found: ColumnTally) -> Step:
+        """Return the step of a column whose values were counted.
+
+        Raises
+        ------
+        InvalidData
+            When there are too many categories, or nothing to impute from.
+        """
+        categories = None
+        if column.kind == "category":
+            if found.crowded:
+                some = ", ".join(map(repr, [*(found.categories or {})][:3]))
+                raise InvalidData(
+                    f"column {name!r} has more than {column.max_categories:,} categories ({some}, "
+                    f"...): leave it out with features=, declare it as another kind, or allow more "
+                    f"with storage.Column('category', max_categories=...)"
+                )
+            categories = _categories(column, found)
+            if not categories:
+                raise InvalidData(
+                    f"column {name!r} has no value in the rows kept: leave it out with features="
+                )
+            _check_reference(name, column.reference, categories)
+        fill = column.fill_value if column.missing == "impute" else None
+        if column.missing == "impute" and fill is None:
+            fill = _imputed(column, found)
+            if fill is None and found.broken.get("missing"):
+                raise InvalidData(
+                    f"column {name!r} has no value to impute from: give fill_value, or leave it out"
+                )
+        return cls(name, column, categories, fill)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of X that the raw column becomes."""
+        if self.column.kind == "datetime":
+            return tuple(f"{self.name}_{part}" for part in self.column.parts)
+        if self.column.kind == "category" and self.column.encoding == "one-hot":
+            return tuple(f"{self.name}_{category}" for category in self._encoded_categories)
+        return (self.name,)
+
+    @property
+    def _encoded_categories(self) -> tuple[str, ...]:
+        """The categories that have a column of their own."""
+        return tuple(each for each in self.categories or () if each != self.column.reference)
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """Labels of the codes of y, if this column is the target; None for numbers."""
+        return (False, True) if self.column.kind == "boolean" else self.categories
+
+    def check(self, array: pa.ChunkedArray) -> Checked:
+        """Check raw values by the rules of the column."""
+        return check_column(self.name, array, self.column, self.categories)
+
+    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
+        """Return the values of the kept rows, imputed, with codes in place of categories.
+
+        Raises
+        ------
+        InvalidData
+            When a value breaks a rule whose policy is an error. The message names the row.
+        """
+        for rule, broken in checked.broken.items():
+            wrong = np.flatnonzero(broken & kept)
+            if len(wrong) and getattr(self.column, rule) == "error":
+                row = int(wrong[0])
+                value = text_at(array, row)
+                raise InvalidData(
+                    f"{violation(rule, self.column)} in row {row:,} of {where}, column "
+                    f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
+                )
+        values: Array = checked.values[kept]
+        if self.column.kind == "category":
+            # A missing value has the position -1: it takes the last code.
+            values = np.array([*map(self._code, checked.texts), _GAP])[values]
+        gaps = checked.broken.get("missing")
+        if gaps is not None and self.column.missing == "impute" and self.fill is not None:
+            assert self.column.kind is not None
+            fill = limit(self.fill, self.column.kind)
+            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
+        return values
+
+    def _code(self, text: str) -> int:
+        return self._known.get(text, _UNKNOWN)
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {text: code for code, text in enumerate(self.categories or ())}
+
+    def features(self, values: Array) -> Array:
+        """Return the columns of X, of shape (n_rows, n_columns), for cleaned values."""
+        if self.column.kind == "datetime":
+            return _parts(values, self.column.parts)
+        if self.column.kind != "category":
+            return values.astype(np.float64)[:, None]
+        gaps = values == _GAP
+        if self.column.encoding == "codes":
+            return np.where(gaps, np.nan, values)[:, None]
+        codes = [self._known[category] for category in self._encoded_categories]
+        columns: Array = np.equal.outer(values, codes).astype(float)
+        columns[gaps] = np.nan
+        return columns
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the step as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Step:
+        """Return the step with these plain values."""
+        step = from_plain(cls, plain)
+        step._check_fit()
+        return step
+
+    def _check_fit(self) -> None:
+        """Check that the parts of a stored step belong together.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When they do not.
+        """
+        kind, categories = self.column.kind, self.categories
+        if kind is None:
+            raise ValueError(f"column {shortened(self.name)} has no kind")
+        if (kind == "category") != (categories is not None):
+            raise ValueError(f"column {shortened(self.name)} is a {kind} with wrong categories")
+        if categories is not None and (not categories or len({*categories}) < len(categories)):
+            raise ValueError(f"the categories of {shortened(self.name)} are not distinct")
+        if categories is not None and self.column.reference is not None:
+            _check_reference(self.name, self.column.reference, categories)
+        if self.fill is not None:
+            limit(self.fill, kind)
+
+
+def _check_reference(name: str, reference: str | None, categories: Sequence[str]) -> None:
+    """Refuse a reference that is no category, or the only one, which leaves no column.
+
+    Raises
+    ------
+    InvalidData
+        When the reference does not fit the categories.
+    """
+    if reference is None:
+        return
+    if reference not in categories:
+        some = ", ".join(map(repr, categories[:8])) + ", ..." * (len(categories) > 8)
+        raise InvalidData(
+            f"column {name!r} has no category {reference!r}, which is its reference: it has {some}"
+        )
+    if len(categories) == 1:
+        raise InvalidData(
+            f"column {name!r} has no category but its reference {reference!r}, so no column is "
+            f"left: leave it out with features="
+        )
+
+
+def violation(rule: str, column: Column) -> str:
+    """Return words for a value that breaks a rule."""
+    low = "anything" if column.minimum is None else column.minimum
+    high = "anything" if column.maximum is None else column.maximum
+    return {
+        "unparsable": f"a value that is not a {column.kind}",
+        "out_of_range": f"a value outside {low} to {high}",
+        "unknown": "a value that is none of the categories",
+        "missing": "a missing value",
+    }[rule]
+
+
+def _categories(column: Column, found: ColumnTally) -> tuple[str, ...]:
+    if column.categories is not None:
+        return tuple(column.categories)
+    categories = set(found.categories or ())
+    if categories and column.fill_value is not None:
+        categories.add(str(column.fill_value))  # rows that are imputed with it have it
+    return tuple(sorted(categories, key=_in_order(categories)))
+
+
+def _in_order(categories: Iterable[str]) -> Callable[[str], Any]:
+    """Return a key that sorts categories as numbers if all of them are integers, else as texts."""
+    if all(_INTEGER.fullmatch(each) for each in categories):
+        return lambda text: (int(text), text)
+    return lambda text: text
+
+
+def _imputed(column: Column, found: ColumnTally) -> Label | None:
+    if column.kind == "number":
+        summary = found.summary
+        return None if summary is None or not summary.count[0] else float(summary.mean[0])
+    counts = found.categories or {}
+    if not any(counts.values()):
+        return None
+    most = max(counts, key=lambda each: counts[each])  # the first of several, which are sorted
+    return float(most == "True") if column.kind == "boolean" else most
+
+
+def _parts(times: Array, parts: Sequence[str]) -> Array:
+    import pandas as pd
+
+    index = pd.DatetimeIndex(times)
+    columns = [getattr(index, "day_of_week" if part == "weekday" else part) for part in parts]
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
