@@ -211,11 +211,11 @@ def _sparse_fits(rows: Rows) -> list[np.ndarray]:
 
 
 def _write_sparse(rows: Rows) -> list[np.ndarray]:
-    path = rows.folder / f"sparse-{time.monotonic_ns()}"
+    path = rows.folder / f"written-{time.monotonic_ns()}"
     X = _sparse(rows.X)
     written = storage.create_dataset(path, X, rows.y, chunk_nbytes=640, block_nbytes=1280)
     written.verify()
-    assert [each.name for each in rows.folder.glob(".sparse*")] == []
+    assert [each.name for each in rows.folder.glob(".written*")] == []
     found = dask.compute(written.X, written.y, scheduler="threads")
     return [found[0].toarray(), found[1]]
 
