@@ -23,14 +23,15 @@ from storage.completion import (
     write_metadata,
 )
 from storage.credentials import without_credentials
+from storage.default_names import given_names
 from storage.entries import StoredFile
 from storage.errors import AppendConflict
 from storage.inputs import Array, Inputs, column_names
 from storage.layout import ArrayLayout
 from storage.local_files import LocalFiles
 from storage.manifest import check_number_of_chunks
-from storage.naming import given_names
 from storage.opening import open_stored
+from storage.sparse_density import is_sparse_array
 from storage.user_line import warn_user
 from storage.versions import (
     QUALITY,
@@ -264,6 +265,12 @@ def check_arrays(
         if shape != layout.row_shape:
             raise ValueError(
                 f"{name} has rows of shape {shape}, those of {place} have {layout.row_shape}"
+            )
+        if is_sparse_array(array) != layout.sparse:
+            needed = "a sparse matrix, e.g. scipy.sparse.csr_array(X)"
+            raise TypeError(
+                f"the rows of {name} in {place} are {'sparse' if layout.sparse else 'dense'}, "
+                f"unlike those that are given: give {needed if layout.sparse else 'dense rows'}"
             )
         if not _converts(array.dtype, np.dtype(layout.dtype), coded=_is_coded(current, name)):
             raise TypeError(

@@ -9,13 +9,13 @@ import dask.array as da
 import numpy as np
 
 from storage.blocks import BlockReader, block_array
+from storage.default_names import given_names
 from storage.errors import UnsupportedURL
 from storage.labels import labels_of
 from storage.layout import ArrayLayout
 from storage.local_files import LocalFiles
 from storage.manifest import Manifest
 from storage.named_columns import NamedColumns
-from storage.naming import given_names
 from storage.schema import Label, Schema
 from storage.store import Store
 from storage.versions import History, Version
@@ -56,7 +56,7 @@ class StoredArrays:
 
     @cached_property
     def X(self) -> da.Array:  # noqa: N802 - scikit-learn's name
-        """The features; each Dask chunk is a block."""
+        """The features; each Dask chunk is a block. The blocks of a sparse X are CSR arrays."""
         array = self._array("X")
         named = given_names(self.schema.feature_names)
         return NamedColumns.of(array, self.feature_names) if named else array
@@ -119,8 +119,10 @@ class StoredArrays:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all arrays would take in memory."""
+        """Bytes that all arrays would take in memory; a sparse X counts with its stored bytes."""
         others = sum(each.nbytes for name, each in self.layouts.items() if name != "X")
+        if self.schema.sparse:
+            return int(self.manifest.arrays["X"].nbytes.sum(dtype=np.int64)) + others
         return self.n_samples * self.n_features * self.dtype.itemsize + others
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,13 @@ from dask.blockwise import BlockwiseDep, blockwise
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
-from storage.chunks import read_chunks
+from storage.chunks import read_chunks, read_sparse_chunks
 from storage.entries import ChunkEntries, expected_of, pack_expected
 from storage.errors import BlockTooLarge, ChunkCorrupt, DatasetReplaced
 from storage.layout import ArrayLayout, row_chunks
 from storage.manifest import MANIFEST
 from storage.manifest_text import identity_line
+from storage.sparse_rows import as_csr
 from storage.store import Store
 
 __all__ = ["BlockReader", "ExpectedChunks", "block_array"]
@@ -52,11 +55,12 @@ class BlockReader:
     columns: tuple[int, ...] | None = None
     version: int = 1
 
-    def __call__(self, block: tuple[int, bytes]) -> npt.NDArray[np.generic]:
-        """Return the rows of one block.
+    def __call__(self, block: tuple[int, bytes]) -> Any:
+        """Return the rows of one block: an ndarray, or a CSR array if they are sparse.
 
         Memory: the block, and for each thread the bytes of one stored chunk (from an object store,
-        of all chunks of the block). If columns are chosen, also one decoded chunk.
+        of all chunks of the block). If columns are chosen, also one decoded chunk. A block of
+        sparse rows takes twice its own memory while its chunks are joined.
 
         Parameters
         ----------
@@ -77,10 +81,8 @@ class BlockReader:
         index, expected = block
         start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
-        values = self._empty(start, stop)
-        chunks = layout.chunks_of(start, stop)
         try:
-            read_chunks(self.store, layout, chunks, expected_of(expected), values, self.columns)
+            values = self._read(start, stop, expected_of(expected))
         except ChunkCorrupt:
             self.check_identity()
             raise
@@ -91,15 +93,30 @@ class BlockReader:
             self.check_identity()
         return values
 
+    def _read(self, start: int, stop: int, expected: Sequence[tuple[int, int]]) -> Any:
+        layout = self.layout
+        chunks = layout.chunks_of(start, stop)
+        if layout.sparse:
+            try:
+                return read_sparse_chunks(self.store, layout, chunks, expected, self.columns)
+            except MemoryError as error:
+                raise self._too_large(start, stop) from error
+        values = self._empty(start, stop)
+        read_chunks(self.store, layout, chunks, expected, values, self.columns)
+        return values
+
     def _empty(self, start: int, stop: int) -> npt.NDArray[np.generic]:
         try:
             return self.layout.empty_rows(stop - start, self.columns)
         except (MemoryError, ValueError) as error:  # NumPy raises both for sizes beyond its limits
-            raise BlockTooLarge(
-                f"rows {start} to {stop - 1} of array {self.layout.name!r} of "
-                f"{self.store.location} are one block, which does not fit into memory: use a "
-                f"machine with more memory, or write the data set with a smaller block_nbytes"
-            ) from error
+            raise self._too_large(start, stop) from error
+
+    def _too_large(self, start: int, stop: int) -> BlockTooLarge:
+        return BlockTooLarge(
+            f"rows {start} to {stop - 1} of array {self.layout.name!r} of "
+            f"{self.store.location} are one block, which does not fit into memory: use a "
+            f"machine with more memory, or write the data set with a smaller block_nbytes"
+        )
 
     def check_identity(self) -> None:
         """Raise DatasetReplaced unless the data set on disk is still the one that was opened."""
@@ -172,5 +189,7 @@ def block_array(reader: BlockReader, entries: ChunkEntries) -> DaskArray:
         numblocks={},
     )
     graph = HighLevelGraph.from_collections(name, layer)
-    meta = np.empty((0,) * len(chunks), dtype=layout.dtype)
+    meta: Any = np.empty((0,) * len(chunks), dtype=layout.dtype)
+    if layout.sparse:
+        meta = as_csr(meta, layout.name)
     return DaskArray(graph, name, chunks=chunks, meta=meta)

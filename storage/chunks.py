@@ -1,13 +1,7 @@
-"""Write and read the file of one chunk, without zarr.
+"""Read the files of chunks that :mod:`storage.chunk_files` has written, without zarr.
 
-The file is a Blosc frame followed by the frame's CRC-32C. These are the bytes that zarr's codecs
-``bytes``, ``blosc`` and ``crc32c`` write and read, so zarr alone can open the arrays (tests compare
-both). Our own reading checks each file against the manifest, and makes no copies: bytes go from the
-store to a reused buffer, and are decoded directly into their rows of the block.
-
-If Blosc cannot make a chunk clearly smaller, it is stored uncompressed, still in a Blosc frame.
-Noise in the low bits of floats hardly compresses (4-6 %), yet undoing the shuffle costs more
-than reading the file.
+Each file is checked against the manifest. Nothing is copied: bytes go from the store to a reused
+buffer, and are decoded directly into their rows of the block. Only sparse rows take more steps.
 """
 
 from __future__ import annotations
@@ -15,94 +9,30 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 from numcodecs import blosc
 
+from storage.chunk_files import TRAILER, count_nan
 from storage.clock import decoding_timed
-from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt
 from storage.layout import ArrayLayout
+from storage.sparse_rows import decode_rows, stacked
 from storage.store import Bytes, Store, UnexpectedFile
 
-__all__ = ["encode_chunk", "encoded_file", "read_chunks", "write_chunk"]
-
-# zarr sets this too, but a worker that only reads never imports zarr. Blosc's own threads would
-# multiply with Dask's, and its global state takes a lock.
-blosc.use_threads = False
+__all__ = ["read_chunks", "read_sparse_chunks", "read_values"]
 
 _HEADER = 16
-_TRAILER = 4
 _STORED_AS_IS = 0x2
 
-# Undoing the shuffle costs about 0.25 ns a byte. With a disk of 0.5 GB/s, compression must save an
-# eighth of the bytes to be faster. The choice is made for each chunk and needs no other codec: the
-# frame's header records how it was compressed.
-_WORTH_COMPRESSING = 7 / 8
+# LZ4 cannot make bytes smaller by more than this factor.
+_MOST_COMPRESSED = 256
 
-
-def encode_chunk(values: npt.NDArray[np.generic]) -> bytes:
-    """Return the Blosc frame of a whole, contiguous, little-endian chunk, without the checksum."""
-    frame = cast(bytes, blosc.compress(values, b"lz4", 5, blosc.SHUFFLE))
-    if len(frame) > _WORTH_COMPRESSING * values.nbytes:
-        frame = cast(bytes, blosc.compress(values, b"lz4", 0, blosc.NOSHUFFLE))
-    return frame
-
-
-def write_chunk(
-    store: Store,
-    layout: ArrayLayout,
-    chunk: int,
-    values: npt.NDArray[np.generic],
-    *,
-    key: str | None = None,
-    durable: bool = False,
-) -> StoredChunk:
-    """Write one chunk's file.
-
-    Parameters
-    ----------
-    store : Store
-        Files of the data set.
-    layout : ArrayLayout
-        The array.
-    chunk : int
-        Number of the chunk along the rows.
-    values : ndarray
-        The chunk's rows in the array's dtype, without padding.
-    key : str, optional
-        Name of the file; None means Zarr's key of the chunk.
-    durable : bool, default=False
-        Wait until the file is safe on disk.
-
-    Returns
-    -------
-    StoredChunk
-        The manifest's entry.
-    """
-    content, entry = encoded_file(layout, values)
-    store.write(key or layout.key(chunk), content, durable=durable)
-    return entry
-
-
-def encoded_file(
-    layout: ArrayLayout, values: npt.NDArray[np.generic]
-) -> tuple[tuple[bytes, bytes], StoredChunk]:
-    """Return the parts of a chunk's file and the manifest's entry, as :func:`write_chunk` does."""
-    rows = values.shape[0]
-    stored = np.ascontiguousarray(values, dtype=layout.stored_dtype)
-    n_nan = int(np.count_nonzero(np.isnan(stored))) if stored.dtype.kind == "f" else 0
-    if rows < layout.chunk_rows:
-        padded = np.full(layout.chunk_shape, layout.fill_value, dtype=stored.dtype)
-        padded[:rows] = stored
-        stored = padded
-    frame = encode_chunk(stored)
-    checksum = int(google_crc32c.value(frame))
-    trailer = checksum.to_bytes(_TRAILER, "little")
-    return (frame, trailer), StoredChunk(rows, len(frame) + _TRAILER, checksum, n_nan)
+# Where the rows of a chunk go: into rows of an array, or to the end of a list of CSR arrays.
+_Rows: TypeAlias = npt.NDArray[np.generic] | list[Any]
 
 
 def read_chunks(
@@ -140,10 +70,76 @@ def read_chunks(
         When a file is missing, or is not the one that the manifest lists.
     """
     first_row, _ = layout.rows_of(chunks[0])
-    left = []
+    wanted = []
     for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True):
         start, stop = layout.rows_of(chunk)
-        left.append(_Wanted(chunk, nbytes, checksum, out[start - first_row : stop - first_row]))
+        wanted.append(_Wanted(chunk, nbytes, checksum, out[start - first_row : stop - first_row]))
+    _read(store, layout, wanted, columns)
+
+
+def read_sparse_chunks(
+    store: Store,
+    layout: ArrayLayout,
+    chunks: Sequence[int],
+    expected: Sequence[tuple[int, int]],
+    columns: Sequence[int] | None = None,
+) -> Any:
+    """Return the rows of consecutive chunks of sparse rows as one CSR array.
+
+    Parameters and errors are those of :func:`read_chunks`. The rows of the last chunk are copied
+    once more, with those of all others, so twice the memory of the rows is needed.
+    """
+    rows: list[Any] = []
+    wanted = [
+        _Wanted(chunk, nbytes, checksum, rows)
+        for chunk, (nbytes, checksum) in zip(chunks, expected, strict=True)
+    ]
+    _read(store, layout, wanted, columns)
+    return stacked(rows)
+
+
+def read_values(
+    store: Store,
+    layout: ArrayLayout,
+    chunk: int,
+    expected: tuple[int, int],
+    buffer: npt.NDArray[np.generic] | None = None,
+) -> tuple[npt.NDArray[np.generic], int]:
+    """Return the values that a chunk stores, and the number of NaN among them.
+
+    Parameters
+    ----------
+    store : Store
+        Files of the data set.
+    layout : ArrayLayout
+        The array.
+    chunk : int
+        Number of the chunk.
+    expected : tuple of (int, int)
+        Size and checksum of the chunk's file.
+    buffer : ndarray, optional
+        Memory for the rows of a chunk of dense rows.
+
+    Returns
+    -------
+    values : ndarray
+        The rows of the chunk; of sparse rows, the values of their entries.
+    n_nan : int
+        Number of NaN.
+    """
+    if layout.sparse:
+        values = read_sparse_chunks(store, layout, [chunk], [expected]).data
+    else:
+        first, stop = layout.rows_of(chunk)
+        values = layout.empty_rows(stop - first) if buffer is None else buffer[: stop - first]
+        read_chunks(store, layout, [chunk], [expected], values)
+    return values, count_nan(values)
+
+
+def _read(
+    store: Store, layout: ArrayLayout, left: Sequence[_Wanted], columns: Sequence[int] | None
+) -> None:
+    """Read chunks in their order, each under its key or from its spare file."""
     while left:
         n_read = 0
         try:
@@ -161,15 +157,15 @@ class _Wanted(NamedTuple):
     chunk: int
     nbytes: int
     checksum: int
-    out: npt.NDArray[np.generic]
+    out: _Rows
 
 
 def _read_under_keys(
     store: Store, layout: ArrayLayout, wanted: Sequence[_Wanted], columns: Sequence[int] | None
 ) -> Iterator[int]:
     """Read chunks under their keys; yield the number of chunks that were read so far."""
-    as_is = store.reads_into and columns is None
-    size_as_is = _HEADER + layout.chunk_nbytes + _TRAILER
+    as_is = store.reads_into and columns is None and not layout.sparse
+    size_as_is = _HEADER + layout.chunk_nbytes + TRAILER
     others = [request for request in wanted if not (as_is and request.nbytes == size_as_is)]
     files = store.read_each(
         [layout.key(request.chunk) for request in others], [request.nbytes for request in others]
@@ -177,6 +173,7 @@ def _read_under_keys(
     for n_read, request in enumerate(wanted, 1):
         with _corrupt_if_wrong(store, layout, request.chunk):
             if as_is and request.nbytes == size_as_is:
+                assert not isinstance(request.out, list)
                 _read_as_is(store, layout, request.chunk, request.checksum, request.out)
             else:
                 _decode_checked(next(files), layout, request, columns)
@@ -208,9 +205,13 @@ def _read_spare(
 def _decode_checked(
     data: Bytes, layout: ArrayLayout, wanted: _Wanted, columns: Sequence[int] | None
 ) -> None:
-    found = int(google_crc32c.value(data[:-_TRAILER]))
-    _check(data.size, wanted.nbytes, found, data[-_TRAILER:], wanted.checksum)
-    _decode(data[:-_TRAILER], layout, wanted.out, columns)
+    found = int(google_crc32c.value(data[:-TRAILER]))
+    _check(data.size, wanted.nbytes, found, data[-TRAILER:], wanted.checksum)
+    frame = data[:-TRAILER]
+    if isinstance(wanted.out, list):
+        wanted.out.append(_decoded_rows(frame, layout, wanted.chunk, columns))
+    else:
+        _decode(frame, layout, wanted.out, columns)
 
 
 def _read_as_is(
@@ -219,7 +220,7 @@ def _read_as_is(
     """Read a chunk that is stored uncompressed directly into its rows."""
     whole = out.nbytes == layout.chunk_nbytes  # without padding
     rows = out if whole else layout.empty_rows(layout.chunk_rows)
-    ends = np.empty(_HEADER + _TRAILER, dtype=np.uint8)
+    ends = np.empty(_HEADER + TRAILER, dtype=np.uint8)
     header, trailer, values = ends[:_HEADER], ends[_HEADER:], rows.reshape(-1).view(np.uint8)
     size = store.read_into(layout.key(chunk), [header, values, trailer])
     nbytes = ends.size + values.size
@@ -259,7 +260,7 @@ def _corrupt_if_wrong(store: Store, layout: ArrayLayout, chunk: int) -> Iterator
 
 def _check(size: int, nbytes: int, found: int, trailer: Bytes, checksum: int) -> None:
     """Compare size and checksum of a file with its last bytes and with the manifest."""
-    if size != nbytes or nbytes < _HEADER + _TRAILER:
+    if size != nbytes or nbytes < _HEADER + TRAILER:
         raise _BadBytes(f"the file has {size} bytes, the manifest says {nbytes}")
     stored = int.from_bytes(trailer.tobytes(), "little")
     if found != stored:
@@ -291,6 +292,34 @@ def _decode(
     values = out
     if columns is not None or out.nbytes != layout.chunk_nbytes:
         values = layout.empty_rows(layout.chunk_rows)
+    _decompress(frame, values)
+    if values is not out:
+        rows = values[: len(out)]
+        out[...] = rows if columns is None else rows[:, list(columns)]
+
+
+def _decoded_rows(
+    frame: Bytes, layout: ArrayLayout, chunk: int, columns: Sequence[int] | None
+) -> Any:
+    """Return the wanted columns of a chunk of sparse rows."""
+    nbytes = int.from_bytes(frame[4:8].tobytes(), "little")
+    if nbytes > _MOST_COMPRESSED * frame.size:
+        raise _BadBytes(f"its header gives a size of {nbytes} bytes, too many for its own size")
+    content = np.empty(nbytes, dtype=np.uint8)
+    _decompress(frame, content)
+    start, stop = layout.rows_of(chunk)
+    try:
+        rows = decode_rows(content, layout.dtype, (stop - start, layout.row_shape[0]))
+    except ValueError as error:
+        raise _BadBytes(f"it does not hold the rows of a sparse matrix ({error})") from error
+    if columns is not None:
+        rows = rows[:, list(columns)]
+        rows.sort_indices()
+    return rows
+
+
+def _decompress(frame: Bytes, values: npt.NDArray[np.generic]) -> None:
+    """Fill `values`, which must have the size that the frame's header gives."""
     _check_header(frame[:_HEADER], values.nbytes, frame.size)
     try:
         if frame[2] & _STORED_AS_IS:
@@ -300,6 +329,3 @@ def _decode(
                 blosc.decompress(frame, values)
     except (RuntimeError, ValueError) as error:
         raise _BadBytes(f"Blosc cannot decode it ({error})") from error
-    if values is not out:
-        rows = values[: len(out)]
-        out[...] = rows if columns is None else rows[:, list(columns)]

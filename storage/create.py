@@ -21,6 +21,11 @@ from storage.naming import check_classes, check_features, check_target_names
 from storage.opening import open_dataset
 from storage.resuming import Unfinished, finished_blocks, unfinished_in
 from storage.schema import Label, Schema
+from storage.sparse_density import (
+    check_number_of_columns,
+    is_sparse_array,
+    sparse_row_nbytes,
+)
 from storage.store import Store
 from storage.writer import BlockWriter, Finished, write_arrays
 from storage.writing import writing_to
@@ -64,7 +69,9 @@ def create_dataset(
         ``memory://name`` lasts as long as the process.
     X : array-like of shape (n_samples, n_features)
         NumPy array, Dask array of any chunking (chunks of unknown length are counted first,
-        which computes X twice), DataFrame, pyarrow Table, or array of zarr, h5py or xarray.
+        which computes X twice), DataFrame, pyarrow Table, array of zarr, h5py or xarray, SciPy's
+        sparse matrix of any format, or Dask array of sparse blocks. Sparse rows are stored as such:
+        entries of the same row and column are added, and stored zeros are kept.
         An array of floats, integers or booleans is stored with its own dtype, a frame with the
         smallest dtype that holds all its columns. NaN is kept. If a nullable column of a frame
         has missing values, or is lazy and may have some, integers become float64 and missing
@@ -92,7 +99,8 @@ def create_dataset(
     block_nbytes : int, default=32 MiB
         Largest size of a block, before compression, in bytes. A block holds the rows of all arrays
         that one task reads. X counts with the dtype that estimators compute with: float32 if it is
-        float32, otherwise float64. A block has at least one chunk.
+        float32, otherwise float64. A block has at least one chunk. The size of sparse rows is
+        that of the densest part of X; of a Dask array, up to 16 blocks are computed to find it.
     expected_rows : int, optional
         Rows that the data set will have after later calls of :func:`~storage.append`. Chunks and
         blocks get the sizes for so many rows, and keep them. None means the rows that are given.
@@ -178,6 +186,7 @@ def store_arrays(
     inputs = Inputs.of(X, y, sample_weight)
     arrays = inputs.arrays
     dtypes = _dtypes(arrays, dtype)
+    check_number_of_columns(arrays["X"])
     n_features = int(arrays["X"].shape[1])
     names = check_features(
         feature_names if feature_names is not None else column_names(X), n_features
@@ -188,6 +197,7 @@ def store_arrays(
     arrays = inputs.with_known_rows()
     n_samples = _common_length(arrays)
     n_planned = max(n_samples, expected_rows or 0)
+    sparse = is_sparse_array(arrays["X"])
     layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes, n_planned)
     check_number_of_chunks(layouts)
     schema = Schema(
@@ -201,6 +211,7 @@ def store_arrays(
         source=None if source is None else without_credentials(source),
         shuffle_seed=None if seed is None else int(seed),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sparse=sparse,
     )
     unfinished: list[Unfinished] = []
 
@@ -282,15 +293,24 @@ def _layouts(
     n_rows = int(arrays["X"].shape[0])
     # Chunks of one row: these layouts only serve to compute the bytes of a row.
     rows = {
-        name: ArrayLayout(name, dtypes[name], n_rows, tuple(map(int, array.shape[1:])), 1)
+        name: ArrayLayout(
+            name,
+            dtypes[name],
+            n_rows,
+            tuple(map(int, array.shape[1:])),
+            1,
+            sparse=is_sparse_array(array),
+        )
         for name, array in arrays.items()
     }
+    x_nbytes, x_nbytes_as_floats = rows["X"].row_nbytes, rows["X"].row_nbytes_as_floats
+    if rows["X"].sparse:
+        x_nbytes, x_nbytes_as_floats = sparse_row_nbytes(arrays["X"], dtypes["X"])
     chunk_rows, block_rows = plan_rows(
         n_planned,
-        rows["X"].row_nbytes,
+        x_nbytes,
         # Estimators convert blocks of small integers to floats, which are up to eight times larger.
-        sum(row.row_nbytes for name, row in rows.items() if name != "X")
-        + rows["X"].row_nbytes_as_floats,
+        sum(row.row_nbytes for name, row in rows.items() if name != "X") + x_nbytes_as_floats,
         chunk_nbytes=chunk_nbytes,
         block_nbytes=block_nbytes,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from storage.layout import ARRAYS, MAX_CHUNK_NBYTES, MAX_SIZE, ArrayLayout
 from storage.manifest import MANIFEST
 from storage.metadata import check_readable, damaged, read_json, shortened
 from storage.schema import ATTRIBUTE, Schema
+from storage.sparse_rows import MAX_COLUMNS, PADDING
 from storage.store import Store
 from storage.versions import is_of_versions
 
@@ -34,6 +36,9 @@ INGEST = "ingest.json"
 FILES = (*ARRAYS, METADATA, INGEST)
 
 _CODECS = ["bytes", "blosc", "crc32c"]
+_SPARSE_CODECS = ["vlen-bytes", "blosc", "crc32c"]
+#: The name that zarr gives to elements that are bytes of any length.
+_SPARSE_TYPE = "variable_length_bytes"
 _WEIGHT_DTYPES = ("float32", "float64")
 _DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
@@ -59,30 +64,64 @@ def create_group(
         When the names take more than a reader accepts.
     """
     import zarr
-    from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     group = zarr.create_group(
         store.for_zarr(), zarr_format=3, attributes={ATTRIBUTE: schema.to_attribute()}
     )
     for layout in layouts:
-        itemsize = np.dtype(layout.dtype).itemsize
-        group.create_array(
-            layout.name,
-            shape=layout.shape,
-            chunks=layout.chunk_shape,
-            dtype=layout.dtype,
-            serializer=BytesCodec(endian="little" if itemsize > 1 else None),
+        itemsize = 4 if layout.sparse else np.dtype(layout.dtype).itemsize
+        _create_array(
+            group,
+            layout,
             compressors=[
                 BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=itemsize),
                 # Without a checksum a flipped bit caused no error in 337 of 400 trials.
                 Crc32cCodec(),
             ],
             chunk_key_encoding={"name": "default", "separator": "."},
-            fill_value=layout.fill_value,
             # Without names xarray does not open an array.
-            dimension_names=["sample", _SECOND_DIMENSION.get(layout.name, "")][: len(layout.shape)],
+            dimension_names=["sample", _SECOND_DIMENSION.get(layout.name, "")][
+                : len(layout.stored_shape)
+            ],
         )
     return _list_arrays(store, [layout.name for layout in layouts])
+
+
+def _create_array(group: Any, layout: ArrayLayout, **options: Any) -> None:
+    from zarr.codecs import BytesCodec, VLenBytesCodec
+    from zarr.core.dtype import VariableLengthBytes
+    from zarr.errors import UnstableSpecificationWarning
+
+    grid = {"shape": layout.stored_shape, "chunks": layout.chunk_shape}
+    if not layout.sparse:
+        endian = "little" if np.dtype(layout.dtype).itemsize > 1 else None
+        group.create_array(
+            layout.name,
+            **grid,
+            dtype=layout.dtype,
+            fill_value=layout.fill_value,
+            serializer=BytesCodec(endian=endian),
+            **options,
+        )
+        return
+    # Zarr's core specification does not define texts of bytes, which zarr reports. Chunks are
+    # read by our own code, and the name of the data type is checked.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        group.create_array(
+            layout.name,
+            **grid,
+            dtype=VariableLengthBytes(),
+            fill_value=PADDING,
+            serializer=VLenBytesCodec(),
+            attributes={
+                "format": "CSR",
+                "data_types": {"index": "int32", "value": layout.dtype},
+                "n_features": layout.row_shape[0],
+            },
+            **options,
+        )
 
 
 def _list_arrays(store: Store, names: Sequence[str]) -> dict[str, StoredFile]:
@@ -195,23 +234,37 @@ def _read_layouts(store: Store, files: dict[str, StoredFile]) -> Iterator[ArrayL
 def _layout(name: str, metadata: Mapping[str, Any]) -> ArrayLayout:
     shape = _sizes(metadata["shape"])
     chunk = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+    dtype = metadata["data_type"]
+    sparse = name == "X" and dtype == _SPARSE_TYPE
+    if sparse:
+        dtype, n_features = _sparse_rows(metadata["attributes"])
+        shape, chunk = (*shape, n_features), (*chunk, n_features)
     if len(shape) not in _DIMENSIONS[name]:
         raise ValueError(f"an array of {len(shape)} dimensions")
     if len(chunk) != len(shape) or chunk[1:] != shape[1:]:
         raise ValueError(f"chunks of shape {chunk} in an array of shape {shape}")
     codecs = [codec["name"] for codec in metadata["codecs"]]
     endian = metadata["codecs"][0].get("configuration", {}).get("endian", "little")
-    if codecs != _CODECS or endian != "little":
+    if codecs != (_SPARSE_CODECS if sparse else _CODECS) or endian != "little":
         raise ValueError(f"codecs {shortened(codecs)}, {shortened(endian)} endian")
     if metadata["chunk_key_encoding"]["configuration"]["separator"] != ".":
         raise ValueError("chunk keys are not separated by '.'")
-    dtype = metadata["data_type"]
     if dtype not in (_WEIGHT_DTYPES if name == "sample_weight" else _DTYPES):
         raise ValueError(f"values of type {shortened(dtype)}")
-    layout = ArrayLayout(name, dtype, shape[0], shape[1:], chunk[0])
+    layout = ArrayLayout(name, dtype, shape[0], shape[1:], chunk[0], sparse=sparse)
     if layout.chunk_nbytes > MAX_CHUNK_NBYTES:
         raise ValueError(f"chunks of {layout.chunk_nbytes:,} bytes")
     return layout
+
+
+def _sparse_rows(attributes: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the dtype of the values and the number of features of an array of sparse rows."""
+    types, n_features = attributes["data_types"], attributes["n_features"]
+    if attributes["format"] != "CSR" or types["index"] != "int32":
+        raise ValueError(f"sparse rows of {shortened(attributes)}")
+    if type(n_features) is not int or not 1 <= n_features <= MAX_COLUMNS:
+        raise ValueError(f"{shortened(n_features)} features")
+    return types["value"], n_features
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
@@ -237,6 +290,8 @@ def check_group(store: Store, schema: Schema, layouts: Sequence[ArrayLayout]) ->
         problem = "X or y is missing"
     elif by_name["X"].row_shape != (schema.n_features,):
         problem = f"X has rows of shape {by_name['X'].row_shape}, {schema.n_features=}"
+    elif by_name["X"].sparse != schema.sparse:
+        problem = "X is sparse in one file, and not in another"
     elif any(layout.n_rows != schema.n_samples for layout in layouts):
         problem = f"the arrays' lengths are not {schema.n_samples=}"
     elif any(schema.block_rows % layout.chunk_rows for layout in layouts):

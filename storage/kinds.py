@@ -13,6 +13,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from storage.columns import Columns
 from storage.frames import arrays_of_frames, is_frame
+from storage.sparse_rows import as_csr, is_sparse
 
 __all__ = ["as_arrays"]
 
@@ -31,14 +32,16 @@ def as_arrays(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, DaskA
     Returns
     -------
     arrays : dict of str to ndarray or dask.array.Array
-        The arrays, of any number of dimensions and any dtype.
+        The arrays, of any number of dimensions and any dtype. A sparse X in memory is a CSR array;
+        blocks of a Dask array may be sparse.
     counts : dict of str to dask.array.Array
         For frames, the number of rows of each block.
 
     Raises
     ------
     TypeError
-        When a lazy type cannot be kept lazy, or when blocks are not NumPy arrays.
+        When a lazy type cannot be kept lazy, or when blocks are not NumPy arrays or, for X, sparse
+        matrices of SciPy.
     """
     lazy = {name: values for name, values in given.items() if is_frame(values)}
     arrays, counts = arrays_of_frames(lazy)
@@ -64,12 +67,20 @@ def _as_array(name: str, values: Any) -> Any:
         values = _dask_array(name, values)
         _refuse_blocks(name, values._meta)
         return values
+    if isinstance(values, list | tuple) and any(map(is_sparse, values)):
+        raise TypeError(
+            f"{name} is a {type(values).__name__} of sparse matrices: stack those that fit into "
+            f"memory with scipy.sparse.vstack; make a Dask array of others, with "
+            f"dask.array.from_delayed for each and dask.array.concatenate for all"
+        )
     if isinstance(values, list | tuple) and any(map(is_dask, values)):
         raise TypeError(
             f"{name} is a {type(values).__name__} of lazy collections, which would be loaded "
             f"whole: combine them into one array with dask.array.stack or concatenate, or into "
             f"one frame with dask.dataframe.concat"
         )
+    if name == "X" and is_sparse(values):
+        return as_csr(values, name)
     if not hasattr(values, "toarray"):
         # asanyarray: a masked array keeps its mask, and a list of strings does not become numbers.
         values = np.asanyarray(values)
@@ -168,6 +179,7 @@ def _filled(name: str, array: Any) -> Any:
 def _refuse_blocks(name: str, meta: Any) -> None:
     if isinstance(meta, np.ma.MaskedArray):
         raise TypeError(f"{name} is masked: fill the masked values first, e.g. .filled(np.nan)")
-    if not isinstance(meta, np.ndarray):
+    if not isinstance(meta, np.ndarray) and not (name == "X" and is_sparse(meta)):
         kind = f"{type(meta).__module__}.{type(meta).__name__}"
-        raise TypeError(f"{name} is made of {kind}: only dense NumPy blocks can be stored")
+        which = "NumPy arrays and SciPy's sparse matrices" if name == "X" else "NumPy arrays"
+        raise TypeError(f"{name} is made of {kind}: only {which} can be stored")

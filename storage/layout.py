@@ -45,6 +45,9 @@ FIRST_FOLDER = "version-1"
 # registers for any number of columns.
 _ROW_MULTIPLE = 64
 
+# Bytes of a sparse row without entries: its length.
+_LENGTH_NBYTES = 4
+
 
 @dataclass(frozen=True)
 class ArrayLayout:
@@ -65,6 +68,9 @@ class ArrayLayout:
     spare_folders : tuple of (int, str)
         Number of a chunk, and the folder of spare files from this chunk on, sorted. See
         :meth:`spare_key`.
+    sparse : bool
+        Whether rows are those of a sparse matrix, with values of this dtype. In its Zarr group the
+        array then has one dimension: an element is the bytes of one row.
     """
 
     name: str
@@ -73,6 +79,7 @@ class ArrayLayout:
     row_shape: tuple[int, ...]
     chunk_rows: int
     spare_folders: tuple[tuple[int, str], ...] = ((0, FIRST_FOLDER),)
+    sparse: bool = False
 
     @property
     def stored_dtype(self) -> np.dtype[np.generic]:
@@ -85,9 +92,14 @@ class ArrayLayout:
         return (self.n_rows, *self.row_shape)
 
     @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape of the whole array in its Zarr group."""
+        return (self.n_rows,) if self.sparse else self.shape
+
+    @property
     def chunk_shape(self) -> tuple[int, ...]:
         """Shape of one stored chunk, padding included."""
-        return (self.chunk_rows, *self.row_shape)
+        return (self.chunk_rows,) if self.sparse else (self.chunk_rows, *self.row_shape)
 
     @property
     def row_nbytes(self) -> int:
@@ -101,8 +113,8 @@ class ArrayLayout:
 
     @property
     def chunk_nbytes(self) -> int:
-        """Decoded bytes of one stored chunk, padding included."""
-        return self.chunk_rows * self.row_nbytes
+        """Decoded bytes of one stored chunk, padding included; of sparse rows, the fewest."""
+        return self.chunk_rows * (_LENGTH_NBYTES if self.sparse else self.row_nbytes)
 
     @property
     def nbytes(self) -> int:
@@ -139,7 +151,7 @@ class ArrayLayout:
         The separator keeps all chunks of an array in one folder; Zarr's default "/" would make
         a folder for each chunk.
         """
-        return ".".join(["c", str(chunk), *("0" for _ in self.row_shape)])
+        return ".".join(["c", str(chunk), *("0" for _ in self.stored_shape[1:])])
 
     def key(self, chunk: int) -> str:
         """Return the path of the chunk's file, relative to the data set."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from storage.default_names import default_names
 from storage.schema import Label
 
 __all__ = [
@@ -16,20 +17,14 @@ __all__ = [
     "check_features",
     "check_target_names",
     "choose_columns",
-    "given_names",
 ]
 
 
 def check_features(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
     """Return one distinct name for each column; by default x0, x1, ..., as in scikit-learn."""
     if names is None:
-        return tuple(f"x{column}" for column in range(n_features))
+        return default_names(n_features)
     return _distinct_names("feature_names", names, n_features, "columns of X")
-
-
-def given_names(names: Sequence[str]) -> bool:
-    """Return whether columns have names of their own, not only the default x0, x1, ..."""
-    return tuple(names) != tuple(f"x{column}" for column in range(len(names)))
 
 
 def choose_columns(

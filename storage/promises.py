@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from dask.array.core import Array as DaskArray
 from dask.blockwise import blockwise
 from dask.highlevelgraph import HighLevelGraph
 from dask.layers import ArraySliceDep
 from dask.tokenize import tokenize
+
+from storage.sparse_rows import as_csr, is_sparse
 
 __all__ = ["as_promised"]
 
@@ -26,11 +27,19 @@ class _Promise:
 
     name: str
     dtype: str
+    sparse: bool
 
-    def __call__(self, block: Any, place: tuple[slice, ...]) -> npt.NDArray[np.generic]:
+    def __call__(self, block: Any, place: tuple[slice, ...]) -> Any:
         where = f"the block of {_range_text(place)} of {self.name}"
-        if not isinstance(block, np.ndarray):
-            raise TypeError(f"{where} came as {type(block).__name__}, not as a NumPy array")
+        if self.sparse and is_sparse(block):
+            # Other formats than CSR cannot be cut into rows.
+            block = as_csr(block, where)
+        elif self.sparse or not isinstance(block, np.ndarray):
+            wanted = "sparse matrix" if self.sparse else "NumPy array"
+            raise TypeError(
+                f"{where} came as {type(block).__name__}, not as a {wanted}: give map_blocks or "
+                f"from_delayed the right meta"
+            )
         shape = tuple(extent.stop - extent.start for extent in place)
         if block.shape != shape:
             raise ValueError(
@@ -47,14 +56,13 @@ class _Promise:
                     f"rows, or fill them in, before storing"
                 )
             block = np.asarray(block)
-        values: npt.NDArray[np.generic] = block
         if not np.can_cast(block.dtype, self.dtype, "safe"):
             raise TypeError(
                 f"{where} came with dtype {block.dtype} where the Dask array promised "
                 f"{self.dtype}: give map_blocks the right meta or dtype, or convert the blocks "
                 f"with astype"
             )
-        return values
+        return block
 
 
 def as_promised(name: str, array: DaskArray) -> DaskArray:
@@ -66,7 +74,7 @@ def as_promised(name: str, array: DaskArray) -> DaskArray:
         When computed: the message names the array and the block's rows and columns.
     """
     axes = tuple(range(array.ndim))
-    promise = _Promise(name, array.dtype.name)
+    promise = _Promise(name, array.dtype.name, is_sparse(array._meta))
     checked = f"promised-{tokenize(promise, array.name, array.chunks)}"
     layer = blockwise(
         promise,

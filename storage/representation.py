@@ -16,18 +16,20 @@ def as_text(data: StoredArrays) -> str:
     blocks = data.X.numblocks[0]
     block_rows = min(data.schema.block_rows, data.n_samples)
     row_nbytes = data.nbytes // data.n_samples
+    sparse = data.schema.sparse
+    kind = f"{x.dtype}, sparse" if sparse else x.dtype
+    decoded = "" if sparse else f"{_size(data.nbytes)} decoded, "
+    of_block = "" if sparse else f", {_size(block_rows * row_nbytes)}"
+    of_chunk = "" if sparse else f", {_size(x.chunk_nbytes)}"
     chosen = "" if data.columns is None else f" of {data.schema.n_features:,} stored,"
     lines = [
         ("rows", f"{data.n_samples:,}"),
-        ("features", f"{data.n_features:,}{chosen} {x.dtype}: {_names(data)}"),
+        ("features", f"{data.n_features:,}{chosen} {kind}: {_names(data)}"),
         ("y", _y(data)),
         ("sample_weight", _dtype_of(data, "sample_weight")),
-        ("size", f"{_size(data.nbytes)} decoded, {_size(data.nbytes_stored)} stored"),
-        (
-            "blocks",
-            f"{blocks:,} of {block_rows:,} rows, {_size(block_rows * row_nbytes)}",
-        ),
-        ("chunks", f"{x.n_chunks:,} of {x.chunk_rows:,} rows of X, {_size(x.chunk_nbytes)}"),
+        ("size", f"{decoded}{_size(data.nbytes_stored)} stored"),
+        ("blocks", f"{blocks:,} of {block_rows:,} rows{of_block}"),
+        ("chunks", f"{x.n_chunks:,} of {x.chunk_rows:,} rows of X{of_chunk}"),
         ("NaN", _nan(data)),
         ("source", _source(data)),
         *_versions(data),

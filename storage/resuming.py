@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from dask.delayed import delayed
 
-from storage.chunks import read_chunks
+from storage.chunks import read_values
 from storage.computing import compute
 from storage.entries import StoredChunk, StoredFile
 from storage.errors import ChunkCorrupt, StorageError
@@ -133,12 +132,10 @@ def _chunks_of_block(
 
 def _stored_chunk(store: Store, layout: ArrayLayout, chunk: int) -> StoredChunk | None:
     first, stop = layout.rows_of(chunk)
-    values = layout.empty_rows(stop - first)
     try:
         content = store.read(layout.key(chunk))
         size, checksum = len(content), int.from_bytes(content[-4:].tobytes(), "little")
-        read_chunks(store, layout, [chunk], [(size, checksum)], values)
+        _, n_nan = read_values(store, layout, chunk, (size, checksum))
     except (OSError, UnexpectedFile, ChunkCorrupt):
         return None
-    n_nan = int(np.count_nonzero(np.isnan(values))) if values.dtype.kind == "f" else 0
     return StoredChunk(stop - first, size, checksum, n_nan)

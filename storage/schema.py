@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from storage.default_names import default_names, given_names
 from storage.errors import MetadataCorrupt, UnsupportedVersion
 from storage.metadata import shortened
+from storage.sparse_rows import MAX_COLUMNS
 
-__all__ = ["ATTRIBUTE", "FORMAT_VERSION", "Label", "Schema"]
+__all__ = ["ATTRIBUTE", "FORMAT_VERSION", "SPARSE_VERSION", "Label", "Schema"]
 
 ATTRIBUTE = "dlbd"
 FORMAT_VERSION = 1
+#: Version of data sets whose X is sparse, so that older releases ask for an upgrade.
+SPARSE_VERSION = 2
 
 Label = str | int | float | bool
 
@@ -43,6 +47,8 @@ class Schema:
         Seed with which the rows were shuffled before they were stored.
     created : str
         Time of writing, ISO 8601, UTC.
+    sparse : bool
+        Whether X holds the rows of a sparse matrix.
     """
 
     dataset_id: str
@@ -55,10 +61,17 @@ class Schema:
     source: str | None
     shuffle_seed: int | None
     created: str
+    sparse: bool = False
 
     def to_attribute(self) -> dict[str, Any]:
         """Return the JSON form, which begins with the version."""
-        return {"version": FORMAT_VERSION, **asdict(self)}
+        fields = dict(vars(self))  # not asdict, which copies millions of names one by one
+        if fields.pop("sparse"):
+            # There may be millions of default names.
+            named = given_names(self.feature_names)
+            names = self.feature_names if named else None
+            return {"version": SPARSE_VERSION, **fields, "feature_names": names}
+        return {"version": FORMAT_VERSION, **fields}
 
     @classmethod
     def from_attribute(cls, attribute: Any, path: str) -> Schema:
@@ -73,32 +86,43 @@ class Schema:
         """
         fields = attribute if isinstance(attribute, Mapping) else {}
         version = fields.get("version")
-        if type(version) is int and version > FORMAT_VERSION:
+        if type(version) is int and version > SPARSE_VERSION:
             raise UnsupportedVersion(
                 f"{path} has format version {shortened(version)}, this release reads up to "
-                f"{FORMAT_VERSION}: upgrade dlbd-estimators to open it"
+                f"{SPARSE_VERSION}: upgrade dlbd-estimators to open it"
             )
         try:
-            if type(version) is not int or version != FORMAT_VERSION:
+            if type(version) is not int or version not in (FORMAT_VERSION, SPARSE_VERSION):
                 raise ValueError(f"version is {shortened(version)}")
+            sparse = version == SPARSE_VERSION
+            n_features = _typed(fields, "n_features", int)
+            given = _typed(fields, "feature_names", list, *([type(None)] if sparse else []))
+            if given is not None:
+                names = _each(given, str)
+            elif n_features <= MAX_COLUMNS:
+                names = default_names(n_features)
+            else:
+                raise ValueError(f"n_features is {shortened(n_features)}")
             schema = cls(
                 dataset_id=_typed(fields, "dataset_id", str),
                 n_samples=_typed(fields, "n_samples", int),
-                n_features=_typed(fields, "n_features", int),
+                n_features=n_features,
                 block_rows=_typed(fields, "block_rows", int),
-                feature_names=_each(_typed(fields, "feature_names", list), str),
+                feature_names=names,
                 target=_target(_typed(fields, "target", str, list, type(None))),
                 classes=_classes(_typed(fields, "classes", list, type(None))),
                 source=_typed(fields, "source", str, type(None)),
                 shuffle_seed=_typed(fields, "shuffle_seed", int, type(None)),
                 created=_typed(fields, "created", str),
+                sparse=sparse,
             )
             if len(schema.feature_names) != schema.n_features:
                 raise ValueError(f"{len(schema.feature_names)} feature_names, {schema.n_features=}")
             if min(schema.n_samples, schema.n_features, schema.block_rows) < 1:
                 raise ValueError("a size is below 1")
             # Half of a surrogate pair is valid JSON, but cannot be printed.
-            json.dumps(asdict(schema), ensure_ascii=False).encode()
+            texts = dict(vars(schema), feature_names=given)
+            json.dumps(texts, ensure_ascii=False).encode()
         except (KeyError, TypeError, ValueError) as error:
             raise MetadataCorrupt(
                 f"the {ATTRIBUTE!r} attribute of {path}/zarr.json is damaged ({error}): "

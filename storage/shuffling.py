@@ -29,11 +29,12 @@ from dask.delayed import delayed
 from storage.computing import compute
 from storage.create import store_arrays
 from storage.dataset import Dataset
+from storage.default_names import given_names
 from storage.errors import DatasetCorrupt, NotADataset
 from storage.group import INGEST
 from storage.local_files import LocalFiles
 from storage.location import store_at
-from storage.naming import given_names
+from storage.tables import refuse_sparse
 from storage.writing import writing_to
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def shuffle(
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
+    refuse_sparse(data, "shuffle", "shuffle the rows before storage.create_dataset, X[order]")
     if data.n_samples >= _MOST_ROWS:
         raise ValueError(
             f"{data.n_samples:,} rows are too many, at most {_MOST_ROWS - 1:,} can be shuffled: "

@@ -16,7 +16,7 @@ from dask.delayed import Delayed, delayed
 from storage.arrays import StoredArrays
 from storage.computing import compute
 from storage.quantiles import Quantiles, QuantileSketch, quantile_name, quantiles_of
-from storage.tables import arrays_of, column_labels
+from storage.tables import arrays_of, column_labels, refuse_sparse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +126,7 @@ def summary_frame(data: StoredArrays, percentiles: Sequence[float]) -> pd.DataFr
     ValueError, TypeError
         When a percentile is not a number from 0 to 1.
     """
+    refuse_sparse(data, "describe", "sum over its blocks, e.g. X.map_blocks(...)")
     import pandas as pd
 
     shares = _checked(percentiles)

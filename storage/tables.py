@@ -18,7 +18,14 @@ from storage.schema import Label
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["arrays_of", "column_labels", "dask_frame", "first_rows", "xarray_dataset"]
+__all__ = [
+    "arrays_of",
+    "column_labels",
+    "dask_frame",
+    "first_rows",
+    "refuse_sparse",
+    "xarray_dataset",
+]
 
 
 def arrays_of(data: StoredArrays) -> dict[str, DaskArray]:
@@ -58,20 +65,41 @@ def _target_labels(data: StoredArrays) -> list[str]:
     return [f"{data.target or 'y'}{number}" for number in range(shape[0])]
 
 
+def refuse_sparse(data: StoredArrays, what: str, advice: str) -> None:
+    """Raise TypeError if the rows of X are sparse.
+
+    Parameters
+    ----------
+    data : StoredArrays
+        The data set.
+    what : str
+        The method or function that cannot handle sparse rows.
+    advice : str
+        What to do instead.
+    """
+    if data.schema.sparse:
+        raise TypeError(
+            f"{what} needs dense rows, and X of {data.store.location} is sparse: {advice}"
+        )
+
+
 def first_rows(data: StoredArrays, n: int) -> pd.DataFrame:
     """Return the first `n` rows as a frame."""
     if n < 0:
         raise ValueError(f"n must be 0 or more, got {n}")
     labels = column_labels(data)
     arrays = arrays_of(data)
-    found = compute(*(array[:n] for array in arrays.values()))
-    return _frame(dict(zip(arrays, found, strict=True)), labels, data.classes, 0)
+    found = dict(zip(arrays, compute(*(array[:n] for array in arrays.values())), strict=True))
+    if data.schema.sparse:
+        found["X"] = found["X"].toarray()
+    return _frame(found, labels, data.classes, 0)
 
 
 def dask_frame(data: StoredArrays) -> Any:
     """Return a Dask DataFrame with one partition for each block."""
     import dask.dataframe as dd
 
+    refuse_sparse(data, "to_dask_dataframe", "use the arrays X and y")
     labels = column_labels(data)
     arrays = arrays_of(data)
     readers = {name: data.reader(name) for name in arrays}
@@ -150,6 +178,7 @@ def _frame(
 
 def xarray_dataset(data: StoredArrays) -> Any:
     """Return the arrays as an xarray Dataset."""
+    refuse_sparse(data, "to_xarray", "use the arrays X and y")
     try:
         import xarray
     except ImportError as error:

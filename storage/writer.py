@@ -19,13 +19,15 @@ from dask.array.core import Array as DaskArray
 from dask.array.core import map_blocks
 from dask.system import CPU_COUNT
 
-from storage.chunks import read_chunks, write_chunk
+from storage.chunk_files import write_chunk
+from storage.chunks import read_chunks, read_sparse_chunks
 from storage.computing import compute
 from storage.digits import loses_digits
 from storage.entries import ChunkEntries, StoredChunk
 from storage.inputs import Array
 from storage.layout import ArrayLayout, row_chunks
 from storage.promises import as_promised
+from storage.sparse_rows import as_csr, is_sparse, stacked
 from storage.store import Store
 
 __all__ = ["BlockWriter", "Finished", "LastChunk", "write_arrays"]
@@ -50,13 +52,16 @@ class LastChunk:
     nbytes: int
     checksum: int
 
-    def read(self, store: Store) -> npt.NDArray[np.generic]:
-        """Return the rows of the chunk, which are compared with the manifest."""
+    def followed_by(self, rows: Any, store: Store) -> Any:
+        """Return the rows of the chunk, which are compared with the manifest, and then `rows`."""
         chunk = self.layout.n_chunks - 1
+        expected = [(self.nbytes, self.checksum)]
+        if self.layout.sparse:
+            return stacked([read_sparse_chunks(store, self.layout, [chunk], expected), rows])
         start, stop = self.layout.rows_of(chunk)
-        rows = self.layout.empty_rows(stop - start)
-        read_chunks(store, self.layout, [chunk], [(self.nbytes, self.checksum)], rows)
-        return rows
+        before = self.layout.empty_rows(stop - start)
+        read_chunks(store, self.layout, [chunk], expected, before)
+        return np.concatenate([before, rows])
 
 
 @dataclass(frozen=True)
@@ -124,19 +129,24 @@ class BlockWriter:
         start = max(first * self.block_rows, self.first_row)
         return start, min((first + 1) * self.block_rows, self.layout.n_rows)
 
-    def _rows_of_chunk(
-        self, block: npt.NDArray[np.generic], start: int, chunk: int
-    ) -> npt.NDArray[np.generic]:
+    def _rows_of_chunk(self, block: Any, start: int, chunk: int) -> Any:
         rows = self.converted(block, start, chunk)
         if self.last_chunk is None or self.layout.rows_of(chunk)[0] >= self.first_row:
             return rows
-        return np.concatenate([self.last_chunk.read(self.store), rows])
+        return self.last_chunk.followed_by(rows, self.store)
 
-    def checked(self, values: Any, start: int, stop: int) -> npt.NDArray[np.generic]:
+    def checked(self, values: Any, start: int, stop: int) -> Any:
         """Check the values that were computed: a Dask array only promises their shape and dtype."""
         where = f"rows {start} to {stop - 1} of {self.layout.name}"
-        if isinstance(values, np.ma.MaskedArray) or not isinstance(values, np.ndarray):
-            raise TypeError(f"{where} came as {type(values).__name__}, not as a NumPy array")
+        if self.layout.sparse and is_sparse(values):
+            values = as_csr(values, where)
+        elif (
+            self.layout.sparse
+            or isinstance(values, np.ma.MaskedArray)
+            or not isinstance(values, np.ndarray)
+        ):
+            wanted = "sparse matrix" if self.layout.sparse else "NumPy array"
+            raise TypeError(f"{where} came as {type(values).__name__}, not as a {wanted}")
         if values.shape != (stop - start, *self.layout.row_shape):
             raise ValueError(
                 f"{where} came with shape {values.shape} where the Dask array promised "
@@ -150,9 +160,7 @@ class BlockWriter:
             )
         return values
 
-    def converted(
-        self, block: npt.NDArray[np.generic], start: int, chunk: int
-    ) -> npt.NDArray[np.generic]:
+    def converted(self, block: Any, start: int, chunk: int) -> Any:
         """Return the rows of a chunk in the stored dtype, from a block that begins at `start`."""
         first, stop = self.layout.rows_of(chunk)
         first = max(first, start)
@@ -161,6 +169,8 @@ class BlockWriter:
         self._check_digits(rows, first)
         try:
             with np.errstate(over="raise"):
+                if self.layout.sparse:
+                    return rows.astype(np.dtype(self.layout.dtype), copy=False)
                 stored = rows.astype(self.layout.stored_dtype, order="C", copy=False)
         except FloatingPointError:
             raise ValueError(
@@ -172,12 +182,17 @@ class BlockWriter:
             self._check_weights(stored, first)
         return stored
 
-    def _check_digits(self, rows: npt.NDArray[np.generic], first: int) -> None:
-        lost = loses_digits(rows, np.dtype(self.layout.dtype))
+    def _check_digits(self, rows: Any, first: int) -> None:
+        values = rows.data if self.layout.sparse else rows
+        lost = loses_digits(values, np.dtype(self.layout.dtype))
         if lost is not None:
+            value = values[lost]
+            if self.layout.sparse:
+                row = int(np.searchsorted(rows.indptr, lost[0], side="right")) - 1
+                lost = (row, int(rows.indices[lost[0]]))
             column = f", column {lost[1]}" if len(lost) > 1 else ""
             raise ValueError(
-                f"row {first + lost[0]}{column} of {self.layout.name} is {rows[lost]}, which "
+                f"row {first + lost[0]}{column} of {self.layout.name} is {value}, which "
                 f"float64 would round: integers above 2**53 lose digits. Subtract an offset, "
                 f"split it into two columns, or round it yourself with astype(float)"
             )

@@ -16,6 +16,9 @@ from dlbd_estimators.kernels.predictors import Predictor
 class Model(ToSklearnMixin, SummaryHTML, CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the linear models, logistic regression and the perceptrons."""
 
+    #: Whether a Dask array may have sparse blocks.
+    _sparse_blocks = True
+
     @abstractmethod
     def _model(self) -> Predictor:
         """Return the object that computes raw predictions, made from the fitted attributes."""

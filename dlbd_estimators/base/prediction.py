@@ -8,6 +8,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from sklearn.metrics import r2_score
@@ -17,12 +18,13 @@ from dlbd_estimators.base.lazy_predictions import predictions
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.base.validation import lazy_features, training_data
 from dlbd_estimators.blocks.block import Encoding
-from dlbd_estimators.blocks.checks import CheckedFunction
+from dlbd_estimators.blocks.checks import CheckedFunction, sparse_features
 from dlbd_estimators.blocks.sources import is_lazy
 from dlbd_estimators.engine.select import executor_for
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.predictors import Predictor
 from dlbd_estimators.kernels.scores import Errors, ScoreKernel, ScoreSums
+from dlbd_estimators.kernels.sparse_rows import first_non_finite
 
 #: Converts raw predictions (n_rows, n_outputs) to the result of a method.
 Finish = Callable[[FloatArray], NDArray[Any]]
@@ -75,15 +77,18 @@ def predict(
     return predictions(lazy)
 
 
-def _predict_block(X: NDArray[Any], model: Predictor, finish: Finish) -> NDArray[Any]:
-    dtype = np.float32 if X.dtype == np.float32 else np.float64
-    raw = model.astype(dtype)(X.astype(dtype, copy=False))
+def _predict_block(X: Any, model: Predictor, finish: Finish) -> NDArray[Any]:
+    if scipy.sparse.issparse(X):
+        X = sparse_features(X, "a block")
+        raw = model.astype(X.dtype)(X.matrix)
+    else:
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        raw = model.astype(dtype)(X.astype(dtype, copy=False))
     if not np.isfinite(raw).all():
-        bad = ~np.isfinite(X)
-        if bad.any():
-            row, column = (int(i) for i in np.argwhere(bad)[0])
+        bad = first_non_finite(X)
+        if bad is not None:
             raise ValueError(
-                f"Input X contains NaN or infinity at row {row} of the block, column {column}."
+                f"Input X contains NaN or infinity at row {bad[0]} of the block, column {bad[1]}."
             )
     return finish(raw)
 

@@ -61,26 +61,31 @@ def features_in_memory(
         checked = validate_data(estimator, X, **wanted, reset=reset)
     if not scipy.sparse.issparse(checked):
         return np.asarray(checked)
-    _check_room(checked)
+    _check_room(checked, sparse_blocks=getattr(estimator, "_sparse_blocks", False))
     return np.asarray(checked.toarray(order="C"))
 
 
-def _check_room(X: Any) -> None:
+def _check_room(X: Any, *, sparse_blocks: bool) -> None:
     n_rows, n_features = X.shape
     size = n_rows * n_features * X.dtype.itemsize
     if size <= _NEVER_REFUSED:
         return
     available = process_memory().available
     if size > _SHARE * available:
-        rows = max(1, _BLOCK // (n_features * X.dtype.itemsize))
+        row_nbytes = n_features * X.dtype.itemsize
+        if sparse_blocks:  # an entry also takes its column number
+            row_nbytes = max(1, X.nnz * (X.dtype.itemsize + 4) // n_rows)
+        rows = min(n_rows, max(1, _BLOCK // row_nbytes))
+        lazy = f"dask.array.from_array(X.tocsr(), chunks=({rows}, -1), asarray=False)"
+        if not sparse_blocks:
+            lazy += f".map_blocks(lambda rows: rows.toarray(), dtype={X.dtype.name!r})"
         raise DenseTooLarge(
             f"X is sparse, of shape ({n_rows}, {n_features}), and has to be made dense. The dense "
             f"array would take {_mebibytes(size)} MiB, but of the {_mebibytes(available)} MiB of "
             f"memory available it may take only {_SHARE:.0%}. Make fewer columns: OneHotEncoder("
             f"max_categories=...) or (min_frequency=...), OrdinalEncoder, or a selection of "
-            f"features. Or pass the rows, and y, as Dask arrays, which are made dense block by "
-            f"block: dask.array.from_array(X.tocsr(), chunks=({rows}, -1), asarray=False)"
-            f".map_blocks(lambda rows: rows.toarray(), dtype={X.dtype.name!r})."
+            f"features. Or pass the rows, and y, as Dask arrays, which are "
+            f"{'read' if sparse_blocks else 'made dense'} block by block: {lazy}."
         )
 
 

@@ -79,8 +79,8 @@ def training_data(
     LengthMismatch
         X, y and sample_weight differ in length (before anything is computed).
     TypeError, ValueError
-        X or y is complex, not numeric, empty, or has the wrong dimensions; y, or a block of X, is
-        sparse.
+        X or y is complex, not numeric, empty, or has the wrong dimensions; y is sparse, or a block
+        of X is although the estimator needs dense ones.
     DenseTooLarge
         X is sparse, and would not fit in memory as a dense array.
     """
@@ -106,7 +106,7 @@ def training_data(
 
 def lazy_features(estimator: Any, X: Any, *, reset: bool) -> da.Array:
     """Check lazy features and return them as a Dask array with one column of chunks."""
-    (X,) = merge_graphs(as_dask_collection("X", X))
+    (X,) = merge_graphs(as_dask_collection("X", X, sparse=_may_be_sparse(estimator)))
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {X.shape}. "
@@ -136,7 +136,12 @@ def _lazy_data(
     group_column = None if groups is None else groups.values
     given = {"X": X, "y": y, "sample_weight": sample_weight, "groups": group_column}
     X, y, sample_weight, group_column = merge_graphs(
-        *(as_dask_collection(name, data) if is_lazy(data) else data for name, data in given.items())
+        *(
+            as_dask_collection(name, data, sparse=name == "X" and _may_be_sparse(estimator))
+            if is_lazy(data)
+            else data
+            for name, data in given.items()
+        )
     )
     X = lazy_features(estimator, X, reset=reset)
     y = lazy_column("y", y, X)
@@ -167,6 +172,10 @@ def _lazy_data(
     weight = weights[0] if weights else None
     lazy_blocks = dask_blocks.from_dask(X, y, weight, names, remote=active_cluster())
     return Data(lazy_blocks, y.shape[1:])
+
+
+def _may_be_sparse(estimator: Any) -> bool:
+    return bool(getattr(estimator, "_sparse_blocks", False))
 
 
 def one_target(y: Any) -> Any:

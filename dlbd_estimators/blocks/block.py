@@ -27,6 +27,7 @@ from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, tile_rows
 from dlbd_estimators.kernels.one_versus_rest import to_codes, to_signs
+from dlbd_estimators.kernels.sparse_rows import first_non_finite
 
 #: In-memory arrays are cut into about this many blocks: enough to keep many cores
 #: busy and to sample from all over the data, few enough to cost nothing.
@@ -153,6 +154,8 @@ class Blocks(BlockSequence):
         Row numbers of the blocks that :meth:`select` returns, if they are known.
     read_again : bool
         Whether blocks that fit are kept between passes.
+    sparse : bool
+        Whether the features of a block may be sparse.
     """
 
     loader: Loader
@@ -167,6 +170,7 @@ class Blocks(BlockSequence):
     y_shape: tuple[int, ...] | None = None
     selected: dict[int, range] | None = None
     read_again: bool = True
+    sparse: bool = False
     # `replace` makes a new token: the new blocks may be read differently, see BlockSequence.
     token: str = field(init=False, default_factory=lambda: uuid4().hex, repr=False, compare=False)
 
@@ -248,7 +252,7 @@ class Blocks(BlockSequence):
         if stored.X is None:
             X = np.empty((len(y), 0))
         else:
-            X = as_features(stored.X, self.n_features, where)
+            X = as_features(stored.X, self.n_features, where, sparse=self.sparse)
             same_length("y", len(y), len(X), where)
         weight = None
         if stored.weight is not None:
@@ -269,7 +273,7 @@ class Blocks(BlockSequence):
         NonFiniteValues
             The block holds such a value. The message names the first one.
         """
-        if not np.isfinite(block.X).all():
+        if first_non_finite(block.X) is not None:
             if (stored := self._stored) is not None:
                 stored.check_features(index, stored.load(index))
             raise NonFiniteValues(self._locate("X", block.X, index))
@@ -282,9 +286,11 @@ class Blocks(BlockSequence):
             f"of their products do not fit in {block.X.dtype}. Scale the columns of X."
         )
 
-    def _locate(self, name: str, values: FloatArray, index: int) -> str:
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        kind = "NaN" if np.isnan(values[row, column]) else "infinity"
+    def _locate(self, name: str, values: Any, index: int) -> str:
+        found = first_non_finite(values)
+        assert found is not None
+        row, column, value = found
+        kind = "NaN" if np.isnan(value) else "infinity"
         at = f"row {row} of {self.where(index)}"
         if name == "X":
             label = "" if self.feature_names is None else f" ({self.feature_names[column]!r})"

@@ -7,18 +7,20 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 from dask.base import normalize_token
 from numpy.typing import NDArray
 
 from dlbd_estimators.blocks.data_frame_columns import Aligned
 from dlbd_estimators.blocks.sources import check_container, is_frame
 from dlbd_estimators.exceptions import BadBlock, LengthMismatch, NonFiniteValues
+from dlbd_estimators.kernels.sparse_rows import SparseRows
 
 Result = TypeVar("Result")
 
 
-def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
-    """Return a block of features as an array of floats.
+def as_features(block: Any, n_features: int, where: str, *, sparse: bool = False) -> Any:
+    """Return a block of features as an array of floats, or as sparse rows of floats.
 
     Parameters
     ----------
@@ -28,15 +30,19 @@ def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
         Expected number of columns.
     where : str
         Name of the block, for messages.
+    sparse : bool
+        Whether the block may be a sparse matrix of SciPy.
 
     Raises
     ------
     BadBlock
         The block has another number of columns or dimensions, or is not numeric.
     TypeError
-        The block is masked or sparse.
+        The block is masked, or is sparse without permission.
     """
-    check_columns("X", block, (n_features,), where)
+    check_columns("X", block, (n_features,), where, sparse=sparse)
+    if sparse and scipy.sparse.issparse(block):
+        return sparse_features(block, where)
     X = np.asarray(block)
     if X.dtype in (np.float32, np.float64):
         return X
@@ -46,6 +52,29 @@ def as_features(block: Any, n_features: int, where: str) -> NDArray[Any]:
         return X.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise BadBlock(f"X cannot be converted to numbers in {where}: {error}") from error
+
+
+def sparse_features(block: Any, where: str) -> SparseRows:
+    """Return a block of sparse features as rows of floats, sorted and without duplicates.
+
+    Raises
+    ------
+    BadBlock
+        The block is not numeric, or contradicts itself.
+    """
+    if block.dtype.kind not in "biuf":
+        raise BadBlock(f"X has dtype {block.dtype} in {where}, but must be numeric.")
+    rows = scipy.sparse.csr_array(block)
+    if rows.dtype not in (np.float32, np.float64):
+        rows = rows.astype(np.float64)
+    try:
+        rows.check_format(full_check=True)
+    except ValueError as error:
+        raise BadBlock(f"X is a sparse matrix that is not valid in {where}: {error}") from error
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return SparseRows(rows)
 
 
 def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str) -> NDArray[Any]:
@@ -77,7 +106,9 @@ def as_targets(name: str, block: Any, shape: tuple[int, ...] | None, where: str)
     return values.astype(object) if values.dtype.kind == "T" else values
 
 
-def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> None:
+def check_columns(
+    name: str, block: Any, shape: tuple[int, ...], where: str, *, sparse: bool = False
+) -> None:
     """Refuse a block whose rows do not have the expected shape.
 
     Raises
@@ -85,9 +116,9 @@ def check_columns(name: str, block: Any, shape: tuple[int, ...], where: str) -> 
     BadBlock
         The rows have another shape. The message names the block and both numbers of columns.
     TypeError
-        The block is masked or sparse.
+        The block is masked, or is sparse without permission.
     """
-    check_container(name, block, where)
+    check_container(name, block, where, sparse=sparse)
     found = np.shape(block)
     if len(found) == 0 or found[1:] != shape:
         raise BadBlock(
@@ -220,17 +251,19 @@ class CheckedFunction(Generic[Result]):
 
 
 class Promised(NamedTuple):
-    """What a lazy array promises about its blocks: the shape of a row, and the dtype."""
+    """What a lazy array promises: the shape of a row, the dtype, and whether blocks are sparse."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    sparse: bool = False
 
 
 def promise(collection: Any, name: str) -> Aligned | Promised:
     """Return what a Dask collection promises about its blocks."""
     if not is_frame(collection):
-        return Promised(name, tuple(collection.shape[1:]), collection.dtype)
+        sparse = scipy.sparse.issparse(collection._meta)
+        return Promised(name, tuple(collection.shape[1:]), collection.dtype, sparse)
     if collection.ndim == 2:
         return Aligned(name, collection._meta.columns, list(collection.dtypes))
     return Aligned(name, None, [collection.dtype])
@@ -246,7 +279,7 @@ def check_block(block: Any, promised: Promised, where: str = "a block") -> None:
     TypeError
         The block is masked or sparse.
     """
-    check_columns(promised.name, block, promised.shape, where)
+    check_columns(promised.name, block, promised.shape, where, sparse=promised.sparse)
     found = getattr(block, "dtype", None)
     numeric = promised.dtype.kind in "biuf"
     if numeric and isinstance(found, np.dtype) and found.kind not in "biufO":

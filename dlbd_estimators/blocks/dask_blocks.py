@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
+import scipy.sparse
 from dask.base import get_scheduler
 from dask.core import flatten, istask
 from dask.task_spec import DataNode
@@ -153,15 +154,20 @@ def from_dask(
     rows = [index for index, size in enumerate(sizes) if not (is_known and size == 0)]
     # Whatever is not float32 is converted to float64.
     itemsize = 4 if first.dtype == np.float32 else 8
+    sparse = scipy.sparse.issparse(first._meta)
     return Blocks(
         loader=task_loader(list(arrays.values()), rows, remote),
         n_blocks=len(rows),
         n_features=int(first.shape[1]),
         sizes=tuple(int(sizes[index]) for index in rows) if is_known else None,
-        block_nbytes=int(max(sizes)) * int(first.shape[1]) * itemsize if is_known else None,
+        # The size of sparse blocks is known when they have been read.
+        block_nbytes=None
+        if sparse or not is_known
+        else int(max(sizes)) * int(first.shape[1]) * itemsize,
         itemsize=itemsize,
         feature_names=feature_names,
         y_shape=arrays["y"].shape[1:],
+        sparse=sparse,
     )
 
 

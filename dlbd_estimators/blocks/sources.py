@@ -115,7 +115,7 @@ def _is_instance(X: Any, module: str, *classes: str) -> bool:
     return any(isinstance(X, getattr(found, name, ())) for name in classes)
 
 
-def as_dask_collection(name: str, X: Any) -> Any:
+def as_dask_collection(name: str, X: Any, *, sparse: bool = False) -> Any:
     """Open lazy data as a Dask array or a Dask data frame, or refuse it.
 
     Parameters
@@ -124,6 +124,8 @@ def as_dask_collection(name: str, X: Any) -> Any:
         Name of the data, for messages.
     X : object
         Data for which :func:`is_lazy` is true.
+    sparse : bool
+        Whether blocks may be sparse matrices of SciPy.
 
     Returns
     -------
@@ -165,7 +167,7 @@ def as_dask_collection(name: str, X: Any) -> Any:
             f"{name} has an unknown number of columns, its shape is {X.shape}. Find it with "
             f"{name}.compute_chunk_sizes()."
         )
-    check_container(name, X._meta)
+    check_container(name, X._meta, sparse=sparse)
     return strings_as_objects(in_native_order(X))
 
 
@@ -209,7 +211,7 @@ def refuse_lazy(**named: Any) -> None:
         )
 
 
-def check_container(name: str, block: Any, where: str = "") -> None:
+def check_container(name: str, block: Any, where: str = "", *, sparse: bool = False) -> None:
     """Refuse masked and sparse arrays, and arrays that are not NumPy's (on a GPU, for example).
 
     Parameters
@@ -220,12 +222,16 @@ def check_container(name: str, block: Any, where: str = "") -> None:
         A block, or the empty array that is the meta of a block.
     where : str
         Name of the block, for messages.
+    sparse : bool
+        Whether the block may be a sparse matrix of SciPy.
 
     Raises
     ------
     TypeError
         The block is such an array. The message explains what to do.
     """
+    if sparse and scipy.sparse.issparse(block):
+        return
     location = f" in {where}" if where else ""
     if isinstance(block, np.ma.MaskedArray):
         raise TypeError(
@@ -234,8 +240,9 @@ def check_container(name: str, block: Any, where: str = "") -> None:
         )
     if scipy.sparse.issparse(block) or type(block).__module__.partition(".")[0] == "sparse":
         raise TypeError(
-            f"{name} is sparse{location}, and sparse blocks are not supported. Make them dense: "
-            f"{name}.map_blocks(lambda block: block.toarray())."
+            f"{name} is sparse{location}, which is not supported here. Linear models accept Dask "
+            f"arrays of SciPy's sparse blocks as X, if the array's meta is sparse, too. Otherwise "
+            f"make the blocks dense: {name}.map_blocks(lambda block: block.toarray())."
         )
     if not isinstance(block, np.ndarray) and hasattr(block, "__array_function__"):
         kind = type(block)

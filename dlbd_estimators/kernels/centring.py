@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
+from dlbd_estimators.kernels.kernel import tile_rows
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sparse_rows import is_sparse
 
 #: Number of rows whose mean centres a block; any constant near the mean would do.
 _CENTRING_ROWS = 256
@@ -24,13 +26,15 @@ def centre_of(
 
     Parameters
     ----------
-    columns : ndarray of shape (n_rows, n_columns)
-        Columns of any real dtype.
+    columns : ndarray or SparseRows of shape (n_rows, n_columns)
+        Columns of any real dtype. Of sparse rows, no more are averaged than fit in a tile.
     weight : ndarray of shape (n_rows,) or None
         Sample weights.
     n_rows : int
         Number of rows to average.
     """
+    if is_sparse(columns):
+        n_rows = min(n_rows, tile_rows(columns.shape[1]))
     rows = columns[:n_rows] if weight is None else columns[np.flatnonzero(weight)[:n_rows]]
     if not len(rows):
         return np.zeros(columns.shape[1])

@@ -36,8 +36,9 @@ class Block:
 
     Attributes
     ----------
-    X : ndarray of shape (n_rows, n_features)
-        float32 or float64, any memory layout.
+    X : ndarray or SparseRows of shape (n_rows, n_features)
+        float32 or float64, any memory layout. Indexed by a run of rows, sparse rows give a dense
+        tile: see :mod:`dlbd_estimators.kernels.sparse_rows`.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Encoded targets, float64.
     weight : ndarray of shape (n_rows,) or None

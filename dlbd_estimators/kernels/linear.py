@@ -24,7 +24,7 @@ centre of the other.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSam
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sparse_rows import SparseTile, is_sparse, operand
 
 
 @dataclass
@@ -131,10 +132,9 @@ class LinearKernel(Kernel[LinearSums]):
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        # With many outputs, the raw predictions are wider than the rows of X.
-        columns = max(packing.n_features, packing.n_outputs)
-        size = tile_rows(columns, products=self.order >= Order.HESSIAN)
-        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
+        # A Hessian and norms of rows need dense tiles; everything else is made of products.
+        products_only = self.order < Order.HESSIAN and self.ellipsoid is None
+        tile = Tiles(block, packing, self.order, products_only=products_only)
         gradient = np.zeros(packing.shape)
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
         centre = self.centre
@@ -145,13 +145,13 @@ class LinearKernel(Kernel[LinearSums]):
             middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
-        hessian = self._hessian_sum(block, len(wide), centre)
+        hessian = self._hessian_sum(block, tile.most_rows, centre)
         sampler = None if self.importance is None else RowSampler(self.importance, block)
         order = self.order if sampler is None else Order.HESSIAN  # scores need curvatures
-        for rows in tiles(block.n_rows, size):
-            narrow, y = block.X[rows], block.y[rows]
+        for rows in tiles(block.n_rows, tile.size):
+            narrow, X = tile(rows, centre)
+            y = block.y[rows]
             weight = None if block.weight is None else block.weight[rows]
-            X = centred_tile(narrow, centre, wide)
             raw = raw_predictions(X, coef, intercept)
             point = self.loss.evaluate(y, raw, weight, order)
             sums.value += point.value
@@ -189,7 +189,7 @@ class LinearKernel(Kernel[LinearSums]):
     def _add_statistics(
         self,
         sums: LinearSums,
-        X: FloatArray,
+        X: Any,
         y: FloatArray,
         weight: FloatArray | None,
         raw: FloatArray,
@@ -209,14 +209,17 @@ class LinearKernel(Kernel[LinearSums]):
         if sums.moments is not None and sums.shift is not None:
             weights = np.ones(len(X)) if weight is None else weight
             n = X.shape[1]
+            targets = y.reshape(len(X), -1) - sums.shift[n:]
+            sums.moments[0, n:] += weights @ targets
+            sums.moments[1, n:] += weights @ (targets * targets)
+            if isinstance(X, SparseTile):
+                X.add_moments(sums.moments[:, :n], weight, sums.shift[:n])
+                return
             middle = sums.shift[:n] if origin is None else sums.shift[:n] - origin
             features = np.subtract(X, middle, out=scratch("described", X.shape))
-            targets = y.reshape(len(X), -1) - sums.shift[n:]
             sums.moments[0, :n] += weights @ features
-            sums.moments[0, n:] += weights @ targets
             features *= features
             sums.moments[1, :n] += weights @ features
-            sums.moments[1, n:] += weights @ (targets * targets)
 
     def combine(self, left: LinearSums, right: LinearSums) -> LinearSums:
         if left.weight == 0.0:  # without weight, a block has no useful centre
@@ -260,6 +263,48 @@ class LinearKernel(Kernel[LinearSums]):
         )
 
 
+class Tiles:
+    """Returns the tiles of a block, minus a centre, in float64.
+
+    Parameters
+    ----------
+    block : Block
+        The rows.
+    packing : Packing
+        Order of the parameters.
+    order : Order
+        Derivatives that are computed from a tile.
+    products_only : bool
+        Whether the tiles are operands of products and nothing else, so that tiles of sparse rows
+        can stay sparse.
+
+    Attributes
+    ----------
+    size, most_rows : int
+        Number of rows of a tile, and of the largest tile of this block.
+    """
+
+    def __init__(
+        self, block: Block, packing: Packing, order: Order, *, products_only: bool
+    ) -> None:
+        self._X = block.X
+        self._sparse = products_only and is_sparse(block.X)
+        # With many outputs, the raw predictions are wider than the rows of X. Only they take
+        # memory if the rows stay sparse.
+        columns = 1 if self._sparse else packing.n_features
+        self.size = tile_rows(max(columns, packing.n_outputs), products=order >= Order.HESSIAN)
+        self.most_rows = min(self.size, block.n_rows)
+        self._wide = scratch("wide", (0 if self._sparse else self.most_rows, packing.n_features))
+
+    def __call__(self, rows: slice, centre: FloatArray | None) -> tuple[Any, Any]:
+        """Return a tile as it is stored, and minus the centre in float64."""
+        if self._sparse:
+            tile = SparseTile(operand(self._X, rows), centre)
+            return tile, tile
+        narrow = self._X[rows]
+        return narrow, centred_tile(narrow, centre, self._wide)
+
+
 def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
     """Return the rows of a tile in float64, minus a centre, written into ``wide``."""
     X = wide[: len(narrow)]
@@ -273,7 +318,7 @@ def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray
     return X
 
 
-def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+def raw_predictions(X: Any, coef: FloatArray, intercept: FloatArray) -> FloatArray:
     """Return ``X coef.T + intercept``, of shape (n_rows, n_outputs)."""
     if len(coef) == 1:  # faster than a product with a matrix of one column
         return np.asarray(X @ coef[0] + intercept[0])[:, None]
@@ -282,7 +327,7 @@ def raw_predictions(X: FloatArray, coef: FloatArray, intercept: FloatArray) -> F
     return raw
 
 
-def add_gradient(gradient: FloatArray, residual: FloatArray, X: FloatArray) -> None:
+def add_gradient(gradient: FloatArray, residual: FloatArray, X: Any) -> None:
     """Add ``residual.T [X, 1]``, the derivative with respect to the parameters, to ``gradient``."""
     n_features = X.shape[1]
     if residual.shape[1] == 1:

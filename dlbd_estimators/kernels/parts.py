@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel
+from dlbd_estimators.kernels.sparse_rows import chosen_rows
 
 Partial = TypeVar("Partial")
 
@@ -108,7 +109,8 @@ class PartKernel(Kernel[Partial]):
         assert isinstance(block, DividedBlock)
         rows = block.parts[self.part]
         weight = None if block.weight is None else block.weight[rows]
-        return self.kernel(Block(block.X[rows], block.y[rows], weight), parameters)
+        X = chosen_rows(block.X, rows)
+        return self.kernel(Block(X, block.y[rows], weight), parameters)
 
     def combine(self, left: Partial, right: Partial) -> Partial:
         return self.kernel.combine(left, right)

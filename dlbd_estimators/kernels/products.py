@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
-from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear import add_gradient, centred_tile, raw_predictions
+from dlbd_estimators.kernels.kernel import Block, Kernel, tiles
+from dlbd_estimators.kernels.linear import Tiles, add_gradient, raw_predictions
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 
@@ -60,13 +60,12 @@ class HessianProductKernel(Kernel[ProductSums]):
         packing = self.packing
         coef, intercept = packing.unpack(parameters[0])
         along, shift = packing.unpack(parameters[1])
-        size = tile_rows(max(packing.n_features, packing.n_outputs), products=False)
-        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
+        tile = Tiles(block, packing, Order.GRADIENT, products_only=True)
         product = np.zeros(packing.shape)
         total = 0.0
-        for rows in tiles(block.n_rows, size):
+        for rows in tiles(block.n_rows, tile.size):
             weight = None if block.weight is None else block.weight[rows]
-            X = centred_tile(block.X[rows], self.centre, wide)
+            _, X = tile(rows, self.centre)
             raw = raw_predictions(X, coef, intercept)
             point = self.loss.evaluate(block.y[rows], raw, weight, Order.HESSIAN)
             assert point.curvature is not None

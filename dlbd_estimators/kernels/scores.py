@@ -12,6 +12,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.kernel import Block, Kernel, tile_rows, tiles
 from dlbd_estimators.kernels.loss import Loss
 from dlbd_estimators.kernels.predictors import Predictor
+from dlbd_estimators.kernels.sparse_rows import is_sparse, operand
 
 
 @dataclass
@@ -117,8 +118,10 @@ class ScoreKernel(Kernel[ScoreSums]):
         mean = (weights @ targets) / weight if weight > 0 else np.zeros(targets.shape[1])
         deviations = weights @ (targets - mean) ** 2
         errors, loss = np.zeros(targets.shape[1]), 0.0
-        for rows in tiles(block.n_rows, tile_rows(block.X.shape[1])):
-            raw = model(block.X[rows].astype(dtype, copy=False)).astype(np.float64, copy=False)
+        columns = 1 if is_sparse(block.X) else block.X.shape[1]
+        for rows in tiles(block.n_rows, tile_rows(columns)):
+            X = operand(block.X, rows).astype(dtype, copy=False)
+            raw = model(X).astype(np.float64, copy=False)
             # A NaN also gives some class: `0.0 * raw.sum()` passes it on to `is_finite`.
             errors += weights[rows] @ self.errors(raw, targets[rows]) + 0.0 * raw.sum()
             if self.loss is not None:

@@ -88,7 +88,9 @@ def sources(arrays: Sequence[Any]) -> list[Any]:
     """
     fixed = merge_graphs(
         *(
-            as_dask_collection("an array", source) if is_split_by_block(source) else source
+            as_dask_collection("an array", source, sparse=True)
+            if is_split_by_block(source)
+            else source
             for source in arrays
         )
     )

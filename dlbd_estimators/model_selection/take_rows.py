@@ -16,6 +16,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+import scipy.sparse
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import List, Task, TaskRef
 from dask.tokenize import tokenize
@@ -72,6 +73,7 @@ def _of_array(source: LazySource, selection: Selection, where: da.Array | None) 
             "an array",
             tuple(c[i] for c, i in zip(data.chunks[1:], column, strict=True)),
             data.dtype,
+            scipy.sparse.issparse(data._meta),
         )
         for column in product(*map(range, data.numblocks[1:]))
     }
@@ -95,7 +97,7 @@ def _of_array(source: LazySource, selection: Selection, where: da.Array | None) 
                 )
             if taken:
                 key = (name, number, *column)
-                layer[key] = Task(key, np.concatenate, List(*taken))
+                layer[key] = Task(key, _below_each_other, List(*taken))
     above: Any = [data] if where is None else [data, where]
     graph = HighLevelGraph.from_collections(name, layer, dependencies=above)
     return da.Array(graph, name, (tuple(lengths), *data.chunks[1:]), meta=data._meta)
@@ -134,7 +136,7 @@ def take(
 
     Parameters
     ----------
-    block : ndarray, DataFrame or Series
+    block : ndarray, sparse matrix, DataFrame or Series
         All rows of a block.
     rows : Rows
         The rows to select.
@@ -152,12 +154,22 @@ def take(
     """
     if promised is not None:
         block = checked(block, promised)
-    rows.check(len(block))
+    sparse = scipy.sparse.issparse(block)
+    n_rows = block.shape[0] if sparse else len(block)
+    rows.check(n_rows)
     if where is None:
         where = rows.positions()
-    if len(where) == len(block):
+    if len(where) == n_rows:
         return block
+    if sparse:
+        return block.tocsr()[where]
     return block[where] if isinstance(block, np.ndarray) else in_memory(block, where)
+
+
+def _below_each_other(parts: list[Any]) -> Any:
+    if any(map(scipy.sparse.issparse, parts)):
+        return scipy.sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
 
 
 def _of_frame(source: LazySource, selection: Selection, where: da.Array | None) -> Any:

@@ -53,6 +53,7 @@ class BaseMLP(ToTorchMixin, SharedParameters, Model, ABC):
         "privacy": DifferentialPrivacy | None,
         "privacy_spent_": PrivacySpent,
     }
+    _sparse_blocks = False
     _training: EpochState
     history_: list[dict[str, float]]
     best_loss_: float | None

@@ -241,8 +241,8 @@ class OneHotEncoder(_LazyEncoder, sklearn.preprocessing.OneHotEncoder):
     """Encode each category as a column of zeros and ones.
 
     In memory this is scikit-learn's class. On lazy data ``fit`` makes one pass, and ``transform``
-    is lazy and **always dense**, for any ``sparse_output``: the estimators of this package do not
-    take Dask arrays of sparse blocks. Each thread holds the dense form of one block at a time.
+    is lazy and **always dense**, for any ``sparse_output``. Each thread holds the dense form of one
+    block at a time.
 
     Parameters
     ----------

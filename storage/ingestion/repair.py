@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dask.delayed import delayed
 
 from storage.blocks import BlockReader
-from storage.chunks import encoded_file
+from storage.chunk_files import encoded_file
 from storage.computing import compute
 from storage.dataset import Dataset
 from storage.entries import StoredChunk

@@ -176,20 +176,28 @@ def test_what_would_be_too_large_is_refused_before_it_is_made_dense(model, rng, 
         clone(model).fit(X, y)
 
 
-def test_what_the_refusal_proposes_is_taken(rng):
+@pytest.mark.parametrize(
+    ("model", "method", "n_blocks"),
+    [
+        (LogisticRegression(), "decision_function", 1),
+        (MLPClassifier(**NETWORK), "predict_proba", 2),
+    ],
+    ids=repr,
+)
+def test_what_the_refusal_proposes_is_taken(model, method, n_blocks, rng):
     X = sparse.random_array((3000, 2000), density=1e-2, format="coo", rng=rng)
-    model = LogisticRegression().fit(X.toarray()[:40], np.arange(40) % 2)
+    model = clone(model).fit(X.toarray()[:40], np.arange(40) % 2)
     tight = dask.config.set({"dlbd-estimators.memory": "80MiB"})
     with tight, pytest.raises(DenseTooLarge) as refused:
-        model.decision_function(X)
+        getattr(model, method)(X)
     proposal = str(refused.value).split("block by block: ")[1].removesuffix(".")
     lazy = eval(proposal, {"dask": dask, "X": X})
     assert isinstance(lazy, da.Array)
-    assert lazy.numblocks == (2, 1)
-    expected = model.decision_function(X)
-    np.testing.assert_allclose(model.decision_function(lazy).compute(), expected, atol=1e-12)
+    assert lazy.numblocks == (n_blocks, 1)
+    expected = getattr(model, method)(X)
+    np.testing.assert_allclose(getattr(model, method)(lazy).compute(), expected, atol=1e-12)
     y = da.from_array(np.arange(3000) % 2, chunks=lazy.chunks[0])
-    assert LogisticRegression(max_iter=0).fit(lazy, y).n_features_in_ == 2000
+    assert clone(model).set_params(max_iter=1).fit(lazy, y).n_features_in_ == 2000
 
 
 def test_few_rows_are_taken_where_memory_is_full(rows):
@@ -218,8 +226,12 @@ def test_what_is_wrong_is_named_as_in_dense_rows(model, rows):
         clone(model).fit(X, sparse.csr_array(y[:, None]))
 
 
-def test_dask_arrays_of_sparse_blocks_are_refused_as_ever(rows):
+@pytest.mark.parametrize("model", [MLPClassifier(**NETWORK), MLPRegressor(**NETWORK)], ids=repr)
+def test_perceptrons_refuse_dask_arrays_of_sparse_blocks(model, rows):
     X, y, _ = rows
     lazy = da.from_array(sparse.csr_matrix(X), chunks=(40, -1), asarray=False)
-    with pytest.raises(TypeError, match=r"X is sparse.*sparse blocks are not supported"):
-        LogisticRegression().fit(lazy, da.from_array((y > 0) * 1, chunks=40))
+    targets = da.from_array((y > 0) * 1, chunks=40)
+    with pytest.raises(TypeError, match=r"X is sparse, which is not supported here.*toarray"):
+        clone(model).fit(lazy, targets)
+    with pytest.raises(TypeError, match=r"X is sparse, which is not supported here.*toarray"):
+        clone(model).fit(X, targets.compute()).predict(lazy)

@@ -28,6 +28,7 @@ READS_OTHERWISE = {
     "train_test_split",
     "predict and score",
     "write",
+    "write sparse rows",
     "report",
 }
 FITS = [name for name in WORK if name not in SKIPS_NAN | READS_OTHERWISE]

@@ -72,7 +72,7 @@ def interrupt(name, folder, number):
 @pytest.mark.parametrize("name", WORK)
 def test_an_interrupt_in_any_pass_on_threads(name, tmp_path):
     for number in range(N_BLOCKS // 2, N_BLOCKS * passes_of(name, tmp_path), N_BLOCKS):
-        if name == "write":  # what earlier runs have written stays
+        if name.startswith("write"):  # what earlier runs have written stays
             for written in tmp_path.glob("written-*"):
                 written.rename(tmp_path / f"kept-{written.name}")
         with dask.config.set(scheduler="threads"):

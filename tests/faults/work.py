@@ -16,6 +16,7 @@ from typing import NamedTuple
 import dask
 import dask.array as da
 import numpy as np
+from scipy import sparse
 
 import storage
 from dlbd_estimators import DifferentialPrivacy
@@ -193,6 +194,32 @@ def _write(rows: Rows) -> list[np.ndarray]:
     return [np.asarray(each) for each in dask.compute(written.X, written.y, scheduler="threads")]
 
 
+def _sparse(X: da.Array) -> da.Array:
+    """Return the positive features in sparse blocks."""
+    return X.map_blocks(_positive, meta=sparse.csr_array((0, 0)))
+
+
+def _positive(block: np.ndarray) -> sparse.csr_array:
+    return sparse.csr_array(np.maximum(block, 0))
+
+
+def _sparse_fits(rows: Rows) -> list[np.ndarray]:
+    X = _sparse(rows.X)
+    model = LogisticRegression(solver="lbfgs").fit(X, rows.labels)
+    scores = [model.predict_proba(X).compute(), np.asarray(model.score(X, rows.labels))]
+    return [*bits(model), *bits(Ridge().fit(X, rows.y)), *scores]
+
+
+def _write_sparse(rows: Rows) -> list[np.ndarray]:
+    path = rows.folder / f"written-{time.monotonic_ns()}"
+    X = _sparse(rows.X)
+    written = storage.create_dataset(path, X, rows.y, chunk_nbytes=640, block_nbytes=1280)
+    written.verify()
+    assert [each.name for each in rows.folder.glob(".written*")] == []
+    found = dask.compute(written.X, written.y, scheduler="threads")
+    return [found[0].toarray(), found[1]]
+
+
 #: What to run: functions of :class:`Rows` that return arrays.
 WORK: dict[str, Callable] = {
     "gram": _regression(lambda: Ridge(solver="gram")),
@@ -237,6 +264,8 @@ WORK: dict[str, Callable] = {
     "train_test_split": _split,
     "predict and score": _predict,
     "write": _write,
+    "sparse blocks": _sparse_fits,
+    "write sparse rows": _write_sparse,
     "logistic_regression_path": _path,
     "store_covariance": _covariance,
     "report": _report,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
-from storage import chunks, local_files
+from storage import chunk_files, chunks, local_files
 from storage.layout import ArrayLayout
 from storage.local_files import LocalFiles
 from tests.storage.strategies import values
@@ -182,7 +182,7 @@ def test_one_chunk_round_trip(array, rows):
         files = LocalFiles(folder)
         for chunk in range(layout.n_chunks):
             first, stop = layout.rows_of(chunk)
-            wrote = chunks.write_chunk(files, layout, chunk, array[first:stop])
+            wrote = chunk_files.write_chunk(files, layout, chunk, array[first:stop])
             out = layout.empty_rows(stop - first)
             chunks.read_chunks(files, layout, [chunk], [(wrote.nbytes, wrote.checksum)], out)
             assert out.tobytes() == array[first:stop].tobytes()

@@ -95,8 +95,8 @@ def test_half_written(data):
 
 
 def test_newer_version(data):
-    edit(data.path / "zarr.json", set_version(2))
-    with pytest.raises(storage.UnsupportedVersion, match=r"version 2.*upgrade"):
+    edit(data.path / "zarr.json", set_version(3))
+    with pytest.raises(storage.UnsupportedVersion, match=r"version 3.*upgrade"):
         storage.open_dataset(data.path)
 
 
