@@ -87,7 +87,14 @@ class Watch:
         self._restart_silent(workers, set(keys))
         stranded = "no-worker" in states.values()
         if not able:
-            self._check_wait(f"No worker is left ({_worker_states(workers)})", progress, lost)
+            problem = f"No worker is left ({_worker_states(workers)})"
+            if any(worker["status"] == "paused" for worker in workers.values()):
+                problem += (
+                    ". A worker is paused while it uses more of its memory than Dask's setting "
+                    "distributed.worker.memory.pause allows: give workers more memory, or restart "
+                    "them with client.restart()"
+                )
+            self._check_wait(problem, progress, lost)
         elif stranded and "processing" not in states.values():
             self._check_wait(
                 f"No worker takes a task ({_worker_states(workers)})", progress, Wait.WORKERS

@@ -24,8 +24,8 @@ class Join:
     with the same table.
 
     Keys are compared by type: the text ``"007"`` is not the number 7, and a text key and a number
-    key are an error. Values of CSV files are texts. A missing key matches nothing. (In pandas, a
-    missing key matches a missing key.)
+    key are an error. Values of CSV files are texts, and so are those of folders such as
+    ``month=7``. A missing key matches nothing. (In pandas, a missing key matches a missing key.)
 
     Parameters
     ----------

@@ -197,7 +197,8 @@ def _of_one_type(
         raise InvalidData(
             f"{where} has values of type {type_name(column)!r}, and column {name!r} of the joined "
             f"table has values of type {type_name(known)!r}, so no key could match: convert one of "
-            f"them. Values of CSV files are texts, and the text '007' is not the number 7"
+            f"them. Values of CSV files and of folders such as month=7 are texts, and the text "
+            f"'007' is not the number 7"
         )
     for integers in (column, known):
         if pa.types.is_integer(integers.type) and len(integers):

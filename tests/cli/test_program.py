@@ -363,7 +363,9 @@ def test_workers_are_started_and_end(dlbd, data, models, tmp_path, monkeypatch):
     class Seen(workers.LocalCluster):
         def __init__(self, **given):
             begun.append(given)
-            super().__init__(**given | {"processes": False, "protocol": "tcp://"})  # quick
+            # Quick to start. Its memory is that of all tests here, which the limit is not for.
+            quick = {"processes": False, "protocol": "tcp://", "memory_limit": 0}
+            super().__init__(**given | quick)
 
     monkeypatch.setattr(workers, "LocalCluster", Seen)
     out = tmp_path / "model"

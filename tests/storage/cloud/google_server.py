@@ -1,9 +1,10 @@
 """A server of the part of Google Cloud Storage's XML API that obstore uses, in memory.
 
-No emulator that a package registry offers has the conditional writes of the XML API (a new object
-only: ``x-goog-if-generation-match: 0``), which commits depend on. This one follows Google's
-documentation of the API (cloud.google.com/storage/docs/xml-api). So it shows that our requests are
-as documented, not that Google's service does what its documentation promises.
+Commits depend on the conditional writes of this API (``x-goog-if-generation-match: 0``: only if the
+object is new), which the emulators in PyPI lack: fake-gcs-server refuses writes by this
+API, and gcp-storage-emulator 2026.7 cannot list or delete by it. This server follows Google's
+documentation (cloud.google.com/storage/docs/xml-api). So it shows that our requests are as
+documented, not that Google's service does what its documentation promises.
 """
 
 from __future__ import annotations
