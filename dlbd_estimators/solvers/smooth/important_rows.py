@@ -60,6 +60,8 @@ _TEMPORARIES = 4
 #: Largest number of steps on the kept rows, and the length of the last one relative to the first.
 _MAX_STEPS = 8
 _SETTLED = 1e-3
+#: A step on the kept rows is not shortened to less than this share.
+_SHORTEST = 2.0**-10
 
 
 def importance_rule(
@@ -201,7 +203,11 @@ class CorrectedStep:
 def corrected(
     problem: Problem, rows: ImportantRows, evaluation: Evaluation, step: FloatArray, metric: Factor
 ) -> CorrectedStep | None:
-    """Return a corrected Newton step, or None if a correction is longer than half the step.
+    """Return a corrected Newton step, or None if the kept rows do not lead to one.
+
+    The model of F is minimised by Newton's method, which begins with the given step. A step that
+    does not decrease the model enough is halved: far from the minimum, Newton's step may be several
+    times too long, for example for a category whose rows all seem to have the same class.
 
     Parameters
     ----------
@@ -221,27 +227,27 @@ def corrected(
     assert total is not None
     kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
     blocks = _weighted(problem, rows, total)
-
-    def derivatives(point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for _, block in blocks))
-        assert sums.gradient is not None
-        assert sums.hessian is not None
-        return sums.gradient, sums.hessian
-
-    gradient, curvature = derivatives(evaluation.point)
-    corrected_step, first_size = step, 0.0
-    length = float(np.sqrt(max(float(step @ hessian @ step), 0.0)))
-    for _ in range(_MAX_STEPS):
-        gradient_after, curvature_after = derivatives(evaluation.point + corrected_step)
-        slope = evaluation.gradient + hessian @ corrected_step
-        slope += gradient_after - gradient - curvature @ corrected_step
-        factor = Factor.of(hessian + curvature_after - curvature, metric.centring)
-        correction = problem.without_shift(-factor.solve(slope))
+    model = _Model(kernel, [block for _, block in blocks], evaluation, hessian)
+    corrected_step, first_size = np.zeros_like(step), 0.0
+    value, slope, factor = 0.0, evaluation.gradient, metric
+    for number in range(_MAX_STEPS + 1):
+        correction = step if number == 0 else problem.without_shift(-factor.solve(slope))
         size = float(np.sqrt(max(float(correction @ hessian @ correction), 0.0)))
-        if not size <= 0.5 * length:
-            return None
-        corrected_step, first_size = corrected_step + correction, first_size or size
-        if size <= _SETTLED * first_size:
+        share = 1.0
+        while True:
+            next_step = corrected_step + share * correction
+            next_value, slope_there, curvature = model.derivatives(next_step)
+            decrease = -1e-4 * share * float(slope @ correction)
+            if next_value <= value - decrease + problem.rounding(evaluation.value):
+                break
+            share /= 2
+            if share < _SHORTEST:
+                return None
+        corrected_step, value, slope = next_step, next_value, slope_there
+        factor = Factor.of(curvature, metric.centring)
+        if number == 1:
+            first_size = size
+        if number and size <= _SETTLED * first_size:
             break
     spread = np.zeros_like(hessian)
     for piece, block in blocks:
@@ -249,6 +255,46 @@ def corrected(
             problem, block, rows.probability[piece], evaluation.point, corrected_step
         )
     return CorrectedStep(corrected_step, factor.variances(spread))
+
+
+class _Model:
+    """A model of F about a point: quadratic, with terms of higher order from kept rows.
+
+    Parameters
+    ----------
+    kernel : LinearKernel
+        Kernel of the loss, with Hessians.
+    blocks : list of Block
+        The kept rows.
+    evaluation : Evaluation
+        Evaluation at the point.
+    hessian : ndarray
+        Hessian at the point.
+    """
+
+    def __init__(
+        self, kernel: LinearKernel, blocks: list[Block], evaluation: Evaluation, hessian: FloatArray
+    ) -> None:
+        self._kernel, self._blocks = kernel, blocks
+        self._point, self._gradient, self._hessian = evaluation.point, evaluation.gradient, hessian
+        self._of_rows = self._rows(evaluation.point)
+
+    def derivatives(self, step: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Return the change of the model along a step, and its gradient and Hessian there."""
+        value, gradient, curvature = self._of_rows
+        value_there, gradient_there, curvature_there = self._rows(self._point + step)
+        bend = curvature @ step
+        change = float(step @ (self._gradient + 0.5 * (self._hessian @ step)))
+        change += value_there - value - float(step @ (gradient + 0.5 * bend))
+        slope = self._gradient + self._hessian @ step + gradient_there - gradient - bend
+        return change, slope, self._hessian + curvature_there - curvature
+
+    def _rows(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        partials = (self._kernel(block, point) for block in self._blocks)
+        sums: LinearSums = reduce(self._kernel.combine, partials)
+        assert sums.gradient is not None
+        assert sums.hessian is not None
+        return sums.value, sums.gradient, sums.hessian
 
 
 def _covariance(

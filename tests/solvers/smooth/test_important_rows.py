@@ -15,6 +15,7 @@ from dlbd_estimators.blocks.block import ArrayLoader, Encoding, from_arrays
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.centring import Centring
+from dlbd_estimators.kernels.importance import ImportantRows
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
@@ -170,6 +171,35 @@ def test_one_estimate_of_a_thousand_is_below_the_truth_at_most():
             ratios.append(error / truth)
     assert len(below) <= 1, below
     assert np.median(ratios) < 100.0  # a bound is off by thousands
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_step_that_is_several_times_too_long_leads_to_the_minimum_of_the_model(n_classes, rng):
+    """With all rows kept, the model is F. Far beyond the minimum, F has nearly no curvature."""
+    X, y, _ = rows_of(rng, "plain", n_classes, n=600)
+    problem = replace(
+        ANY[n_classes],
+        blocks=blocks_of(X, y, None, n_classes),
+        penalty=L2(1e-3),
+        known=Known(600.0, centre=np.zeros(P)),
+    )
+    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)
+    block = Block(X, y, None)
+    centring = Centring(problem.packing, np.zeros(P))
+
+    def at(point):
+        return problem._normalise(kernel(block, point), point, None)
+
+    begin = problem.without_shift(8.0 * rng.normal(size=problem.packing.size))
+    here = at(begin)
+    factor = Factor.of(here.hessian, centring)
+    step = problem.without_shift(-factor.solve(here.gradient))
+    assert at(begin + step).value > here.value  # the full step would be refused
+    one = np.ones(600)
+    rows = ImportantRows(X.astype(np.float32), y, one, one, 0.0 * one, np.inf * one)
+    found = corrected(problem, rows, here, step, factor)
+    assert at(begin + found.step).value < here.value
+    assert at(begin + found.step).value < at(begin + step / 2).value
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(rng):
