@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from dlbd_estimators.exceptions import PrivacyBudgetSpent
+
 #: The noise of sampled steps is at most this share above the least noise that suffices.
 _PRECISION = 5e-3
 #: Below this noise, which protects nothing, privacy losses are too large to be computed.
@@ -128,6 +130,35 @@ def spent_epsilon(releases: Sequence[Release], delta: float, budget: float) -> f
 
 
 @lru_cache(maxsize=256)
+def check_budget(
+    releases: Sequence[Release], epsilon: float, delta: float, *, n_calls: int
+) -> None:
+    """Refuse releases that would spend more than a budget together.
+
+    Parameters
+    ----------
+    releases : sequence of Release
+        All releases, with those of the call of ``partial_fit`` that is checked.
+    epsilon, delta : float
+        The budget.
+    n_calls : int
+        Number of calls of ``partial_fit`` for which the noise was chosen.
+
+    Raises
+    ------
+    PrivacyBudgetSpent
+        They would spend more.
+    """
+    spent = spent_epsilon(releases, delta, epsilon)
+    if spent > epsilon:
+        raise PrivacyBudgetSpent(
+            f"After this call of partial_fit, the model would have spent epsilon={spent:.4g} at "
+            f"delta={delta:g}, which is more than its budget epsilon={epsilon:g}. The noise is "
+            f"that of max_iter={n_calls} calls: set max_iter to the number of calls before the "
+            f"first one."
+        )
+
+
 def _epsilon(releases: tuple[Release, ...], delta: float, budget: float) -> float:
     if not releases:
         return 0.0

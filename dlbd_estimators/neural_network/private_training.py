@@ -7,11 +7,11 @@ from typing import Any
 from dlbd_estimators.base.privacy import DifferentialPrivacy, PrivacySpent
 from dlbd_estimators.base.privacy_accountant import (
     Release,
+    check_budget,
     noise_multiplier,
     spent_epsilon,
     with_release,
 )
-from dlbd_estimators.exceptions import PrivacyBudgetSpent
 from dlbd_estimators.kernels.gaussian_noise import secret_seed
 from dlbd_estimators.neural_network.job import Job
 from dlbd_estimators.neural_network.parameters import batch_size
@@ -67,7 +67,9 @@ def private_problem(estimator: Any, job: Job, name: str) -> Training:
     planned = n_steps * int(estimator.max_iter)
     noise = noise_multiplier(privacy.epsilon, privacy.delta, rate, planned)
     if job.incremental:
-        _check_budget(estimator, job, Release(noise, rate, n_steps))
+        call = Release(noise, rate, n_steps)
+        releases = with_release(earlier_releases(estimator, job), call)
+        check_budget(releases, privacy.epsilon, privacy.delta, n_calls=estimator.max_iter)
     # It follows from what is declared: the number of passes must not depend on the rows.
     width = job.blocks.n_features + job.targets.n_outputs + 1
     buffer = job.settings.buffer_nbytes or _BUFFER_NBYTES
@@ -147,16 +149,3 @@ def earlier_releases(estimator: Any, job: Job) -> tuple[Release, ...]:
             "noise is added from now on. Fit a new model with privacy."
         )
     return spent.releases
-
-
-def _check_budget(estimator: Any, job: Job, call: Release) -> None:
-    privacy: DifferentialPrivacy = estimator.privacy
-    releases = with_release(earlier_releases(estimator, job), call)
-    epsilon = spent_epsilon(releases, privacy.delta, privacy.epsilon)
-    if epsilon > privacy.epsilon:
-        raise PrivacyBudgetSpent(
-            f"After this call of partial_fit, the model would have spent epsilon={epsilon:.4g} at "
-            f"delta={privacy.delta:g}, which is more than its budget "
-            f"epsilon={privacy.epsilon:g}. The noise is that of max_iter={estimator.max_iter} "
-            f"calls: set max_iter to the number of calls before the first one."
-        )
