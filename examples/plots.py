@@ -238,10 +238,7 @@ def coefficients(
             )
         axes.margins(x=0.28)
         axes.set(
-            xlabel=(
-                f"change in log-odds for one standard deviation of the feature (for one unit)\n"
-                f"{compared}"
-            ),
+            xlabel=(f"change in log-odds for one standard deviation (for one unit)\n{compared}"),
             title="Late by more than 15 minutes: largest coefficients",
         )
         figure.savefig(path)
