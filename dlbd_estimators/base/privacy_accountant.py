@@ -129,7 +129,6 @@ def spent_epsilon(releases: Sequence[Release], delta: float, budget: float) -> f
     return _epsilon(tuple(release for release in releases if release.n_steps), delta, budget)
 
 
-@lru_cache(maxsize=256)
 def check_budget(
     releases: Sequence[Release], epsilon: float, delta: float, *, n_calls: int
 ) -> None:
@@ -159,6 +158,7 @@ def check_budget(
         )
 
 
+@lru_cache(maxsize=256)
 def _epsilon(releases: tuple[Release, ...], delta: float, budget: float) -> float:
     if not releases:
         return 0.0
