@@ -163,10 +163,7 @@ def estimated_hessian(problem: Problem, rows: ImportantRows, point: FloatArray) 
     """
     total = problem.total_weight
     assert total is not None
-    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
-    blocks = _weighted(problem, rows, total)
-    hessian = reduce(kernel.combine, (kernel(block, point) for _, block in blocks)).hessian
-    assert hessian is not None
+    hessian = _sums(problem, [block for _, block in _weighted(problem, rows, total)], point)[2]
     shared = 1.0 if problem.penalty.of_mean else total
     hessian[np.diag_indices_from(hessian)] += problem.penalty.diagonal(problem.packing) / shared
     if problem.loss.coupled:
@@ -225,14 +222,18 @@ def corrected(
     hessian, total = evaluation.hessian, problem.total_weight
     assert hessian is not None
     assert total is not None
-    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
     blocks = _weighted(problem, rows, total)
-    model = _Model(kernel, [block for _, block in blocks], evaluation, hessian)
+    model = _Model(problem, [block for _, block in blocks], evaluation, hessian)
     corrected_step, first_size = np.zeros_like(step), 0.0
     value, slope, factor = 0.0, evaluation.gradient, metric
     for number in range(_MAX_STEPS + 1):
         correction = step if number == 0 else problem.without_shift(-factor.solve(slope))
         size = float(np.sqrt(max(float(correction @ hessian @ correction), 0.0)))
+        if number == 1:
+            first_size = size
+        if number and size <= _SETTLED * first_size:  # too short to be too long
+            corrected_step = corrected_step + correction
+            break
         share = 1.0
         while True:
             next_step = corrected_step + share * correction
@@ -245,10 +246,6 @@ def corrected(
                 return None
         corrected_step, value, slope = next_step, next_value, slope_there
         factor = Factor.of(curvature, metric.centring)
-        if number == 1:
-            first_size = size
-        if number and size <= _SETTLED * first_size:
-            break
     spread = np.zeros_like(hessian)
     for piece, block in blocks:
         spread += _covariance(
@@ -262,8 +259,8 @@ class _Model:
 
     Parameters
     ----------
-    kernel : LinearKernel
-        Kernel of the loss, with Hessians.
+    problem : Problem
+        Provides the loss.
     blocks : list of Block
         The kept rows.
     evaluation : Evaluation
@@ -273,28 +270,34 @@ class _Model:
     """
 
     def __init__(
-        self, kernel: LinearKernel, blocks: list[Block], evaluation: Evaluation, hessian: FloatArray
+        self, problem: Problem, blocks: list[Block], evaluation: Evaluation, hessian: FloatArray
     ) -> None:
-        self._kernel, self._blocks = kernel, blocks
+        self._problem, self._blocks = problem, blocks
         self._point, self._gradient, self._hessian = evaluation.point, evaluation.gradient, hessian
-        self._of_rows = self._rows(evaluation.point)
+        self._of_rows = _sums(problem, blocks, evaluation.point)
 
     def derivatives(self, step: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Return the change of the model along a step, and its gradient and Hessian there."""
         value, gradient, curvature = self._of_rows
-        value_there, gradient_there, curvature_there = self._rows(self._point + step)
+        value_there, gradient_there, curvature_there = _sums(
+            self._problem, self._blocks, self._point + step
+        )
         bend = curvature @ step
         change = float(step @ (self._gradient + 0.5 * (self._hessian @ step)))
         change += value_there - value - float(step @ (gradient + 0.5 * bend))
         slope = self._gradient + self._hessian @ step + gradient_there - gradient - bend
         return change, slope, self._hessian + curvature_there - curvature
 
-    def _rows(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        partials = (self._kernel(block, point) for block in self._blocks)
-        sums: LinearSums = reduce(self._kernel.combine, partials)
-        assert sums.gradient is not None
-        assert sums.hessian is not None
-        return sums.value, sums.gradient, sums.hessian
+
+def _sums(
+    problem: Problem, blocks: list[Block], point: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
+    """Return the summed loss of kept rows at a point, its gradient and its Hessian."""
+    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)  # the rows are centred
+    sums: LinearSums = reduce(kernel.combine, (kernel(block, point) for block in blocks))
+    assert sums.gradient is not None
+    assert sums.hessian is not None
+    return sums.value, sums.gradient, sums.hessian
 
 
 def _covariance(
