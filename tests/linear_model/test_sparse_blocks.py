@@ -109,6 +109,16 @@ def test_a_stored_data_set(tmp_path):
     assert model.score(data.X, data.y) == whole.score(X.toarray(), y)
 
 
+def test_the_solver_is_chosen_by_the_cost_of_sparse_rows():
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((1500, 900), density=0.01, format="csr", rng=rng)
+    labels = (X @ rng.normal(size=900) > 0).astype(int)
+    theirs = linear_model.LogisticRegression(solver="newton-cg", **TIGHT).fit(X, labels)
+    mine = LogisticRegression().fit(*in_blocks(X, labels, 500))
+    assert mine.solver_ == "lbfgs"  # as dense rows, they are fitted by Newton's method
+    np.testing.assert_allclose(mine.coef_, theirs.coef_, rtol=1e-6, atol=1e-6)
+
+
 def test_splits_keep_sparse_rows():
     X, _, y = rows_of()
     train, test, y_train, y_test = train_test_split(*in_blocks(X, y, 40), random_state=0)
