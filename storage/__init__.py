@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from storage.ingestion.quality import QualityReport
     from storage.ingestion.repair import repair
     from storage.ingestion.selection import HashSplit, TimeSplit
+    from storage.ingestion.svmlight_format import SVMLightFormat
 
 __all__ = [
     "AppendConflict",
@@ -71,6 +72,7 @@ __all__ = [
     "NewRows",
     "NotADataset",
     "QualityReport",
+    "SVMLightFormat",
     "StorageError",
     "StoreUnreachable",
     "TimeSplit",
@@ -98,6 +100,7 @@ _INGESTION = {
     "Join": "join",
     "JoinQuality": "join_quality",
     "QualityReport": "quality",
+    "SVMLightFormat": "svmlight_format",
     "TimeSplit": "selection",
     "append": "append",
     "ingest": "ingest",

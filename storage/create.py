@@ -174,12 +174,14 @@ def store_arrays(
     more_files: Callable[[str], Mapping[str, bytes]] | None = None,
     signature: str = "",
     resume: bool = False,
+    entries_per_row: float | None = None,
 ) -> Dataset:
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
     `more_files` takes the identity of the new data set, and returns the content of each file by
     its name. `signature` identifies the source of the arrays and all parameters; with `resume`, the
-    complete blocks of a killed writing with this signature are kept.
+    complete blocks of a killed writing with this signature are kept. `entries_per_row` is that of
+    the densest part of a sparse X, if it is known; otherwise parts of X are computed to find it.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -198,7 +200,9 @@ def store_arrays(
     n_samples = _common_length(arrays)
     n_planned = max(n_samples, expected_rows or 0)
     sparse = is_sparse_array(arrays["X"])
-    layouts, block_rows = _layouts(arrays, dtypes, chunk_nbytes, block_nbytes, n_planned)
+    layouts, block_rows = _layouts(
+        arrays, dtypes, chunk_nbytes, block_nbytes, n_planned, entries_per_row
+    )
     check_number_of_chunks(layouts)
     schema = Schema(
         dataset_id=uuid.uuid4().hex,
@@ -288,6 +292,7 @@ def _layouts(
     chunk_nbytes: int,
     block_nbytes: int,
     n_planned: int,
+    entries_per_row: float | None,
 ) -> tuple[list[ArrayLayout], int]:
     """Choose the rows of a chunk for each array, and the rows of a block for all arrays."""
     n_rows = int(arrays["X"].shape[0])
@@ -305,7 +310,7 @@ def _layouts(
     }
     x_nbytes, x_nbytes_as_floats = rows["X"].row_nbytes, rows["X"].row_nbytes_as_floats
     if rows["X"].sparse:
-        x_nbytes, x_nbytes_as_floats = sparse_row_nbytes(arrays["X"], dtypes["X"])
+        x_nbytes, x_nbytes_as_floats = sparse_row_nbytes(arrays["X"], dtypes["X"], entries_per_row)
     chunk_rows, block_rows = plan_rows(
         n_planned,
         x_nbytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import fields
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from storage.dataset import Dataset
+from storage.errors import NotADataset
 from storage.ingestion.append import append as append_rows
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
@@ -16,8 +18,10 @@ from storage.ingestion.ingest import ingest as ingest_tables
 from storage.ingestion.join_text import join_from_text
 from storage.ingestion.repair import repair as repair_dataset
 from storage.ingestion.selection import HashSplit, TimeSplit
+from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.opening import open_dataset
 from storage.shuffling import shuffle as shuffle_dataset
+from storage.svmlight_options import format_from_options, svmlight_options
 
 __all__ = ["append", "ingest", "repair", "shuffle"]
 
@@ -63,6 +67,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 )
 @_delimiter
 @_encoding
+@svmlight_options
 @click.option("--report", metavar="FILE", help="Write the quality report as an HTML page.")
 @click.option(
     "--expected-rows",
@@ -78,7 +83,7 @@ _OPTIONS = [field.name for field in fields(Column) if field.name != "kind"]
 def ingest(
     source: tuple[str, ...],
     url: str,
-    target: str,
+    target: str | None,
     features: str | None,
     columns: tuple[str, ...],
     joins: tuple[str, ...],
@@ -92,12 +97,13 @@ def ingest(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    **written: Any,
 ) -> None:
     """Check, clean and encode raw tables, and store them as the data set DATA.
 
-    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet or NumPy files. The kind
-    of a column that is not declared is inferred from a sample. A value that breaks a rule is an
-    error that names the file and the line, unless a policy is declared:
+    SOURCE is one or several files, folders, globs or URLs of CSV, Parquet, NumPy or svmlight
+    files. The kind of a column that is not declared is inferred from a sample. A value that breaks
+    a rule is an error that names the file and the line, unless a policy is declared:
     missing=keep|error|drop|impute, unparsable=error|drop|missing,
     out_of_range=error|drop|missing|clip (with minimum, maximum),
     unknown=error|drop|missing|ignore (with categories=a|b|c). Lists are separated by |.
@@ -107,6 +113,9 @@ def ingest(
 
     A test set is ingested with --like, so that it has the columns of the training set and nothing
     is estimated from its rows.
+
+    The rows of svmlight files (.svm, .svmlight, .libsvm) are stored as sparse rows. They need no
+    --target, and have no quality report.
 
     \b
     Examples:
@@ -120,9 +129,14 @@ def ingest(
       dlbd ingest december.csv -o test.zarr --like trips.zarr
       dlbd ingest trips.csv -o train.zarr --target late --by-hash customer,0,0.8
       dlbd ingest trips.csv -o test.zarr --like train.zarr --by-hash customer,0.8,1
+      dlbd ingest rcv1_train.svm.bz2 -o rcv1.zarr --n-features 47236 --classes=-1,1
     """
-    if (target is None) == (like is None):
+    svmlight = format_from_options(**written)
+    without_names = svmlight is not None or is_svmlight_source(list(source))
+    if sum(given is not None for given in (target, like)) != 1 and not without_names:
         raise click.UsageError("give either --target or --like")
+    if without_names and report is not None:
+        raise click.UsageError("svmlight files have no quality report: leave out --report")
     data = ingest_tables(
         list(source),
         url,
@@ -133,16 +147,26 @@ def ingest(
         like=like,
         rows=_rows(by_hash, by_time),
         csv=_csv(delimiter, encoding),
+        svmlight=svmlight,
         expected_rows=expected_rows,
         overwrite=overwrite,
         resume=resume,
     )
-    if report is not None:
-        data.quality.to_html(report)
+    _show(data, {"data": url}, report, as_json=as_json)
+
+
+def _show(data: Dataset, facts: dict[str, Any], report: str | None, *, as_json: bool) -> None:
+    """Print the quality report of the newest version, if it has one, and the data set."""
+    quality = None
+    with contextlib.suppress(NotADataset):  # rows of svmlight files have no report
+        quality = data.quality_of(data.version)
+    if report is not None and quality is not None:
+        quality.to_html(report)
     if as_json:
-        click.echo(json.dumps({"data": url, "quality": data.quality.to_json()}))
+        plain = None if quality is None else quality.to_json()
+        click.echo(json.dumps(facts | {"quality": plain}))
     else:
-        click.echo(f"{data.quality!r}\n\n{data!r}")
+        click.echo(repr(data) if quality is None else f"{quality!r}\n\n{data!r}")
 
 
 @click.command(short_help="Append raw tables to a data set.")
@@ -171,15 +195,11 @@ def append(
       dlbd append trips.zarr march.csv
       dlbd append s3://bucket/trips.zarr march.parquet april.parquet --report quality.html
     """
-    newer = append_rows(data, list(source), csv=_csv(delimiter, encoding))
-    quality = newer.quality_of(newer.version)
     if report is not None:
-        quality.to_html(report)
-    if as_json:
-        facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
-        click.echo(json.dumps(facts | {"quality": quality.to_json()}))
-    else:
-        click.echo(f"{quality!r}\n\n{newer!r}")
+        open_dataset(data).quality_of(1)  # raises an error if the rows will have no report
+    newer = append_rows(data, list(source), csv=_csv(delimiter, encoding))
+    facts = {"data": data, "version": newer.version, "n_samples": newer.n_samples}
+    _show(newer, facts, report, as_json=as_json)
 
 
 @click.command(short_help="Write damaged chunks again from the raw tables.")

@@ -33,14 +33,16 @@ def check_number_of_columns(X: Any) -> None:
         )
 
 
-def sparse_row_nbytes(X: Any, dtype: str) -> tuple[int, int]:
+def sparse_row_nbytes(X: Any, dtype: str, entries_per_row: float | None = None) -> tuple[int, int]:
     """Return the bytes of a row: as it is stored, and as the floats that estimators compute with.
 
     They are those of the densest of up to 16 parts, which are spread over X. Blocks of a Dask array
-    are computed, and only their numbers of entries are kept.
-
+    are computed, and only their numbers of entries are kept; none are computed if the caller knows
+    `entries_per_row`.
     """
-    density = _density_of_blocks(X) if isinstance(X, DaskArray) else _density_in_memory(X)
+    density = entries_per_row
+    if density is None:
+        density = _density_of_blocks(X) if isinstance(X, DaskArray) else _density_in_memory(X)
     as_floats = dtype if dtype in ("float32", "float64") else "float64"
     stored = max(1, encoded_nbytes(density, 1, dtype))
     return stored, _POSITION + encoded_nbytes(density, 0, as_floats)

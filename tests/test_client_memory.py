@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import sklearn.preprocessing
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
@@ -88,6 +89,10 @@ def as_codes(block):
     return np.floor(3 * block[:, :4])
 
 
+def as_sparse(block):
+    return sparse.csr_array(np.where(block > 0.97, block, 0))
+
+
 def as_targets(block):
     # Not linear, or the fits would be exact.
     return block[:, :8].sum(axis=1) + 4 * block[:, 8] * block[:, 9] + block[:, 10] ** 4
@@ -119,6 +124,7 @@ class Data:
             meta=np.empty((0, N_FEATURES)),
         )
         self.holes = self.X.map_blocks(with_holes, dtype=float)
+        self.sparse = self.X.map_blocks(as_sparse, meta=sparse.csr_array((0, 0)))
         self.codes = self.X.map_blocks(as_codes, dtype=float, chunks=(self.X.chunks[0], (4,)))
         self.targets = self._column(as_targets, float)
         self.labels = self._column(as_labels, np.int64)
@@ -163,6 +169,7 @@ ESTIMATORS = {
     "Lasso": (Lasso(0.01), "X", "targets"),
     "ElasticNet": (ElasticNet(0.01), "X", "targets"),
     "LogisticRegression": (LogisticRegression(), "X", "labels"),
+    "LogisticRegression on sparse rows": (LogisticRegression(), "sparse", "labels"),
     "LogisticRegression with l1": (LogisticRegression(C=0.01, l1_ratio=0.5), "X", "labels"),
     "LogisticRegressionCV": (LogisticRegressionCV(Cs=3, cv=3), "X", "labels"),
     "GridSearchCV": (
@@ -227,7 +234,7 @@ def estimator_calls(name, data):
     if name.startswith("MLP"):
         yield "fit with validation", lambda: estimator.fit(X, y, X_val=X, y_val=y)
     if hasattr(estimator, "partial_fit"):
-        classify = name in ("MLPClassifier", "LogisticRegression")
+        classify = isinstance(estimator, MLPClassifier | LogisticRegression)
         more = {"classes": [0, 1]} if classify else {}
         # A perceptron goes on from `fit`; other models keep nothing there to go on from.
         batches = estimator if name.startswith("MLP") else clone(estimator)

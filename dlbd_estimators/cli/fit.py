@@ -10,7 +10,7 @@ import click
 from dlbd_estimators.base.saving import check_place, save
 from dlbd_estimators.cli import estimators
 from dlbd_estimators.cli.options import as_json, json_of, where_it_runs
-from dlbd_estimators.cli.rows import open_rows, targets
+from dlbd_estimators.cli.rows import check_dense, open_rows, targets
 from dlbd_estimators.exceptions import NonFiniteValues
 
 
@@ -78,7 +78,10 @@ def fit(
     )
     candidates = estimators.grid(model, tried)
     rows = open_rows(data, None if columns is None else columns.split(","))
-    y = targets(estimators.last_step(model)[0], rows, data)
+    last = estimators.last_step(model)[0]
+    y = targets(last, rows, data)
+    need = {"--impute": impute, "--standardize": standardize, name: not last._sparse_blocks}
+    check_dense(rows, data, [words for words, needs in need.items() if needs])
     began = time.perf_counter()
     facts: dict[str, Any] = {"model": out, "estimator": name}
     passes: float | None

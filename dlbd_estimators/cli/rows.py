@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import scipy.sparse
 from sklearn.base import is_classifier
 
 from dlbd_estimators.cli.registered import data_function
@@ -29,6 +30,15 @@ def open_for(model: Any, url: str) -> Any:
     return open_rows(url, None if names is None else [str(name) for name in names])
 
 
+def check_dense(data: Any, url: str, needed_by: Sequence[str]) -> None:
+    """Raise TypeError if the rows of a data set are sparse, and something needs dense ones."""
+    if needed_by and scipy.sparse.issparse(data.X._meta):
+        raise TypeError(
+            f"{needed_by[0]} needs dense rows, and X of {url} is sparse. Linear models without "
+            f"--impute and --standardize accept it; or store dense rows."
+        )
+
+
 def targets(model: Any, data: Any, url: str) -> Any:
     """Return the targets for a model: labels for a classifier, else numbers.
 
@@ -51,7 +61,7 @@ def targets(model: Any, data: Any, url: str) -> Any:
         raise TypeError(
             f"{url} has no classes, and its target {_target(data)}is {data.y.dtype}, but {name} "
             f"predicts classes. Use a regressor, such as Ridge, or write the data set with "
-            f"integer codes and classes=."
+            f"integer codes and classes=, svmlight files with dlbd ingest --classes auto."
         )
     return data.y
 

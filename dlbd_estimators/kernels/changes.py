@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear import centred_tile, raw_predictions
+from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.kernel import Block, Kernel, tiles
+from dlbd_estimators.kernels.linear import raw_predictions
+from dlbd_estimators.kernels.linear_tiles import Tiles
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sparse_rows import is_sparse
 
 
 @dataclass
@@ -53,13 +55,11 @@ class LargestChangeKernel(Kernel[LargestChange]):
     def __call__(self, block: Block, parameters: FloatArray) -> LargestChange:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        size = tile_rows(max(packing.n_features, packing.n_outputs), products=False)
-        wide = scratch("wide", (min(size, block.n_rows), packing.n_features))
+        tile = Tiles(block, packing, Order.GRADIENT, sparse=is_sparse(block.X))
         largest = np.float64(0.0)
-        for rows in tiles(block.n_rows, size):
-            change = raw_predictions(
-                centred_tile(block.X[rows], self.centre, wide), coef, intercept
-            )
+        for rows in tiles(block.n_rows, tile.size):
+            _, X = tile(rows, self.centre)
+            change = raw_predictions(X, coef, intercept)
             if block.weight is not None:
                 change = change[block.weight[rows] > 0]
             if len(change):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
@@ -9,6 +11,11 @@ from dlbd_estimators.kernels.centring import centre_of
 from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sparse_products import (
+    add_cross_products,
+    centre_of_full_columns,
+    minus_centre,
+)
 
 #: Up to this number of outputs, a loop over the outputs costs little.
 _FEW_OUTPUTS = 8
@@ -51,7 +58,7 @@ class HessianSum:
         loss: Loss,
         packing: Packing,
         dtype: str,
-        block: FloatArray,
+        block: Any,
         size: int,
         origin: FloatArray | None,
         per_output: int = 0,
@@ -59,6 +66,7 @@ class HessianSum:
         self._loss = loss
         self._packing = packing
         self._per_output = per_output
+        self._dtype = dtype
         n = packing.n_features
         crossed = loss.coupled and not per_output
         free = packing.n_outputs - 1 if crossed else packing.n_outputs
@@ -67,22 +75,32 @@ class HessianSum:
         self._products = np.zeros((len(self._pairs), n, n))
         self._borders = np.zeros((len(self._pairs), n))
         self._totals = np.zeros(len(self._pairs))
-        self._source = scratch("source", (size, n), dtype)
-        self._scaled = scratch("scaled", (size, n), dtype)
-        self._product = scratch("product", (n, n), dtype)
-        self._by_feature = bool(per_output) and len(self._pairs) > max(n, _FEW_OUTPUTS)
+        self._by_feature = self._multiplies_by_feature()
         if self._by_feature:  # one row per output: the products of features i <= j
             self._triangles = np.zeros((len(self._pairs), n * (n + 1) // 2))
-        # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
-        self._centre = np.zeros(n, dtype=block.dtype)
-        if packing.fit_intercept:
-            self._centre = centre_of(block, None).astype(block.dtype)
+        self._centre = self._centre_of(block, size)
         #: What centred rows lack: with it they are the rows minus the origin.
         self.offset = self._centre.astype(np.float64)
         if origin is not None:
             self.offset -= origin
 
-    def centred(self, X: FloatArray, narrow: FloatArray) -> FloatArray:
+    def _multiplies_by_feature(self) -> bool:
+        return bool(self._per_output) and len(self._pairs) > max(
+            self._packing.n_features, _FEW_OUTPUTS
+        )
+
+    def _centre_of(self, block: Any, size: int) -> FloatArray:
+        """Return the centre of a block, and take the memory for tiles of `size` rows."""
+        n = self._packing.n_features
+        self._source = scratch("source", (size, n), self._dtype)
+        self._scaled = scratch("scaled", (size, n), self._dtype)
+        self._product = scratch("product", (n, n), self._dtype)
+        if not self._packing.fit_intercept:
+            return np.zeros(n, dtype=block.dtype)
+        # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
+        return centre_of(block, None).astype(block.dtype)
+
+    def centred(self, X: Any, narrow: Any) -> Any:
         """Return the rows of a tile minus their centre, in the precision of the products.
 
         With ``per_output`` these are the rows that the products are computed from.
@@ -107,7 +125,7 @@ class HessianSum:
                 np.copyto(rows, wide, casting="same_kind")
         return rows
 
-    def add(self, X: FloatArray, centred: FloatArray, point: FloatArray) -> None:
+    def add(self, X: Any, centred: Any, point: FloatArray) -> None:
         """Add a tile.
 
         Parameters
@@ -131,7 +149,7 @@ class HessianSum:
         with np.errstate(over="ignore", invalid="ignore"):
             self._add_by_pair(centred, curvatures)
 
-    def _add_by_pair(self, source: FloatArray, curvatures: list[FloatArray]) -> None:
+    def _add_by_pair(self, source: Any, curvatures: list[FloatArray]) -> None:
         scaled = self._scaled[: len(source)]
         for (k, j), curvature, products in zip(
             self._pairs, curvatures, self._products, strict=True
@@ -177,6 +195,8 @@ class HessianSum:
             self._products[:, columns, rows] = self._triangles
         if self._per_output:
             return self._per_output * np.stack(list(map(self._square, range(len(self._pairs)))))
+        if outputs == 1:
+            return self._square(0)
         full = np.zeros((outputs, width, outputs, width))
         for index, (k, j) in enumerate(self._pairs):
             full[k, :, j, :] = full[j, :, k, :] = self._square(index)
@@ -193,10 +213,38 @@ class HessianSum:
         centre = self.offset
         products, border = self._products[index], self._borders[index]
         total = self._totals[index]
-        outer = np.outer(centre, border - 0.5 * total * centre)
         square = np.empty((width, width))
-        square[:n, :n] = products + outer + outer.T
+        square[:n, :n] = products
+        if centre.any():  # each of these takes as long as the products of some hundred rows
+            outer = np.outer(centre, border - 0.5 * total * centre)
+            square[:n, :n] += outer
+            square[:n, :n] += outer.T
         if width > n:
             square[:n, n] = square[n, :n] = border
             square[n, n] = total
         return square
+
+
+class SparseHessianSum(HessianSum):
+    """Weighted cross products of sparse rows, always in float64, without dense tiles.
+
+    ``X`` and ``narrow`` of :meth:`centred` and :meth:`add` are the same
+    :class:`~dlbd_estimators.kernels.sparse_rows.SparseTile`; centred rows are a CSR array.
+    """
+
+    def _multiplies_by_feature(self) -> bool:
+        return False
+
+    def _centre_of(self, block: Any, size: int) -> FloatArray:
+        if not self._packing.fit_intercept:
+            return np.zeros(self._packing.n_features)
+        return centre_of_full_columns(block.matrix)
+
+    def centred(self, X: Any, narrow: Any) -> Any:
+        """Return the rows of a tile minus their centre, those that products are made of."""
+        matrix = X.matrix[:: self._per_output] if self._per_output else X.matrix
+        return minus_centre(matrix, self._centre)
+
+    def _add_by_pair(self, source: Any, curvatures: list[FloatArray]) -> None:
+        for curvature, products in zip(curvatures, self._products, strict=True):
+            add_cross_products(products, source, curvature)

@@ -30,12 +30,14 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
-from dlbd_estimators.kernels.hessian import HessianSum
+from dlbd_estimators.kernels.hessian import HessianSum, SparseHessianSum
 from dlbd_estimators.kernels.importance import Importance, ImportantRows, RowSampler, combine_rows
-from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tiles
+from dlbd_estimators.kernels.linear_tiles import Tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
-from dlbd_estimators.kernels.sparse_rows import SparseTile, is_sparse, operand
+from dlbd_estimators.kernels.sparse_products import has_few_entries
+from dlbd_estimators.kernels.sparse_rows import SparseTile, is_sparse
 
 
 @dataclass
@@ -132,9 +134,9 @@ class LinearKernel(Kernel[LinearSums]):
     def __call__(self, block: Block, parameters: FloatArray) -> LinearSums:
         packing = self.packing
         coef, intercept = packing.unpack(parameters)
-        # A Hessian and norms of rows need dense tiles; everything else is made of products.
-        products_only = self.order < Order.HESSIAN and self.ellipsoid is None
-        tile = Tiles(block, packing, self.order, products_only=products_only)
+        # A Hessian of rows with many entries needs dense tiles.
+        sparse = is_sparse(block.X) and (self.order < Order.HESSIAN or has_few_entries(block.X))
+        tile = Tiles(block, packing, self.order, sparse=sparse)
         gradient = np.zeros(packing.shape)
         sums = LinearSums(0.0, 0.0, block.n_rows, 0, 0.0)
         centre = self.centre
@@ -145,7 +147,7 @@ class LinearKernel(Kernel[LinearSums]):
             middle = [centre_of(columns, block.weight) for columns in (block.X, block.targets)]
             sums.shift = np.concatenate(middle)
             sums.moments = np.zeros((2, len(sums.shift)))
-        hessian = self._hessian_sum(block, tile.most_rows, centre)
+        hessian = self._hessian_sum(block, tile, centre)
         sampler = None if self.importance is None else RowSampler(self.importance, block)
         order = self.order if sampler is None else Order.HESSIAN  # scores need curvatures
         for rows in tiles(block.n_rows, tile.size):
@@ -177,13 +179,20 @@ class LinearKernel(Kernel[LinearSums]):
         return sums
 
     def _hessian_sum(
-        self, block: Block, n_rows: int, centre: FloatArray | None
+        self, block: Block, tile: Tiles, centre: FloatArray | None
     ) -> HessianSum | None:
         """Return the accumulator of the Hessian, or None if no Hessian is requested."""
         if self.order < Order.HESSIAN:
             return None
-        return HessianSum(
-            self.loss, self.packing, self.hessian_dtype, block.X, n_rows, centre, self.per_output
+        kind = SparseHessianSum if tile.sparse else HessianSum
+        return kind(
+            self.loss,
+            self.packing,
+            self.hessian_dtype,
+            block.X,
+            tile.most_rows,
+            centre,
+            self.per_output,
         )
 
     def _add_statistics(
@@ -203,9 +212,13 @@ class LinearKernel(Kernel[LinearSums]):
             centre, scale = self.ellipsoid
             if self.own_centre and origin is not None:
                 centre = centre - origin
-            distance = np.subtract(X, centre, out=scratch("described", X.shape))
-            distance *= distance
-            sums.radius = max(sums.radius, 1.0 + float(np.max(distance @ scale)))
+            if isinstance(X, SparseTile):
+                distances = X.squared_distances(centre, scale)
+            else:
+                distance = np.subtract(X, centre, out=scratch("described", X.shape))
+                distance *= distance
+                distances = distance @ scale
+            sums.radius = max(sums.radius, 1.0 + float(np.max(distances)))
         if sums.moments is not None and sums.shift is not None:
             weights = np.ones(len(X)) if weight is None else weight
             n = X.shape[1]
@@ -261,61 +274,6 @@ class LinearKernel(Kernel[LinearSums]):
         return bool(
             np.isfinite(partial.value) and (gradient is None or np.isfinite(gradient).all())
         )
-
-
-class Tiles:
-    """Returns the tiles of a block, minus a centre, in float64.
-
-    Parameters
-    ----------
-    block : Block
-        The rows.
-    packing : Packing
-        Order of the parameters.
-    order : Order
-        Derivatives that are computed from a tile.
-    products_only : bool
-        Whether the tiles are operands of products and nothing else, so that tiles of sparse rows
-        can stay sparse.
-
-    Attributes
-    ----------
-    size, most_rows : int
-        Number of rows of a tile, and of the largest tile of this block.
-    """
-
-    def __init__(
-        self, block: Block, packing: Packing, order: Order, *, products_only: bool
-    ) -> None:
-        self._X = block.X
-        self._sparse = products_only and is_sparse(block.X)
-        # With many outputs, the raw predictions are wider than the rows of X. Only they take
-        # memory if the rows stay sparse.
-        columns = 1 if self._sparse else packing.n_features
-        self.size = tile_rows(max(columns, packing.n_outputs), products=order >= Order.HESSIAN)
-        self.most_rows = min(self.size, block.n_rows)
-        self._wide = scratch("wide", (0 if self._sparse else self.most_rows, packing.n_features))
-
-    def __call__(self, rows: slice, centre: FloatArray | None) -> tuple[Any, Any]:
-        """Return a tile as it is stored, and minus the centre in float64."""
-        if self._sparse:
-            tile = SparseTile(operand(self._X, rows), centre)
-            return tile, tile
-        narrow = self._X[rows]
-        return narrow, centred_tile(narrow, centre, self._wide)
-
-
-def centred_tile(narrow: FloatArray, centre: FloatArray | None, wide: FloatArray) -> FloatArray:
-    """Return the rows of a tile in float64, minus a centre, written into ``wide``."""
-    X = wide[: len(narrow)]
-    if centre is None:
-        np.copyto(X, narrow)
-    elif narrow.dtype == X.dtype:
-        np.subtract(narrow, centre, out=X)
-    else:  # converting within np.subtract would take twice as long: NumPy would buffer
-        np.copyto(X, narrow)
-        X -= centre
-    return X
 
 
 def raw_predictions(X: Any, coef: FloatArray, intercept: FloatArray) -> FloatArray:

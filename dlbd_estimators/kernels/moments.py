@@ -18,6 +18,13 @@ from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.centring import centre_of
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.parts import DividedBlock, PartRows
+from dlbd_estimators.kernels.sparse_products import (
+    add_cross_products,
+    centre_of_full_columns,
+    has_few_entries,
+    minus_centre,
+)
+from dlbd_estimators.kernels.sparse_rows import chosen_rows
 
 
 @dataclass
@@ -75,6 +82,8 @@ class MomentsKernel(Kernel[Moments]):
         selected : slice or ndarray of int
             Positions of the rows.
         """
+        if has_few_entries(block.X):
+            return self._of_sparse_rows(block, selected)
         targets = block.targets[selected]
         weights = None if block.weight is None else block.weight[selected]
         n_rows, n_features = len(targets), block.X.shape[1]
@@ -106,11 +115,38 @@ class MomentsKernel(Kernel[Moments]):
             products += product
             if self.centre:
                 offset += root @ columns
-        if self.centre and weight > 0:
-            offset /= weight
-            products -= weight * np.outer(offset, offset)
         epsilon = float(np.finfo(tile.dtype).eps)
-        return Moments(weight, n_rows, shift, offset, products, epsilon)
+        return self._about_mean(Moments(weight, n_rows, shift, offset, products, epsilon))
+
+    def _of_sparse_rows(self, block: Block, selected: PartRows) -> Moments:
+        """Return the moments of rows with few entries, in float64, without a dense tile."""
+        targets, rows = block.targets[selected], chosen_rows(block.X, selected).matrix
+        n_rows, n = rows.shape
+        weights = np.ones(n_rows) if block.weight is None else block.weight[selected]
+        shift = np.zeros(n + targets.shape[1])
+        if self.centre:
+            present = rows if block.weight is None else rows[np.flatnonzero(weights)]
+            shift[:n] = centre_of_full_columns(present)
+            shift[n:] = centre_of(targets, None if block.weight is None else weights)
+        rows, targets = minus_centre(rows, shift[:n]), targets - shift[n:]
+        products, offset = np.zeros((len(shift), len(shift))), np.zeros(len(shift))
+        add_cross_products(products[:n, :n], rows, weights)
+        weighted = weights[:, None] * targets
+        products[:n, n:] = rows.T @ weighted
+        products[n:, :n] = products[:n, n:].T
+        products[n:, n:] = targets.T @ weighted
+        if self.centre:
+            offset[:n], offset[n:] = rows.T @ weights, weights @ targets
+        epsilon = float(np.finfo(np.float64).eps)
+        weight = float(weights.sum())
+        return self._about_mean(Moments(weight, n_rows, shift, offset, products, epsilon))
+
+    def _about_mean(self, sums: Moments) -> Moments:
+        """Return moments about the mean, given sums about ``origin`` and ``rest`` not divided."""
+        if self.centre and sums.weight > 0:
+            sums.rest /= sums.weight
+            sums.products -= sums.weight * np.outer(sums.rest, sums.rest)
+        return sums
 
     def combine(self, left: Moments, right: Moments) -> Moments:
         weight = left.weight + right.weight

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, Splits, multiplicity
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.kernel import Block, Kernel, tiles
-from dlbd_estimators.kernels.linear import Tiles, add_gradient, raw_predictions
+from dlbd_estimators.kernels.linear import add_gradient, raw_predictions
+from dlbd_estimators.kernels.linear_tiles import Tiles
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.sparse_rows import is_sparse
 
 
 @dataclass
@@ -60,7 +62,7 @@ class HessianProductKernel(Kernel[ProductSums]):
         packing = self.packing
         coef, intercept = packing.unpack(parameters[0])
         along, shift = packing.unpack(parameters[1])
-        tile = Tiles(block, packing, Order.GRADIENT, products_only=True)
+        tile = Tiles(block, packing, Order.GRADIENT, sparse=is_sparse(block.X))
         product = np.zeros(packing.shape)
         total = 0.0
         for rows in tiles(block.n_rows, tile.size):

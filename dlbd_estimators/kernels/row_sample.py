@@ -13,7 +13,7 @@ import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.parts import DividedBlock, multiplicity
 

@@ -32,7 +32,7 @@ from scipy import sparse
 from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
-from dlbd_estimators.kernels.linear import centred_tile
+from dlbd_estimators.kernels.linear_tiles import centred_tile
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
 

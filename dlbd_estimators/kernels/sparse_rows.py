@@ -90,7 +90,8 @@ class SparseTile:
     """A run of sparse rows minus a centre, as the operand of matrix products.
 
     The centre is subtracted from the products, so the rows stay sparse. ``tile @ vector`` and
-    ``vectors @ tile`` are float64, as for a dense tile.
+    ``vectors @ tile`` are float64, as for a dense tile. ``tile[positions]`` is a dense array of
+    some rows, and ``tile[start:stop:step]`` a sparse tile of them.
 
     Parameters
     ----------
@@ -102,6 +103,7 @@ class SparseTile:
 
     #: NumPy then leaves ``array @ tile`` to :meth:`__rmatmul__`.
     __array_ufunc__ = None
+    dtype = np.dtype(np.float64)
 
     def __init__(self, matrix: Any, centre: FloatArray | None) -> None:
         self.matrix = matrix
@@ -110,6 +112,12 @@ class SparseTile:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, slice):
+            return SparseTile(self.matrix[rows], self.centre)
+        dense = self.matrix[rows].toarray().astype(np.float64, copy=False)
+        return dense if self.centre is None else dense - self.centre
 
     def __matmul__(self, right: FloatArray) -> FloatArray:
         found = np.asarray(self.matrix @ right)
@@ -120,6 +128,27 @@ class SparseTile:
         if self.centre is None:
             return found
         return np.asarray(found - np.multiply.outer(left.sum(axis=-1), self.centre))
+
+    def squared_distances(self, point: FloatArray, scale: FloatArray) -> FloatArray:
+        """Return ``sum_j scale_j (x_ij - point_j)^2`` of each row, of shape (n_rows,).
+
+        Parameters
+        ----------
+        point : ndarray of shape (n_features,)
+            A point, relative to the centre.
+        scale : ndarray of shape (n_features,)
+            Weights of the columns, not below 0.
+        """
+        if self.centre is not None:
+            point = point + self.centre
+        indices = self.matrix.indices
+        values = self.matrix.data.astype(np.float64)
+        at = point[indices]
+        # What an entry changes in the distance of a row without entries.
+        changes = scale[indices] * values * (values - 2.0 * at)
+        row = np.repeat(np.arange(len(self)), np.diff(self.matrix.indptr))
+        distances = np.bincount(row, changes, minlength=len(self)) + scale @ (point * point)
+        return np.asarray(np.maximum(distances, 0.0))
 
     def add_moments(
         self, moments: FloatArray, weight: FloatArray | None, shift: FloatArray

@@ -64,12 +64,20 @@ _MEMORY_BYTES_PER_SECOND = 1.5e10
 _GRADIENT_FLOPS_PER_SECOND = 8e9
 _SECONDS_PER_OUTPUT = 1.5e-8
 _HESSIAN_FLOPS_PER_SECOND = 4e10
+#: Assumed share of the columns in which a sparse row has an entry; seconds to decode an entry, to
+#: multiply it in a gradient, and to multiply two entries of a row in a Hessian.
+_SPARSE_SHARE = 0.01
+_SECONDS_PER_ENTRY = 1e-8
+_SECONDS_PER_ENTRY_AND_OUTPUT = 8e-9
+_SECONDS_PER_PAIR = 1e-8
 #: Expected steps of Newton's method, by whether it starts from the solution of a sample; steps of
 #: L-BFGS from a sample; steps and Hessian-vector products of Newton's method by conjugate
 #: gradients, by whether it starts from the solution of a sample.
 _NEWTON = {True: 3.0, False: 12.0}
 _LBFGS = 8.0
 _NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
+#: Steps of L-BFGS on sparse rows without a sample. It forms the Hessian of all rows once.
+_LBFGS_ALONE = 28.0
 #: Newton's method is preferred up to this multiple of the shortest expected time: if classes can
 #: almost be separated, or columns are nearly dependent, it takes some fifty passes, and the other
 #: methods take hundreds of cheaper ones and may still not converge.
@@ -214,6 +222,8 @@ def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
     packing, blocks = problem.packing, problem.blocks
     sampled, n_rows = bool(problem.samples), problem.n_rows or _MANY_ROWS
     fused, plain = seconds_per_row(packing, blocks.in_memory, blocks.itemsize)
+    if blocks.sparse:
+        fused, plain = seconds_per_sparse_row(packing)
     hessian = fused - plain
     outputs, width = packing.shape
     preconditioner = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
@@ -229,12 +239,26 @@ def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
         costs[Newton] = n_rows * (_NEWTON[sampled] * fused + on_samples) + _NEWTON[sampled] * factor
         if sampled:
             costs[LBFGS] = n_rows * (_LBFGS * plain + on_samples) + _LBFGS * _PASS_SECONDS
+        elif blocks.sparse:
+            costs[LBFGS] = n_rows * (_LBFGS_ALONE * plain + hessian) + factor
     elif not blocks.in_memory and (
         width > LARGEST_HESSIAN or (few and not matrices_fit(problem, outputs * width**2))
     ):
         # If reading dominates, L-BFGS takes fewer passes, although it may not converge.
         costs = {LBFGS: 0.0}
     return costs
+
+
+def seconds_per_sparse_row(packing: Packing) -> tuple[float, float]:
+    """Return the expected seconds of a pass for each sparse row, with the Hessian and without.
+
+    The number of entries is not known before the rows are read, so a share is assumed.
+    """
+    outputs, entries = packing.n_outputs, _SPARSE_SHARE * packing.n_features
+    plain = entries * (_SECONDS_PER_ENTRY + outputs * _SECONDS_PER_ENTRY_AND_OUTPUT)
+    free = max(outputs - 1, 1)
+    hessian = free * (free + 1) / 2 * entries**2 * _SECONDS_PER_PAIR
+    return plain + outputs * _SECONDS_PER_OUTPUT + hessian, plain + outputs * _SECONDS_PER_OUTPUT
 
 
 def seconds_per_row(packing: Packing, in_memory: bool, itemsize: int) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import scipy.sparse
 from sklearn.base import is_classifier
 
 from dlbd_estimators.plots.last_step import last_step
@@ -182,8 +183,9 @@ def _plots(
         model.coef_.ndim == 1 or len(model.coef_) == 1
     ):
         # Both units: coefficients per standard deviation can be compared with each other, and
-        # coefficients per unit are easier to explain.
-        for per, rows in (("unit", None), ("std", X)):
+        # coefficients per unit are easier to explain. Standard deviations need dense rows.
+        sparse = scipy.sparse.issparse(getattr(X, "_meta", None))
+        for per, rows in (("unit", None), *((("std", X),) if not sparse else ())):
             drawn.append(
                 partial(_coefficients, estimator, feature_names=feature_names, per=per, X=rows)
             )

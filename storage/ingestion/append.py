@@ -96,14 +96,13 @@ def append(
     """
     known = data if isinstance(data, Dataset) else open_dataset(data)
     rows = RowsLikeStored.of(known, source, y, sample_weight, csv)
-    if rows.report is None:
-        return append_arrays(known, rows.X, rows.y, rows.sample_weight)
     return append_arrays(
         known,
         rows.X,
         rows.y,
-        source=rows.report.source,
-        quality=_content(rows.report.to_json()),
+        rows.sample_weight,
+        source=rows.source,
+        quality=None if rows.report is None else _content(rows.report.to_json()),
     )
 
 

@@ -24,6 +24,9 @@ from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
 from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.svmlight_format import SVMLightFormat
+from storage.ingestion.svmlight_ingest import format_of, ingest_svmlight, refuse_for_svmlight
+from storage.ingestion.svmlight_source import is_svmlight_source
 from storage.layout import BLOCK_NBYTES, CHUNK_NBYTES
 from storage.location import store_at
 from storage.opening import open_dataset
@@ -46,6 +49,7 @@ def ingest(
     like: Dataset | Location | None = None,
     rows: HashSplit | TimeSplit | None = None,
     csv: CSVFormat | None = None,
+    svmlight: SVMLightFormat | None = None,
     dtype: npt.DTypeLike | None = None,
     partition_nbytes: int = PARTITION_NBYTES,
     chunk_nbytes: int = CHUNK_NBYTES,
@@ -66,14 +70,16 @@ def ingest(
     source : str, path-like, sequence of these, frame, table or Dataset
         Paths, globs or URLs of files of one kind: CSV (``.csv``, ``.tsv``, ``.txt``, also followed
         by ``.gz``, ``.bz2``, ``.zst``, ``.lz4`` or ``.zip``), Parquet (files, or folders whose
-        names give the values of columns, such as ``month=7``) or NumPy (local ``.npy`` and
-        ``.npz``). Or a pandas, Dask or polars DataFrame, a pyarrow Table, or another data set. A
-        file that is compressed as a whole is one partition, whatever its size.
+        names give the values of columns, such as ``month=7``), NumPy (local ``.npy`` and
+        ``.npz``) or svmlight (``.svm``, ``.svmlight``, ``.libsvm``, also compressed; and files of
+        any name if `svmlight` is given), whose X is stored as sparse rows. Or a pandas, Dask or
+        polars DataFrame, a pyarrow Table, or another data set. A file that is compressed as a
+        whole is one partition, whatever its size.
     url : str, path-like or zarr.abc.store.Store
         Where to write, as for :func:`~storage.create_dataset`.
     target : str, optional
         The raw column that becomes y. A category or boolean becomes codes of ``classes``. Required
-        unless `like` is given.
+        unless `like` is given. For svmlight files, a name for their labels, not required.
     features : sequence of str, optional
         The raw columns that become X, in this order; None means all but the target, in the order of
         the source (of its first file, if there are several).
@@ -87,12 +93,15 @@ def ingest(
         A data set that :func:`~storage.ingest` made, whose columns, joined tables, rules,
         categories and imputed values are used again. Use it for a test set, so that its X has the
         columns of the training set and nothing is estimated from the test rows. `target`,
-        `features`, `columns` and `joins` must then not be given.
+        `features`, `columns`, `joins` and `svmlight` must then not be given.
     rows : HashSplit or TimeSplit, optional
         The rows to ingest, by the hash of a key or by time; None means all. With `like`, rows that
         the other data set has selected by the same column are refused.
     csv : CSVFormat, optional
         How CSV files are written; None means comma (tab in ``.tsv``), UTF-8, and a header.
+    svmlight : SVMLightFormat, optional
+        How svmlight files are written, and whether their labels are classes. None means that this
+        is found by reading the files.
     dtype : {"float32", "float64"}, optional
         Dtype to store X with; None means float64, or the dtype of `like`.
     partition_nbytes : int, default=32 MiB
@@ -115,7 +124,7 @@ def ingest(
     -------
     Dataset
         The data set, opened; its ``quality`` reports what was found, and ``encode`` takes new raw
-        rows through the same steps.
+        rows through the same steps. Svmlight files have neither.
 
     Raises
     ------
@@ -151,28 +160,40 @@ def ingest(
     (('distance', 'carrier_AA', 'carrier_DL', 'carrier_UA'), (False, True), 786.6666666666666)
     """
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
-    if partition_nbytes < 1:
-        raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
-    if rows is not None and not isinstance(rows, RowSelection):
-        raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
-    writing = writing_to(store_at(url), overwrite=overwrite)  # only checks the place
-    if resume and not writing.resumes:
-        raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
-    given = None
+    _check_options(url, partition_nbytes, rows, overwrite=overwrite, resume=resume)
+    given, known = None, None
     if like is not None:
-        _refuse_declarations(target=target, features=features, columns=columns, joins=joins or None)
-        known = like if isinstance(like, Dataset) else open_dataset(like)
-        record = _record_of(known, rows)
-        given = record.recipe
+        _refuse_declarations(
+            target=target, features=features, columns=columns, joins=joins or None,
+            svmlight=svmlight,
+        )  # fmt: skip
+        known = _opened(like)
+        target = known.target if isinstance(known.target, str) else None
         dtype = known.X.dtype if dtype is None else dtype
+    form = svmlight if known is None else format_of(known)
+    if form is not None or is_svmlight_source(source):
+        refuse_for_svmlight(
+            features=features, columns=columns or None, joins=joins or None, rows=rows, csv=csv,
+            like=known if form is None else None,
+        )  # fmt: skip
+        return ingest_svmlight(
+            source,
+            url,
+            form or SVMLightFormat(),
+            partition_nbytes,
+            target=target,
+            dtype=dtype,
+            chunk_nbytes=chunk_nbytes,
+            block_nbytes=block_nbytes,
+            expected_rows=expected_rows,
+            overwrite=overwrite,
+            resume=resume,
+        )
+    if known is not None:
+        given = _record_of(known, rows).recipe
     elif target is None:
         raise TypeError("name the target column, target='...', or a data set with like=")
-    found = source_of(source, csv, partition_nbytes)
-    if resume and not found.identity:
-        raise ValueError(
-            f"an ingest resumes from files or a data set only, because {found.description} may "
-            f"have other rows than before: write it to Parquet first, or leave out resume"
-        )
+    found = _source(source, csv, partition_nbytes, resume=resume)
     lookups: tuple[Lookup, ...] = ()
     if given is None:
         assert target is not None
@@ -204,6 +225,33 @@ def ingest(
     )
 
 
+def _check_options(
+    url: Location,
+    partition_nbytes: int,
+    rows: RowSelection | None,
+    *,
+    overwrite: bool,
+    resume: bool,
+) -> None:
+    if partition_nbytes < 1:
+        raise ValueError(f"partition_nbytes must be 1 or more, got {partition_nbytes}")
+    if rows is not None and not isinstance(rows, RowSelection):
+        raise TypeError(f"rows must be a storage.HashSplit or TimeSplit, got {rows!r}")
+    writing = writing_to(store_at(url), overwrite=overwrite)  # only checks the place
+    if resume and not writing.resumes:
+        raise ValueError(f"an ingest resumes on a disk only, and {store_at(url).location} is none")
+
+
+def _source(source: Any, csv: CSVFormat | None, nbytes: int, *, resume: bool) -> Source:
+    found = source_of(source, csv, nbytes)
+    if resume and not found.identity:
+        raise ValueError(
+            f"an ingest resumes from files or a data set only, because {found.description} may "
+            f"have other rows than before: write it to Parquet first, or leave out resume"
+        )
+    return found
+
+
 def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> str:
     """Return a hash of the source, how it is read, what was found there, and all steps."""
     versions = (np.__version__, pa.__version__, numcodecs.__version__)
@@ -211,10 +259,15 @@ def _signature(source: Source, csv: CSVFormat | None, record: IngestRecord) -> s
     return sha256("\n".join(parts).encode()).hexdigest() if source.identity else ""
 
 
-def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:
-    """Return the record of the data set given as `like`."""
+def _opened(like: Dataset | Location) -> Dataset:
+    known = like if isinstance(like, Dataset) else open_dataset(like)
     if known.columns is not None:
         raise ValueError("like must be a data set opened with all its columns")
+    return known
+
+
+def _record_of(known: Dataset, rows: RowSelection | None) -> IngestRecord:
+    """Return the record of the data set given as `like`."""
     record = IngestRecord.of(known)
     if rows is not None and record.rows is not None and rows.overlaps(record.rows):
         raise ValueError(

@@ -13,6 +13,8 @@ from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, source_of
+from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
+from storage.ingestion.svmlight_source import open_svmlight
 
 __all__ = ["RowsLikeStored"]
 
@@ -26,13 +28,16 @@ class RowsLikeStored:
     X, y, sample_weight : array-like
         The rows; sample_weight may be None.
     report : QualityReport or None
-        What was found in raw rows; None for arrays.
+        What was found in raw rows; None for arrays and svmlight files.
+    source : str or None
+        Where the rows come from, in words; None for arrays.
     """
 
     X: Any
     y: Any
     sample_weight: Any
-    report: QualityReport | None
+    report: QualityReport | None = None
+    source: str | None = None
 
     @classmethod
     def of(
@@ -47,6 +52,11 @@ class RowsLikeStored:
         InvalidData
             When raw rows cannot be read, or break a rule whose policy is an error.
         """
+        form = format_of(known)
+        if form is not None and y is None:
+            refuse_for_svmlight(csv=csv, sample_weight=sample_weight)
+            rows = open_svmlight(source, form, PARTITION_NBYTES)
+            return cls(rows.X, rows.y, None, source=rows.description)
         try:
             record = IngestRecord.of(known)
         except NotADataset:
@@ -54,7 +64,7 @@ class RowsLikeStored:
                 raise ValueError(
                     f"{known.store.location} was made of arrays: give X and y, without csv="
                 ) from None
-            return cls(source, y, sample_weight, None)
+            return cls(source, y, sample_weight)
         if y is not None or sample_weight is not None:
             raise ValueError(
                 f"{known.store.location} was made by storage.ingest: give raw rows, which go "
@@ -63,4 +73,4 @@ class RowsLikeStored:
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
         encoded = encode_source(raw, plan, record.recipe, record.rows, csv)
-        return cls(encoded.X, encoded.y, None, encoded.report)
+        return cls(encoded.X, encoded.y, None, encoded.report, encoded.report.source)

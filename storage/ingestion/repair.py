@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dask.array.core import Array as DaskArray
 from dask.delayed import delayed
 
 from storage.blocks import BlockReader
@@ -23,6 +24,9 @@ from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.sources import PARTITION_NBYTES, Source, source_of
+from storage.ingestion.svmlight_format import SVMLightFormat
+from storage.ingestion.svmlight_ingest import format_of, refuse_for_svmlight
+from storage.ingestion.svmlight_source import open_svmlight
 from storage.local_files import LocalFiles
 from storage.opening import open_dataset
 from storage.store import Store
@@ -92,7 +96,8 @@ def repair(
     2
     """
     data = open_dataset(url)
-    record = IngestRecord.of(data)
+    form = format_of(data)
+    record = form or IngestRecord.of(data)
     try:
         return data.verify()
     except DatasetCorrupt as error:
@@ -100,7 +105,13 @@ def repair(
         if not bad:
             raise
     _check_writable(data.store)
-    _write_again(data, record, source_of(source, csv, partition_nbytes), bad)
+    if isinstance(record, SVMLightFormat):
+        refuse_for_svmlight(csv=csv)
+        found = open_svmlight(source, record, partition_nbytes)
+        rows = _SourceRows(found.X, found.y, int(found.X.shape[0]), found.description)
+    else:
+        rows = _rows_of_tables(record, source_of(source, csv, partition_nbytes))
+    _write_again(data, rows, bad)
     return data.verify()
 
 
@@ -112,20 +123,32 @@ def _check_writable(store: Store) -> None:
             store.check_writable()
 
 
-def _write_again(
-    data: Dataset, record: IngestRecord, source: Source, bad: Sequence[ChunkCorrupt]
-) -> None:
-    """Write the chunks that the source gives as the manifest lists them; refuse the others."""
+class _SourceRows(NamedTuple):
+    """The rows that a source gives now: lazy X and y, their number, and the source in words."""
+
+    X: DaskArray
+    y: DaskArray
+    n_rows: int
+    description: str
+
+
+def _rows_of_tables(record: IngestRecord, source: Source) -> _SourceRows:
     plan = columns_of_recipe(source, record.recipe)
     joins = record.recipe.joins
     rows = partial(read_rows, source, record.rows, columns_to_read([*plan], joins))
     n_kept = [tally.n_kept for tally in tallies_of(rows(), plan, joins)]
-    if sum(n_kept) != data.n_samples:
+    X, y = encoded_arrays(record.recipe, rows(), n_kept)
+    return _SourceRows(X, y, sum(n_kept), source.description)
+
+
+def _write_again(data: Dataset, rows: _SourceRows, bad: Sequence[ChunkCorrupt]) -> None:
+    """Write the chunks that the source gives as the manifest lists them; refuse the others."""
+    if rows.n_rows != data.n_samples:
         raise InvalidData(
-            f"{source.description} gives {sum(n_kept):,} rows, and {data.url} has "
+            f"{rows.description} gives {rows.n_rows:,} rows, and {data.url} has "
             f"{data.n_samples:,}: it is another source, or it has changed. Nothing was written"
         )
-    arrays = dict(zip(("X", "y"), encoded_arrays(record.recipe, rows(), n_kept), strict=True))
+    arrays = {"X": rows.X, "y": rows.y}
     tasks = []
     for chunk in bad:
         write = delayed(_Repair.of(data, chunk), traverse=False)
@@ -136,7 +159,7 @@ def _write_again(
     other = [chunk for chunk, right in zip(bad, written, strict=True) if not right]
     if other:
         raise InvalidData(
-            f"{source.description} does not give the rows that were stored in {data.url}: "
+            f"{rows.description} does not give the rows that were stored in {data.url}: "
             f"{len(other)} of {len(bad)} damaged chunks would differ, such as {other[0].where}. "
             f"They were not written: the source has changed, it is read with other options, or "
             f"another release of numcodecs compresses it"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
 
-from storage.credentials import without_credentials
 from storage.dataset import Dataset
 from storage.errors import InvalidData
 from storage.frames import is_frame
@@ -24,20 +22,23 @@ from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.infer import SAMPLE_ROWS
 from storage.ingestion.parquet_files import parquet_pieces, parquet_types
 from storage.ingestion.rows import Rows, check_names, table_of_frame
+from storage.ingestion.source_files import (
+    SUFFIXES,
+    bare_name,
+    described,
+    found_paths,
+    identity_of,
+    members,
+)
 
 __all__ = ["PARTITION_NBYTES", "Source", "source_of"]
 
 #: Approximate size of the part of a source that one task reads, in bytes.
 PARTITION_NBYTES = 32 * 2**20
 
-_CSV = (".csv", ".tsv", ".txt")
-_PARQUET = (".parquet", ".parq", ".pq")
-_NUMPY = (".npy", ".npz")
 #: Number of partitions in the sample that kinds are inferred from, and bytes read of each.
 _SAMPLED = 5
 _SAMPLE_NBYTES = 2**18
-#: What fsspec's file systems call the time or the version of a file's last change.
-_CHANGES = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
 
 Reader = Callable[[Sequence[str]], Rows]
 
@@ -173,31 +174,18 @@ def _rows_in_memory(values: Any, description: str, columns: Sequence[str]) -> Ro
 
 
 def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
-    import fsspec.core
-
-    filesystem, paths, kinds = None, [], set()
-    for each in given:
-        filesystem, path = fsspec.core.url_to_fs(os.path.expanduser(each))
-        if glob.has_magic(path) and not filesystem.exists(path):
-            found = sorted(filesystem.glob(path))
-        else:
-            found = [path] if filesystem.exists(path) else []
-        if not found:
-            raise FileNotFoundError(f"no file is at {without_credentials(each)}")
-        paths += found
-    for path in paths:
-        kinds.add(_kind(filesystem, path))
+    filesystem, paths = found_paths(given)
+    kinds = {_kind(filesystem, path) for path in paths}
     if len(kinds) > 1:
         raise InvalidData(f"the source has files of several kinds, {' and '.join(sorted(kinds))}: "
                           f"ingest each kind separately")  # fmt: skip
-    given = [*map(without_credentials, given)]
-    description = ", ".join(given[:3]) + (", ..." if len(given) > 3 else "")
-    kind, identity = kinds.pop(), _identity(filesystem, paths)
+    description = described(given)
+    kind, identity = kinds.pop(), identity_of(filesystem, paths)
     if kind != "CSV" and csv is not None:
-        raise ValueError(f"csv is for CSV files, and {given[0]} is {kind}")
+        raise ValueError(f"csv is for CSV files, and {description} is {kind}")
     if kind == "CSV":
-        paths = [name for path in paths for name in _members(filesystem, path)]
-        form = csv or CSVFormat(delimiter="\t" if _bare(paths[0]).endswith(".tsv") else ",")
+        paths = [name for path in paths for name in members(filesystem, path)]
+        form = csv or CSVFormat(delimiter="\t" if bare_name(paths[0]).endswith(".tsv") else ",")
         blocks = csv_blocks(filesystem, paths, form, nbytes)
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
@@ -208,16 +196,6 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         in_folders = frozenset(pieces[0].keys if pieces else ())
         return Source(names, description, in_folders, tuple(pieces), sample, identity)
     return replace(_numpy_files(paths, description, nbytes), identity=identity)
-
-
-def _identity(filesystem: Any, paths: Sequence[str]) -> str:
-    """Return the names of all files, with their sizes and the times when they last changed."""
-    lines = []
-    for name in (name for path in paths for name in _members(filesystem, path)):
-        facts = filesystem.info(name)
-        changed = [facts[key] for key in _CHANGES if facts.get(key) is not None]
-        lines.append(f"{name}: {facts.get('size')} bytes, {changed}")
-    return "\n".join(lines)
 
 
 def _evenly_spaced(partitions: Sequence[Any]) -> list[Any]:
@@ -236,39 +214,18 @@ def _csv_names(blocks: Sequence[CSVBlock], description: str) -> tuple[str, ...]:
     raise InvalidData(f"all files of {description} are empty")
 
 
-def _bare(path: str) -> str:
-    """Return a name in lower case, without the suffixes of compressed files."""
-    name = path.lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return name
-
-
-def _members(filesystem: Any, path: str) -> list[str]:
-    if not filesystem.isdir(path):
-        return [path]
-    return sorted(
-        each for each in filesystem.find(path) if not _hidden(each.removeprefix(path).split("/"))
-    )
-
-
-def _hidden(parts: Sequence[str]) -> bool:
-    """Return whether a file, or a folder that leads to it, holds no rows by its name."""
-    return any(part.startswith(("_", ".")) for part in parts)
-
-
 def _kind(filesystem: Any, path: str) -> str:
-    names = _members(filesystem, path)[:1]
+    names = members(filesystem, path)[:1]
     if not names:
         raise InvalidData(f"{path} is a folder without files: it holds no rows")
-    name = _bare(names[0])
-    for kind, suffixes in (("CSV", _CSV), ("Parquet", _PARQUET), ("NumPy", _NUMPY)):
+    name = bare_name(names[0])
+    for kind, suffixes in SUFFIXES.items():
         if name.endswith(suffixes):
             return kind
     raise InvalidData(
         f"the kind of {names[0]} is not known: names must end in "
-        f"{', '.join((*_CSV, *_PARQUET, *_NUMPY))}, and compressed files in one more of "
-        f"{', '.join(COMPRESSED)}"
+        f"{', '.join(end for ends in SUFFIXES.values() for end in ends)}, .svm, .svmlight or "
+        f".libsvm, and compressed files in one more of {', '.join(COMPRESSED)}"
     )
 
 

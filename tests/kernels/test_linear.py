@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dlbd_estimators.kernels.linear as linear_module
+import dlbd_estimators.kernels.linear_tiles as linear_module
 from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.centring import Centring, centre_of
 from dlbd_estimators.kernels.kernel import Block

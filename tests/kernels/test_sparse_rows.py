@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from dlbd_estimators.kernels import linear as linear_module
+from dlbd_estimators.kernels import linear_tiles as linear_module
+from dlbd_estimators.kernels import sparse_products
 from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.centring import centre_of
+from dlbd_estimators.kernels.changes import LargestChangeKernel
 from dlbd_estimators.kernels.column_moments import ColumnMomentsKernel
 from dlbd_estimators.kernels.columns import OnColumns
+from dlbd_estimators.kernels.importance import Importance
 from dlbd_estimators.kernels.kernel import Block
 from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss
@@ -55,7 +58,16 @@ def tile_rows(request, monkeypatch):
     monkeypatch.setattr(linear_module, "tile_rows", lambda *_, **__: request.param)
 
 
-@pytest.mark.usefixtures("tile_rows")
+@pytest.fixture(params=["few entries", "many entries"])
+def density(request, monkeypatch):
+    """Products of sparse rows, and of dense tiles, whatever the density is."""
+    limit = np.inf if request.param == "few entries" else 0.0
+    monkeypatch.setattr(sparse_products, "_DENSE_FROM", limit)
+    monkeypatch.setattr(sparse_products, "_BAND", 2)
+    return request.param
+
+
+@pytest.mark.usefixtures("tile_rows", "density")
 @pytest.mark.parametrize("order", Order)
 @given(problem=sparse_problems(), own=st.booleans(), moments=st.booleans())
 def test_sums_of_a_linear_model(problem, order, own, moments):
@@ -68,10 +80,54 @@ def test_sums_of_a_linear_model(problem, order, own, moments):
     assert_close(found, dense, rtol=1e-9, atol=1e-13 * scale**1.5)
 
 
-@given(sparse_problems())
-def test_everything_that_needs_dense_tiles(problem):
-    dense, found = both(problem, everything(problem), problem.parameters)
+@pytest.mark.usefixtures("density")
+@given(sparse_problems(), st.sampled_from([0, 1, 2]))
+def test_hessians_norms_of_rows_and_moments(problem, per_output):
+    kernel = everything(problem, per_output=per_output)
+    dense, found = both(problem, kernel, problem.parameters)
     assert_close(found, dense, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.usefixtures("density")
+@given(sparse_problems(), random_generators())
+def test_important_rows(problem, rng):
+    block, width = problem.block, problem.packing.shape[1]
+    rule = Importance(rng.normal(size=(width, 3)), np.inf, block.n_rows, block.n_rows)
+    kernel = kernel_of(problem, importance=rule, centre=centre_of(block.X, None))
+    dense, found = both(problem, kernel, problem.parameters)
+    # The scores depend on rounding, so the order of priorities may, but not the rows.
+    np.testing.assert_allclose(found.rows.X, dense.rows.X, rtol=1e-6, atol=1e-6)
+    scale = 1 + np.abs(dense.rows.score).max(initial=0.0)
+    np.testing.assert_allclose(found.rows.score, dense.rows.score, rtol=1e-4, atol=1e-4 * scale)
+
+
+@given(random_generators(), st.integers(1, 30), st.booleans())
+def test_products_keep_the_digits_of_full_columns(rng, n_rows, weighted):
+    """In a full column far from zero, products of uncentred values would lose the spread."""
+    X = rng.normal(size=(n_rows, 3)) * (rng.random((n_rows, 3)) < 0.5)
+    X[:, 0], X[:, 1] = 1e8 + rng.normal(size=n_rows), 7.0
+    weight = rng.integers(0, 3, n_rows).astype(float) if weighted else np.ones(n_rows)
+    block = Block(sparse_rows(X), rng.normal(size=n_rows), weight)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_products, "_DENSE_FROM", np.inf)
+        found = MomentsKernel(centre=True)(block, None)
+    columns = np.column_stack([X - [1e8, 7.0, 0.0], block.y])
+    exact = np.zeros((4, 4))
+    if weight.any():
+        mean = np.average(columns, axis=0, weights=weight)
+        exact = (columns - mean).T @ (weight[:, None] * (columns - mean))
+    np.testing.assert_allclose(found.products, exact, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(found.products[1], 0.0)
+    np.testing.assert_array_equal(found.products, found.products.T)
+
+
+@given(random_generators(), st.integers(1, 20), st.integers(1, 6))
+def test_weighted_cross_products_are_symmetric(rng, n_rows, n_features):
+    X = rng.normal(size=(n_rows, n_features)) * (rng.random((n_rows, n_features)) < 0.5)
+    weight, products = rng.normal(size=n_rows), np.zeros((n_features, n_features))
+    sparse_products.add_cross_products(products, sparse.csr_array(X), weight)
+    np.testing.assert_allclose(products, X.T @ (weight[:, None] * X), atol=1e-12)
+    np.testing.assert_array_equal(products, products.T)
 
 
 @pytest.mark.usefixtures("tile_rows")
@@ -86,24 +142,33 @@ def test_products_with_the_hessian(problem):
     assert found.weight == pytest.approx(dense.weight)
 
 
+@pytest.mark.usefixtures("density")
 @given(sparse_problems(), st.booleans())
 def test_moments_columns_and_parts(problem, centre):
     block = problem.block
-    dense, found = both(problem, MomentsKernel(centre), None)
-    np.testing.assert_array_equal(found.products, dense.products)
+
+    def assert_same(found, dense):
+        size = 1 + np.abs(dense.products).max()
+        np.testing.assert_allclose(found.products, dense.products, rtol=1e-9, atol=1e-9 * size)
+        np.testing.assert_allclose(found.mean, dense.mean, rtol=1e-9, atol=1e-9)
+        assert found.weight == pytest.approx(dense.weight)
+
+    dense, found = both(problem, MomentsKernel(centre, precise=True), None)
+    assert_same(found, dense)
+    assert (found.n_rows, found.epsilon) == (dense.n_rows, dense.epsilon)
     dense, found = both(problem, ColumnMomentsKernel(), None)
     np.testing.assert_array_equal(found.squares, dense.squares)
     columns = np.arange(block.X.shape[1])[::-2]
-    dense, found = both(problem, OnColumns(MomentsKernel(centre), columns), None)
-    np.testing.assert_array_equal(found.products, dense.products)
+    dense, found = both(problem, OnColumns(MomentsKernel(centre, precise=True), columns), None)
+    assert_same(found, dense)
     parts = (slice(0, block.n_rows // 2), np.arange(0, block.n_rows, 3))
     for part in range(2):
-        kernel = PartKernel(MomentsKernel(centre), part)
+        kernel = PartKernel(MomentsKernel(centre, precise=True), part)
         dense, found = (
             kernel(DividedBlock(X, block.y, block.weight, parts), None)
             for X in (block.X, sparse_rows(block.X))
         )
-        np.testing.assert_array_equal(found.products, dense.products)
+        assert_same(found, dense)
 
 
 @given(random_generators(), st.integers(0, 30), st.integers(1, 3))
@@ -155,8 +220,25 @@ def test_a_gradient_makes_no_dense_tile(monkeypatch):
     )
     block = Block(SparseRows(X), np.arange(500.0) % 2)
     monkeypatch.setattr(sparse.csr_array, "toarray", lambda *_, **__: pytest.fail("made dense"))
+    ellipsoid = (np.ones(X.shape[1]), np.ones(X.shape[1]))
     packing = Packing(1, X.shape[1], fit_intercept=True)
     loss = HalfBinomialLoss()
-    kernel = LinearKernel(loss, packing, Order.GRADIENT)
+    kernel = LinearKernel(loss, packing, Order.GRADIENT, ellipsoid=ellipsoid)
     assert kernel(block, np.zeros(packing.size)).n_rows == 500
     HessianProductKernel(loss, packing)(block, np.zeros((2, packing.size)))
+    LargestChangeKernel(packing, coupled=False)(block, np.zeros(packing.size))
+
+
+def test_products_of_few_entries_make_no_dense_tile(monkeypatch):
+    X = sparse.random_array((200, 300), density=0.02, format="csr", rng=np.random.default_rng(0))
+    block, to_dense = Block(SparseRows(X), np.arange(200.0) % 2), sparse.csr_array.toarray
+
+    def dense_band(rows):
+        assert rows.shape != (200, 300)
+        return to_dense(rows)
+
+    monkeypatch.setattr(sparse.csr_array, "toarray", dense_band)
+    packing = Packing(1, 300, fit_intercept=True)
+    kernel = LinearKernel(HalfBinomialLoss(), packing, Order.HESSIAN, centre=np.zeros(300))
+    assert kernel(block, np.zeros(packing.size)).hessian.shape == (301, 301)
+    assert MomentsKernel(centre=True)(block, None).products.shape == (301, 301)

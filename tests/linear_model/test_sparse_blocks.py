@@ -39,10 +39,10 @@ PAIRS = [
 ]
 
 
-def rows_of(n_rows=N, n_features=P, seed=0):
+def rows_of(n_rows=N, n_features=P, seed=0, share=0.2):
     """Sparse rows, numbers and labels of two classes."""
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n_rows, n_features)) * (rng.random((n_rows, n_features)) < 0.2)
+    X = rng.normal(size=(n_rows, n_features)) * (rng.random((n_rows, n_features)) < share)
     y = X @ rng.normal(size=n_features) + 0.3 + 0.5 * rng.normal(size=n_rows)
     return sparse.csr_array(X), y, (y > 0.2).astype(int)
 
@@ -51,9 +51,10 @@ def in_blocks(X, y, chunks):
     return da.from_array(X, chunks=(chunks, -1), asarray=False), da.from_array(y, chunks=chunks)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.03])  # dense tiles, and products of few entries
 @pytest.mark.parametrize(("mine", "theirs"), PAIRS, ids=repr)
-def test_coefficients_are_those_of_scikit_learn(mine, theirs):
-    X, y, labels = rows_of()
+def test_coefficients_are_those_of_scikit_learn(mine, theirs, share):
+    X, y, labels = rows_of(share=share)
     y = labels if isinstance(mine, LogisticRegression) else y
     rows, targets = in_blocks(X, y, (100, 0, 7, 193))
     mine = clone(mine).fit(rows, targets)
@@ -86,10 +87,31 @@ def test_other_formats_and_integers(container):
     np.testing.assert_allclose(mine.coef_, Ridge().fit(X.toarray(), y).coef_, atol=1e-10)
 
 
-@pytest.mark.parametrize("model", [Ridge(), LogisticRegression(solver="lbfgs")], ids=repr)
+@pytest.mark.parametrize("model", [Ridge(), LogisticRegression(solver="newton")], ids=repr)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_blocks_without_entries_of_any_dtype(model, dtype):
+    X, _, y = rows_of(share=0.04)
+    values = (4 * X).toarray().round().astype(dtype)
+    values[100:150] = 0
+    X = sparse.csr_array(values)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    mine = clone(model).fit(*in_blocks(X, y, (100, 50, 150)))
+    whole = clone(model).fit(X.toarray().astype(float), y)
+    np.testing.assert_allclose(mine.coef_, whole.coef_, rtol=1e-6, atol=1e-6)
+    empty = sparse.csr_array(X.shape, dtype=dtype)
+    nothing = clone(model).fit(*in_blocks(empty, y, 100))
+    assert nothing.coef_.tolist() == np.zeros_like(mine.coef_).tolist()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.03])
+@pytest.mark.parametrize(
+    "model",
+    [Ridge(), LogisticRegression(solver="lbfgs"), LogisticRegression(solver="newton")],
+    ids=repr,
+)
 @pytest.mark.cluster
-def test_a_cluster_gives_the_bits_of_threads(model, client):
-    X, _, y = rows_of()
+def test_a_cluster_gives_the_bits_of_threads(model, share, client):
+    X, _, y = rows_of(share=share)
     rows, targets = in_blocks(X, y, 40)
     on_cluster = clone(model).fit(rows, targets)
     predicted = on_cluster.predict(rows).compute()
@@ -107,6 +129,16 @@ def test_a_stored_data_set(tmp_path):
     whole = LogisticRegression().fit(X.toarray(), y)
     np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-6, atol=1e-7)
     assert model.score(data.X, data.y) == whole.score(X.toarray(), y)
+
+
+def test_the_solver_is_chosen_by_the_cost_of_sparse_rows():
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((1500, 900), density=0.01, format="csr", rng=rng)
+    labels = (X @ rng.normal(size=900) > 0).astype(int)
+    theirs = linear_model.LogisticRegression(solver="newton-cg", **TIGHT).fit(X, labels)
+    mine = LogisticRegression().fit(*in_blocks(X, labels, 500))
+    assert mine.solver_ == "lbfgs"  # as dense rows, they are fitted by Newton's method
+    np.testing.assert_allclose(mine.coef_, theirs.coef_, rtol=1e-6, atol=1e-6)
 
 
 def test_splits_keep_sparse_rows():

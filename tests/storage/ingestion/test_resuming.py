@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed.utils import get_mp_context
+from sklearn.datasets import dump_svmlight_file
 
 import storage
 from storage.local_files import LocalFiles
@@ -106,6 +107,24 @@ def test_an_ingest_killed_at_a_write_resumes(number, table, whole, tmp_path, mon
     kept = {key for key in before if after[key] == before[key]}
     assert len(before) - len(kept) <= 1
     assert {key for key in written if "/c." in key} == after.keys() - kept
+
+
+def test_an_ingest_of_svmlight_files_resumes(table, tmp_path):
+    frame = pd.read_csv(table)
+    rows = tmp_path / "rows.svm"
+    dump_svmlight_file(frame[["a", "b"]], frame["y"], str(rows))
+    whole = files(ingest(rows, tmp_path / "whole").path)
+    url = tmp_path / "d"
+    kill(9, rows, url)
+    [left] = hidden(tmp_path)
+    before = chunks(left)
+    data = ingest(rows, url, resume=True)
+    data.verify()
+    assert files(url) == whole
+    assert hidden(tmp_path) == []
+    kept = {key for key, was in before.items() if chunks(url)[key] == was}
+    assert len(before) == 5
+    assert len(before) - len(kept) <= 1
 
 
 @pytest.mark.parametrize("change", ["rows", "options", "damage", "no resume"])
