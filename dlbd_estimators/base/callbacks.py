@@ -121,7 +121,7 @@ class FitTask:
         self.events.start(
             executor,
             estimator=type(estimator).__name__,
-            parameters=estimator.get_params(deep=False),
+            parameters=lambda: estimator.get_params(deep=False),
             step=self._step_name,
             max_steps=self.max_steps,
             tol=float(getattr(estimator, "tol", 0.0)),
@@ -146,7 +146,7 @@ class FitTask:
 
     def end_step(self, record: Record, attributes: Callable[[], dict[str, Any]]) -> bool:
         """Report that the step has ended; return whether a callback stops the fit."""
-        self.events.step(record.entry())
+        self.events.step(record.entry)
         stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
         if stopped:
             self.status = "stopped"
