@@ -28,7 +28,7 @@ class L2:
     @property
     def active(self) -> bool:
         """Whether any coefficient is penalised."""
-        return bool(np.any(np.asarray(self.strength) > 0))
+        return bool(np.any(self.strength > 0)) if np.ndim(self.strength) else self.strength > 0
 
     def diagonal(self, packing: Packing) -> FloatArray:
         """Return the penalty's constant Hessian diagonal, in the packed order."""

@@ -18,7 +18,7 @@ A solver keeps them in its state, and continues with a new problem, :meth:`Probl
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -35,6 +35,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.products import HessianProductKernel, ProductSums
 from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Columns, Evaluation, Known
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 from dlbd_estimators.solvers.sampling import Sample, stages
 from dlbd_estimators.solvers.solver import BaseProblem

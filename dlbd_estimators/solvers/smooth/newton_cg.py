@@ -11,7 +11,7 @@ error of the coefficients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Order
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
