@@ -76,17 +76,14 @@ def solve(
         }
 
     def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
-        parameters = problem.with_known(state.known).original(state.parameters)
-        return lambda: attributes(
-            Solution(
-                parameters,
-                Status.STOPPED,
-                len(records),
-                state.n_passes,
-                list(records),
-                state,
+        def attributes_there() -> dict[str, Any]:
+            parameters = problem.with_known(state.known).original(state.parameters)
+            steps = list(records)
+            return attributes(
+                Solution(parameters, Status.STOPPED, len(steps), state.n_passes, steps, state)
             )
-        )
+
+        return attributes_there
 
     def on_step(state: MinimizerState, record: Record) -> bool:
         records.append(record)

@@ -5,8 +5,7 @@ Passes over the same blocks share a sweep; a round of training a network's repli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -91,7 +90,10 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
 
 def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
     """Serve requests until a step of some fit has ended."""
-    with _solver_context():
+    # Between passes, solvers solve small dense systems. Their results must not depend on the number
+    # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed. The
+    # caller's hooks run outside this context.
+    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for run in running:
             if run.request is None:
                 run.resume()
@@ -149,12 +151,3 @@ def _serve_round(executor: Executor, run: FitRun, request: Round) -> None:
         run.resume(error)
         return
     run.resume(result)
-
-
-@contextmanager
-def _solver_context() -> Iterator[None]:
-    """Use one BLAS thread and no NumPy warnings in solvers, but not in the caller's hooks."""
-    # Between passes, solvers solve small dense systems. Their results must not depend on the number
-    # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed.
-    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        yield

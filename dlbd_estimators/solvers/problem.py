@@ -240,23 +240,24 @@ class Problem(BaseProblem):
             centring = Centring(packing, current.centre - sums.centre)
         penalty = self.penalty
         shared = 1.0 if penalty.of_mean else total
+        diagonal = penalty.diagonal(packing)
         value = sums.value / weight + penalty.value(packing, parameters) / shared
         if self.l1 is not None:
             value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
         gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
             gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
-            gradient = gradient / weight + penalty.gradient(packing, parameters) / shared
+            gradient = gradient / weight + diagonal * parameters / shared
         hessian = None
         if sums.hessian is not None and sums.hessian.ndim == 3:
             hessian = sums.hessian if centring is None else centring.per_output(sums.hessian)
             hessian = hessian / weight
             width = np.arange(packing.shape[1])
-            hessian[:, width, width] += penalty.diagonal(packing).reshape(packing.shape) / shared
+            hessian[:, width, width] += diagonal.reshape(packing.shape) / shared
         elif sums.hessian is not None:
             hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
             hessian = hessian / weight
-            hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
+            np.einsum("ii->i", hessian)[:] += diagonal / shared  # einsum returns a view
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
         point = parameters, value, gradient, hessian
