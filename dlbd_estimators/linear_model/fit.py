@@ -85,6 +85,9 @@ def solve(
 
         return attributes_there
 
+    def before_step(state: MinimizerState) -> None:
+        task.begin_step(stopped_at(state))
+
     def on_step(state: MinimizerState, record: Record) -> bool:
         records.append(record)
         return task.end_step(record, stopped_at(state))
@@ -102,8 +105,8 @@ def solve(
         tol=estimator.tol,
         max_iter=most_steps(estimator),
         clock=lambda: time.perf_counter() - started_at,
-        before_step=lambda state: task.begin_step(stopped_at(state)),
-        on_step=on_step,
+        before_step=before_step if task.is_observed else None,
+        on_step=on_step if task.is_observed else None,
         on_warning=task.warn,
         prefix=warning_prefix(estimator),
         advice=advice(solver_name, solver, problem),

@@ -68,6 +68,11 @@ class FitEvents:
         """Whether :meth:`start` was called."""
         return self._executor is not None
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anyone receives the events."""
+        return bool(self._listeners)
+
     def start(
         self,
         executor: Executor,

@@ -72,6 +72,11 @@ class Fit:
     save: Callable[[State, Sequence[Record], bool], None] | None = None
     on_error: Callable[[Exception], Exception] | None = None
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether functions of the caller run between two steps."""
+        return not (self.before_step is None and self.on_step is None and self.save is None)
+
 
 @dataclass(frozen=True)
 class Solution:
