@@ -282,23 +282,25 @@ class Tiles:
     ----------
     size, most_rows : int
         Number of rows of a tile, and of the largest tile of this block.
+    sparse : bool
+        Whether the tiles stay sparse.
     """
 
     def __init__(
         self, block: Block, packing: Packing, order: Order, *, products_only: bool
     ) -> None:
         self._X = block.X
-        self._sparse = products_only and is_sparse(block.X)
+        self.sparse = products_only and is_sparse(block.X)
         # With many outputs, the raw predictions are wider than the rows of X. Only they take
         # memory if the rows stay sparse.
-        columns = 1 if self._sparse else packing.n_features
+        columns = 1 if self.sparse else packing.n_features
         self.size = tile_rows(max(columns, packing.n_outputs), products=order >= Order.HESSIAN)
         self.most_rows = min(self.size, block.n_rows)
-        self._wide = scratch("wide", (0 if self._sparse else self.most_rows, packing.n_features))
+        self._wide = scratch("wide", (0 if self.sparse else self.most_rows, packing.n_features))
 
     def __call__(self, rows: slice, centre: FloatArray | None) -> tuple[Any, Any]:
         """Return a tile as it is stored, and minus the centre in float64."""
-        if self._sparse:
+        if self.sparse:
             tile = SparseTile(operand(self._X, rows), centre)
             return tile, tile
         narrow = self._X[rows]

@@ -28,7 +28,8 @@ from dlbd_estimators.solvers.smooth.gram import Gram
 from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
 from dlbd_estimators.solvers.smooth.nesterov import Nesterov
 from dlbd_estimators.solvers.smooth.newton import Newton
-from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
+from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG
+from dlbd_estimators.solvers.smooth.output_curvature import stride
 
 #: All solvers that users can choose, by name.
 SOLVERS: dict[str, type[Minimizer[Any]]] = {
