@@ -91,8 +91,8 @@ class NewtonCGState(TrialState):
     n_settled : int
         Number of consecutive last steps that showed that a minimum is near.
     own_curvature : ndarray or None
-        The Hessian of each output alone, from which the preconditioner is made; None if no full
-        pass has formed it.
+        The Hessian of each output alone, from which the preconditioner is made; None if the next
+        pass forms it.
     hessian_dtype : str
         Precision of the next preconditioner and of products, if there are many outputs.
     """
@@ -177,11 +177,12 @@ class NewtonCG(Minimizer[NewtonCGState]):
             "newton-cg-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = diagnosis
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
         lost = lost_in_products(metric, dtype, smallest)
         rough = is_rough(metric, formed_in) or takes_float64(lost)
-        error = left if decrement == 0.0 else decrement * (remainder(change) + lost) + left
+        error = (
+            left if decrement == 0.0 else decrement * (remainder(diagnosis.change) + lost) + left
+        )
         error = max(error, hidden_decrement(problem, evaluation.gradient, columns))
         per_decrement = error_of_decrement(
             problem, evaluation.point + step, columns.variance, inverse / smallest
@@ -191,7 +192,7 @@ class NewtonCG(Minimizer[NewtonCGState]):
         # estimate, so the next pass has to confirm it.
         near = max(tol / per_decrement, least)
         unconfirmed = problem.loss.quadratic and decrement > near
-        n_settled = state.n_settled + 1 if settled else 0
+        n_settled = state.n_settled + 1 if diagnosis.settled else 0
         early = problem.may_separate and n_settled < _SETTLED_STEPS
         status = None
         if early or unconfirmed or rough:
@@ -199,14 +200,15 @@ class NewtonCG(Minimizer[NewtonCGState]):
         elif decrement + left <= near:
             # No nearer point can be found: the rounding of the gradient hides a smaller decrement.
             error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
-        noise = noise_of(problem, state, evaluation.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if problem.separates_rows(evaluation):
             status = Status.SEPARABLE
         elif diagnosis.is_unbounded:
             error, status = np.inf, Status.QUASI_SEPARABLE
-        elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
-            status = Status.STALLED
+        elif status is None and error > tol and since_best > _PATIENCE:
+            noise = noise_of(problem, state, evaluation.value)
+            status = Status.STALLED if slope <= noise else None
+        best = min(decrement, state.best)
         return replace(
             accepted(state, evaluation, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
@@ -214,11 +216,13 @@ class NewtonCG(Minimizer[NewtonCGState]):
             status=status,
             columns=columns,
             radius=radius,
-            long_steps=long_steps,
-            best=min(decrement, state.best),
+            long_steps=diagnosis.long_steps,
+            best=best,
             since_best=since_best,
             n_settled=n_settled,
-            own_curvature=None if rough else state.own_curvature,
+            own_curvature=None
+            if rough or forms_anew(problem, state.own_curvature, best)
+            else state.own_curvature,
             hessian_dtype="float64" if rough else state.hessian_dtype,
         )
 

@@ -65,7 +65,8 @@ def condition(metric: Preconditioner) -> float:
     return metric.condition if isinstance(metric, PerOutput) else 1.0
 
 
-def _has_many_outputs(problem: Problem) -> bool:
+def has_many_outputs(problem: Problem) -> bool:
+    """Return whether products and preconditioners are computed in float32."""
     return problem.packing.n_outputs > _FEW_OUTPUTS
 
 
@@ -81,12 +82,12 @@ def forms_anew(problem: Problem, own_curvature: FloatArray | None, decrement: fl
     decrement : float
         The smallest decrement so far.
     """
-    return own_curvature is None or decrement > _NEAR or not _has_many_outputs(problem)
+    return own_curvature is None or decrement > _NEAR or not has_many_outputs(problem)
 
 
 def forming_dtype(problem: Problem, wanted: str) -> str:
     """Return the precision in which a pass forms the Hessian of each output."""
-    return wanted if _has_many_outputs(problem) else "float64"
+    return wanted if has_many_outputs(problem) else "float64"
 
 
 def is_rough(metric: Preconditioner, dtype: str) -> bool:
