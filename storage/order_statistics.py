@@ -63,4 +63,5 @@ def _bins(values: Floats) -> npt.NDArray[np.intp] | None:
         # Each operation is monotone, rounding included, so bins are in the order of their values.
         places = (values - low) * scale
     np.clip(places, 0, _N_BINS - 1, out=places)
-    return places.astype(np.intp)
+    bins: npt.NDArray[np.intp] = places.astype(np.intp)
+    return bins

@@ -16,7 +16,7 @@ DISTRIBUTIONS = {
     "rounded": lambda rng, n: np.round(rng.normal(size=n) * 100, 2),
     "integers": lambda rng, n: rng.integers(-2000, 2000, n).astype(float),
     "few values": lambda rng, n: rng.integers(0, 3, n).astype(float),
-    "one value": lambda rng, n: np.full(n, 7.0),
+    "one value": lambda _, n: np.full(n, 7.0),
     "heavy tails": lambda rng, n: rng.standard_cauchy(n) ** 3,
     "far from zero": lambda rng, n: 1e9 + rng.normal(size=n) * 1e-3,
     "mostly zero": lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, rng.normal(size=n)),
