@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from storage.ingestion.cells import Mask
 from storage.ingestion.column import Column
+from storage.ingestion.feature_columns import feature_rows
 from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read, joined_rows
 from storage.ingestion.rules import Checked
 from storage.ingestion.step import Step
@@ -106,12 +107,8 @@ class Recipe:
             step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
             for step in steps
         }
-        X = np.empty((int(kept.sum()), len(self.feature_names)))
-        start = 0
-        for step in self.features:
-            columns = step.features(cleaned[step.name])
-            X[:, start : start + columns.shape[1]] = columns
-            start += columns.shape[1]
+        columns = [step.feature_columns(cleaned[step.name]) for step in self.features]
+        X = feature_rows(columns, int(np.count_nonzero(kept)))
         if self.target.name not in cleaned:
             return EncodedRows(X, None, kept)
         return EncodedRows(X, self._y(cleaned[self.target.name]), kept)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, text_at
 from storage.ingestion.column import Column, limit
+from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
 from storage.ingestion.rules import Checked, check_column
 from storage.ingestion.tally import ColumnTally
 from storage.metadata import shortened
@@ -125,7 +126,7 @@ class Step:
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
-        values: Array = checked.values[kept]
+        values: Array = checked.values if kept.all() else checked.values[kept]
         if self.column.kind == "category":
             # A missing value has the position -1: it takes the last code.
             values = np.array([*map(self._code, checked.texts), _GAP])[values]
@@ -133,7 +134,8 @@ class Step:
         if gaps is not None and self.column.missing == "impute" and self.fill is not None:
             assert self.column.kind is not None
             fill = limit(self.fill, self.column.kind)
-            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
+            fill = self._code(fill) if self.column.kind == "category" else fill
+            values = np.where(gaps[kept], fill, values)
         return values
 
     def _code(self, text: str) -> int:
@@ -143,19 +145,20 @@ class Step:
     def _known(self) -> dict[str, int]:
         return {text: code for code, text in enumerate(self.categories or ())}
 
-    def features(self, values: Array) -> Array:
-        """Return the columns of X, of shape (n_rows, n_columns), for cleaned values."""
+    def feature_columns(self, values: Array) -> FeatureColumns:
+        """Return the columns of X for cleaned values."""
         if self.column.kind == "datetime":
-            return _parts(values, self.column.parts)
+            return Values(_parts(values, self.column.parts))
         if self.column.kind != "category":
-            return values.astype(np.float64)[:, None]
-        gaps = values == _GAP
+            return Values(values[:, None])
         if self.column.encoding == "codes":
-            return np.where(gaps, np.nan, values)[:, None]
+            return Values(np.where(values == _GAP, np.nan, values)[:, None])
         codes = [self._known[category] for category in self._encoded_categories]
-        columns: Array = np.equal.outer(values, codes).astype(float)
-        columns[gaps] = np.nan
-        return columns
+        # Unknown and missing values have negative codes: they take the last two entries.
+        positions = np.full(len(self._known) + 2, -1)
+        positions[codes] = np.arange(len(codes))
+        positions[_GAP] = Indicators.MISSING
+        return Indicators(positions[values], len(codes))
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as plain values, for JSON."""
