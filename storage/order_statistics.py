@@ -17,8 +17,8 @@ __all__ = ["values_at_ranks"]
 Floats = npt.NDArray[np.float64]
 
 #: Shorter arrays are sorted.
-_LONG = 2**15
-_N_BINS = 2**14
+_LONG = 2**12
+_N_BINS = 2**13
 #: Values that are looked at to choose the bins.
 _N_SAMPLED = 2**10
 

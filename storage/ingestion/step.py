@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, text_at
+from storage.ingestion.checked_rows import CleanColumn
 from storage.ingestion.column import Column, limit
 from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
-from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.rules import Checked
 from storage.ingestion.tally import ColumnTally
 from storage.metadata import shortened
 from storage.plain_values import from_plain
@@ -105,17 +106,20 @@ class Step:
         """Labels of the codes of y, if this column is the target; None for numbers."""
         return (False, True) if self.column.kind == "boolean" else self.categories
 
-    def check(self, array: pa.ChunkedArray) -> Checked:
-        """Check raw values by the rules of the column."""
-        return check_column(self.name, array, self.column, self.categories)
+    @cached_property
+    def rules(self) -> Column:
+        """The declaration of the column, with the categories that were found."""
+        return replace(self.column, categories=self.categories)
 
-    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
-        """Return the values of the kept rows, imputed, with codes in place of categories.
+    def refuse_broken(
+        self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str
+    ) -> None:
+        """Refuse kept rows that break a rule whose policy is an error.
 
         Raises
         ------
         InvalidData
-            When a value breaks a rule whose policy is an error. The message names the row.
+            When a value breaks such a rule. The message names the row.
         """
         for rule, broken in checked.broken.items():
             wrong = np.flatnonzero(broken & kept)
@@ -126,17 +130,19 @@ class Step:
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
-        values: Array = checked.values if kept.all() else checked.values[kept]
-        if self.column.kind == "category":
+
+    def imputed(self, column: CleanColumn) -> Array:
+        """Return values without gaps, if they are imputed, with codes in place of categories."""
+        values: Array = column.values
+        category = self.column.kind == "category"
+        if category:
             # A missing value has the position -1: it takes the last code.
-            values = np.array([*map(self._code, checked.texts), _GAP])[values]
-        gaps = checked.broken.get("missing")
-        if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            assert self.column.kind is not None
-            fill = limit(self.fill, self.column.kind)
-            fill = self._code(fill) if self.column.kind == "category" else fill
-            values = np.where(gaps[kept], fill, values)
-        return values
+            values = np.array([*map(self._code, column.texts), _GAP])[values]
+        if column.missing is None or self.column.missing != "impute" or self.fill is None:
+            return values
+        assert self.column.kind is not None
+        fill = limit(self.fill, self.column.kind)
+        return np.where(column.missing, self._code(fill) if category else fill, values)
 
     def _code(self, text: str) -> int:
         return self._known.get(text, _UNKNOWN)
@@ -186,6 +192,7 @@ class Step:
             raise ValueError(f"column {shortened(self.name)} is a {kind} with wrong categories")
         if categories is not None and (not categories or len({*categories}) < len(categories)):
             raise ValueError(f"the categories of {shortened(self.name)} are not distinct")
+        _ = self.rules  # checks the categories and the options of the column together
         if categories is not None and self.column.reference is not None:
             _check_reference(self.name, self.column.reference, categories)
         if self.fill is not None:
