@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from storage.frames import is_frame
 from storage.ingestion.compression import COMPRESSED
 from storage.ingestion.csv_files import CSVBlock, csv_blocks, read_header
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.file_systems import file_system, matching
 from storage.ingestion.infer import SAMPLE_ROWS
 from storage.ingestion.parquet_files import parquet_pieces, parquet_types
 from storage.ingestion.rows import Rows, check_names, table_of_frame
@@ -37,7 +37,7 @@ _NUMPY = (".npy", ".npz")
 _SAMPLED = 5
 _SAMPLE_NBYTES = 2**18
 #: What fsspec's file systems call the time or the version of a file's last change.
-_CHANGES = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
+_CHANGES = ("mtime", "ETag", "etag", "e_tag", "LastModified", "last_modified", "updated", "md5Hash")
 
 Reader = Callable[[Sequence[str]], Rows]
 
@@ -176,15 +176,17 @@ def _rows_in_memory(values: Any, description: str, columns: Sequence[str]) -> Ro
 
 
 def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
-    import fsspec.core
-
     filesystem, paths, kinds = None, [], set()
     for each in given:
-        filesystem, path = fsspec.core.url_to_fs(os.path.expanduser(each))
-        if glob.has_magic(path) and not filesystem.exists(path):
-            found = sorted(filesystem.glob(path))
-        else:
-            found = [path] if filesystem.exists(path) else []
+        other, path = file_system(each)
+        if filesystem is not None and other.protocol != filesystem.protocol:
+            raise InvalidData(
+                f"the source has files in several kinds of places, such as "
+                f"{without_credentials(given[0])} and {without_credentials(each)}: ingest the "
+                f"files of one place, and append the others"
+            )
+        filesystem = other
+        found = matching(filesystem, path, each)
         if not found:
             raise FileNotFoundError(f"no file is at {without_credentials(each)}")
         paths += found
