@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import threading
 
 import numpy as np
@@ -63,16 +64,22 @@ def test_files_of_an_object_store(remote, raw, tmp_path, name):
         same(ingested(f"{remote}/{name}", tmp_path, partition_nbytes=400), expected)
 
 
-def test_a_folder_of_an_object_store_and_a_cluster(remote, raw, tmp_path, server, client):
+def test_workers_of_a_cluster_read_an_object_store(remote, raw, tmp_path, server, client):
     expected = ingested(raw / "*.parquet", tmp_path)
     client.run(_set_environment, server.environment)
-    same(ingested(f"{remote}/*.parquet", tmp_path), expected)
+    try:
+        same(ingested(f"{remote}/*.parquet", tmp_path), expected)
+    finally:
+        client.run(_unset_environment, [*server.environment])
 
 
 def _set_environment(values):
-    import os
-
     os.environ.update(values)
+
+
+def _unset_environment(names):
+    for name in names:
+        os.environ.pop(name, None)
 
 
 def test_what_is_not_there_or_not_allowed(remote, tmp_path, server, monkeypatch):
