@@ -13,7 +13,7 @@ import dask.config
 
 from storage.errors import UnencryptedCluster
 
-__all__ = ["compute"]
+__all__ = ["compute", "persist", "worker_memory"]
 
 _REQUIRED = "distributed.comm.require-encryption"
 #: Protocols whose connections are encrypted, and the one that never leaves the process.
@@ -35,13 +35,42 @@ def compute(*collections: Any) -> tuple[Any, ...]:
     return results
 
 
-def _check_encryption() -> None:
-    # The client of a cluster is found by the method that Dask would call, so that distributed is
-    # not imported where there is no cluster.
+def persist(*collections: Any) -> tuple[Any, ...]:
+    """Compute collections as ``dask.persist`` does, and leave the results where they are computed.
+
+    Raises
+    ------
+    UnencryptedCluster
+        As :func:`compute` does.
+    """
+    if collections:
+        _check_encryption()
+    results: tuple[Any, ...] = dask.base.persist(*collections)
+    return results
+
+
+def worker_memory() -> int | None:
+    """Return the bytes of memory of all workers that have a limit; None without a cluster."""
+    client = _active_client()
+    if client is None:
+        return None
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(int(worker.get("memory_limit") or 0) for worker in workers)
+
+
+def _active_client() -> Any:
+    """Return the client of the cluster that Dask would compute on, or None."""
+    # The client is found by the method that Dask would call, so that distributed is not imported
+    # where there is no cluster.
     client = getattr(dask.base.get_scheduler(), "__self__", None)
-    scheduler = getattr(client, "scheduler", None)
-    if client is None or scheduler is None or not dask.config.get(_REQUIRED, None):
+    return None if getattr(client, "scheduler", None) is None else client
+
+
+def _check_encryption() -> None:
+    client = _active_client()
+    if client is None or not dask.config.get(_REQUIRED, None):
         return
+    scheduler = client.scheduler
     workers = client.scheduler_info(n_workers=-1)["workers"]
     for role, address in (
         ("scheduler", scheduler.address),

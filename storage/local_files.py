@@ -129,9 +129,11 @@ class LocalFiles(Store):
             finally:
                 os.close(descriptor)
             os.rename(partial, path)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 os.unlink(partial)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = path  # os.write and os.fsync only know a number
             raise
 
     def create(self, key: str, content: bytes) -> bool:

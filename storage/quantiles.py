@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from storage.order_statistics import values_at_ranks
+
 __all__ = ["N_RUNS", "SHARES", "QuantileSketch", "Quantiles", "quantile_name", "quantiles_of"]
 
 #: The quantiles that reports show.
@@ -50,9 +52,9 @@ class QuantileSketch:
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> QuantileSketch:
         """Return the sketch of the values of a part; NaN are left out."""
-        ordered = np.sort(values[~np.isnan(values)])
-        edges = _edges(len(ordered))
-        return cls(ordered[_middles(edges)], len(ordered), _error(edges))
+        present = values[~np.isnan(values)]
+        edges = _edges(len(present))
+        return cls(values_at_ranks(present, _middles(edges)), len(present), _error(edges))
 
     @classmethod
     def joined(cls, sketches: Sequence[QuantileSketch]) -> QuantileSketch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -22,7 +23,7 @@ from zarr.storage import MemoryStore, StorePath
 from storage.credentials import without_credentials
 from storage.errors import UnsupportedURL
 
-__all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Opener", "UserStore"]
+__all__ = ["READ_ONLY", "SCHEMES", "AtURL", "Opener", "UserStore", "allows_http"]
 
 _MEMORY = "memory"
 READ_ONLY = frozenset({"http", "https"})
@@ -170,6 +171,16 @@ def _settings() -> tuple[tuple[str, str], ...]:
     )
 
 
+def allows_http(url: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the URL, or the server that the environment names, begins with ``http:``.
+
+    obstore refuses unencrypted connections by default.
+    """
+    names = _ENDPOINTS.get(url[0].lower(), ())
+    endpoints = [environment[name] for name in names if name in environment]
+    return (endpoints or [url])[0].lower().startswith("http:")
+
+
 @cache
 def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
     try:
@@ -181,12 +192,8 @@ def _open_url(url: str, settings: tuple[tuple[str, str], ...]) -> ZarrStore:
             f"{without_credentials(url)} is no local path: stores on the network are reached by "
             f"obstore, which is not installed (pip install 'dlbd-estimators[cloud]')"
         ) from error
-    # obstore refuses unencrypted connections by default; a URL with "http:" asks for one.
-    given = dict(settings)
-    endpoints = [given[name] for name in _ENDPOINTS.get(url[0].lower(), ()) if name in given]
-    server = (endpoints or [url])[0]
     try:
-        store = from_url(url, client_options={"allow_http": server.lower().startswith("http:")})
+        store = from_url(url, client_options={"allow_http": allows_http(url, dict(settings))})
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UnsupportedURL(without_credentials(f"cannot open {url}: {reason}")) from None

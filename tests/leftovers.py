@@ -19,10 +19,11 @@ import distributed  # before the first test: it adds its defaults to Dask's conf
 import numpy as np
 import psutil
 
-#: Parts of the names of threads that Dask, Bokeh, zarr and scikit-learn's callbacks keep, or end
-#: late.
+#: Parts of the names of threads that Dask, Bokeh, zarr, fsspec and scikit-learn's callbacks keep,
+#: or end late.
 KEPT_THREADS = (
     "zarr_",
+    "fsspecIO",
     "asyncio_",
     "Dask-Offload",
     "bokeh-response_",

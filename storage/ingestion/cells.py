@@ -81,6 +81,8 @@ def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = Non
 
 def text_at(values: pa.ChunkedArray, row: int) -> str | None:
     """Return the text of one raw value, for a message; None if the cell is empty."""
+    if not values[row].is_valid:
+        return None
     text: str | None = as_texts(values.slice(row, 1).combine_chunks())[0].as_py()
     return text
 
@@ -143,8 +145,8 @@ def _numbers_of_texts(texts: pa.Array) -> Cells:
         values[good] = texts.to_numpy(zero_copy_only=False)[good].astype(np.float64)
         nan = _true(pc.match_substring_regex(texts, _NAN))
         unparsable = _valid(texts) & ~nan & ~(good & np.isfinite(values))
-    large = np.flatnonzero(np.abs(np.nan_to_num(values, posinf=0, neginf=0)) >= _LARGEST)
-    for row in large.tolist():
+    large = np.abs(values) >= _LARGEST
+    for row in np.flatnonzero(large & np.isfinite(values)).tolist() if large.any() else ():
         integer = _INTEGER.fullmatch(texts[row].as_py().strip())
         unparsable[row] |= integer is not None and int(integer[1]) != int(values[row])
     return Cells(values, unparsable)

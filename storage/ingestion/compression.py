@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -20,24 +21,42 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".zip")
 
 @contextmanager
 def opened(filesystem: Any, path: str) -> Iterator[BinaryIO]:
-    """Open a file from its start. Only a file that is not compressed supports ``seek``."""
+    """Open a file from its start. Only a file that is not compressed supports ``seek``.
+
+    Raises
+    ------
+    InvalidData
+        When a compressed file is damaged, or holds several files.
+    """
     name = path.lower()
     with filesystem.open(path, "rb") as file:
         if not name.endswith(COMPRESSED):
             yield file
-        elif name.endswith(".zip"):
-            with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-                if len(members) != 1:
-                    raise InvalidData(f"{path} holds {len(members)} files: unpack it first")
-                with archive.open(members[0]) as member:
-                    yield member  # type: ignore[misc]
-        else:
-            codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}[
-                name[name.rindex(".") :]
-            ]
-            with pa.CompressedInputStream(pa.PythonFile(file, "r"), codec) as stream:
-                yield _Pushback(stream)  # type: ignore[misc]
+            return
+        suffix = name[name.rindex(".") :]
+        try:
+            with _decompressed(file, path, suffix) as content:
+                yield content
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InvalidData(
+                f"{path} cannot be read as a {suffix} file: {error}. It is damaged or not "
+                f"complete, or is not what its name says"
+            ) from error
+
+
+@contextmanager
+def _decompressed(file: Any, path: str, suffix: str) -> Iterator[Any]:
+    if suffix == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            members = archive.namelist()
+            if len(members) != 1:
+                raise InvalidData(f"{path} holds {len(members)} files: unpack it first")
+            with archive.open(members[0]) as member:
+                yield member
+    else:
+        codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}[suffix]
+        with pa.CompressedInputStream(pa.PythonFile(file, "r"), codec) as stream:
+            yield _Pushback(stream)
 
 
 class _Pushback:

@@ -93,6 +93,7 @@ class CSVBlock:
             skipped.append((row.number - 1, row.text))
             return "skip"
 
+        self._refuse_nul(data)
         n_lines = data.count(b"\n") + bool(data and not data.endswith(b"\n"))
         if not data or data.isspace():
             table = pa.table({each: pa.array([], pa.string()) for each in columns})
@@ -101,9 +102,35 @@ class CSVBlock:
         # Arrow skips empty lines, and does not count them.
         passed_over = n_lines > table.num_rows + len(skipped) and not self.form.multiline
         empty = _empty_lines(data) if passed_over else ()
+        if passed_over and n_lines > table.num_rows + len(skipped) + len(empty):
+            self._refuse_long_fields(data)
         malformed = tuple((nth_unskipped(empty, number), text) for number, text in skipped)
         total = n_lines + lines_before
         return Rows(table, self.path, "line", total, 1 + lines_before, malformed, empty)
+
+    def _refuse_nul(self, data: bytes) -> None:
+        position = data.find(b"\0")
+        if position >= 0:
+            line = _lines_before(self) + data.count(b"\n", 0, position) + 1
+            raise InvalidData(
+                f"line {line:,} of {self.path} has a byte 0, which no text has: the file is "
+                f"damaged, or UTF-16 without a mark. Convert it to UTF-8 first, e.g. with iconv"
+            )
+
+    def _refuse_long_fields(self, data: bytes) -> None:
+        """Refuse a quoted field that goes on after the end of its line.
+
+        Where a block ends inside such a field, its rows would be wrong.
+        """
+        quote = self.form.quotechar.encode()
+        for number, line in enumerate(data.split(b"\n")):
+            if line.count(quote) % 2:
+                raise InvalidData(
+                    f"a quoted field that begins in line {_lines_before(self) + number + 1:,} of "
+                    f"{self.path} does not end in that line: add the closing "
+                    f"{self.form.quotechar}, or, if fields hold line breaks, declare "
+                    f"csv=storage.CSVFormat(multiline=True)"
+                )
 
 
 def _arrow_table(
@@ -133,7 +160,7 @@ def _arrow_table(
 
 def _empty_lines(data: bytes) -> tuple[int, ...]:
     """Return the numbers, from 0, of empty lines."""
-    lines = data.split(b"\n")
+    lines = data.removesuffix(b"\n").split(b"\n")
     return tuple(number for number, line in enumerate(lines) if not line.strip(b"\r"))
 
 
@@ -179,6 +206,11 @@ def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int
         text = first.decode(form.encoding)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(path, 1, form, error) from error
+    if "\r" in text:
+        raise InvalidData(
+            f"lines of {path} end with a carriage return only, as on old computers: replace each "
+            f"by a line feed, e.g. tr '\\r' '\\n' < old.csv > new.csv"
+        )
     names = next(csv.reader([text], delimiter=form.delimiter, quotechar=form.quotechar))
     return check_names([name.strip() for name in names], f"the header of {path}"), len(line)
 

@@ -1,30 +1,28 @@
-"""Two passes over a raw source: one that counts everything, one that encodes the rows lazily."""
+"""A raw source as X and y: a first pass counts everything, and a second one encodes the rows."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from dask.array.core import Array as DaskArray
-from dask.delayed import Delayed, delayed
+from dask.delayed import Delayed
 
-from storage.computing import compute
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.first_pass import count_and_keep
 from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import check_names
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
-from storage.ingestion.rows import Rows
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
-from storage.ingestion.tally import Tally, joined, tally_rows
+from storage.ingestion.tally import joined
 
-__all__ = ["EncodedSource", "encode_source", "read_rows", "tallies_of"]
+__all__ = ["EncodedSource", "encode_source", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -81,47 +79,16 @@ def encode_source(
         check_names(source, [rows.column])
     joins = given.joins if given is not None else joins
     columns = columns_to_read([*plan], joins)
-    tallies = tallies_of(read_rows(source, rows, columns), plan, joins)
+    reading = partial(read_rows, source, rows, columns)
+    kept, tallies = count_and_keep(reading(), source.sizes, plan, joins)
     tally = joined(tallies, plan)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally, joins)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
-    X, y = encoded_arrays(
-        recipe, read_rows(source, rows, columns), [counts.n_kept for counts in tallies]
-    )
+    again = [kept.get(number, raw) for number, raw in enumerate(reading())]
+    X, y = encoded_arrays(recipe, again, [counts.n_kept for counts in tallies])
     return EncodedSource(recipe, report, X, y)
-
-
-def tallies_of(
-    rows: Sequence[Delayed], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
-) -> list[Tally]:
-    """Count the rows of each partition, on the active cluster or on threads.
-
-    Parameters
-    ----------
-    rows : sequence of Delayed Rows
-        The raw rows of each partition.
-    plan : dict of str to Column
-        The rules of each column that is used.
-    joins : tuple of Lookup
-        The tables to join.
-    """
-    # One task holds the joined tables, because they may be large.
-    shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
-    count = delayed(partial(_tally, plan), traverse=False)
-    return list(compute(*(count(shared, partition) for partition in rows)))
-
-
-@dataclass(frozen=True)
-class _Joins:
-    """The joined tables, as one object in a graph."""
-
-    tables: tuple[Lookup, ...]
-
-
-def _tally(plan: Mapping[str, Column], joins: _Joins, rows: Rows) -> Tally:
-    return tally_rows(plan, joins.tables, rows)
 
 
 def read_rows(

@@ -13,7 +13,8 @@ from dask.array.core import Array as DaskArray
 from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from storage.ingestion.recipe import EncodedRows, Recipe
+from storage.ingestion.checked_rows import CleanRows
+from storage.ingestion.recipe import Recipe
 from storage.ingestion.rows import Rows
 
 __all__ = ["array_of", "encoded_arrays"]
@@ -31,8 +32,8 @@ def encoded_arrays(
     ----------
     recipe : Recipe
         The steps.
-    rows : sequence of Delayed Rows
-        The raw rows of each partition.
+    rows : sequence of Delayed Rows or CleanRows
+        The raw rows of each partition, or its clean rows.
     n_kept : sequence of int
         Number of kept rows of each partition.
     """
@@ -57,12 +58,19 @@ def encoded_arrays(
     return X, array_of(pieces, 1, lengths, (), recipe.target_dtype)
 
 
-def _encode(part: tuple[int, int] | None, recipe: Recipe, rows: Rows) -> EncodedRows:
+def _encode(
+    part: tuple[int, int] | None, recipe: Recipe, rows: Rows | CleanRows
+) -> tuple[Any, Any]:
+    if isinstance(rows, CleanRows):
+        return recipe.encode_clean(rows if part is None else rows.part(*part))
     table = rows.table if part is None else rows.table.slice(part[0], part[1] - part[0])
-    return recipe.encode(table, rows.file)
+    encoded = recipe.encode(table, rows.file)
+    return encoded.X, encoded.y
 
 
-def _kept_rows(recipe: Recipe, rows: Rows) -> Rows:
+def _kept_rows(recipe: Recipe, rows: Rows | CleanRows) -> Rows | CleanRows:
+    if isinstance(rows, CleanRows):
+        return rows
     return Rows(recipe.kept(rows.table, rows.file), rows.file, rows.unit, rows.n_units)
 
 

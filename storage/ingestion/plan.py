@@ -94,6 +94,11 @@ def _declared_columns(
         raise ValueError("features must be distinct names, and must not include the target")
     if not chosen:
         raise ValueError("there are no features: a data set needs one or more")
+    if "" in chosen and features is None:
+        raise InvalidData(
+            f"column {names.index('') + 1} of {source.description} has no name, such as the index "
+            f"that pandas writes: give it a name, or list the columns to use with features="
+        )
     unused = [name for name in columns if name not in (*chosen, target)]
     if unused:
         raise ValueError(f"columns declares {unused[0]!r}, which is neither feature nor target")
@@ -117,7 +122,16 @@ def check_names(source: Source, names: Sequence[str], added: Sequence[str] = ())
             shown = ", ".join(known[:8]) + ", ..." * (len(known) > 8)
             raise InvalidData(
                 f"{source.description} has no column {name!r}: its columns are {shown}"
+                f"{_delimiter_hint(known)}"
             )
+
+
+def _delimiter_hint(names: Sequence[str]) -> str:
+    """Return what to do if the only name looks like several with another delimiter."""
+    found = [each for each in ";\t|" if len(names) == 1 and each in names[0]]
+    return (
+        f". Declare the delimiter, csv=storage.CSVFormat(delimiter={found[0]!r})" if found else ""
+    )
 
 
 def _as_target(column: Column) -> Column:

@@ -5,7 +5,7 @@ They are stored with the data set, so that new raw rows go through exactly the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage.ingestion.cells import Mask
+from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
-from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read, joined_rows
-from storage.ingestion.rules import Checked
+from storage.ingestion.feature_columns import feature_rows
+from storage.ingestion.lookup import MAX_NBYTES, Lookup, columns_to_read
 from storage.ingestion.step import Step
 from storage.ingestion.tally import Tally
 
@@ -93,49 +94,39 @@ class Recipe:
         return np.dtype(np.float64) if classes is None else np.min_scalar_type(len(classes) - 1)
 
     def encode(self, table: pa.Table, where: str) -> EncodedRows:
-        """Return X and y of raw rows; y is None if the table has no target column."""
+        """Return X and y of raw rows; y is None if the table has no target column.
+
+        Raises
+        ------
+        InvalidData
+            When a value breaks a rule whose policy is an error. The message names the row.
+        """
         steps = list(self.features)
         if self.target.name in table.column_names:
             steps.append(self.target)
-        table, unmatched = joined_rows(self.joins, table, where)
-        checked = {step.name: step.check(table.column(step.name)) for step in steps}
-        kept = ~self._dropped(checked, unmatched, table.num_rows)
-        for lookup, mask in zip(self.joins, unmatched, strict=True):
-            lookup.refuse_unmatched(table, mask & kept, where)
-        cleaned = {
-            step.name: step.cleaned(checked[step.name], table.column(step.name), kept, where)
-            for step in steps
-        }
-        X = np.empty((int(kept.sum()), len(self.feature_names)))
-        start = 0
-        for step in self.features:
-            columns = step.features(cleaned[step.name])
-            X[:, start : start + columns.shape[1]] = columns
-            start += columns.shape[1]
-        if self.target.name not in cleaned:
-            return EncodedRows(X, None, kept)
-        return EncodedRows(X, self._y(cleaned[self.target.name]), kept)
+        rows = CheckedRows.of({step.name: step.rules for step in steps}, self.joins, table, where)
+        for lookup, mask in zip(self.joins, rows.unmatched, strict=True):
+            lookup.refuse_unmatched(rows.table, mask & rows.kept, where)
+        for step in steps:
+            values = rows.table.column(step.name)
+            step.refuse_broken(rows.columns[step.name], values, rows.kept, where)
+        X, y = self.encode_clean(rows.clean())
+        return EncodedRows(X, y, rows.kept)
+
+    def encode_clean(self, rows: CleanRows) -> tuple[npt.NDArray[np.float64], Array | None]:
+        """Return X and y of rows that were checked; y is None if they have no target column."""
+        X = feature_rows(
+            [step.feature_columns(step.imputed(rows.columns[step.name])) for step in self.features],
+            rows.n_rows,
+        )
+        if self.target.name not in rows.columns:
+            return X, None
+        return X, self.target.imputed(rows.columns[self.target.name]).astype(self.target_dtype)
 
     def kept(self, table: pa.Table, where: str) -> pa.Table:
         """Return the raw rows that no policy leaves out."""
-        steps = (*self.features, self.target)
-        joined, unmatched = joined_rows(self.joins, table, where)
-        checked = {step.name: step.check(joined.column(step.name)) for step in steps}
-        return table.filter(pa.array(~self._dropped(checked, unmatched, table.num_rows)))
-
-    def _dropped(
-        self, checked: Mapping[str, Checked], unmatched: Sequence[Mask], n_rows: int
-    ) -> Mask:
-        drop = np.zeros(n_rows, bool)
-        for each in checked.values():
-            drop |= each.drop
-        for lookup, mask in zip(self.joins, unmatched, strict=True):
-            if lookup.unmatched == "drop":
-                drop |= mask
-        return drop
-
-    def _y(self, values: Array) -> Array:
-        return values.astype(self.target_dtype)
+        rules = {step.name: step.rules for step in (*self.features, self.target)}
+        return table.filter(pa.array(CheckedRows.of(rules, self.joins, table, where).kept))
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain values, for JSON."""

@@ -18,7 +18,8 @@ from storage.dataset import Dataset
 from storage.entries import StoredChunk
 from storage.errors import ChunkCorrupt, DatasetCorrupt, InvalidData
 from storage.ingestion.csv_format import CSVFormat
-from storage.ingestion.encoded_source import read_rows, tallies_of
+from storage.ingestion.encoded_source import read_rows
+from storage.ingestion.first_pass import tallies_of
 from storage.ingestion.lookup import columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import columns_of_recipe

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from storage.credentials import without_credentials
+from storage.errors import InvalidData
 from storage.ingestion.compression import COMPRESSED
+from storage.ingestion.file_systems import file_system, matching
 
 __all__ = [
     "SUFFIXES",
@@ -28,7 +28,7 @@ SUFFIXES = {
 }
 
 #: What fsspec's file systems call the time or the version of a file's last change.
-_CHANGES = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
+_CHANGES = ("mtime", "ETag", "etag", "e_tag", "LastModified", "last_modified", "updated", "md5Hash")
 
 
 def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
@@ -39,15 +39,17 @@ def found_paths(given: Sequence[str]) -> tuple[Any, list[str]]:
     FileNotFoundError
         When nothing is at one of them.
     """
-    import fsspec.core
-
     filesystem, paths = None, []
     for each in given:
-        filesystem, path = fsspec.core.url_to_fs(os.path.expanduser(each))
-        if glob.has_magic(path) and not filesystem.exists(path):
-            found = sorted(filesystem.glob(path))
-        else:
-            found = [path] if filesystem.exists(path) else []
+        other, path = file_system(each)
+        if filesystem is not None and other.protocol != filesystem.protocol:
+            raise InvalidData(
+                f"the source has files in several kinds of places, such as "
+                f"{without_credentials(given[0])} and {without_credentials(each)}: ingest the "
+                f"files of one place, and append the others"
+            )
+        filesystem = other
+        found = matching(filesystem, path, each)
         if not found:
             raise FileNotFoundError(f"no file is at {without_credentials(each)}")
         paths += found

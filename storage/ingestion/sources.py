@@ -63,6 +63,8 @@ class Source:
     identity : str
         Text that changes if the rows change: names, sizes and times of files, or the identity of a
         data set. Empty for rows in memory and Dask DataFrames.
+    sizes : tuple of (int or None)
+        Bytes of text of each partition, None if unknown; empty for sources that are not text.
     """
 
     names: tuple[str, ...]
@@ -71,6 +73,7 @@ class Source:
     partitions: Any
     sample: Any
     identity: str = ""
+    sizes: tuple[int | None, ...] = ()
 
     def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
         """Return the rows of each partition as Delayed objects, with these columns."""
@@ -189,7 +192,8 @@ def _files(given: Sequence[str], csv: CSVFormat | None, nbytes: int) -> Source:
         blocks = csv_blocks(filesystem, paths, form, nbytes)
         sample = tuple(each.beginning(_SAMPLE_NBYTES) for each in _evenly_spaced(blocks))
         names = _csv_names(blocks, description)
-        return Source(names, description, frozenset(names), tuple(blocks), sample, identity)
+        sizes = tuple(None if each.stop is None else each.stop - each.start for each in blocks)
+        return Source(names, description, frozenset(names), tuple(blocks), sample, identity, sizes)
     if kind == "Parquet":
         pieces, names = parquet_pieces(filesystem, paths, nbytes)
         sample = parquet_types(_evenly_spaced(pieces), pieces)

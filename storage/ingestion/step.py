@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from storage.errors import InvalidData
 from storage.ingestion.cells import Mask, text_at
+from storage.ingestion.checked_rows import CleanColumn
 from storage.ingestion.column import Column, limit
-from storage.ingestion.rules import Checked, check_column
+from storage.ingestion.feature_columns import FeatureColumns, Indicators, Values
+from storage.ingestion.rules import Checked
 from storage.ingestion.tally import ColumnTally
 from storage.metadata import shortened
 from storage.plain_values import from_plain
@@ -104,17 +106,20 @@ class Step:
         """Labels of the codes of y, if this column is the target; None for numbers."""
         return (False, True) if self.column.kind == "boolean" else self.categories
 
-    def check(self, array: pa.ChunkedArray) -> Checked:
-        """Check raw values by the rules of the column."""
-        return check_column(self.name, array, self.column, self.categories)
+    @cached_property
+    def rules(self) -> Column:
+        """The declaration of the column, with the categories that were found."""
+        return replace(self.column, categories=self.categories)
 
-    def cleaned(self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str) -> Array:
-        """Return the values of the kept rows, imputed, with codes in place of categories.
+    def refuse_broken(
+        self, checked: Checked, array: pa.ChunkedArray, kept: Mask, where: str
+    ) -> None:
+        """Refuse kept rows that break a rule whose policy is an error.
 
         Raises
         ------
         InvalidData
-            When a value breaks a rule whose policy is an error. The message names the row.
+            When a value breaks such a rule. The message names the row.
         """
         for rule, broken in checked.broken.items():
             wrong = np.flatnonzero(broken & kept)
@@ -125,16 +130,19 @@ class Step:
                     f"{violation(rule, self.column)} in row {row:,} of {where}, column "
                     f"{self.name!r}: {value!r}. The column was ingested with {rule}='error'"
                 )
-        values: Array = checked.values[kept]
-        if self.column.kind == "category":
+
+    def imputed(self, column: CleanColumn) -> Array:
+        """Return values without gaps, if they are imputed, with codes in place of categories."""
+        values: Array = column.values
+        category = self.column.kind == "category"
+        if category:
             # A missing value has the position -1: it takes the last code.
-            values = np.array([*map(self._code, checked.texts), _GAP])[values]
-        gaps = checked.broken.get("missing")
-        if gaps is not None and self.column.missing == "impute" and self.fill is not None:
-            assert self.column.kind is not None
-            fill = limit(self.fill, self.column.kind)
-            values[gaps[kept]] = self._code(fill) if self.column.kind == "category" else fill
-        return values
+            values = np.array([*map(self._code, column.texts), _GAP])[values]
+        if column.missing is None or self.column.missing != "impute" or self.fill is None:
+            return values
+        assert self.column.kind is not None
+        fill = limit(self.fill, self.column.kind)
+        return np.where(column.missing, self._code(fill) if category else fill, values)
 
     def _code(self, text: str) -> int:
         return self._known.get(text, _UNKNOWN)
@@ -143,19 +151,20 @@ class Step:
     def _known(self) -> dict[str, int]:
         return {text: code for code, text in enumerate(self.categories or ())}
 
-    def features(self, values: Array) -> Array:
-        """Return the columns of X, of shape (n_rows, n_columns), for cleaned values."""
+    def feature_columns(self, values: Array) -> FeatureColumns:
+        """Return the columns of X for cleaned values."""
         if self.column.kind == "datetime":
-            return _parts(values, self.column.parts)
+            return Values(_parts(values, self.column.parts))
         if self.column.kind != "category":
-            return values.astype(np.float64)[:, None]
-        gaps = values == _GAP
+            return Values(values[:, None])
         if self.column.encoding == "codes":
-            return np.where(gaps, np.nan, values)[:, None]
+            return Values(np.where(values == _GAP, np.nan, values)[:, None])
         codes = [self._known[category] for category in self._encoded_categories]
-        columns: Array = np.equal.outer(values, codes).astype(float)
-        columns[gaps] = np.nan
-        return columns
+        # Unknown and missing values have negative codes: they take the last two entries.
+        positions = np.full(len(self._known) + 2, -1)
+        positions[codes] = np.arange(len(codes))
+        positions[_GAP] = Indicators.MISSING
+        return Indicators(positions[values], len(codes))
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as plain values, for JSON."""
@@ -183,6 +192,7 @@ class Step:
             raise ValueError(f"column {shortened(self.name)} is a {kind} with wrong categories")
         if categories is not None and (not categories or len({*categories}) < len(categories)):
             raise ValueError(f"the categories of {shortened(self.name)} are not distinct")
+        _ = self.rules  # checks the categories and the options of the column together
         if categories is not None and self.column.reference is not None:
             _check_reference(self.name, self.column.reference, categories)
         if self.fill is not None:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.ingestion.cells import Mask, text_at
+from storage.ingestion.checked_rows import CheckedRows
 from storage.ingestion.column import Column
-from storage.ingestion.lookup import Lookup, joined_rows
+from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
-from storage.ingestion.rules import RULES, Checked, check_column
+from storage.ingestion.rules import RULES, Checked
 from storage.quantiles import QuantileSketch
 from storage.summary import Summary, summary_of
 
@@ -132,28 +133,19 @@ class Tally:
     joins: tuple[JoinTally, ...] = ()
 
 
-def tally_rows(columns: Mapping[str, Column], joins: Sequence[Lookup], rows: Rows) -> Tally:
+def tally_rows(
+    columns: Mapping[str, Column], joins: Sequence[Lookup], rows: Rows, checked: CheckedRows
+) -> Tally:
     """Count the rows of one partition. No broken rule raises an error before all are counted."""
-    table, unmatched = joined_rows(joins, rows.table, rows.file)
-    rows = replace(rows, table=table)
-    checked = {
-        name: check_column(name, rows.table.column(name), column, _declared(column))
-        for name, column in columns.items()
-    }
-    n_rows = rows.table.num_rows
-    drop = np.zeros(n_rows, bool)
-    for each in checked.values():
-        drop |= each.drop
-    for join, mask in zip(joins, unmatched, strict=True):
-        if join.unmatched == "drop":
-            drop |= mask
+    rows = replace(rows, table=checked.table)
+    n_rows, kept = rows.table.num_rows, checked.kept
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, _short(text))
         for number, text in rows.malformed[:EXAMPLES]
     )
     return Tally(
         n_rows + len(rows.malformed),
-        int(n_rows - np.count_nonzero(drop)),
+        int(np.count_nonzero(kept)),
         {rows.file: rows.n_units},
         len(rows.malformed),
         malformed,
@@ -163,11 +155,12 @@ def tally_rows(columns: Mapping[str, Column], joins: Sequence[Lookup], rows: Row
             for number, text in zip(rows.unassigned, rows.unassigned_values, strict=False)
         ),
         {
-            name: _of_column(columns[name], each, ~drop, rows, name)
-            for name, each in checked.items()
+            name: _of_column(columns[name], each, kept, rows, name)
+            for name, each in checked.columns.items()
         },
         tuple(
-            _of_join(join, mask, ~drop, rows) for join, mask in zip(joins, unmatched, strict=True)
+            _of_join(join, mask, kept, rows)
+            for join, mask in zip(joins, checked.unmatched, strict=True)
         ),
     )
 
@@ -179,10 +172,6 @@ def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: R
         key = join.key_text(rows.table, row)
         examples.append(Example(rows.file, rows.unit, rows.number(row), key and _short(key)))
     return JoinTally(int(wrong.sum()), tuple(examples))
-
-
-def _declared(column: Column) -> tuple[str, ...] | None:
-    return None if column.categories is None else tuple(column.categories)
 
 
 def _of_column(

@@ -63,6 +63,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._run(self._list if "list-type" in self._query() else self._get)
 
+    def do_HEAD(self) -> None:
+        self._run(self._get)
+
     def do_PUT(self) -> None:
         self._run(self._put_part if "uploadId" in self._query() else self._put)
 
@@ -93,7 +96,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(header.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _error(self, status: int, code: str) -> None:
         head = "<?xml version='1.0' encoding='UTF-8'?>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 
 import dask.dataframe as dd
@@ -43,6 +45,12 @@ ROWS = "1,2,0\n" * 30
         ({"a": f"x,z,y\n{ROWS}".encode() + b"1,\xe9,3\n"}, r"line 32 of .* is not utf-8.*0xe9"),
         ({"a": b"x,\xe9,y\n"}, r"line 1 of .*a\.csv is not utf-8"),
         ({"a": "", "b": ""}, r"all files of .* are empty"),
+        ({"a": "x;z;y\n1;2;3\n"}, r"has no column 'y': .*delimiter=';'"),
+        ({"a": ",z,y\n0,2,3\n"}, r"column 1 of .* has no name.* with features="),
+        ({"a": "x,z,y\r1,2,3\r"}, r"lines of .*a\.csv end with a carriage return only"),
+        ({"a": f"x,z,y\n{ROWS}1,\0,3\n"}, r"line 32 of .*a\.csv has a byte 0"),
+        ({"a": f'x,z,y\n{ROWS}1,"2,0\n{ROWS}'}, r"begins in line 32 of .*a\.csv does not end"),
+        ({"a": f'x,z,y\n{ROWS}\n1,"2\n3",0\n{ROWS}'}, r"in line 33 of .*multiline=True"),
         ({"a": "x,z,y\n"}, r"column 'x' is not known, as the sample has no value"),
         ({"a": f"x,z,y\n{ROWS}9007199254740993,2,0\n"}, r"'9007199254740993' in line 32"),
         ({"a": f"x,z,y\n{ROWS}1,inf,0\n"}, r"'z', 1 of 31 rows: .* not a number: 'inf'"),
@@ -52,6 +60,21 @@ ROWS = "1,2,0\n" * 30
 @pytest.mark.parametrize("nbytes", [50, 2**20])
 def test_csv_files_that_cannot_be_read(tmp_path, files, match, nbytes):
     refused(written(tmp_path, **files), tmp_path, match, partition_nbytes=nbytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", b"no gzip"),
+        ("a.csv.gz", gzip.compress(b"x,y\n" + b"1,2\n3,5\n" * 9000)[:-20]),
+        ("a.csv.bz2", bz2.compress(b"x,y\n1,2\n")[:-9]),
+        ("a.csv.zip", b"no zip"),
+    ],
+)
+def test_compressed_files_that_are_damaged(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    suffix = name.removeprefix("a.csv")
+    refused(tmp_path / name, tmp_path, rf"{name} cannot be read as a \{suffix} file: .*damaged")
 
 
 def test_a_column_that_changes_its_type_half_way(tmp_path):

@@ -1,0 +1,147 @@
+"""The first pass over raw rows: count all of them, and keep the clean rows of some partitions.
+
+Reading and converting text takes most of the time of an ingest. So clean rows stay in memory for
+the second pass, as long as they need a small share of it. The partitions that are kept are the
+first ones, always the same; the others are read a second time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from dask.delayed import Delayed, delayed
+
+from storage.computing import compute, persist, worker_memory
+from storage.ingestion.checked_rows import CheckedRows, CleanRows
+from storage.ingestion.column import Column
+from storage.ingestion.lookup import Lookup
+from storage.ingestion.rows import Rows
+from storage.ingestion.tally import Tally, tally_rows
+
+__all__ = ["count_and_keep", "tallies_of"]
+
+#: Bytes of clean rows that are kept in this process, if there is no cluster.
+_KEPT_NBYTES = 512 * 2**20
+#: Share of the workers' memory for clean rows, if there is a cluster.
+_KEPT_SHARE = 1 / 8
+# Text of numbers takes about as many bytes as the numbers. Where it is much shorter, as for a
+# column of single digits, the rows of a partition are not kept.
+_NBYTES_OF_TEXT_BYTE = 2
+
+
+class _Counted(NamedTuple):
+    """The counts of a partition, and its clean rows if they are kept."""
+
+    tally: Tally
+    rows: CleanRows | None
+
+
+def tallies_of(
+    rows: Sequence[Delayed], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
+) -> list[Tally]:
+    """Count the rows of each partition, on the active cluster or on threads.
+
+    Parameters
+    ----------
+    rows : sequence of Delayed Rows
+        The raw rows of each partition.
+    plan : dict of str to Column
+        The rules of each column that is used.
+    joins : tuple of Lookup
+        The tables to join.
+    """
+    return count_and_keep(rows, (), plan, joins)[1]
+
+
+def count_and_keep(
+    rows: Sequence[Delayed],
+    sizes: Sequence[int | None],
+    plan: Mapping[str, Column],
+    joins: tuple[Lookup, ...],
+) -> tuple[dict[int, Delayed], list[Tally]]:
+    """Count the rows of each partition, and keep the clean rows of the first ones.
+
+    Parameters
+    ----------
+    rows : sequence of Delayed Rows
+        The raw rows of each partition.
+    sizes : sequence of (int or None)
+        Bytes of text of each partition. Partitions without a size are not kept.
+    plan : dict of str to Column
+        The rules of each column that is used.
+    joins : tuple of Lookup
+        The tables to join.
+
+    Returns
+    -------
+    kept : dict of int to Delayed CleanRows
+        The clean rows that were kept, by the number of the partition.
+    tallies : list of Tally
+        The counts of each partition.
+    """
+    # One task holds the joined tables, because they may be large.
+    shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
+    limits = _limits(sizes)
+    counted = [
+        delayed(partial(_count, plan, limits.get(number, 0)), traverse=False)(shared, partition)
+        for number, partition in enumerate(rows)
+    ]
+    first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
+    results = compute(
+        *(
+            delayed(_tally_of, traverse=False)(first.get(number, each))
+            for number, each in enumerate(counted)
+        )
+    )
+    kept = {
+        number: delayed(_rows_of, traverse=False)(each)
+        for number, each in first.items()
+        if results[number].is_kept
+    }
+    return kept, [result.tally for result in results]
+
+
+def _limits(sizes: Sequence[int | None]) -> dict[int, int]:
+    """Return the most bytes of clean rows to keep, by the number of the partition."""
+    memory = worker_memory()
+    room = _KEPT_NBYTES if memory is None else int(memory * _KEPT_SHARE)
+    limits: dict[int, int] = {}
+    for number, size in enumerate(sizes):
+        if size is None or room < size * _NBYTES_OF_TEXT_BYTE:
+            break
+        limits[number] = size * _NBYTES_OF_TEXT_BYTE
+        room -= limits[number]
+    return limits
+
+
+@dataclass(frozen=True)
+class _Joins:
+    """The joined tables, as one object in a graph."""
+
+    tables: tuple[Lookup, ...]
+
+
+class _Result(NamedTuple):
+    """The counts of a partition, and whether its clean rows are kept."""
+
+    tally: Tally
+    is_kept: bool
+
+
+def _count(plan: Mapping[str, Column], limit: int, joins: _Joins, rows: Rows) -> _Counted:
+    checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file)
+    tally = tally_rows(plan, joins.tables, rows, checked)
+    clean = checked.clean() if limit else None
+    return _Counted(tally, clean if clean is not None and clean.nbytes <= limit else None)
+
+
+def _tally_of(counted: _Counted) -> _Result:
+    return _Result(counted.tally, counted.rows is not None)
+
+
+def _rows_of(counted: _Counted) -> CleanRows | None:
+    return counted.rows
