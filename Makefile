@@ -50,8 +50,11 @@ setup:
 test: setup
 	.venv/bin/python -m pytest $(ARGS)
 
+# These tests mostly wait, so there are more processes than cores. One that has nothing left to do
+# takes tests from the others, also of the same file.
 test-faults: setup
-	.venv/bin/python -m pytest -m slow_fault tests/faults $(ARGS)
+	.venv/bin/python -m pytest -m slow_fault --numprocesses=6 --maxprocesses=6 --dist=worksteal \
+		tests/faults $(ARGS)
 
 soak: setup
 	.venv/bin/python benchmarks/soak.py $(ARGS)

@@ -85,6 +85,14 @@ def pytest_timeout_set_timer() -> Generator[None, Any, Any]:
     return done
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes of tests: one more than cores.
+
+    A test on a cluster or of another process mostly waits, for messages and for starts.
+    """
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put long tests first; mark what runs on the cluster: `-m "not cluster"` leaves it out.
 

@@ -7,7 +7,6 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import dask
 import dask.array as da
@@ -204,20 +203,29 @@ def test_blocks_that_fit_are_read_once_and_freed_at_the_end(arrays, tmp_path):
 
 @pytest.mark.usefixtures("client")
 def test_a_shared_part_is_computed_once_for_all_workers(arrays, tmp_path):
-    log = tmp_path / "reads"
+    def noting(name):
+        def read(block):
+            with (tmp_path / name).open("a") as file:
+                file.write(f"{os.getpid()} {block[0, 0]}\n")
+            return block
 
-    def read(block):
-        with Path(log).open("a") as file:
-            file.write("read\n")
-        return block
+        return read
+
+    def noted(name):
+        return (tmp_path / name).read_text().splitlines()
 
     X, y, _ = lazy(arrays)
-    X = X.map_blocks(read, meta=np.empty((0, 0)))
-    n_blocks = X.numblocks[0]
-    model = LogisticRegression(tol=1e-4).fit(X - X.mean(axis=0), y)
-    # Every block once for the mean, once more for itself; then they are in the cache.
-    assert len(log.read_text().splitlines()) == 2 * n_blocks
+    mean, rows = (
+        X.map_blocks(noting(name), meta=np.empty((0, 0))) for name in ("of the mean", "of the rows")
+    )
+    model = LogisticRegression(tol=1e-4).fit(rows - mean.mean(axis=0), y)
     assert model.n_passes_ > 2
+    n_blocks = X.numblocks[0]
+    assert len(noted("of the mean")) == n_blocks
+    # Then the blocks are in the cache. A worker that is held up gives some to the other one, which
+    # reads them, too.
+    assert len(set(noted("of the rows"))) == len(noted("of the rows"))
+    assert len({line.split()[1] for line in noted("of the rows")}) == n_blocks
 
 
 @pytest.mark.usefixtures("client")

@@ -199,7 +199,7 @@ def kill_holders(client, n_victims, directory, killed):
         time.sleep(0.1)
         before, n_reads = n_reads, len(list(directory.glob("read-*")))
         since = time.monotonic() if n_reads != before else since
-        stands_still = n_reads > N // ROWS // 2 and time.monotonic() > since + 5
+        stands_still = n_reads > N // ROWS // 2 and time.monotonic() > since + 2
         found = holders(client)
         if found and (n_reads >= N // ROWS or stands_still):
             killed += [*found, *(worker for worker in pids if worker not in found)][:n_victims]

@@ -182,21 +182,26 @@ def test_each_worker_is_asked_once_a_client(client, monkeypatch):
     assert asked.workers == []
 
 
-async def stand_still():
-    time.sleep(8)  # on purpose: the whole event loop
+async def stand_still_until(file):
+    deadline = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)  # on purpose: the whole event loop
 
 
-def test_a_worker_that_does_not_answer_holds_nothing_up(client, monkeypatch):
+def test_a_worker_that_does_not_answer_holds_nothing_up(client, monkeypatch, tmp_path):
     monkeypatch.setattr(readiness, "_PATIENCE", 3.0)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     held, other = workers
-    client.run(stand_still, workers=[held], wait=False)
-    with pytest.raises(MissingPackage) as error:
-        check_packages(client, workers, ["no_such_package"])
-    assert f"{other}: no_such_package" in str(error.value)
-    assert held not in str(error.value)
-    client.run(stand_still, workers=[held], wait=False)
-    check_packages(client, workers, ["numpy"])
+    client.run(stand_still_until, tmp_path / "end", workers=[held], wait=False)
+    try:
+        with pytest.raises(MissingPackage) as error:
+            check_packages(client, workers, ["no_such_package"])
+        assert f"{other}: no_such_package" in str(error.value)
+        assert held not in str(error.value)
+        monkeypatch.setattr(readiness, "_PATIENCE", 0.3)  # no answer is needed
+        check_packages(client, workers, ["numpy"])
+    finally:
+        (tmp_path / "end").touch()
     client.run(int)  # until it answers again
 
 

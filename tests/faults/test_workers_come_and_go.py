@@ -13,7 +13,7 @@ from distributed import wait
 
 from dlbd_estimators import Ridge
 from dlbd_estimators.engine import task_results
-from dlbd_estimators.exceptions import BlockTooLarge, WorkersLost
+from dlbd_estimators.exceptions import BlockTooLarge, ClusterError, WorkersLost
 from tests.faults.processes import start_again
 from tests.faults.work import (
     N_BLOCKS,
@@ -61,16 +61,41 @@ def pids(client):
     return sorted(client.run(os.getpid).values())
 
 
+def kill_all(cluster, victims):
+    """Kill all workers, whose nannies start no others."""
+    for nanny in cluster.workers.values():
+        nanny.close_gracefully()  # it ends when its worker ends
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("name", FEW)
-def test_every_worker_dies_and_comes_back_after_15_seconds(name, three, tmp_path):
-    cluster = three.cluster
+def test_every_worker_is_killed_and_others_come_after_15_seconds(name, three, tmp_path):
+    before, reads, without_workers = pids(three), Reads(tmp_path / "reads"), []
 
     def go_and_come_back():
-        cluster.scale(0)
+        kill_all(three.cluster, before)
         time.sleep(15)
-        cluster.scale(3)
+        without_workers.append(reads.count())
+        start_again(three.cluster, 3)
 
     during(name, tmp_path, go_and_come_back)
+    assert N_BLOCKS // 2 <= without_workers[0] < reads.count()
+    assert not set(before) & set(pids(three))
+
+
+def test_every_worker_is_killed_and_none_comes(three, tmp_path):
+    before, read = pids(three), Reads(tmp_path / "reads", 0.3)
+    killing = read.at(N_BLOCKS // 2, lambda: kill_all(three.cluster, before))
+    try:
+        with (
+            dask.config.set({"dlbd-estimators.wait-for-lost-workers": "2 s"}),
+            pytest.raises(ClusterError, match=r"No worker is left.*pass 1 .* results had arrived"),
+        ):
+            run("gram", tmp_path, read)
+    finally:
+        killing.join()
+        start_again(three.cluster, 3)
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 import storage
@@ -186,12 +188,54 @@ def _report(rows: Rows) -> list[np.ndarray]:
     return [np.frombuffer(text.encode(), np.uint8)]
 
 
-def _write(rows: Rows) -> list[np.ndarray]:
-    path = rows.folder / f"written-{time.monotonic_ns()}"
-    written = storage.create_dataset(path, rows.X, rows.y, chunk_nbytes=640, block_nbytes=1280)
+#: A block is as large as the blocks of :func:`lazy`, and has two chunks of X.
+_SIZES = {"chunk_nbytes": ROWS * P * 4, "block_nbytes": ROWS * (P + 1) * 8}
+
+
+def _new_path(rows: Rows) -> Path:
+    return rows.folder / f"written-{time.monotonic_ns()}"
+
+
+def _content(written: storage.Dataset) -> list[np.ndarray]:
+    """Return all rows of a data set that was just written; nothing else may be left there."""
     written.verify()
-    assert [each.name for each in rows.folder.glob(".written*")] == []
-    return [np.asarray(each) for each in dask.compute(written.X, written.y, scheduler="threads")]
+    assert [each.name for each in written.path.parent.glob(".written*")] == []
+    X, y = dask.compute(written.X, written.y, scheduler="threads")
+    return [X.toarray() if sparse.issparse(X) else X, y]
+
+
+def _write(rows: Rows) -> list[np.ndarray]:
+    return _content(storage.create_dataset(_new_path(rows), rows.X, rows.y, **_SIZES))
+
+
+def _ingest(rows: Rows) -> list[np.ndarray]:
+    """Ingest the rows as a table, with the values of another table by a key."""
+    frame = dd.from_dask_array(rows.X, columns=["a", "b", "c"])
+    values = pd.DataFrame({"key": np.arange(-3, 4), "value": np.arange(7) ** 0.5})
+    written = storage.ingest(
+        frame.assign(key=frame["c"].round().astype(np.int64)),
+        _new_path(rows),
+        target="c",
+        columns={"value": storage.Column(missing="impute")},
+        joins=[storage.Join(values, on="key", unmatched="keep")],
+        **_SIZES,
+    )
+    return _content(written)
+
+
+def _append(rows: Rows) -> list[np.ndarray]:
+    X, y, _ = data()
+    path = rows.folder / f"stored-{time.monotonic_ns()}"
+    storage.create_dataset(path, X[:90], y[:90], **_SIZES)
+    return _content(storage.append(path, rows.X, rows.y))
+
+
+def _shuffle(rows: Rows) -> list[np.ndarray]:
+    path = _new_path(rows)
+    stored = storage.create_dataset(path.with_name(f"stored-{path.name}"), *data()[:2], **_SIZES)
+    assert stored.X.chunks == rows.X.chunks
+    stored.X = rows.X  # the same values, read as the fault wants them to be
+    return _content(storage.shuffle(stored, path, seed=0))
 
 
 def _sparse(X: da.Array) -> da.Array:
@@ -205,11 +249,17 @@ def _positive(block: np.ndarray) -> sparse.csr_array:
 
 def _sparse_fits(rows: Rows) -> list[np.ndarray]:
     X = _sparse(rows.X)
-    model = LogisticRegression(solver="lbfgs").fit(X, rows.labels)
+    model = LogisticRegression(solver="lbfgs", max_iter=3).fit(X, rows.labels)
     scores = [model.predict_proba(X).compute(), np.asarray(model.score(X, rows.labels))]
+    others = [Ridge().fit(X, rows.y), Lasso(0.1).fit(X, rows.y)]
     few = rows.X.map_blocks(_far_ones, meta=sparse.csr_array((0, 0)))
     of_few = [Ridge(solver="gram").fit(few, rows.y), LogisticRegression().fit(few, rows.labels)]
-    return [*bits(model), *bits(Ridge().fit(X, rows.y)), *scores, *map(_coefficients, of_few)]
+    return [
+        *bits(model),
+        *(each for other in others for each in bits(other)),
+        *scores,
+        *map(_coefficients, of_few),
+    ]
 
 
 def _far_ones(block: np.ndarray) -> sparse.csr_array:
@@ -222,13 +272,7 @@ def _coefficients(model: object) -> np.ndarray:
 
 
 def _write_sparse(rows: Rows) -> list[np.ndarray]:
-    path = rows.folder / f"written-{time.monotonic_ns()}"
-    X = _sparse(rows.X)
-    written = storage.create_dataset(path, X, rows.y, chunk_nbytes=640, block_nbytes=1280)
-    written.verify()
-    assert [each.name for each in rows.folder.glob(".written*")] == []
-    found = dask.compute(written.X, written.y, scheduler="threads")
-    return [found[0].toarray(), found[1]]
+    return _content(storage.create_dataset(_new_path(rows), _sparse(rows.X), rows.y, **_SIZES))
 
 
 #: What to run: functions of :class:`Rows` that return arrays.
@@ -240,6 +284,7 @@ WORK: dict[str, Callable] = {
     "newton_cg": _classification(lambda: LogisticRegression(solver="newton-cg", max_iter=3)),
     "lbfgs": _classification(lambda: LogisticRegression(solver="lbfgs", max_iter=4)),
     "gradient_descent": _regression(lambda: Ridge(solver="gradient_descent", max_iter=4)),
+    "nesterov": _regression(lambda: Ridge(solver="nesterov", max_iter=4)),
     "coordinate_descent": _regression(lambda: Lasso(0.1, solver="coordinate_descent")),
     "proximal_newton": _classification(_l1("proximal_newton")),
     "working_set": _classification(_l1("working_set")),
@@ -275,8 +320,11 @@ WORK: dict[str, Callable] = {
     "train_test_split": _split,
     "predict and score": _predict,
     "write": _write,
+    "write: ingest and join": _ingest,
+    "write: append": _append,
+    "write: shuffle": _shuffle,
+    "write: sparse rows": _write_sparse,
     "sparse blocks": _sparse_fits,
-    "write sparse rows": _write_sparse,
     "logistic_regression_path": _path,
     "store_covariance": _covariance,
     "report": _report,

@@ -16,7 +16,7 @@ from dlbd_estimators import LogisticRegression, Ridge, metrics
 from dlbd_estimators.model_selection import train_test_split
 from dlbd_estimators.preprocessing import OneHotEncoder, StandardScaler
 
-N_PARTS, N_ROWS = 8, 40_000
+N_PARTS, N_ROWS = 8, 12_000
 
 pytestmark = pytest.mark.long
 
@@ -111,7 +111,7 @@ def test_a_client_is_sent_little_and_nothing_is_left(client, monkeypatch, frame,
     before = held(client)
     received = _Received(monkeypatch)
     use(frame)
-    # A column of a frame is 2.6 MB.
+    # A column of a frame is 768 kB.
     assert max(received.sizes, default=0) < 2**19, received.sizes
     gc.collect()
     for _ in range(100):  # the scheduler forgets a little later

@@ -189,8 +189,8 @@ def parquet(tmp_path_factory):
     pandas = pd.DataFrame(rng.normal(size=(2000, 3)), columns=list("abc"))
     pandas["key"] = rng.integers(0, 50, len(pandas))
     path = tmp_path_factory.mktemp("rows")
-    for number in range(8):
-        pandas.iloc[number * 250 : (number + 1) * 250].to_parquet(path / f"part.{number}.parquet")
+    for number in range(4):
+        pandas.iloc[number * 500 : (number + 1) * 500].to_parquet(path / f"part.{number}.parquet")
     return path
 
 
@@ -198,7 +198,7 @@ def parquet(tmp_path_factory):
 @pytest.mark.parametrize("source", ["memory", "parquet"])
 def test_columns_of_one_frame_stay_beside_one_another(operation, source, parquet):
     frame = dd.read_parquet(parquet)
-    frame = dd.from_pandas(frame.compute(), npartitions=8) if source == "memory" else frame
+    frame = dd.from_pandas(frame.compute(), npartitions=4) if source == "memory" else frame
     other = dd.from_pandas(pd.DataFrame({"key": range(40), "d": 1.0}), npartitions=3)
     frame = SHUFFLED[operation](frame, other)
     frame = frame.assign(y=frame.a + 2 * frame.b - frame.c)

@@ -9,9 +9,7 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
-import sys
-from pathlib import Path
+import threading
 
 import dask
 import dask.array as da
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from zarr.storage import ObjectStore
 
 import storage
@@ -29,7 +28,6 @@ from storage.predictions import write_predictions
 from storage.zarr_stores import AtURL
 
 SMALL = {"chunk_nbytes": 2_000, "block_nbytes": 6_000}
-ROOT = Path(storage.__file__).parents[1]
 
 
 @pytest.fixture
@@ -251,32 +249,15 @@ class TestNothingIsLost:
         np.testing.assert_array_equal(data.X.compute(), rows[0] + 1)
 
     def test_killed_at_any_write_it_is_no_data_set_until_it_is_written_again(self, place):
-        script = """
-import os, signal, sys, threading
-import numpy as np, storage
-from storage.objects import Objects
-from storage.predictions import write_predictions
-left, lock = [int(sys.argv[2])], threading.Lock()
-def counted(method):
-    def write(self, key, *args, **options):
-        with lock:
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return method(self, key, *args, **options)
-    return write
-Objects.write, Objects.create = counted(Objects.write), counted(Objects.create)
-storage.create_dataset(sys.argv[1], np.ones((30, 2)), np.ones(30), chunk_nbytes=160)
-"""
         for n in range(20):
             url = f"{place}/{n}"
-            ended = subprocess.run(
-                [sys.executable, "-c", script, url, str(n)],
-                cwd=ROOT, check=False, timeout=60, capture_output=True, text=True,
-            )  # fmt: skip
-            if ended.returncode == 0:
+            arguments = (dict(os.environ), url, n)
+            process = get_mp_context().Process(target=create_until_killed, args=arguments)
+            process.start()
+            process.join(60)
+            if process.exitcode == 0:
                 break
-            assert ended.returncode == -signal.SIGKILL, ended.stderr
+            assert process.exitcode == -signal.SIGKILL
             with pytest.raises(storage.StorageError) as caught:
                 storage.open_dataset(url)
             assert isinstance(caught.value, (FileNotFoundError, ValueError))
@@ -288,6 +269,26 @@ storage.create_dataset(sys.argv[1], np.ones((30, 2)), np.ones(30), chunk_nbytes=
             assert data.X.sum().compute() == 0
         assert n > 4
         storage.verify(url)
+
+
+def create_until_killed(environment, url, n_writes):
+    """Write a data set; end this process at the write after so many."""
+    os.environ.update(environment)  # its server may have been started before the object store
+    left, lock = n_writes, threading.Lock()
+
+    def counted(method):
+        def write(self, key, *args, **options):
+            nonlocal left
+            with lock:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return method(self, key, *args, **options)
+
+        return write
+
+    Objects.write, Objects.create = counted(Objects.write), counted(Objects.create)
+    storage.create_dataset(url, np.ones((30, 2)), np.ones(30), chunk_nbytes=160)
 
 
 class TestWhatCannotBeReached:

@@ -42,7 +42,7 @@ def ingest(source, url, **options):
     st.sampled_from([1, 500, 2**20]),
 )
 def test_splits_by_hash_share_no_key_and_lose_no_row(tmp_path_factory, edges, seed, nbytes):
-    folder, frame = tmp_path_factory.mktemp("split"), trips(60)
+    folder, frame = tmp_path_factory.mktemp("split"), trips(30)
     edges = [0, *sorted(edges), 1]
     rows, keys = [], []
     for number, (start, stop) in enumerate(itertools.pairwise(edges)):
@@ -55,7 +55,7 @@ def test_splits_by_hash_share_no_key_and_lose_no_row(tmp_path_factory, edges, se
         assert data.quality.n_rows == data.n_samples
         rows.append(rows_of(data))
         keys.append(set(frame.customer[rows[-1]]))
-    assert sorted(np.concatenate(rows)) == [*range(60)]
+    assert sorted(np.concatenate(rows)) == [*range(30)]
     assert sum(map(len, keys)) == len(set(frame.customer))
 
 
