@@ -40,14 +40,15 @@ def two_loop_recursion(
     q = gradient.copy()
     applied = []
     for step, change in reversed(pairs):
-        alpha = float(step @ q) / float(step @ change)
+        along = float(step @ change)
+        alpha = float(step @ q) / along
         q -= alpha * change
-        applied.append((alpha, step, change))
+        applied.append((alpha, along, step, change))
     r = metric.solve(q)
     if pairs and rescale:
         step, change = pairs[-1]
         r = r * (float(step @ change) / float(change @ metric.solve(change)))
-    for alpha, step, change in reversed(applied):
-        beta = float(change @ r) / float(step @ change)
+    for alpha, along, step, change in reversed(applied):
+        beta = float(change @ r) / along
         r = r + (alpha - beta) * step
     return r
