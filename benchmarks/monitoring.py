@@ -184,7 +184,7 @@ def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> flo
     fit.start(
         executor,
         estimator="LogisticRegression",
-        parameters=LogisticRegression().get_params(),
+        parameters=LogisticRegression().get_params,
         step="iteration",
         max_steps=STEPS,
         tol=1e-9,
@@ -194,7 +194,7 @@ def _microseconds(executor: Any, listeners: Callable[[], list[Listener]]) -> flo
     )
     began = time.perf_counter()
     for _ in range(STEPS):
-        fit.step(ENTRY)
+        fit.step(lambda: ENTRY)
     taken = time.perf_counter() - began
     fit.end("converged")
     return taken / STEPS * 1e6

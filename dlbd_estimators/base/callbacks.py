@@ -121,7 +121,7 @@ class FitTask:
         self.events.start(
             executor,
             estimator=type(estimator).__name__,
-            parameters=estimator.get_params(deep=False),
+            parameters=lambda: estimator.get_params(deep=False),
             step=self._step_name,
             max_steps=self.max_steps,
             tol=float(getattr(estimator, "tol", 0.0)),
@@ -131,6 +131,12 @@ class FitTask:
             part=None if self._callbacks is None else part_of(self._callbacks.context),
             listeners=[*listeners_of(executor), *([print_line] if print_lines else [])],
         )
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether a callback or a listener follows the steps; known after :meth:`start`."""
+        by_callbacks = self._callbacks is not None and self._callbacks.is_observed
+        return by_callbacks or self.events.has_listeners
 
     def begin_step(self, attributes: Callable[[], dict[str, Any]]) -> None:
         """Notify callbacks that a step begins.
@@ -146,7 +152,7 @@ class FitTask:
 
     def end_step(self, record: Record, attributes: Callable[[], dict[str, Any]]) -> bool:
         """Report that the step has ended; return whether a callback stops the fit."""
-        self.events.step(record.entry())
+        self.events.step(record.entry)
         stopped = self._callbacks is not None and self._callbacks.end_step(attributes)
         if stopped:
             self.status = "stopped"
@@ -171,6 +177,10 @@ class CallbackTask:
         self._fit = estimator._init_callback_context(max_subtasks=max_steps)
         self._fit.call_on_fit_task_begin(**self._facts)
         self._step: Any = None
+        #: Whether there are callbacks, or a task of a meta-estimator that the fit is part of.
+        self.is_observed = bool(getattr(estimator, "_skl_callbacks", ())) or hasattr(
+            estimator, "_parent_callback_ctx"
+        )
 
     @property
     def context(self) -> Any:

@@ -46,8 +46,9 @@ def count_labels(
         features=False,
     ).partial
     check_weight(float(counts.weights.sum()), counts.n_rows)
-    # Repeat each label: if all are different, scikit-learn warns that y may be for a regression.
-    check_classification_targets(np.repeat(counts.labels, 2))
+    if counts.labels.dtype.kind not in "biu":  # integers are never continuous
+        # Repeat each label: if all differ, scikit-learn warns that y may be for a regression.
+        check_classification_targets(np.repeat(counts.labels, 2))
     present = counts.labels[counts.weights > 0]
     if len(present) < fewest:
         raise ValueError(

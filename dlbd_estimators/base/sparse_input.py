@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, validate_data
 
 from dlbd_estimators.base.feature_names import keep_origin, needs_no_names
+from dlbd_estimators.base.plain_arrays import is_plain
 from dlbd_estimators.engine.memory import process_memory
 from dlbd_estimators.exceptions import DenseTooLarge
 
+#: The dtypes of features; scikit-learn converts others to the first.
+_FLOATS = [np.float64, np.float32]
 #: Fraction of the available memory that the dense array may take.
 _SHARE = 0.5
 #: Dense arrays of up to this many bytes are always allowed: a fit needs as much memory besides its
@@ -46,14 +49,18 @@ def features_in_memory(
     TypeError, ValueError
         X is not numeric, empty, has the wrong dimensions or another number of columns.
     """
+    if reset:
+        keep_origin(estimator, None)
+    if reset and not ensure_all_finite and is_plain(X, n_axes=2, kinds="f") and X.dtype in _FLOATS:
+        vars(estimator).pop("feature_names_in_", None)
+        estimator.n_features_in_ = X.shape[1]
+        return np.asarray(X)
     wanted: dict[str, Any] = {
         # scikit-learn converts other formats to the first of these.
         "accept_sparse": ["csr", "csc", "coo"],
-        "dtype": [np.float64, np.float32],
+        "dtype": _FLOATS,
         "ensure_all_finite": ensure_all_finite,
     }
-    if reset:
-        keep_origin(estimator, None)
     plain = isinstance(X, np.ndarray) or scipy.sparse.issparse(X)
     if plain and not reset and needs_no_names(estimator, X):
         checked = check_array(X, **wanted, estimator=estimator, input_name="X")

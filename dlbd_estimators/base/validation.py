@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from dlbd_estimators.base.feature_names import check_columns
 from dlbd_estimators.base.grouped_targets import Groups
+from dlbd_estimators.base.plain_arrays import is_plain
 from dlbd_estimators.base.rows_by_number import scikit_learn_tools
 from dlbd_estimators.base.sparse_input import features_in_memory
 from dlbd_estimators.blocks import block, dask_blocks
@@ -198,25 +199,33 @@ def _full(block: NDArray[Any], value: float) -> NDArray[np.float64]:
 
 
 def _targets_in_memory(y: Any, n_rows: int, classify: bool, multi_label: bool) -> NDArray[Any]:
-    if classify and not (multi_label and _is_label_matrix(y)):
-        try:
-            y = column_or_1d(y, warn=True)
-        except ValueError as error:
-            way_out = _ONE_MODEL_A_COLUMN if np.ndim(y) > 1 else ""
-            raise ValueError(f"{error}{way_out}") from error
-    y = check_array(
-        y,
-        dtype=None if classify else "numeric",
-        ensure_2d=False,
-        ensure_all_finite=False,
-        input_name="y",
-    )
+    if not (is_plain(y, n_axes=1, kinds="biuf") and y.flags.c_contiguous):
+        y = _checked_targets(y, classify, multi_label)
     if len(y) != n_rows:
         raise LengthMismatch(
             f"Found input variables with inconsistent numbers of samples: X has {n_rows} rows "
             f"but y has {len(y)}."
         )
     return np.asarray(y)
+
+
+def _checked_targets(y: Any, classify: bool, multi_label: bool) -> NDArray[Any]:
+    """Return targets of any kind as an array."""
+    if classify and not (multi_label and _is_label_matrix(y)):
+        try:
+            y = column_or_1d(y, warn=True)
+        except ValueError as error:
+            way_out = _ONE_MODEL_A_COLUMN if np.ndim(y) > 1 else ""
+            raise ValueError(f"{error}{way_out}") from error
+    return np.asarray(
+        check_array(
+            y,
+            dtype=None if classify else "numeric",
+            ensure_2d=False,
+            ensure_all_finite=False,
+            input_name="y",
+        )
+    )
 
 
 def _is_label_matrix(y: Any) -> bool:

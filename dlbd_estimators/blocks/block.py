@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import numpy as np
@@ -171,6 +172,7 @@ class Blocks(BlockSequence):
     selected: dict[int, range] | None = None
     read_again: bool = True
     sparse: bool = False
+    _computed: ClassVar[frozenset[str]] = frozenset({"_starts", "_kept"})
     # `replace` makes a new token: the new blocks may be read differently, see BlockSequence.
     token: str = field(init=False, default_factory=lambda: uuid4().hex, repr=False, compare=False)
 
@@ -229,12 +231,26 @@ class Blocks(BlockSequence):
         TypeError
             The block is masked or sparse.
         """
+        kept = self._kept.get(index) if features else None
+        if kept is not None:
+            return kept
         try:
-            return self._load(index, features=features)
+            block = self._load(index, features=features)
         except BadBlock:
             if (stored := self._stored) is not None:
                 stored.load(index, features=features)
             raise
+        # Where X is a view, only the encoded targets and weights take memory.
+        if features and isinstance(self.loader, ArrayLoader):
+            is_view = np.may_share_memory(block.X, self.loader.X)
+            if is_view and block.nbytes <= 2 * block.X.nbytes:
+                self._kept[index] = block
+        return block
+
+    @cached_property
+    def _kept(self) -> dict[int, Block]:
+        """Blocks that are checked and encoded already, by number: other passes read them, too."""
+        return {}
 
     @property
     def _stored(self) -> Blocks | None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 
 class Rows(NamedTuple):
@@ -72,6 +72,9 @@ class BlockSequence(ABC):
     #: labels, fewer rows) have another token, so that one is not taken for the other.
     token: str = ""
 
+    #: Attributes that are computed once, from all others.
+    _computed: ClassVar[frozenset[str]] = frozenset({"_starts"})
+
     loader: Loader
     n_blocks: int
     sizes: tuple[int, ...] | None
@@ -119,5 +122,5 @@ class BlockSequence(ABC):
         return [0, *accumulate(self.sizes or ())]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Blocks are pickled into tasks: leave out `_starts`, which can be computed again.
-        return {name: value for name, value in vars(self).items() if name != "_starts"}
+        # Blocks are pickled into tasks: leave out what can be computed again.
+        return {name: value for name, value in vars(self).items() if name not in self._computed}

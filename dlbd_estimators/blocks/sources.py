@@ -57,6 +57,8 @@ _ADVICE = {
 
 def is_lazy(X: Any) -> bool:
     """Return whether X is lazy, also if :func:`as_dask_collection` refuses its kind."""
+    if X is None or type(X) is np.ndarray:  # the most frequent cases
+        return False
     return _is_lazy_itself(X) or is_dataset(X)
 
 

@@ -7,17 +7,19 @@ threads that share one matrix product.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from functools import cache
 from types import TracebackType
-from typing import Any
 
 import scipy.linalg  # noqa: F401  (scipy loads its own BLAS, which must be limited too)
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _libraries() -> tuple[LibController, ...]:
+    """Return the controllers of the BLAS libraries of this process."""
+    found = ThreadpoolController().lib_controllers
+    return tuple(library for library in found if library.user_api == "blas")
 
 
 def _take_control() -> None:
@@ -26,7 +28,7 @@ def _take_control() -> None:
     In threadpoolctl 3.8 only the first thread that ever set a limit can set another one. It
     silently ignores all other threads. But tasks run on any thread of a pool.
     """
-    for library in _controller().lib_controllers:
+    for library in _libraries():
         clear = getattr(library, "clear_controlling_thread", None)
         if clear is not None:
             clear(force=True)
@@ -37,12 +39,16 @@ def thread_count() -> int:
 
     Users limit it by OMP_NUM_THREADS or threadpoolctl; joblib limits it in its workers.
     """
-    counts = [
-        int(library.num_threads)
-        for library in _controller().lib_controllers
-        if library.user_api == "blas"
-    ]
-    return max(counts, default=1)
+    return max((int(library.num_threads) for library in _libraries()), default=1)
+
+
+def _limit(counts: Iterable[int]) -> None:
+    """Set the number of threads of each library."""
+    # The limits of threadpoolctl itself list all properties of all libraries first, which takes
+    # longer than a pass over a small block.
+    _take_control()
+    for library, count in zip(_libraries(), counts, strict=True):
+        library.set_num_threads(count)
 
 
 class SingleThreadedBlas:
@@ -55,13 +61,13 @@ class SingleThreadedBlas:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._limits: Any = None
+        self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
-                _take_control()
-                self._limits = _controller().limit(limits=1, user_api="blas")
+                self._before = [library.num_threads for library in _libraries()]
+                _limit([1] * len(self._before))
             self._users += 1
 
     def __exit__(
@@ -73,9 +79,8 @@ class SingleThreadedBlas:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                _take_control()
-                self._limits.restore_original_limits()
-                _take_control()
+                _limit(self._before)
+                _take_control()  # from now on, any other thread may set limits
 
 
 single_threaded_blas = SingleThreadedBlas()

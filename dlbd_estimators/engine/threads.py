@@ -39,10 +39,14 @@ class ThreadExecutor(Executor):
     def __init__(self, n_threads: int | None = None) -> None:
         super().__init__()
         self._n_threads = n_threads or dask.config.get("num_workers", None) or CPU_COUNT
-        self._pool = ThreadPoolExecutor(self._n_threads, "pass")
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._n_threads, "pass")
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if "_pool" in vars(self):  # a fit of a single block needs no threads
+            self._pool.shutdown(wait=True, cancel_futures=True)
         block_cache.drop(self._fit)
 
     def memory(self) -> tuple[int, int] | None:

@@ -40,8 +40,9 @@ def centre_of(
         return np.zeros(columns.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         first = rows[0].astype(np.float64)
-        centre = first + (rows - first).mean(axis=0)
-        return np.where(np.isfinite(centre), centre, 0.0)
+        centre: FloatArray = first + np.add.reduce(rows - first, axis=0) / len(rows)
+        finite = np.isfinite(centre)
+        return centre if finite.all() else np.where(finite, centre, 0.0)
 
 
 @dataclass(frozen=True)

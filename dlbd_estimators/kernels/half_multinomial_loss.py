@@ -43,7 +43,7 @@ class HalfMultinomialLoss(Loss):
         if order >= Order.HESSIAN:
             # The last column passes the weights to the methods that take `curvature`.
             weights = np.ones(len(raw)) if weight is None else weight
-            curvature = np.empty((len(raw), raw.shape[1] + 1))
+            curvature = np.empty((len(raw), raw.shape[1] + 1), dtype=raw.dtype)
             curvature[:, :-1], curvature[:, -1] = probability, weights
         gradient = probability
         gradient[rows, label] -= 1.0
@@ -64,6 +64,9 @@ class HalfMultinomialLoss(Loss):
 
     def curvature_along(self, curvature: FloatArray, change: FloatArray) -> FloatArray:
         probability = curvature[:, :-1]
+        # Relative to the most probable output: the others then show its small curvature p (1 - p),
+        # which is lost to rounding in the difference from a mean that this output dominates.
+        change -= np.take_along_axis(change, probability.argmax(axis=1)[:, None], axis=1)
         change -= np.einsum("ik,ik->i", probability, change)[:, None]
         change *= probability
         change *= curvature[:, -1:]

@@ -28,7 +28,9 @@ class L2:
     @property
     def active(self) -> bool:
         """Whether any coefficient is penalised."""
-        return bool(np.any(np.asarray(self.strength) > 0))
+        if isinstance(self.strength, np.ndarray):
+            return bool(np.any(self.strength > 0))
+        return self.strength > 0  # a solver asks often, and an array of one number takes long
 
     def diagonal(self, packing: Packing) -> FloatArray:
         """Return the penalty's constant Hessian diagonal, in the packed order."""

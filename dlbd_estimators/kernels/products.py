@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Order
-from dlbd_estimators.kernels.kernel import Block, Kernel, tiles
+from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tiles
 from dlbd_estimators.kernels.linear import add_gradient, raw_predictions
 from dlbd_estimators.kernels.linear_tiles import Tiles
 from dlbd_estimators.kernels.losses import Loss
@@ -52,22 +52,31 @@ class HessianProductKernel(Kernel[ProductSums]):
         Order of the parameters.
     centre : ndarray of shape (n_features,) or None
         Parameters and vector are for features centred by this; None means the origin.
+    dtype : str
+        ``"float32"`` or ``"float64"``: the precision within a tile. Sums are float64. Sparse rows
+        are always multiplied in float64.
     """
 
     loss: Loss
     packing: Packing
     centre: FloatArray | None = field(default=None, repr=False)
+    dtype: str = "float64"
 
     def __call__(self, block: Block, parameters: FloatArray) -> ProductSums:
         packing = self.packing
-        coef, intercept = packing.unpack(parameters[0])
-        along, shift = packing.unpack(parameters[1])
         tile = Tiles(block, packing, Order.GRADIENT, sparse=is_sparse(block.X))
+        dtype = "float64" if tile.sparse else self.dtype
+        coef, intercept, along, shift = (
+            values.astype(dtype) for row in parameters for values in packing.unpack(row)
+        )
         product = np.zeros(packing.shape)
         total = 0.0
         for rows in tiles(block.n_rows, tile.size):
             weight = None if block.weight is None else block.weight[rows]
             _, X = tile(rows, self.centre)
+            if dtype == "float32":
+                wide, X = X, scratch("narrow", X.shape, dtype)
+                np.copyto(X, wide, casting="same_kind")
             raw = raw_predictions(X, coef, intercept)
             point = self.loss.evaluate(block.y[rows], raw, weight, Order.HESSIAN)
             assert point.curvature is not None
@@ -82,4 +91,5 @@ class HessianProductKernel(Kernel[ProductSums]):
         return left
 
     def is_finite(self, partial: ProductSums) -> bool:
-        return bool(np.isfinite(partial.product).all())
+        # Finite rows may be too large for float32; the caller then asks for float64.
+        return self.dtype == "float32" or bool(np.isfinite(partial.product).all())

@@ -28,7 +28,8 @@ from dlbd_estimators.solvers.smooth.gram import Gram
 from dlbd_estimators.solvers.smooth.lbfgs import LBFGS
 from dlbd_estimators.solvers.smooth.nesterov import Nesterov
 from dlbd_estimators.solvers.smooth.newton import Newton
-from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG, stride
+from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG
+from dlbd_estimators.solvers.smooth.output_curvature import has_many_outputs, stride
 
 #: All solvers that users can choose, by name.
 SOLVERS: dict[str, type[Minimizer[Any]]] = {
@@ -82,8 +83,8 @@ _LBFGS_ALONE = 28.0
 #: almost be separated, or columns are nearly dependent, it takes some fifty passes, and the other
 #: methods take hundreds of cheaper ones and may still not converge.
 _NEWTON_PREFERRED = 1.75
-#: Cost of a Hessian-vector product, in gradients.
-_PRODUCT = 1.5
+#: Cost of a Hessian-vector product, in gradients; with many outputs, it is computed in float32.
+_PRODUCT, _PRODUCT_OF_MANY_OUTPUTS = 1.5, 1.0
 #: Cost of the Hessians of all samples, as a share of the cost of one Hessian of all rows.
 _ON_SAMPLES = 0.25
 #: Seconds of a pass over no rows.
@@ -228,8 +229,9 @@ def expected_seconds(problem: Problem) -> dict[type[Minimizer[Any]], float]:
     outputs, width = packing.shape
     preconditioner = outputs * width**2 / _HESSIAN_FLOPS_PER_SECOND / stride(problem)
     steps, products = _NEWTON_CG[sampled]
+    product = (_PRODUCT_OF_MANY_OUTPUTS if has_many_outputs(problem) else _PRODUCT) * plain
     costs: dict[type[Minimizer[Any]], float] = {
-        NewtonCG: n_rows * (steps * (plain + preconditioner) + products * _PRODUCT * plain)
+        NewtonCG: n_rows * (steps * (plain + preconditioner) + products * product)
         + (steps + products) * _PASS_SECONDS
     }
     on_samples = _ON_SAMPLES * hessian if sampled else 0.0

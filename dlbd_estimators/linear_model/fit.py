@@ -76,17 +76,17 @@ def solve(
         }
 
     def stopped_at(state: MinimizerState) -> Callable[[], dict[str, Any]]:
-        parameters = problem.with_known(state.known).original(state.parameters)
-        return lambda: attributes(
-            Solution(
-                parameters,
-                Status.STOPPED,
-                len(records),
-                state.n_passes,
-                list(records),
-                state,
+        def attributes_there() -> dict[str, Any]:
+            parameters = problem.with_known(state.known).original(state.parameters)
+            steps = list(records)
+            return attributes(
+                Solution(parameters, Status.STOPPED, len(steps), state.n_passes, steps, state)
             )
-        )
+
+        return attributes_there
+
+    def before_step(state: MinimizerState) -> None:
+        task.begin_step(stopped_at(state))
 
     def on_step(state: MinimizerState, record: Record) -> bool:
         records.append(record)
@@ -105,8 +105,8 @@ def solve(
         tol=estimator.tol,
         max_iter=most_steps(estimator),
         clock=lambda: time.perf_counter() - started_at,
-        before_step=lambda state: task.begin_step(stopped_at(state)),
-        on_step=on_step,
+        before_step=before_step if task.is_observed else None,
+        on_step=on_step if task.is_observed else None,
         on_warning=task.warn,
         prefix=warning_prefix(estimator),
         advice=advice(solver_name, solver, problem),

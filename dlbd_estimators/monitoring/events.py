@@ -68,12 +68,17 @@ class FitEvents:
         """Whether :meth:`start` was called."""
         return self._executor is not None
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anyone receives the events."""
+        return bool(self._listeners)
+
     def start(
         self,
         executor: Executor,
         *,
         estimator: str,
-        parameters: Mapping[str, Any],
+        parameters: Callable[[], Mapping[str, Any]],
         step: str,
         max_steps: int,
         tol: float,
@@ -83,15 +88,20 @@ class FitEvents:
         part: Mapping[str, Any] | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
-        """Emit ``fit_started`` when a fit begins to read data, and add some more listeners."""
+        """Emit ``fit_started`` when a fit begins to read data, and add some more listeners.
+
+        ``parameters`` is only called if there is a listener.
+        """
         self._executor = executor
         self._listeners += listeners
+        if not self._listeners:
+            return
         n_workers, n_threads = executor.capacity()
         self._emit(
             "fit_started",
             estimator=estimator,
             parameters={
-                name: without_credentials(repr(value)) for name, value in parameters.items()
+                name: without_credentials(repr(value)) for name, value in parameters().items()
             },
             step=step,
             max_steps=max_steps,
@@ -104,16 +114,19 @@ class FitEvents:
             part=part,
         )
 
-    def step(self, entry: Mapping[str, Any]) -> None:
-        """Emit ``step`` when a step has ended, with its entry in ``history_``."""
-        if self._executor is None:
+    def step(self, entry: Callable[[], Mapping[str, Any]]) -> None:
+        """Emit ``step`` when a step has ended, with its entry in ``history_``.
+
+        ``entry`` is only called if there is a listener.
+        """
+        if self._executor is None or not self._listeners:
             return
         now, spent = time.perf_counter(), self._executor.spent
         seconds, in_step = now - self._step_began, spent - self._spent
         n_workers, n_threads = self._executor.capacity()
         self._emit(
             "step",
-            **entry,
+            **entry(),
             step_seconds=seconds,
             step_bytes=in_step.cost.bytes_read,
             cache_hits=in_step.cost.cache_hits,

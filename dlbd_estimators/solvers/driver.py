@@ -5,8 +5,7 @@ Passes over the same blocks share a sweep; a round of training a network's repli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -90,16 +89,31 @@ def minimize_together(executor: Executor, fits: Sequence[Fit]) -> list[Solution 
 
 
 def _make_steps(executor: Executor, running: Sequence[FitRun]) -> None:
-    """Serve requests until a step of some fit has ended."""
-    with _solver_context():
+    """Serve requests until a fit has ended, or has reached a step after which its hooks run."""
+    # Between passes, solvers solve small dense systems. Their results must not depend on the number
+    # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed. The
+    # caller's hooks run outside this context. To enter and leave it takes as long as the arithmetic
+    # of a step with few columns.
+    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for run in running:
             if run.request is None:
                 run.resume()
+            _continue_without_hooks(run)
         while all(run.request for run in running):
             _serve_smallest(executor, running)
+            for run in running:
+                _continue_without_hooks(run)
     for run in running:
         if run.request is None and run.outcome is None:
             run.end_step()
+
+
+def _continue_without_hooks(run: FitRun) -> None:
+    """Begin the next step of a fit whose last step has ended, if it has no hooks."""
+    while run.request is None and run.outcome is None and not run.fit.has_hooks:
+        run.end_step()
+        if run.outcome is None:
+            run.resume()
 
 
 def _serve_smallest(executor: Executor, running: Sequence[FitRun]) -> None:
@@ -149,12 +163,3 @@ def _serve_round(executor: Executor, run: FitRun, request: Round) -> None:
         run.resume(error)
         return
     run.resume(result)
-
-
-@contextmanager
-def _solver_context() -> Iterator[None]:
-    """Use one BLAS thread and no NumPy warnings in solvers, but not in the caller's hooks."""
-    # Between passes, solvers solve small dense systems. Their results must not depend on the number
-    # of cores either. The driver checks for overflow itself: NumPy's warnings are not needed.
-    with single_threaded_blas, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dlbd_estimators.engine.executor import PassResult
 from dlbd_estimators.engine.passes import Pass, PassGenerator, Round
 from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.arrays import FloatArray
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.history import Record, entries
 from dlbd_estimators.solvers.solver import BaseProblem, Solver, State
 from dlbd_estimators.solvers.status import Status, issue_warning
@@ -70,6 +71,11 @@ class Fit:
     earlier: Sequence[Record] | None = None
     save: Callable[[State, Sequence[Record], bool], None] | None = None
     on_error: Callable[[Exception], Exception] | None = None
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether functions of the caller run between two steps."""
+        return not (self.before_step is None and self.on_step is None and self.save is None)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Known
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.solver import Solver, State

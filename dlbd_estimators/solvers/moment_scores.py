@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
+from dlbd_estimators.solvers.frozen import replace
 
 #: A function that returns the score of each model and target; larger is better. Its arguments: the
 #: sums of squared errors (n_models, n_targets), the weight of the rows, and the sum of squared

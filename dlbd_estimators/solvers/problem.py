@@ -18,7 +18,7 @@ A solver keeps them in its state, and continues with a new problem, :meth:`Probl
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -35,6 +35,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1, L2
 from dlbd_estimators.kernels.products import HessianProductKernel, ProductSums
 from dlbd_estimators.solvers.evaluation import NOTHING_KNOWN, Columns, Evaluation, Known
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.gauge import fix_gauge, free_shift
 from dlbd_estimators.solvers.sampling import Sample, stages
 from dlbd_estimators.solvers.solver import BaseProblem
@@ -233,34 +234,31 @@ class Problem(BaseProblem):
         current, columns = self, None
         if sums.moments is not None:
             current, columns = self._with_centre_and_unit(sums, weight)
-        packing, centring = self.packing, None
+        packing, penalty, centring = self.packing, self.penalty, None
         if sums.centre is not None:  # the blocks chose a centre, and the parameters have none
             parameters = Centring(packing, current.centre).centred(parameters)
             centring = Centring(packing, current.centre - sums.centre)
-        penalty = self.penalty
-        shared = 1.0 if penalty.of_mean else total
+        diagonal, shared = penalty.diagonal(packing), 1.0 if penalty.of_mean else total
         value = sums.value / weight + penalty.value(packing, parameters) / shared
         if self.l1 is not None:
             value += self.l1.value(packing, parameters) / (1.0 if self.l1.of_mean else total)
         gradient: FloatArray = np.zeros(packing.size)
         if sums.gradient is not None:
             gradient = sums.gradient if centring is None else centring.gradient(sums.gradient)
-            gradient = gradient / weight + penalty.gradient(packing, parameters) / shared
+            gradient = gradient / weight + diagonal * parameters / shared
         hessian = None
         if sums.hessian is not None and sums.hessian.ndim == 3:
             hessian = sums.hessian if centring is None else centring.per_output(sums.hessian)
             hessian = hessian / weight
-            width = np.arange(packing.shape[1])
-            hessian[:, width, width] += penalty.diagonal(packing).reshape(packing.shape) / shared
+            np.einsum("kii->ki", hessian)[:] += diagonal.reshape(packing.shape) / shared  # a view
         elif sums.hessian is not None:
             hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
             hessian = hessian / weight
-            hessian[np.diag_indices_from(hessian)] += penalty.diagonal(packing) / shared
+            np.einsum("ii->i", hessian)[:] += diagonal / shared  # a view of the diagonal
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
-        point = parameters, value, gradient, hessian
-        known = columns, current.known, total, sums.rows
-        return Evaluation(*point, sums.n_errors, sums.radius, *known)
+        point = parameters, value, gradient, hessian, sums.n_errors, sums.radius
+        return Evaluation(*point, columns, current.known, total, sums.rows)
 
     def _weight_of_all_rows(self, weight: float, indices: Sample | None) -> float:
         """Return the sum of the weights of all rows, or its estimate from a sample.
@@ -278,16 +276,19 @@ class Problem(BaseProblem):
         vector: FloatArray,
         label: str,
         indices: Sample | None = None,
+        dtype: str = "float64",
     ) -> PassGenerator[FloatArray]:
-        """Return the Hessian of F without its l1 part, times a vector, from one pass.
+        """Return the Hessian of F without its l1 part, times a vector; the centre must be fixed.
 
-        An earlier evaluation must have fixed the centre.
+        ``dtype`` is the precision within a tile.
         """
         centre = self.centre if self.centre.any() else None
-        kernel = HessianProductKernel(self.loss, self.packing, centre)
-        sums: ProductSums = yield from self.ask(
-            kernel, np.stack([parameters, vector]), label, indices
-        )
+        kernel = HessianProductKernel(self.loss, self.packing, centre, dtype)
+        two = np.stack([parameters, vector])
+        sums: ProductSums = yield from self.ask(kernel, two, label, indices)
+        if dtype != "float64" and not np.isfinite(sums.product).all():  # too large for float32
+            kernel = replace(kernel, dtype="float64")
+            sums = yield from self.ask(kernel, two, label, indices)
         weight = sums.weight or np.nan
         shared = 1.0 if self.penalty.of_mean else self._weight_of_all_rows(weight, indices)
         return sums.product / weight + self.penalty.diagonal(self.packing) * vector / shared

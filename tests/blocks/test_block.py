@@ -30,6 +30,38 @@ def test_blocks_of_arrays_are_views_that_cover_all_rows(rng):
     assert all(np.shares_memory(block.X, X) for block in loaded)
 
 
+def test_a_block_of_arrays_is_checked_and_encoded_once_for_each_encoding(rng):
+    X, y = arrays(rng)
+    stored = from_arrays(X, np.where(y > 0, "yes", "no"), rng.uniform(size=len(y)))
+    blocks = stored.encoded(Encoding(np.array(["no", "yes"])))
+    assert blocks.load(1) is blocks.load(1)
+    start = blocks.sizes[0]
+    np.testing.assert_array_equal(blocks.load(1).y, y[start:][: blocks.sizes[1]] > 0)
+    assert blocks.load(0).n_rows == start
+    without = blocks.load(1, features=False)
+    assert without.X.shape[1] == 0
+    np.testing.assert_array_equal(without.y, blocks.load(1).y)
+    turned = blocks.encoded(Encoding(np.array(["no", "yes"]), np.array([2.0, 3.0])))
+    factor = np.where(blocks.load(1).y > 0, 3.0, 2.0)
+    np.testing.assert_array_equal(turned.load(1).weight, blocks.load(1).weight * factor)
+    fresh = stored.encoded(Encoding(np.array(["no", "yes"])))
+    size = len(pickle.dumps(fresh))
+    fresh.load(0)
+    assert len(pickle.dumps(fresh)) == size
+
+
+@pytest.mark.parametrize(
+    ("X", "encoding"),
+    [
+        pytest.param(np.ones((9, 1)), Encoding(np.arange(9), signs=True), id="wide_targets"),
+        pytest.param(np.ones((9, 40), dtype=int), Encoding(np.arange(9)), id="converted_features"),
+    ],
+)
+def test_a_block_that_takes_more_memory_than_its_labels_is_not_kept(X, encoding):
+    blocks = from_arrays(X, np.arange(9), None).encoded(encoding)
+    assert blocks.load(0) is not blocks.load(0)
+
+
 @pytest.mark.parametrize("n", [1, 7, 8192, 8193, 2_000_000])
 def test_the_cut_depends_on_the_shape_alone(n):
     X, y = np.zeros((n, 1)), np.zeros(n)

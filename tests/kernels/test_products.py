@@ -40,6 +40,23 @@ def test_a_product_is_the_hessian_times_the_vector(problem, seed, shifted):
     assert found.weight == pytest.approx(expected.weight)
 
 
+@given(problems(), st.integers(0, 2**32 - 1), st.booleans())
+def test_a_product_in_float32_has_its_digits(problem, seed, shifted):
+    centre, vector = centres(problem, shifted), vector_of(problem, seed)
+    both = np.stack([problem.parameters, vector])
+    expected = HessianProductKernel(problem.loss, problem.packing, centre)(problem.block, both)
+    found = HessianProductKernel(problem.loss, problem.packing, centre, "float32")(
+        problem.block, both
+    )
+    whole = LinearKernel(problem.loss, problem.packing, Order.HESSIAN, centre=centre)
+    hessian = whole(problem.block, problem.parameters).hessian
+    # The rounding of a sum is relative to its largest terms.
+    size = np.sqrt(np.outer(np.diag(hessian), np.diag(hessian))) @ np.abs(vector)
+    np.testing.assert_array_less(np.abs(found.product - expected.product), 1e-4 * size + 1e-30)
+    assert found.product.dtype == np.float64
+    assert found.weight == expected.weight
+
+
 @given(problems(), st.integers(0, 2**32 - 1), st.data())
 def test_products_of_pieces_add_up(problem, seed, data):
     kernel = HessianProductKernel(problem.loss, problem.packing)

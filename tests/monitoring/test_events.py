@@ -344,12 +344,19 @@ def stream(**facts):
     events = []
     fit = FitEvents([events.append])
     known = {
-        "estimator": "A", "parameters": {}, "step": "iteration", "max_steps": 1, "tol": 0.0,
+        "estimator": "A", "parameters": dict, "step": "iteration", "max_steps": 1, "tol": 0.0,
         "n_rows": 1, "n_features": 1, "n_blocks": 1,
     }  # fmt: skip
     with ThreadExecutor() as executor:
         fit.start(executor, **{**known, **facts})
-        fit.step({"iteration": 1, "loss": math.inf, "error": math.nan, "bytes_read": np.int64(3)})
+        fit.step(
+            lambda: {
+                "iteration": 1,
+                "loss": math.inf,
+                "error": math.nan,
+                "bytes_read": np.int64(3),
+            }
+        )
         fit.end("converged")
     return events
 
@@ -368,10 +375,21 @@ def test_more_listeners_of_one_fit_hear_all_of_it():
     assert kinds(mine) == ["fit_started", "step", "fit_ended"]
 
 
+def test_no_event_is_prepared_without_a_listener():
+    fit = FitEvents()
+    with ThreadExecutor() as executor:
+        fit.start(
+            executor, estimator="A", parameters=pytest.fail, step="iteration", max_steps=1,
+            tol=0.0, n_rows=1, n_features=1, n_blocks=1,
+        )  # fmt: skip
+        fit.step(pytest.fail)
+    assert fit.started
+
+
 def test_nothing_is_told_before_the_start():
     events = []
     fit = FitEvents([events.append])
-    fit.step({"iteration": 1})
+    fit.step(lambda: {"iteration": 1})
     fit.warn("careful")
     fit.end("failed", ValueError("no"))
     assert events == []

@@ -17,7 +17,7 @@ from dlbd_estimators.exceptions import MatrixTooLarge
 from dlbd_estimators.kernels.losses import HalfSquaredError
 from dlbd_estimators.solvers import matrix_memory
 from dlbd_estimators.solvers.matrix_memory import largest_side, matrices_fit, sweep_fits
-from dlbd_estimators.solvers.smooth import newton_cg
+from dlbd_estimators.solvers.smooth.output_curvature import preconditioner_fits
 from tests.blocks.test_dask_blocks import never
 from tests.solvers.dense import problem_of
 
@@ -99,7 +99,7 @@ def test_solvers_that_can_do_without_do(data):
     assert matrices_fit(problem, 400)
     assert not matrices_fit(problem, 401)
     assert largest_side(problem) == 20
-    assert not newton_cg._preconditioner_fits(problem)
+    assert not preconditioner_fits(problem)
     X, y = data
     expected = linear_model.LogisticRegression(tol=1e-12, solver="newton-cholesky").fit(X, y > 0)
     for solver in ("lbfgs", "newton_cg"):

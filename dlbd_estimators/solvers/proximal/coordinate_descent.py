@@ -13,7 +13,7 @@ formed in float32, and again in float64 if float32 is not accurate enough even f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.moments import Moments, MomentsKernel
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.proximal.certificate import (

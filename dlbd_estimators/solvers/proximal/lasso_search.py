@@ -10,7 +10,7 @@ on the data, and corrects it if the moments were not accurate enough, as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.penalties import L1, L2
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero, check_split, join, squared_errors
 from dlbd_estimators.solvers.part_moments import ask_part_moments

@@ -9,7 +9,6 @@ that was too long is halved. Intercepts, which are not penalised, are eliminated
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.penalties import L1
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.proximal.active_set import polish

@@ -18,8 +18,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import enet_path
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.factor import Factor
@@ -147,28 +148,27 @@ class Model:
         size = float(target @ target)
         if size == 0.0:
             return np.zeros_like(start)
-        lasso = Lasso(
-            l1 / len(target),
-            fit_intercept=False,
-            positive=positive,
-            max_iter=_SWEEPS,
-            tol=max(gap / size, _ROUNDING),
-            warm_start=True,
-        )
-        lasso.coef_ = start.copy()
-        with warnings.catch_warnings():
+        tol = max(gap / size, _ROUNDING)
+        # Checks of the arguments would take longer than the sweeps over few columns.
+        with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            lasso.fit(self.factor, target)
-            if lasso.dual_gap_ * len(target) <= lasso.tol * size:
-                return self._solve_for_signs(linear, l1, lasso.coef_)
-            return polish(
-                self.factor.T @ self.factor,
-                linear,
-                l1,
-                lasso.coef_,
+            _, path, gaps = enet_path(
+                self.factor,
+                target,
+                l1_ratio=1.0,
+                alphas=[l1 / len(target)],
+                precompute=False,
+                coef_init=start.copy(),
                 positive=positive,
-                max_steps=_EXACT_STEPS,
+                check_input=False,
+                max_iter=_SWEEPS,
+                tol=tol,
             )
+        coef: FloatArray = path[:, 0]
+        if gaps[0] * len(target) <= tol * size:
+            return self._solve_for_signs(linear, l1, coef)
+        gram = self.factor.T @ self.factor
+        return polish(gram, linear, l1, coef, positive=positive, max_steps=_EXACT_STEPS)
 
     def _solve_for_signs(self, linear: FloatArray, l1: float, coef: FloatArray) -> FloatArray:
         """Return the minimiser if it has the signs with which coordinate descent ended.

@@ -9,7 +9,7 @@ as many features as it needs, so it has to grow only a few times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from dlbd_estimators.kernels.kernel import Kernel
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.matrix_memory import largest_side
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem

@@ -6,13 +6,14 @@ one was good enough (Armijo's condition). Only if it was too long is this pass s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.separation import NO_LONG_STEPS, LongSteps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from dlbd_estimators.kernels.arrays import FloatArray, Shapes
 from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.importance import Importance, ImportantRows
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.backtracking import TrialState
 from dlbd_estimators.solvers.smooth.important_rows import estimated_hessian

@@ -26,7 +26,6 @@ optimization", ICML 2020.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +35,7 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem

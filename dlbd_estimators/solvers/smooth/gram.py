@@ -16,7 +16,7 @@ A rank-deficient problem without penalty gets its solution of least norm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +28,7 @@ from dlbd_estimators.kernels.orthogonal import TriangleKernel
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight
 from dlbd_estimators.solvers.solver import PassGenerator, State

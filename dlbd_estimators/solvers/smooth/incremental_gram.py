@@ -7,7 +7,7 @@ error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.moments import Moments
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.kept_moments import Increment
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import about_zero

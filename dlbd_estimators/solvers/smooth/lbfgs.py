@@ -15,7 +15,7 @@ these steps, with a safety factor for directions that no step has explored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.curvature_pairs import Pairs, two_loop_recursion
 from dlbd_estimators.solvers.evaluation import Evaluation
 from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, Factor, dependent_columns
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.matrix_memory import matrices_fit
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem

@@ -19,7 +19,6 @@ reads them and the search needs no further pass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +33,7 @@ from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.kernels.row_sample import DrawnRows, RowSampleKernel, SamplingRates
 from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
 from dlbd_estimators.solvers.problem import Problem

@@ -12,7 +12,7 @@ pass:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.preconditioner import Standardised, hidden_decrement

@@ -22,7 +22,7 @@ for logistic regression"). ``R`` is bounded by the largest row norm times the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Evaluation
 from dlbd_estimators.solvers.factor import Factor, dependent_columns, needs_float64, rounding
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample

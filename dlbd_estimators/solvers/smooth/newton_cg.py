@@ -7,20 +7,25 @@ full step. As in :mod:`~dlbd_estimators.solvers.smooth.newton`, the next pass sh
 value fell enough, a sample of blocks gives the start, and generalised self-concordance bounds the
 decrement after an exact step. The residual of conjugate gradients is only estimated, and so is the
 error of the coefficients.
+
+With many outputs, products are computed in float32, and near the minimum, where the curvature
+hardly changes, the preconditioner of an earlier step is used again
+(:mod:`~dlbd_estimators.solvers.smooth.output_curvature`). Like an inexact step, neither changes the
+point that the gradients determine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from dlbd_estimators.kernels.arrays import FloatArray, Order
+from dlbd_estimators.kernels.arrays import FloatArray, Order, Shapes
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
-from dlbd_estimators.solvers.evaluation import Columns, Evaluation
-from dlbd_estimators.solvers.factor import LARGEST_HESSIAN, rounding
-from dlbd_estimators.solvers.matrix_memory import matrices_fit
+from dlbd_estimators.solvers.evaluation import Evaluation
+from dlbd_estimators.solvers.factor import rounding
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.sampling import Sample
@@ -35,11 +40,22 @@ from dlbd_estimators.solvers.smooth.backtracking import (
 from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.smooth.conjugate_gradients import (
     InexactStep,
-    PerOutput,
     Preconditioner,
     inexact_step,
 )
-from dlbd_estimators.solvers.smooth.preconditioner import Standardised, hidden_decrement
+from dlbd_estimators.solvers.smooth.output_curvature import (
+    condition,
+    forming_dtype,
+    forms_anew,
+    is_rough,
+    lost_in_products,
+    preconditioner,
+    preconditioner_fits,
+    product_dtype,
+    stride,
+    takes_float64,
+)
+from dlbd_estimators.solvers.smooth.preconditioner import hidden_decrement
 from dlbd_estimators.solvers.smooth.separation import (
     diagnose_step,
     ellipsoid_of,
@@ -58,10 +74,6 @@ _PATIENCE = 5
 #: conjugate gradients omit what is small in their metric, such as an unbounded direction with a
 #: small gain. It is then most of the next gradient, so that the next step does follow it.
 _SETTLED_STEPS = 3
-#: Number of rows for each parameter that the preconditioner is formed from, if there are more rows.
-_ROWS_PER_PARAMETER = 8
-#: Share by which the correlations are reduced if the preconditioner does not use all rows.
-_SHRINKAGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,12 +90,21 @@ class NewtonCGState(TrialState):
         Number of steps since the smallest decrement.
     n_settled : int
         Number of consecutive last steps that showed that a minimum is near.
+    own_curvature : ndarray or None
+        The Hessian of each output alone, from which the preconditioner is made; None if the next
+        pass forms it.
+    hessian_dtype : str
+        Precision of the next preconditioner and of products, if there are many outputs.
     """
+
+    shapes: ClassVar[Shapes] = {"own_curvature": ("n_outputs", "width", "width")}
 
     radius: float | None = None
     best: float = np.inf
     since_best: int = 0
     n_settled: int = 0
+    own_curvature: FloatArray | None = None
+    hessian_dtype: str = "float32"
 
 
 class NewtonCG(Minimizer[NewtonCGState]):
@@ -110,15 +131,23 @@ class NewtonCG(Minimizer[NewtonCGState]):
         ellipsoid = None
         if columns is not None and state.radius is None:
             ellipsoid = ellipsoid_of(columns)
+        formed_in = forming_dtype(problem, state.hessian_dtype)
         evaluation = yield from _evaluate(
             problem,
             state.parameters,
             "newton-cg-pass-{}",
             ellipsoid=ellipsoid,
             moments=columns is None,
+            form=forms_anew(problem, state.own_curvature, state.best),
+            dtype=formed_in,
         )
         problem = problem.with_known(evaluation.known)
-        state = replace(state, parameters=evaluation.point, known=evaluation.known)
+        state = replace(
+            state,
+            parameters=evaluation.point,
+            known=evaluation.known,
+            own_curvature=state.own_curvature if evaluation.hessian is None else evaluation.hessian,
+        )
         if sample_misled(problem, state, evaluation.value):
             return restarted_at_zero(state, evaluation.value)
         if not satisfies_armijo(problem, state, evaluation.value):
@@ -126,14 +155,15 @@ class NewtonCG(Minimizer[NewtonCGState]):
         columns = evaluation.columns or columns
         assert columns is not None
         radius = evaluation.radius if ellipsoid is not None else state.radius
-        metric = _preconditioner(problem, evaluation, columns)
-        least = rounding("float64") * float(np.sqrt(min(_condition(metric), 1e14)))
+        metric = preconditioner(problem, state.own_curvature, columns)
+        least = rounding("float64") * float(np.sqrt(min(condition(metric), 1e14)))
         # An unbounded descent is recognised by steps that stay long, however little they gain. If
         # classes may be separable, a step is therefore not truncated because its gain is small.
         inverse = metric.inverse_diagonal()
         per_decrement = error_of_decrement(problem, evaluation.point, columns.variance, inverse)
         enough = 0.0 if problem.may_separate else 0.1 * max(tol / per_decrement, least)
-        found = yield from _inexact(problem, evaluation, metric, enough=enough)
+        dtype = product_dtype(problem, metric, formed_in)
+        found = yield from _inexact(problem, evaluation, metric, enough=enough, dtype=dtype)
         step = problem.without_shift(found.step)
         slope = -float(step @ evaluation.gradient)
         decrement = float(np.sqrt(max(slope, 0.0))) / problem.unit
@@ -147,10 +177,13 @@ class NewtonCG(Minimizer[NewtonCGState]):
             "newton-cg-largest-change",
             state.long_steps,
         )
-        change, settled, long_steps = diagnosis
-        error = left if decrement == 0.0 else decrement * remainder(change) + left
-        error = max(error, hidden_decrement(problem, evaluation.gradient, columns))
         smallest = min(max(found.smallest, np.finfo(float).eps), 1.0)
+        lost = lost_in_products(metric, dtype, smallest)
+        rough = is_rough(metric, formed_in) or takes_float64(lost)
+        error = (
+            left if decrement == 0.0 else decrement * (remainder(diagnosis.change) + lost) + left
+        )
+        error = max(error, hidden_decrement(problem, evaluation.gradient, columns))
         per_decrement = error_of_decrement(
             problem, evaluation.point + step, columns.variance, inverse / smallest
         )
@@ -159,22 +192,23 @@ class NewtonCG(Minimizer[NewtonCGState]):
         # estimate, so the next pass has to confirm it.
         near = max(tol / per_decrement, least)
         unconfirmed = problem.loss.quadratic and decrement > near
-        n_settled = state.n_settled + 1 if settled else 0
+        n_settled = state.n_settled + 1 if diagnosis.settled else 0
         early = problem.may_separate and n_settled < _SETTLED_STEPS
         status = None
-        if early or unconfirmed:
+        if early or unconfirmed or rough:
             error = np.inf
         elif decrement + left <= near:
             # No nearer point can be found: the rounding of the gradient hides a smaller decrement.
             error, status = min(error, (decrement + left) * per_decrement), Status.CONVERGED
-        noise = noise_of(problem, state, evaluation.value)
         since_best = 0 if decrement < 0.9 * state.best else state.since_best + 1
         if problem.separates_rows(evaluation):
             status = Status.SEPARABLE
         elif diagnosis.is_unbounded:
             error, status = np.inf, Status.QUASI_SEPARABLE
-        elif status is None and error > tol and since_best > _PATIENCE and slope <= noise:
-            status = Status.STALLED
+        elif status is None and error > tol and since_best > _PATIENCE:
+            noise = noise_of(problem, state, evaluation.value)
+            status = Status.STALLED if slope <= noise else None
+        best = min(decrement, state.best)
         return replace(
             accepted(state, evaluation, slope),
             parameters=state.parameters + (0.0 if status is Status.SEPARABLE else step),
@@ -182,10 +216,14 @@ class NewtonCG(Minimizer[NewtonCGState]):
             status=status,
             columns=columns,
             radius=radius,
-            long_steps=long_steps,
-            best=min(decrement, state.best),
+            long_steps=diagnosis.long_steps,
+            best=best,
             since_best=since_best,
             n_settled=n_settled,
+            own_curvature=None
+            if rough or forms_anew(problem, state.own_curvature, best)
+            else state.own_curvature,
+            hessian_dtype="float64" if rough else state.hessian_dtype,
         )
 
 
@@ -197,9 +235,11 @@ def _evaluate(
     indices: Sample | None = None,
     ellipsoid: tuple[FloatArray, FloatArray] | None = None,
     moments: bool = True,
+    form: bool = True,
+    dtype: str = "float64",
 ) -> PassGenerator[Evaluation]:
-    """Evaluate the objective, and form the preconditioner if there is memory for it."""
-    fits = _preconditioner_fits(problem)
+    """Evaluate the objective; on request form the preconditioner, if there is memory for it."""
+    fits = form and preconditioner_fits(problem)
     return problem.evaluate(
         parameters,
         Order.HESSIAN if fits else Order.GRADIENT,
@@ -208,28 +248,8 @@ def _evaluate(
         ellipsoid=ellipsoid,
         moments=moments,
         per_output=stride(problem) if fits else 0,
+        hessian_dtype=dtype,
     )
-
-
-def _preconditioner_fits(problem: Problem) -> bool:
-    outputs, width = problem.packing.shape
-    n_entries = outputs * width**2
-    return n_entries <= LARGEST_HESSIAN**2 and matrices_fit(problem, n_entries)
-
-
-def stride(problem: Problem) -> int:
-    """Return how many rows each row that forms the preconditioner represents."""
-    return max(1, (problem.n_rows or 0) // (_ROWS_PER_PARAMETER * problem.packing.size))
-
-
-def _preconditioner(problem: Problem, evaluation: Evaluation, columns: Columns) -> Preconditioner:
-    if evaluation.hessian is None:
-        return Standardised(problem, columns)
-    return PerOutput(evaluation.hessian, _SHRINKAGE if stride(problem) > 1 else 0.0)
-
-
-def _condition(metric: Preconditioner) -> float:
-    return metric.condition if isinstance(metric, PerOutput) else 1.0
 
 
 def _inexact(
@@ -238,6 +258,7 @@ def _inexact(
     metric: Preconditioner,
     *,
     enough: float,
+    dtype: str,
     indices: Sample | None = None,
 ) -> PassGenerator[InexactStep]:
     """Return an inexact Newton step, which is more exact near the minimum."""
@@ -246,7 +267,7 @@ def _inexact(
     )
 
     def product(vector: FloatArray) -> PassGenerator[FloatArray]:
-        return problem.product(evaluation.point, vector, "newton-cg-product", indices)
+        return problem.product(evaluation.point, vector, "newton-cg-product", indices, dtype)
 
     return inexact_step(
         product,
@@ -289,9 +310,14 @@ def _solve_sample(
             parameters = parameters - scale * step
             continue
         assert evaluation.columns is not None
-        metric = _preconditioner(problem, evaluation, evaluation.columns)
+        metric = preconditioner(problem, evaluation.hessian, evaluation.columns)
         found = yield from _inexact(
-            problem, evaluation, metric, enough=0.1 * enough, indices=indices
+            problem,
+            evaluation,
+            metric,
+            enough=0.1 * enough,
+            dtype=product_dtype(problem, metric, "float32"),
+            indices=indices,
         )
         step = problem.without_shift(found.step)
         base, slope, scale = evaluation.value, -float(step @ evaluation.gradient), 1.0

@@ -12,7 +12,7 @@ FOCS 2014; for the mean, Polyak and Juditsky, SIAM J. Control Optim. 30 (1992).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.clipped_linear import ClippedLinearKernel
 from dlbd_estimators.kernels.gaussian_noise import gaussian_noise
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem

@@ -13,7 +13,7 @@ its influence. (This is the extended Kalman filter of a model that does not chan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from dlbd_estimators.kernels.centring import Centring
 from dlbd_estimators.kernels.linear import LinearKernel, LinearSums
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.history import Record
 from dlbd_estimators.solvers.minimizer import Minimizer, MinimizerState
 from dlbd_estimators.solvers.problem import Problem, check_weight

@@ -11,7 +11,7 @@ rows. If their condition number requires it, the solution is refined by more pas
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from dlbd_estimators.kernels.parts import Splits
 from dlbd_estimators.kernels.paths import PathKernel, PathSums
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.solvers.factor import Factor
+from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
 from dlbd_estimators.solvers.moment_scores import (
     QuadraticScore,
@@ -41,8 +42,7 @@ from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.gram import Gram, GramState, solve_moments
 from dlbd_estimators.solvers.solver import PassGenerator, State
 
-#: If the rounding of float32 products, times the condition number, is above this, the products are
-#: formed again in float64.
+#: If the rounding of float32 products times the condition number is larger, they become float64.
 _ROUGH = 1e-3
 
 #: A function that scores models by their predictions. Its arguments: the number of the split, the

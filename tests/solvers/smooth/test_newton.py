@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from dlbd_estimators import LogisticRegression, SeparableWarning
 from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
+from dlbd_estimators.solvers import Status
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.smooth.newton import Newton
@@ -214,3 +215,17 @@ def test_tol_zero_ends_at_the_limit_of_rounding(rng):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(tol=0.0, solver="newton").fit(X, y)
     assert model.n_iter_[0] < 30
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_six_steps_without_progress_within_rounding_end_a_fit(seed):
+    """Separable classes with hardly any penalty: the curvature left is as small as rounding."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(60, 2))
+    y = (X[:, 0] > 0).astype(float)
+    X[:, 0] += 0.2 * np.sign(X[:, 0])
+    problem = problem_of(X, y, HalfBinomialLoss(), strength=1e-14)
+    with pytest.warns(ConvergenceWarning, match="limit of floating-point precision"):
+        solution = run(Newton(), problem, tol=0.0, max_iter=100)
+    assert solution.status is Status.STALLED
+    assert solution.state.since_best == 6

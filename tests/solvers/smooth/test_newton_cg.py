@@ -14,8 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators import LogisticRegression
 from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.kernels.arrays import Order
+from dlbd_estimators.kernels.linear import LinearKernel
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss
-from dlbd_estimators.solvers.smooth import newton_cg
+from dlbd_estimators.kernels.products import HessianProductKernel
+from dlbd_estimators.solvers.smooth import output_curvature
 from dlbd_estimators.solvers.smooth.conjugate_gradients import PerOutput, inexact_step
 from dlbd_estimators.solvers.smooth.newton_cg import NewtonCG
 from tests.solvers.dense import answer, dense_decrement, problem_of, run
@@ -107,8 +110,90 @@ def test_the_minimum_of_many_classes(strength, rng):
     assert dense_decrement(problem, X, y, solution.parameters) <= 1e-10
 
 
+def kernels_of(monkeypatch, X, y, **parameters):
+    """Fit by Newton-CG; return the model, and the kernels of its passes over one block."""
+    used = []
+    for kind in (LinearKernel, HessianProductKernel):
+        call = kind.__call__
+
+        def recorded(kernel, block, point, call=call):
+            used.append(kernel)
+            return call(kernel, block, point)
+
+        monkeypatch.setattr(kind, "__call__", recorded)
+    model = LogisticRegression(solver="newton_cg", **parameters).fit(X, y)
+    return model, list(used)
+
+
+def precisions(used):
+    return {kernel.dtype for kernel in used if isinstance(kernel, HessianProductKernel)}
+
+
+def assert_within_tol(model, X, y, **parameters):
+    expected = LogisticRegression(solver="newton", tol=1e-12, **parameters).fit(X, y).coef_
+    spread = X.std(axis=0)
+    error = np.abs(spread * (model.coef_ - expected)).max() / np.abs(spread * expected).max()
+    assert error <= model.tol
+
+
+def test_products_of_many_classes_are_in_float32(rng, monkeypatch):
+    X, y = many_classes(rng, 900, 4, 10)
+    model, used = kernels_of(monkeypatch, X, y)
+    assert precisions(used) == {"float32"}
+    assert_within_tol(model, X, y)
+    formed = [each.order == Order.HESSIAN for each in used if isinstance(each, LinearKernel)]
+    # Near the minimum, the preconditioner is not formed again.
+    assert formed == sorted(formed, reverse=True)
+    assert formed[0]
+    assert not formed[-1]
+
+
+def test_products_of_few_classes_are_in_float64(rng, monkeypatch):
+    X, y = many_classes(rng, 300, 4, 8)
+    model, used = kernels_of(monkeypatch, X, y)
+    assert precisions(used) == {"float64"}
+    assert all(each.order == Order.HESSIAN for each in used if isinstance(each, LinearKernel))
+    assert_within_tol(model, X, y)
+
+
+def test_nearly_dependent_columns_of_many_classes_take_float64(rng, monkeypatch):
+    X, y = many_classes(rng, 300, 4, 10)
+    X[:, 3] = X[:, 2] + 1e-3 * X[:, 3]
+    model, used = kernels_of(monkeypatch, X, y, C=1e4)
+    assert precisions(used) == {"float64"}
+    forms = [each for each in used if getattr(each, "order", None) == Order.HESSIAN]
+    assert (forms[0].hessian_dtype, forms[-1].hessian_dtype) == ("float32", "float64")
+    assert_within_tol(model, X, y, C=1e4)
+
+
+def test_dependence_that_only_products_show_takes_float64(rng, monkeypatch):
+    # The preconditioner takes every second row, and its correlations are reduced.
+    X, y = many_classes(rng, 900, 4, 10)
+    X[:, 3] = X[:, 2] + 1e-3 * X[:, 3]
+    _, used = kernels_of(monkeypatch, X, y, C=1e4)
+    assert precisions(used[:3]) == {"float32"}
+    assert precisions(used[-3:]) == {"float64"}
+
+
+def test_products_too_large_for_float32_are_formed_in_float64(rng, monkeypatch):
+    X, y = many_classes(rng, 900, 4, 10)
+    X[0, 0] = 1e3
+    model, used = kernels_of(monkeypatch, X * 1e36, y, C=1e-70)
+    assert precisions(used) == {"float32", "float64"}
+    assert np.isfinite(model.coef_).all()
+
+
+def test_a_class_that_stands_apart_has_its_digits(rng, monkeypatch):
+    """Its probabilities are close to 0 and 1, so that float32 would lose the curvature."""
+    X, y = many_classes(rng, 900, 4, 10)
+    X[y == 3, 0] += 12.0
+    model, used = kernels_of(monkeypatch, X, y)
+    assert "float32" in precisions(used)
+    assert_within_tol(model, X, y)
+
+
 def test_columns_too_many_for_a_preconditioner(rng, monkeypatch):
-    monkeypatch.setattr(newton_cg, "LARGEST_HESSIAN", 10)
+    monkeypatch.setattr(output_curvature, "LARGEST_HESSIAN", 10)
     X, y = many_classes(rng, 1000, 4, 7)
     X *= [1e-3, 1.0, 10.0, 1e3]
     problem = problem_of(X, y.astype(float), HalfMultinomialLoss(), n_outputs=7, strength=1.0)
