@@ -53,6 +53,9 @@ class HalfBinomialLoss(Loss):
     def curvature_between(self, curvature: FloatArray, k: int, j: int) -> FloatArray:
         return curvature[:, k] if k == j else np.zeros(len(curvature))
 
+    def curvature_of_each(self, curvature: FloatArray, n_outputs: int) -> FloatArray:
+        return curvature
+
     def value_at_zero(self, n_outputs: int) -> float | None:
         return n_outputs * float(np.log(2.0))
 

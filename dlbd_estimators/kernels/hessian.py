@@ -11,6 +11,7 @@ from dlbd_estimators.kernels.centring import centre_of
 from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
+from dlbd_estimators.kernels.repeated_row import RepeatedRow
 from dlbd_estimators.kernels.sparse_products import (
     add_cross_products,
     centre_of_full_columns,
@@ -66,7 +67,8 @@ class HessianSum:
         self._loss = loss
         self._packing = packing
         self._per_output = per_output
-        self._dtype = dtype
+        #: Precision of the products.
+        self.dtype = np.dtype(dtype)
         n = packing.n_features
         crossed = loss.coupled and not per_output
         free = packing.n_outputs - 1 if crossed else packing.n_outputs
@@ -92,13 +94,15 @@ class HessianSum:
     def _centre_of(self, block: Any, size: int) -> FloatArray:
         """Return the centre of a block, and take the memory for tiles of `size` rows."""
         n = self._packing.n_features
-        self._source = scratch("source", (size, n), self._dtype)
-        self._scaled = scratch("scaled", (size, n), self._dtype)
-        self._product = scratch("product", (n, n), self._dtype)
-        if not self._packing.fit_intercept:
-            return np.zeros(n, dtype=block.dtype)
+        self._source = scratch("source", (size, n), self.dtype)
+        self._scaled = scratch("scaled", (size, n), self.dtype)
+        self._product = scratch("product", (n, n), self.dtype)
         # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
-        return centre_of(block, None).astype(block.dtype)
+        centre = np.zeros(n, dtype=block.dtype)
+        if self._packing.fit_intercept:
+            centre = centre_of(block, None).astype(block.dtype)
+        self._narrow_centre = RepeatedRow(centre, block.dtype)
+        return centre
 
     def centred(self, X: Any, narrow: Any) -> Any:
         """Return the rows of a tile minus their centre, in the precision of the products.
@@ -118,7 +122,7 @@ class HessianSum:
         # Rows far beyond the range of float32 make an infinite Hessian, which the solver handles.
         with np.errstate(over="ignore"):
             if narrow.dtype == rows.dtype:
-                np.subtract(narrow, self._centre, out=rows)
+                self._narrow_centre.combine(np.subtract, narrow, rows)
             else:
                 # Converting within np.subtract would take twice as long: NumPy would buffer.
                 wide = np.subtract(X, self.offset, out=scratch("centred", X.shape))
