@@ -27,7 +27,7 @@ __all__ = ["count_and_keep", "tallies_of"]
 #: Bytes of clean rows that are kept in this process, if there is no cluster.
 _KEPT_NBYTES = 512 * 2**20
 #: Share of the workers' memory for clean rows, if there is a cluster.
-_KEPT_SHARE = 1 / 8
+_KEPT_SHARE = 1 / 16
 # Text of numbers takes about as many bytes as the numbers. Where it is much shorter, as for a
 # column of single digits, the rows of a partition are not kept.
 _NBYTES_OF_TEXT_BYTE = 2
