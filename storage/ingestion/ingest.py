@@ -62,7 +62,7 @@ def ingest(
 
     The source is read twice, partition by partition, on the active cluster or on threads. The first
     pass counts rows, broken rules, statistics and categories; the second encodes and writes. Rows
-    of CSV files stay in memory in between, up to 512 MiB, or a sixteenth of the workers' memory, and
+    of CSV files stay in memory in between, up to 512 MiB or a sixteenth of the workers' memory, and
     are then read once. The stored values do not depend on partitions or workers. When an error is
     raised, nothing has changed at `url`.
 

@@ -44,8 +44,6 @@ class PerOutput:
     ----------
     matrices : ndarray of shape (n_outputs, width, width)
         Symmetric and positive semi-definite. They are not changed.
-    shrinkage : float
-        Share by which the correlations are reduced, because they come from a sample.
 
     Attributes
     ----------
@@ -53,7 +51,7 @@ class PerOutput:
         The largest estimated condition number of an output's scaled matrix.
     """
 
-    def __init__(self, matrices: FloatArray, shrinkage: float = 0.0) -> None:
+    def __init__(self, matrices: FloatArray) -> None:
         if not np.isfinite(matrices).all():
             raise Diverged("The Hessian overflowed. Scale the columns of X.")
         diagonal = np.diagonal(matrices, axis1=1, axis2=2).copy()
@@ -62,8 +60,8 @@ class PerOutput:
         self._factors = []
         self.condition = 1.0
         for matrix, scale in zip(matrices, self._scale, strict=True):
-            scaled = matrix * scale * scale[:, None] * (1.0 - shrinkage)
-            factor, ridge = _cholesky(scaled, shrinkage)
+            scaled = matrix * scale * scale[:, None]
+            factor, ridge = _cholesky(scaled)
             self._factors.append(factor)
             norm = float(np.abs(scaled).sum(axis=0).max()) + ridge
             reciprocal, _ = lapack.dpocon(factor, norm, uplo="L")
@@ -82,15 +80,15 @@ class PerOutput:
         return np.asarray((np.array(inverses) * self._scale**2).ravel())
 
 
-def _cholesky(scaled: FloatArray, shrinkage: float) -> tuple[FloatArray, float]:
+def _cholesky(scaled: FloatArray) -> tuple[FloatArray, float]:
     identity = np.diag_indices_from(scaled)
     for ridge in _RIDGES:
         matrix = scaled.copy()
         # A parameter without curvature has a zero on the diagonal: make it one.
-        matrix[identity] += shrinkage + ridge + (matrix[identity] <= 0)
+        matrix[identity] += ridge + (matrix[identity] <= 0)
         factor, failed = lapack.dpotrf(matrix, lower=True, clean=False)
         if not failed:
-            return factor, shrinkage + ridge
+            return factor, ridge
     return np.eye(len(scaled)), 1.0
 
 

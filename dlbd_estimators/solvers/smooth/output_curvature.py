@@ -18,8 +18,6 @@ from dlbd_estimators.solvers.smooth.preconditioner import Standardised
 
 #: Number of rows for each parameter that the preconditioner is formed from, if there are more rows.
 _ROWS_PER_PARAMETER = 8
-#: Share by which the correlations are reduced if the preconditioner does not use all rows.
-_SHRINKAGE = 0.05
 #: Up to this number, outputs are few.
 _FEW_OUTPUTS = 8
 #: With many outputs, the preconditioner takes as long as the gradient. Once a decrement was below
@@ -57,7 +55,7 @@ def preconditioner(
     """
     if own_curvature is None:
         return Standardised(problem, columns)
-    return PerOutput(own_curvature, _SHRINKAGE if stride(problem) > 1 else 0.0)
+    return PerOutput(own_curvature)
 
 
 def condition(metric: Preconditioner) -> float:
