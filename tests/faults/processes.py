@@ -67,7 +67,7 @@ def started(function: object, folder: Path, *arguments: str) -> Iterator[subproc
 
 
 @contextmanager
-def in_own_group(*arguments: str, stderr: int) -> Iterator[subprocess.Popen]:
+def in_own_group(*arguments: str, stderr: int, **environment: str) -> Iterator[subprocess.Popen]:
     """Start Python with these arguments in a new process group; end the whole group in the end."""
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -75,7 +75,7 @@ def in_own_group(*arguments: str, stderr: int) -> Iterator[subprocess.Popen]:
         stderr=stderr,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         start_new_session=True,
     ) as process:
         try:

@@ -31,6 +31,12 @@ ONE_AFTER_ANOTHER = {
     "late > 15 min: LogisticRegressionCV": 1,
 }
 ITSELF = {"late > 15 min: LogisticRegression by gradient": 0}
+#: Other tests run at the same time, and workers may take longer to start again than Dask and this
+#: package wait for them.
+PATIENCE = {
+    "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "1h",
+    "DASK_DLBD_ESTIMATORS__WAIT_FOR_WORKERS": "5 min",
+}
 #: Columns of the table that are measurements of time and memory.
 MEASURED = {"fit, s", "peak, MB", "sklearn, s"}
 
@@ -61,7 +67,8 @@ def run(out: Path, deaths: dict[str, int]) -> int:
     """Run the demo, with deaths after some lines of its output; return its exit status."""
     left, lines = dict(deaths), []
     script = str(ROOT / "examples" / "flights.py")
-    with in_own_group("-u", script, "--out", str(out), stderr=subprocess.STDOUT) as process:
+    demo = in_own_group("-u", script, "--out", str(out), stderr=subprocess.STDOUT, **PATIENCE)
+    with demo as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
