@@ -13,13 +13,13 @@ class Wait(Enum):
 
     #: The wait for workers that may take tasks, before the first pass. Together with the time for
     #: the workers' answers, it is short enough that an error is raised within half a minute.
-    WORKERS = ("wait-for-workers", 25.0, "5 min")
+    WORKERS = ("wait-for-workers", 25.0, "5 minutes")
     #: The wait for workers once a pass has run. It is long, because a new worker may wait in the
     #: queue of a batch system or for a container, and the results computed so far are worth it.
-    LOST_WORKERS = ("wait-for-lost-workers", 300.0, "30 min")
+    LOST_WORKERS = ("wait-for-lost-workers", 300.0, "30 minutes")
     #: The time without a heartbeat after which a worker is restarted. Its event loop sends one each
     #: second, unless other code holds Python's global interpreter lock.
-    SILENT_WORKER = ("silent-worker", 60.0, "10 min")
+    SILENT_WORKER = ("silent-worker", 60.0, "10 minutes")
 
     def seconds(self) -> float:
         """Return the configured seconds."""

@@ -35,7 +35,7 @@ ITSELF = {"late > 15 min: LogisticRegression by gradient": 0}
 #: package wait for them.
 PATIENCE = {
     "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "1h",
-    "DASK_DLBD_ESTIMATORS__WAIT_FOR_WORKERS": "5 min",
+    "DASK_DLBD_ESTIMATORS__WAIT_FOR_WORKERS": "5 minutes",
 }
 #: Columns of the table that are measurements of time and memory.
 MEASURED = {"fit, s", "peak, MB", "sklearn, s"}
