@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,8 +41,12 @@ class LargestNorm:
         roots = np.sqrt(weights)
         with np.errstate(over="ignore"):
             self._roots = RepeatedRow(roots, dtype)
-            self._shift = RepeatedRow((offset - centre) * roots, dtype)
-        self._slack = 1.0 + (len(roots) + _ROUNDINGS) * float(np.finfo(dtype).eps)
+            shift = (offset - centre) * roots
+            self._shift = RepeatedRow(shift, dtype)
+        epsilon = float(np.finfo(dtype).eps)
+        self._slack = 1.0 + (len(roots) + _ROUNDINGS) * epsilon
+        # Where a row and the shift cancel, the rounding is relative to the shift.
+        self._rounding = 2.0 * epsilon * float(np.linalg.norm(shift))
 
     def __call__(self, rows: FloatArray) -> float:
         """Return the largest norm of the rows of a tile, squared."""
@@ -48,4 +54,5 @@ class LargestNorm:
         with np.errstate(over="ignore", invalid="ignore"):
             self._roots.combine(np.multiply, rows, scaled)
             self._shift.combine(np.add, scaled, scaled)
-            return self._slack * float(np.einsum("ij,ij->i", scaled, scaled).max())
+            square = float(np.einsum("ij,ij->i", scaled, scaled).max())
+        return (math.sqrt(self._slack * square) + self._rounding) ** 2

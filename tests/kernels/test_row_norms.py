@@ -37,11 +37,11 @@ def test_the_norm_is_never_too_small_and_hardly_too_large(case):
     rows, offset, centre, weights = case
     found = LargestNorm((centre, weights), offset, rows.dtype)(rows)
     expected = exact(rows, offset, centre, weights)
-    # An element whose parts cancel keeps the rounding of its parts.
-    parts = sum(weights * (np.abs(rows).max(axis=0) + np.abs(offset) + np.abs(centre)) ** 2)
+    assert Fraction(found) >= expected * (1 - Fraction(1, 10**15))  # its last square is rounded
+    # Where a row and the shift cancel, the rounding is relative to the shift.
+    shift = np.sqrt(sum(weights * (offset - centre) ** 2))
     eps = float(np.finfo(rows.dtype).eps)
-    assert found >= float(expected) - 2 * eps * eps * parts
-    assert found <= float(expected) * (1 + 40 * eps) + 40 * eps * parts
+    assert np.sqrt(found) <= np.sqrt(float(expected)) * (1 + 20 * eps) + 8 * eps * shift
 
 
 def test_weights_beyond_the_range_of_float32_do_not_make_the_norm_infinite():
