@@ -113,7 +113,7 @@ def test_kept_rows_stay_on_the_workers_of_a_cluster(table, tmp_path, cluster):
         while client.who_has():  # until nothing is left behind; the scheduler needs a moment
             time.sleep(0.01)
         workers = client.scheduler_info()["workers"].values()
-        eighth = sum(worker["memory_limit"] for worker in workers) // 8
-        limits = first_pass._limits([eighth // 5] * 9)
+        room = int(sum(worker["memory_limit"] for worker in workers) * first_pass._KEPT_SHARE)
+        limits = first_pass._limits([room // 5] * 9)
         assert [*limits] == [0, 1]
-        assert sum(limits.values()) <= eighth
+        assert sum(limits.values()) <= room
