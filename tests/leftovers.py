@@ -79,6 +79,7 @@ class Surroundings:
         expected = {
             "PYTEST_CURRENT_TEST",
             "PYTHONHASHSEED",
+            "KMP_INIT_AT_FORK",  # scikit-learn's setting for Intel's OpenMP
             *dask.config.get("distributed.nanny.pre-spawn-environ"),
         }
         variables = [
