@@ -42,6 +42,8 @@ _SHARE = 1 / 4
 _SHARE_OF_BLOCK = 1 / 4
 _NBYTES = 5 * 2**18
 _HESSIANS = 8
+#: The number of bytes if all rows are in memory. Twice as many rows often save a pass.
+_NBYTES_IN_MEMORY = 5 * 2**20
 #: The kept rows never have more bytes than this.
 _MOST_NBYTES = 2**24
 #: With fewer rows for each parameter than this, kept rows are of no use.
@@ -65,7 +67,11 @@ _SHORTEST = 2.0**-10
 
 
 def importance_rule(
-    problem: Problem, hessian: FloatArray, columns: Columns, weight: float, nbytes: int = _NBYTES
+    problem: Problem,
+    hessian: FloatArray,
+    columns: Columns,
+    weight: float,
+    nbytes: int | None = None,
 ) -> Importance | None:
     """Return the rule by which a pass keeps rows.
 
@@ -81,8 +87,9 @@ def importance_rule(
         Moments of the columns.
     weight : float
         Approximate sum of all weights.
-    nbytes : int
-        Limit on the bytes of the kept rows, if they are many for a block and for the Hessian.
+    nbytes : int or None
+        Limit on the bytes of the kept rows, if they are many for a block and for the Hessian; None
+        means the default, which is higher for rows in memory.
     """
     packing = problem.packing
     outputs, width = packing.shape
@@ -118,10 +125,12 @@ def importance_rule(
     )
 
 
-def most_rows(problem: Problem, nbytes: int = _NBYTES) -> int:
+def most_rows(problem: Problem, nbytes: int | None = None) -> int:
     """Return the largest number of rows that is kept; the number of all rows must be known."""
     packing, n_rows = problem.packing, problem.n_rows or 0
     row = row_nbytes(packing.n_features)
+    if nbytes is None:
+        nbytes = _NBYTES_IN_MEMORY if problem.blocks.in_memory else _NBYTES
     nbytes = max(nbytes, _HESSIANS * 8 * packing.size**2)
     room = max(nbytes // row, int(_SHARE_OF_BLOCK * n_rows / max(problem.blocks.n_blocks, 1)))
     wanted = max(_ROWS, _ROWS_PER_PARAMETER * packing.size)

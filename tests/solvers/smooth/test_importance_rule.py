@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,16 @@ def test_the_number_of_rows_kept(changed, n_rows, monkeypatch):
     X, y, weight = rows_of(np.random.default_rng(3), "plain")
     assert important_rows._ROWS in (20_000, changed.get("_ROWS"))
     assert most_rows(in_blocks(X, y, weight)) == n_rows
+
+
+def test_more_bytes_are_allowed_where_all_rows_are_in_memory():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80_000, 60)), rng.integers(0, 2, 80_000).astype(float)
+    problem, row = in_blocks(X, y, None), 4 * 60 + 5 * 8
+    small = replace(problem.blocks, n_blocks=1_000, sizes=(80,) * 1_000)
+    assert most_rows(replace(problem, blocks=small)) == 5 * 2**20 // row
+    lazy = replace(small, in_memory=False)
+    assert most_rows(replace(problem, blocks=lazy)) == 5 * 2**18 // row
 
 
 def test_a_limit_on_the_bytes_of_the_rows():
