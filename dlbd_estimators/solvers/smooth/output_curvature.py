@@ -90,7 +90,7 @@ def forming_dtype(problem: Problem, wanted: str) -> str:
 
 def is_rough(metric: Preconditioner, dtype: str) -> bool:
     """Return whether a preconditioner that was formed in ``dtype`` has to be formed in float64."""
-    return dtype == "float32" and rounding(dtype) * condition(metric) > _ROUGH
+    return takes_float64(lost_in_products(metric, dtype, 1.0))
 
 
 def product_dtype(problem: Problem, metric: Preconditioner, wanted: str) -> str:
