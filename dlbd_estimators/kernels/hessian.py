@@ -85,6 +85,12 @@ class HessianSum:
         self.offset = self._centre.astype(np.float64)
         if origin is not None:
             self.offset -= origin
+        # Subtracted from the rows as they are stored, if their dtype is that of the products; else
+        # from the rows in float64.
+        if block.dtype == self.dtype:
+            self._subtracted = RepeatedRow(self._centre, self.dtype)
+        else:
+            self._subtracted = RepeatedRow(self.offset, np.float64)
 
     def _multiplies_by_feature(self) -> bool:
         return bool(self._per_output) and len(self._pairs) > max(
@@ -101,7 +107,6 @@ class HessianSum:
         centre = np.zeros(n, dtype=block.dtype)
         if self._packing.fit_intercept:
             centre = centre_of(block, None).astype(block.dtype)
-        self._narrow_centre = RepeatedRow(centre, block.dtype)
         return centre
 
     def centred(self, X: Any, narrow: Any) -> Any:
@@ -122,10 +127,11 @@ class HessianSum:
         # Rows far beyond the range of float32 make an infinite Hessian, which the solver handles.
         with np.errstate(over="ignore"):
             if narrow.dtype == rows.dtype:
-                self._narrow_centre.combine(np.subtract, narrow, rows)
+                self._subtracted.combine(np.subtract, narrow, rows)
             else:
                 # Converting within np.subtract would take twice as long: NumPy would buffer.
-                wide = np.subtract(X, self.offset, out=scratch("centred", X.shape))
+                wide = scratch("centred", X.shape)
+                self._subtracted.combine(np.subtract, X, wide)
                 np.copyto(rows, wide, casting="same_kind")
         return rows
 
