@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlbd_estimators.engine.message_streams import send_late_messages
 from dlbd_estimators.engine.placement import Workers, limits, place
 from dlbd_estimators.engine.waits import Wait
 from dlbd_estimators.exceptions import ClusterError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds without a result after which the tasks are looked at.
 LOOK_EVERY = 2.0
+#: Seconds without a result after which messages that wait too long are sent, again and again.
+_SEND_EVERY = 10.0
 #: Seconds to wait for an answer of the scheduler.
 _PATIENCE = 20.0
 #: Seconds in which a nanny must stop a worker that does not respond, and start another.
@@ -48,6 +51,7 @@ class Watch:
         self._annotations = annotations
         self._work = work
         self._waits_since: float | None = None
+        self._sent_at = time.monotonic()
         #: For each worker, the last heartbeat that the scheduler knew of, and when this process
         #: first saw it: clocks of different machines are not compared.
         self._last_heartbeats: dict[str, tuple[float, float]] = {}
@@ -75,6 +79,7 @@ class Watch:
             client has lost the scheduler.
         """
         self.check_connection(progress)
+        self._send_late_messages()
         found = self._ask(keys)
         if found is None:
             self._check_wait("The scheduler does not answer", progress)
@@ -127,6 +132,14 @@ class Watch:
             logger.debug("The scheduler does not answer", exc_info=True)
             return None
         return found
+
+    def _send_late_messages(self) -> None:
+        """Send messages that wait too long. This does not wait for the answers."""
+        now = time.monotonic()
+        if now - self._sent_at >= _SEND_EVERY:
+            self._sent_at = now
+            loop: Any = self._client.loop
+            loop.add_callback(send_late_messages, self._client)
 
     def _check_wait(self, problem: str, progress: str, wait: Wait = Wait.LOST_WORKERS) -> None:
         """Return if the caller may wait longer; raise if it has waited too long."""

@@ -60,3 +60,37 @@ def fit_while_the_clock_jumps(folder, seconds):
 def test_a_clock_that_jumps_changes_no_bit(seconds, tmp_path):
     with started(fit_while_the_clock_jumps, tmp_path, str(seconds)) as process:
         assert printed(process) == ["ended", "same"]
+
+
+def hold_back(streams):
+    """Let messages wait for an hour: they do where the clock is set back before they are sent."""
+    for stream in streams:
+        stream.next_deadline = time.time() + 3600
+
+
+def hold_back_of_worker(dask_worker):
+    hold_back([dask_worker.batched_stream])
+
+
+@pytest.mark.parametrize(
+    "stream", ["client", "scheduler to client", "scheduler to worker", "worker"]
+)
+def test_messages_that_wait_since_a_jump_are_sent(stream, tmp_path):
+    with two_workers(tmp_path) as client:
+        scheduler = client.cluster.scheduler
+
+        def jump():
+            if stream == "client":
+                client.loop.add_callback(hold_back, [client.scheduler_comm])
+            elif stream == "scheduler to client":
+                client.loop.add_callback(hold_back, list(scheduler.client_comms.values()))
+            elif stream == "scheduler to worker":
+                client.loop.add_callback(hold_back, list(scheduler.stream_comms.values()))
+            else:
+                client.run(hold_back_of_worker)
+
+        read = Reads(tmp_path / "reads", 0.1)
+        jumping = read.at(N_BLOCKS // 2, jump)
+        found = run("newton", tmp_path, read)
+        jumping.join()
+        assert_same_bits(found, expected("newton", tmp_path))
