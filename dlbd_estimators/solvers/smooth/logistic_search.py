@@ -53,8 +53,9 @@ from dlbd_estimators.solvers.smooth.path_sample import (
 )
 from dlbd_estimators.solvers.solver import PassGenerator, State
 
-#: Relative length of the last step on a sample of the rows, and on all rows.
-_ENOUGH, _EXACT = 1e-3, 1e-12
+#: Remaining error of a model, relative to its first step: on a sample of the rows, and on all rows.
+#: Scores of neighbouring strengths differ little: larger errors change which of them is the best.
+_ENOUGH, _EXACT = 1e-4, 1e-12
 #: A sweep that leaves a larger share of the error before it is followed by sweeps in float64.
 _SLOW = 1 / 3
 #: Newton's method begins if the error is below this multiple of the accuracy: the next sweep is
