@@ -9,7 +9,11 @@ import pytest
 
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.smooth import important_rows
-from dlbd_estimators.solvers.smooth.important_rows import importance_rule, most_rows
+from dlbd_estimators.solvers.smooth.important_rows import (
+    importance_rule,
+    most_rows,
+    underflows_float32,
+)
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
 from tests.solvers.steps import regular
@@ -76,3 +80,11 @@ def test_a_limit_on_the_bytes_of_the_rows():
     ]
     assert [rule.n_rows for rule in rules] == [1_600, 500]
     assert rules[1].limit == pytest.approx(rules[0].limit * 500 / 1_600)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "underflows"), [([1.0, 1e-31], True), ([1e-29, 2.0], False), ([0.0, 1.0], False)]
+)
+def test_columns_that_vary_too_little_for_float32(spreads, underflows):
+    columns = Columns(np.ones(2), np.array(spreads) ** 2)
+    assert underflows_float32(columns) is underflows
