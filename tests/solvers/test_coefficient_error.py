@@ -147,6 +147,15 @@ def test_no_column_that_varies_leaves_the_decrement_itself():
     assert model.intercept_[0] == pytest.approx(np.log(1 / 3))
 
 
+def test_coefficients_count_as_a_millionth_of_the_allowed_change_at_least():
+    problem = problem_of(*drawn(0, "two classes"), HalfBinomialLoss())
+    variance, inverse = np.array([4.0, 1.0, 9.0, 1.0]), np.array([1.0, 25.0, 1.0, 4.0, 100.0])
+    for size, error in ((0.0, 1e6), (2e-6, 1e6), (1e-5, 5e5), (2.5, 2.0)):  # 5 is allowed
+        parameters = np.array([0.0, 0.0, size / 3.0, 0.0, 7.0])
+        found = error_of_decrement(problem, parameters, variance, inverse)
+        assert found == pytest.approx(error)
+
+
 def test_columns_that_say_nothing_are_no_reason_to_go_on():
     """Balanced to the last row: coefficients are zero, and rounding is no error of theirs."""
     X = np.tile([[-1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [1.0, -1.0]], (100, 1))
