@@ -87,16 +87,12 @@ def settings():
     return np.geterr(), [each["num_threads"] for each in pools]
 
 
-def test_hooks_have_the_settings_of_the_caller():
+@pytest.mark.parametrize("hook", ["before_step", "on_step", "save"])
+def test_hooks_have_the_settings_of_the_caller(hook):
     seen = []
     with np.errstate(over="raise", invalid="warn", divide="print"):
         expected = settings()
-        run(
-            "newton",
-            drawn(),
-            before_step=lambda _: seen.append(settings()),
-            on_step=lambda _state, _entry: seen.append(settings()),
-        )
+        run("newton", drawn(), **{hook: lambda *_: seen.append(settings())})
     assert seen
     assert all(each == expected for each in seen)
 

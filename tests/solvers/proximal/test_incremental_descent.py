@@ -111,7 +111,14 @@ def test_the_gaps_of_any_point_are_those_of_the_formulas(l2, fit_intercept, monk
         solved = solve(*args)
         return replace(solved, parameters=0.7 * solved.parameters)
 
+    conditions, risk = [], incremental_descent.rounding_risk
+
+    def recorded(moments, coef, condition):
+        conditions.append(condition)
+        return risk(moments, coef, condition)
+
     monkeypatch.setattr(incremental_descent, "solve_moments", solved_badly)
+    monkeypatch.setattr(incremental_descent, "rounding_risk", recorded)
     problem = problem_for(
         "targets",
         X,
@@ -129,3 +136,7 @@ def test_the_gaps_of_any_point_are_those_of_the_formulas(l2, fit_intercept, monk
     slope = np.abs(rows.T @ (targets - rows @ coef.T)).max()
     assert state.gradient_norm == pytest.approx(slope, rel=1e-8)
     assert state.status is Status.STALLED
+    kept = (coef != 0).any(axis=0)
+    block = (rows.T @ rows)[np.ix_(kept, kept)]  # with the L2 penalty
+    scale = np.sqrt(np.diag(block))
+    assert conditions == [pytest.approx(np.linalg.cond(block / scale / scale[:, None], 1))]

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlbd_estimators.kernels.importance import ImportantRows
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.smooth import important_rows
 from dlbd_estimators.solvers.smooth.important_rows import (
     importance_rule,
     most_rows,
     underflows_float32,
+    usable_rows,
 )
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
@@ -88,3 +90,17 @@ def test_a_limit_on_the_bytes_of_the_rows():
 def test_columns_that_vary_too_little_for_float32(spreads, underflows):
     columns = Columns(np.ones(2), np.array(spreads) ** 2)
     assert underflows_float32(columns) is underflows
+
+
+@pytest.mark.parametrize(("n_rows", "usable"), [(39, False), (40, True)])
+def test_ten_rows_for_each_parameter_are_of_use(n_rows, usable):
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    ones = np.ones(n_rows)
+    rows = ImportantRows(np.ones((n_rows, 3), np.float32), ones, ones, ones, ones, ones)
+    assert (usable_rows(problem, rows) is rows) is usable
+    rows.X[5, 1] = np.inf
+    assert usable_rows(problem, rows) is None
+    assert usable_rows(problem, None) is None
+    columns = Columns(np.zeros(3), np.ones(3))
+    room = 52 * n_rows  # three features in float32 and five numbers in float64
+    assert (importance_rule(problem, np.eye(4), columns, 6_400.0, room) is None) is not usable
