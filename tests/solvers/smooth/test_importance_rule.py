@@ -104,3 +104,27 @@ def test_ten_rows_for_each_parameter_are_of_use(n_rows, usable):
     columns = Columns(np.zeros(3), np.ones(3))
     room = 52 * n_rows  # three features in float32 and five numbers in float64
     assert (importance_rule(problem, np.eye(4), columns, 6_400.0, room) is None) is not usable
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "n_rows"),
+    [
+        (4, 400),  # a quarter of the rows of a block
+        (1_000, 19),  # the bytes of eight Hessians of four parameters
+    ],
+)
+def test_large_blocks_and_hessians_leave_room_for_more_rows(n_blocks, n_rows):
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    blocks = replace(problem.blocks, n_blocks=n_blocks, sizes=None)
+    assert most_rows(replace(problem, blocks=blocks, n_rows=6_400), 52) == n_rows
+
+
+def test_a_rule_needs_memory_for_a_hessian_and_the_rows_twice(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        important_rows, "matrices_fit", lambda _, n_entries: asked.append(n_entries)
+    )
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    columns = Columns(np.zeros(3), np.ones(3))
+    assert importance_rule(problem, np.eye(4), columns, 6_400.0) is None
+    assert asked == [16 + 2 * 1_600 * 52 // 8]

@@ -12,7 +12,9 @@ from dlbd_estimators import LogisticRegression
 from dlbd_estimators.blocks.dask_blocks import from_dask
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfPoissonDeviance
+from dlbd_estimators.kernels.penalties import L1
 from dlbd_estimators.solvers import Problem
+from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
 from tests.solvers.dense import answer, dense_decrement, problem_of, run
@@ -113,13 +115,39 @@ def test_small_data_are_not_sampled(rng):
     assert end.value.value == (problem, None)
 
 
-def test_each_step_on_a_sample_is_that_of_the_formulas(monkeypatch):
+def steps_on_samples(problem, X, y, *, squared):
+    """Newton's points on each sample of counts, and the end: the last decrement is small."""
+    w, points = np.zeros(2), []
+    for indices in problem.samples:
+        rows = np.concatenate([np.arange(20 * block, 20 * block + 20) for block in indices])
+        Z, penalty = np.column_stack([X[rows], np.ones(len(rows))]), np.array([5.0, 0.0]) / len(X)
+        base, scale, slope, step, done = np.inf, 1.0, 0.0, np.zeros(2), False
+        while not done:
+            points.append(w)
+            mean = np.exp(Z @ w)
+            value = np.mean(mean - y[rows] * (Z @ w)) + 0.5 * penalty @ w**2
+            if value > base - 1e-4 * scale * slope:
+                scale /= 2
+                w = w - scale * step
+                continue
+            gradient = Z.T @ (mean - y[rows]) / len(rows) + penalty * w
+            hessian = (Z * mean[:, None]).T @ Z / len(rows) + np.diag(penalty)
+            step = -np.linalg.solve(hessian, gradient)
+            base, scale, slope = value, 1.0, -gradient @ step
+            w = w + step
+            done = (slope if squared else np.sqrt(slope)) <= 0.1 * np.sqrt(2 / len(rows))
+    return points, w
+
+
+@pytest.mark.parametrize("solver", ["newton", "proximal_newton"])
+def test_each_step_on_a_sample_is_that_of_the_formulas(solver, monkeypatch):
     """Newton's first step for counts is too long: it is halved until the value falls."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=(960, 1))
     y = rng.poisson(np.exp(2.5 + 0.3 * X[:, 0])).astype(float)
+    l1 = None if solver == "newton" else L1(1e-6)
+    problem = problem_of(X, y, HalfPoissonDeviance(), strength=5.0, l1=l1)
     lazy, labels = da.from_array(X, chunks=(20, 1)), da.from_array(y, chunks=20)
-    problem = problem_of(X, y, HalfPoissonDeviance(), strength=5.0)
     problem = replace(problem, blocks=from_dask(lazy, labels, None))
     points, evaluate = [], Problem.evaluate
 
@@ -135,30 +163,17 @@ def test_each_step_on_a_sample_is_that_of_the_formulas(monkeypatch):
         ).partial
 
     with ThreadExecutor(1) as executor:
-        _, found = answer(warm_start(problem, "test", problem.samples), run_pass)
-    w, expected = np.zeros(2), []
-    for indices in problem.samples:
-        rows = np.concatenate([np.arange(20 * block, 20 * block + 20) for block in indices])
-        Z, penalty = np.column_stack([X[rows], np.ones(len(rows))]), np.array([5.0, 0.0]) / 960
-        base, scale, slope, step, done = np.inf, 1.0, 0.0, np.zeros(2), False
-        while not done:
-            expected.append(w)
-            mean = np.exp(Z @ w)
-            value = np.mean(mean - y[rows] * (Z @ w)) + 0.5 * penalty @ w**2
-            if value > base - 1e-4 * scale * slope:
-                scale /= 2
-                w = w - scale * step
-                continue
-            gradient = Z.T @ (mean - y[rows]) / len(rows) + penalty * w
-            hessian = (Z * mean[:, None]).T @ Z / len(rows) + np.diag(penalty)
-            step = -np.linalg.solve(hessian, gradient)
-            base, scale, slope = value, 1.0, -gradient @ step
-            w, done = w + step, slope <= 0.1 * np.sqrt(2 / len(rows))
+        if solver == "newton":
+            _, found = answer(warm_start(problem, "test", problem.samples), run_pass)
+            assert found.weight == pytest.approx(960)
+        else:
+            found = answer(ProximalNewton().init(problem, None), run_pass)
+            assert found.from_sample
+    expected, w = steps_on_samples(problem, X, y, squared=solver == "newton")
     assert [indices for _, indices in points[:: len(points) - 1]] == [*problem.samples]
     assert len(problem.samples) == 2
     np.testing.assert_allclose([point for point, _ in points], expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.parameters, w, rtol=1e-4)
-    assert found.weight == pytest.approx(960)
 
 
 def test_unknown_chunk_lengths_are_sampled_too(arrays):
