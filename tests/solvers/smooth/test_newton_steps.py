@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.smooth import newton
+from dlbd_estimators.solvers.smooth.important_rows import CorrectedStep
 from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.steps import (
@@ -94,3 +99,19 @@ def test_the_rounding_of_a_float32_hessian_is_in_the_bound():
     expected, _ = reference(problem, X, y, weight, 1e-7, start, epsilon)
     assert len(states) == len(expected) == 2
     assert states[0].error == pytest.approx(expected[0]["error"], rel=1e-4)
+
+
+def test_an_estimate_is_six_standard_errors_at_the_corrected_point(monkeypatch):
+    X, y, weight = small("two classes")
+    problem = problem_for("two classes", X, y, weight)
+    rng = np.random.default_rng(1)
+    point, step, shorter, variance = rng.uniform(0.5, 2.0, size=(4, problem.packing.size))
+    columns = Columns(np.average(X, axis=0, weights=weight), variances(X, weight))
+    options = problem, None, SimpleNamespace(point=point), step, None, columns
+    monkeypatch.setattr(newton, "corrected", lambda *_: CorrectedStep(shorter, variance))
+    found, estimate = newton._corrected(*options)
+    assert found is shorter
+    expected = 6 * relative_error(problem, point + shorter, X, weight, variance)
+    assert estimate == pytest.approx(expected)
+    monkeypatch.setattr(newton, "corrected", lambda *_: None)
+    assert newton._corrected(*options) == (step, np.inf)

@@ -13,8 +13,9 @@ from dlbd_estimators.blocks.dask_blocks import from_dask
 from dlbd_estimators.engine.threads import ThreadExecutor
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfPoissonDeviance
 from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.solvers import Problem
-from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
+from dlbd_estimators.solvers.smooth import output_curvature
 from dlbd_estimators.solvers.smooth.newton import Newton
 from dlbd_estimators.solvers.smooth.subsample_start import warm_start
 from tests.solvers.dense import answer, dense_decrement, problem_of, run
@@ -139,13 +140,15 @@ def steps_on_samples(problem, X, y, *, squared):
     return points, w
 
 
-@pytest.mark.parametrize("solver", ["newton", "proximal_newton"])
+@pytest.mark.parametrize("solver", ["newton", "newton_cg", "proximal_newton"])
 def test_each_step_on_a_sample_is_that_of_the_formulas(solver, monkeypatch):
     """Newton's first step for counts is too long: it is halved until the value falls."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=(960, 1))
     y = rng.poisson(np.exp(2.5 + 0.3 * X[:, 0])).astype(float)
-    l1 = None if solver == "newton" else L1(1e-6)
+    l1 = L1(1e-6) if solver == "proximal_newton" else None
+    # A preconditioner from all rows of the sample is its Hessian, which makes each step exact.
+    monkeypatch.setattr(output_curvature, "_ROWS_PER_PARAMETER", 1_000)
     problem = problem_of(X, y, HalfPoissonDeviance(), strength=5.0, l1=l1)
     lazy, labels = da.from_array(X, chunks=(20, 1)), da.from_array(y, chunks=20)
     problem = replace(problem, blocks=from_dask(lazy, labels, None))
@@ -167,9 +170,9 @@ def test_each_step_on_a_sample_is_that_of_the_formulas(solver, monkeypatch):
             _, found = answer(warm_start(problem, "test", problem.samples), run_pass)
             assert found.weight == pytest.approx(960)
         else:
-            found = answer(ProximalNewton().init(problem, None), run_pass)
+            found = answer(SOLVERS[solver]().init(problem, None), run_pass)
             assert found.from_sample
-    expected, w = steps_on_samples(problem, X, y, squared=solver == "newton")
+    expected, w = steps_on_samples(problem, X, y, squared=solver != "proximal_newton")
     assert [indices for _, indices in points[:: len(points) - 1]] == [*problem.samples]
     assert len(problem.samples) == 2
     np.testing.assert_allclose([point for point, _ in points], expected, rtol=1e-4, atol=1e-6)
