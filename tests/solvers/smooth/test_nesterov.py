@@ -18,7 +18,7 @@ from tests.solvers.steps import (
 
 
 def is_near(problem, newton, X, weight):
-    """Without a penalty, a step that changes predictions by a half or more shows no minimum."""
+    """Return whether a Newton step is so short that a minimum is near; with a penalty, always."""
     return not problem.may_separate or largest_change(problem, newton, X, weight) < 0.5
 
 

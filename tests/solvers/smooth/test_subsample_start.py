@@ -73,7 +73,7 @@ def test_sorted_rows_change_nothing(order, solver, arrays):
     model = LogisticRegression(solver=solver, tol=TOL).fit(X[rows], y[rows])
     assert decrement_of(model, X, y) <= 3 * TOL
     assert model.n_passes_ <= (8 if solver == "newton" else 30)
-    if (order, solver) == ("class", "newton"):  # the sample misled: it begins again at zero
+    if (order, solver) == ("class", "newton"):  # the sample misleads: the fit restarts at zero
         assert model.history_[0]["step"] == 0.0
         assert model.history_[0]["loss"] > np.log(2.0)
         assert model.history_[1]["loss"] == pytest.approx(np.log(2.0))
@@ -117,7 +117,7 @@ def test_small_data_are_not_sampled(rng):
 
 
 def steps_on_samples(problem, X, y, *, squared):
-    """Newton's points on each sample of counts, and the end: the last decrement is small."""
+    """Return the points of Newton's method on each sample of counts, and the last point."""
     w, points = np.zeros(2), []
     for indices in problem.samples:
         rows = np.concatenate([np.arange(20 * block, 20 * block + 20) for block in indices])

@@ -91,7 +91,7 @@ def test_steps_and_evaluations_are_those_of_scipy(alpha, far):
 
 @pytest.mark.parametrize("size", [1e-3, 1e3])
 def test_the_last_step_is_that_of_scipy_whatever_the_size_of_the_objective(size):
-    """It is the first one that gains a small share of the value, or of one if that is more."""
+    """Its gain is a small share of the value, or of 1 if the value is smaller than 1."""
     X, _ = task("number")
     y = size * (X @ np.arange(1.0, 6.0) + np.random.default_rng(0).normal(size=len(X)))
     network = Network(Layers((5, 1)), ACTIVATIONS["tanh"], HalfSquaredError(), 0.0)
