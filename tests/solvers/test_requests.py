@@ -28,3 +28,8 @@ def test_a_pass_has_the_number_of_entries_of_its_matrices(order, options, n_entr
     asked = next(problem.evaluate(np.zeros(15), order, "label", importance=rule, **options))
     assert asked.n_entries == n_entries + rule.nbytes // 8
     assert rule.nbytes > 0
+
+
+def test_a_product_with_a_hessian_has_no_matrix(rng):
+    problem = problem_of(rng.normal(size=(20, 4)), np.arange(20.0) % 3, HalfMultinomialLoss())
+    assert next(problem.product(np.zeros(5), np.ones(5), "label")).n_entries == 0
