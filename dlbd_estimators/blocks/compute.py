@@ -17,7 +17,7 @@ from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Dependencies, Graph, dependencies_of, is_fused
-from dlbd_estimators.blocks.zarr_chunks import read_whole_chunks
+from dlbd_estimators.blocks.zarr_chunks import read_chunks
 
 
 def compute(graph: Graph, keys: Sequence[Key]) -> list[Any]:
@@ -75,7 +75,7 @@ def _read_directly(task: Any, values: Graph) -> Any:
     if getattr(task, "func", None) is not getter or task.kwargs or any(task.args[3:]):
         return None
     array, selection = (_value(argument, values) for argument in task.args[:2])
-    return read_whole_chunks(array, selection)
+    return read_chunks(array, selection)
 
 
 def _value(argument: Any, values: Graph) -> Any:

@@ -1,4 +1,4 @@
-"""Decode whole chunks of a local Zarr array directly into the rows of a block.
+"""Decode chunks of a local Zarr array directly into the rows of a block.
 
 For each chunk, zarr reads the bytes into new memory, decodes them into new memory, and copies the
 values to the result. Each of its reads also waits for an event loop in another thread. If chunks
@@ -45,7 +45,7 @@ class _Chunks(NamedTuple):
     length: int
 
 
-def read_whole_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
+def read_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
     """Return rows of a Zarr array, or None if zarr has to read them.
 
     Parameters
@@ -53,8 +53,8 @@ def read_whole_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
     array : object
         The array. If it is not a ``zarr.Array``, the result is None.
     selection : object
-        The index of the rows: a tuple of slices, whose first one selects whole chunks, and whose
-        others select all columns.
+        The index of the rows: a tuple of slices. The first slice starts at the first row of a
+        chunk, and the others select all columns.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def read_whole_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
     edges = [*range(start, stop, length), stop]
     for first, last in pairwise(edges):
         part = rows[first - start : last - start]
-        # The last chunk of an array is stored with rows beyond the end.
+        # Every chunk is stored with the same number of rows, also beyond the end of the array.
         whole = part if len(part) == length else np.empty((length, *part.shape[1:]), part.dtype)
         if not _decode(chunks, first // length, whole.reshape(-1).view(np.uint8)):
             return None
@@ -128,7 +128,7 @@ def _local_folder(store: Any) -> Path | None:
 def _bounds(
     shape: tuple[int, ...], chunks: tuple[int, ...], selection: Any
 ) -> tuple[int, int] | None:
-    """Return the first row and the row after the last one, if they bound whole chunks."""
+    """Return the first row and the row after the last one, if the first row begins a chunk."""
     if not (
         isinstance(selection, tuple)
         and len(selection) == len(shape) > 0
@@ -141,8 +141,7 @@ def _bounds(
     )
     if any(bounds != (0, size) for bounds, size in zip(others, shape[1:], strict=True)):
         return None
-    whole = start % chunks[0] == 0 and (stop % chunks[0] == 0 or stop == shape[0])
-    return (start, stop) if whole and start < stop else None
+    return (start, stop) if start < stop and start % chunks[0] == 0 else None
 
 
 def _decode(chunks: _Chunks, number: int, out: _Bytes) -> bool:
