@@ -71,10 +71,10 @@ def _run(task: Any, values: Graph) -> Any:
 
 def _read_directly(task: Any, values: Graph) -> Any:
     """Return the rows that a task takes from a Zarr array, or None if the task has to run."""
-    # The other arguments are a lock, and whether the result has to be an ndarray.
-    if getattr(task, "func", None) is not getter or task.kwargs or any(task.args[3:]):
+    # With more arguments, the array has to be read under a lock, or to keep its type.
+    if getattr(task, "func", None) is not getter or task.kwargs or len(task.args) != 2:
         return None
-    array, selection = (_value(argument, values) for argument in task.args[:2])
+    array, selection = (_value(argument, values) for argument in task.args)
     return read_chunks(array, selection)
 
 
