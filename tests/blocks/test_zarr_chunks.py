@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dask.array as da
@@ -10,6 +11,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from numcodecs import Zstd
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from dlbd_estimators.blocks import zarr_chunks
@@ -128,7 +130,7 @@ def empty(file: Path) -> None:
 
 
 def of_fewer_rows(file: Path) -> None:
-    file.write_bytes(bytes(ZSTD._zstd_codec.encode(np.zeros(8, "f4"))))
+    file.write_bytes(bytes(Zstd().encode(np.zeros(8, "f4"))))
 
 
 @pytest.mark.parametrize("damage", [cut_short, empty, of_fewer_rows])
@@ -138,7 +140,7 @@ def test_damaged_chunks_are_errors_of_zarr(damage, tmp_path, rng):
     with pytest.raises((ValueError, RuntimeError)) as expected:
         array[50:100]
     blocks = from_dask(opened(tmp_path, "array"), da.ones(100, chunks=50), None)
-    with pytest.raises(type(expected.value), match=r".*"):
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
         blocks.load(1)
 
 
