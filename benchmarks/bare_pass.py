@@ -91,8 +91,13 @@ def bare_processes(n_processes: int) -> Iterator[Pool]:
     n_processes : int
         Number of processes.
     """
-    with multiprocessing.get_context("spawn").Pool(n_processes, _use_one_thread) as pool:
+    pool = multiprocessing.get_context("spawn").Pool(n_processes, _use_one_thread)
+    try:
         yield pool
+    finally:
+        # Not `terminate`: numcodecs has a lock, which only a process that ends by itself removes.
+        pool.close()
+        pool.join()
 
 
 def bare_pass(pool: Pool, array: zarr.Array[Any], n_processes: int) -> BarePass:
