@@ -237,12 +237,14 @@ def _lines_between(file: Any, start: int, stop: int, begin: int) -> bytes:
 
 def _text(data: bytes, block: CSVBlock) -> bytes:
     """Return the bytes, decoded and encoded as UTF-8."""
+    utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
+    if utf8 and data.isascii():
+        return data
     try:
         text = data.decode(block.form.encoding)
     except UnicodeDecodeError as error:
         before = _lines_before(block) + int(data[: error.start].count(b"\n"))
         raise _wrong_encoding(block.path, before + 1, block.form, error) from error
-    utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
     return data if utf8 else text.encode()
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from dask.array.core import Array as DaskArray
-from dask.delayed import Delayed
 
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.first_pass import count_and_keep
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import encoded_arrays
 from storage.ingestion.plan import check_names
@@ -93,8 +93,8 @@ def encode_source(
 
 def read_rows(
     source: Source, selection: RowSelection | None, columns: Sequence[str]
-) -> list[Delayed]:
-    """Return the rows of each partition, those that are selected."""
+) -> list[LazyRows]:
+    """Return the lazy rows of each partition, those that are selected."""
     if selection is None:
         return source.rows(columns)
     wanted = [*columns, *({selection.column} - {*columns})]
