@@ -20,7 +20,6 @@ from storage.ingestion.encoded_source import encode_source
 from storage.ingestion.join import Join
 from storage.ingestion.joined_tables import load_tables
 from storage.ingestion.lookup import Lookup
-from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.plan import columns_of_recipe, planned_columns
 from storage.ingestion.record import IngestRecord
 from storage.ingestion.selection import HashSplit, RowSelection, TimeSplit
@@ -224,7 +223,7 @@ def ingest(
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
         signature=_signature(found, csv, record),
         resume=resume,
-        blocks_at_once=blocks_at_once(),
+        blocks_at_once=encoded.blocks_at_once,
     )
 
 

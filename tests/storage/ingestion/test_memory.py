@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import dask
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from dask.callbacks import Callback
@@ -71,6 +73,24 @@ def test_raw_rows_are_used_by_the_task_that_reads_them(tmp_path, monkeypatch):
     # A partition of several pieces is read once, and waits for all of them.
     monkeypatch.setattr(pieces, "_PIECE_NBYTES", 8 * ROWS // 2)
     assert ingest(tmp_path, 13).kinds[Rows] == n_of_sample + 14  # the header makes one more
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_tasks_that_partitions_share_run_once_a_pass(tmp_path):
+    runs = []
+
+    def rows(_, n):
+        runs.append(n)
+        return pd.DataFrame({"a": np.arange(n), "y": np.arange(n) % 2})
+
+    whole = dd.from_map(rows, [0], n=40 * ROWS, meta={"a": int, "y": int})
+    frame = whole.repartition(npartitions=40)
+    with dask.config.set(scheduler="synchronous"):
+        data = storage.ingest(
+            frame, tmp_path / "d", target="y", chunk_nbytes=ROWS * 8, block_nbytes=ROWS * 16
+        )
+    assert data.X.numblocks[0] > 4 * pieces._BLOCKS_OF_THREAD
+    assert len(runs) == 2
 
 
 def test_dask_knows_the_size_of_rows():
