@@ -25,7 +25,7 @@ __all__ = ["array_of", "blocks_at_once", "encoded_arrays"]
 _PIECE_NBYTES = 32 * 2**20
 
 #: Blocks that one computation writes, for each thread.
-_BLOCKS_OF_THREAD = 16
+_BLOCKS_OF_THREAD = 8
 
 
 def blocks_at_once() -> int:
