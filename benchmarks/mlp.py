@@ -33,7 +33,8 @@ LINES = {
         2.2,
     ),
     "wide-sklearn": Line.at_least(
-        "the same, {wide}, batches of {wide_batch}: samples/s / scikit-learn's", 1.3
+        "the same, {wide}, batches of {wide_batch}, {wide_rows} rows: samples/s / scikit-learn's",
+        1.3,
     ),
     "small-sklearn": Line.at_least("the same, {small}: samples/s / scikit-learn's", 2.0),
     "torch": Line.at_least(
@@ -41,7 +42,7 @@ LINES = {
         "permutation",
         2.2,
     ),
-    "wide-torch": Line.at_least("the same, {wide}, batches of {wide_batch}", 1.3),
+    "wide-torch": Line.at_least("the same, {wide}, batches of {wide_batch}, {wide_rows} rows", 1.3),
     "small-torch": Line.at_least("the same, {small}", 2.0),
     "out-of-core": Line.at_least(
         "the same network, {large} rows in Zarr ({large_nbytes}), n_replicas=1 on one worker of "

@@ -88,7 +88,7 @@ def against_sklearn(workload: NetworkWorkload, table: Table) -> None:
     """Compare networks of three shapes with scikit-learn's MLPClassifier, on the same rows."""
     for name, problem in SHAPES.items():
         settings = problem.settings(workload.memory_epochs)
-        rows = problem.rows(workload.memory_rows)
+        rows = workload.in_memory(problem)
 
         def sklearn_speed(
             n_threads: int, settings: dict[str, Any] = settings, rows: Rows = rows
@@ -139,7 +139,7 @@ def torch_settings(problem: Problem, epochs: int) -> dict[str, Any]:
 def against_torch(workload: NetworkWorkload, table: Table) -> None:
     """Compare networks of three shapes with PyTorch, which trains in its own process."""
     for name, problem in SHAPES.items():
-        rows = problem.rows(workload.memory_rows)
+        rows = workload.in_memory(problem)
         with Torch(workload, problem, rows) as torch:
             _in_memory(
                 workload,
@@ -161,7 +161,7 @@ def against_torch(workload: NetworkWorkload, table: Table) -> None:
 def out_of_core(workload: NetworkWorkload, table: Table) -> None:
     """Compare a worker with one thread, which reads Zarr, with one thread on rows in memory."""
     data = workload.dataset(workload.large)
-    X, y = IMAGES.rows(workload.memory_rows)
+    X, y = workload.in_memory(IMAGES)
     with local_workers(1, MEMORY, workload.folder):
         _warm_up(data)
 

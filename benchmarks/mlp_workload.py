@@ -187,7 +187,9 @@ class NetworkWorkload:
     plots : Path or None
         Folder for plots; None to draw none.
     memory_rows, memory_epochs : int
-        Rows and epochs of the problem in memory.
+        Rows and epochs of the problems in memory.
+    wide_rows : int
+        Rows of the problem with the widest network in memory.
     large : Layout
         Data set four times as large as a worker's memory.
     shared, shared_epochs : Layout, int
@@ -215,6 +217,7 @@ class NetworkWorkload:
     folder: Path
     plots: Path | None = None
     memory_rows: int = 60_000
+    wide_rows: int = 10_000
     memory_epochs: int = 3
     large: Layout = Layout(IMAGES, 128, 10_240)
     shared: Layout = Layout(IMAGES, 20, 10_240)
@@ -240,6 +243,7 @@ class NetworkWorkload:
             folder,
             plots,
             memory_rows=6_000,
+            wide_rows=2_000,
             memory_epochs=2,
             large=Layout(IMAGES, 32, 10_240),
             shared=Layout(IMAGES, 8, 2_048),
@@ -264,6 +268,7 @@ class NetworkWorkload:
             "network": str(IMAGES),
             "wide": str(WIDE),
             "wide_batch": str(WIDE.batch_size),
+            "wide_rows": f"{self.wide_rows:,}",
             "small": str(SMALL),
             "table": str(TABLE),
             "memory": MEMORY,
@@ -284,6 +289,10 @@ class NetworkWorkload:
     def half(self) -> Layout:
         """Layout with half of the blocks of the large data set."""
         return Layout(self.large.problem, self.large.n_blocks // 2, self.large.block_rows)
+
+    def in_memory(self, problem: Problem) -> Rows:
+        """Return the rows of a problem in memory."""
+        return problem.rows(self.wide_rows if problem is WIDE else self.memory_rows)
 
     def dataset(self, layout: Layout) -> storage.Dataset:
         """Open a data set, or make it."""

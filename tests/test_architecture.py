@@ -239,7 +239,13 @@ def distributed_out_of_place(root: Path) -> list[str]:
         and found.path.parts
         not in {
             ("dlbd_estimators", "engine", f"{name}.py")
-            for name in ("cluster", "cluster_graphs", "inside_tasks", "task_results")
+            for name in (
+                "cluster",
+                "cluster_graphs",
+                "inside_tasks",
+                "message_streams",
+                "task_results",
+            )
         }
     ]
 

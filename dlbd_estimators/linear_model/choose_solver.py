@@ -1,8 +1,8 @@
 """Choice of the solver: by its name, or by the expected time of a fit.
 
 A pass reads each row (at the rate of decoding, or of memory) and computes its gradient and, for
-Newton's method, its Hessian. From the solution of a sample, Newton's method takes about 3 passes,
-and L-BFGS preconditioned with the sample's Hessian about 8. Newton's method by conjugate gradients,
+Newton's method, its Hessian. From the solution of a sample, Newton's method takes about 2.5 passes,
+and L-BFGS preconditioned with the sample's Hessian about 7. Newton's method by conjugate gradients,
 which computes no Hessian matrix, takes about 5 steps and 30 Hessian-vector products. Without a
 sample, L-BFGS has no preconditioner and takes far more passes, so the faster one of the two Newton
 methods is chosen. The rates below were measured on one core of a server of 2023. Only their ratios
@@ -61,10 +61,12 @@ _NEEDS = {
 }
 
 _DECODE_BYTES_PER_SECOND = 1.2e9
-_MEMORY_BYTES_PER_SECOND = 1.5e10
-_GRADIENT_FLOPS_PER_SECOND = 8e9
-_SECONDS_PER_OUTPUT = 1.5e-8
-_HESSIAN_FLOPS_PER_SECOND = 4e10
+_MEMORY_BYTES_PER_SECOND = 4e10
+_GRADIENT_FLOPS_PER_SECOND = 1.2e10
+_SECONDS_PER_OUTPUT = 1e-8
+_HESSIAN_FLOPS_PER_SECOND = 6e10
+#: Seconds to weight a row, and each of its columns, for each pair of outputs of a Hessian.
+_SECONDS_PER_WEIGHT, _SECONDS_PER_WEIGHTED_COLUMN = 8e-8, 1.5e-9
 #: Assumed share of the columns in which a sparse row has an entry; seconds to decode an entry, to
 #: multiply it in a gradient, and to multiply two entries of a row in a Hessian.
 _SPARSE_SHARE = 0.01
@@ -74,14 +76,13 @@ _SECONDS_PER_PAIR = 1e-8
 #: Expected steps of Newton's method, by whether it starts from the solution of a sample; steps of
 #: L-BFGS from a sample; steps and Hessian-vector products of Newton's method by conjugate
 #: gradients, by whether it starts from the solution of a sample.
-_NEWTON = {True: 3.0, False: 12.0}
-_LBFGS = 8.0
+_NEWTON = {True: 2.5, False: 12.0}
+_LBFGS = 7.0
 _NEWTON_CG = {True: (5.0, 30.0), False: (12.0, 60.0)}
 #: Steps of L-BFGS on sparse rows without a sample. It forms the Hessian of all rows once.
 _LBFGS_ALONE = 28.0
-#: Newton's method is preferred up to this multiple of the shortest expected time: if classes can
-#: almost be separated, or columns are nearly dependent, it takes some fifty passes, and the other
-#: methods take hundreds of cheaper ones and may still not converge.
+#: For rows that are not in memory, Newton's method is preferred up to this multiple of the shortest
+#: expected time: it takes a third of the passes, and storage may be far slower than assumed.
 _NEWTON_PREFERRED = 1.75
 #: Cost of a Hessian-vector product, in gradients; with many outputs, it is computed in float32.
 _PRODUCT, _PRODUCT_OF_MANY_OUTPUTS = 1.5, 1.0
@@ -212,8 +213,8 @@ def _cheapest(problem: Problem) -> type[Minimizer[Any]]:
         few = packing.n_features <= LARGEST_HESSIAN
         return Gram if few and _fits(problem, Gram) else LBFGS
     costs = expected_seconds(problem)
-    fastest = min(costs.values())
-    if costs.get(Newton, np.inf) <= _NEWTON_PREFERRED * fastest:
+    preferred = 1.0 if problem.blocks.in_memory else _NEWTON_PREFERRED
+    if costs.get(Newton, np.inf) <= preferred * min(costs.values()):
         return Newton
     return min(costs, key=lambda solver: costs[solver])
 
@@ -272,4 +273,6 @@ def seconds_per_row(packing: Packing, in_memory: bool, itemsize: int) -> tuple[f
     free = max(outputs - 1, 1)
     squares, products = free, free * (free - 1) / 2
     hessian = (squares + 2 * products) * features**2 / _HESSIAN_FLOPS_PER_SECOND
+    weighting = _SECONDS_PER_WEIGHT + features * _SECONDS_PER_WEIGHTED_COLUMN
+    hessian += (squares + products) * weighting
     return read + gradient + hessian, read + gradient
