@@ -25,9 +25,10 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Known
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from dlbd_estimators.solvers.smooth import important_rows
 from dlbd_estimators.solvers.smooth.important_rows import corrected, importance_rule
 from dlbd_estimators.solvers.smooth.newton import Newton
-from tests.solvers.dense import dense_decrement, dense_derivatives, problem_of, run
+from tests.solvers.dense import dense_decrement, dense_derivatives, evaluate, problem_of, run
 from tests.solvers.steps import regular
 from tests.strategies import random_generators
 
@@ -244,6 +245,29 @@ def test_variances_are_those_of_the_formula(n_classes, rng):
     # All rows are kept, with their own weights: the step leads to the minimum of F.
     _, slope, _ = dense_derivatives(problem, X, y, end, weight)
     assert np.abs(slope).max() < 1e-3 * np.abs(here.gradient).max()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_newtons_step_has_as_many_corrections_as_allowed(most, rng, monkeypatch):
+    X, y, _ = rows_of(rng, "plain", n=400)
+    problem = replace(ANY[2], penalty=L2(1.0), known=Known(400.0, centre=np.zeros(P)))
+    here = evaluate(
+        problem_of(X, y, problem.loss, strength=1.0), np.zeros(4), Order.HESSIAN, "test"
+    )
+    one, steps = np.ones(400), []
+    rows = ImportantRows(X, y, one, one, 0.0 * one, one)
+    monkeypatch.setattr(important_rows, "_MAX_STEPS", most)
+    monkeypatch.setattr(important_rows, "_SETTLED", 0.0)  # no step is short enough to be the last
+    derivatives = important_rows._Model.derivatives
+
+    def recorded(self, step):
+        steps.append(step)
+        return derivatives(self, step)
+
+    monkeypatch.setattr(important_rows._Model, "derivatives", recorded)
+    factor = Factor.of(here.hessian)
+    corrected(problem, rows, here, -factor.solve(here.gradient), factor)
+    assert len(steps) == most + 1
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(rng):
