@@ -1,6 +1,6 @@
 """Measure linear models, and compare the figures with their targets.
 
-    python benchmarks/out_of_core.py                  all measurements, about 15 minutes
+    python benchmarks/out_of_core.py                  all measurements, about 20 minutes
     python benchmarks/out_of_core.py --quick          small sizes, to see that it works
     python benchmarks/out_of_core.py --only memory    one line of the table, or several
 
@@ -20,6 +20,7 @@ from pathlib import Path
 import against_dask_ml
 import in_memory
 import lasso
+import limit
 import on_disk
 import pipelines
 import same_bits
@@ -43,6 +44,7 @@ LINES = {
         450e6,
     ),
     "ridge": Line("Ridge, same data: passes; wall / bare work", "1; <= 1.15", 1.15),
+    **limit.LINES,
     "pipeline": Line.at_most(
         "SimpleImputer -> StandardScaler -> LogisticRegression, same data with 2 % missing: passes "
         "more than LogisticRegression alone",
@@ -112,7 +114,9 @@ NOTES = """\
 Times and ratios are medians, with the smallest and the largest in brackets. The two sides of a
 ratio were measured in turns in one run, and files were read from the page cache. Bare work: the
 same workers read the same chunks with zarr and compute X.T @ X, nothing else. The time of each fit
-is divided by the mean time of the bare work just before and just after it. Peak memory is the
+is divided by the mean time of the bare work just before and just after it. Decoding and multiplying
+alone: two processes decode all chunks into one buffer each, without zarr, and compute X.T @ X. The
+ratio is the median of the turns, in the layout where it is largest. Peak memory is the
 operating system's high-water mark of the whole process. The difference of coefficients is
 max |a - b| / max |b|; for columns of different scales it is the largest relative error of a single
 coefficient.
@@ -123,6 +127,7 @@ def measurements(peers: bool) -> list[Measurement]:
     """Return all measurements in the order they run, with the names of the lines of each."""
     found: list[Measurement] = [
         (on_disk.against_bare_work, ("passes", "bare-work", "ridge")),
+        (limit.distance, tuple(limit.LINES)),
         (on_disk.memory, ("memory",)),
         (on_disk.by_hand, ("memmap",)),
         (pipelines.against_alone, ("pipeline", "pipeline-time")),

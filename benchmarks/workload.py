@@ -65,23 +65,29 @@ class Workload:
         Number of rows of the data set on disk.
     shape_nbytes : int
         Size of each of the data sets on disk that differ in shape, in bytes.
+    limit_rows : int
+        Number of rows of the data sets on disk that differ in layout.
     memory_rows, multinomial_rows, lasso_rows, scaled_rows : int
         Numbers of rows of the problems in memory.
     shared_rows : int
         Number of rows of the data set that clusters of several sizes fit.
     repeats : int
         Repeats of a comparison.
+    limit_repeats : int
+        Repeats of the comparison of fits with the limit of the machine.
     """
 
     folder: Path
     rows: int = 8_000_000
     shape_nbytes: int = 400_000_000
+    limit_rows: int = 2_000_000
     memory_rows: int = 1_000_000
     multinomial_rows: int = 200_000
     lasso_rows: int = 500_000
     scaled_rows: int = 200_000
     shared_rows: int = 1_000_000
     repeats: int = 3
+    limit_repeats: int = 5
 
     @classmethod
     def quick(cls, folder: Path) -> Workload:
@@ -90,12 +96,14 @@ class Workload:
             folder,
             rows=400_000,
             shape_nbytes=40_000_000,
+            limit_rows=200_000,
             memory_rows=100_000,
             multinomial_rows=20_000,
             lasso_rows=50_000,
             scaled_rows=20_000,
             shared_rows=400_000,
             repeats=1,
+            limit_repeats=2,
         )
 
     def words(self) -> dict[str, str]:
@@ -106,6 +114,7 @@ class Workload:
             "features": str(FEATURES),
             "shape_mb": str(self.shape_nbytes // 1_000_000),
             "memory": MEMORY,
+            "limit_rows": f"{self.limit_rows:,}",
             "memory_rows": f"{self.memory_rows:,}",
             "multinomial_rows": f"{self.multinomial_rows:,}",
             "shared_rows": f"{self.shared_rows:,}",

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import dask
+from dask.array.core import getter
 from dask.optimization import cull
 from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Dependencies, Graph, dependencies_of, is_fused
+from dlbd_estimators.blocks.zarr_chunks import read_chunks
 
 
 def compute(graph: Graph, keys: Sequence[Key]) -> list[Any]:
@@ -55,7 +57,8 @@ def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> l
 def _run(task: Any, values: Graph) -> Any:
     """Run a task, given the values of its dependencies."""
     if not is_fused(task):
-        return task(values)
+        rows = _read_directly(task, values)
+        return task(values) if rows is None else rows
     # A fused task: Dask would order its inner tasks again for each block.
     inner, last, names, *given = task.args
     inputs = {
@@ -64,6 +67,15 @@ def _run(task: Any, values: Graph) -> Any:
     graph = {**inner, **inputs}
     (value,) = _run_all(graph, dependencies_of(graph, [last]), [last])
     return value
+
+
+def _read_directly(task: Any, values: Graph) -> Any:
+    """Return the rows that a task takes from a Zarr array, or None if the task has to run."""
+    # With more arguments, the array has to be read under a lock, or to keep its type.
+    if getattr(task, "func", None) is not getter or task.kwargs or len(task.args) != 2:
+        return None
+    array, selection = (_value(argument, values) for argument in task.args)
+    return read_chunks(array, selection)
 
 
 def _value(argument: Any, values: Graph) -> Any:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
-from dlbd_estimators.kernels.kernel import tile_rows
+from dlbd_estimators.kernels.kernel import scratch, tile_rows
 from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.sparse_rows import is_sparse
 
@@ -40,7 +40,8 @@ def centre_of(
         return np.zeros(columns.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         first = rows[0].astype(np.float64)
-        centre: FloatArray = first + np.add.reduce(rows - first, axis=0) / len(rows)
+        rest = np.subtract(rows, first, out=scratch("minus first row", rows.shape))
+        centre: FloatArray = first + np.add.reduce(rest, axis=0) / len(rows)
         finite = np.isfinite(centre)
         return centre if finite.all() else np.where(finite, centre, 0.0)
 
