@@ -61,10 +61,12 @@ def append_arrays(
     *,
     source: str | None = None,
     quality: bytes | None = None,
+    blocks_at_once: int | None = None,
 ) -> Dataset:
     """Append arrays of the same columns and kinds; return the new version, opened.
 
-    `quality` is the content of the quality report of the rows, if they were ingested.
+    `quality` is the content of the quality report of the rows, if they were ingested, and
+    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`.
     """
     store = appendable(data)
     inputs = Inputs.of(X, y, sample_weight)
@@ -81,7 +83,7 @@ def append_arrays(
     new = _NewVersion.after(current, store, n_added, source)
     check_number_of_chunks(new.layouts)
     try:
-        manifest = new.write(arrays, quality)
+        manifest = new.write(arrays, quality, blocks_at_once)
     except BaseException as error:
         with contextlib.suppress(OSError):
             store.delete(new.folder)
@@ -127,12 +129,14 @@ class _NewVersion:
         layouts = layouts_at(old, history.first.n_samples, (*history.appended, growing))
         return cls(store, current, version, folder, layouts)
 
-    def write(self, arrays: Mapping[str, Array], quality: bytes | None) -> Appended:
+    def write(
+        self, arrays: Mapping[str, Array], quality: bytes | None, blocks_at_once: int | None
+    ) -> Appended:
         """Write all files but the manifest, and return the manifest."""
         store, folder = self.store, self.folder
         store.make_folder(folder)
         store.make_folder(VERSIONS)
-        entries = write_arrays(arrays, _writers(self.current, self.layouts))
+        entries = write_arrays(arrays, _writers(self.current, self.layouts), at_once=blocks_at_once)
         if self.current.version == 1:
             keep_last_chunks(store, tuple(self.current.layouts.values()))
         names = [layout.name for layout in self.layouts]

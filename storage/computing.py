@@ -10,10 +10,11 @@ from typing import Any
 
 import dask.base
 import dask.config
+from dask.system import CPU_COUNT
 
 from storage.errors import UnencryptedCluster
 
-__all__ = ["compute", "persist", "worker_memory"]
+__all__ = ["compute", "n_threads", "persist", "worker_memory"]
 
 _REQUIRED = "distributed.comm.require-encryption"
 #: Protocols whose connections are encrypted, and the one that never leaves the process.
@@ -56,6 +57,15 @@ def worker_memory() -> int | None:
         return None
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return sum(int(worker.get("memory_limit") or 0) for worker in workers)
+
+
+def n_threads() -> int:
+    """Return the number of threads of all workers; without a cluster, the number of cores."""
+    client = _active_client()
+    if client is None:
+        return CPU_COUNT
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return max(1, sum(int(worker["nthreads"]) for worker in workers))
 
 
 def _active_client() -> Any:

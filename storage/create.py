@@ -175,6 +175,7 @@ def store_arrays(
     signature: str = "",
     resume: bool = False,
     entries_per_row: float | None = None,
+    blocks_at_once: int | None = None,
 ) -> Dataset:
     """Store arrays as :func:`create_dataset` does, and write `more_files` beside them.
 
@@ -182,6 +183,7 @@ def store_arrays(
     its name. `signature` identifies the source of the arrays and all parameters; with `resume`, the
     complete blocks of a killed writing with this signature are kept. `entries_per_row` is that of
     the densest part of a sparse X, if it is known; otherwise parts of X are computed to find it.
+    `blocks_at_once` is the `at_once` of :func:`~storage.writer.write_arrays`.
     """
     place = store_at(url)
     check_sizes(chunk_nbytes, block_nbytes, expected_rows)
@@ -246,7 +248,7 @@ def store_arrays(
             )
             for layout in layouts
         }
-        entries = write_arrays(arrays, writers, finished)
+        entries = write_arrays(arrays, writers, finished, blocks_at_once)
         writing.commit(Manifest(schema.dataset_id, entries, files).to_bytes(layouts))
     except BaseException as error:
         writing.discard()

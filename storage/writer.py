@@ -218,6 +218,7 @@ def write_arrays(
     arrays: Mapping[str, Array],
     writers: Mapping[str, BlockWriter],
     finished: Finished | None = None,
+    at_once: int | None = None,
 ) -> dict[str, ChunkEntries]:
     """Write the chunks of all arrays; return the manifest's entries of each array.
 
@@ -227,9 +228,15 @@ def write_arrays(
     NumPy arrays are written by threads of this process, which already has their bytes. Dask arrays
     are written where Dask computes, on the active cluster or on threads, in one computation, so
     that tasks that X and y have in common run once.
+
+    `at_once` limits the number of blocks that one computation writes; the next computation begins
+    when all of them are written. Dask does not compute blocks in the order of their numbers, so
+    the more blocks a computation has, the more rows wait for the other rows of their block. A task
+    that blocks of two computations have in common runs twice.
     """
     entries: dict[str, dict[int, Sequence[StoredChunk]]] = {}
     lazy: dict[str, DaskArray] = {}
+    n_blocks = 0  # the same for all arrays
     for name, array in arrays.items():
         writer, entries[name] = writers[name], dict((finished or {}).get(name, {}))
         n_blocks = len(row_chunks(writer.layout, writer.block_rows, writer.first_row)[0])
@@ -239,9 +246,15 @@ def write_arrays(
             entries[name] |= _write_numpy(array, writers[name])
         elif missing:
             lazy[name] = _writing(array, writers[name])
-    results = compute(*lazy.values())
-    for name, found in zip(lazy, results, strict=True):
-        entries[name] |= zip(writers[name].blocks or (), found.flat, strict=True)
+    step = at_once or max(1, n_blocks)
+    for start in range(0, n_blocks, step):
+        run = range(start, start + step)
+        parts = {name: _part(writing, writers[name], run) for name, writing in lazy.items()}
+        results = compute(*(part for part in parts.values() if part is not None))
+        written = (name for name, part in parts.items() if part is not None)
+        for name, found in zip(written, results, strict=True):
+            numbers = (block for block in writers[name].blocks or () if block in run)
+            entries[name] |= zip(numbers, found.flat, strict=True)
     return {
         name: ChunkEntries.from_chunks(
             chunk for block in sorted(entries[name]) for chunk in entries[name][block]
@@ -262,6 +275,15 @@ def _writing(array: DaskArray, writer: BlockWriter) -> DaskArray:
     name = f"write-{writer.layout.name}-{uuid.uuid4().hex}"
     writing: DaskArray = map_blocks(writer, blocks, name=name, chunks=ones, meta=meta)
     return writing
+
+
+def _part(writing: DaskArray, writer: BlockWriter, run: range) -> DaskArray | None:
+    """Return the tasks that write the missing blocks of a run; None if no block is missing."""
+    assert writer.blocks is not None
+    places = [place for place, block in enumerate(writer.blocks) if block in run]
+    if len(places) == len(writer.blocks):
+        return writing
+    return writing.blocks[places] if places else None
 
 
 def _write_numpy(

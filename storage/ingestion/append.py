@@ -103,6 +103,7 @@ def append(
         rows.sample_weight,
         source=rows.source,
         quality=None if rows.report is None else _content(rows.report.to_json()),
+        blocks_at_once=rows.blocks_at_once,
     )
 
 

@@ -60,6 +60,10 @@ class CleanRows:
             for each in self.columns.values()
         )
 
+    def __sizeof__(self) -> int:
+        """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""
+        return object.__sizeof__(self) + self.nbytes
+
     def part(self, start: int, stop: int) -> CleanRows:
         """Return the rows from `start` up to `stop`."""
         columns = {

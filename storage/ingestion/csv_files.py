@@ -10,46 +10,34 @@ import codecs
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from storage.errors import InvalidData
-from storage.ingestion.compression import COMPRESSED, opened
+from storage.ingestion.compression import opened
 from storage.ingestion.csv_format import CSVFormat
+from storage.ingestion.line_blocks import LineBlock, byte_ranges
 from storage.ingestion.rows import Rows, check_names, nth_unskipped
 
 __all__ = ["CSVBlock", "csv_blocks", "read_header"]
 
 _UTF8_MARK = b"\xef\xbb\xbf"
-_PIECE = 2**20
 #: Encodings in which a byte 10 may be part of a character.
 _WIDE = ("utf-16", "utf-32", "utf-7")
 
 
 @dataclass(frozen=True)
-class CSVBlock:
+class CSVBlock(LineBlock):
     """Whole lines of one file.
 
     Attributes
     ----------
-    filesystem : fsspec.AbstractFileSystem
-        Opens the file.
-    path : str
-        The file.
-    start, stop : int
-        The block holds the lines that begin in this range of bytes; a `stop` of None means up to
-        the end of the file.
     form : CSVFormat
         How the file is written.
     """
 
-    filesystem: Any
-    path: str
-    start: int
-    stop: int | None
     form: CSVFormat
 
     def __call__(self, columns: Sequence[str]) -> Rows:
@@ -62,10 +50,7 @@ class CSVBlock:
         """
         with opened(self.filesystem, self.path) as file:
             names, begin = _header(file, self.path, self.form)
-            if self.stop is None:
-                data = file.read()
-            else:
-                data = _lines_between(file, max(self.start, begin), self.stop, begin)
+            data = self.lines(file, begin)
         if not names:  # an empty file
             return Rows(pa.table({each: pa.nulls(0) for each in columns}), self.path, "line", 0)
         absent = [name for name in columns if name not in names]
@@ -75,8 +60,7 @@ class CSVBlock:
                 f"{', ...' * (len(names) > 8)}. Leave the column out with features=, or ingest the "
                 f"files apart"
             )
-        lines_before = int(self.form.names is None and self.start == 0)
-        return self._parsed(_text(data, self), names, columns, lines_before)
+        return self._parsed(_text(data, self), names, columns)
 
     def beginning(self, nbytes: int) -> CSVBlock:
         """Return a block of the first bytes only, unless the file must be read as a whole."""
@@ -84,9 +68,15 @@ class CSVBlock:
             return self
         return replace(self, stop=min(self.stop, self.start + nbytes))
 
-    def _parsed(
-        self, data: bytes, names: Sequence[str], columns: Sequence[str], lines_before: int
-    ) -> Rows:
+    def lines_before(self) -> int:
+        """Count the lines of the file before those of the block: the header, too."""
+        return super().lines_before() + self._n_header_lines
+
+    @property
+    def _n_header_lines(self) -> int:
+        return int(self.form.names is None and self.start == 0)
+
+    def _parsed(self, data: bytes, names: Sequence[str], columns: Sequence[str]) -> Rows:
         skipped: list[tuple[int, str]] = []
 
         def put_aside(row: Any) -> Literal["skip"]:
@@ -105,13 +95,13 @@ class CSVBlock:
         if passed_over and n_lines > table.num_rows + len(skipped) + len(empty):
             self._refuse_long_fields(data)
         malformed = tuple((nth_unskipped(empty, number), text) for number, text in skipped)
-        total = n_lines + lines_before
-        return Rows(table, self.path, "line", total, 1 + lines_before, malformed, empty)
+        total, first = n_lines + self._n_header_lines, 1 + self._n_header_lines
+        return Rows(table, self.path, "line", total, first, malformed, empty)
 
     def _refuse_nul(self, data: bytes) -> None:
         position = data.find(b"\0")
         if position >= 0:
-            line = _lines_before(self) + data.count(b"\n", 0, position) + 1
+            line = self.lines_before() + data.count(b"\n", 0, position) + 1
             raise InvalidData(
                 f"line {line:,} of {self.path} has a byte 0, which no text has: the file is "
                 f"damaged, or UTF-16 without a mark. Convert it to UTF-8 first, e.g. with iconv"
@@ -126,7 +116,7 @@ class CSVBlock:
         for number, line in enumerate(data.split(b"\n")):
             if line.count(quote) % 2:
                 raise InvalidData(
-                    f"a quoted field that begins in line {_lines_before(self) + number + 1:,} of "
+                    f"a quoted field that begins in line {self.lines_before() + number + 1:,} of "
                     f"{self.path} does not end in that line: add the closing "
                     f"{self.form.quotechar}, or, if fields hold line breaks, declare "
                     f"csv=storage.CSVFormat(multiline=True)"
@@ -168,25 +158,19 @@ def csv_blocks(
     filesystem: Any, paths: Sequence[str], form: CSVFormat, nbytes: int
 ) -> list[CSVBlock]:
     """Cut all files into blocks of about `nbytes`; a compressed file is one block."""
-    blocks = []
-    for path in paths:
-        if _is_whole(path, form):
-            blocks.append(CSVBlock(filesystem, path, 0, None, form))
-            continue
-        size = filesystem.size(path)
-        edges = [*range(0, max(size, 1), nbytes), max(size, 1)]
-        blocks += [CSVBlock(filesystem, path, start, stop, form) for start, stop in pairwise(edges)]
-    return blocks
+    return [
+        CSVBlock(filesystem, path, start, stop, form)
+        for path in paths
+        for start, stop in (
+            [(0, None)] if form.multiline else byte_ranges(filesystem, path, nbytes)
+        )
+    ]
 
 
 def read_header(block: CSVBlock) -> tuple[str, ...]:
     """Return the names of the columns of a file; none for an empty file."""
     with opened(block.filesystem, block.path) as file:
         return _header(file, block.path, block.form)[0]
-
-
-def _is_whole(path: str, form: CSVFormat) -> bool:
-    return form.multiline or path.lower().endswith(COMPRESSED)
 
 
 def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int]:
@@ -215,47 +199,17 @@ def _header(file: Any, path: str, form: CSVFormat) -> tuple[tuple[str, ...], int
     return check_names([name.strip() for name in names], f"the header of {path}"), len(line)
 
 
-def _lines_between(file: Any, start: int, stop: int, begin: int) -> bytes:
-    """Return the lines that begin in a range of bytes; the first line of values is at `begin`."""
-    if stop <= start:
-        return b""
-    file.seek(max(start - 1, 0))
-    if start > begin:
-        # If the byte before `start` ends a line, a line begins at `start`. Otherwise the line
-        # belongs to the block before, which reads it to its end.
-        file.readline()
-    else:
-        file.seek(start)
-    at = file.tell()
-    if at >= stop:
-        return b""
-    data: bytes = file.read(stop - at)
-    if not data.endswith(b"\n"):
-        data += file.readline()
-    return data
-
-
 def _text(data: bytes, block: CSVBlock) -> bytes:
     """Return the bytes, decoded and encoded as UTF-8."""
+    utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
+    if utf8 and data.isascii():
+        return data
     try:
         text = data.decode(block.form.encoding)
     except UnicodeDecodeError as error:
-        before = _lines_before(block) + int(data[: error.start].count(b"\n"))
+        before = block.lines_before() + int(data[: error.start].count(b"\n"))
         raise _wrong_encoding(block.path, before + 1, block.form, error) from error
-    utf8 = codecs.lookup(block.form.encoding).name in ("utf-8", "ascii")
     return data if utf8 else text.encode()
-
-
-def _lines_before(block: CSVBlock) -> int:
-    """Count the lines of a file before a block, for a message."""
-    if block.start == 0:
-        return int(block.form.names is None)
-    with opened(block.filesystem, block.path) as file:
-        n_lines, left, last = 0, block.start, b"\n"
-        while left:
-            piece = file.read(min(_PIECE, left))
-            n_lines, left, last = n_lines + piece.count(b"\n"), left - len(piece), piece[-1:]
-        return n_lines + (last != b"\n")
 
 
 def _wrong_encoding(

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from dask.array.core import Array as DaskArray
-from dask.delayed import Delayed
 
+from storage.frames import is_frame
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.first_pass import count_and_keep
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
-from storage.ingestion.pieces import encoded_arrays
+from storage.ingestion.pieces import blocks_at_once, encoded_arrays
 from storage.ingestion.plan import check_names
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.recipe import Recipe
@@ -37,12 +38,15 @@ class EncodedSource:
         What was found in the raw rows.
     X, y : dask.array.Array
         The kept rows; they are encoded when they are computed.
+    blocks_at_once : int or None
+        Most blocks that one computation may write; None means all.
     """
 
     recipe: Recipe
     report: QualityReport
     X: DaskArray
     y: DaskArray
+    blocks_at_once: int | None
 
 
 def encode_source(
@@ -88,13 +92,15 @@ def encode_source(
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(reading())]
     X, y = encoded_arrays(recipe, again, [counts.n_kept for counts in tallies])
-    return EncodedSource(recipe, report, X, y)
+    # Partitions of a Dask DataFrame may share tasks, which would run again in each computation.
+    at_once = None if is_frame(source.partitions) else blocks_at_once()
+    return EncodedSource(recipe, report, X, y, at_once)
 
 
 def read_rows(
     source: Source, selection: RowSelection | None, columns: Sequence[str]
-) -> list[Delayed]:
-    """Return the rows of each partition, those that are selected."""
+) -> list[LazyRows]:
+    """Return the lazy rows of each partition, those that are selected."""
     if selection is None:
         return source.rows(columns)
     wanted = [*columns, *({selection.column} - {*columns})]

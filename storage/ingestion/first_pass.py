@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from dask.delayed import Delayed, delayed
+from dask.delayed import delayed
 
 from storage.computing import compute, persist, worker_memory
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, tally_rows
@@ -41,13 +42,13 @@ class _Counted(NamedTuple):
 
 
 def tallies_of(
-    rows: Sequence[Delayed], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
+    rows: Sequence[LazyRows], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
 ) -> list[Tally]:
     """Count the rows of each partition, on the active cluster or on threads.
 
     Parameters
     ----------
-    rows : sequence of Delayed Rows
+    rows : sequence of LazyRows
         The raw rows of each partition.
     plan : dict of str to Column
         The rules of each column that is used.
@@ -58,16 +59,16 @@ def tallies_of(
 
 
 def count_and_keep(
-    rows: Sequence[Delayed],
+    rows: Sequence[LazyRows],
     sizes: Sequence[int | None],
     plan: Mapping[str, Column],
     joins: tuple[Lookup, ...],
-) -> tuple[dict[int, Delayed], list[Tally]]:
+) -> tuple[dict[int, LazyRows], list[Tally]]:
     """Count the rows of each partition, and keep the clean rows of the first ones.
 
     Parameters
     ----------
-    rows : sequence of Delayed Rows
+    rows : sequence of LazyRows
         The raw rows of each partition.
     sizes : sequence of (int or None)
         Bytes of text of each partition. Partitions without a size are not kept.
@@ -78,7 +79,7 @@ def count_and_keep(
 
     Returns
     -------
-    kept : dict of int to Delayed CleanRows
+    kept : dict of int to LazyRows
         The clean rows that were kept, by the number of the partition.
     tallies : list of Tally
         The counts of each partition.
@@ -86,8 +87,9 @@ def count_and_keep(
     # One task holds the joined tables, because they may be large.
     shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
     limits = _limits(sizes)
+    name = f"count-{uuid.uuid4().hex}"
     counted = [
-        delayed(partial(_count, plan, limits.get(number, 0)), traverse=False)(shared, partition)
+        partition.task(partial(_count, plan, limits.get(number, 0)), shared, (name, number))
         for number, partition in enumerate(rows)
     ]
     first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
@@ -98,7 +100,7 @@ def count_and_keep(
         )
     )
     kept = {
-        number: delayed(_rows_of, traverse=False)(each)
+        number: LazyRows(_rows_of, (each,))
         for number, each in first.items()
         if results[number].is_kept
     }

@@ -105,7 +105,7 @@ def ingest(
         is found by reading the files.
     dtype : {"float32", "float64"}, optional
         Dtype to store X with; None means float64, or the dtype of `like`.
-    partition_nbytes : int, default=32 MiB
+    partition_nbytes : int, default=16 MiB
         Approximate size of the part of the source that one task reads, in bytes.
     chunk_nbytes : int, default=4 MiB
         Largest size of a chunk of X, before compression, in bytes.
@@ -223,6 +223,7 @@ def ingest(
         more_files=lambda dataset_id: {INGEST: record.to_bytes(dataset_id)},
         signature=_signature(found, csv, record),
         resume=resume,
+        blocks_at_once=encoded.blocks_at_once,
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from storage.computing import compute
 from storage.dataset import Dataset
 from storage.errors import InvalidData
 from storage.frames import is_frame
@@ -93,7 +92,7 @@ def _load(join: Join, names: Sequence[str], number: int) -> JoinedTable:
             f"{where} adds the column {taken[0]!r}, and the rows already have a column of this "
             f"name: choose the columns to add with columns=, or rename it"
         )
-    parts: Sequence[Rows] = compute(*raw.rows([*join.right_key, *columns]))
+    parts = raw.loaded([*join.right_key, *columns])
     malformed = [part for part in parts if part.malformed]
     if malformed:
         part = malformed[0]

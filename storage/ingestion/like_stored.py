@@ -9,6 +9,7 @@ from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.encoded_source import encode_source
+from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.plan import columns_of_recipe
 from storage.ingestion.quality import QualityReport
 from storage.ingestion.record import IngestRecord
@@ -31,6 +32,8 @@ class RowsLikeStored:
         What was found in raw rows; None for arrays and svmlight files.
     source : str or None
         Where the rows come from, in words; None for arrays.
+    blocks_at_once : int or None
+        Most blocks that one computation may write; None means all.
     """
 
     X: Any
@@ -38,6 +41,7 @@ class RowsLikeStored:
     sample_weight: Any
     report: QualityReport | None = None
     source: str | None = None
+    blocks_at_once: int | None = None
 
     @classmethod
     def of(
@@ -56,7 +60,9 @@ class RowsLikeStored:
         if form is not None and y is None:
             refuse_for_svmlight(csv=csv, sample_weight=sample_weight)
             rows = open_svmlight(source, form, PARTITION_NBYTES)
-            return cls(rows.X, rows.y, None, source=rows.description)
+            return cls(
+                rows.X, rows.y, None, source=rows.description, blocks_at_once=blocks_at_once()
+            )
         try:
             record = IngestRecord.of(known)
         except NotADataset:
@@ -73,4 +79,11 @@ class RowsLikeStored:
         raw = source_of(source, csv, PARTITION_NBYTES)
         plan = columns_of_recipe(raw, record.recipe)
         encoded = encode_source(raw, plan, record.recipe, record.rows, csv)
-        return cls(encoded.X, encoded.y, None, encoded.report, encoded.report.source)
+        return cls(
+            encoded.X,
+            encoded.y,
+            None,
+            encoded.report,
+            encoded.report.source,
+            encoded.blocks_at_once,
+        )

@@ -10,21 +10,36 @@ from typing import Any
 import numpy as np
 from dask._task_spec import Task, TaskRef
 from dask.array.core import Array as DaskArray
-from dask.delayed import Delayed, delayed
+from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
+from storage.computing import n_threads
 from storage.ingestion.checked_rows import CleanRows
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.recipe import Recipe
 from storage.ingestion.rows import Rows
 
-__all__ = ["array_of", "encoded_arrays"]
+__all__ = ["array_of", "blocks_at_once", "encoded_arrays"]
 
 #: Bytes of X that one task encodes.
 _PIECE_NBYTES = 32 * 2**20
 
+#: Blocks that one computation writes, for each thread.
+_BLOCKS_OF_THREAD = 8
+
+
+def blocks_at_once() -> int:
+    """Return how many blocks of encoded rows one computation may write.
+
+    A block has rows of two or three pieces. Dask computes pieces that lie far apart, and the more
+    pieces a computation has, the more of them wait in memory for their neighbours. With a limit the
+    memory does not grow with the source. Where two computations meet, one piece is encoded twice.
+    """
+    return _BLOCKS_OF_THREAD * n_threads()
+
 
 def encoded_arrays(
-    recipe: Recipe, rows: Sequence[Delayed], n_kept: Sequence[int]
+    recipe: Recipe, rows: Sequence[LazyRows], n_kept: Sequence[int]
 ) -> tuple[DaskArray, DaskArray]:
     """Return X and y as Dask arrays.
 
@@ -32,7 +47,7 @@ def encoded_arrays(
     ----------
     recipe : Recipe
         The steps.
-    rows : sequence of Delayed Rows or CleanRows
+    rows : sequence of LazyRows
         The raw rows of each partition, or its clean rows.
     n_kept : sequence of int
         Number of kept rows of each partition.
@@ -41,17 +56,18 @@ def encoded_arrays(
     shared = delayed(recipe, name=f"recipe-{uuid.uuid4().hex}", traverse=False)
     step = max(1, _PIECE_NBYTES // (8 * max(1, len(recipe.feature_names))))
     pieces, lengths = [], []
-    name = f"encode-{uuid.uuid4().hex}"
-    for number, (each, kept) in enumerate(zip(rows, n_kept, strict=True)):
+    name = uuid.uuid4().hex
+    for number, (partition, kept) in enumerate(zip(rows, n_kept, strict=True)):
         starts = range(0, kept, step)
-        if len(starts) > 1 and recipe.may_drop:
-            each = delayed(_kept_rows, traverse=False)(
-                shared, each, dask_key_name=f"{name}-kept-{number}"
+        if len(starts) > 1:
+            # They are read once for all pieces.
+            partition = LazyRows(
+                _same, (partition.task(_kept_rows, shared, (f"read-{name}", number)),)
             )
         for start in starts:
             part = (start, start + step) if len(starts) > 1 else None
-            encode = delayed(partial(_encode, part), traverse=False)
-            pieces.append(encode(shared, each, dask_key_name=f"{name}-{number}-{start}"))
+            encode = partial(_encode, part)
+            pieces.append(partition.task(encode, shared, (f"encode-{name}", number, start)))
             lengths.append(min(step, kept - start))
     n_features = len(recipe.feature_names)
     X = array_of(pieces, 0, lengths, (n_features,), np.dtype(np.float64))
@@ -69,9 +85,13 @@ def _encode(
 
 
 def _kept_rows(recipe: Recipe, rows: Rows | CleanRows) -> Rows | CleanRows:
-    if isinstance(rows, CleanRows):
+    if isinstance(rows, CleanRows) or not recipe.may_drop:
         return rows
     return Rows(recipe.kept(rows.table, rows.file), rows.file, rows.unit, rows.n_units)
+
+
+def _same(rows: Rows | CleanRows) -> Rows | CleanRows:
+    return rows
 
 
 def array_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from storage.computing import compute
 from storage.errors import InvalidData
 from storage.ingestion.column import Column
 from storage.ingestion.infer import resolved_columns
@@ -53,7 +52,7 @@ def planned_columns(
         )
     declared = _declared_columns(source, target, features, columns, added)
     own = [name for name in declared if name not in added]
-    sample = compute(*source.rows(own, of_sample=True))
+    sample = source.loaded(own, of_sample=True)
     found = resolved_columns(own, declared, sample, texts=source.texts)
     for table in tables:
         names = [name for name in table.rows.table.column_names if name in declared]

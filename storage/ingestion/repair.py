@@ -62,7 +62,7 @@ def repair(
         The raw rows, as for :func:`~storage.ingest`.
     csv : CSVFormat, optional
         How CSV files are written, as it was given to :func:`~storage.ingest`.
-    partition_nbytes : int, default=32 MiB
+    partition_nbytes : int, default=16 MiB
         Approximate size of the part of the source that one task reads, in bytes.
 
     Returns

@@ -58,6 +58,10 @@ class Rows:
     unassigned: tuple[int, ...] = ()
     unassigned_values: tuple[str | None, ...] = ()
 
+    def __sizeof__(self) -> int:
+        """Return the bytes in memory: Dask moves the largest results to disk if memory is short."""
+        return object.__sizeof__(self) + int(self.table.nbytes)
+
     def number(self, row: int) -> int:
         """Return the line or row number, within the partition, of a row of the table."""
         if self.positions is not None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from dask.delayed import Delayed, delayed
 
 from storage.ingestion.cells import Mask, as_texts, read_cells, text_at
 from storage.ingestion.column import limit, plain_value
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import EXAMPLES
 from storage.plain_values import from_plain
@@ -221,11 +221,11 @@ def selection_from_json(plain: Mapping[str, Any] | None) -> RowSelection | None:
 
 
 def select_rows(
-    selection: RowSelection, rows: Sequence[Delayed], columns: Sequence[str]
-) -> list[Delayed]:
+    selection: RowSelection, rows: Sequence[LazyRows], columns: Sequence[str]
+) -> list[LazyRows]:
     """Return the selected rows of each partition, with these columns."""
-    select = delayed(partial(_selected, selection, tuple(columns)), traverse=False)
-    return [select(each) for each in rows]
+    select = partial(_selected, selection, tuple(columns))
+    return [partition.then(select) for partition in rows]
 
 
 def _selected(selection: RowSelection, columns: Sequence[str], rows: Rows) -> Rows:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from dask.delayed import Delayed, delayed
+from dask.delayed import Delayed
 
+from storage.computing import compute
 from storage.dataset import Dataset
 from storage.errors import InvalidData
 from storage.frames import is_frame
@@ -20,6 +21,7 @@ from storage.ingestion.compression import COMPRESSED
 from storage.ingestion.csv_files import CSVBlock, csv_blocks, read_header
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.infer import SAMPLE_ROWS
+from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.parquet_files import parquet_pieces, parquet_types
 from storage.ingestion.rows import Rows, check_names, table_of_frame
 from storage.ingestion.source_files import (
@@ -34,7 +36,7 @@ from storage.ingestion.source_files import (
 __all__ = ["PARTITION_NBYTES", "Source", "source_of"]
 
 #: Approximate size of the part of a source that one task reads, in bytes.
-PARTITION_NBYTES = 32 * 2**20
+PARTITION_NBYTES = 16 * 2**20
 
 #: Number of partitions in the sample that kinds are inferred from, and bytes read of each.
 _SAMPLED = 5
@@ -75,18 +77,23 @@ class Source:
     identity: str = ""
     sizes: tuple[int | None, ...] = ()
 
-    def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[Delayed]:
-        """Return the rows of each partition as Delayed objects, with these columns."""
+    def rows(self, columns: Sequence[str], *, of_sample: bool = False) -> list[LazyRows]:
+        """Return the lazy rows of each partition, with these columns."""
+        return [
+            LazyRows(partial(_rows_of_partition, tuple(columns), number), (each,))
+            if isinstance(each, Delayed)
+            else LazyRows(partial(each, tuple(columns)))
+            for number, each in enumerate(self._partitions(columns, of_sample=of_sample))
+        ]
+
+    def loaded(self, columns: Sequence[str], *, of_sample: bool = False) -> tuple[Rows, ...]:
+        """Read the rows of each partition, with these columns."""
         name = f"read-{uuid.uuid4().hex}"
-        found = []
-        for number, each in enumerate(self._partitions(columns, of_sample=of_sample)):
-            if isinstance(each, Delayed):
-                function = delayed(partial(_rows_of_partition, tuple(columns), number))
-                found.append(function(each, dask_key_name=f"{name}-{number}"))
-            else:
-                function = delayed(partial(each, tuple(columns)), traverse=False)
-                found.append(function(dask_key_name=f"{name}-{number}"))
-        return found
+        lazy = self.rows(columns, of_sample=of_sample)
+        rows: tuple[Rows, ...] = compute(
+            *(each.reading((name, number)) for number, each in enumerate(lazy))
+        )
+        return rows
 
     def _partitions(self, columns: Sequence[str], *, of_sample: bool) -> Any:
         given = self.sample if of_sample else self.partitions

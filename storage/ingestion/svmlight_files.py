@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from storage.errors import InvalidData
-from storage.ingestion.compression import COMPRESSED, opened
+from storage.ingestion.compression import opened
+from storage.ingestion.line_blocks import LineBlock, byte_ranges
 from storage.ingestion.source_files import bare_name
 from storage.ingestion.svmlight_lines import LineRules
 
 __all__ = ["SVMLightBlock", "SVMLightRows", "is_svmlight", "svmlight_blocks"]
 
 _SUFFIXES = (".svm", ".svmlight", ".libsvm")
-_PIECE = 2**20
 _COMMENT, _QUERY = b"#", b"qid:"
 
 
@@ -44,26 +42,8 @@ class SVMLightRows(NamedTuple):
     ends: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class SVMLightBlock:
-    """Whole lines of one file.
-
-    Attributes
-    ----------
-    filesystem : fsspec.AbstractFileSystem
-        Opens the file.
-    path : str
-        The file.
-    start, stop : int
-        The block holds the lines that begin after the first line break at or after byte `start`,
-        up to the line with the byte `stop`; the first block also has the first line. A `stop` of
-        None means the whole file, which is compressed.
-    """
-
-    filesystem: Any
-    path: str
-    start: int
-    stop: int | None
+class SVMLightBlock(LineBlock):
+    """Whole lines of one file."""
 
     def rows(self, rules: LineRules) -> SVMLightRows:
         """Parse the lines.
@@ -80,7 +60,8 @@ class SVMLightBlock:
         """
         from sklearn.datasets import load_svmlight_file
 
-        data = self._lines()
+        with opened(self.filesystem, self.path) as file:
+            data = self.lines(file)
         try:
             if rules.refuses_queries and _has_query(data):
                 raise ValueError("a line has a query number")
@@ -100,47 +81,23 @@ class SVMLightBlock:
             return rows
         raise wrong
 
-    def _lines(self) -> bytes:
-        from fsspec.utils import read_block
-
-        with opened(self.filesystem, self.path) as file:
-            if self.stop is None:
-                return file.read()
-            lines: bytes = read_block(file, self.start, self.stop - self.start, b"\n")
-            return lines
-
     def _wrong_line(self, data: bytes, rules: LineRules) -> InvalidData | None:
         """Return an error that names the first line that breaks a rule; None if none does."""
         for number, line in enumerate(data.split(b"\n")):
             problem = rules.problem_of(line)
             if problem is not None:
-                line_number = self._lines_before() + number + 1
+                line_number = self.lines_before() + number + 1
                 return InvalidData(f"line {line_number:,} of {self.path} {problem}")
         return None
-
-    def _lines_before(self) -> int:
-        """Count the lines of the file before the block, for a message."""
-        if self.start == 0:
-            return 0
-        with opened(self.filesystem, self.path) as file:
-            n_lines, left = 0, self.start
-            while left and (piece := file.read(min(_PIECE, left))):
-                n_lines, left = n_lines + piece.count(b"\n"), left - len(piece)
-            # The line with the first byte of the range belongs to the block before.
-            return n_lines + 1
 
 
 def svmlight_blocks(filesystem: Any, paths: Sequence[str], nbytes: int) -> list[SVMLightBlock]:
     """Cut all files into blocks of about `nbytes`; a compressed file is one block."""
-    blocks = []
-    for path in paths:
-        if path.lower().endswith(COMPRESSED):
-            blocks.append(SVMLightBlock(filesystem, path, 0, None))
-            continue
-        size = max(filesystem.size(path), 1)
-        edges = [*range(0, size, nbytes), size]
-        blocks += [SVMLightBlock(filesystem, path, start, stop) for start, stop in pairwise(edges)]
-    return blocks
+    return [
+        SVMLightBlock(filesystem, path, start, stop)
+        for path in paths
+        for start, stop in byte_ranges(filesystem, path, nbytes)
+    ]
 
 
 def is_svmlight(path: str) -> bool:

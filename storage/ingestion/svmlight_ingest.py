@@ -15,6 +15,7 @@ from storage.create import store_arrays
 from storage.dataset import Dataset
 from storage.errors import NotADataset
 from storage.group import INGEST
+from storage.ingestion.pieces import blocks_at_once
 from storage.ingestion.record_file import SVMLIGHT, read_record, record_content
 from storage.ingestion.svmlight_format import SVMLightFormat
 from storage.ingestion.svmlight_source import SVMLightSource, open_svmlight
@@ -61,6 +62,7 @@ def ingest_svmlight(
         more_files=lambda dataset_id: {INGEST: _record(found.form, dataset_id)},
         signature=_signature(found),
         entries_per_row=found.entries_per_row,
+        blocks_at_once=blocks_at_once(),
         **options,
     )
 

@@ -125,3 +125,12 @@ def test_a_generator_has_a_position(position):
     assert thaw(frozen).random() == np.random.RandomState(0).random()
     with pytest.raises(ValueError, match="no such state"):
         thaw(with_position(frozen))
+
+
+def test_the_numbers_of_a_generator_have_their_type():
+    frozen = dict(freeze(np.random.RandomState(0)))
+    inner = dict(frozen["state"])
+    inner["key"] = inner["key"].astype(np.int64)
+    frozen["state"] = tuple(inner.items())
+    with pytest.raises(ValueError, match="no such state"):
+        thaw(tuple(frozen.items()))

@@ -46,6 +46,7 @@ from dlbd_estimators.preprocessing import (
     StandardScaler,
 )
 from dlbd_estimators.reports import report
+from tests.faults.svmlight_work import ingest_svmlight
 
 N, P, ROWS = 480, 3, 40
 N_BLOCKS = N // ROWS
@@ -59,12 +60,13 @@ _ATTRIBUTES = (
 
 
 class Rows(NamedTuple):
-    """Rows to work on, and a folder to write to."""
+    """Rows to work on, a folder to write to, and the function that each block of X goes through."""
 
     X: da.Array
     y: da.Array
     labels: da.Array
     folder: Path
+    read: Callable | None = None
 
 
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -223,6 +225,11 @@ def _ingest(rows: Rows) -> list[np.ndarray]:
     return _content(written)
 
 
+def _ingest_svmlight(rows: Rows) -> list[np.ndarray]:
+    X, y, _ = data()
+    return _content(ingest_svmlight(_positive(X), y, _new_path(rows), rows.read, **_SIZES))
+
+
 def _append(rows: Rows) -> list[np.ndarray]:
     X, y, _ = data()
     path = rows.folder / f"stored-{time.monotonic_ns()}"
@@ -321,6 +328,7 @@ WORK: dict[str, Callable] = {
     "predict and score": _predict,
     "write": _write,
     "write: ingest and join": _ingest,
+    "write: ingest svmlight": _ingest_svmlight,
     "write: append": _append,
     "write: shuffle": _shuffle,
     "write: sparse rows": _write_sparse,
@@ -340,7 +348,7 @@ KINDS = (
 def run(name: str, folder: Path, read: Callable | None = None) -> list[np.ndarray]:
     """Do some work, and read each block in each pass."""
     with dask.config.set({"dlbd-estimators.cache-share": 0.0}):
-        return WORK[name](Rows(*lazy(read), folder))
+        return WORK[name](Rows(*lazy(read), folder, read))
 
 
 @cache

@@ -266,3 +266,13 @@ def test_a_value_that_is_not_finite_is_named(rng):
 def test_one_row_is_refused():
     with pytest.raises(ValueError, match=r"1 sample.*minimum of 2"):
         RidgeCV().fit([[1.0]], [1.0])
+
+
+def test_second_moments_of_float32_rows_are_summed_from_products_in_float64(rng):
+    X = (rng.normal(size=(80, 4)) * [1.0, 1e3, 1.0, 1.0]).astype(np.float32)
+    X[:, 3] = X[:, 2] + np.float32(1e-3) * X[:, 3]
+    y = X[:, 3] - X[:, 2] + 0.01 * rng.normal(size=80)
+    fits = [RidgeCV(alphas=[1e-6, 1e-4, 1e-2]).fit(rows, y) for rows in (X, X.astype(np.float64))]
+    np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-6)
+    assert fits[0].alpha_ == fits[1].alpha_
+    assert fits[0].n_passes_ == fits[1].n_passes_  # no pass corrects products in float32

@@ -66,11 +66,12 @@ def test_the_attack_succeeds_without_noise(monkeypatch):
 
 
 @VOID
-def test_a_step_is_the_noisy_mean_of_clipped_gradients(rng, monkeypatch):
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_a_step_is_the_noisy_mean_of_clipped_gradients(alpha, rng, monkeypatch):
     monkeypatch.setattr(private_epoch, "gaussian_noise", lambda *_: 0.0)
     X, y = numbers(rng, 50)
     privacy = private(50, max_gradient_norm=0.2, seed=1)
-    model = sgd(batch_size=50, max_iter=1, privacy=privacy, random_state=0)
+    model = sgd(batch_size=50, max_iter=1, privacy=privacy, random_state=0, alpha=alpha)
     model.partial_fit(X, y, classes=[0, 1])
     before = flat(model)
     model.set_params(max_iter=2)
@@ -79,11 +80,12 @@ def test_a_step_is_the_noisy_mean_of_clipped_gradients(rng, monkeypatch):
     gradients = (1 / (1 + np.exp(-raw)) - y_more)[:, None] * np.column_stack([X_more, np.ones(50)])
     gradients *= np.minimum(1.0, 0.2 / np.linalg.norm(gradients, axis=1))[:, None]
     # The budget of a second call is there once the first was planned with it.
-    model = sgd(batch_size=50, max_iter=2, privacy=privacy, random_state=0)
+    model = sgd(batch_size=50, max_iter=2, privacy=privacy, random_state=0, alpha=alpha)
     model.partial_fit(X, y, classes=[0, 1])
     np.testing.assert_allclose(flat(model), before, rtol=1e-12)
     model.partial_fit(X_more, y_more)
-    np.testing.assert_allclose(before - flat(model), gradients.sum(axis=0) / 50, rtol=1e-9)
+    step = (gradients.sum(axis=0) + alpha * np.append(before[:3], 0.0)) / 50
+    np.testing.assert_allclose(before - flat(model), step, rtol=1e-9)
 
 
 def test_each_step_has_the_noise_that_the_budget_needs():

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbd_estimators import ElasticNet, Lasso, LogisticRegression
+from dlbd_estimators.kernels.arrays import Order
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfMultinomialLoss, HalfSquaredError
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.smooth.newton import Newton
-from tests.solvers.dense import dense_decrement, dense_derivatives, problem_of, run
+from tests.solvers.dense import dense_decrement, dense_derivatives, evaluate, problem_of, run
 
 
 def coefs(problem, parameters):
@@ -145,6 +146,23 @@ def test_no_column_that_varies_leaves_the_decrement_itself():
     assert error_of_decrement(problem, here, X.var(axis=0), np.ones(3)) == 1.0
     model = LogisticRegression().fit(X, y)
     assert model.intercept_[0] == pytest.approx(np.log(1 / 3))
+
+
+def test_coefficients_count_as_a_millionth_of_the_allowed_change_at_least():
+    problem = problem_of(*drawn(0, "two classes"), HalfBinomialLoss())
+    variance, inverse = np.array([4.0, 1.0, 9.0, 1.0]), np.array([1.0, 25.0, 1.0, 4.0, 100.0])
+    for size, error in ((0.0, 1e6), (2e-6, 1e6), (1e-5, 5e5), (2.5, 2.0)):  # 5 is allowed
+        parameters = np.array([0.0, 0.0, size / 3.0, 0.0, 7.0])
+        found = error_of_decrement(problem, parameters, variance, inverse)
+        assert found == pytest.approx(error)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(0.0, 1.0), (3.0, 3.0)])
+def test_a_constant_target_leaves_decrements_in_their_units(scale, unit):
+    y = 5.0 + scale * np.resize([1.0, -1.0], 200)
+    problem = problem_of(drawn(0, "two classes")[0][:200], y, HalfSquaredError())
+    here = evaluate(problem, np.zeros(problem.packing.size), Order.GRADIENT, "test", moments=True)
+    assert here.known.unit == pytest.approx(unit)
 
 
 def test_columns_that_say_nothing_are_no_reason_to_go_on():

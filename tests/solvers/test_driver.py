@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import threadpoolctl
@@ -9,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
+from dlbd_estimators.exceptions import Diverged
 from dlbd_estimators.kernels.losses import HalfBinomialLoss, HalfSquaredError
 from dlbd_estimators.linear_model.choose_solver import SOLVERS
 from dlbd_estimators.solvers import Status
+from dlbd_estimators.solvers.smooth.newton import Newton
 from tests.solvers import dense
 from tests.solvers.dense import problem_of
 
@@ -87,16 +91,12 @@ def settings():
     return np.geterr(), [each["num_threads"] for each in pools]
 
 
-def test_hooks_have_the_settings_of_the_caller():
+@pytest.mark.parametrize("hook", ["before_step", "on_step", "save"])
+def test_hooks_have_the_settings_of_the_caller(hook):
     seen = []
     with np.errstate(over="raise", invalid="warn", divide="print"):
         expected = settings()
-        run(
-            "newton",
-            drawn(),
-            before_step=lambda _: seen.append(settings()),
-            on_step=lambda _state, _entry: seen.append(settings()),
-        )
+        run("newton", drawn(), **{hook: lambda *_: seen.append(settings())})
     assert seen
     assert all(each == expected for each in seen)
 
@@ -108,3 +108,22 @@ def test_errors_of_hooks_propagate(hook):
 
     with pytest.raises(KeyError, match="theirs"):
         run("newton", drawn(), **{hook: fail})
+
+
+class Broken(Newton):
+    """Newton's method whose steps end with some other values."""
+
+    def __init__(self, changes):
+        self.changes = changes
+
+    def step(self, problem, state, tol):
+        found = yield from super().step(problem, state, tol)
+        return replace(found, **self.changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"value": np.inf}, {"parameters": np.array([0.0, np.nan, 1.0, 0.0, 0.0])}]
+)
+def test_a_step_to_numbers_that_are_not_finite_is_an_error(changes):
+    with pytest.raises(Diverged, match="newton reached a non-finite objective in iteration 1"):
+        dense.run(Broken(changes), drawn())

@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from dlbd_estimators import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
+from dlbd_estimators.engine.threads import ThreadExecutor
+from dlbd_estimators.kernels.arrays import Order
+from dlbd_estimators.solvers.evaluation import Known
+from tests.solvers.dense import answer, dense_derivatives, evaluate
+from tests.solvers.steps import problem_for, small
 from tests.strategies import random_generators
 
 SMOOTH = ["newton", "lbfgs", "gradient_descent"]
@@ -178,3 +183,26 @@ def test_without_an_intercept_the_fit_is_right_or_told(solver, exponent, rng):
     if share and not (a and b):
         return
     assert abs(slope) < 1e-4 * np.abs(across).sum()
+
+
+def test_a_centre_that_is_zero_in_some_columns_is_subtracted_from_the_others():
+    X, y, weight = small("two classes")
+    centre = np.array([0.0, -30.0, 0.0, 9.0])
+    problem = problem_for("two classes", X, y, weight)
+    problem = problem.with_known(Known(weight.sum(), centre=centre))
+    rng = np.random.default_rng(2)
+    point, vector = rng.normal(size=(2, 5)) / np.append(X.std(axis=0), 1.0)
+    value, gradient, hessian = dense_derivatives(problem, X - centre, y, point, weight)
+
+    def run_pass(asked):
+        return executor.map_reduce(
+            asked.kernel, asked.parameters, problem.blocks, name=asked.name
+        ).partial
+
+    with ThreadExecutor(1) as executor:
+        product = answer(problem.product(point, vector, "test"), run_pass)
+    np.testing.assert_allclose(product, hessian @ vector, rtol=1e-9)
+    here = evaluate(problem, point, Order.HESSIAN, "test")
+    assert here.value == pytest.approx(value)
+    np.testing.assert_allclose(here.gradient, gradient, rtol=1e-9)
+    np.testing.assert_allclose(here.hessian, hessian, rtol=1e-9)

@@ -231,6 +231,8 @@ def test_columns_of_drawn_rows_are_weighted():
     mean, variance = path_sample.columns_of(DrawnRows([X], [], [np.zeros(30)], [], []))
     np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(variance, X.var(axis=0), rtol=1e-6)
+    no_rows = DrawnRows([np.zeros((0, 2))], [], [np.zeros(0)], [], [])
+    np.testing.assert_array_equal(path_sample.columns_of(no_rows), np.zeros((2, 2)))
 
 
 def test_penalties_are_those_of_coefficients_in_standard_units():

@@ -164,11 +164,11 @@ def test_workers_append_and_read_the_same_bytes(tmp_path, data):
 def test_of_two_appends_at_once_the_second_fails_and_changes_nothing(data, monkeypatch):
     write_arrays, seen = appending.write_arrays, []
 
-    def overtaken(arrays, writers):
+    def overtaken(arrays, writers, **options):
         if not seen:
             seen.append("the other append begins")
             storage.append(data, X[50:90], Y[50:90])
-        return write_arrays(arrays, writers)
+        return write_arrays(arrays, writers, **options)
 
     monkeypatch.setattr(appending, "write_arrays", overtaken)
     with pytest.raises(storage.AppendConflict, match=r"committed first, as version 2.*again"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,45 @@ def test_moments_that_are_given_need_no_pass(solver):
         np.testing.assert_allclose(state.gaps, gaps, atol=1e-10 * spread.max())
         slope = np.abs(rows.T @ (targets - rows @ coef.T)).max()
         assert state.gradient_norm == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+def test_the_gaps_of_any_point_are_those_of_the_formulas(l2, fit_intercept, monkeypatch):
+    """A solution far from the minimum has a gap that depends on every term."""
+    X, y, weight = small("targets")
+    total, solve = weight.sum(), incremental_descent.solve_moments
+
+    def solved_badly(*args):
+        solved = solve(*args)
+        return replace(solved, parameters=0.7 * solved.parameters)
+
+    conditions, risk = [], incremental_descent.rounding_risk
+
+    def recorded(moments, coef, condition):
+        conditions.append(condition)
+        return risk(moments, coef, condition)
+
+    monkeypatch.setattr(incremental_descent, "solve_moments", solved_badly)
+    monkeypatch.setattr(incremental_descent, "rounding_risk", recorded)
+    problem = problem_for(
+        "targets",
+        X,
+        y,
+        weight,
+        strength=l2 * total,
+        fit_intercept=fit_intercept,
+        l1=L1(0.5 * total),
+    )
+    [state] = steps_of(IncrementalDescent(Increment(None)), problem)
+    rows, targets = centred(X, y, weight, l2, fit_intercept=fit_intercept)
+    coef, _ = problem.packing.unpack(state.parameters)
+    gaps = dual_gap(rows, targets, 0.5, coef, positive=False)
+    np.testing.assert_allclose(state.gaps, gaps, rtol=1e-8)
+    slope = np.abs(rows.T @ (targets - rows @ coef.T)).max()
+    assert state.gradient_norm == pytest.approx(slope, rel=1e-8)
+    assert state.status is Status.STALLED
+    kept = (coef != 0).any(axis=0)
+    block = (rows.T @ rows)[np.ix_(kept, kept)]  # with the L2 penalty
+    scale = np.sqrt(np.diag(block))
+    assert conditions == [pytest.approx(np.linalg.cond(block / scale / scale[:, None], 1))]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.solvers.proximal import proximal_newton
 from dlbd_estimators.solvers.proximal.proximal_newton import ProximalNewton
 from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import dense_derivatives
@@ -58,7 +59,9 @@ def reference(problem, X, y, weight, tol, start):
 @pytest.mark.parametrize("kind", ["two classes", "classes"])
 @pytest.mark.parametrize(("l2", "positive"), [(1.0, False), (0.1, True)])
 @pytest.mark.parametrize("far", [False, True])
-def test_each_step_is_that_of_the_formulas(kind, fit_intercept, l2, positive, far):
+def test_each_step_is_that_of_the_formulas(kind, fit_intercept, l2, positive, far, monkeypatch):
+    # Exact steps after the descent would hide a wrong descent; here it needs none.
+    monkeypatch.delattr(proximal_newton, "polish")
     X, y, weight = small(kind)
     X = X[:, :2] if kind == "classes" else X
     norm = L1(4.0, positive)

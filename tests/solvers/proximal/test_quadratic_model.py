@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlbd_estimators.solvers.proximal import active_set
 from dlbd_estimators.solvers.proximal.active_set import polish
 from dlbd_estimators.solvers.proximal.quadratic_model import Model
 
@@ -73,6 +74,23 @@ def test_exact_steps_get_there_from_anywhere(seed, n, extra, share, positive):
     start = np.abs(start) if positive else start
     w = polish(gram, linear, l1, start, positive=positive, max_steps=1000)
     assert violation(gram, linear, l1, w, positive=positive) < 1e-6
+
+
+@given(seed=st.integers(0, 2**16), n=st.integers(2, 5))
+def test_an_exact_step_ends_at_the_best_point_where_a_coefficient_becomes_zero(seed, n):
+    gram, linear = problem(seed, n, n + 4, 0.0, 2.0)
+    rng = np.random.default_rng(seed)
+    l1, w, active = 0.1 * float(np.abs(linear).max()), rng.normal(size=n), np.arange(n)
+    signs = np.sign(w)
+    goal = np.linalg.solve(gram, linear - l1 * signs)
+    found = active_set._best_breakpoint(gram, linear, l1, w, active, goal, signs)
+    points = [w]
+    for index in np.flatnonzero(goal * signs < 0):
+        point = w + w[index] / (w[index] - goal[index]) * (goal - w)
+        point = np.where((point * signs < 0) | (active == index), 0.0, point)
+        points.append(point)
+    values = [0.5 * at @ gram @ at - linear @ at + l1 * np.abs(at).sum() for at in points]
+    np.testing.assert_allclose(found, points[np.argmin(values)], rtol=1e-9, atol=1e-12)
 
 
 def test_units_of_a_column_cost_no_digits():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dlbd_estimators.kernels.penalties import L1
+from dlbd_estimators.solvers.evaluation import Known
 from dlbd_estimators.solvers.proximal import working_set
-from dlbd_estimators.solvers.proximal.working_set import WorkingSet
+from dlbd_estimators.solvers.proximal.working_set import WorkingSet, WorkingState
 from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.steps import problem_for, small, steps_of
@@ -85,3 +86,16 @@ def test_each_set_is_that_of_the_rule(kind, positive, fit_intercept, monkeypatch
         passes = np.diff([0, *(state.n_passes for state in states)])
         assert set(passes[:-1]) <= {3, 4}
         assert passes[-1] == 1
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_feature_enters_the_set_if_its_slope_is_above_l1_by_more_than_rounding(positive):
+    X, y, weight = wide("two classes")
+    problem = problem_for("two classes", X, y, weight, l1=L1(2.0, positive))
+    problem = problem.with_known(Known(4.0))
+    parameters = np.zeros(P + 1)
+    parameters[3] = 1.0
+    descent = np.zeros((1, P))
+    descent[0, [3, 5, 6, 8]] = 0.5 * np.array([0.9, 1.0 + 5e-9, 1.0 + 2e-8, -1.5])
+    features = working_set._grow(problem, WorkingState(parameters), descent)
+    assert features.tolist() == ([3, 6] if positive else [3, 6, 8])

@@ -102,6 +102,12 @@ def test_each_step_without_a_sample_is_that_of_the_formulas(kind, fit_intercept,
     assert states[-1].error <= 1e-4
     assert states[-1].n_passes == len(expected)
     assert all(state.slope > 0.0 for state in states[:-1])
+    best, since_best = np.inf, 0
+    for state in states:
+        if not state.shortened:
+            since_best = 0 if state.decrement < 0.9 * best else since_best + 1
+            best = min(best, state.decrement)
+        assert (state.best, state.since_best) == (best, since_best)
     if far and not problem.loss.quadratic:
         assert any(state.shortened for state in states)
 

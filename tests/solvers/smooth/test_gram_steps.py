@@ -10,6 +10,7 @@ import pytest
 from dlbd_estimators.kernels.penalties import L2
 from dlbd_estimators.solvers.smooth.gram import Gram
 from dlbd_estimators.solvers.status import Status
+from tests.solvers.dense import dense_derivatives
 from tests.solvers.steps import problem_for, relative_error, small, steps_of
 
 EPSILON = np.finfo(float).eps
@@ -98,6 +99,23 @@ def test_a_second_pass_for_the_gradient_squares_the_error(noise, fit_intercept):
     before, after = (np.abs(one / coef - 1).max() for one in found)
     assert after < 1e-9
     assert after < 0.1 * before
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("strengths", [(3.0, 3.0), (0.5, 40.0)])
+def test_a_second_pass_leads_from_any_point_to_the_minimum(strengths, fit_intercept):
+    X, Y, weight = small("targets")
+    problem = problem_for("targets", X, Y, weight, fit_intercept=fit_intercept)
+    problem = replace(problem, penalty=L2(np.array(strengths)))
+    [first] = steps_of(Gram(), problem)
+    away = first.parameters + np.random.default_rng(1).normal(size=len(first.parameters))
+    start = replace(first, parameters=away, status=None, error=np.inf, risk=1e-4)
+    [second] = steps_of(Gram(), problem, start=start)
+    np.testing.assert_allclose(second.parameters, first.parameters, rtol=1e-9)
+    value, gradient, _ = dense_derivatives(problem, X, Y, away, weight)
+    assert second.value == pytest.approx(value, rel=1e-9)
+    assert second.gradient_norm == pytest.approx(np.abs(gradient).max(), rel=1e-9)
+    assert (second.error, second.status) == (1e-8, Status.CONVERGED)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -7,9 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlbd_estimators.kernels.importance import ImportantRows
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.smooth import important_rows
-from dlbd_estimators.solvers.smooth.important_rows import importance_rule, most_rows
+from dlbd_estimators.solvers.smooth.important_rows import (
+    importance_rule,
+    most_rows,
+    underflows_float32,
+    usable_rows,
+)
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
 from tests.solvers.steps import regular
@@ -76,3 +82,49 @@ def test_a_limit_on_the_bytes_of_the_rows():
     ]
     assert [rule.n_rows for rule in rules] == [1_600, 500]
     assert rules[1].limit == pytest.approx(rules[0].limit * 500 / 1_600)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "underflows"), [([1.0, 1e-31], True), ([1e-29, 2.0], False), ([0.0, 1.0], False)]
+)
+def test_columns_that_vary_too_little_for_float32(spreads, underflows):
+    columns = Columns(np.ones(2), np.array(spreads) ** 2)
+    assert underflows_float32(columns) is underflows
+
+
+@pytest.mark.parametrize(("n_rows", "usable"), [(39, False), (40, True)])
+def test_ten_rows_for_each_parameter_are_of_use(n_rows, usable):
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    ones = np.ones(n_rows)
+    rows = ImportantRows(np.ones((n_rows, 3), np.float32), ones, ones, ones, ones, ones)
+    assert (usable_rows(problem, rows) is rows) is usable
+    rows.X[5, 1] = np.inf
+    assert usable_rows(problem, rows) is None
+    assert usable_rows(problem, None) is None
+    columns = Columns(np.zeros(3), np.ones(3))
+    room = 52 * n_rows  # three features in float32 and five numbers in float64
+    assert (importance_rule(problem, np.eye(4), columns, 6_400.0, room) is None) is not usable
+
+
+@pytest.mark.parametrize(
+    ("n_blocks", "n_rows"),
+    [
+        (4, 400),  # a quarter of the rows of a block
+        (1_000, 19),  # the bytes of eight Hessians of four parameters
+    ],
+)
+def test_large_blocks_and_hessians_leave_room_for_more_rows(n_blocks, n_rows):
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    blocks = replace(problem.blocks, n_blocks=n_blocks, sizes=None)
+    assert most_rows(replace(problem, blocks=blocks, n_rows=6_400), 52) == n_rows
+
+
+def test_a_rule_needs_memory_for_a_hessian_and_the_rows_twice(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        important_rows, "matrices_fit", lambda _, n_entries: asked.append(n_entries)
+    )
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    columns = Columns(np.zeros(3), np.ones(3))
+    assert importance_rule(problem, np.eye(4), columns, 6_400.0) is None
+    assert asked == [16 + 2 * 1_600 * 52 // 8]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 from sklearn.exceptions import ConvergenceWarning
 
 from dlbd_estimators.blocks.block import ArrayLoader, Encoding, from_arrays
@@ -24,9 +25,11 @@ from dlbd_estimators.solvers.coefficient_error import error_of_decrement
 from dlbd_estimators.solvers.evaluation import Columns, Known
 from dlbd_estimators.solvers.factor import Factor
 from dlbd_estimators.solvers.saving import from_bytes, to_bytes
+from dlbd_estimators.solvers.smooth import important_rows
 from dlbd_estimators.solvers.smooth.important_rows import corrected, importance_rule
 from dlbd_estimators.solvers.smooth.newton import Newton
-from tests.solvers.dense import dense_decrement, problem_of, run
+from tests.solvers.dense import dense_decrement, dense_derivatives, evaluate, problem_of, run
+from tests.solvers.steps import regular
 from tests.strategies import random_generators
 
 N, P, N_BLOCKS = 6400, 3, 64
@@ -200,6 +203,71 @@ def test_a_step_that_is_several_times_too_long_leads_to_the_minimum_of_the_model
     found = corrected(problem, rows, here, step, factor)
     assert at(begin + found.step).value < here.value
     assert at(begin + found.step).value < at(begin + step / 2).value
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_variances_are_those_of_the_formula(n_classes, rng):
+    """With all rows kept: ``H^-1 V H^-1``, ``V = sum_i (1 - p_i) (s_i r_i / p_i)^2 x_i x_i'``."""
+    X, y, weight = rows_of(rng, "weighted", n_classes, n=400)
+    problem = replace(
+        ANY[n_classes], penalty=L2(1.0), known=Known(weight.sum(), centre=np.zeros(P))
+    )
+    outputs, width = problem.packing.shape
+    score, one = rng.uniform(0.5, 1.5, 400), np.ones(400)
+    chance = np.minimum(score * 0.8, 1.0)
+    rows = ImportantRows(X, y, weight * chance, score, 0.0 * one, 0.8 * one)
+    begin = problem.without_shift(0.3 * rng.normal(size=problem.packing.size))
+    kernel = LinearKernel(problem.loss, problem.packing, Order.HESSIAN)
+    here = problem._normalise(kernel(Block(X, y, weight), begin), begin, None)
+    factor = Factor.of(here.hessian)
+    step = problem.without_shift(-factor.solve(here.gradient))
+    found = corrected(problem, rows, here, step, factor)
+    end = begin + found.step
+    Z = np.column_stack([X, np.ones(400)])
+
+    def residual(point):
+        raw = Z @ point.reshape(outputs, width).T
+        if n_classes == 2:
+            return special.expit(raw) - y[:, None], raw
+        return special.softmax(raw, axis=1) - np.eye(3)[y.astype(int)], raw
+
+    (before, raw), (after, raw_after) = residual(begin), residual(end)
+    p, change = (
+        before + (y[:, None] if n_classes == 2 else np.eye(3)[y.astype(int)]),
+        raw_after - raw,
+    )
+    along = p * (1 - p) * change if n_classes == 2 else p * (change - (p * change).sum(1)[:, None])
+    left = (weight / weight.sum() * np.sqrt(1 - chance))[:, None] * (after - before - along)
+    products = (left[:, :, None] * Z[:, None, :]).reshape(400, -1)
+    hessian = regular(problem, dense_derivatives(problem, X, y, end, weight)[2])
+    half = np.linalg.solve(hessian, products.T)
+    np.testing.assert_allclose(found.variance, (half**2).sum(axis=1), rtol=1e-2)
+    # All rows are kept, with their own weights: the step leads to the minimum of F.
+    _, slope, _ = dense_derivatives(problem, X, y, end, weight)
+    assert np.abs(slope).max() < 1e-3 * np.abs(here.gradient).max()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_newtons_step_has_as_many_corrections_as_allowed(most, rng, monkeypatch):
+    X, y, _ = rows_of(rng, "plain", n=400)
+    problem = replace(ANY[2], penalty=L2(1.0), known=Known(400.0, centre=np.zeros(P)))
+    here = evaluate(
+        problem_of(X, y, problem.loss, strength=1.0), np.zeros(4), Order.HESSIAN, "test"
+    )
+    one, steps = np.ones(400), []
+    rows = ImportantRows(X, y, one, one, 0.0 * one, one)
+    monkeypatch.setattr(important_rows, "_MAX_STEPS", most)
+    monkeypatch.setattr(important_rows, "_SETTLED", 0.0)  # no step is short enough to be the last
+    derivatives = important_rows._Model.derivatives
+
+    def recorded(self, step):
+        steps.append(step)
+        return derivatives(self, step)
+
+    monkeypatch.setattr(important_rows._Model, "derivatives", recorded)
+    factor = Factor.of(here.hessian)
+    corrected(problem, rows, here, -factor.solve(here.gradient), factor)
+    assert len(steps) == most + 1
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(rng):

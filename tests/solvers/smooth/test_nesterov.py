@@ -9,11 +9,17 @@ from dlbd_estimators.solvers.smooth.nesterov import Nesterov
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.steps import (
     assert_same_steps,
+    largest_change,
     problem_for,
     relative_error,
     small,
     steps_of,
 )
+
+
+def is_near(problem, newton, X, weight):
+    """Return whether a Newton step is so short that a minimum is near; with a penalty, always."""
+    return not problem.may_separate or largest_change(problem, newton, X, weight) < 0.5
 
 
 def reference(problem, X, y, weight, n_steps, start):
@@ -67,7 +73,7 @@ def reference(problem, X, y, weight, n_steps, start):
             t = following
         descended, error = down, np.inf
         least = min(curvatures[-20:], default=0.0)
-        if least > 0:
+        if least > 0 and is_near(problem, change @ gradient / least, X, weight):
             decrement = np.linalg.norm(gradient) / np.sqrt(least)
             error = decrement * relative_error(problem, change @ down, X, weight, metric / least)
         norm = largest
@@ -91,3 +97,14 @@ def test_each_step_is_that_of_the_formulas(kind, fit_intercept, far):
     assert_same_steps(states, expected)
     np.testing.assert_allclose(states[-1].parameters, parameters, rtol=1e-8, atol=1e-12)
     assert states[-1].n_passes == 40
+
+
+def test_an_error_without_a_penalty_needs_a_newton_step_that_changes_predictions_little():
+    X, y, weight = small("two classes", noise=3.0)
+    problem = problem_for("two classes", X, y, weight, strength=0.0)
+    start = np.zeros(problem.packing.size)
+    states = steps_of(Nesterov(), problem, start=start, tol=0.0, max_iter=40)
+    expected, _ = reference(problem, X, y, weight, 40, start)
+    assert_same_steps(states, expected)
+    known = np.isfinite([state.error for state in states])
+    assert 2 < known.argmax() < 20

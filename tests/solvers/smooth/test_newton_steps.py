@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from dlbd_estimators.solvers.evaluation import Columns
+from dlbd_estimators.solvers.smooth import newton
+from dlbd_estimators.solvers.smooth.important_rows import CorrectedStep
 from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
+from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import dense_derivatives
 from tests.solvers.steps import (
     assert_same_steps,
@@ -37,7 +43,7 @@ def reference(problem, X, y, weight, tol, start, epsilon):
     """Newton's method with halving; ``epsilon`` is that of the Hessian's entries."""
     w, base, tried, slope, seen = start, None, 1.0, 0.0, False
     unit = np.sqrt(variances(y, weight).sum()) if problem.loss.quadratic else 1.0
-    steps = []
+    steps, best, since_best = [], np.inf, 0
     while True:
         value, gradient, hessian = dense_derivatives(problem, X, y, w, weight)
         hessian = regular(problem, hessian)
@@ -45,6 +51,7 @@ def reference(problem, X, y, weight, tol, start, epsilon):
             tried /= 2
             w = base[0] + (w - base[0]) / 2
             steps.append({"value": value, "error": np.inf, "step": tried})
+            steps[-1].update(best=best, since_best=since_best)
             continue
         step = without_shift(problem, -np.linalg.solve(hessian, gradient))
         slope = -step @ gradient
@@ -61,7 +68,10 @@ def reference(problem, X, y, weight, tol, start, epsilon):
         done = decrement <= max(tol / per_decrement, least)
         if done:
             error = min(error, decrement * per_decrement)
+        since_best = 0 if decrement / unit < 0.9 * best else since_best + 1
+        best = min(best, decrement / unit)
         steps.append({"value": value, "error": error, "step": tried})
+        steps[-1].update(best=best, since_best=since_best)
         base, tried = (w, value), 1.0
         w = w + step
         if done or error <= tol:
@@ -86,6 +96,24 @@ def test_each_step_is_that_of_the_formulas(kind, fit_intercept, far):
     assert {state.error_is for state in states if np.isfinite(state.error)} == {"bound"}
 
 
+@pytest.mark.parametrize("kind", ["two classes", "classes"])
+def test_one_pass_is_enough_from_a_start_within_the_tolerance(kind):
+    """It does not know the norms of the rows, so the error is that of the decrement itself."""
+    X, y, weight = small(kind)
+    problem = problem_for(kind, X, y, weight)
+    best = steps_of(Newton(), problem)[-1].parameters
+    spread = np.tile(np.append(X.std(axis=0), 1.0), problem.packing.n_outputs)
+    away = 1e-3 * np.random.default_rng(1).normal(size=len(best)) / spread
+    start = problem.admissible(best + away)
+    state = NewtonState(start, hessian_dtype="float64")
+    states = steps_of(Newton(), problem, start=state, tol=0.1)
+    expected, _ = reference(problem, X, y, weight, 0.1, start, np.finfo(float).eps)
+    assert len(states) == 1
+    assert_same_steps(states, expected)
+    assert 1e-4 < states[0].error <= 0.1
+    assert states[0].status is Status.CONVERGED
+
+
 def test_the_rounding_of_a_float32_hessian_is_in_the_bound():
     X, y, weight = small("targets")
     problem = problem_for("targets", X, y, weight)
@@ -94,3 +122,19 @@ def test_the_rounding_of_a_float32_hessian_is_in_the_bound():
     expected, _ = reference(problem, X, y, weight, 1e-7, start, epsilon)
     assert len(states) == len(expected) == 2
     assert states[0].error == pytest.approx(expected[0]["error"], rel=1e-4)
+
+
+def test_an_estimate_is_six_standard_errors_at_the_corrected_point(monkeypatch):
+    X, y, weight = small("two classes")
+    problem = problem_for("two classes", X, y, weight)
+    rng = np.random.default_rng(1)
+    point, step, shorter, variance = rng.uniform(0.5, 2.0, size=(4, problem.packing.size))
+    columns = Columns(np.average(X, axis=0, weights=weight), variances(X, weight))
+    options = problem, None, SimpleNamespace(point=point), step, None, columns
+    monkeypatch.setattr(newton, "corrected", lambda *_: CorrectedStep(shorter, variance))
+    found, estimate = newton._corrected(*options)
+    assert found is shorter
+    expected = 6 * relative_error(problem, point + shorter, X, weight, variance)
+    assert estimate == pytest.approx(expected)
+    monkeypatch.setattr(newton, "corrected", lambda *_: None)
+    assert newton._corrected(*options) == (step, np.inf)

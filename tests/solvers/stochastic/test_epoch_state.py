@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from dlbd_estimators.kernels.updates import SGD
 from dlbd_estimators.solvers import Status
+from dlbd_estimators.solvers.random_states import freeze
 from dlbd_estimators.solvers.stochastic.epoch_state import EpochState
 from dlbd_estimators.solvers.stochastic.epochs import Epochs
 
@@ -23,6 +26,46 @@ def test_an_epoch_that_diverged_has_no_numbers_but_its_rate():
     assert np.isnan([diverged.losses[1], diverged.scores[1]]).all()
     assert (diverged.within, diverged.rounds_made, diverged.trained) == (False, 0, 0)
     assert (diverged.total, diverged.reason, diverged.status) == (0.0, "too fast", Status.DIVERGED)
+
+
+SHUFFLED = {"random": freeze(np.random.RandomState(0)), "order": np.arange(4)}
+FITTING = EpochState.begin(np.zeros(3), SGD(), 2, 0.2, **SHUFFLED)
+FITTING = replace(FITTING, order=np.array([2, 0, 3, 1]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"order": np.array([2, 0, 3, 3])}, "not a permutation"),
+        ({"order": np.array([2, 0, 1])}, "not a permutation"),
+        ({"order": None}, "not a permutation"),
+        ({"random": None}, "not a permutation"),
+        ({"replicas": FITTING.replicas[:1]}, "other replicas"),
+        ({"replicas": (replace(FITTING.replicas[0], moments=()),) * 2}, "other moments"),
+        ({"parameters": np.zeros(3, np.float32)}, "another dtype"),
+    ],
+)
+def test_a_loaded_state_has_to_fit_the_training(changes, message):
+    def begin(parameters, rate):
+        return EpochState.begin(parameters, SGD(), 2, rate, **SHUFFLED)
+
+    training = SimpleNamespace(scheme=SimpleNamespace(begin=begin))
+    solver = Epochs(2, "constant", 1.0, 0.5)
+    solver.check(training, FITTING)
+    with pytest.raises(ValueError, match=message):
+        solver.check(training, replace(FITTING, **changes))
+
+
+def test_a_loaded_state_of_rows_in_their_order_has_no_other_order():
+    def begin(parameters, rate):
+        return EpochState.begin(parameters, SGD(), 1, rate)
+
+    training = SimpleNamespace(scheme=SimpleNamespace(begin=begin))
+    solver = Epochs(2, "constant", 1.0, 0.5)
+    state = begin(np.zeros(3), 0.1)
+    solver.check(training, state)
+    with pytest.raises(ValueError, match="not a permutation"):
+        solver.check(training, replace(state, order=np.arange(4)))
 
 
 def test_lines_after_an_epoch():

@@ -89,6 +89,26 @@ def test_steps_and_evaluations_are_those_of_scipy(alpha, far):
     np.testing.assert_allclose(result.parameters, other.x, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e3])
+def test_the_last_step_is_that_of_scipy_whatever_the_size_of_the_objective(size):
+    """Its gain is a small share of the value, or of 1 if the value is smaller than 1."""
+    X, _ = task("number")
+    y = size * (X @ np.arange(1.0, 6.0) + np.random.default_rng(0).normal(size=len(X)))
+    network = Network(Layers((5, 1)), ACTIVATIONS["tanh"], HalfSquaredError(), 0.0)
+
+    def objective(w):
+        residual = X @ w[:5] + w[5] - y
+        gradient = np.append(residual @ X, residual.sum()) / len(X)
+        return 0.5 * np.mean(residual**2), gradient
+
+    result, passes = found(network, from_arrays(X, y, None), tol=0.0)
+    options = {"gtol": 0.0, "maxcor": 10}
+    other = optimize.minimize(objective, np.zeros(6), jac=True, method="L-BFGS-B", options=options)
+    assert result.status is Status.CONVERGED
+    assert (result.n_iter, len(passes)) == (other.nit, other.nfev)
+    np.testing.assert_allclose(result.parameters, other.x, rtol=1e-4, atol=1e-6 * size)
+
+
 def test_with_hidden_layers_it_ends_where_scikit_learn_does():
     X, y = task("number")
     theirs = neural_network.MLPRegressor(

@@ -81,6 +81,13 @@ def test_a_function_that_falls_without_end_is_followed_as_far_as_one_may_go():
     assert tried[-1] == LONGEST
 
 
+def test_a_change_below_rounding_is_a_decrease():
+    """Near a minimum, the required decrease is lost in the rounding of the value."""
+    search = LineSearch.along(1.0, -1e-30, 1.0).advance(1.0, -1e-31)
+    assert search.found
+    assert not LineSearch.along(1.0, -1e-30, 1.0).advance(1.0 + 1e-15, -1e-31).found
+
+
 def test_a_slope_that_is_not_the_functions_ends_the_search():
     search, tried = run(lambda t: (t, -1.0), 1.0)
     assert len(tried) <= 20

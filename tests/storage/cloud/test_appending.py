@@ -53,11 +53,11 @@ def test_of_two_appends_to_an_object_store_the_second_fails(place, monkeypatch):
     data = storage.create_dataset(place, X[:50], Y[:50], **SMALL)
     write_arrays, seen = appending.write_arrays, []
 
-    def overtaken(arrays, writers):
+    def overtaken(arrays, writers, **options):
         if not seen:
             seen.append("the other append begins")
             storage.append(data, X[50:90], Y[50:90])
-        return write_arrays(arrays, writers)
+        return write_arrays(arrays, writers, **options)
 
     monkeypatch.setattr(appending, "write_arrays", overtaken)
     with pytest.raises(storage.AppendConflict, match="committed first, as version 2"):

@@ -13,6 +13,7 @@ from distributed.utils import get_mp_context
 from sklearn.datasets import dump_svmlight_file
 
 import storage
+from storage.ingestion import pieces
 from storage.local_files import LocalFiles
 from storage.resuming import leftovers, lock
 from storage.staging import Staging
@@ -20,6 +21,12 @@ from storage.staging import Staging
 N = 240
 #: Small blocks: eight of X, each of two chunks, and eight of y.
 SIZES = {"chunk_nbytes": 240, "block_nbytes": 720, "partition_nbytes": 700}
+
+
+@pytest.fixture(autouse=True)
+def _runs_of_three_blocks(monkeypatch):
+    monkeypatch.setattr(pieces, "_BLOCKS_OF_THREAD", 1)
+    monkeypatch.setattr(pieces, "n_threads", lambda: 3)
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""Files of lines, cut into ranges of bytes; each line belongs to one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from storage.ingestion.compression import COMPRESSED, opened
+
+__all__ = ["LineBlock", "byte_ranges"]
+
+_PIECE = 2**20
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """Whole lines of one file.
+
+    Attributes
+    ----------
+    filesystem : fsspec.AbstractFileSystem
+        Opens the file.
+    path : str
+        The file.
+    start, stop : int
+        The block holds the lines that begin in this range of bytes; a `stop` of None means up to
+        the end of the file.
+    """
+
+    filesystem: Any
+    path: str
+    start: int
+    stop: int | None
+
+    def lines_before(self) -> int:
+        """Count the lines of the file before the block, for a message."""
+        if self.start == 0:
+            return 0
+        with opened(self.filesystem, self.path) as file:
+            n_lines, left, last = 0, self.start, b"\n"
+            while left and (piece := file.read(min(_PIECE, left))):
+                n_lines, left, last = n_lines + piece.count(b"\n"), left - len(piece), piece[-1:]
+            return n_lines + (last != b"\n")
+
+    def lines(self, file: Any, begin: int = 0) -> bytes:
+        """Return the lines; the header of the opened `file` ends before the byte `begin`."""
+        if self.stop is None:
+            content: bytes = file.read()
+            return content
+        start = max(self.start, begin)
+        if self.stop <= start:
+            return b""
+        file.seek(max(start - 1, 0))
+        if start > begin:
+            # If the byte before `start` ends a line, a line begins at `start`. Otherwise the line
+            # belongs to the block before, which reads it to its end.
+            file.readline()
+        else:
+            file.seek(start)
+        at = file.tell()
+        if at >= self.stop:
+            return b""
+        data: bytes = file.read(self.stop - at)
+        if not data.endswith(b"\n"):
+            data += file.readline()
+        return data
+
+
+def byte_ranges(filesystem: Any, path: str, nbytes: int) -> list[tuple[int, int | None]]:
+    """Cut a file into ranges of `nbytes`; a compressed file is one range without an end."""
+    if path.lower().endswith(COMPRESSED):
+        return [(0, None)]
+    size = max(filesystem.size(path), 1)
+    return list(pairwise([*range(0, size, nbytes), size]))
