@@ -113,7 +113,7 @@ def bare_pass(pool: Pool, array: zarr.Array[Any], n_processes: int) -> BarePass:
         Number of processes of the pool.
     """
     chunks = chunks_of(array)
-    shares = [chunks[first::n_processes] for first in range(n_processes)]
+    shares = [chunks[first::n_processes] for first in range(min(n_processes, len(chunks)))]
     began = time.perf_counter()
     results = pool.map(_decode_and_multiply, shares, chunksize=1)
     seconds = time.perf_counter() - began
