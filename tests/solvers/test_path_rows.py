@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pytest
 from scipy import special
@@ -14,7 +15,7 @@ from dlbd_estimators.kernels.parts import DividedBlock, Splits
 from dlbd_estimators.kernels.row_sample import DrawnRows, RowSampleKernel
 from dlbd_estimators.solvers import path_rows
 from dlbd_estimators.solvers.evaluation import Known
-from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
+from dlbd_estimators.solvers.path_rows import PathRows, Tilted
 from dlbd_estimators.solvers.smooth import path_sample
 from tests.solvers.dense import problem_of
 
@@ -69,116 +70,27 @@ def test_gradients_and_hessians_are_those_of_the_splits(n_classes, fit_intercept
             expected, _ = derivatives(rows, packing, weights[:, split], models[split, number])
             np.testing.assert_allclose(found[split, number], expected, rtol=1e-9, atol=1e-12)
     _, hessian = derivatives(rows, packing, weights[:, 0], models[0, 0])
-    penalty, right = rng.uniform(0.1, 1.0, packing.size), rng.normal(size=packing.size)
-    if n_classes > 2:  # no step has a shift common to all classes
-        penalty = np.tile(penalty[: packing.shape[1]], 3)
-        right = (right.reshape(3, -1) - right.reshape(3, -1).mean(axis=0)).ravel()
-    factor = tilted.metric(weights[:, 0], models[0, 0], penalty)
-    expected = np.linalg.solve(hessian + np.diag(penalty), right)
-    np.testing.assert_allclose(factor.solve(right), expected, rtol=1e-8)
+    np.testing.assert_allclose(tilted.hessian(weights[:, 0], models[0, 0]), hessian, atol=1e-14)
+    narrow = tilted.hessian(weights[:, 0], models[0, 0], "float32")
+    np.testing.assert_allclose(narrow, hessian, atol=1e-6)
+    assert np.abs(narrow - hessian).max() > 1e-10
 
 
-#: Number of classes, whether the start is far away, and the gradients and Hessians that an exact
-#: and a rough answer take, or one less.
-WORK = [
-    (2, False, (8, 7), (3, 1)),
-    (3, False, (10, 7), (4, 1)),
-    (2, True, (17, 9), (8, 9)),
-    (3, True, (18, 12), (11, 12)),
-]
-
-
-@pytest.mark.parametrize(("n_classes", "far", "exact", "rough"), WORK)
-def test_minimisers_and_the_work_for_them(n_classes, far, exact, rough, monkeypatch):
-    rng = np.random.default_rng(0)
-    rows, packing = rows_of(n_classes), Packing(1 if n_classes == 2 else n_classes, 3, True)
-    tilted, counts = Tilted.of(rows, packing, SPLITS), {"gradient": 0, "metric": 0}
-
-    def counted(name):
-        plain = getattr(Tilted, name)
-
-        def method(self, *args):
-            counts[name] += 1
-            return plain(self, *args)
-
-        return method
-
-    for name in counts:
-        monkeypatch.setattr(Tilted, name, counted(name))
-    start = np.zeros((3, packing.size))
-    if far:
-        start = rng.normal(size=start.shape) * 6.0
-    tilt = 0.01 * rng.normal(size=start.shape)
-    if n_classes > 2:
-        start, tilt = (
-            (
-                models.reshape(3, 3, -1) - models.reshape(3, 3, -1).mean(axis=1, keepdims=True)
-            ).reshape(3, -1)
-            for models in (start, tilt)
-        )
-    penalty = np.full(start.shape, 0.05)
-    before = start.copy()
-    found = tilted.minimise(start, tilt, penalty, 1e-10)
-    np.testing.assert_array_equal(start, before)
-    for split, model in enumerate(found):
-        slope, _ = derivatives(rows, packing, weights_of(rows)[:, split], model)
-        np.testing.assert_allclose(slope + tilt[split] + 0.05 * model, 0.0, atol=1e-8)
-    assert_about(counts, exact)
-    counts.update(gradient=0, metric=0)
-    found_roughly = tilted.minimise(start, tilt, penalty, 0.1)
-    assert_about(counts, rough)
-    assert 0.0 < np.abs(found_roughly - found).max() < 0.5
-
-
-def assert_about(counts, expected):
-    """Rounding may save a step or cost one."""
-    assert abs(counts["gradient"] - expected[0]) <= 1
-    assert abs(counts["metric"] - expected[1]) <= 1
-
-
-def test_a_step_that_goes_too_far_is_halved():
-    X, y = np.linspace(-1.0, 1.0, 40)[:, None], np.arange(40) % 2
-    tilted = Tilted(X, y, np.full((1, 40), 1 / 40), Packing(1, 1, False))
-    gradients = []
-
-    def slopes(models):
-        gradients.append(models.copy())
-        return tilted.gradient(models[:, None])[:, 0] + models
-
-    models, step = np.array([[0.0]]), np.array([[8.0]])
-    gradient = slopes(models) - 1.0
-
-    def tilted_slopes(models):
-        return slopes(models) - 1.0
-
-    found, there = path_rows._damped_step(models, gradient, step.copy(), tilted_slopes)
-    tried = [float(point[0, 0]) for point in gradients[1:]]
-    wanted = [8.0]
-    while np.abs(8.0 * gradient).max() * 0.5 * wanted[-1] / 8.0 < wanted[-1] * float(
-        tilted_slopes(np.array([[wanted[-1]]]))[0, 0]
-    ):
-        wanted.append(wanted[-1] / 2)
-    assert tried == [8.0 / 2**k for k in range(len(tried))]
-    assert found[0, 0] == tried[-1]
-    np.testing.assert_array_equal(there, tilted_slopes(found))
-    assert 1.0 <= found[0, 0] < 4.0
-
-
-@pytest.mark.parametrize(
-    ("slope", "before", "too_far"), [(0.6, 1.0, True), (0.4, 1.0, False), (-2.0, 1.0, False)]
-)
-def test_a_step_goes_too_far_if_more_than_half_the_slope_comes_back(slope, before, too_far):
-    step = np.array([[2.0, 0.0]])
-    gradient = np.array([[slope / 2.0, 5.0]])
-    assert overshoots(step, gradient, np.array([before])).tolist() == [too_far]
-    assert not overshoots(step, gradient * 1e-14, np.array([0.0]))[0]  # rounding is no slope
-    assert overshoots(step, np.array([[4e-13, 0.0]]), np.array([0.0]))[0]  # above 1e-13 of the step
-
-
-def test_the_length_of_a_step_is_relative_to_the_largest_parameter():
-    step = np.array([[0.1, -0.3], [4.0, 1.0], [0.0, 0.0]])
-    models = np.array([[-6.0, 1.0], [2.0, -1.0], [0.0, 0.0]])
-    np.testing.assert_allclose(lengths(step, models), [0.05, 1.0, 0.0])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_gradients_of_many_rows_in_pieces(n_classes, rng, monkeypatch):
+    """Each piece has several tiles, the last one of them is shorter, and no row is lost."""
+    monkeypatch.setattr(path_rows, "_WORK_OF_A_PIECE", 100_000)
+    rows = rows_of(n_classes, n=30_000)
+    packing = Packing(1 if n_classes == 2 else n_classes, 3, True)
+    tilted, weights = Tilted.of(rows, packing, SPLITS), weights_of(rows)
+    models = rng.normal(size=(3, 1, packing.size))
+    expected = [derivatives(rows, packing, weights[:, k], models[k, 0])[0] for k in range(3)]
+    bits = []
+    for n_threads in (1, 3):
+        with dask.config.set(num_workers=n_threads):
+            bits.append(tilted.gradient(models))
+    np.testing.assert_allclose(bits[0][:, 0], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(*bits)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -4,8 +4,8 @@ Each strength on each split is a separate problem, for which a Hessian would be 
 computes the gradients of all models by two matrix products, and their scores on the held-out rows
 (:mod:`dlbd_estimators.kernels.paths`). The curvature comes from a sample of rows in this process,
 which the first sweep draws by importance: the root of curvature times leverage. A step minimises
-the objective of this sample, with a linear tilt that makes its gradient equal to that of all rows.
-About a tenth of the previous error remains, or less.
+the objective of this sample, with a linear tilt that makes its gradient equal to that of all rows
+(:mod:`dlbd_estimators.solvers.path_newton`). About a tenth of the previous error remains, or less.
 
 The search starts from a sample of the blocks. It ends when no coefficient of a scored model is
 wrong by more than a thousandth of the largest. Scores have far smaller errors: near the border
@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dlbd_estimators.engine.parallel import call_in_threads
 from dlbd_estimators.engine.passes import Pass
 from dlbd_estimators.kernels.arrays import FloatArray
 from dlbd_estimators.kernels.packing import Packing
@@ -35,7 +34,8 @@ from dlbd_estimators.kernels.sweep import SweepKernel
 from dlbd_estimators.solvers.evaluation import Columns
 from dlbd_estimators.solvers.frozen import replace
 from dlbd_estimators.solvers.minimizer import Minimizer
-from dlbd_estimators.solvers.path_rows import PathRows, Tilted, lengths, overshoots
+from dlbd_estimators.solvers.path_newton import lengths, minimise, overshoots
+from dlbd_estimators.solvers.path_rows import PathRows, Tilted
 from dlbd_estimators.solvers.problem import Problem
 from dlbd_estimators.solvers.smooth.important_rows import underflows_float32, usable_rows
 from dlbd_estimators.solvers.smooth.logistic_search_state import LogisticSearchState
@@ -53,8 +53,9 @@ from dlbd_estimators.solvers.smooth.path_sample import (
 )
 from dlbd_estimators.solvers.solver import PassGenerator, State
 
-#: Relative length of the last step on a sample of the rows, and on all rows.
-_ENOUGH, _EXACT = 1e-3, 1e-12
+#: Remaining error of a model, relative to its first step: on a sample of the rows, and on all rows.
+#: Scores of neighbouring strengths differ little: larger errors change which of them is the best.
+_ENOUGH, _EXACT = 1e-4, 1e-12
 #: A sweep that leaves a larger share of the error before it is followed by sweeps in float64.
 _SLOW = 1 / 3
 #: Newton's method begins if the error is below this multiple of the accuracy: the next sweep is
@@ -145,12 +146,8 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         tilted = Tilted.of(rows, packing, self.splits)
         penalty = self._penalty(packing, scale)
         enough = _EXACT if complete else _ENOUGH
-        previous: FloatArray = models[:, 0]
-        for index in np.argsort(self.Cs, kind="stable").tolist():
-            no_tilt = np.zeros_like(previous)
-            previous = tilted.minimise(previous, no_tilt, penalty[:, index], enough)
-            models[:, index] = previous
-        return state
+        found = minimise(tilted, models, np.zeros_like(models), penalty, enough)
+        return replace(state, models=found)
 
     def step(
         self, problem: Problem, state: LogisticSearchState, tol: float
@@ -205,12 +202,9 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         overshot = np.zeros(models.shape[:2], dtype=bool)
         if state.before is not None and state.slope_before is not None:
             overshot = overshoots(state.before, slopes, state.slope_before)
-        tilt = gradient - tilted.gradient(models)
-
-        def moved(index: int) -> FloatArray:
-            return tilted.minimise(models[:, index], tilt[:, index], penalty[:, index], _ENOUGH)
-
-        step = np.stack(call_in_threads(moved, range(len(self.Cs))), axis=1) - models
+        of_sample = tilted.gradient(models)
+        tilt = gradient - of_sample
+        step = minimise(tilted, models, tilt, penalty, _ENOUGH, of_sample) - models
         if state.before is not None:  # where the last step was too long, go back half of it
             step[overshot] = -state.before[overshot] / 2.0
         length = lengths(coefs(packing, step), coefs(packing, models + step))
@@ -295,11 +289,14 @@ class LogisticSearch(Minimizer[LogisticSearchState]):
         packing, all_rows = problem.packing, self.splits.all_rows
         tilted = Tilted.of(state.rows, packing, Splits((all_rows,), ((),), all_rows))
         total = np.array([problem.total_weight])
-        penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)[:, 0]
+        penalty = penalties(packing, state.scale, self.Cs[best : best + 1], total)
         enough = _EXACT if state.complete else _ENOUGH
-        initial, mean_tilt = (each.mean(axis=0)[None] for each in (state.models[:, best], tilt))
+        initial, mean_tilt = (
+            each.mean(axis=0)[None, None] for each in (state.models[:, best], tilt)
+        )
         # Gradients in float32 leave a small shift, which no step of Newton's method removes.
-        return problem.without_shift(tilted.minimise(initial, mean_tilt, penalty, enough)[0])
+        model = minimise(tilted, initial, mean_tilt, penalty, enough)[0, 0]
+        return problem.without_shift(model)
 
     def original(self, problem: Problem, models: FloatArray) -> FloatArray:
         """Return models for the original features, from models for centred features."""
