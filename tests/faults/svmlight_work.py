@@ -33,7 +33,7 @@ def ingest_svmlight(
     X: sparse.csr_array, y: np.ndarray, path: Path, read: Callable | None, **sizes: int
 ) -> storage.Dataset:
     """Write rows to a file beside `path`, and ingest it; each of twelve parts is read twice."""
-    file = path.with_suffix(".svm")
+    file = path.with_name(f"rows-of-{path.name}.svm")
     dump_svmlight_file(X, y, str(file), zero_based=False)
     cut = svmlight_source.svmlight_blocks
 
