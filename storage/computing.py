@@ -52,20 +52,26 @@ def persist(*collections: Any) -> tuple[Any, ...]:
 
 def worker_memory() -> int | None:
     """Return the bytes of memory of all workers that have a limit; None without a cluster."""
-    client = _active_client()
-    if client is None:
+    workers = _active_workers()
+    if workers is None:
         return None
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return sum(int(worker.get("memory_limit") or 0) for worker in workers)
 
 
 def n_threads() -> int:
     """Return the number of threads of all workers; without a cluster, the number of cores."""
+    workers = _active_workers()
+    if workers is None:
+        return CPU_COUNT
+    return max(1, sum(int(worker["nthreads"]) for worker in workers))
+
+
+def _active_workers() -> list[dict[str, Any]] | None:
+    """Return what the scheduler knows of each worker; None without a cluster."""
     client = _active_client()
     if client is None:
-        return CPU_COUNT
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return max(1, sum(int(worker["nthreads"]) for worker in workers))
+        return None
+    return list(client.scheduler_info(n_workers=-1)["workers"].values())
 
 
 def _active_client() -> Any:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds without a result after which the tasks are looked at.
 LOOK_EVERY = 2.0
-#: Seconds without a result after which messages that wait too long are sent, again and again.
+#: Seconds of a pass between two times at which messages that wait too long are sent. They are sent
+#: only when the tasks are looked at, so never while results arrive in quick succession.
 _SEND_EVERY = 10.0
 #: Seconds to wait for an answer of the scheduler.
 _PATIENCE = 20.0
@@ -134,7 +135,7 @@ class Watch:
         return found
 
     def _send_late_messages(self) -> None:
-        """Send messages that wait too long. This does not wait for the answers."""
+        """Send messages that wait too long, not at each look. This does not wait for answers."""
         now = time.monotonic()
         if now - self._sent_at >= _SEND_EVERY:
             self._sent_at = now
