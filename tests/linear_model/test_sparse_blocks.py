@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import dask
@@ -17,7 +18,7 @@ from sklearn.base import clone
 
 import storage
 from dlbd_estimators import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
-from dlbd_estimators.exceptions import BadBlock, NonFiniteValues
+from dlbd_estimators.exceptions import BadBlock, BlockTooLarge, NonFiniteValues
 from dlbd_estimators.model_selection import train_test_split
 from dlbd_estimators.preprocessing import StandardScaler
 
@@ -129,6 +130,35 @@ def test_a_stored_data_set(tmp_path):
     whole = LogisticRegression().fit(X.toarray(), y)
     np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-6, atol=1e-7)
     assert model.score(data.X, data.y) == whole.score(X.toarray(), y)
+
+
+@pytest.mark.parametrize("where", ["threads", pytest.param("cluster", marks=pytest.mark.cluster)])
+def test_a_stored_block_too_large_is_refused_before_it_is_read(where, tmp_path, request):
+    X, _, y = rows_of()
+    data = storage.create_dataset(tmp_path / "d", X, y, chunk_nbytes=500, block_nbytes=8000)
+    rows, memory = data.X, "20 kB"
+    if where == "cluster":
+        request.getfixturevalue("client")
+        rows.max_block_nnz, memory = 10**10, None
+    (data.path / "X" / "c.0").unlink()  # reading it would be another error
+    with dask.config.set({"dlbd-estimators.memory": memory}):
+        for model in (LogisticRegression(), Ridge()):
+            with pytest.raises(BlockTooLarge, match=r"^A block of X takes .* block_nbytes=\d+\)"):
+                model.fit(rows, data.y)
+            with pytest.raises(storage.ChunkCorrupt, match="chunk 0 of array 'X'"):
+                model.fit(rows[:200], data.y[:200])  # the sizes of selected rows are not known
+
+
+def test_the_advice_for_a_block_too_large_is_right(tmp_path):
+    X, _, y = rows_of(share=0.5)
+    sizes = {"chunk_nbytes": 500, "block_nbytes": 20_000}
+    with dask.config.set({"dlbd-estimators.memory": "64 kB", "num_workers": 2}):
+        data = storage.create_dataset(tmp_path / "d", X, y, **sizes)
+        with pytest.raises(BlockTooLarge) as error:
+            Ridge().fit(data.X, data.y)
+        sizes["block_nbytes"] = int(re.search(r"block_nbytes=(\d+)\)", str(error.value))[1])
+        data = storage.create_dataset(tmp_path / "e", X, y, **sizes)
+        Ridge().fit(data.X, data.y)
 
 
 def test_the_solver_is_chosen_by_the_cost_of_sparse_rows():

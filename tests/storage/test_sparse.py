@@ -57,6 +57,13 @@ def rows_by_zarr(path, n_features, dtype):
     return sparse.csr_array((entries["value"].astype(dtype), entries["index"], ends), shape=shape)
 
 
+def sizes_are_known(data):
+    """Compare the listed numbers of stored values with those of the blocks."""
+    stored = [block.compute().nnz for block in data.X.blocks.ravel()]
+    assert data.X.max_block_nnz == max(stored)
+    assert data.manifest.nnz == sum(stored)
+
+
 @st.composite
 def stored(draw):
     n_rows, n_features = draw(st.integers(1, 40)), draw(st.integers(1, 12))
@@ -81,11 +88,14 @@ def test_round_trip_of_any_rows_with_any_chunking(both, chunk, blocks, added):
         assert data.X.dtype == X.dtype
         same(rows_by_zarr(path, *X.shape[1:], X.dtype), X)
         data.verify()
+        sizes_are_known(data)
         more = X[: min(added, X.shape[0])]
         if more.shape[0]:
             newer = storage.append(data, more, y[: more.shape[0]])
             same(newer.X.compute(), sparse.vstack([X, more]))
             same(newer.since(1).X.compute(), more)
+            sizes_are_known(newer)
+            sizes_are_known(storage.open_dataset(path, version=1))
             same(storage.open_dataset(path, version=1).X.compute(), X)
             same(rows_by_zarr(path, *X.shape[1:], X.dtype), sparse.vstack([X, more]))
             newer.verify()
