@@ -233,9 +233,9 @@ def wrong_columns(block):
     return block[:, :-1]
 
 
-def invalid(block):
+def invalid(block, column):
     block = block.copy()
-    block.indices[0] = 99
+    block.indices[block.indptr[7]] = column
     return block
 
 
@@ -247,9 +247,12 @@ def test_bad_blocks_are_refused():
         Ridge().fit(dense.map_blocks(undeclared, dtype=float, meta=np.empty((0, 0))), targets)
     with pytest.raises(BadBlock, match=r"X has 11 columns in block 0.*12 columns were promised"):
         Ridge().fit(rows.map_blocks(wrong_columns, meta=rows._meta), targets)
-    with pytest.raises(BadBlock, match=r"not valid in block 0"):
-        Ridge().fit(rows.map_blocks(invalid, meta=rows._meta), targets)
-    with pytest.raises(TypeError, match="y is sparse"):
-        Ridge().fit(rows, rows)
+    for column in (99, -1):
+        wrong = rf"not valid in block 0 .*: its row 7 has the column number {column}, .* 12 columns"
+        with pytest.raises(BadBlock, match=wrong):
+            Ridge().fit(rows.map_blocks(invalid, column, meta=rows._meta), targets)
+    for sparse_y in (rows, X):
+        with pytest.raises(TypeError, match=r"^y is sparse, but must be dense: y\.toarray\(\)"):
+            Ridge().fit(rows, sparse_y)
     with pytest.raises(TypeError, match=r"X is sparse, which is not supported here.*toarray"):
         StandardScaler().fit(rows)
