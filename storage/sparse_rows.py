@@ -70,7 +70,7 @@ def as_csr(values: Any, where: str) -> Any:
 
 
 def _problem_of(rows: Any, error: ValueError) -> str:
-    """Return what makes a CSR array invalid: its first wrong column number, else SciPy's reason."""
+    """Return why a CSR array is invalid: its first wrong column number, else SciPy's reason."""
     n_columns = rows.shape[1]
     wrong = np.flatnonzero((rows.indices < 0) | (rows.indices >= n_columns))
     if not wrong.size or np.any(np.diff(rows.indptr) < 0):

@@ -254,7 +254,9 @@ class Executor(ABC):
                 f"Rechunk {name} to at most {rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or "
                 f"for a Zarr array pass dask.array.from_zarr({name}, chunks=({rows}, -1))."
             )
-            if blocks.sparse:  # the size is known of stored blocks, which are read as a whole
+            if blocks.sparse:
+                # Their size is known from a data set, which is read by whole blocks: to rechunk
+                # them would hide the size, but not make less memory necessary.
                 advice = (
                     f"Write the data set again with blocks of at most {rows} rows: "
                     f"storage.create_dataset(..., block_nbytes={room})."
