@@ -250,16 +250,17 @@ class Executor(ABC):
         if blocks.block_nbytes > room:
             rows = max(1, room * max(blocks.sizes or (1,)) // blocks.block_nbytes)
             name = blocks.leader
+            # A data set is read by whole blocks: rechunking it would hide their size, but not make
+            # less memory necessary. The size of sparse blocks is only known from a data set.
             advice = (
-                f"Rechunk {name} to at most {rows} rows a chunk: {name}.rechunk({{0: {rows}}}), or "
-                f"for a Zarr array pass dask.array.from_zarr({name}, chunks=({rows}, -1))."
+                f"Write a data set of `storage` again, with blocks of at most {rows} rows: "
+                f"storage.create_dataset(..., block_nbytes={room})."
             )
-            if blocks.sparse:
-                # Their size is known from a data set, which is read by whole blocks: to rechunk
-                # them would hide the size, but not make less memory necessary.
+            if not blocks.sparse:
                 advice = (
-                    f"Write the data set again with blocks of at most {rows} rows: "
-                    f"storage.create_dataset(..., block_nbytes={room})."
+                    f"Rechunk {name} to at most {rows} rows a chunk: "
+                    f"{name}.rechunk({{0: {rows}}}), or for a Zarr array pass "
+                    f"dask.array.from_zarr({name}, chunks=({rows}, -1)). {advice}"
                 )
             raise BlockTooLarge(
                 f"A block of {name} takes {blocks.block_nbytes / 2**20:.0f} MiB, but a worker with "
