@@ -21,12 +21,13 @@ from bare_pass import bare_processes
 from distributed import Client
 from lines import Line, Table
 from numcodecs import blosc
-from stored_workload import N_WORKERS, TARGET, StoredWorkload
+from stored_workload import TARGET, StoredWorkload
 from timing import in_turns, quotients, spread
 from workload import MEMORY, local_workers, warm_page_cache
 
 import storage
 
+N_WORKERS = 2
 CHUNK_NBYTES = 4 * 2**20
 #: Size of a part of a CSV file, the same for `ingest` and dask.dataframe.
 PARTITION_NBYTES = 16 * 2**20

@@ -23,6 +23,8 @@ from workload import FEATURES, MEMORY, check_free
 
 #: Largest ratio of the peaks of the two sizes.
 GROWTH = 1.1
+#: Seconds after which an operation is stopped; its workers end with it.
+_PATIENCE = 600.0
 
 #: Operations by the name of their line: the operation, and how the table calls it.
 OPERATIONS = {
@@ -154,6 +156,7 @@ def _run(
             check=True,
             stdout=subprocess.PIPE,
             text=True,
+            timeout=_PATIENCE,
         )
     finally:
         shutil.rmtree(target, ignore_errors=True)

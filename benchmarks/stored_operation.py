@@ -16,25 +16,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-if str(EXAMPLES) not in sys.path:
-    sys.path.append(str(EXAMPLES))  # worker processes inherit sys.path
-
-from bigger_than_memory import make_dataset  # noqa: E402 - found by the line above
-from local_workers import (  # noqa: E402 - the same
+from workload import (
+    FEATURES,
+    MEMORY,
     local_workers,
+    make_dataset,
     memory_troubles,
+    own_peak,
     peak_memory,
     reset_peak,
     worker_pids,
 )
-from process_memory import own_peak  # noqa: E402 - the same
 
-import storage  # noqa: E402 - the same
-
-FEATURES = 100
-MEMORY = "1GB"
-N_WORKERS = 2
+import storage
 
 
 def create(target: str, n_rows: str) -> None:
@@ -90,7 +84,7 @@ def file_bytes() -> tuple[int, int]:
 def main() -> None:
     """Run the operation that the command line names."""
     operation, folder, target, *sources = sys.argv[1:]
-    with local_workers(N_WORKERS, MEMORY, Path(folder)) as client:
+    with local_workers(2, MEMORY, Path(folder)) as client:
         pids = worker_pids(client)
         reset_peak(client)
         before = client.run(file_bytes)

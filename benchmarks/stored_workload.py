@@ -16,7 +16,6 @@ from workload import FEATURES, MEMORY, check_free, make_dataset
 
 import storage
 
-N_WORKERS = 2
 #: Kinds of rows that are read: with noise, chunks do not become smaller; with few values, they do.
 KINDS = ("noise", "few values")
 #: Column that becomes y.
