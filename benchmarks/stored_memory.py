@@ -89,7 +89,7 @@ def shuffling(workload: StoredWorkload, table: Table) -> None:
     table.claim(
         "shuffle",
         max(read, written) <= table.limit("shuffle") and not needed.troubles,
-        f"read {read:.3f}, written {written:.3f} times; {needed.seconds:.0f} s; "
+        f"read {read:.4f}, written {written:.4f} times; {needed.seconds:.0f} s; "
         f"at most {max(needed.workers) / 1e6:.0f} MB a worker; {_in_words(needed.troubles)}",
     )
 
