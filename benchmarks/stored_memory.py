@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,15 +27,56 @@ GROWTH = 1.1
 #: Seconds after which an operation is stopped; its workers end with it.
 _PATIENCE = 600.0
 
-#: Operations by the name of their line: the operation, and how the table calls it.
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation whose peak memory is measured.
+
+    Attributes
+    ----------
+    name : str
+        Its name in :mod:`stored_operation`.
+    title : str
+        Its name in the table.
+    sources : callable
+        Takes the workload and a size in bytes, and returns the arguments of the operation.
+    appends : bool
+        Whether the operation writes to a data set that exists.
+    """
+
+    name: str
+    title: str
+    sources: Callable[[StoredWorkload, int], list[str]]
+    appends: bool = False
+
+
+def _number_of_rows(_: StoredWorkload, nbytes: int) -> list[str]:
+    return [str(nbytes // (4 * FEATURES))]
+
+
+def _csv_files(workload: StoredWorkload, nbytes: int) -> list[str]:
+    return [str(path) for path in workload.csv_files(nbytes)]
+
+
+def _parquet_files(workload: StoredWorkload, nbytes: int) -> list[str]:
+    return [str(path) for path in workload.parquet_files(nbytes)]
+
+
+def _dataset(workload: StoredWorkload, nbytes: int) -> list[str]:
+    return [str(workload.dataset(nbytes).path)]
+
+
+#: Operations by the name of their line.
 OPERATIONS = {
-    "create-memory": ("create", "create_dataset"),
-    "csv-memory": ("ingest", "ingest of CSV files"),
-    "parquet-memory": ("ingest", "ingest of Parquet files"),
-    "append-memory": ("append", "append"),
-    "shuffle-memory": ("shuffle", "shuffle"),
-    "verify-memory": ("verify", "verify"),
-    "split-memory": ("split", "train_test_split, training rows stored by create_dataset"),
+    "create-memory": Operation("create", "create_dataset", _number_of_rows),
+    "csv-memory": Operation("ingest", "ingest of CSV files", _csv_files),
+    "parquet-memory": Operation("ingest", "ingest of Parquet files", _parquet_files),
+    "append-memory": Operation("append", "append", _dataset, appends=True),
+    "shuffle-memory": Operation("shuffle", "shuffle", _dataset),
+    "verify-memory": Operation("verify", "verify", _dataset),
+    "split-memory": Operation(
+        "split", "train_test_split, training rows stored by create_dataset", _dataset
+    ),
 }
 LINES = {
     "shuffle": Line.at_most(
@@ -44,11 +86,12 @@ LINES = {
     ),
     **{
         line: Line(
-            f"{name}, {{peak}} and {{twice}}, two workers of {{memory}}: peak resident memory",
+            f"{operation.title}, {{peak}} and {{twice}}, two workers of {{memory}}: peak resident "
+            "memory",
             "< 0.7 of the limit, at most 1.1 times as much for twice the data",
             GROWTH,
         )
-        for line, (_, name) in OPERATIONS.items()
+        for line, operation in OPERATIONS.items()
     },
 }
 
@@ -101,12 +144,11 @@ def peaks_of_operations() -> list[Measurement]:
 
 def _peaks(workload: StoredWorkload, table: Table, line: str) -> None:
     """Measure an operation at two sizes."""
-    operation, _ = OPERATIONS[line]
+    operation = OPERATIONS[line]
     found = []
     for nbytes in (workload.peak_nbytes, 2 * workload.peak_nbytes):
-        sources = _sources(workload, line, nbytes)
-        before = workload.peak_nbytes // 10 if operation == "append" else 0
-        found.append(_run(workload, operation, sources, before))
+        before = workload.peak_nbytes // 10 if operation.appends else 0
+        found.append(_run(workload, operation.name, operation.sources(workload, nbytes), before))
     once, twice = found
     workers = [max(needed.workers) for needed in found]
     clients = [needed.client for needed in found]
@@ -120,17 +162,6 @@ def _peaks(workload: StoredWorkload, table: Table, line: str) -> None:
         f"{growth:.2f} times; worker {megabytes(workers)}, client {megabytes(clients)}; "
         f"{_in_words(troubles)}",
     )
-
-
-def _sources(workload: StoredWorkload, line: str, nbytes: int) -> list[str]:
-    """Return the arguments that name what an operation reads."""
-    if line == "create-memory":
-        return [str(nbytes // (4 * FEATURES))]
-    if line == "csv-memory":
-        return [str(path) for path in workload.csv_files(nbytes)]
-    if line == "parquet-memory":
-        return [str(path) for path in workload.parquet_files(nbytes)]
-    return [str(workload.dataset(nbytes).path)]
 
 
 def _run(
