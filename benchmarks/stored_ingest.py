@@ -70,7 +70,10 @@ def parquet(workload: StoredWorkload, table: Table) -> None:
     """Compare an ingest of Parquet files with reading and encoding them."""
     files = workload.parquet_files(workload.parquet_nbytes)
     _warm(files)
-    with local_workers(N_WORKERS, MEMORY, workload.folder) as client, _processes() as pool:
+    with (
+        local_workers(N_WORKERS, MEMORY, workload.folder) as client,
+        bare_processes(N_WORKERS) as pool,
+    ):
         runs = {
             "ours": partial(_measured, client, partial(_ingest, files, workload.folder)),
             "bare": partial(_read_and_encode, pool, files),
@@ -95,9 +98,6 @@ def csv(workload: StoredWorkload, table: Table) -> None:
     _check_rows(found)
     table.number("csv", *_compared(found, "wall"))
     table.number("csv-processor", *_compared(found, "processor"))
-
-
-_processes = partial(bare_processes, N_WORKERS)
 
 
 def _ingest(files: Sequence[Path], folder: Path) -> int:
