@@ -83,7 +83,10 @@ def encode_source(
         check_names(source, [rows.column])
     joins = given.joins if given is not None else joins
     columns = columns_to_read([*plan], joins)
-    reading = partial(read_rows, source, rows, columns)
+    # Keys and the column of a selection are compared as texts.
+    texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
+    numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
+    reading = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows, columns)
     kept, tallies = count_and_keep(reading(), source.sizes, plan, joins)
     tally = joined(tallies, plan)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)

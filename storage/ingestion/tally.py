@@ -138,6 +138,7 @@ def tally_rows(
 ) -> Tally:
     """Count the rows of one partition. No broken rule raises an error before all are counted."""
     rows = replace(rows, table=checked.table)
+    rows = rows.as_written([name for name in rows.numbers if _has_examples(rows, checked, name)])
     n_rows, kept = rows.table.num_rows, checked.kept
     malformed = tuple(
         Example(rows.file, rows.unit, number + rows.first, _short(text))
@@ -163,6 +164,12 @@ def tally_rows(
             for join, mask in zip(joins, checked.unmatched, strict=True)
         ),
     )
+
+
+def _has_examples(rows: Rows, checked: CheckedRows, name: str) -> bool:
+    """Return whether a value breaks a rule. An empty cell has no text to show."""
+    filled = rows.table.column(name).is_valid().to_numpy()
+    return any(bool((where & filled).any()) for where in checked.columns[name].broken.values())
 
 
 def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: Rows) -> JoinTally:
