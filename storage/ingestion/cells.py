@@ -65,7 +65,8 @@ class Cells(NamedTuple):
 
 def read_cells(array: pa.ChunkedArray, kind: Kind, date_format: str | None = None) -> Cells:
     """Return the values of a column, read as this kind."""
-    array = array.combine_chunks()
+    # combine_chunks would copy a single chunk.
+    array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunks, or of texts too long for one
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, array.type)
     if kind == "number":
@@ -207,7 +208,9 @@ def _trimmed(texts: pa.Array) -> pa.Array:
 
 
 def _floats(array: pa.Array) -> npt.NDArray[np.float64]:
-    floats: npt.NDArray[np.float64] = pc.fill_null(array, np.nan).to_numpy(zero_copy_only=False)
+    if array.null_count:
+        array = pc.fill_null(array, np.nan)
+    floats: npt.NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
     return floats
 
 

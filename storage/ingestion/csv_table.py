@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from storage.ingestion.cells import LARGEST_EXACT
@@ -68,10 +68,17 @@ def parsed_text(
     return parsed if exact == floats else _read(data, names, columns, exact, form)
 
 
-def _is_exact(values: pa.ChunkedArray) -> bool:
+def _is_exact(column: pa.ChunkedArray) -> bool:
     """Return whether float64 holds all values, even if all of them are integers."""
-    ends = pc.min_max(values).as_py()
-    return ends["min"] is None or bool(ends["min"] > -LARGEST_EXACT and ends["max"] < LARGEST_EXACT)
+    for chunk in column.chunks:
+        values = chunk.to_numpy(zero_copy_only=False)
+        # fmin and fmax leave out NaN. Arrow's min_max takes ten times as long.
+        if not (
+            np.fmin.reduce(values, initial=0.0) > -LARGEST_EXACT
+            and np.fmax.reduce(values, initial=0.0) < LARGEST_EXACT
+        ):
+            return False
+    return True
 
 
 def _read(

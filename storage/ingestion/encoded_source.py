@@ -12,6 +12,7 @@ from storage.frames import is_frame
 from storage.ingestion.column import Column
 from storage.ingestion.csv_format import CSVFormat
 from storage.ingestion.first_pass import count_and_keep
+from storage.ingestion.kept_files import KeptFiles
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup, columns_to_read
 from storage.ingestion.pieces import blocks_at_once, encoded_arrays
@@ -56,6 +57,7 @@ def encode_source(
     rows: RowSelection | None,
     csv: CSVFormat | None,
     joins: tuple[Lookup, ...] = (),
+    files: KeptFiles | None = None,
 ) -> EncodedSource:
     """Count the rows of a source, and return them encoded.
 
@@ -73,6 +75,8 @@ def encode_source(
         How CSV files are written.
     joins : tuple of Lookup
         The tables to join; those of `given` if steps are given.
+    files : KeptFiles or None
+        The folder for rows between the two passes. It is needed until X and y are computed.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def encode_source(
     texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
     numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
     reading = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows, columns)
-    kept, tallies = count_and_keep(reading(), source.sizes, plan, joins)
+    kept, tallies = count_and_keep(reading(), source.sizes, plan, joins, files)
     tally = joined(tallies, plan)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally, joins)

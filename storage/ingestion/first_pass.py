@@ -1,8 +1,9 @@
 """The first pass over raw rows: count all of them, and keep the clean rows of some partitions.
 
-Reading and converting text takes most of the time of an ingest. So clean rows stay in memory for
-the second pass, as long as they need a small share of it. The partitions that are kept are the
-first ones, always the same; the others are read a second time.
+Reading and converting text takes most of the time of an ingest. So clean rows are kept for the
+second pass: in files beside the data set, if it is on a disk with room for them, otherwise in
+memory, as long as they need a small share of it. In memory the partitions that are kept are the
+first ones, always the same. The text of rows that are not kept is read a second time.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from dask.delayed import delayed
 from storage.computing import compute, persist, worker_memory
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
 from storage.ingestion.column import Column
+from storage.ingestion.kept_files import KeptFiles, keep_rows, kept_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
 from storage.ingestion.tally import Tally, tally_rows
+from storage.local_files import LocalFiles
 
 __all__ = ["count_and_keep", "tallies_of"]
 
@@ -32,13 +35,26 @@ _KEPT_SHARE = 1 / 16
 # Text of numbers takes about as many bytes as the numbers. Where it is much shorter, as for a
 # column of single digits, the rows of a partition are not kept.
 _NBYTES_OF_TEXT_BYTE = 2
+#: Most bytes of text of a partition that is kept in a file.
+_FILE_NBYTES = 2**28
+
+
+class _Place(NamedTuple):
+    """Where the clean rows of a partition are kept if they take no more than so many bytes.
+
+    A place without a folder is in memory.
+    """
+
+    nbytes: int
+    folder: LocalFiles | None
 
 
 class _Counted(NamedTuple):
-    """The counts of a partition, and its clean rows if they are kept."""
+    """The counts of a partition, and its clean rows if they are kept in memory."""
 
     tally: Tally
     rows: CleanRows | None
+    in_file: bool
 
 
 def tallies_of(
@@ -63,8 +79,9 @@ def count_and_keep(
     sizes: Sequence[int | None],
     plan: Mapping[str, Column],
     joins: tuple[Lookup, ...],
+    files: KeptFiles | None = None,
 ) -> tuple[dict[int, LazyRows], list[Tally]]:
-    """Count the rows of each partition, and keep the clean rows of the first ones.
+    """Count the rows of each partition, and keep the clean rows.
 
     Parameters
     ----------
@@ -76,6 +93,8 @@ def count_and_keep(
         The rules of each column that is used.
     joins : tuple of Lookup
         The tables to join.
+    files : KeptFiles or None
+        The folder for rows; None keeps them in memory.
 
     Returns
     -------
@@ -86,10 +105,20 @@ def count_and_keep(
     """
     # One task holds the joined tables, because they may be large.
     shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
-    limits = _limits(sizes)
+    in_files = {
+        number: size
+        for number, size in enumerate(sizes)
+        if size is not None and size <= _FILE_NBYTES
+    }
+    folder = files.begin(sum(in_files.values())) if files is not None and in_files else None
+    limits = _limits(sizes) if folder is None else {}
+    places = {
+        number: _Place(limit, folder)
+        for number, limit in (limits if folder is None else in_files).items()
+    }
     name = f"count-{uuid.uuid4().hex}"
     counted = [
-        partition.task(partial(_count, plan, limits.get(number, 0)), shared, (name, number))
+        partition.task(partial(_count, plan, number, places.get(number)), shared, (name, number))
         for number, partition in enumerate(rows)
     ]
     first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
@@ -102,8 +131,15 @@ def count_and_keep(
     kept = {
         number: LazyRows(_rows_of, (each,))
         for number, each in first.items()
-        if results[number].is_kept
+        if results[number].in_memory
     }
+    if folder is not None:
+        kept |= {
+            number: LazyRows(partial(kept_rows, folder, number, rows[number].read),
+                             rows[number].inputs)
+            for number, result in enumerate(results)
+            if result.in_file
+        }  # fmt: skip
     return kept, [result.tally for result in results]
 
 
@@ -128,21 +164,29 @@ class _Joins:
 
 
 class _Result(NamedTuple):
-    """The counts of a partition, and whether its clean rows are kept."""
+    """The counts of a partition, and where its clean rows are kept."""
 
     tally: Tally
-    is_kept: bool
+    in_memory: bool
+    in_file: bool
 
 
-def _count(plan: Mapping[str, Column], limit: int, joins: _Joins, rows: Rows) -> _Counted:
+def _count(
+    plan: Mapping[str, Column], number: int, place: _Place | None, joins: _Joins, rows: Rows
+) -> _Counted:
     checked = CheckedRows.of(plan, joins.tables, rows.table, rows.file)
     tally = tally_rows(plan, joins.tables, rows, checked)
-    clean = checked.clean() if limit else None
-    return _Counted(tally, clean if clean is not None and clean.nbytes <= limit else None)
+    if place is None:
+        return _Counted(tally, None, in_file=False)
+    clean = checked.clean()
+    if place.folder is not None:
+        in_file = keep_rows(place.folder, number, clean, place.nbytes)
+        return _Counted(tally, None, in_file)
+    return _Counted(tally, clean if clean.nbytes <= place.nbytes else None, in_file=False)
 
 
 def _tally_of(counted: _Counted) -> _Result:
-    return _Result(counted.tally, counted.rows is not None)
+    return _Result(counted.tally, counted.rows is not None, counted.in_file)
 
 
 def _rows_of(counted: _Counted) -> CleanRows | None:

@@ -168,8 +168,11 @@ def tally_rows(
 
 def _has_examples(rows: Rows, checked: CheckedRows, name: str) -> bool:
     """Return whether a value breaks a rule. An empty cell has no text to show."""
+    broken = checked.columns[name].broken.values()
+    if not broken:
+        return False
     filled = rows.table.column(name).is_valid().to_numpy()
-    return any(bool((where & filled).any()) for where in checked.columns[name].broken.values())
+    return any(bool((where & filled).any()) for where in broken)
 
 
 def _of_join(join: Lookup, unmatched: Mask, kept: npt.NDArray[np.bool_], rows: Rows) -> JoinTally:

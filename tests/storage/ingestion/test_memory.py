@@ -55,6 +55,7 @@ def ingest(tmp_path, n_partitions):
 @pytest.fixture
 def _one_thread(monkeypatch):
     monkeypatch.setattr(first_pass, "_KEPT_NBYTES", 0)
+    monkeypatch.setattr(first_pass, "_FILE_NBYTES", 0)
     monkeypatch.setattr(pieces, "n_threads", lambda: 1)
     monkeypatch.setattr(pieces, "_BLOCKS_OF_THREAD", 4)
 
