@@ -22,7 +22,6 @@ from storage.ingestion.recipe import Recipe
 from storage.ingestion.refusal import refuse_broken
 from storage.ingestion.selection import RowSelection, select_rows
 from storage.ingestion.sources import Source
-from storage.ingestion.tally import joined
 
 __all__ = ["EncodedSource", "encode_source", "read_rows"]
 
@@ -91,14 +90,13 @@ def encode_source(
     texts = {key for join in joins for key in join.left_on} | ({rows.column} if rows else set())
     numbers = {name for name in columns if name in plan and plan[name].kind == "number"} - texts
     reading = partial(read_rows, source.reading_numbers(frozenset(numbers)), rows, columns)
-    kept, tallies = count_and_keep(reading(), source.sizes, plan, joins, files)
-    tally = joined(tallies, plan)
+    tally, n_kept, kept = count_and_keep(reading(), source.sizes, plan, joins, files)
     refuse_broken(tally, plan, joins, csv, declared_here=given is None)
     recipe = given or Recipe.fitted(plan, tally, joins)
     description = source.description if rows is None else f"{source.description}, {rows}"
     report = QualityReport.of(description, recipe.target.name, plan, joins, tally)
     again = [kept.get(number, raw) for number, raw in enumerate(reading())]
-    X, y = encoded_arrays(recipe, again, [counts.n_kept for counts in tallies])
+    X, y = encoded_arrays(recipe, again, n_kept)
     # Partitions of a Dask DataFrame may share tasks, which would run again in each computation.
     at_once = None if is_frame(source.partitions) else blocks_at_once()
     return EncodedSource(recipe, report, X, y, at_once)

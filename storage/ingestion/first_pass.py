@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
 
 from storage.computing import compute, persist, worker_memory
 from storage.ingestion.checked_rows import CheckedRows, CleanRows
@@ -23,10 +23,10 @@ from storage.ingestion.kept_files import KeptFiles, keep_rows, kept_rows
 from storage.ingestion.lazy_rows import LazyRows
 from storage.ingestion.lookup import Lookup
 from storage.ingestion.rows import Rows
-from storage.ingestion.tally import Tally, tally_rows
+from storage.ingestion.tally import Tally, joined, tally_rows
 from storage.local_files import LocalFiles
 
-__all__ = ["count_and_keep", "tallies_of"]
+__all__ = ["FirstPass", "count_and_keep"]
 
 #: Bytes of clean rows that are kept in this process, if there is no cluster.
 _KEPT_NBYTES = 512 * 2**20
@@ -37,6 +37,8 @@ _KEPT_SHARE = 1 / 16
 _NBYTES_OF_TEXT_BYTE = 2
 #: Most bytes of text of a partition that is kept in a file.
 _FILE_NBYTES = 2**28
+#: Tallies that one task joins.
+_JOINED = 8
 
 
 class _Place(NamedTuple):
@@ -57,21 +59,22 @@ class _Counted(NamedTuple):
     in_file: bool
 
 
-def tallies_of(
-    rows: Sequence[LazyRows], plan: Mapping[str, Column], joins: tuple[Lookup, ...]
-) -> list[Tally]:
-    """Count the rows of each partition, on the active cluster or on threads.
+class FirstPass(NamedTuple):
+    """The result of the first pass.
 
     Parameters
     ----------
-    rows : sequence of LazyRows
-        The raw rows of each partition.
-    plan : dict of str to Column
-        The rules of each column that is used.
-    joins : tuple of Lookup
-        The tables to join.
+    tally : Tally
+        The counts of all rows.
+    n_kept : tuple of int
+        For each partition, the number of rows that no policy leaves out.
+    kept : dict of int to LazyRows
+        The clean rows that are kept for the second pass, by the number of the partition.
     """
-    return count_and_keep(rows, (), plan, joins)[1]
+
+    tally: Tally
+    n_kept: tuple[int, ...]
+    kept: dict[int, LazyRows]
 
 
 def count_and_keep(
@@ -80,28 +83,25 @@ def count_and_keep(
     plan: Mapping[str, Column],
     joins: tuple[Lookup, ...],
     files: KeptFiles | None = None,
-) -> tuple[dict[int, LazyRows], list[Tally]]:
-    """Count the rows of each partition, and keep the clean rows.
+) -> FirstPass:
+    """Count the rows of all partitions, and keep the clean rows.
+
+    This runs on the active cluster or on threads. The counts of the partitions are joined there, so
+    this process only gets their sum.
 
     Parameters
     ----------
     rows : sequence of LazyRows
         The raw rows of each partition.
     sizes : sequence of (int or None)
-        Bytes of text of each partition. Partitions without a size are not kept.
+        Bytes of text of each partition. Partitions without a size are not kept; no sizes mean that
+        none is.
     plan : dict of str to Column
         The rules of each column that is used.
     joins : tuple of Lookup
         The tables to join.
     files : KeptFiles or None
         The folder for rows; None keeps them in memory.
-
-    Returns
-    -------
-    kept : dict of int to LazyRows
-        The clean rows that were kept, by the number of the partition.
-    tallies : list of Tally
-        The counts of each partition.
     """
     # One task holds the joined tables, because they may be large.
     shared = delayed(_Joins(joins), name=f"joins-{uuid.uuid4().hex}", traverse=False)
@@ -122,16 +122,15 @@ def count_and_keep(
         for number, partition in enumerate(rows)
     ]
     first = dict(zip(limits, persist(*(counted[number] for number in limits)), strict=True))
-    results = compute(
-        *(
-            delayed(_tally_of, traverse=False)(first.get(number, each))
-            for number, each in enumerate(counted)
-        )
+    counted = [first.get(number, each) for number, each in enumerate(counted)]
+    tally, *results = compute(
+        _joined_in_a_tree(plan, counted),
+        *(delayed(_result_of, traverse=False)(each) for each in counted),
     )
     kept = {
-        number: LazyRows(_rows_of, (each,))
-        for number, each in first.items()
-        if results[number].in_memory
+        number: LazyRows(_rows_of, (first[number],))
+        for number, result in enumerate(results)
+        if result.in_memory
     }
     if folder is not None:
         kept |= {
@@ -140,7 +139,18 @@ def count_and_keep(
             for number, result in enumerate(results)
             if result.in_file
         }  # fmt: skip
-    return kept, [result.tally for result in results]
+    return FirstPass(tally, tuple(result.n_kept for result in results), kept)
+
+
+def _joined_in_a_tree(plan: Mapping[str, Column], counted: Sequence[Delayed]) -> Delayed:
+    """Return the tally of all partitions; a task joins the tallies of a few neighbours."""
+    join = delayed(partial(_joined, plan), traverse=False)
+    tallies = [delayed(_tally_of, traverse=False)(each) for each in counted]
+    while len(tallies) > _JOINED:
+        groups = range(0, len(tallies), _JOINED)
+        tallies = [join(*tallies[start : start + _JOINED]) for start in groups]
+    whole: Delayed = join(*tallies)
+    return whole
 
 
 def _limits(sizes: Sequence[int | None]) -> dict[int, int]:
@@ -164,9 +174,9 @@ class _Joins:
 
 
 class _Result(NamedTuple):
-    """The counts of a partition, and where its clean rows are kept."""
+    """The number of kept rows of a partition, and where its clean rows are."""
 
-    tally: Tally
+    n_kept: int
     in_memory: bool
     in_file: bool
 
@@ -185,8 +195,16 @@ def _count(
     return _Counted(tally, clean if clean.nbytes <= place.nbytes else None, in_file=False)
 
 
-def _tally_of(counted: _Counted) -> _Result:
-    return _Result(counted.tally, counted.rows is not None, counted.in_file)
+def _tally_of(counted: _Counted) -> Tally:
+    return counted.tally
+
+
+def _joined(plan: Mapping[str, Column], *tallies: Tally) -> Tally:
+    return joined(tallies, plan)
+
+
+def _result_of(counted: _Counted) -> _Result:
+    return _Result(counted.tally.n_kept, counted.rows is not None, counted.in_file)
 
 
 def _rows_of(counted: _Counted) -> CleanRows | None:
