@@ -161,7 +161,8 @@ def _stored_chunk(store: Store, layout: ArrayLayout, chunk: int) -> StoredChunk 
     try:
         content = store.read(layout.key(chunk))
         size, checksum = len(content), int.from_bytes(content[-4:].tobytes(), "little")
-        _, n_nan = read_values(store, layout, chunk, (size, checksum))
+        values, n_nan = read_values(store, layout, chunk, (size, checksum))
     except (OSError, UnexpectedFile, ChunkCorrupt):
         return None
-    return StoredChunk(stop - first, size, checksum, n_nan)
+    nnz = len(values) if layout.sparse else None
+    return StoredChunk(stop - first, size, checksum, n_nan, nnz)
