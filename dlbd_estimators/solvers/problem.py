@@ -253,8 +253,7 @@ class Problem(BaseProblem):
             hessian = hessian / weight
             np.einsum("kii->ki", hessian)[:] += diagonal.reshape(packing.shape) / shared  # a view
         elif sums.hessian is not None:
-            hessian = sums.hessian if centring is None else centring.matrix(sums.hessian)
-            hessian = hessian / weight
+            hessian = (sums.hessian if centring is None else centring.matrix(sums.hessian)) / weight
             hessian.reshape(-1)[:: packing.size + 1] += diagonal / shared  # a view of the diagonal
             if self.loss.coupled and self.l1 is None:
                 fix_gauge(hessian, packing)
