@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,10 @@ class BlockReader:
     version: int = 1
 
     def __call__(self, block: tuple[int, bytes]) -> Any:
+        """Return the rows of one block, in new memory; see :meth:`read_into`."""
+        return self.read_into(block, np.empty)
+
+    def read_into(self, block: tuple[int, bytes], empty: Callable[..., Any]) -> Any:
         """Return the rows of one block: an ndarray, or a CSR array if they are sparse.
 
         Memory: the block, and for each thread the bytes of one stored chunk (from an object store,
@@ -66,6 +70,8 @@ class BlockReader:
         ----------
         block : tuple of int and bytes
             Number of the block, and the entry of :class:`ExpectedChunks` for its chunks.
+        empty : callable
+            ``empty(shape, dtype) -> ndarray`` returns the memory for dense rows.
 
         Raises
         ------
@@ -82,7 +88,7 @@ class BlockReader:
         start = index * self.block_rows
         stop = min(start + self.block_rows, layout.n_rows)
         try:
-            values = self._read(start, stop, expected_of(expected))
+            values = self._read(start, stop, expected_of(expected), empty)
         except ChunkCorrupt:
             self.check_identity()
             raise
@@ -93,7 +99,13 @@ class BlockReader:
             self.check_identity()
         return values
 
-    def _read(self, start: int, stop: int, expected: Sequence[tuple[int, int]]) -> Any:
+    def _read(
+        self,
+        start: int,
+        stop: int,
+        expected: Sequence[tuple[int, int]],
+        empty: Callable[..., Any],
+    ) -> Any:
         layout = self.layout
         chunks = layout.chunks_of(start, stop)
         if layout.sparse:
@@ -101,13 +113,13 @@ class BlockReader:
                 return read_sparse_chunks(self.store, layout, chunks, expected, self.columns)
             except MemoryError as error:
                 raise self._too_large(start, stop) from error
-        values = self._empty(start, stop)
+        values = self._empty(start, stop, empty)
         read_chunks(self.store, layout, chunks, expected, values, self.columns)
         return values
 
-    def _empty(self, start: int, stop: int) -> npt.NDArray[np.generic]:
+    def _empty(self, start: int, stop: int, empty: Callable[..., Any]) -> npt.NDArray[np.generic]:
         try:
-            return self.layout.empty_rows(stop - start, self.columns)
+            return self.layout.empty_rows(stop - start, self.columns, empty)
         except (MemoryError, ValueError) as error:  # NumPy raises both for sizes beyond its limits
             raise self._too_large(start, stop) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -168,11 +168,14 @@ class ArrayLayout:
         return f"{folder}/{self.name}.{self.file_name(chunk)}"
 
     def empty_rows(
-        self, n_rows: int, columns: Sequence[int] | None = None
+        self,
+        n_rows: int,
+        columns: Sequence[int] | None = None,
+        empty: Callable[..., npt.NDArray[np.generic]] = np.empty,
     ) -> npt.NDArray[np.generic]:
         """Return an uninitialised array for `n_rows` rows of these columns; None means all."""
         row_shape = self.row_shape if columns is None else (len(columns),)
-        return np.empty((n_rows, *row_shape), dtype=self.stored_dtype)
+        return empty((n_rows, *row_shape), self.stored_dtype)
 
 
 def plan_rows(

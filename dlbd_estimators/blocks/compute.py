@@ -17,6 +17,7 @@ from dask.task_spec import DataNode, GraphNode, TaskRef
 from dask.typing import Key
 
 from dlbd_estimators.blocks.graph import Dependencies, Graph, dependencies_of, is_fused
+from dlbd_estimators.blocks.reused_memory import empty
 from dlbd_estimators.blocks.zarr_chunks import read_chunks
 
 
@@ -57,7 +58,7 @@ def _run_all(graph: Graph, dependencies: Dependencies, keys: Sequence[Key]) -> l
 def _run(task: Any, values: Graph) -> Any:
     """Run a task, given the values of its dependencies."""
     if not is_fused(task):
-        rows = _read_directly(task, values)
+        rows = _read_into_reused_memory(task, values)
         return task(values) if rows is None else rows
     # A fused task: Dask would order its inner tasks again for each block.
     inner, last, names, *given = task.args
@@ -69,13 +70,20 @@ def _run(task: Any, values: Graph) -> Any:
     return value
 
 
-def _read_directly(task: Any, values: Graph) -> Any:
-    """Return the rows that a task takes from a Zarr array, or None if the task has to run."""
-    # With more arguments, the array has to be read under a lock, or to keep its type.
-    if getattr(task, "func", None) is not getter or task.kwargs or len(task.args) != 2:
+def _read_into_reused_memory(task: Any, values: Graph) -> Any:
+    """Return the rows that a task reads, or None if the task has to run.
+
+    A function that reads a block may have a method ``read_into``. It takes the same arguments, and
+    a function like ``np.empty`` that returns the memory for the rows.
+    """
+    function = getattr(task, "func", None)
+    read_into: Any = getattr(function, "read_into", None)
+    # With more arguments, `getter` has to read under a lock, or to keep the array's type.
+    takes_slice = function is getter and len(task.args) == 2
+    if not (takes_slice or callable(read_into)) or task.kwargs:
         return None
-    array, selection = (_value(argument, values) for argument in task.args)
-    return read_chunks(array, selection)
+    arguments = [_value(argument, values) for argument in task.args]
+    return read_chunks(*arguments) if takes_slice else read_into(*arguments, empty)
 
 
 def _value(argument: Any, values: Graph) -> Any:

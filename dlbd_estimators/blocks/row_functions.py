@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from dlbd_estimators.blocks.checks import CheckedFunction, Promised
 from dlbd_estimators.blocks.compute import compute
 from dlbd_estimators.blocks.graph import Graph, is_fused
+from dlbd_estimators.blocks.reused_memory import owns_memory
 
 #: Changes a tile in place. Arguments: the tile, the number of its first row in the block, and
 #: whether it is known from an earlier change that the tile has no infinite values. Returns whether
@@ -148,7 +149,7 @@ def read_last_steps(graph: Graph, key: Key, others: list[Key]) -> Any:
     # else (a user's cache, for example) holds the block, and must not see it changed.
     overwrite = (
         isinstance(block, np.ndarray)
-        and block.base is None
+        and owns_memory(block)
         and block.flags.writeable
         and sys.getrefcount(block) == 2
     )

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections import deque
 from io import FileIO
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dlbd_estimators.blocks.reused_memory import empty
 from dlbd_estimators.kernels.kernel import scratch
 
 _Bytes = NDArray[np.uint8]
@@ -46,6 +49,16 @@ class _Chunks(NamedTuple):
     length: int
 
 
+class _Thread(threading.local):
+    """The arrays that a thread has read last: X, y and sample weights take turns."""
+
+    def __init__(self) -> None:
+        self.known: deque[_Chunks] = deque(maxlen=3)
+
+
+_thread = _Thread()
+
+
 def read_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
     """Return rows of a Zarr array, or None if zarr has to read them.
 
@@ -62,13 +75,13 @@ def read_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
     ndarray or None
         The rows in new memory, with the same values as ``array[selection]``.
     """
-    chunks = _chunks_of(array)
+    chunks = _last_chunks(array)
     bounds = None if chunks is None else _bounds(array.shape, array.chunks, selection)
     if chunks is None or bounds is None:
         return None
     start, stop = bounds
     length = chunks.length
-    rows = np.empty((stop - start, *array.shape[1:]), dtype=array.dtype)
+    rows = empty((stop - start, *array.shape[1:]), array.dtype)
     edges = [*range(start, stop, length), stop]
     for first, last in pairwise(edges):
         part = rows[first - start : last - start]
@@ -79,6 +92,17 @@ def read_chunks(array: Any, selection: Any) -> NDArray[Any] | None:
         if whole is not part:
             part[...] = whole[: len(part)]
     return rows
+
+
+def _last_chunks(array: Any) -> _Chunks | None:
+    """Return :func:`_chunks_of`; it is called for each block, and takes as long as a small one."""
+    for known in _thread.known:
+        if known.array is array:
+            return known
+    chunks = _chunks_of(array)
+    if chunks is not None:  # any other array may hold its rows in memory
+        _thread.known.append(chunks)
+    return chunks
 
 
 def _chunks_of(array: Any) -> _Chunks | None:

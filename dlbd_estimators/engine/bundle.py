@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from dlbd_estimators.blocks.reused_memory import reusing_memory
 from dlbd_estimators.blocks.sequence import BlockSequence
 from dlbd_estimators.engine.blas import single_threaded_blas
 from dlbd_estimators.engine.cache import block_cache, keep_block
@@ -103,7 +104,7 @@ def run_bundle(
     n_blocks = bundle.stop - bundle.start
     # Blocks of arrays in memory are views: loading them takes no time.
     stream = load_between if bundle.blocks.in_memory else load_ahead
-    with single_threaded_blas:
+    with single_threaded_blas, reusing_memory():
         partial, waited = stream(load, n_blocks, reduce)
     seconds = time.perf_counter() - began
     cost = replace(reading, n_tasks=1, n_blocks=n_blocks, seconds=seconds, waited=waited)

@@ -13,11 +13,11 @@ from dlbd_estimators.kernels.packing import Packing
 from dlbd_estimators.kernels.sparse_rows import is_sparse
 
 #: Number of rows whose mean centres a block; any constant near the mean would do.
-_CENTRING_ROWS = 256
+CENTRING_ROWS = 256
 
 
 def centre_of(
-    columns: FloatArray, weight: FloatArray | None, n_rows: int = _CENTRING_ROWS
+    columns: FloatArray, weight: FloatArray | None, n_rows: int = CENTRING_ROWS
 ) -> FloatArray:
     """Return the approximate centre of a block's columns: the mean of its first rows, in float64.
 
@@ -44,6 +44,27 @@ def centre_of(
         centre: FloatArray = first + np.add.reduce(rest, axis=0) / len(rows)
         finite = np.isfinite(centre)
         return centre if finite.all() else np.where(finite, centre, 0.0)
+
+
+def is_near_zero(centre: FloatArray, rows: FloatArray, limit: float) -> bool:
+    """Return whether products lose few digits if columns are not centred.
+
+    Parameters
+    ----------
+    centre : ndarray of shape (n_columns,)
+        Approximate mean of each column, in float64.
+    rows : ndarray of shape (n_rows, n_columns)
+        Some rows. Without rows, the result is True.
+    limit : float
+        The largest squared mean, relative to the variance, of a column near zero. Products of
+        columns that are not centred lose as many digits as this number has. A constant column is
+        only near zero if it is zero.
+    """
+    if not centre.any():
+        return True
+    centred = np.subtract(rows, centre, dtype=np.float64)
+    variance = np.einsum("ij,ij->j", centred, centred) / len(rows)
+    return bool(np.all(centre * centre <= limit * variance))
 
 
 @dataclass(frozen=True)

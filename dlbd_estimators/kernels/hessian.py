@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray
-from dlbd_estimators.kernels.centring import centre_of
+from dlbd_estimators.kernels.centring import CENTRING_ROWS, centre_of, is_near_zero
 from dlbd_estimators.kernels.kernel import scratch
 from dlbd_estimators.kernels.losses import Loss
 from dlbd_estimators.kernels.packing import Packing
@@ -20,6 +20,9 @@ from dlbd_estimators.kernels.sparse_products import (
 
 #: Up to this number of outputs, a loop over the outputs costs little.
 _FEW_OUTPUTS = 8
+#: The largest squared mean, relative to the variance, of columns that are not centred. A Hessian
+#: with five correct digits leads to the same solution, after as many passes.
+_NEAR = 10.0
 #: A matrix product is given at least this number of columns, if there are as many.
 _WIDE = 256
 
@@ -30,7 +33,7 @@ class HessianSum:
     With an intercept the products are those of centred features, ``(x - c)(x - c)^T``, and
     the terms in ``c`` are restored in float64 from the border ``sum h x``. Without centring,
     a column whose mean is much larger than its spread would lose the spread to the rounding
-    of float32.
+    of float32. If there is no such column, ``c`` is zero, and rows are used as they are stored.
 
     For a coupled loss only the products of the first K-1 outputs are computed. The curvature
     sums to zero over the outputs, which gives the products of the last output.
@@ -81,6 +84,7 @@ class HessianSum:
         if self._by_feature:  # one row per output: the products of features i <= j
             self._triangles = np.zeros((len(self._pairs), n * (n + 1) // 2))
         self._centre = self._centre_of(block, size)
+        self._is_centred = bool(self._centre.any())
         #: What centred rows lack: with it they are the rows minus the origin.
         self.offset = self._centre.astype(np.float64)
         if origin is not None:
@@ -104,10 +108,12 @@ class HessianSum:
         self._scaled = scratch("scaled", (size, n), self.dtype)
         self._product = scratch("product", (n, n), self.dtype)
         # In the dtype of the rows: subtracting it is then exact for any dtype of the products.
-        centre = np.zeros(n, dtype=block.dtype)
+        centre: FloatArray = np.zeros(n)
         if self._packing.fit_intercept:
-            centre = centre_of(block, None).astype(block.dtype)
-        return centre
+            centre = centre_of(block, None)
+            if is_near_zero(centre, block[: min(size, CENTRING_ROWS)], _NEAR):
+                centre[:] = 0.0
+        return centre.astype(block.dtype)
 
     def centred(self, X: Any, narrow: Any) -> Any:
         """Return the rows of a tile minus their centre, in the precision of the products.
@@ -123,6 +129,8 @@ class HessianSum:
         """
         if self._per_output:
             X, narrow = X[:: self._per_output], narrow[:: self._per_output]
+        if narrow.dtype == self.dtype and not self._is_centred:
+            return narrow
         rows = self._source[: len(X)]
         # Rows far beyond the range of float32 make an infinite Hessian, which the solver handles.
         with np.errstate(over="ignore"):

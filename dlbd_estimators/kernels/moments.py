@@ -3,8 +3,9 @@
 For the columns ``a = [x, y]`` the partial holds the weight ``W``, the mean ``m`` and
 ``M = sum_i s_i (a_i - m)(a_i - m)^T``. A block is centred by the mean of its first rows
 before any product is formed, so that no digits are lost if the mean is far larger than the
-spread. Blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983). Without
-an intercept, the moments are about zero instead of the mean.
+spread. If no mean is, X is used as it is stored, without a copy. Blocks are joined by the pairwise
+update of Chan, Golub and LeVeque (1983). Without an intercept, the moments are about zero instead
+of the mean.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from dlbd_estimators.kernels.arrays import FloatArray, Shapes
-from dlbd_estimators.kernels.centring import centre_of
+from dlbd_estimators.kernels.centring import CENTRING_ROWS, centre_of, is_near_zero
 from dlbd_estimators.kernels.kernel import Block, Kernel, scratch, tile_rows, tiles
 from dlbd_estimators.kernels.parts import DividedBlock, PartRows
 from dlbd_estimators.kernels.sparse_products import (
@@ -25,6 +26,11 @@ from dlbd_estimators.kernels.sparse_products import (
     minus_centre,
 )
 from dlbd_estimators.kernels.sparse_rows import chosen_rows
+
+#: The largest squared mean, relative to the variance, of columns that are not centred.
+_NEAR = {np.float32: 1.0, np.float64: 100.0}
+#: A longer sum in float32, of numbers that are almost equal, would lose digits.
+_MOST_SUMMED_ROWS = 1024
 
 
 @dataclass
@@ -90,14 +96,20 @@ class MomentsKernel(Kernel[Moments]):
         width = n_features + targets.shape[1]
         size = tile_rows(width)
         dtype = np.dtype(np.float64) if self.precise else block.X.dtype
+        shift = np.zeros(width)
+        if self.centre:
+            n_centring = min(size, CENTRING_ROWS)
+            first = slice(n_centring) if weights is None else np.flatnonzero(weights)[:n_centring]
+            sample = _rows(block.X, selected, first)
+            shift[:n_features] = centre_of(sample, None)
+            shift[n_features:] = centre_of(targets, weights, size)
+        if weights is None and dtype == block.X.dtype and targets.shape[1] == 1:
+            features, middle = shift[:n_features], float(shift[n_features])
+            if not self.centre or is_near_zero(features, sample, _NEAR[dtype.type]):
+                return self._of_stored_rows(block, selected, targets[:, 0], middle)
         tile = scratch("wide", (min(size, n_rows), width), dtype)
         product = scratch("product", (width, width), tile.dtype)
         products, offset, weight = np.zeros((width, width)), np.zeros(width), 0.0
-        shift = np.zeros(width)
-        if self.centre:
-            first = slice(size) if weights is None else np.flatnonzero(weights)[:size]
-            shift[:n_features] = centre_of(_rows(block.X, selected, first), None, size)
-            shift[n_features:] = centre_of(targets, weights, size)
         narrow = shift[:n_features].astype(tile.dtype)
         shift[:n_features] = narrow
         for rows in tiles(n_rows, size):
@@ -117,6 +129,29 @@ class MomentsKernel(Kernel[Moments]):
                 offset += root @ columns
         epsilon = float(np.finfo(tile.dtype).eps)
         return self._about_mean(Moments(weight, n_rows, shift, offset, products, epsilon))
+
+    def _of_stored_rows(
+        self, block: Block, selected: PartRows, y: FloatArray, middle: float
+    ) -> Moments:
+        """Return the moments of rows about zero, and about ``middle`` for the target."""
+        X, n_rows, n = block.X, len(y), block.X.shape[1]
+        size = min(tile_rows(n), _MOST_SUMMED_ROWS)
+        product = scratch("product", (n, n), X.dtype)
+        products, shift, offset = np.zeros((n + 1, n + 1)), np.zeros(n + 1), np.zeros(n + 1)
+        shift[n] = middle
+        ones = np.ones(min(size, n_rows), dtype=X.dtype)
+        for rows in tiles(n_rows, size):
+            tile, target = _rows(X, selected, rows), y[rows] - middle
+            np.matmul(tile.T, tile, out=product)
+            products[:n, :n] += product
+            products[n, :n] += target.astype(X.dtype, copy=False) @ tile
+            products[n, n] += target @ target
+            if self.centre:
+                offset[:n] += ones[: len(tile)] @ tile
+                offset[n] += target.sum()
+        products[:n, n] = products[n, :n]
+        epsilon = float(np.finfo(X.dtype).eps)
+        return self._about_mean(Moments(float(n_rows), n_rows, shift, offset, products, epsilon))
 
     def _of_sparse_rows(self, block: Block, selected: PartRows) -> Moments:
         """Return the moments of rows with few entries, in float64, without a dense tile."""

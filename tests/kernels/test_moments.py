@@ -135,3 +135,20 @@ def test_bits_do_not_depend_on_where_the_block_lies_in_memory(dtype, offset, rng
     np.testing.assert_array_equal(left.products, right.products)
     np.testing.assert_array_equal(left.mean, right.mean)
     assert left.weight == right.weight
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("share", [0.0, 0.99, 1.01], ids=["zero", "near", "far"])
+@pytest.mark.parametrize("selected", [slice(300, 4000), np.arange(4999, 0, -1)], ids=str)
+def test_a_mean_near_zero_costs_no_digits_either(dtype, share, selected, rng):
+    # Just below the largest mean with which rows are used as they are stored, and just above it.
+    mean = share * (1.0 if dtype == "float32" else 10.0)
+    X = rng.normal(size=(5000, 5))
+    X[:, 1] += mean
+    block = Block(X.astype(dtype), X @ rng.normal(size=5) + 50.0)
+    moments = MomentsKernel(centre=True).of_rows(block, selected)
+    _, expected, products = oracle(Block(block.X[selected], block.y[selected]), centre=True)
+    allowed = 1e-13 if dtype == "float64" else 6e-7
+    np.testing.assert_allclose(moments.mean, expected, rtol=allowed, atol=allowed)
+    np.testing.assert_allclose(moments.products, products, rtol=0, atol=allowed * products.max())
+    np.testing.assert_array_equal(moments.products, moments.products.T)

@@ -50,6 +50,7 @@ from dlbd_estimators.solvers.smooth.backtracking import rounding as noise_of
 from dlbd_estimators.solvers.smooth.important_rows import (
     corrected,
     importance_rule,
+    most_rows,
     squares_underflow_float32,
     usable_rows,
 )
@@ -78,8 +79,9 @@ _SHORT = 0.1
 _NEAR = 0.3
 #: The error of a coefficient is taken to be below this many standard errors.
 _STANDARD_ERRORS = 6.0
-#: Number of rows of a sample for each parameter that is enough for a start.
-_ROWS_PER_PARAMETER = 100
+#: A sample is enough for a start if its rows for each parameter, times the kept rows for each
+#: parameter, are at least this many: kept rows correct the larger error of a smaller sample.
+_ENOUGH_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -305,14 +307,12 @@ def _is_unexplained(
 
 
 def _samples(problem: Problem) -> tuple[Sample, ...]:
-    """Return the samples for the start, without the last one if the one before has enough rows.
-
-    The kept rows correct the larger error of such a start, without reading any data again.
-    """
-    shorter = problem.samples[:-1]
-    enough = _ROWS_PER_PARAMETER * problem.packing.size
-    if shorter and problem.share(shorter[-1]) * (problem.n_rows or 0) >= enough:
-        return shorter
+    """Return the samples for the start, without the last one if the one before has enough rows."""
+    shorter, size = problem.samples[:-1], problem.packing.size
+    if shorter:
+        n_rows = problem.share(shorter[-1]) * (problem.n_rows or 0)
+        if n_rows / size * most_rows(problem) / size >= _ENOUGH_ROWS:
+            return shorter
     return problem.samples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from dlbd_estimators.solvers.smooth.important_rows import CorrectedStep
 from dlbd_estimators.solvers.smooth.newton import Newton, NewtonState
 from dlbd_estimators.solvers.status import Status
 from tests.solvers.dense import dense_derivatives
+from tests.solvers.smooth.test_important_rows import in_blocks, rows_of
 from tests.solvers.steps import (
     assert_same_steps,
     largest_change,
@@ -138,3 +140,21 @@ def test_an_estimate_is_six_standard_errors_at_the_corrected_point(monkeypatch):
     assert estimate == pytest.approx(expected)
     monkeypatch.setattr(newton, "corrected", lambda *_: None)
     assert newton._corrected(*options) == (step, np.inf)
+
+
+@pytest.mark.parametrize("less", [0, 1])
+def test_a_smaller_sample_is_enough_if_rows_are_kept_to_correct_its_error(less, monkeypatch):
+    # 6,400 rows in 32 blocks; four parameters, and a quarter of all rows may be kept.
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    *_, smaller, largest = problem.samples
+    rows = 6_400 * len(smaller) / problem.blocks.n_blocks
+    monkeypatch.setattr(newton, "_ENOUGH_ROWS", rows / 4 * 1_600 / 4 + less)
+    assert newton._samples(problem)[-1] == (largest if less else smaller)
+
+
+def test_all_samples_are_solved_if_there_is_no_smaller_one(monkeypatch):
+    problem = in_blocks(*rows_of(np.random.default_rng(3), "plain"))
+    monkeypatch.setattr(newton, "_ENOUGH_ROWS", 0)
+    few = replace(problem, blocks=replace(problem.blocks, n_blocks=8, sizes=None))
+    assert len(few.samples) == 1
+    assert newton._samples(few) == few.samples

@@ -1,0 +1,30 @@
+"""Which columns are so near zero that products need no centring."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlbd_estimators.kernels.centring import centre_of, is_near_zero
+
+
+@pytest.mark.parametrize(("mean", "near"), [(0.0, True), (1.9, True), (2.1, False), (-1e9, False)])
+def test_the_squared_mean_is_compared_with_the_variance(mean, near, rng):
+    rows = rng.normal(size=(256, 3))
+    rows -= rows.mean(axis=0)
+    rows /= rows.std(axis=0)
+    rows[:, 1] += mean
+    assert is_near_zero(centre_of(rows, None), rows, 4.0) is near
+
+
+@pytest.mark.parametrize(("value", "near"), [(0.0, True), (1e-20, False), (7.0, False)])
+def test_a_constant_column_is_near_zero_only_if_it_is_zero(value, near):
+    rows = np.column_stack([np.full(20, value), np.arange(20.0) - 9.5])
+    assert is_near_zero(centre_of(rows, None), rows, 100.0) is near
+
+
+def test_nan_and_no_rows(rng):
+    rows = rng.normal(size=(20, 2)) + 1.0
+    rows[3, 1] = np.nan
+    assert not is_near_zero(centre_of(rows, None), rows, 100.0)
+    assert is_near_zero(np.zeros(2), rows[:0], 1.0)
