@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -58,7 +59,7 @@ def messages_of(fit):
     ("rows", "C"),
     [
         (separable, np.inf), (separable, 1e12), (with_a_column_that_decides, np.inf),
-        (lambda rng: with_a_nearly_equal_column(rng, 1e-9), np.inf),
+        (partial(with_a_nearly_equal_column, distance=1e-9), np.inf),
     ],
 )  # fmt: skip
 def test_values_at_which_models_did_not_converge_are_named_once(rows, C, rng):
@@ -74,10 +75,18 @@ def test_values_at_which_models_did_not_converge_are_named_once(rows, C, rng):
         assert len(caught) == 1
 
 
-@pytest.mark.parametrize("distance", [0.0, 1e-4])
-def test_dependent_columns_without_a_penalty_reach_the_minimum(distance, rng):
+def with_a_column_of_each_category(rng):
+    """Return rows whose last three columns add up to one."""
+    X, y = overlapping(rng)
+    return np.column_stack([X, np.eye(3)[np.arange(N) % 3]]), y
+
+
+@pytest.mark.parametrize(
+    "rows", [partial(with_a_nearly_equal_column, distance=1e-4), with_a_column_of_each_category]
+)
+def test_dependent_columns_without_a_penalty_reach_the_minimum(rows, rng):
     """Steps along the difference of two columns are long, but change no prediction."""
-    X, y = with_a_nearly_equal_column(rng, distance)
+    X, y = rows(rng)
     search = LogisticRegressionCV(Cs=[0.1, np.inf], **NEW).fit(X, y)
     for number, (train, _) in enumerate(StratifiedKFold(3).split(X, y)):
         alone = LogisticRegression(C=np.inf).fit(X[train], y[train])

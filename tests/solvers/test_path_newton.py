@@ -115,6 +115,14 @@ def test_columns_that_are_nearly_dependent(rng):
     np.testing.assert_allclose(tilted.gradient(found) + penalty * found, 0.0, atol=1e-13)
 
 
+def test_predictions_far_from_zero_take_few_steps(rng):
+    """A hundred steps must be enough, although the length of each is limited."""
+    tilted, packing = tilted_of(2, rng, separable=True)
+    penalty, zero = penalty_of(packing, np.array([1e-6])), np.zeros((3, 1, packing.size))
+    found = minimise(tilted, zero, zero, penalty, 1e-9)  # it has converged
+    assert np.square(tilted.X @ found[0, 0, :-1]).mean() > 30.0**2
+
+
 def test_a_step_that_goes_too_far_is_halved():
     X, y = np.linspace(-1.0, 1.0, 40)[:, None], np.arange(40) % 2
     tilted = Tilted(X, y, np.full((2, 40), 1 / 40), Packing(1, 1, False))
