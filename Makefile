@@ -23,7 +23,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CACHE)/tmp
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test test-faults test-spark test-stores soak lint demo bench bench-linear bench-mlp \
-	clean
+	bench-storage clean
 
 help:
 	@echo 'make setup   make .venv, or do nothing when it is current'
@@ -35,7 +35,7 @@ help:
 	@echo 'make lint    check style, types and public docstrings'
 	@echo 'make demo    from raw flights to models and plots, in out/'
 	@echo 'make bench   measure, and compare with the figures to reach (ARGS=--quick: small sizes)'
-	@echo '             make bench-linear or bench-mlp is one half (ARGS="--only memory": one line)'
+	@echo '             make bench-linear, bench-mlp, bench-storage: one part (ARGS="--only memory": one line)'
 	@echo 'make clean   remove all that was made, .venv included'
 
 setup:
@@ -84,7 +84,7 @@ demo: setup
 # All run, also where one misses a target; ARGS are for all.
 bench: setup
 	@failed=0; \
-	for name in out_of_core mlp monitoring; do \
+	for name in out_of_core mlp stored_data monitoring; do \
 		echo ".venv/bin/python benchmarks/$$name.py $(ARGS)"; \
 		.venv/bin/python benchmarks/$$name.py $(ARGS) || failed=1; \
 	done; \
@@ -95,6 +95,9 @@ bench-linear: setup
 
 bench-mlp: setup
 	.venv/bin/python benchmarks/mlp.py $(ARGS)
+
+bench-storage: setup
+	.venv/bin/python benchmarks/stored_data.py $(ARGS)
 
 clean:
 	rm -rf .venv .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist out

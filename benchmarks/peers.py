@@ -38,6 +38,7 @@ PINS = {
         "google-crc32c>=1.5",
     ),
     "torch": ("torch==2.13.0", "numpy==2.4.6", "zarr==3.1.6"),
+    "zarrs": ("zarrs==0.2.3", "zarr==3.1.6", "numpy==2.4.6"),
 }
 
 

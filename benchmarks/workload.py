@@ -31,6 +31,7 @@ from local_workers import (  # noqa: E402 - the same
     reset_peak,
     worker_pids,
 )
+from process_memory import own_peak  # noqa: E402 - the same
 
 __all__ = [
     "FEATURES",
@@ -42,6 +43,7 @@ __all__ = [
     "local_workers",
     "make_dataset",
     "memory_troubles",
+    "own_peak",
     "peak_memory",
     "reset_peak",
     "warm_page_cache",

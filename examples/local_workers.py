@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from process_memory import own_peak, reset_own_peak
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def fresh_workers(client: Client) -> None:
 
 def reset_peak(client: Client) -> None:
     """Start a new measurement of :func:`peak_memory` in every worker."""
-    _run(client, _reset_own_peak)
+    _run(client, reset_own_peak)
 
 
 def peak_memory(client: Client) -> dict[str, int]:
@@ -75,7 +75,7 @@ def peak_memory(client: Client) -> dict[str, int]:
     the allocator keeps. Only Linux can reset the maximum. On other systems it is the largest since
     the worker started.
     """
-    return _run(client, _own_peak)
+    return _run(client, own_peak)
 
 
 def worker_pids(client: Client) -> dict[str, int]:
@@ -112,22 +112,6 @@ def memory_troubles(client: Client, pids_before: dict[str, int]) -> list[str]:
 def _run(client: Client, function: Callable[[], Any]) -> dict[str, Any]:
     """Call a function in each worker; leave out those that end meanwhile."""
     return dict(client.run(function, on_error="ignore"))
-
-
-def _reset_own_peak() -> None:
-    if sys.platform == "linux":
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _own_peak() -> int:
-    if sys.platform == "linux":
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
 
 def _spilled(dask_worker: object) -> int:

@@ -16,6 +16,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -252,13 +253,24 @@ class _Collect:
 
     def _read(self, source: int, before: int, out: Rows) -> None:
         path = f"{self.folder}/{self.name}.{source}"
-        with open(path, "rb") as file:
+        content = out.reshape(-1).view(np.uint8)
+        trailer = bytearray(_CHECKSUM)
+        # Without a buffer, which would read up to 8 KiB more for each of the many groups of rows.
+        with open(path, "rb", buffering=0) as file:
             file.seek(before)
-            content = file.read(out.nbytes)
-            checksum = int.from_bytes(file.read(_CHECKSUM), "little")
-        if len(content) != out.nbytes or google_crc32c.value(content) != checksum:
+            is_whole = _fill(file, content.data) and _fill(file, memoryview(trailer))
+        if not is_whole or google_crc32c.value(content) != int.from_bytes(trailer, "little"):
             raise DatasetCorrupt(f"{path}, written a moment ago, is damaged: shuffle again")
-        out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+
+
+def _fill(file: FileIO, view: memoryview) -> bool:
+    """Read bytes until the view is full; return whether the file has enough of them."""
+    while view.nbytes:
+        n_read = file.readinto(view)
+        if not n_read:
+            return False
+        view = view[n_read:]
+    return True
 
 
 def _collected(folder: Path, seed: int, name: str, array: da.Array) -> da.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from itertools import permutations
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -141,15 +142,35 @@ class TestBadInput:
             storage.shuffle(data, tmp_path / "mixed", seed=0)
         assert [path.name for path in tmp_path.iterdir()] == ["sorted"]
 
-    def test_damage_between_the_passes(self, data, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_damage_between_the_passes(self, data, tmp_path, monkeypatch, cut):
         write = LocalFiles.write
 
         def damaged(self, key, parts, **options):
             if key == "y.3":
-                parts = [bytes([parts[0][0] ^ 1]) + parts[0][1:], *parts[1:]]
+                changed = [bytes([parts[0][0] ^ 1]) + parts[0][1:], *parts[1:]]
+                parts = parts[:-1] if cut else changed
             write(self, key, parts, **options)
 
         monkeypatch.setattr(LocalFiles, "write", damaged)
         with pytest.raises(storage.DatasetCorrupt, match=r"y\.3, written a moment ago"):
             storage.shuffle(data, tmp_path / "mixed", seed=0)
         assert [path.name for path in tmp_path.iterdir()] == ["sorted"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts bytes")
+def test_only_the_bytes_of_the_rows_are_read(tmp_path):
+    # 40 x 40 parts of 0.5 kB: a buffer of 8 KiB for each of them would read 12 MB.
+    array = np.random.default_rng(0).normal(size=(2_560, 40))
+    sizes = {"chunk_nbytes": 20_480, "block_nbytes": 21_000}
+    data = storage.create_dataset(tmp_path / "sorted", array, array[:, 0], **sizes)
+    assert data.X.numblocks[0] == 40
+    before = bytes_read()
+    storage.shuffle(data, tmp_path / "mixed", seed=0)
+    assert bytes_read() - before < 2 * data.nbytes + 40 * 40_000
+
+
+def bytes_read():
+    """Return the bytes that all calls of this process have read from files."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])

@@ -1,0 +1,87 @@
+"""Compare reading a data set from an S3 server on this machine with fetching its files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import obstore
+import pytest
+from lines import Line, Table
+from obstore.store import from_url
+from peers import PeerUnavailable
+from stored_reading import compare, read_all, wall_seconds
+from stored_workload import KINDS, StoredWorkload, line_of
+from timing import in_turns
+
+import storage
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+
+from tests.storage.cloud.s3_server import s3_server  # noqa: E402 - found by the line above
+
+LINES = {
+    line_of("s3", kind): Line.at_most(
+        f"all of X ({{read}}), {kind}, from an S3 server on this machine: wall / obstore fetching "
+        "the bare bytes",
+        1.5,
+    )
+    for kind in KINDS
+}
+
+
+def reading(workload: StoredWorkload, table: Table) -> None:
+    """Compare wall times; both sides request the files of a block at once.
+
+    Raises
+    ------
+    PeerUnavailable
+        When the server cannot be started on this machine.
+    """
+    try:
+        with (
+            TemporaryDirectory(prefix="s3-", dir=workload.folder) as folder,
+            s3_server(Path(folder)) as server,
+            mock.patch.dict(os.environ, server.environment),
+        ):
+            for kind in KINDS:
+                _compare_kind(workload, table, kind, f"{server.url}/{line_of('rows', kind)}.zarr")
+    except pytest.skip.Exception as reason:
+        raise PeerUnavailable(str(reason)) from None
+
+
+def _compare_kind(workload: StoredWorkload, table: Table, kind: str, url: str) -> None:
+    stored = workload.dataset_to_read(kind)
+    data = storage.create_dataset(url, stored.X, stored.y)
+    store = from_url(url, client_options={"allow_http": True})
+    times = in_turns(
+        {
+            "ours": partial(wall_seconds, partial(read_all, data)),
+            "bare": partial(wall_seconds, partial(_fetch_all, store, data)),
+        },
+        workload.repeats,
+        warm_up=True,
+    )
+    compare(table, line_of("s3", kind), times["ours"], times["bare"])
+
+
+def _fetch_all(store: Any, data: storage.Dataset) -> None:
+    layout = data.layouts["X"]
+    keys = [layout.key(chunk) for chunk in range(layout.n_chunks)]
+    per_block = data.schema.block_rows // layout.chunk_rows
+    for first in range(0, len(keys), per_block):
+        asyncio.run(_fetch(store, keys[first : first + per_block]))
+
+
+async def _fetch(store: Any, keys: Sequence[str]) -> None:
+    answers = await asyncio.gather(*(obstore.get_async(store, key) for key in keys))
+    await asyncio.gather(*(answer.bytes_async() for answer in answers))
